@@ -1,0 +1,113 @@
+"""lexmargin: max-margin problems as declarative models, solved by others, judged by us.
+
+The public names; each is imported from its room at first use, so that ``import lexmargin`` loads
+no solver and no modelling system.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
+    from lexmargin.data import Dataset, load_csv, load_dataset, load_npz
+    from lexmargin.errors import LexmarginError
+    from lexmargin.formulations import HardMargin, MarginPath
+    from lexmargin.library import Library
+    from lexmargin.library_build import load
+    from lexmargin.predictors import (
+        Bias,
+        ConvolutionalNetwork,
+        DiagonalNetwork,
+        Identity,
+        LeakyReLU,
+        Linear,
+        Log,
+        Member,
+        Network,
+        Polynomial,
+        ReLU,
+        Square,
+        Sum,
+    )
+    from lexmargin.separability import separability
+    from lexmargin.solution import Claim, Ran, Solution
+    from lexmargin.solve import solve
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "certificate": ("Certificate", "Tolerances", "Verdict", "certify"),
+    "data": ("Dataset", "load_csv", "load_dataset", "load_npz"),
+    "errors": ("LexmarginError",),
+    "formulations": ("HardMargin", "MarginPath"),
+    "library": ("Library",),
+    "library_build": ("load",),
+    "predictors": (
+        "Bias",
+        "ConvolutionalNetwork",
+        "DiagonalNetwork",
+        "Identity",
+        "LeakyReLU",
+        "Linear",
+        "Log",
+        "Member",
+        "Network",
+        "Polynomial",
+        "ReLU",
+        "Square",
+        "Sum",
+    ),
+    "separability": ("separability",),
+    "solution": ("Claim", "Ran", "Solution"),
+    "solve": ("solve",),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "Bias",
+    "Certificate",
+    "Claim",
+    "ConvolutionalNetwork",
+    "Dataset",
+    "DiagonalNetwork",
+    "HardMargin",
+    "Identity",
+    "LeakyReLU",
+    "LexmarginError",
+    "Library",
+    "Linear",
+    "Log",
+    "MarginPath",
+    "Member",
+    "Network",
+    "Polynomial",
+    "Ran",
+    "ReLU",
+    "Solution",
+    "Square",
+    "Sum",
+    "Tolerances",
+    "Verdict",
+    "certify",
+    "load",
+    "load_csv",
+    "load_dataset",
+    "load_npz",
+    "separability",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    room = _HOME.get(name)
+    if room is None:
+        raise AttributeError(f"module 'lexmargin' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"lexmargin.{room}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

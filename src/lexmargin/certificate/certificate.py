@@ -1,0 +1,188 @@
+"""The certificate: one verdict about a direction, with every quantity it rests on."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.certificate.norms import Array
+from lexmargin.certificate.qualification import LicqReport, MfcqReport
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.verdict import Verdict
+
+__all__ = ["Certificate"]
+
+_SHOWN = 8
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Certificate:
+    """A verdict and the quantities of math §3, measured at the unit direction θ̂.
+
+    verdict
+        the word; ``reasons`` says why it is this one.
+    stationarity, stationarity_bound
+        ε, and a proven lower bound on it over all λ ≥ 0 (NaN where no margin is positive).
+    complementarity
+        δ = α Σ λ_n (f_n(θ̂) - γ).
+    feasibility
+        relative shortfall of the stated margins below the stated target; 0 without a target.
+    margin
+        γ = min_n f_n(θ̂).
+    support, multipliers
+        S_τ (indices) and λ ≥ 0 (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)` (a norm gradient at θ̂ unless ℓ2).
+    euler
+        α γ Σ λ_n, 1 at an exact stationary point.
+    multiplier_dimension, multiplier_range
+        dimension of the polytope of multipliers, and (low, high) for each support sample.
+    licq, mfcq
+        constraint qualifications on the support.
+    curvature
+        second-order report; None where none was asked for.
+    gap, bound
+        `(bound - γ)/bound` and the proven upper bound on all margins; None where there is none.
+    margin_ratio, definition_3
+        γ/γ* and the paper's Definition 3 to the letter, when γ* is given or proven.
+    degree, norm, nearest_kink, tolerances
+        α, the ball's exponent, distance to the nearest kink (None: smooth or not asked for).
+    """
+
+    verdict: Verdict
+    stationarity: float
+    stationarity_bound: float
+    complementarity: float
+    feasibility: float
+    margin: float
+    support: NDArray[np.intp]
+    multipliers: Array
+    euler: float
+    multiplier_dimension: int | None
+    multiplier_range: tuple[tuple[float, float], ...] | None
+    licq: LicqReport | None
+    mfcq: MfcqReport | None
+    curvature: Any | None
+    gap: float | None
+    bound: float | None
+    margin_ratio: float | None
+    definition_3: bool | None
+    degree: float
+    nearest_kink: float | None
+    norm: float
+    tolerances: Tolerances
+    reasons: tuple[str, ...]
+
+    @property
+    def certified(self) -> bool:
+        """Whether the verdict is positive."""
+        return self.verdict.certified
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; non-finite numbers are null."""
+        licq = None
+        if self.licq is not None:
+            licq = {
+                "holds": self.licq.holds,
+                "rank": self.licq.rank,
+                "count": self.licq.count,
+                "sigma_min": _number(self.licq.sigma_min),
+                "sigma_max": _number(self.licq.sigma_max),
+            }
+        curvature = self.curvature
+        if curvature is not None and hasattr(curvature, "to_json"):
+            curvature = curvature.to_json()
+        ranges = self.multiplier_range
+        return {
+            "verdict": self.verdict.value,
+            "stationarity": _number(self.stationarity),
+            "stationarity_bound": _number(self.stationarity_bound),
+            "complementarity": _number(self.complementarity),
+            "feasibility": _number(self.feasibility),
+            "margin": _number(self.margin),
+            "support": [int(n) for n in self.support],
+            "multipliers": [_number(value) for value in self.multipliers],
+            "euler": _number(self.euler),
+            "multiplier_dimension": self.multiplier_dimension,
+            "multiplier_range": None
+            if ranges is None
+            else [[_number(low), _number(high)] for low, high in ranges],
+            "licq": licq,
+            "mfcq": None if self.mfcq is None else self.mfcq.holds,
+            "curvature": curvature,
+            "gap": _number(self.gap),
+            "bound": _number(self.bound),
+            "margin_ratio": _number(self.margin_ratio),
+            "definition_3": self.definition_3,
+            "degree": _number(self.degree),
+            "nearest_kink": _number(self.nearest_kink),
+            "norm": "inf" if math.isinf(self.norm) else self.norm,
+            "tolerances": self.tolerances.to_json(),
+            "reasons": list(self.reasons),
+        }
+
+    def report(self) -> str:
+        """Return a short text: the verdict, why, and each quantity beside its tolerance."""
+        limits = self.tolerances
+        lines = [("verdict", self.verdict.value)]
+        lines += [("because" if not index else "", why) for index, why in enumerate(self.reasons)]
+        lines.append(("margin", f"{self.margin:.12g}"))
+        if not math.isnan(self.stationarity):
+            lines += [
+                ("stationarity", _against(self.stationarity, limits.stationarity)),
+                ("complementarity", _against(self.complementarity, limits.complementarity)),
+                ("Euler check", f"{self.euler:.12g} (1 when stationary)"),
+            ]
+        lines.append(("feasibility", _against(self.feasibility, limits.feasibility)))
+        lines.append(("support", _short([str(int(n)) for n in self.support])))
+        positive = self.multipliers[self.support]
+        lines.append(("multipliers", _short([f"{value:.6g}" for value in positive])))
+        if self.multiplier_dimension is not None:
+            lines.append(("multiplier set", f"dimension {self.multiplier_dimension}"))
+        if self.licq is not None:
+            rank = "not computed" if self.licq.rank is None else str(self.licq.rank)
+            word = "holds" if self.licq.holds else "fails"
+            lines.append(
+                ("LICQ", f"{word}, rank {rank} of {self.licq.count}, σ {self.licq.sigma_min:.3g}")
+            )
+        if self.mfcq is not None:
+            word = "holds" if self.mfcq.holds else "fails"
+            lines.append(("MFCQ", f"{word}, slack {self.mfcq.slack:.3g}"))
+        if self.gap is not None:
+            lines.append(("gap", f"{_against(self.gap, limits.gap)}, bound {self.bound:.12g}"))
+        if self.margin_ratio is not None:
+            literal = "holds" if self.definition_3 else "fails"
+            lines.append(("γ/γ*", f"{self.margin_ratio:.12g}, Definition 3 {literal}"))
+        if self.curvature is not None:
+            lines.append(("curvature", str(self.curvature)))
+        lines.append(("degree, norm", f"{self.degree:g}, {self.norm:g}"))
+        return "\n".join(f"{name:<16}{text}".rstrip() for name, text in lines)
+
+    def __str__(self) -> str:
+        return self.report()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.report())}</pre>"
+
+
+def _number(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _against(value: float, tolerance: float) -> str:
+    return f"{value:.3e} {'≤' if value <= tolerance else '>'} {tolerance:.0e}"
+
+
+def _short(words: Sequence[str]) -> str:
+    if not words:
+        return "none"
+    if len(words) <= _SHOWN:
+        return ", ".join(words)
+    return f"{', '.join(words[:_SHOWN])}, … ({len(words)} in all)"

@@ -1,0 +1,236 @@
+"""From margins and gradients at a direction to a certificate."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lexmargin.certificate.bounds import DualBound, best_weights, linear_dual_bound, relative_gap
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.norms import vector_norm
+from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.certificate.qualification import compact, licq, mfcq, multiplier_set
+from lexmargin.certificate.stationarity import Stationarity, stationarity
+from lexmargin.certificate.tolerances import DEFAULT, Tolerances
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.errors import DegreeError, ParameterError
+
+__all__ = ["certify_arrays"]
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+_EPS = float(np.finfo(np.float64).eps)
+_IMPROVE_LIMIT = 200_000
+
+
+def certify_arrays(
+    f: ArrayLike,
+    jacobian: ArrayLike,
+    theta: ArrayLike,
+    degree: float,
+    norm: float = 2.0,
+    tolerances: Tolerances = DEFAULT,
+    *,
+    linear: bool = False,
+    best_margin: float | None = None,
+    target: float | None = None,
+) -> Certificate:
+    """Judge the direction θ/‖θ‖ from margins and gradients alone (Definition 3, rescaled).
+
+    Parameters
+    ----------
+    f : (N,) margins f_n(θ) = y_n F(x_n; θ).
+    jacobian : (N, d) gradients ∇f_n(θ); for linear predictors the rows z_n.
+    theta : (d,) the point, at any scale: homogeneity brings it to the unit sphere.
+    degree : α of Definition 1, checked by Euler's identity.
+    norm : exponent p ≥ 1 of the ball, `math.inf` allowed.
+    tolerances : what counts as equal.
+    linear : the f_n are linear, so that multipliers bound every margin and GLOBAL can be proven.
+    best_margin : γ*(1) if known: adds γ/γ* and the literal Definition 3.
+    target : margin that θ was meant to reach at its own scale; adds ``feasibility``.
+
+    Returns
+    -------
+    Certificate
+        KKT or better only where ε and δ are measured within tolerance; NOT_STATIONARY only where
+        a lower bound on ε is proven; UNDECIDED between.
+
+    Raises
+    ------
+    ShapeError, DataError, DegreeError, ParameterError
+        for arrays that do not fit, NaN or empty input, θ = 0, a degree that contradicts Euler's
+        identity, and a norm exponent below 1.
+    """
+    point = unit_point(f, jacobian, theta, degree, norm)
+    if linear and point.degree != 1.0:
+        raise DegreeError(
+            f"Linear margins have degree 1, not {point.degree:g}.", "Pass degree=1 or linear=False."
+        )
+    for name, value in (("best_margin", best_margin), ("target", target)):
+        if value is not None and not (math.isfinite(value) and value > 0.0):
+            raise ParameterError(f"{name} is {value!r}.", "Give a positive number, or leave it.")
+    mismatch = check_euler(point, tolerances.euler)
+    shortfall = 0.0
+    if target is not None:
+        shortfall = max(0.0, (target - float(np.min(np.asarray(f, dtype=np.float64)))) / target)
+    notes: tuple[str, ...] = ()
+    if shortfall > tolerances.feasibility:
+        notes = (f"the stated margin misses its target by {shortfall:.3g} of it",)
+    if point.margin <= 0.0:
+        return _not_separating(point, tolerances, shortfall, notes)
+
+    measured = stationarity(point, tolerances.support)
+    rows = point.jacobian[measured.support]
+    values = measured.multipliers[measured.support]
+    verdict, reasons = _first_order(point, measured, mismatch, tolerances)
+    bound = _bound(point, measured, tolerances) if linear else None
+    gap = None
+    if bound is not None:
+        gap = relative_gap(bound.upper, _margin_from_below(point))
+        if gap > tolerances.gap:
+            reasons += (f"the margin is {gap:.3g} below the best bound found",)
+        elif verdict is Verdict.KKT:
+            verdict = Verdict.GLOBAL
+            reasons += ("weak duality: no direction has a margin above the bound",)
+    best = best_margin
+    if best is None and verdict is Verdict.GLOBAL and bound is not None:
+        best = point.unscaled(bound.upper)
+    margin = point.unscaled(point.margin)
+    ratio = None if best is None else margin / best
+    rotated = compact(rows)
+    polytope = multiplier_set(rotated, values, tolerances.rank)
+    ranges = None
+    if polytope.low is not None and polytope.high is not None:
+        low, high = (point.unscaled_multipliers(x) for x in (polytope.low, polytope.high))
+        ranges = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+    return Certificate(
+        verdict=verdict,
+        stationarity=measured.residual,
+        stationarity_bound=measured.lower,
+        complementarity=measured.complementarity,
+        feasibility=shortfall,
+        margin=margin,
+        support=_frozen(measured.support),
+        multipliers=_frozen(point.unscaled_multipliers(measured.multipliers)),
+        euler=measured.euler,
+        multiplier_dimension=polytope.dimension,
+        multiplier_range=ranges,
+        licq=licq(rotated, tolerances.rank),
+        mfcq=mfcq(rows, 0.0, point.theta),
+        curvature=None,
+        gap=gap,
+        bound=None if bound is None else point.unscaled(bound.upper),
+        margin_ratio=ratio,
+        definition_3=None
+        if ratio is None
+        else verdict.stationary and ratio >= 1.0 - tolerances.gap,
+        degree=point.degree,
+        nearest_kink=None,
+        norm=point.norm,
+        tolerances=tolerances,
+        reasons=reasons + notes,
+    )
+
+
+def _first_order(
+    point: UnitPoint, measured: Stationarity, mismatch: float, limits: Tolerances
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Decide stationarity; doubts about the arithmetic come before any word."""
+    smallest = np.flatnonzero(point.margins <= point.margin)
+    noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
+    if point.degree * point.margin <= noise:
+        return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
+    if measured.lower > limits.stationarity:
+        return Verdict.NOT_STATIONARY, (
+            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 on the support "
+            f"(tolerance {limits.stationarity:.0e})",
+        )
+    if mismatch > max(limits.support, limits.stationarity):
+        return Verdict.UNDECIDED, (
+            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin, "
+            "more than the tolerances",
+        )
+    if measured.floor > limits.stationarity:
+        return Verdict.UNDECIDED, (
+            f"rounding alone may change ε by {measured.floor:.3g}, more than its tolerance",
+        )
+    if measured.residual > limits.stationarity:
+        return Verdict.UNDECIDED, (
+            f"ε = {measured.residual:.3g} misses its tolerance {limits.stationarity:.0e}, "
+            f"and no better than {measured.lower:.3g} is proven from below",
+        )
+    if measured.complementarity > limits.complementarity:
+        return Verdict.UNDECIDED, (
+            f"δ = {measured.complementarity:.3g} misses its tolerance "
+            f"{limits.complementarity:.0e}: weight lies on samples above the margin",
+        )
+    return Verdict.KKT, ("ε and δ are within their tolerances",)
+
+
+def _margin_from_below(point: UnitPoint) -> float:
+    """Return a margin that the unit direction surely has, for linear f_n = z_n·θ̂."""
+    products = point.jacobian @ point.theta
+    rounding = _EPS * (point.theta.size + 4) * row_sums(point.jacobian, point.theta)
+    size = vector_norm(point.theta, point.norm)
+    return float(np.min(products - rounding)) / (size * (1.0 + 4.0 * _EPS))
+
+
+def _bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> DualBound | None:
+    """Bound all margins by the multipliers in hand, or by better ones where that is cheap."""
+    found = None
+    if np.any(measured.multipliers > 0.0):
+        found = linear_dual_bound(point.jacobian, measured.multipliers, point.norm)
+        if relative_gap(found.upper, point.margin) <= limits.gap:
+            return found
+    count, dimension = point.jacobian.shape
+    smooth = 1.0 < point.norm < math.inf and point.norm != 2.0
+    if count * dimension > _IMPROVE_LIMIT or (smooth and count > 200):
+        return found
+    start = None if found is None else found.weights
+    better = linear_dual_bound(
+        point.jacobian, best_weights(point.jacobian, point.norm, start=start), point.norm
+    )
+    return better if found is None or better.upper < found.upper else found
+
+
+def _not_separating(
+    point: UnitPoint, limits: Tolerances, shortfall: float, notes: tuple[str, ...]
+) -> Certificate:
+    worst = np.flatnonzero(point.margins <= point.margin)
+    failing = int(np.count_nonzero(point.margins <= 0.0))
+    return Certificate(
+        verdict=Verdict.NOT_SEPARATING,
+        stationarity=math.nan,
+        stationarity_bound=math.nan,
+        complementarity=math.nan,
+        feasibility=shortfall,
+        margin=point.unscaled(point.margin),
+        support=_frozen(worst),
+        multipliers=_frozen(np.zeros(point.margins.size)),
+        euler=math.nan,
+        multiplier_dimension=None,
+        multiplier_range=None,
+        licq=None,
+        mfcq=None,
+        curvature=None,
+        gap=None,
+        bound=None,
+        margin_ratio=None,
+        definition_3=None,
+        degree=point.degree,
+        nearest_kink=None,
+        norm=point.norm,
+        tolerances=limits,
+        reasons=(
+            f"{failing} of {point.margins.size} margins are not positive, "
+            f"the worst at sample {int(worst[0])}",
+            *notes,
+        ),
+    )
+
+
+def _frozen(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,74 @@
+"""ℓp norms with their duals and gradients, safe from overflow and underflow."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.errors import ParameterError
+
+__all__ = ["Array", "check_norm", "dual_exponent", "norm_gradient", "scaled_norm", "vector_norm"]
+
+Array = NDArray[np.float64]
+
+
+def check_norm(p: float) -> float:
+    """Return ``p`` as a float, or raise `ParameterError` unless 1 ≤ p ≤ ∞."""
+    value = float(p)
+    if not value >= 1.0:
+        raise ParameterError(
+            f"The norm exponent is {p!r}.", "Give 1, 2, math.inf or any p >= 1 (a norm)."
+        )
+    return value
+
+
+def dual_exponent(p: float) -> float:
+    """Return q with 1/p + 1/q = 1."""
+    if p == 1.0:
+        return math.inf
+    if math.isinf(p):
+        return 1.0
+    return p / (p - 1.0)
+
+
+def scaled_norm(x: Array, p: float) -> tuple[float, int]:
+    """Return (m, e) with ‖x‖_p = m · 2^e; m depends on no power of two in ``x``."""
+    largest = float(np.max(np.abs(x), initial=0.0))
+    if largest == 0.0:
+        return 0.0, 0
+    exponent = math.frexp(largest)[1]
+    # Two halves, because 2^-e itself may leave the range of doubles.
+    scaled = np.abs(np.ldexp(np.ldexp(x, -(exponent // 2)), -(exponent - exponent // 2)))
+    if math.isinf(p):
+        return float(np.max(scaled)), exponent
+    if p == 1.0:
+        return float(np.sum(scaled)), exponent
+    if p == 2.0:
+        return math.sqrt(float(scaled @ scaled)), exponent
+    top = float(np.max(scaled))
+    with np.errstate(under="ignore"):
+        return top * float(np.sum((scaled / top) ** p)) ** (1.0 / p), exponent
+
+
+def vector_norm(x: Array, p: float) -> float:
+    """Return ‖x‖_p."""
+    mantissa, exponent = scaled_norm(x, p)
+    try:
+        return math.ldexp(mantissa, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def norm_gradient(x: Array, p: float) -> Array:
+    """Return ∇‖x‖_p = sign(x_i) |x_i|^{p-1} / ‖x‖^{p-1} for 1 < p < ∞ and x ≠ 0.
+
+    Its dual norm is 1, and its product with x is ‖x‖_p.
+    """
+    unit = x / vector_norm(x, p)
+    if p == 2.0:
+        return unit
+    with np.errstate(under="ignore"):
+        return cast(Array, np.sign(unit) * np.abs(unit) ** (p - 1.0))

@@ -1,0 +1,262 @@
+"""The command line: list, show, solve, certify, doctor (design.md §7).
+
+Results go to stdout, progress to stderr and only on a terminal. Exit codes: 0 answered and
+certified, 1 answered and the verdict is negative, 2 bad input or usage, 3 the solver is missing,
+failed or ran out of time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lexmargin.errors import ExitCode, LexmarginError
+
+if TYPE_CHECKING:
+    from lexmargin.library import Library
+    from lexmargin.library_problems import ProblemFile
+    from lexmargin.solution import Solution
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="lexmargin",
+    help="State max-margin problems, solve them, and judge every answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ProblemArgument = Annotated[str, typer.Argument(help="A problem's name, or a TOML file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+LibraryOption = Annotated[
+    list[Path] | None, typer.Option("--library", help="An extra shelf; may be repeated.")
+]
+
+
+def _library(folders: list[Path] | None) -> Library:
+    from lexmargin.library import Library
+
+    return Library(tuple(folders or ()))
+
+
+def _emit(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def _progress(line: str) -> None:
+    if sys.stderr.isatty():
+        typer.echo(f"… {line}", err=True)
+
+
+@app.command("list")
+def list_shelves(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """List the problems and solver profiles on the shelves."""
+    shelves = _library(library)
+    problems = {name: shelves.problem(path).title for name, path in shelves.problem_paths().items()}
+    profiles = {name: shelves.profile(name) for name in shelves.profiles()}
+    if as_json:
+        listed = [{"name": name, "title": title} for name, title in problems.items()]
+        solvers = [
+            {"name": name, "backend": p.backend.value, "solver": p.solver, "finds": p.finds.value}
+            for name, p in profiles.items()
+        ]
+        _emit({"problems": listed, "solvers": solvers})
+        return
+    width = max((len(name) for name in (*problems, *profiles)), default=0)
+    typer.echo("problems")
+    for name, title in problems.items():
+        typer.echo(f"  {name:<{width}}  {title}")
+    typer.echo("solvers")
+    for name, p in profiles.items():
+        handled = ", ".join(sorted(h.value for h in p.handles))
+        typer.echo(f"  {name:<{width}}  {p.solver} through {p.backend.value} ({handled})")
+
+
+@app.command()
+def show(
+    problem: ProblemArgument, library: LibraryOption = None, as_json: JsonOption = False
+) -> None:
+    """Show a problem as mathematics, its source, and which route solves it."""
+    from lexmargin.library_build import build
+
+    found = _library(library).problem(problem)
+    stated = build(found)
+    answer = {
+        name: _plain(value) for name, value in _answer_items(found) if value not in (None, "", ())
+    }
+    if as_json:
+        _emit(
+            {
+                "problem": found.formulation.value,
+                "title": found.title,
+                "source": found.source,
+                "mathematics": str(stated.program()),
+                "route": stated.explain(),
+                "samples": stated.data.n_samples,
+                "features": stated.data.n_features,
+                "answer": answer,
+            }
+        )
+        return
+    typer.echo(found.title)
+    if found.source:
+        typer.echo(f"source: {found.source}")
+    typer.echo(f"\n{stated.program()}\n")
+    typer.echo(f"data: {stated.data.n_samples} samples, {stated.data.n_features} features")
+    typer.echo(f"route: {stated.explain()}")
+    for name, value in answer.items():
+        typer.echo(f"known {name}: {value}")
+
+
+def _answer_items(found: ProblemFile) -> list[tuple[str, Any]]:
+    from dataclasses import fields
+
+    if found.answer is None:
+        return []
+    return [(f.name, getattr(found.answer, f.name)) for f in fields(found.answer)]
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers of a file as floats, and everything else as JSON can hold it."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "value"):
+        return value.value
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+@app.command()
+def solve(
+    problem: ProblemArgument,
+    solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
+    grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
+    starts: Annotated[int, typer.Option(help="Starts of a nonconvex problem.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds for all starts.")] = None,
+    polish: Annotated[bool, typer.Option(help="Newton steps on the KKT system.")] = True,
+    verbose: Annotated[bool, typer.Option(help="Let the solver print (to stderr).")] = False,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Solve a problem and judge the answer."""
+    from lexmargin.library_build import load
+    from lexmargin.solve import solve as run
+
+    shelves = _library(library)
+    solution = run(
+        load(problem, shelves),
+        solver,
+        grade,
+        starts=starts,
+        seed=seed,
+        time_limit=time_limit,
+        library=shelves,
+        polish=polish,
+        verbose=verbose,
+        progress=_progress,
+    )
+    if as_json:
+        _emit(solution.to_json())
+    else:
+        typer.echo(solution.report())
+    raise typer.Exit(_exit_code(solution))
+
+
+def _exit_code(solution: Solution) -> ExitCode:
+    """0 certified, 1 a negative verdict, 3 nothing to judge."""
+    if solution.certificate is None:
+        return ExitCode.SOLVER
+    return ExitCode.CERTIFIED if solution.certificate.certified else ExitCode.NEGATIVE
+
+
+@app.command()
+def certify(
+    problem: ProblemArgument,
+    theta: Annotated[
+        Path | None,
+        typer.Option(help="NPZ with block_0, block_1, …; the problem's stored answer if left out."),
+    ] = None,
+    grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a direction without any solver."""
+    from lexmargin.certificate import Tolerances
+    from lexmargin.certificate import certify as judge
+    from lexmargin.data_files import read_blocks
+    from lexmargin.library import grade as named_grade
+    from lexmargin.library_build import build, stored_theta
+
+    found = _library(library).problem(problem)
+    stated = build(found)
+    point = stored_theta(found, stated) if theta is None else read_blocks(theta)
+    certificate = judge(stated, point, tolerances=Tolerances.at(named_grade(grade).verified))
+    if as_json:
+        _emit(certificate.to_json())
+    else:
+        typer.echo(certificate.report())
+    raise typer.Exit(ExitCode.CERTIFIED if certificate.certified else ExitCode.NEGATIVE)
+
+
+@app.command()
+def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """Solve a two-variable problem with every profile and say which ones really work here."""
+    from lexmargin.doctor import examine
+
+    findings = examine(_library(library), _progress)
+    if as_json:
+        _emit([finding.to_json() for finding in findings])
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+    required = [f for f in findings if f.profile in ("clarabel", "ipopt")]
+    raise typer.Exit(
+        ExitCode.CERTIFIED if all(f.works for f in required) else ExitCode.SOLVER
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every failure is one sentence and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        app(args=arguments)
+    except LexmarginError as error:
+        typer.echo(f"error ({error.code}): {error}", err=True)
+        _say_proof(error, arguments)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(ExitCode.CERTIFIED)
+    except MemoryError:
+        typer.echo("error (memory): not enough memory for this problem.", err=True)
+        sys.exit(ExitCode.SOLVER)
+
+
+def _say_proof(error: LexmarginError, arguments: list[str] | None) -> None:
+    """Print the Gordan vector of inseparable data: as JSON where it was asked for."""
+    proof = getattr(error, "proof", None)
+    if proof is None:
+        return
+    entries = {
+        str(n): str(value) for n, value in enumerate(proof.gordan or ()) if value > 0
+    }
+    given = sys.argv[1:] if arguments is None else arguments
+    if "--json" in given:
+        _emit({"verdict": "NOT_SEPARATING", "error": error.code, "gordan": entries})
+        return
+    typer.echo("Gordan vector (sample: λ), Σ λ_n z_n = 0 exactly:")
+    for n, value in entries.items():
+        typer.echo(f"  {n}: {value}")
+
+
+if __name__ == "__main__":
+    main()

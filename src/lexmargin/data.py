@@ -1,0 +1,372 @@
+"""Labelled samples: generous input, strict content, named errors.
+
+``Dataset`` is what every formulation and certificate reads: ``X`` (N, p) and ``y`` (N,) of
+``math.md`` §1, checked once and frozen.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from lexmargin.data_files import read_csv, read_npz
+from lexmargin.errors import DataError, ParameterError, UnknownNameError, nearest
+
+__all__ = ["SHIPPED", "Dataset", "load_csv", "load_dataset", "load_npz"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+SHIPPED = ("breast_cancer", "digits", "iris", "wine")
+"""Data sets inside scikit-learn: no download."""
+
+
+@final
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Dataset:
+    """N labelled samples of p features: the (x_n, y_n) of eq. 1.
+
+    Args:
+        X: (N, p) finite real numbers: lists, arrays, integers, data frames.
+        y: (N,) integers: -1/+1 or 0/1 for two classes (0 becomes -1), else 0..C-1 with every
+            class present.
+        name: shown in reports; not part of equality.
+        one_class: accept samples of one class only. Margin functions ``f_n = y_n F(x_n)`` of a
+            predictor without bias see only ``z_n = y_n x_n``, so the rows of Z with ``y = +1``
+            are honest data there. Off by default, because a file with one class is
+            usually a mistake. Not stored, and not part of equality.
+
+    Attributes:
+        X: float64, C-contiguous, read-only, without negative zeros.
+        y: int64, read-only: -1/+1 for two classes, else 0..C-1.
+
+    Raises:
+        DataError: NaN, ±inf, ragged or non-numeric rows, a wrong number of labels, no samples, no
+            features, one class only, equal rows with different labels, labels out of range.
+    """
+
+    X: FloatArray
+    y: IntArray
+    name: str
+
+    def __init__(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, name: str = "", *, one_class: bool = False
+    ) -> None:
+        samples = _samples(X)
+        labels = _labels(y, samples.shape[0], one_class)
+        _refuse_contradictions(samples, labels)
+        samples.setflags(write=False)
+        labels.setflags(write=False)
+        object.__setattr__(self, "X", samples)
+        object.__setattr__(self, "y", labels)
+        object.__setattr__(self, "name", name)
+
+    @property
+    def n_samples(self) -> int:
+        """N, the number of rows of X."""
+        return int(self.X.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """p, the number of columns of X."""
+        return int(self.X.shape[1])
+
+    @property
+    def n_classes(self) -> int:
+        """C: 2 for labels -1/+1 (also when only one of them occurs), else the highest label + 1."""
+        return 2 if self.is_binary else int(self.y.max()) + 1
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the labels are -1/+1."""
+        # Three classes or more always contain the label 0, two never do.
+        return not bool(np.any(self.y == 0))
+
+    @property
+    def signed(self) -> IntArray:
+        """The labels y in {-1, +1}.
+
+        Raises:
+            ParameterError: three classes or more.
+        """
+        if not self.is_binary:
+            raise ParameterError(
+                f"The data have {self.n_classes} classes, so there are no labels -1/+1.",
+                "Pick the positive classes (positive = [...]) or use a multi-class predictor.",
+            )
+        return self.y
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the shape and the bytes of X and y (little-endian), in hexadecimal."""
+        digest = hashlib.sha256(f"lexmargin-data {self.X.shape[0]} {self.X.shape[1]}\n".encode())
+        digest.update(self.X.astype("<f8", copy=False).tobytes())
+        digest.update(self.y.astype("<i8", copy=False).tobytes())
+        return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Dataset):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        title = f"{self.name!r}, " if self.name else ""
+        return (
+            f"Dataset({title}{self.n_samples} samples, {self.n_features} features, "
+            f"{self.n_classes} classes, sha256 {self.fingerprint[:12]})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Unpickled arrays are writable again; going through the constructor freezes them.
+        return _rebuild, (self.X, self.y, self.name)
+
+
+def load_dataset(
+    name: str,
+    positive: int | Sequence[int] | None = None,
+    negative: int | Sequence[int] | None = None,
+    standardize: bool = False,
+    limit: int | None = None,
+) -> Dataset:
+    """Load one of the data sets shipped inside scikit-learn (:data:`SHIPPED`).
+
+    Args:
+        name: "breast_cancer", "digits", "iris" or "wine".
+        positive: class or classes that become +1; without it the classes stay as they are
+            (breast_cancer: 0 → -1, 1 → +1).
+        negative: class or classes that become -1, all others are left out; by default the rest.
+        standardize: subtract the mean of every column and divide by its standard deviation
+            (over the samples kept). No column is dropped; constant columns become zeros.
+        limit: keep at most this many samples, in file order, taken in turn from every label so
+            that a file sorted by class keeps all its classes.
+
+    Raises:
+        UnknownNameError: no such data set.
+        ParameterError: classes that do not exist or overlap, a limit below 2.
+        DataError: the choice leaves one class only.
+    """
+    if name not in SHIPPED:
+        raise UnknownNameError(f"There is no data set {name!r}.", nearest(name, SHIPPED))
+    X, y = _shipped(name)
+    classes = sorted({int(label) for label in y})
+    if positive is not None:
+        plus = _classes(positive, classes, "positive")
+        minus = (
+            [c for c in classes if c not in plus]
+            if negative is None
+            else _classes(negative, classes, "negative")
+        )
+        both = sorted(set(plus) & set(minus))
+        if both:
+            raise ParameterError(
+                f"Classes {both} are both positive and negative.", "List every class once."
+            )
+        keep = np.isin(y, plus + minus)
+        X, y = X[keep], np.where(np.isin(y[keep], plus), 1, -1).astype(np.int64)
+    elif negative is not None:
+        raise ParameterError(
+            "Negative classes were given without positive ones.", "Give positive = [...] too."
+        )
+    if limit is not None:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 2:
+            raise ParameterError(
+                f"limit = {limit!r} is no number of samples.", "Give an integer of at least 2."
+            )
+        kept = _in_turn(y, limit)
+        X, y = X[kept], y[kept]
+    if standardize:
+        X = _standardized(X)
+    return Dataset(X, y, name)
+
+
+def load_csv(path: str | Path, label: str | None = None, *, one_class: bool = False) -> Dataset:
+    """Load comma-separated values with a header line; errors name line and column.
+
+    Args:
+        path: the file, UTF-8.
+        label: the name of the label column; the last column by default.
+        one_class: see :class:`Dataset`.
+
+    Raises:
+        DataError: missing, empty or unreadable file, no header, a cell that is not a finite
+            number, a line of another length, and everything :class:`Dataset` refuses.
+    """
+    X, y = read_csv(path, label)
+    return Dataset(X, y, Path(path).stem, one_class=one_class)
+
+
+def load_npz(path: str | Path, *, one_class: bool = False) -> Dataset:
+    """Load the arrays ``X`` and ``y`` of an NPZ archive; nothing is unpickled.
+
+    Args:
+        path: a file written by ``numpy.savez(path, X=X, y=y)`` or ``savez_compressed``.
+        one_class: see :class:`Dataset`.
+
+    Raises:
+        DataError: missing or empty file, not an archive, an array missing, object arrays, sizes
+            that contradict the file, and everything :class:`Dataset` refuses.
+    """
+    X, y = read_npz(path)
+    return Dataset(X, y, Path(path).stem, one_class=one_class)
+
+
+# -- checks of Dataset -----------------------------------------------------------------------------
+
+
+def _rebuild(X: FloatArray, y: IntArray, name: str) -> Dataset:
+    return Dataset(X, y, name, one_class=True)
+
+
+def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise DataError(f"{what} has masked entries.", "Fill or drop them first.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError, Warning) as error:
+        raise DataError(
+            f"{what} cannot be read as an array ({error}): its rows are ragged or not numbers.",
+            "Give every row the same number of plain numbers.",
+        ) from error
+
+
+def _numbers(values: npt.NDArray[Any], what: str) -> FloatArray:
+    if values.dtype.kind == "O":
+        for index, entry in np.ndenumerate(values):
+            if isinstance(entry, (str, bytes, complex)) or not hasattr(entry, "__float__"):
+                raise DataError(
+                    f"{what} holds {entry!r} at {list(index)}, which is not a real number.",
+                    "Give real numbers only.",
+                )
+    elif values.dtype.kind not in "biuf":
+        raise DataError(
+            f"{what} has entries of type {values.dtype}, which are not real numbers.",
+            "Convert it to numbers first (exact strings such as '1/3' belong in a problem file).",
+        )
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(values, dtype=np.float64, order="C") + 0.0
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{what} holds an entry that is no float64 number ({error}).",
+            "Give real numbers within ±1.7e308.",
+        ) from error
+
+
+def _samples(X: npt.ArrayLike) -> FloatArray:
+    array = _array(X, "X")
+    if array.size == 0 and (array.ndim < 2 or array.shape[0] == 0):
+        raise DataError("X has no samples.", "Give at least one row per class.")
+    if array.ndim != 2:
+        raise DataError(
+            f"X has {array.ndim} dimension(s), not 2.",
+            "Give one row per sample: X.reshape(-1, 1) for a single feature, a dense array for a "
+            "sparse matrix.",
+        )
+    if array.shape[1] == 0:
+        raise DataError("X has no features.", "Give at least one column.")
+    samples = _numbers(array, "X")
+    bad = np.argwhere(~np.isfinite(samples))
+    if bad.size:
+        row, column = (int(i) for i in bad[0])
+        raise DataError(
+            f"X holds {samples[row, column]} at row {row}, column {column} "
+            f"({len(bad)} such entries in all).",
+            "Drop or fill such entries: NaN and infinities have no margin.",
+        )
+    return np.ascontiguousarray(samples)
+
+
+def _labels(y: npt.ArrayLike, n_samples: int, one_class: bool) -> IntArray:
+    array = _array(y, "y")
+    if array.ndim != 1:
+        raise DataError(
+            f"y has {array.ndim} dimension(s), not 1.", "Give one label per row: y.ravel()."
+        )
+    if array.shape[0] != n_samples:
+        raise DataError(
+            f"y has {array.shape[0]} labels for {n_samples} samples.", "Give one label per row."
+        )
+    values = _numbers(array, "y")
+    bad = np.flatnonzero(~(np.isfinite(values) & (values == np.rint(values))))
+    if bad.size:
+        raise DataError(
+            f"The label {values[bad[0]]} of row {int(bad[0])} is not an integer.",
+            "Use labels -1/+1 or 0..C-1.",
+        )
+    present = np.unique(values)
+    if present.size == 1 and not one_class:
+        raise DataError(
+            f"All {n_samples} labels are {int(present[0])}: there is one class only.",
+            "Give samples of two classes, or say one_class=True when the rows are y_n x_n.",
+        )
+    if set(present.tolist()) <= {-1.0, 1.0} or set(present.tolist()) <= {0.0, 1.0}:
+        return np.where(values > 0, 1, -1).astype(np.int64)
+    if present.size < 3 or not np.array_equal(present, np.arange(present.size)):
+        shown = ", ".join(f"{label:g}" for label in present[:8])
+        raise DataError(
+            f"The labels {shown}{', …' if present.size > 8 else ''} are neither -1/+1, nor 0/1, "
+            "nor 0..C-1 with every class present.",
+            "Renumber them: numpy.unique(y, return_inverse=True)[1].",
+        )
+    return values.astype(np.int64)
+
+
+def _refuse_contradictions(samples: FloatArray, labels: IntArray) -> None:
+    first: dict[bytes, int] = {}
+    for n in range(samples.shape[0]):
+        m = first.setdefault(samples[n].tobytes(), n)
+        if labels[m] != labels[n]:
+            raise DataError(
+                f"Rows {m} and {n} (counted from 0) are equal and have different labels "
+                f"{int(labels[m])} and {int(labels[n])}: no predictor separates them.",
+                "Drop one of the two or correct its label.",
+            )
+
+
+# -- the shipped data sets -------------------------------------------------------------------------
+
+
+def _shipped(name: str) -> tuple[FloatArray, IntArray]:
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{name}")()
+    return np.asarray(bunch.data, dtype=np.float64), np.asarray(bunch.target, dtype=np.int64)
+
+
+def _classes(wanted: int | Sequence[int], known: list[int], what: str) -> list[int]:
+    listed = [wanted] if isinstance(wanted, (int, np.integer)) else list(wanted)
+    unknown = [c for c in listed if isinstance(c, bool) or c not in known]
+    if unknown or not listed:
+        raise ParameterError(
+            f"{what} = {wanted!r} names no classes of these data.",
+            f"Choose among {', '.join(map(str, known))}.",
+        )
+    return [int(c) for c in listed]
+
+
+def _in_turn(y: IntArray, limit: int) -> IntArray:
+    turn = np.empty(y.shape[0], dtype=np.int64)
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        turn[members] = np.arange(members.size)
+    return np.sort(np.lexsort((y, turn))[:limit])
+
+
+def _standardized(X: FloatArray) -> FloatArray:
+    constant = np.ptp(X, axis=0) == 0
+    centred = X - X.mean(axis=0)
+    deviation = np.where(constant, 1.0, centred.std(axis=0))
+    return np.where(constant, 0.0, centred / deviation)

@@ -1,0 +1,257 @@
+"""CSV and NPZ files read as plain arrays, without believing what a file says of its own size."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lexmargin.errors import DataError, nearest
+
+__all__ = ["read_blocks", "read_csv", "read_npz"]
+
+_HEADER_CAP = 10_000
+_UNPACKED_CAP = 256 * 2**20
+_RATIO_CAP = 100
+
+
+def read_csv(path: str | Path, label: str | None = None) -> tuple[list[list[float]], list[int]]:
+    """Return the feature rows and the labels of a CSV file with a header line.
+
+    The label column is the named one, or the last.
+
+    Raises:
+        DataError: naming the line and the column.
+    """
+    file = _regular_file(path)
+    X: list[list[float]] = []
+    y: list[int] = []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = [cell.strip() for cell in next(reader, [])]
+            column = _label_column(file, header, label)
+            for row in reader:
+                if not row:
+                    continue
+                place = f"{file.name}, line {reader.line_num}"
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{place}: {len(row)} cells under a header of {len(header)}.",
+                        "Give every line one cell per column.",
+                    )
+                numbers = [
+                    _cell(text, f"{place}, column {title!r}")
+                    for text, title in zip(row, header, strict=True)
+                ]
+                value = numbers.pop(column)
+                if not value.is_integer() or abs(value) > 2**53:
+                    raise DataError(
+                        f"{place}, column {header[column]!r}: the label {row[column]!r} is not an "
+                        "integer.",
+                        "Use labels -1/+1 or 0..C-1.",
+                    )
+                X.append(numbers)
+                y.append(int(value))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file.name} is not UTF-8 text.", "Save it as UTF-8 CSV.") from error
+    except csv.Error as error:
+        raise DataError(
+            f"{file.name}, line {reader.line_num}: {error}.", "Save it as plain CSV."
+        ) from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    if not X:
+        raise DataError(f"{file.name} has a header and no samples.", "Add one line per sample.")
+    return X, y
+
+
+def read_npz(path: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the arrays X and y of an NPZ archive, never unpickling.
+
+    Declared sizes are held against the file before anything is read, so that an archive cannot
+    make the program allocate what it does not contain.
+
+    Raises:
+        DataError: whatever is wrong with the file.
+    """
+    file = _regular_file(path)
+    X, y = _members(file, ("X", "y"), "numpy.savez(path, X=X, y=y)")
+    return X, y
+
+
+def read_blocks(path: str | Path) -> list[npt.NDArray[np.float64]]:
+    """Return the parameter blocks θ_1 … θ_K of an NPZ archive: block_0, block_1, … in order.
+
+    Raises:
+        DataError: as :func:`read_npz`, or blocks that are missing, not numbered from 0, or not
+            finite.
+    """
+    file = _regular_file(path)
+    blocks = [
+        np.array(block, dtype=np.float64)
+        for block in _members(file, None, "numpy.savez(path, block_0=…, block_1=…)")
+    ]
+    for k, block in enumerate(blocks):
+        if not np.all(np.isfinite(block)):
+            raise DataError(
+                f"{file.name}: block_{k} holds NaN or an infinity.", "Give finite parameters."
+            )
+    return blocks
+
+
+def _members(file: Path, names: tuple[str, ...] | None, recipe: str) -> list[npt.NDArray[Any]]:
+    """Read the named arrays, or the blocks numbered from 0."""
+    try:
+        if not zipfile.is_zipfile(file):
+            raise DataError(f"{file.name} is not an NPZ archive.", f"Write it with {recipe}.")
+        with zipfile.ZipFile(file) as archive:
+            inside = archive.namelist()
+            if names is None:
+                count = sum(name.startswith("block_") for name in inside)
+                names = tuple(f"block_{k}" for k in range(max(count, 1)))
+            for name in names:
+                if f"{name}.npy" not in inside:
+                    raise DataError(
+                        f"{file.name} has no array {name!r}.", f"Write it with {recipe}."
+                    )
+            return [_member(archive, name, file) for name in names]
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{file.name} is a damaged archive: {error}.", "Write it again.") from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _regular_file(path: str | Path) -> Path:
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise DataError(f"{file} is a folder.", "Give the path of a file.")
+        if not file.exists():
+            raise DataError(f"There is no file {file}.", "Check the path.")
+        if not file.is_file():
+            raise DataError(f"{file} is not a regular file.", "Give the path of a file.")
+        if file.stat().st_size == 0:
+            raise DataError(f"{file} is empty.", "Write the samples into it.")
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+    return file
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} cannot be read: {error}.", "Check the path and the permissions.")
+
+
+def _label_column(file: Path, header: list[str], label: str | None) -> int:
+    if len(header) < 2:
+        raise DataError(
+            f"{file.name}, line 1: the header has {len(header)} column(s).",
+            "Give a header line, comma-separated, with at least one feature and the label.",
+        )
+    for position, title in enumerate(header):
+        if not title:
+            raise DataError(
+                f"{file.name}, line 1, column {position + 1}: the column has no name.",
+                "Name every column in the header.",
+            )
+        if title in header[:position]:
+            raise DataError(
+                f"{file.name}, line 1: two columns are named {title!r}.", "Rename one of them."
+            )
+    if all(_is_number(title) for title in header):
+        raise DataError(
+            f"{file.name}, line 1 holds numbers instead of column names.", "Add a header line."
+        )
+    if label is None:
+        return len(header) - 1
+    if label not in header:
+        raise DataError(f"{file.name} has no label column {label!r}.", nearest(label, header))
+    return header.index(label)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cell(text: str, place: str) -> float:
+    try:
+        value = math.nan if "_" in text else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        shown = text if len(text) <= 40 else text[:40] + "…"
+        raise DataError(f"{place}: {shown!r} is not a finite number.", "Write it as a decimal.")
+    return value
+
+
+def _member(archive: zipfile.ZipFile, name: str, file: Path) -> npt.NDArray[Any]:
+    info = archive.getinfo(f"{name}.npy")
+    declared, packed = info.file_size, info.compress_size
+    if packed > file.stat().st_size or declared > max(_UNPACKED_CAP, _RATIO_CAP * packed):
+        raise DataError(
+            f"{file.name}: array {name!r} claims {declared} bytes in a file of "
+            f"{file.stat().st_size}.",
+            "The archive is damaged or hostile; write it again.",
+        )
+    with archive.open(info) as stream:
+        shape, fortran, dtype, start = _npy_header(stream, name, file)
+        size = math.prod(shape) * dtype.itemsize
+        if any(extent < 0 for extent in shape) or size != declared - start:
+            raise DataError(
+                f"{file.name}: array {name!r} claims shape {shape} of {dtype}, and the archive "
+                f"holds {declared - start} bytes for it.",
+                "The archive is damaged or hostile; write it again.",
+            )
+        content = stream.read(size)
+        # Reading to the end makes zipfile compare the checksum.
+        if len(content) != size or stream.read(1):
+            raise DataError(f"{file.name}: array {name!r} is cut short.", "Write it again.")
+    return np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _npy_header(
+    stream: IO[bytes], name: str, file: Path
+) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Read the header of the NPY format, its length capped before it is read."""
+    prefix = stream.read(8)
+    width = {1: 2, 2: 4}.get(prefix[6] if len(prefix) == 8 else 0)
+    if width is None or prefix[:6] != b"\x93NUMPY":
+        raise DataError(
+            f"{file.name}: array {name!r} is not in NPY format 1 or 2.",
+            "Write it with numpy.savez.",
+        )
+    length_bytes = stream.read(width)
+    length = int.from_bytes(length_bytes, "little")
+    if length > _HEADER_CAP:
+        raise DataError(
+            f"{file.name}: the header of array {name!r} claims {length} bytes.",
+            "The archive is damaged or hostile; write it again.",
+        )
+    text = io.BytesIO(length_bytes + stream.read(length))
+    read = (
+        np.lib.format.read_array_header_1_0 if width == 2 else np.lib.format.read_array_header_2_0
+    )
+    try:
+        shape, fortran, dtype = read(text)
+    except Exception as error:  # numpy's parser has no common error for hostile text
+        raise DataError(
+            f"{file.name}: the header of array {name!r} cannot be read.",
+            "The archive is damaged or hostile; write it again.",
+        ) from error
+    if dtype.hasobject or dtype.kind not in "biuf":
+        raise DataError(
+            f"{file.name}: array {name!r} has entries of type {dtype}, not real numbers.",
+            "Save plain numbers; pickled objects are never loaded.",
+        )
+    return shape, fortran, dtype, 8 + width + length

@@ -1,0 +1,112 @@
+"""Hard margin: eq. 18 of the paper, rescaled to margin 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from lexmargin.data import Dataset
+from lexmargin.formulations.base import (
+    MARGIN,
+    Formulation,
+    FormulationName,
+    StageAnswer,
+    checked_norm,
+    vector_norm,
+)
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray, Relation, Sense
+from lexmargin.predictors.base import Predictor
+from lexmargin.program import (
+    Combination,
+    Constant,
+    Constraint,
+    Expression,
+    Margins,
+    Norm,
+    Power,
+    Program,
+    SquaredNorm,
+)
+
+__all__ = ["HardMargin"]
+
+
+@final
+@dataclass(frozen=True)
+class HardMargin(Formulation):
+    """``min ½‖w‖²  s.t.  f_n(w) >= 1`` (eq. 18 with margin 1), for α-homogeneous predictors.
+
+    Then ``θ = w/‖w‖`` and ``γ*(1) = ‖w‖^{-α}``. Source: math.md §2.
+
+    Args:
+        predictor, data: the margin functions.
+        norm: p of the norm, >= 1, or "inf".
+
+    Raises:
+        DegreeError: the predictor is not homogeneous.
+        ParameterError: the norm is below 1.
+    """
+
+    predictor: Predictor
+    data: Dataset
+    norm: float = 2.0
+
+    name: ClassVar[FormulationName] = FormulationName.HARD_MARGIN
+    equation: ClassVar[str] = "eq. 18 with margin 1"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", checked_norm(self.norm))
+        self.require_homogeneous()
+
+    @property
+    def norm_p(self) -> float:
+        return self.norm
+
+    @property
+    def degree(self) -> float:
+        """α of Definition 1."""
+        return self.require_homogeneous()
+
+    def program(self, unit: float = 1.0) -> Program:
+        variables = self.block_variables()
+        blocks = tuple(v.name for v in variables)
+        size: Expression
+        if self.norm == 2.0:
+            size = SquaredNorm(blocks)
+        else:
+            size = Power(Norm(blocks, self.norm), 2.0)
+        functions = MarginFunctions(self.predictor, self.data, unit)
+        margins = Margins(functions, blocks)
+        return Program(
+            name=self.name.value,
+            equation=self.equation,
+            sense=Sense.MINIMIZE,
+            objective=Combination(((0.5, size),)),
+            variables=variables,
+            constraints=(
+                Constraint(MARGIN, margins, Relation.AT_LEAST, Constant(1.0), "n"),
+            ),
+            curvature=functions.curvature,
+        )
+
+    def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        return self.blocks_of(answers[-1]) * unit ** (-1.0 / self.degree)
+
+    def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
+        # The program's unknown is u = unit^{1/α} w; a separating start is scaled to margin 1.
+        margin = float(self.functions.values(theta).min())
+        stretch = unit / margin if margin > 0 else unit
+        blocks = self.functions.blocks(theta * stretch ** (1.0 / self.degree))
+        return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
+
+    def objective(self, theta: FloatArray) -> float:
+        return 0.5 * vector_norm(theta, self.norm) ** 2
+
+    def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        found = answers[-1].multipliers.get(MARGIN)
+        if found is None:
+            return np.full(self.functions.count, np.nan)
+        return np.asarray(found * unit ** (-2.0 / self.degree))

@@ -1,0 +1,147 @@
+"""The margin path: eq. 6 (max form) and eq. 7 (min-norm form)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from lexmargin.data import Dataset
+from lexmargin.errors import ParameterError
+from lexmargin.formulations.base import (
+    MARGIN,
+    Formulation,
+    FormulationName,
+    StageAnswer,
+    checked_norm,
+    vector_norm,
+)
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray, Relation, Sense
+from lexmargin.predictors.base import Predictor
+from lexmargin.program import (
+    Combination,
+    Constraint,
+    Expression,
+    Margins,
+    Norm,
+    Parameter,
+    Power,
+    Program,
+    SquaredNorm,
+    Variable,
+)
+
+__all__ = ["MarginPath", "checked_positive"]
+
+
+@final
+@dataclass(frozen=True)
+class MarginPath(Formulation):
+    """``max t  s.t.  f_n(ρθ) >= t, ‖θ‖ <= 1`` (eq. 6), or ``min ‖θ‖²  s.t.  f_n(ρθ) >= γ`` (eq. 7).
+
+    Solved in ``w = ρθ``, ``‖w‖ <= ρ``. Lemma 1 makes both forms the same set of directions when
+    γ = γ*(ρ).
+
+    Args:
+        predictor, data: the margin functions, of any kind.
+        rho: ρ > 0.
+        norm: p of the norm, >= 1, or "inf".
+        gamma: the wanted margin γ > 0 of the min-norm form; None for the max form.
+
+    Raises:
+        ParameterError: ρ <= 0, γ <= 0 or a norm below 1.
+    """
+
+    predictor: Predictor
+    data: Dataset
+    rho: float = 1.0
+    norm: float = 2.0
+    gamma: float | None = None
+
+    name: ClassVar[FormulationName] = FormulationName.MARGIN_PATH
+    equation: ClassVar[str] = "eq. 6, w = ρθ"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", checked_norm(self.norm))
+        checked_positive(self.rho, "rho")
+        if self.gamma is not None:
+            checked_positive(self.gamma, "gamma")
+
+    @property
+    def norm_p(self) -> float:
+        return self.norm
+
+    @property
+    def rho_value(self) -> float:
+        return self.rho
+
+    def _size(self, blocks: tuple[str, ...]) -> Expression:
+        return SquaredNorm(blocks) if self.norm == 2.0 else Norm(blocks, self.norm)
+
+    def program(self, unit: float = 1.0) -> Program:
+        variables = self.block_variables()
+        blocks = tuple(v.name for v in variables)
+        functions = MarginFunctions(self.predictor, self.data, unit)
+        margins = Margins(functions, blocks)
+        if self.gamma is not None:
+            wanted = Parameter("γ", self.gamma / unit)
+            size = self._size(blocks)
+            return Program(
+                name=self.name.value,
+                equation="eq. 7, w = ρθ",
+                sense=Sense.MINIMIZE,
+                objective=size if self.norm == 2.0 else Power(size, 2.0),
+                variables=variables,
+                constraints=(Constraint(MARGIN, margins, Relation.AT_LEAST, wanted, "n"),),
+                parameters=(wanted,),
+                curvature=functions.curvature,
+            )
+        level = Variable("t")
+        euclidean = self.norm == 2.0
+        radius = Parameter("ρ²", self.rho**2) if euclidean else Parameter("ρ", self.rho)
+        return Program(
+            name=self.name.value,
+            equation=self.equation,
+            sense=Sense.MAXIMIZE,
+            objective=Combination(((1.0, level),)),
+            variables=(*variables, level),
+            constraints=(
+                Constraint(MARGIN, margins, Relation.AT_LEAST, level, "n"),
+                Constraint("ball", self._size(blocks), Relation.AT_MOST, radius),
+            ),
+            parameters=(radius,),
+            curvature=functions.curvature,
+        )
+
+    def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        return self.blocks_of(answers[-1]) / self.rho
+
+    def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
+        size = vector_norm(theta, self.norm)
+        w = theta * (self.rho / size) if size > 0 else theta
+        values = {
+            v.name: b
+            for v, b in zip(self.block_variables(), self.functions.blocks(w), strict=True)
+        }
+        if self.gamma is None:
+            margins = self.functions.values(w)
+            values["t"] = np.array(float(margins.min()) / unit)
+        return values
+
+    def objective(self, theta: FloatArray) -> float:
+        if self.gamma is not None:
+            return vector_norm(theta, self.norm) ** 2
+        return float(self.functions.values(self.rho * theta).min())
+
+
+def checked_positive(value: float, name: str) -> float:
+    """Return ``value`` if it is a finite number > 0, else raise :class:`ParameterError`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not (np.isfinite(number) and number > 0):
+        raise ParameterError(f"{name} must be a finite number > 0, not {value!r}.")
+    return number

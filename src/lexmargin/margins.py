@@ -1,0 +1,222 @@
+"""Margin functions f_n of a predictor on data (math.md §1): values, gradients, degrees.
+
+Two classes: ``f_n(θ) = y_n F(x_n; θ)``. C classes: the N(C-1) differences
+``f_{n,c} = F_{y_n}(x_n) - F_c(x_n)``, sample by sample, wrong classes in ascending order.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, final
+
+import numpy as np
+
+from lexmargin.data import Dataset
+from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.ops.base import FloatArray, IntArray, Ops
+from lexmargin.ops.curvature import Curvature
+from lexmargin.ops.degree import Homogeneity
+from lexmargin.ops.jacobian import JacobianOps, Node
+from lexmargin.ops.numpy import KinkOps, NumpyOps
+from lexmargin.predictors.base import Predictor, Shape
+
+__all__ = ["MarginFunctions"]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class MarginFunctions:
+    """The functions ``f_n(θ) / unit`` of one predictor on one data set.
+
+    ``unit`` (a power of two) only changes the scale they are measured in; 1 gives eq. 1's f_n.
+    """
+
+    predictor: Predictor
+    data: Dataset
+    unit: float = 1.0
+
+    def __post_init__(self) -> None:
+        outputs, classes = self.predictor.outputs, self.data.n_classes
+        if outputs == 1 and classes > 2:
+            raise ParameterError(
+                f"The data have {classes} classes and the predictor one output.",
+                f"Give the predictor outputs={classes}, or make the labels -1 and +1.",
+            )
+        if outputs > 1 and outputs != max(classes, 2):
+            raise ParameterError(
+                f"The predictor has {outputs} outputs and the data {classes} classes.",
+                "Make them equal.",
+            )
+        self.shapes  # noqa: B018  a predictor that cannot read these features says so now
+
+    @functools.cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the parameter blocks."""
+        return self.predictor.shapes(self.data.n_features)
+
+    @functools.cached_property
+    def size(self) -> int:
+        """d, the number of parameters in all blocks together."""
+        return int(sum(np.prod(shape, dtype=int) for shape in self.shapes))
+
+    @functools.cached_property
+    def _slices(self) -> tuple[tuple[int, int, Shape], ...]:
+        ends = np.cumsum([0, *(int(np.prod(shape, dtype=int)) for shape in self.shapes)])
+        return tuple(zip(ends[:-1].tolist(), ends[1:].tolist(), self.shapes, strict=True))
+
+    @property
+    def multi_class(self) -> bool:
+        """True when margins are differences of class scores."""
+        return self.predictor.outputs > 1
+
+    @functools.cached_property
+    def count(self) -> int:
+        """Number of margin functions: N, or N(C-1)."""
+        return self.data.n_samples * (self.predictor.outputs - 1 if self.multi_class else 1)
+
+    @functools.cached_property
+    def homogeneity(self) -> Homogeneity:
+        """The computed degrees of the predictor (Definition 1, eq. 10)."""
+        return self.predictor.homogeneity(self.data.n_features)
+
+    @functools.cached_property
+    def curvature(self) -> Curvature:
+        """Curvature of every f_n: scores that are only concave stay so for signed inputs alone."""
+        scores = self.predictor.curvature(self.data.n_features)
+        if scores is Curvature.CONCAVE and not self.predictor.signed_inputs:
+            return Curvature.UNKNOWN
+        return scores
+
+    @functools.cached_property
+    def _features(self) -> FloatArray:
+        if self.predictor.signed_inputs:
+            signed: FloatArray = self.data.signed[:, None] * self.data.X
+            return signed
+        return self.data.X
+
+    @functools.cached_property
+    def _signs(self) -> FloatArray:
+        if self.predictor.signed_inputs:
+            return np.full(self.data.n_samples, 1.0 / self.unit)
+        return np.asarray(self.data.signed / self.unit, dtype=np.float64)
+
+    @functools.cached_property
+    def _pairs(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Sample, own class and other class of every difference."""
+        n, c = self.data.n_samples, self.predictor.outputs
+        labels = self.data.y if self.data.y.min() >= 0 else (self.data.y + 1) // 2
+        rows, others = np.nonzero(np.arange(c)[None, :] != labels[:, None])
+        assert rows.size == n * (c - 1)
+        return rows.astype(np.int64), labels[rows].astype(np.int64), others.astype(np.int64)
+
+    def evaluate(self, ops: Ops[T], blocks: Sequence[T]) -> T:
+        """Return all margin functions, ``(count,)``, in the target's arrays."""
+        scores = self.predictor(ops, blocks, ops.constant(self._features))
+        if not self.multi_class:
+            return ops.multiply(scores, ops.constant(self._signs))
+        rows, own, other = self._pairs
+        difference = ops.add(
+            ops.gather(scores, rows, own), ops.scale(ops.gather(scores, rows, other), -1.0)
+        )
+        return difference if self.unit == 1.0 else ops.scale(difference, 1.0 / self.unit)
+
+    def blocks(self, theta: FloatArray) -> tuple[FloatArray, ...]:
+        """Return the blocks of a flat parameter vector ``(d,)``.
+
+        Raises :class:`~lexmargin.errors.ShapeError` when its length is not d.
+        """
+        theta = np.asarray(theta, dtype=np.float64)
+        if theta.shape != (self.size,):
+            raise ShapeError(
+                f"θ has shape {theta.shape}, the predictor has {self.size} parameters.",
+                f"Give the blocks of shapes {list(self.shapes)}, flattened in this order.",
+            )
+        return tuple(theta[a:b].reshape(s) for a, b, s in self._slices)
+
+    def flatten(self, blocks: Sequence[FloatArray]) -> FloatArray:
+        """Return the flat parameter vector of blocks, checking every shape."""
+        found = [np.shape(block) for block in blocks]
+        if found != list(self.shapes):
+            raise ShapeError(
+                f"θ has blocks of shapes {found}, the predictor needs {list(self.shapes)}.",
+                "Give one array per block, in this order.",
+            )
+        return np.concatenate([np.asarray(b, dtype=np.float64).reshape(-1) for b in blocks])
+
+    def values(self, theta: FloatArray) -> FloatArray:
+        """Return ``f(θ)``, ``(count,)``."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result = self.evaluate(NumpyOps(), self.blocks(theta))
+        return np.asarray(result, dtype=np.float64)
+
+    def _record(self, theta: FloatArray) -> tuple[list[Node], Node]:
+        parameters = [JacobianOps.parameter(block) for block in self.blocks(theta)]
+        ops = JacobianOps()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return parameters, self.predictor(ops, parameters, ops.constant(self._features))
+
+    def jacobian(self, theta: FloatArray) -> FloatArray:
+        """Return the rows ``∇f_n(θ)``, ``(count, d)``; 0 is taken as the slope of relu at 0."""
+        parameters, scores = self._record(theta)
+        if not self.multi_class:
+            return self._rows(scores, self._signs, parameters)
+        n, classes = self.data.n_samples, self.predictor.outputs
+        per_class = []
+        for c in range(classes):
+            seed = np.zeros((n, classes))
+            seed[:, c] = 1.0 / self.unit
+            per_class.append(self._rows(scores, seed, parameters))
+        gradients = np.stack(per_class, axis=1)
+        rows, own, other = self._pairs
+        return np.asarray(gradients[rows, own] - gradients[rows, other])
+
+    def _rows(self, scores: Node, seed: FloatArray, parameters: list[Node]) -> FloatArray:
+        parts = JacobianOps.pull_back(scores, seed, parameters, reduce=False)
+        return np.concatenate([part.reshape(self.data.n_samples, -1) for part in parts], axis=1)
+
+    @property
+    def features(self) -> FloatArray:
+        """The inputs of the predictor, ``(N, p)``: X, or y_n x_n where it reads signed inputs."""
+        return self._features
+
+    def score_weights(self, weights: FloatArray) -> FloatArray:
+        """Return the weights v of the scores, ``(N,)`` or ``(N, C)``: ``Σ v F = Σ_n weights_n f_n``."""
+        if not self.multi_class:
+            return np.asarray(self._signs * weights)
+        rows, own, other = self._pairs
+        seed = np.zeros((self.data.n_samples, self.predictor.outputs))
+        np.add.at(seed, (rows, own), weights / self.unit)
+        np.add.at(seed, (rows, other), -weights / self.unit)
+        return seed
+
+    def recorded(
+        self, theta: FloatArray
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+        """Return ``f(θ)`` and the map ``weights -> Σ_n weights_n ∇f_n(θ)``, in one evaluation."""
+        parameters, scores = self._record(theta)
+        if self.multi_class:
+            rows, own, other = self._pairs
+            f = (scores.value[rows, own] - scores.value[rows, other]) / self.unit
+        else:
+            f = scores.value * self._signs
+
+        def pull(weights: FloatArray) -> FloatArray:
+            seed = self.score_weights(weights)
+            parts = JacobianOps.pull_back(scores, seed, parameters, reduce=True)
+            return np.concatenate([part.reshape(-1) for part in parts])
+
+        return f, pull
+
+    def combined_gradient(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return ``Σ_n weights_n ∇f_n(θ)``, ``(d,)``, without forming the rows."""
+        return self.recorded(theta)[1](weights)
+
+    def pre_activations(self, theta: FloatArray) -> list[FloatArray]:
+        """Return the arguments of every power-1 ReLU, one ``(N, width)`` array per layer."""
+        ops = KinkOps()
+        self.evaluate(ops, self.blocks(theta))
+        return ops.pre_activations

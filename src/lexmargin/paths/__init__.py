@@ -1,0 +1,21 @@
+"""Floor 7: paths over time or over ρ."""
+
+from lexmargin.losses import Loss
+from lexmargin.paths.descend import Descent, EndReason, descend
+from lexmargin.paths.flow import FlowMethod, GradientFlow
+from lexmargin.paths.records import Records
+from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
+
+__all__ = [
+    "ConstantStep",
+    "Descent",
+    "EndReason",
+    "FlowMethod",
+    "GradientFlow",
+    "LineSearch",
+    "Loss",
+    "LossNormalizedStep",
+    "Records",
+    "StepRule",
+    "descend",
+]

@@ -1,0 +1,325 @@
+"""The optimization path (eq. 4): gradient descent and gradient flow, in the log domain."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, final
+
+import numpy as np
+
+from lexmargin.data import Dataset
+from lexmargin.errors import LexmarginError, ParameterError
+from lexmargin.formulations.base import vector_norm
+from lexmargin.formulations.start import random_theta
+from lexmargin.losses import Loss
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+from lexmargin.paths.flow import GradientFlow, integrate
+from lexmargin.paths.records import Monitor, Recorder, Records
+from lexmargin.paths.steps import LineSearch, LossOracle, Point, StepRule
+from lexmargin.polish import Polished, polish
+from lexmargin.predictors.base import Predictor
+from lexmargin.solution import finite
+
+__all__ = ["Descent", "EndReason", "Progress", "descend"]
+
+Progress = Callable[[float, float, float], None]
+"""Called at every record with the step (or time), ``log L`` and the angle of Remark 2."""
+
+
+class EndReason(StrEnum):
+    """Why a path ended."""
+
+    STEPS = "steps"
+    """Every step that was asked for was made."""
+    TIME = "time"
+    """Gradient flow reached its time."""
+    UNDERFLOW = "underflow"
+    """Steps are below the rounding of θ: nothing moves any more. Constant steps end like this,
+    because they are proportional to L; loss-normalised steps and line searches go on."""
+    STATIONARY = "stationary"
+    """The gradient is exactly zero."""
+    NO_DECREASE = "no-decrease"
+    """No step along the gradient lowers log L in double precision."""
+    DIVERGED = "diverged"
+    """The loss is no longer a finite number: the steps are too long, or θ left the range."""
+    INTEGRATOR = "integrator"
+    """The integrator of the flow gave up."""
+    TIME_LIMIT = "time-limit"
+    """The time limit in seconds was used up."""
+    INTERRUPTED = "interrupted"
+    """Ctrl-C."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """An optimization path: its records, and where and why it ended.
+
+    Attributes:
+        records: what was written down, the last point included.
+        theta: θ at the end, one array per block.
+        direction: ``θ/‖θ‖``, flat.
+        reason: why it ended.
+        steps: steps of descent, or of the integrator.
+        seconds: wall time.
+        seed: of the start; it was read only if no start was given.
+        loss: the loss.
+        polished: the KKT point near the last direction, if asked for and possible.
+        polish_problem: why there is none, or why it did not converge.
+    """
+
+    records: Records
+    theta: tuple[FloatArray, ...]
+    direction: FloatArray
+    reason: EndReason
+    steps: int
+    seconds: float
+    seed: int
+    loss: Loss
+    polished: Polished | None = None
+    polish_problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; non-finite numbers become None."""
+        polished = self.polished
+        return {
+            "loss": self.loss.value,
+            "reason": self.reason.value,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "theta": [finite(block) for block in self.theta],
+            "direction": finite(self.direction),
+            "records": self.records.to_json(),
+            "polished": None
+            if polished is None
+            else {
+                "theta": finite(polished.theta),
+                "multipliers": finite(polished.multipliers),
+                "residual": finite(polished.residual),
+                "iterations": polished.iterations,
+                "moved": finite(polished.moved),
+                "converged": polished.converged,
+            },
+            "polish_problem": self.polish_problem,
+        }
+
+
+def descend(
+    predictor: Predictor,
+    data: Dataset,
+    *,
+    loss: Loss = Loss.EXPONENTIAL,
+    start: FloatArray | Sequence[FloatArray] | None = None,
+    seed: int = 0,
+    steps: int = 10_000,
+    step_rule: StepRule | None = None,
+    flow: GradientFlow | None = None,
+    record: int | Sequence[float] = 10,
+    monitors: Mapping[str, Monitor] | None = None,
+    time_limit: float | None = None,
+    polish: bool = False,
+    progress: Progress | None = None,
+) -> Descent:
+    """Follow ``θ(t) = θ(t-1) - η_t ∇L(θ(t-1))`` (eq. 4), or gradient flow.
+
+    Args:
+        predictor, data: define ``f_n``.
+        loss: L.
+        start: θ(0), flat or as blocks; by default normal, scaled by fan-in, from ``seed``.
+        seed: of the random start.
+        steps: how many steps of descent.
+        step_rule: :class:`ConstantStep`, :class:`LossNormalizedStep` or :class:`LineSearch` (the
+            default).
+        flow: follow gradient flow instead of steps.
+        record: records per decade of steps or of times, or the very steps or times.
+        monitors: functions of the flat θ to be recorded, by name.
+        time_limit: seconds of wall time; the path so far is returned.
+        polish: end with Newton steps on the KKT conditions (:func:`lexmargin.polish.polish`).
+        progress: called at every record.
+
+    Returns:
+        The path. Ctrl-C ends it early and returns it too.
+
+    Raises:
+        ParameterError: unusable numbers, or a start where the loss is not finite.
+        ShapeError: a start that does not fit the predictor.
+
+    Source: Nacson et al. (2019), eq. 4, Remark 2, Definition 4; Lyu & Li (2020).
+    """
+    began = time.perf_counter()
+    deadline = math.inf if time_limit is None else began + _limit(time_limit)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise ParameterError(f"steps must be a whole number >= 0, not {steps!r}.")
+    if flow is not None and step_rule is not None:
+        raise ParameterError(
+            "Both a step rule and a gradient flow were given.", "Choose one of the two."
+        )
+    functions = MarginFunctions(predictor, data)
+    oracle = LossOracle(functions, Loss(loss))
+    theta = _start(functions, start, seed)
+    run = _Run(oracle, Recorder(functions, monitors or {}), deadline, progress)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        point = oracle.at(theta)
+        if not math.isfinite(point.log_loss):
+            raise ParameterError(
+                "The loss is not finite at the start.", "Start where every f_n is a finite number."
+            )
+        if flow is None:
+            at = [k for k in schedule(record, steps, 1.0) if k == int(k)]
+            reason = run.descend(point, step_rule or LineSearch(), steps, at)
+        else:
+            reason = run.flow(point, flow, schedule(record, flow.time, 1e-2))
+        if run.recorder.last != run.at:
+            run.recorder.record(run.at, run.point)
+    last = run.point.theta
+    polished, problem = _polished(functions, last) if polish else (None, "")
+    return Descent(
+        records=run.recorder.records(),
+        theta=tuple(block.copy() for block in functions.blocks(last)),
+        direction=last / (vector_norm(last, 2.0) or 1.0),
+        reason=reason,
+        steps=run.steps,
+        seconds=time.perf_counter() - began,
+        seed=seed,
+        loss=oracle.loss,
+        polished=polished,
+        polish_problem=problem,
+    )
+
+
+@final
+class _Run:
+    """The state of a path under way: always a consistent point, whatever interrupts it."""
+
+    def __init__(
+        self, oracle: LossOracle, recorder: Recorder, deadline: float, progress: Progress | None
+    ) -> None:
+        self.oracle = oracle
+        self.recorder = recorder
+        self.steps = 0
+        self.at = 0.0
+        self.point: Point
+        self._deadline = deadline
+        self._progress = progress
+
+    def _record(self, at: float, point: Point) -> None:
+        row = self.recorder.record(at, point)
+        if self._progress is not None:
+            self._progress(at, row["log_loss"], row["angle"])
+
+    def descend(
+        self, point: Point, rule: StepRule, steps: int, at: Sequence[float]
+    ) -> EndReason:
+        """Make the steps; return why they ended."""
+        self.point = point
+        wanted = [*at, math.inf]
+        memory, due = rule.first(), 0
+        try:
+            while True:
+                if self.steps >= wanted[due]:
+                    self._record(self.steps, self.point)
+                    due += 1
+                if self.steps >= steps:
+                    return EndReason.STEPS
+                if time.perf_counter() > self._deadline:
+                    return EndReason.TIME_LIMIT
+                following, memory = rule.advance(self.oracle, self.point, memory)
+                if following is None:
+                    return self._stuck(EndReason.NO_DECREASE)
+                if (following.theta == self.point.theta).all():
+                    return self._stuck(EndReason.UNDERFLOW)
+                if not math.isfinite(following.log_loss):
+                    return EndReason.DIVERGED
+                self.point, self.steps = following, self.steps + 1
+                self.at = float(self.steps)
+        except KeyboardInterrupt:
+            self.at = float(self.steps)
+            return EndReason.INTERRUPTED
+
+    def _stuck(self, reason: EndReason) -> EndReason:
+        return reason if np.any(self.point.descent) else EndReason.STATIONARY
+
+    def flow(self, point: Point, flow: GradientFlow, at: Sequence[float]) -> EndReason:
+        """Integrate the flow; return why it ended."""
+        self.point = point
+        wanted = [*at, math.inf]
+        due = 0
+        try:
+            if wanted[0] == 0.0:
+                self._record(0.0, point)
+                due = 1
+            if not np.any(point.descent):
+                return EndReason.STATIONARY
+            for state in integrate(flow, self.oracle, point.theta):
+                if state.failed:
+                    return EndReason.INTEGRATOR
+                while wanted[due] <= state.time:
+                    between = self.oracle.at(state.at(wanted[due]))
+                    self.point, self.at = between, wanted[due]
+                    self._record(self.at, between)
+                    due += 1
+                reached = self.oracle.at(state.theta)
+                if not math.isfinite(reached.log_loss):
+                    return EndReason.DIVERGED
+                self.point, self.at, self.steps = reached, state.time, self.steps + 1
+                if time.perf_counter() > self._deadline:
+                    return EndReason.TIME_LIMIT
+            return EndReason.TIME
+        except KeyboardInterrupt:
+            return EndReason.INTERRUPTED
+
+
+def schedule(record: int | Sequence[float], last: float, first: float) -> list[float]:
+    """Return the steps or times to record: 0, then ``record`` per decade from ``first``, and last.
+
+    Raises:
+        ParameterError: fewer than one per decade, or numbers that do not lie in [0, last].
+    """
+    if isinstance(record, bool) or (isinstance(record, int) and record < 1):
+        raise ParameterError(f"record must be at least 1 per decade, not {record!r}.")
+    if not isinstance(record, int):
+        wanted = sorted({float(r) for r in record})
+        if any(not 0 <= r <= last for r in wanted):
+            raise ParameterError(
+                f"A record was asked for outside of [0, {last:g}].", "Record within the path."
+            )
+        return wanted
+    decades = math.log10(last / first) if last > first else 0.0
+    count = max(1, math.ceil(decades * record))
+    grid = first * 10.0 ** (np.arange(count + 1) * decades / count)
+    if first >= 1.0:
+        grid = np.rint(grid)
+    return sorted({0.0, float(last), *(float(g) for g in grid if g < last)})
+
+
+def _limit(seconds: float) -> float:
+    if isinstance(seconds, bool) or not seconds > 0:
+        raise ParameterError(f"time_limit must be a positive number of seconds, not {seconds!r}.")
+    return float(seconds)
+
+
+def _start(
+    functions: MarginFunctions, start: FloatArray | Sequence[FloatArray] | None, seed: int
+) -> FloatArray:
+    if start is None:
+        return random_theta(functions, np.random.default_rng(seed))
+    flat = all(np.ndim(part) == 0 for part in start)
+    theta = np.array(start, dtype=np.float64) if flat else functions.flatten(list(start))
+    functions.blocks(theta)
+    if not np.all(np.isfinite(theta)):
+        raise ParameterError("The start is not finite.", "Start from finite numbers.")
+    return theta
+
+
+def _polished(functions: MarginFunctions, theta: FloatArray) -> tuple[Polished | None, str]:
+    try:
+        found = polish(functions, theta)
+    except LexmarginError as error:
+        return None, str(error)
+    return found, found.reason

@@ -1,0 +1,101 @@
+"""Gradient flow ``dθ/dt = -∇L(θ)`` in logarithmic time, where it can reach t = 1e8 and beyond."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, final
+
+import numpy as np
+
+from lexmargin.errors import ParameterError
+from lexmargin.ops.base import FloatArray
+from lexmargin.paths.steps import LossOracle
+
+__all__ = ["FlowMethod", "FlowState", "GradientFlow"]
+
+
+class FlowMethod(StrEnum):
+    """Integrators of scipy: the stiff ones, and an explicit one of order 8."""
+
+    LSODA = "LSODA"
+    RADAU = "Radau"
+    BDF = "BDF"
+    DOP853 = "DOP853"
+
+
+@final
+@dataclass(frozen=True)
+class GradientFlow:
+    """Follow ``dθ/dt = -∇L(θ)`` from t = 0 to ``time``.
+
+    The independent variable is ``s = log(1 + t)``: ``dθ/ds = -e^{s + log L} ∇ log L``, whose right
+    side stays moderate, because L decays like 1/t up to powers of log t.
+
+    Attributes:
+        time: the last t.
+        method: the integrator.
+        rtol, atol: its tolerances per step.
+    """
+
+    time: float
+    method: FlowMethod = FlowMethod.LSODA
+    rtol: float = 1e-11
+    atol: float = 1e-12
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", FlowMethod(self.method))
+        for name in ("time", "rtol", "atol"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+                raise ParameterError(f"{name} must be a positive number, not {value!r}.")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FlowState:
+    """One step of the integrator: the path is known up to ``time``, ``theta`` at its end."""
+
+    time: float
+    theta: FloatArray
+    dense: Any
+    failed: bool = False
+
+    def at(self, time: float) -> FloatArray:
+        """Return θ at a time within the step."""
+        return np.asarray(self.dense(math.log1p(time)), dtype=np.float64)
+
+
+def integrate(flow: GradientFlow, oracle: LossOracle, theta: FloatArray) -> Iterator[FlowState]:
+    """Yield the integrator's steps until ``flow.time``, or until one has failed."""
+    from scipy import integrate as scipy_integrate
+
+    finite = True
+
+    def slope(s: float, x: FloatArray) -> FloatArray:
+        nonlocal finite
+        point = oracle.at(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = np.exp(s + point.log_loss) * point.descent
+        if not np.all(np.isfinite(result)):
+            # The compiled integrators must see numbers; the step is discarded below.
+            finite = False
+            return np.zeros_like(x)
+        return np.asarray(result)
+
+    end = math.log1p(flow.time)
+    method = getattr(scipy_integrate, flow.method.value)
+    solver = method(slope, 0.0, theta, end, rtol=flow.rtol, atol=flow.atol)
+    while solver.status == "running":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            solver.step()
+        if solver.status == "failed" or not finite:
+            yield FlowState(math.expm1(solver.t), theta, None, True)
+            return
+        theta = np.array(solver.y, dtype=np.float64)
+        time = flow.time if solver.status == "finished" else math.expm1(solver.t)
+        yield FlowState(time, theta, solver.dense_output())

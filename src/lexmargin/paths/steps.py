@@ -1,0 +1,178 @@
+"""Step rules of eq. 4: how far to go along ``-∇ log L``, everything in the log domain."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from lexmargin.errors import ParameterError
+from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+
+__all__ = ["ConstantStep", "LineSearch", "LossNormalizedStep", "LossOracle", "Point", "StepRule"]
+
+
+@final
+class Point:
+    """θ with its margins and ``log L``; the gradient is computed when it is asked for."""
+
+    __slots__ = ("_descent", "_loss", "_pull", "classes", "f", "log_loss", "theta")
+
+    def __init__(
+        self,
+        theta: FloatArray,
+        f: FloatArray,
+        pull: Callable[[FloatArray], FloatArray],
+        loss: Loss,
+        classes: int,
+    ) -> None:
+        self.theta = theta
+        self.f = f
+        self.classes = classes
+        self.log_loss = log_loss(loss, f, classes)
+        self._pull = pull
+        self._loss = loss
+        self._descent: FloatArray | None = None
+
+    @property
+    def weights(self) -> FloatArray:
+        """``-∂ log L/∂f_n``, (N,)."""
+        return np.asarray(np.exp(log_weights(self._loss, self.f, self.classes) - self.log_loss))
+
+    @property
+    def descent(self) -> FloatArray:
+        """``-∇ log L(θ) = -∇L/L``, (d,)."""
+        if self._descent is None:
+            self._descent = self._pull(self.weights)
+        return self._descent
+
+
+@final
+@dataclass(frozen=True)
+class LossOracle:
+    """The loss of one predictor on one data set."""
+
+    functions: MarginFunctions
+    loss: Loss
+
+    def at(self, theta: FloatArray) -> Point:
+        """Return the point θ."""
+        f, pull = self.functions.recorded(theta)
+        return Point(theta, f, pull, self.loss, self.functions.predictor.outputs)
+
+
+class StepRule(ABC):
+    """How a step is made; the number that travels from step to step is the rule's own."""
+
+    @abstractmethod
+    def first(self) -> float:
+        """Return the number the first step is given."""
+
+    @abstractmethod
+    def advance(
+        self, oracle: LossOracle, point: Point, memory: float
+    ) -> tuple[Point | None, float]:
+        """Return the next point and number; None where no step lowers the loss."""
+
+
+@final
+@dataclass(frozen=True)
+class ConstantStep(StepRule):
+    """``θ ← θ - η ∇L(θ)`` (eq. 4, η_t = η).
+
+    Its movement is proportional to L: once η L is below the rounding of θ nothing moves any more,
+    and the run ends with ``EndReason.UNDERFLOW``.
+    """
+
+    eta: float
+
+    def __post_init__(self) -> None:
+        _positive(self.eta, "eta")
+
+    def first(self) -> float:
+        return math.log(self.eta)
+
+    def advance(
+        self, oracle: LossOracle, point: Point, memory: float
+    ) -> tuple[Point | None, float]:
+        with np.errstate(over="ignore"):
+            length = np.exp(memory + point.log_loss)
+        return oracle.at(point.theta + length * point.descent), memory
+
+
+@final
+@dataclass(frozen=True)
+class LossNormalizedStep(StepRule):
+    """``θ ← θ - η ∇L(θ)/L(θ)`` (eq. 4, η_t = η/L): it never stops moving.
+
+    For a predictor of degree above 1 the gradient of log L grows with θ, so that any fixed η ends
+    by overshooting; :class:`LineSearch` does not.
+    """
+
+    eta: float
+
+    def __post_init__(self) -> None:
+        _positive(self.eta, "eta")
+
+    def first(self) -> float:
+        return self.eta
+
+    def advance(
+        self, oracle: LossOracle, point: Point, memory: float
+    ) -> tuple[Point | None, float]:
+        return oracle.at(point.theta + memory * point.descent), memory
+
+
+@final
+@dataclass(frozen=True)
+class LineSearch(StepRule):
+    """``θ ← θ - η_t ∇ log L(θ)``, η_t by Armijo's rule on log L.
+
+    ``log L(θ_{t+1}) <= log L(θ_t) - sufficient * η_t ‖∇ log L‖²``; η_t is the last one times
+    ``growth``, then times ``shrink`` until it fits (Armijo 1966).
+    """
+
+    initial: float = 1.0
+    growth: float = 1.25
+    shrink: float = 0.5
+    sufficient: float = 1e-2
+
+    def __post_init__(self) -> None:
+        _positive(self.initial, "initial")
+        if not (math.isfinite(self.growth) and self.growth >= 1.0):
+            raise ParameterError(f"growth must be a number >= 1, not {self.growth!r}.")
+        for name in ("shrink", "sufficient"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ParameterError(
+                    f"{name} must lie between 0 and 1, not {getattr(self, name)!r}."
+                )
+
+    def first(self) -> float:
+        return self.initial / self.growth
+
+    def advance(
+        self, oracle: LossOracle, point: Point, memory: float
+    ) -> tuple[Point | None, float]:
+        direction = point.descent
+        slope = float(direction @ direction)
+        eta = memory * self.growth
+        while True:
+            theta = point.theta + eta * direction
+            if not eta > 0 or np.array_equal(theta, point.theta):
+                return None, memory
+            trial = oracle.at(theta)
+            # A comparison with NaN is false, so a trial beyond the domain counts as too far.
+            if -math.inf < trial.log_loss <= point.log_loss - self.sufficient * eta * slope:
+                return trial, eta
+            eta *= self.shrink
+
+
+def _positive(value: float, name: str) -> None:
+    if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+        raise ParameterError(f"{name} must be a positive number, not {value!r}.")

@@ -1,0 +1,311 @@
+"""Polish: Newton steps on the KKT conditions of the hard margin, with active-set changes.
+
+Turns a decent answer of any origin into one whose residual is at rounding level, or says that it
+could not. It decides nothing about optimality: a saddle polishes as well as a minimum.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray, IntArray
+
+__all__ = ["Polished", "polish"]
+
+_DENSE = 2000
+_GOAL = 1e-10
+_KINK = 1e-9
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Polished:
+    """Where the Newton steps ended: ``w = Σ λ_n ∇f_n(w)``, ``f_n(w) >= 1``, λ >= 0.
+
+    Attributes:
+        theta: w (d,), at the scale where the smallest margin is 1.
+        multipliers: λ (N,) >= 0.
+        residual: the largest of ``‖w - Σλ∇f‖/‖w‖``, ``|f_n - 1|`` where λ_n > 0, and the shortfall
+            of ``f_n >= 1``, measured at ``theta``.
+        iterations: Newton steps taken.
+        moved: distance between the unit directions before and after.
+        converged: the residual is at most 1e-10 and no kink is near.
+        reason: why it did not converge; empty if it did.
+    """
+
+    theta: FloatArray
+    multipliers: FloatArray
+    residual: float
+    iterations: int
+    moved: float
+    converged: bool
+    reason: str = ""
+
+
+def polish(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    *,
+    iterations: int = 50,
+    active: float = 0.3,
+) -> Polished:
+    """Solve ``w = Σ λ_n ∇f_n(w)``, ``f_S(w) = 1``, ``λ_S >= 0`` near θ (eq. 18 with margin 1).
+
+    The active set S and its multipliers are read off the point of least norm in the linearised
+    feasible set; every Newton step is the least-squares one, because rescaling symmetries make the
+    system singular; samples with a negative multiplier leave S, violated ones join it.
+
+    Args:
+        functions: homogeneous margin functions.
+        theta: (d,) a separating point, at any scale.
+        iterations: the most Newton steps.
+        active: samples with ``f_n <= (1 + active) min f`` may support the first step.
+
+    Returns:
+        The best point seen; ``converged`` says whether it is one.
+
+    Raises:
+        DegreeError: not homogeneous (Definition 1).
+        ParameterError: θ does not separate, or is not finite.
+        UnsupportedError: θ is on a kink of a ReLU of power 1, where no Hessian exists.
+    """
+    degree = functions.homogeneity.degree
+    if degree is None:
+        raise DegreeError(
+            f"A polish needs a homogeneous predictor: {functions.homogeneity.kind.value}.",
+            "Solve margin-path instead; its certificate tells how good the answer is.",
+        )
+    start = np.asarray(theta, dtype=np.float64)
+    functions.blocks(start)
+    if not np.all(np.isfinite(start)):
+        raise ParameterError("The start of a polish is not finite.", "Start from finite numbers.")
+    size = float(np.abs(start).max(initial=0.0))
+    unit = start / size / np.linalg.norm(start / size) if size > 0 else start
+    margin = float(functions.values(unit).min())
+    if not margin > 0:
+        raise ParameterError(
+            f"The start of a polish does not separate: its smallest margin is {margin:.3g}.",
+            "Descend longer, or start from a point where every margin is positive.",
+        )
+    if _kink(functions, unit) <= _KINK:
+        raise UnsupportedError(
+            "The start of a polish is on a kink of a ReLU, where Newton's method has no Hessian.",
+            "Use a ReLU of power 2 or more, or start away from the kink.",
+        )
+    state = _start(functions, unit / margin ** (1.0 / degree), active, degree)
+    best, taken, quiet = state, 0, 0
+    while taken < iterations and best.residual > 1e-15 and quiet < (3 if best.done else iterations):
+        state = _newton(functions, state, degree)
+        taken += 1
+        if not np.isfinite(state.residual):
+            break
+        quiet = 0 if state.residual < 0.5 * best.residual else quiet + 1
+        best = min(best, state, key=lambda s: s.residual)
+    kink = _kink(functions, best.w)
+    reason = ""
+    if not best.done:
+        reason = f"the residual stayed at {best.residual:.1e} after {taken} steps"
+    elif kink <= _KINK:
+        reason = "the steps ended on a kink of a ReLU: only a Clarke certificate can judge it"
+    moved = float(np.linalg.norm(best.w / np.linalg.norm(best.w) - unit))
+    return Polished(best.w, best.multipliers, best.residual, taken, moved, not reason, reason)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A point, its multipliers (negative ones allowed in ``raw``), and its active set."""
+
+    w: FloatArray
+    raw: FloatArray
+    active: IntArray
+    residual: float
+
+    @property
+    def multipliers(self) -> FloatArray:
+        return np.maximum(self.raw, 0.0)
+
+    @property
+    def done(self) -> bool:
+        return self.residual <= _GOAL
+
+
+def _state(functions: MarginFunctions, w: FloatArray, raw: FloatArray, active: IntArray) -> _State:
+    f, pull = functions.recorded(w)
+    weights = np.maximum(raw, 0.0)
+    size = float(np.linalg.norm(w))
+    stationarity = float(np.linalg.norm(w - pull(weights))) / size if size > 0 else np.inf
+    gaps = np.abs(f - 1.0)[weights > 0]
+    parts = (stationarity, float(gaps.max(initial=0.0)), float(1.0 - f.min()))
+    residual = max(parts) if np.all(np.isfinite(parts)) else np.inf
+    return _State(w, raw, active, residual)
+
+
+def _start(functions: MarginFunctions, w: FloatArray, active: float, degree: float) -> _State:
+    f = functions.values(w)
+    near = np.flatnonzero(f <= 1.0 + active)
+    rows = functions.jacobian(w)[near]
+    # Euler's identity gives ∇f_n·w = α f_n, so f_n(w) + ∇f_n·(u - w) >= 1 reads as below.
+    found = _least_distance(rows, 1.0 + (degree - 1.0) * f[near])
+    raw = np.zeros(f.size)
+    raw[near] = found
+    support = near[found > 1e-10 * found.max(initial=0.0)]
+    if support.size == 0:
+        support = np.array([int(np.argmin(f))])
+    kept = np.zeros_like(raw)
+    kept[support] = raw[support]
+    return _state(functions, w, kept, support)
+
+
+def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
+    """Return λ >= 0 of ``min ½‖u‖² s.t. rows u >= right``, by non-negative least squares.
+
+    Lawson & Hanson (1974), chapter 23: with E = [rowsᵀ; rightᵀ] and e the last unit vector,
+    ``λ ∝ argmin_{λ>=0} ‖E λ - e‖``.
+    """
+    from scipy.optimize import nnls
+
+    scale = np.maximum(np.linalg.norm(rows, axis=1), np.finfo(float).tiny)
+    rows, right = rows / scale[:, None], right / scale
+    # ‖u‖ is about max(right); this keeps both parts of E of one size.
+    length = float(np.abs(right).max())
+    if not length > 0:
+        return np.zeros(right.size)
+    system = np.vstack([rows.T, right[None, :] / length])
+    target = np.zeros(system.shape[0])
+    target[-1] = 1.0
+    try:
+        found, _ = nnls(system, target, maxiter=20 * max(system.shape))
+    except RuntimeError:
+        return np.zeros(right.size)
+    slack = 1.0 - float(system[-1] @ found)
+    if not slack > 0:
+        return np.zeros(right.size)
+    return np.asarray(found / slack * length / scale)
+
+
+def _newton(functions: MarginFunctions, state: _State, degree: float) -> _State:
+    f = functions.values(state.w)
+    jacobian = functions.jacobian(state.w)
+    active = state.active
+    while True:
+        step, change = _kkt_step(functions, state, active, f, jacobian)
+        proposed = state.raw[active] + change
+        worst = int(np.argmin(proposed))
+        if proposed[worst] >= -1e-13 * np.abs(proposed).max() or active.size == 1:
+            break
+        active = np.delete(active, worst)
+    size = float(np.linalg.norm(state.w))
+    length = float(np.linalg.norm(step))
+    damping = min(1.0, 0.3 * size / length) if length > 0 else 1.0
+    w = state.w + damping * step
+    raw = np.zeros(f.size)
+    raw[active] = state.raw[active] + damping * change
+    after = functions.values(w)
+    violated = np.flatnonzero(after < 1.0 - 1e-11)
+    return _state(functions, w, raw, np.union1d(active, violated))
+
+
+def _kkt_step(
+    functions: MarginFunctions,
+    state: _State,
+    active: IntArray,
+    f: FloatArray,
+    jacobian: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the least-squares Newton step in w and in the multipliers of the active samples."""
+    rows = jacobian[active]
+    raw = np.zeros(f.size)
+    raw[active] = state.raw[active]
+    right = np.concatenate([rows.T @ raw[active] - state.w, 1.0 - f[active]])
+    d, s = state.w.size, active.size
+    curvature = _Curvature(functions, raw, active)
+    if d <= _DENSE:
+        top = np.hstack([np.eye(d) - curvature.matrix(state.w), -rows.T])
+        bottom = np.hstack([rows, np.zeros((s, s))])
+        found = np.linalg.lstsq(np.vstack([top, bottom]), right, rcond=1e-13)[0]
+        return found[:d], found[d:]
+    return _iterative_step(curvature, state.w, rows, right)
+
+
+def _iterative_step(
+    curvature: _Curvature, w: FloatArray, rows: FloatArray, right: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    from scipy.sparse.linalg import LinearOperator, minres
+
+    d, s = w.size, rows.shape[0]
+    apply = curvature.product(w)
+
+    # Symmetric with the sign of the multipliers' change turned; MINRES copes with its null space.
+    def matvec(x: FloatArray) -> FloatArray:
+        u, v = x[:d], x[d:]
+        return np.concatenate([u - apply(u) + rows.T @ v, rows @ u])
+
+    operator = LinearOperator((d + s, d + s), matvec=matvec, dtype=np.float64)
+    found, _ = minres(operator, right, rtol=1e-14, maxiter=20 * (s + 50))
+    return found[:d], -found[d:]
+
+
+@final
+class _Curvature:
+    """``Σ λ_n ∇²f_n``, exact (CasADi), over the samples that carry a multiplier."""
+
+    def __init__(self, functions: MarginFunctions, raw: FloatArray, active: IntArray) -> None:
+        weights = functions.score_weights(raw)
+        per_sample = functions.count // functions.data.n_samples
+        samples = np.unique(active // per_sample)
+        self._functions, self._samples = functions, tuple(samples.tolist())
+        self._weights = weights[samples]
+
+    def matrix(self, w: FloatArray) -> FloatArray:
+        function = _derivatives(self._functions, self._samples, False)
+        return np.asarray(function(w, self._weights).full())
+
+    def product(self, w: FloatArray) -> Any:
+        function = _derivatives(self._functions, self._samples, True)
+        return lambda v: np.asarray(function(w, self._weights, v).full())[:, 0]
+
+
+@functools.lru_cache(maxsize=16)
+def _derivatives(functions: MarginFunctions, samples: tuple[int, ...], product: bool) -> Any:
+    import casadi as ca
+
+    from lexmargin.ops.casadi import CasadiArray, CasadiOps
+
+    ops = CasadiOps()
+    flat = ca.MX.sym("w", functions.size)
+    blocks, first = [], 0
+    for shape in functions.shapes:
+        last = first + math.prod(shape)
+        part = flat[first:last]
+        matrix = ca.reshape(part, shape[1], shape[0]).T if len(shape) == 2 else part
+        blocks.append(CasadiArray(matrix, shape))
+        first = last
+    scores = functions.predictor(ops, blocks, ops.constant(functions.features[list(samples)]))
+    columns = functions.predictor.outputs if functions.multi_class else 1
+    weights = ca.MX.sym("weights", len(samples), columns)
+    lagrangian = ca.dot(weights, scores.matrix)
+    if not product:
+        return ca.Function("hessian", [flat, weights], [ca.hessian(lagrangian, flat)[0]])
+    v = ca.MX.sym("v", functions.size)
+    applied = ca.jtimes(ca.gradient(lagrangian, flat), flat, v)
+    return ca.Function("product", [flat, weights, v], [applied])
+
+
+def _kink(functions: MarginFunctions, w: FloatArray) -> float:
+    """Return how near the nearest kink is: the smallest ``|z| / max |z|`` of a power-1 layer."""
+    nearest = np.inf
+    for z in functions.pre_activations(w):
+        largest = float(np.abs(z).max(initial=0.0))
+        if largest > 0:
+            nearest = min(nearest, float(np.abs(z).min()) / largest)
+        else:
+            nearest = 0.0
+    return nearest

@@ -1,0 +1,70 @@
+"""Activations σ as values: each is positive homogeneous of a fixed degree."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TypeVar, final
+
+from lexmargin.errors import ParameterError
+from lexmargin.ops.base import Ops
+
+__all__ = ["Activation", "Identity", "LeakyReLU", "ReLU", "Square"]
+
+T = TypeVar("T")
+
+
+class Activation(ABC):
+    """A scalar function applied to every unit."""
+
+    @abstractmethod
+    def __call__(self, ops: Ops[T], z: T) -> T:
+        """Return ``σ(z)`` elementwise."""
+
+
+@final
+@dataclass(frozen=True)
+class Identity(Activation):
+    """``σ(z) = z``."""
+
+    def __call__(self, ops: Ops[T], z: T) -> T:
+        return z
+
+
+@final
+@dataclass(frozen=True)
+class ReLU(Activation):
+    """``σ(z) = max(z, 0)^power``: C¹ for power 2 (Assumption 3 holds almost), kinked for power 1."""
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.power >= 1.0:
+            raise ParameterError(f"The power of a ReLU must be >= 1, not {self.power!r}.")
+
+    def __call__(self, ops: Ops[T], z: T) -> T:
+        return ops.relu(z, float(self.power))
+
+
+@final
+@dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """``σ(z) = max(z, 0) + slope * min(z, 0)``."""
+
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.slope < 1.0:
+            raise ParameterError(f"The slope of a leaky ReLU is in [0, 1), not {self.slope!r}.")
+
+    def __call__(self, ops: Ops[T], z: T) -> T:
+        return ops.add(ops.scale(z, self.slope), ops.scale(ops.relu(z), 1.0 - self.slope))
+
+
+@final
+@dataclass(frozen=True)
+class Square(Activation):
+    """``σ(z) = z²``."""
+
+    def __call__(self, ops: Ops[T], z: T) -> T:
+        return ops.power(z, 2)

@@ -1,0 +1,63 @@
+"""What every predictor is: shapes of its parameter blocks, and a meaning in terms of operations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from lexmargin.errors import ParameterError
+from lexmargin.ops.base import Ops
+from lexmargin.ops.curvature import Curvature, CurvatureOps
+from lexmargin.ops.degree import DegreeOps, Homogeneity, classify
+
+__all__ = ["Predictor", "Shape"]
+
+T = TypeVar("T")
+Shape = tuple[int, ...]
+
+
+class Predictor(ABC):
+    """A raw score ``F(x; θ)`` (math.md §1): ``(N,)`` for one output, ``(N, C)`` for C scores."""
+
+    signed_inputs: ClassVar[bool] = False
+    """True where the margin function is ``F(y_n x_n; θ)`` and not ``y_n F(x_n; θ)`` (Example 2)."""
+
+    outputs: int
+    """Number of scores C; 1 for binary labels."""
+
+    @property
+    @abstractmethod
+    def block_count(self) -> int:
+        """Number of parameter blocks, whatever the data."""
+
+    @abstractmethod
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        """Return the shapes of the parameter blocks for that many features.
+
+        Raises :class:`~lexmargin.errors.ShapeError` if the predictor cannot read that many.
+        """
+
+    @abstractmethod
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        """Return the scores of all samples: ``(N,)``, or ``(N, C)`` for C outputs."""
+
+    def homogeneity(self, n_features: int) -> Homogeneity:
+        """Return the computed degrees (Definition 1, eq. 10): never declared, always derived."""
+        ops = DegreeOps()
+        blocks = [ops.block(k) for k in range(len(self.shapes(n_features)))]
+        return classify(self(ops, blocks, ops.constant(np.ones(1))), len(blocks))
+
+    def curvature(self, n_features: int) -> Curvature:
+        """Return the curvature of the scores in θ: affine, concave, or not known to be either."""
+        blocks = [Curvature.AFFINE for _ in self.shapes(n_features)]
+        return self(CurvatureOps(), blocks, Curvature.CONSTANT)
+
+
+def positive_int(value: int, name: str) -> int:
+    """Return ``value`` if it is an integer >= 1, else raise :class:`ParameterError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ParameterError(f"{name} must be a whole number >= 1, not {value!r}.")
+    return value

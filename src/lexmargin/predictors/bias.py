@@ -1,0 +1,67 @@
+"""Biases: the four ways to write a constant score (paper, end of §3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, TypeVar, final
+
+import numpy as np
+
+from lexmargin.errors import ParameterError
+from lexmargin.ops.base import Ops
+from lexmargin.predictors.base import Predictor, Shape
+
+__all__ = ["Bias", "BiasForm"]
+
+T = TypeVar("T")
+
+
+class BiasForm(StrEnum):
+    """How the bias enters the score."""
+
+    SIGNED_SQUARE = "signed-square"
+    """``b|b|``: either sign, degree 2."""
+    TWO_SQUARES = "two-squares"
+    """``b_+² - b_-²``: either sign, degree 2, smooth."""
+    SQUARE = "square"
+    """``b²``: the paper's literal form; never negative."""
+    PLAIN = "plain"
+    """``b``: degree 1, the augmented-feature bias."""
+
+
+@final
+@dataclass(frozen=True)
+class Bias(Predictor):
+    """A score that does not depend on x. Blocks: ``b`` of shape ``(1,)``, or ``(2,)``."""
+
+    form: BiasForm = BiasForm.SIGNED_SQUARE
+    outputs: ClassVar[int] = 1  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "form", BiasForm(self.form))
+        except ValueError:
+            forms = ", ".join(form.value for form in BiasForm)
+            raise ParameterError(f"Unknown bias form {self.form!r}; use one of {forms}.") from None
+
+    @property
+    def block_count(self) -> int:
+        return 1
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        return ((2,) if self.form is BiasForm.TWO_SQUARES else (1,),)
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        (b,) = theta
+        row = np.ones(1)
+        value = b
+        if self.form is BiasForm.SQUARE:
+            value = ops.power(b, 2)
+        elif self.form is BiasForm.TWO_SQUARES:
+            value, row = ops.power(b, 2), np.array([1.0, -1.0])
+        elif self.form is BiasForm.SIGNED_SQUARE:
+            negative = ops.relu(ops.scale(b, -1.0), 2.0)
+            value = ops.add(ops.relu(b, 2.0), ops.scale(negative, -1.0))
+        return ops.linear(ops.repeat_row(X, row), value)

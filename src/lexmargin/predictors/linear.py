@@ -1,0 +1,69 @@
+"""Linear scores, and the log predictors of Examples 2 and 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar, final
+
+from lexmargin.errors import ParameterError
+from lexmargin.ops.base import Ops
+from lexmargin.predictors.base import Predictor, Shape, positive_int
+
+__all__ = ["Linear", "Log"]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class Linear(Predictor):
+    """``F(x; θ) = θ·x``, degree 1; ``outputs`` > 1 gives one weight vector per class.
+
+    Blocks: ``θ`` of shape ``(p,)``, or ``(outputs, p)``.
+    """
+
+    outputs: int = 1
+
+    def __post_init__(self) -> None:
+        positive_int(self.outputs, "outputs")
+
+    @property
+    def block_count(self) -> int:
+        return 1
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        return ((n_features,) if self.outputs == 1 else (self.outputs, n_features),)
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        return ops.linear(X, theta[0])
+
+
+@final
+@dataclass(frozen=True)
+class Log(Predictor):
+    """``f_n(θ) = log^q(θ·z_n)``, ``z_n = y_n x_n`` (Example 2 with q = 1, Example 3 with q = 1+ε).
+
+    Neither homogeneous nor a sum of homogeneous parts. Concave for q = 1. For q > 1 the power of a
+    negative logarithm is taken as 0: the paper looks at ``θ·z_n > 1`` only.
+    Blocks: ``θ`` of shape ``(p,)``.
+    """
+
+    power: float = 1.0
+    signed_inputs: ClassVar[bool] = True
+    outputs: ClassVar[int] = 1  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        if not self.power >= 1.0:
+            raise ParameterError(f"The power of a log predictor must be >= 1, not {self.power!r}.")
+
+    @property
+    def block_count(self) -> int:
+        return 1
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        return ((n_features,),)
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        logarithm = ops.log(ops.linear(X, theta[0]))
+        return logarithm if self.power == 1.0 else ops.relu(logarithm, self.power)

@@ -1,0 +1,113 @@
+"""Networks without biases: fully connected, diagonal, circular convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar, final
+
+from lexmargin.errors import ParameterError
+from lexmargin.ops.base import Ops
+from lexmargin.predictors.activations import Activation, Identity
+from lexmargin.predictors.base import Predictor, Shape, positive_int
+
+__all__ = ["ConvolutionalNetwork", "DiagonalNetwork", "Network"]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class Network(Predictor):
+    """``F(x; θ) = W_L σ(W_{L-1} … σ(W_1 x))``, fully connected, no biases.
+
+    Blocks: ``W_1 (widths[0], p)``, …, and the last ``(widths[-1],)``, or ``(outputs, widths[-1])``
+    for several outputs. Degree L for σ of degree 1; ``widths=()`` is the linear predictor.
+    """
+
+    widths: tuple[int, ...]
+    activation: Activation = Identity()
+    outputs: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))
+        for width in self.widths:
+            positive_int(width, "every width")
+        positive_int(self.outputs, "outputs")
+        if not isinstance(self.activation, Activation):
+            raise ParameterError(
+                f"activation must be an Activation such as ReLU(), not {self.activation!r}."
+            )
+
+    @property
+    def block_count(self) -> int:
+        return len(self.widths) + 1
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        sizes = (n_features, *self.widths)
+        hidden = tuple((sizes[i + 1], sizes[i]) for i in range(len(self.widths)))
+        return (*hidden, (sizes[-1],) if self.outputs == 1 else (self.outputs, sizes[-1]))
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        units = X
+        for weights in theta[:-1]:
+            units = self.activation(ops, ops.linear(units, weights))
+        return ops.linear(units, theta[-1])
+
+
+@final
+@dataclass(frozen=True)
+class DiagonalNetwork(Predictor):
+    """``F(x; θ) = Σ_i x_i Π_l u^l_i``: depth-L diagonal linear network, degree L.
+
+    Blocks: ``u^1, …, u^L``, each of shape ``(p,)``.
+    """
+
+    depth: int
+    outputs: ClassVar[int] = 1  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        positive_int(self.depth, "depth")
+
+    @property
+    def block_count(self) -> int:
+        return self.depth
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        return ((n_features,),) * self.depth
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        product = theta[0]
+        for factor in theta[1:]:
+            product = ops.multiply(product, factor)
+        return ops.linear(X, product)
+
+
+@final
+@dataclass(frozen=True)
+class ConvolutionalNetwork(Predictor):
+    """``F(x; θ) = x·(u^1 ⋆ … ⋆ u^L)``, full-width circular convolutions, degree L.
+
+    ``(u ⋆ v)_i = p^{-1/2} Σ_k u_k v_{(i-k) mod p}``, so that the unitary DFT of the product is the
+    elementwise product of the unitary DFTs (Gunasekar et al. 2018a).
+    Blocks: ``u^1, …, u^L``, each of shape ``(p,)``.
+    """
+
+    depth: int
+    outputs: ClassVar[int] = 1  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        positive_int(self.depth, "depth")
+
+    @property
+    def block_count(self) -> int:
+        return self.depth
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        return ((n_features,),) * self.depth
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        product = theta[0]
+        for kernel in theta[1:]:
+            product = ops.total(ops.multiply(ops.circulant(kernel), product))
+        return ops.linear(X, product)

@@ -1,0 +1,66 @@
+"""Polynomials in θ whose coefficients are the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar, final
+
+from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.ops.base import Ops
+from lexmargin.predictors.base import Predictor, Shape
+
+__all__ = ["Polynomial"]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class Polynomial(Predictor):
+    """``F(x; θ) = Σ_j x_j Π_i θ_i^{e_ji}``: row j of ``exponents`` belongs to feature j.
+
+    Blocks: ``θ`` of shape ``(d,)``, d the number of columns of ``exponents``.
+    """
+
+    exponents: tuple[tuple[int, ...], ...]
+    outputs: ClassVar[int] = 1  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        rows = tuple(tuple(row) for row in self.exponents)
+        object.__setattr__(self, "exponents", rows)
+        if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
+            raise ParameterError("exponents must be rows of equal, positive length.")
+        for row in rows:
+            for e in row:
+                if isinstance(e, bool) or not isinstance(e, int) or e < 0:
+                    raise ParameterError(f"An exponent must be a whole number >= 0, not {e!r}.")
+            if sum(row) == 0:
+                raise ParameterError("A monomial without any θ is a constant; use a Bias member.")
+
+    @property
+    def block_count(self) -> int:
+        return 1
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        if n_features != len(self.exponents):
+            raise ShapeError(
+                f"This polynomial has {len(self.exponents)} monomials and the data "
+                f"{n_features} features.",
+                "Give one feature (coefficient) per row of exponents.",
+            )
+        return ((len(self.exponents[0]),),)
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        (block,) = theta
+        monomials = []
+        for row in self.exponents:
+            product: T | None = None
+            for i, exponent in enumerate(row):
+                if exponent:
+                    entry = ops.entry(block, i)
+                    factor = entry if exponent == 1 else ops.power(entry, exponent)
+                    product = factor if product is None else ops.multiply(product, factor)
+            assert product is not None
+            monomials.append(product)
+        return ops.linear(X, ops.stack(monomials))

@@ -1,0 +1,87 @@
+"""Sums of predictors without shared parameters (eq. 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar, final
+
+from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.ops.base import Ops
+from lexmargin.predictors.base import Predictor, Shape
+
+__all__ = ["Member", "Sum"]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class Member:
+    """One summand, and the columns of X it reads (all of them when ``columns`` is None)."""
+
+    predictor: Predictor
+    columns: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.columns is not None:
+            object.__setattr__(self, "columns", tuple(int(c) for c in self.columns))
+
+
+@final
+@dataclass(frozen=True)
+class Sum(Predictor):
+    """``F(x; θ) = Σ_k F^{(k)}(x; θ_k)`` (eq. 10), each member with its own parameters.
+
+    ``members`` are predictors or :class:`Member`; blocks are those of the members, in order.
+    """
+
+    members: tuple[Member, ...]
+
+    def __init__(self, members: Sequence[Predictor | Member]) -> None:
+        wrapped = tuple(m if isinstance(m, Member) else Member(m) for m in members)
+        object.__setattr__(self, "members", wrapped)
+        if not wrapped:
+            raise ParameterError("A sum needs at least one member.")
+        if len({m.predictor.outputs for m in wrapped}) != 1:
+            raise ParameterError("The members of a sum must have the same number of outputs.")
+        if any(m.predictor.signed_inputs for m in wrapped):
+            raise ParameterError("A log predictor cannot be a member of a sum.")
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """Number of scores, the same for every member."""
+        return self.members[0].predictor.outputs
+
+    @property
+    def block_count(self) -> int:
+        return sum(m.predictor.block_count for m in self.members)
+
+    def shapes(self, n_features: int) -> tuple[Shape, ...]:
+        found: list[Shape] = []
+        for member in self.members:
+            columns = member.columns
+            if columns is not None and not all(0 <= c < n_features for c in columns):
+                raise ShapeError(
+                    f"A member reads the columns {list(columns)} of data with {n_features}.",
+                    f"Use columns between 0 and {n_features - 1}.",
+                )
+            found.extend(member.predictor.shapes(n_features if columns is None else len(columns)))
+        return tuple(found)
+
+    def split(self, theta: Sequence[T]) -> list[Sequence[T]]:
+        """Return the blocks of each member."""
+        splits, first = [], 0
+        for member in self.members:
+            splits.append(theta[first : first + member.predictor.block_count])
+            first += member.predictor.block_count
+        return splits
+
+    def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
+        score: T | None = None
+        for member, blocks in zip(self.members, self.split(theta), strict=True):
+            features = X if member.columns is None else ops.columns(X, member.columns)
+            part = member.predictor(ops, blocks, features)
+            score = part if score is None else ops.add(score, part)
+        assert score is not None
+        return score

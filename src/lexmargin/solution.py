@@ -1,0 +1,196 @@
+"""Answers: what a solver did, what it claims, and what we measured, on separate axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lexmargin.ops.base import FloatArray
+
+if TYPE_CHECKING:
+    from lexmargin.certificate.certificate import Certificate
+
+__all__ = ["BackendName", "Claim", "Ran", "RawAnswer", "Solution", "SolverSettings", "Times"]
+
+
+class BackendName(StrEnum):
+    """The compiler and runner that carries a program to its solver."""
+
+    CVXPY = "cvxpy"
+    PYOMO = "pyomo"
+    CASADI = "casadi"
+    SCIPY = "scipy"
+
+
+class Ran(StrEnum):
+    """What happened to the run, whatever the answer is worth."""
+
+    FINISHED = "FINISHED"
+    """The solver ended by its own rule."""
+    ITERATION_LIMIT = "ITERATION_LIMIT"
+    """It used up its iterations."""
+    TIME_LIMIT = "TIME_LIMIT"
+    """It used up its time, or was ended from outside."""
+    NUMERICAL = "NUMERICAL"
+    """It gave up for numerical reasons."""
+    CRASHED = "CRASHED"
+    """It raised, or its process died."""
+    MISSING = "MISSING"
+    """It is not installed."""
+
+
+class Claim(StrEnum):
+    """The solver's word about its answer; the certificate never reads it."""
+
+    OPTIMAL = "OPTIMAL"
+    LOCALLY_OPTIMAL = "LOCALLY_OPTIMAL"
+    INFEASIBLE = "INFEASIBLE"
+    LOCALLY_INFEASIBLE = "LOCALLY_INFEASIBLE"
+    UNBOUNDED = "UNBOUNDED"
+    NOTHING = "NOTHING"
+
+
+@final
+@dataclass(frozen=True)
+class SolverSettings:
+    """What a backend is told: the native solver, its own options, the limits.
+
+    Attributes:
+        solver: the backend's name of the solver.
+        options: the solver's own option names and values.
+        time_limit: seconds, enforced from inside as far as the solver allows; None for none.
+        verbose: let the solver print; otherwise everything it writes is captured.
+    """
+
+    solver: str
+    options: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    time_limit: float | None = None
+    verbose: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class RawAnswer:
+    """A backend's answer to one program, untouched by any judgement.
+
+    Attributes:
+        values: variable name -> array in the variable's shape; empty when there is no answer.
+        multipliers: constraint name -> array, λ >= 0 for ``left >= right`` and for
+            ``left <= right``, free for equalities, for the Lagrangian of *minimisation*.
+        ran, claim, raw_status: the status axes and the solver's own word.
+        iterations: as the solver counts them, or None.
+        build_seconds, solve_seconds: model building, and the solver itself.
+        phases: finer split of the build, seconds by phase name.
+        log: what the solver printed.
+    """
+
+    values: Mapping[str, FloatArray]
+    multipliers: Mapping[str, FloatArray]
+    ran: Ran
+    claim: Claim
+    raw_status: str
+    iterations: int | None = None
+    build_seconds: float = 0.0
+    solve_seconds: float = 0.0
+    phases: Mapping[str, float] = field(default_factory=dict)
+    log: str = ""
+
+    @property
+    def has_values(self) -> bool:
+        """True when there is a finite point to judge."""
+        return bool(self.values) and all(np.all(np.isfinite(v)) for v in self.values.values())
+
+
+@final
+@dataclass(frozen=True)
+class Times:
+    """Seconds spent building, solving and certifying."""
+
+    build: float
+    solve: float
+    certify: float
+
+
+@final
+@dataclass(frozen=True)
+class Solution:
+    """One answer, as the solver gave it and as we judge it (design.md §5)."""
+
+    problem: str
+    theta: tuple[FloatArray, ...]
+    direction: FloatArray
+    objective: float
+    margins: FloatArray
+    margin: float
+    multipliers: FloatArray
+    ran: Ran
+    claim: Claim
+    raw_status: str
+    certificate: Certificate | None
+    times: Times
+    solver: str
+    versions: Mapping[str, str]
+    seed: int
+    iterations: int | None = None
+    others: tuple[Solution, ...] = ()
+
+    def report(self) -> str:
+        """Return a short text: the run, the solver's claim, then our certificate."""
+        unjudged = f"{self.ran.value}: {self.raw_status}"
+        word = unjudged if self.certificate is None else self.certificate.verdict.value
+        lines = [
+            ("problem", self.problem),
+            ("solver", f"{self.solver}, {self.ran.value}, iterations {self.iterations}"),
+            ("its claim", f"{self.claim.value} ({self.raw_status})"),
+            ("our verdict", word),
+            ("objective", f"{self.objective:.12g}"),
+            (
+                "seconds",
+                f"build {self.times.build:.3f}, solve {self.times.solve:.3f}, "
+                f"certify {self.times.certify:.3f}",
+            ),
+        ]
+        text = "\n".join(f"{name:<16}{value}" for name, value in lines)
+        return text if self.certificate is None else f"{text}\n\n{self.certificate.report()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of design.md §6; non-finite numbers become None."""
+        certificate = None if self.certificate is None else self.certificate.to_json()
+        return {
+            "problem": self.problem,
+            "solver": self.solver,
+            "ran": self.ran.value,
+            "claim": self.claim.value,
+            "raw_status": self.raw_status,
+            "theta": [finite(block) for block in self.theta],
+            "direction": finite(self.direction),
+            "objective": finite(self.objective),
+            "margin": finite(self.margin),
+            "margins": finite(self.margins),
+            "multipliers": finite(self.multipliers),
+            "certificate": certificate,
+            "times": {
+                "build": self.times.build,
+                "solve": self.times.solve,
+                "certify": self.times.certify,
+            },
+            "iterations": self.iterations,
+            "seed": self.seed,
+            "versions": dict(self.versions),
+            "others": [other.to_json() for other in self.others],
+        }
+
+
+def finite(value: Any) -> Any:
+    """Return numbers and arrays as JSON values, with None for every non-finite number."""
+    if isinstance(value, np.ndarray):
+        return finite(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value

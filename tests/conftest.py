@@ -1,0 +1,52 @@
+"""The one policy on missing backends: skip aloud, or fail where the backend is required."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Generator
+
+import pytest
+
+REQUIRED_BACKENDS = frozenset({"cvxpy", "pyomo", "casadi", "cyipopt"})
+REQUIRE_VARIABLE = "LEXMARGIN_REQUIRE_BACKENDS"
+
+
+def needed_backends(item: pytest.Item) -> set[str]:
+    """The modules named by `@pytest.mark.backend(...)` on the item."""
+    return {str(name) for mark in item.iter_markers("backend") for name in mark.args}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    needed = needed_backends(item)
+    missing = sorted(name for name in needed if importlib.util.find_spec(name) is None)
+    if missing:
+        pytest.skip(f"backend not installed: {', '.join(missing)}")
+
+
+def forbid_skip(report: pytest.TestReport | pytest.CollectReport, needed: set[str]) -> None:
+    """Turn a skip that concerns a required backend into a failure, whoever skipped and how."""
+    if not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    words = set(re.findall(r"\w+", reason))
+    if os.environ.get(REQUIRE_VARIABLE) == "1" and REQUIRED_BACKENDS & (needed | words):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although its backend is required here: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    forbid_skip(report, needed_backends(item))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    forbid_skip(report, set())
+    return report

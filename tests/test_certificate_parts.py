@@ -1,0 +1,363 @@
+"""The parts of a certificate one by one: least squares, qualification, bounds, Fritz John."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexmargin.certificate.bounds import best_weights, linear_dual_bound, relative_gap
+from lexmargin.certificate.fritz_john import fritz_john
+from lexmargin.certificate.linearised import linearised_gap, measure
+from lexmargin.certificate.multipliers import (
+    MultiplierMethod,
+    nonnegative_multipliers,
+    smallest_hull_point,
+)
+from lexmargin.certificate.norms import dual_exponent, norm_gradient, vector_norm
+from lexmargin.certificate.point import unit_point
+from lexmargin.certificate.polyhedral import largest_pairing, smallest_dual_norm
+from lexmargin.certificate.qualification import licq, mfcq, multiplier_set, proved_independent
+from lexmargin.certificate.stationarity import curve, stationarity, trade_off
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.errors import ParameterError, ShapeError
+
+INF = math.inf
+NORMS = [1.0, 1.5, 2.0, 3.0, 7.0, INF]
+
+
+def best_by_enumeration(J, target):
+    """min ‖t - Jᵀλ‖ over λ ≥ 0: the best face, by trying all of them."""
+    J = J / np.linalg.norm(J, axis=1)[:, None]
+    best = float(np.linalg.norm(target))
+    for size in range(1, len(J) + 1):
+        for face in itertools.combinations(range(len(J)), size):
+            weights = np.linalg.lstsq(J[list(face)].T, target, rcond=None)[0]
+            if np.all(weights >= 0):
+                best = min(best, float(np.linalg.norm(target - J[list(face)].T @ weights)))
+    return best
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000),
+    count=st.integers(1, 5),
+    dimension=st.integers(1, 7),
+    method=st.sampled_from([MultiplierMethod.ORTHOGONAL, MultiplierMethod.GRAM]),
+)
+def test_least_squares_agrees_with_enumeration(seed, count, dimension, method):
+    rng = np.random.default_rng(seed)
+    J = rng.normal(size=(count, dimension)) * 10.0 ** rng.integers(-6, 6, size=(count, 1))
+    target = rng.normal(size=dimension)
+    target /= np.linalg.norm(target)
+    found = nonnegative_multipliers(J, target, method=method)
+    assert np.all(found.multipliers >= 0) and found.method is method
+    assert found.residual == pytest.approx(best_by_enumeration(J, target), abs=1e-10)
+    assert found.residual == pytest.approx(
+        np.linalg.norm(target - found.multipliers @ J), abs=1e-14
+    )
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 6), dimension=st.integers(1, 6))
+def test_the_lower_bound_is_below_and_tight(seed, count, dimension):
+    rng = np.random.default_rng(seed)
+    target = rng.normal(size=dimension)
+    target /= np.linalg.norm(target)
+    J = rng.normal(size=(count, dimension))
+    J *= np.sign(J @ target)[:, None]
+    found = nonnegative_multipliers(J, target, target)
+    assert found.lower <= best_by_enumeration(J, target) + 1e-12
+    assert found.lower == pytest.approx(found.residual, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 1), (0, 3), (3, 0), (0, 0), (1, 0), (1, 1), (3, 1), (1, 3), (4, 4), (5, 4)]
+)
+def test_degenerate_shapes(shape):
+    target = np.ones(shape[1])
+    for method in (None, MultiplierMethod.ORTHOGONAL, MultiplierMethod.GRAM):
+        found = nonnegative_multipliers(np.ones(shape), target, method=method)
+        assert found.multipliers.shape == (shape[0],)
+        exact = 0.0 if min(shape) > 0 else math.sqrt(shape[1])
+        assert found.residual == pytest.approx(exact, abs=1e-14)
+    zero = nonnegative_multipliers(np.zeros(shape), target)
+    assert zero.method is MultiplierMethod.EMPTY
+    assert zero.residual == zero.lower == pytest.approx(math.sqrt(shape[1]))
+
+
+def test_zero_rows_carry_no_weight():
+    found = nonnegative_multipliers(np.array([[0.0, 0.0], [3.0, 0.0]]), np.array([1.0, 0.0]))
+    np.testing.assert_array_equal(found.multipliers, [0.0, 1 / 3])
+
+
+def test_shapes_that_do_not_fit():
+    for J, t in ((np.ones((2, 3)), np.ones(2)), (np.ones(3), np.ones(3))):
+        with pytest.raises(ShapeError):
+            nonnegative_multipliers(J, t)
+
+
+@pytest.mark.parametrize("near", [1e-4, 1e-6, 1e-8])
+@pytest.mark.parametrize("method", [MultiplierMethod.ORTHOGONAL, MultiplierMethod.GRAM])
+def test_nearly_dependent_rows(near, method):
+    J = np.array([[1.0, 0.0, 0.0], [1.0, near, 0.0], [1.0, 0.0, near]])
+    target = np.array([2.0, 3.0, 4.0]) @ J
+    size = np.linalg.norm(target)
+    found = nonnegative_multipliers(J, target / size, target / size, method)
+    # The Gram form loses directions below the square root of the rounding unit, and says so by
+    # its measured residual: it may miss the certificate, never invent one.
+    assert found.residual <= (1e-14 if method is MultiplierMethod.ORTHOGONAL else 2 * near + 1e-14)
+    assert found.residual == pytest.approx(
+        float(np.linalg.norm(target / size - found.multipliers @ J)), abs=1e-14
+    )
+    assert found.lower <= found.residual + found.floor
+
+
+def test_gram_form_is_refined_to_rounding_on_moderate_conditioning():
+    rng = np.random.default_rng(1)
+    J = rng.normal(size=(20, 3000)) + 30.0
+    target = (rng.random(20) + 0.5) @ J
+    target /= np.linalg.norm(target)
+    assert nonnegative_multipliers(J, target, method=MultiplierMethod.GRAM).residual < 1e-14
+
+
+@pytest.mark.parametrize("dimension", [2, 5])
+def test_smallest_hull_point(dimension):
+    rows = np.zeros((2, dimension))
+    rows[0, 0], rows[1, 1] = 1.0, 2.0
+    weights, distance = smallest_hull_point(rows)
+    np.testing.assert_allclose(weights, [0.8, 0.2], atol=1e-14)
+    assert distance == pytest.approx(2 / math.sqrt(5), rel=1e-14)
+    close = np.array([[1.0, 1e-9], [-1.0, 1e-9]])
+    assert smallest_hull_point(close)[1] == pytest.approx(1e-9, rel=1e-9)
+
+
+@pytest.mark.parametrize("p", [1.0, 1.3, 2.0, 3.0, 40.0, INF])
+def test_norms_and_their_gradients(p):
+    x = np.array([3.0, -4.0, 0.5])
+    assert vector_norm(x, p) == pytest.approx(np.linalg.norm(x, p), rel=1e-14)
+    for k in (-600, 600):
+        assert vector_norm(np.ldexp(x, k), p) == math.ldexp(vector_norm(x, p), k)
+    if 1.0 < p < INF:
+        g = norm_gradient(x, p)
+        assert g @ x == pytest.approx(vector_norm(x, p), rel=1e-14)
+        assert vector_norm(g, dual_exponent(p)) == pytest.approx(1.0, rel=1e-13)
+
+
+@pytest.mark.parametrize("norm", [1.0, INF])
+def test_polyhedral_pairing_and_its_refutation(norm):
+    rows = np.array([[1.0, 0.0], [0.0, 2.0]])
+    good = np.array([2 / 3, 1 / 3]) if norm == 1.0 else np.array([1.0, 0.75])
+    found = largest_pairing(rows if norm == 1.0 else rows[:1], good, norm)
+    assert found.converged and found.lower <= 1e-12
+    g = found.multipliers @ (rows if norm == 1.0 else rows[:1])
+    assert good @ g == pytest.approx(vector_norm(g, dual_exponent(norm)), rel=1e-12)
+    bad = np.array([0.5, 0.5]) if norm == 1.0 else np.array([0.75, 1.0])
+    # On (1,0) alone g ∝ (1,0): 1 - θ̂·g/‖g‖_* is 1/2 and 1/4.
+    lower = largest_pairing(rows[:1], bad, norm).lower
+    assert lower == pytest.approx(0.5 if norm == 1.0 else 0.25, abs=1e-12)
+
+
+def test_polyhedral_programs_refuse_other_norms():
+    for run in (lambda: largest_pairing(np.eye(2), np.ones(2), 2.0),
+                lambda: smallest_dual_norm(np.eye(2), np.zeros(2), 3.0)):  # fmt: skip
+        with pytest.raises(ParameterError):
+            run()
+
+
+def point_of(Z, theta, norm=2.0):
+    Z, theta = np.array(Z, float), np.array(theta, float)
+    return unit_point(Z @ theta, Z, theta, 1.0, norm)
+
+
+def test_curve_of_the_support_tolerance():
+    # Margins 1 and 1.01 at θ = (1, 0): the second sample helps only when it is let in.
+    point = point_of([[1.0, 1.0], [1.01, -1.0]], (1.0, 0.0))
+    found = curve(point, (1e-7, 1e-3, 0.1))
+    assert [c.count for c in found] == [1, 1, 2]
+    assert found[0].residual == pytest.approx(math.sqrt(0.5))
+    assert found[2].residual < 1e-14
+    assert stationarity(point, 0.1).complementarity == pytest.approx(0.01 / 2.01, rel=1e-9)
+
+
+def test_trade_off_between_stationarity_and_complementarity():
+    found = trade_off(point_of([[1.0, 1.0], [1.01, -1.0]], (1.0, 0.0)))
+    assert found[0].residual < 1e-14 and found[0].complementarity == pytest.approx(0.01 / 2.01)
+    assert found[-1].complementarity < 2e-6
+    assert found[-1].residual == pytest.approx(math.sqrt(0.5), rel=1e-3)
+    for a, b in itertools.pairwise(found):
+        assert b.residual >= a.residual - 1e-12
+        assert b.complementarity <= a.complementarity + 1e-12
+
+
+def test_dual_sine_and_hoelder_gap_differ_in_order():
+    turned = stationarity(point_of([[2.0, 0.0]], (1.0, 1e-5)), 1e-7)
+    assert turned.residual == pytest.approx(1e-5, rel=1e-6)
+    assert turned.hoelder_gap == pytest.approx(5e-11, rel=1e-4)
+
+
+def test_small_entries_do_not_hide_a_stationary_point_below_two():
+    # |1e-14|^{0.5} = 1e-7: the norm's gradient exaggerates, the vector itself does not.
+    noisy = stationarity(point_of([[1.0, 0.0]], (1.0, 1e-13), 1.5), 1e-7)
+    assert noisy.residual < 1e-9 and noisy.lower <= noisy.residual
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_licq_ranks(rows):
+    J = np.eye(3)[:rows] * np.array([[1e-9], [1.0], [1e9]])[:rows]
+    found = licq(J, 1e-10)
+    assert found.holds and found and found.rank == found.count == rows
+    assert found.sigma_min == pytest.approx(1.0)
+    more = licq(np.vstack([np.eye(3), np.ones((1, 3))]), 1e-10)
+    assert not more.holds and (more.rank, more.count, more.sigma_min) == (3, 4, 0.0)
+    dependent = licq(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]]), 1e-10)
+    assert not dependent.holds and dependent.rank == 1
+    assert licq(np.zeros((0, 3)), 1e-10).holds
+
+
+def test_licq_near_its_tolerance():
+    for near, holds in ((1e-8, True), (1e-11, False)):
+        found = licq(np.array([[1.0, 0.0, 0.0], [1.0, near, 0.0]]), 1e-10)
+        assert found.holds is holds
+        assert found.sigma_min == pytest.approx(near / math.sqrt(2), rel=1e-3)
+
+
+def test_independence_can_be_proved_where_rounding_hides_it():
+    pytest.importorskip("flint", reason="python-flint is not installed")
+    J = np.array([[1.0, 0.0, 0.0], [1.0, 1e-12, 0.0]])
+    assert not licq(J, 1e-10).holds and proved_independent(J)
+    assert not proved_independent(np.array([[1.0, 2.0], [2.0, 4.0]]))
+    assert not proved_independent(np.ones((3, 2)))
+
+
+def test_mfcq_with_and_without_a_direction():
+    assert mfcq(np.eye(2), 1e-10, np.array([1.0, 1.0])).slack == pytest.approx(math.sqrt(0.5))
+    assert not mfcq(np.eye(2), 1e-10, np.array([1.0, 0.0])).holds
+    assert mfcq(np.eye(2) * 1e-8, 1e-10).holds
+    assert not mfcq(np.array([[1.0, 0.0], [-1.0, 0.0]]), 1e-10)
+
+
+def test_fritz_john():
+    found = fritz_john(np.array([[2.0, 0.0], [-1.0, 0.0]]), 1e-9)
+    assert found.holds and found.residual < 1e-14
+    np.testing.assert_allclose(found.multipliers @ [[2.0, 0.0], [-1.0, 0.0]], 0.0, atol=1e-15)
+    assert not fritz_john(np.array([[2.0, 0.0], [-1.0, 1e-6]]), 1e-9).holds
+    assert not fritz_john(np.eye(2), 1e-9).holds
+    zero = fritz_john(np.array([[1.0, 0.0], [0.0, 0.0]]), 1e-9)
+    assert zero.holds and zero.multipliers.tolist() == [0.0, 1.0]
+    assert not fritz_john(np.zeros((0, 2)), 1e-9).holds
+
+
+FAILS = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "weights", "dimension", "high"),
+    [
+        (FAILS, [1, 1, 0], 1, [1, 1, 2]),
+        (FAILS, [0.5, 0.5, 1], 1, [1, 1, 2]),
+        # (1, 0) has one representation only, though the three rows are dependent.
+        (FAILS, [1, 0, 0], 0, [1, 0, 0]),
+        (np.eye(2), [1, 2], 0, [1, 2]),
+        (np.ones((4, 1)), [1, 0, 0, 0], 3, [1, 1, 1, 1]),
+        # Two equal rows beside one that carries nothing.
+        (np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [1, 0, 0], 1, [1, 1, 0]),
+        (np.eye(2), [0, 0], 0, [0, 0]),
+    ],
+)
+def test_dimension_and_range_of_the_multipliers(rows, weights, dimension, high):
+    weights = np.array(weights, float)
+    for limit in (64, 0):
+        found = multiplier_set(rows, weights, 1e-10, limit)
+        assert found.dimension == dimension
+        if found.high is not None:
+            np.testing.assert_allclose(found.high, high, atol=1e-9)
+            low = weights if dimension == 0 else np.zeros(len(rows))
+            np.testing.assert_allclose(found.low, low, atol=1e-9)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_weak_duality_holds_for_every_multiplier(norm):
+    rng = np.random.default_rng(5)
+    Z = rng.normal(size=(5, 3)) + 1.5
+    best = linear_dual_bound(Z, best_weights(Z, norm), norm)
+    assert best.upper >= best.value > 0
+    for _ in range(200):
+        theta = rng.normal(size=3) + 0.5
+        margin = float(np.min(Z @ theta)) / vector_norm(theta, norm)
+        assert margin <= best.upper
+        assert linear_dual_bound(Z, rng.random(5), norm).upper >= best.value * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("norm", "margin"), [(1.0, 2 / 3), (2.0, 2 / math.sqrt(5)), (4.0, 2 / 17**0.25), (INF, 1.0)]
+)
+def test_best_weights_reach_the_margin(norm, margin):
+    Z = np.array([[1.0, 0.0], [0.0, 2.0]])
+    found = linear_dual_bound(Z, best_weights(Z, norm), norm)
+    assert margin <= found.upper and found.upper == pytest.approx(margin, rel=1e-9)
+
+
+def test_bounds_refuse_what_proves_nothing():
+    for weights in (np.array([1.0, -0.1]), np.zeros(2), np.array([1.0, np.nan])):
+        with pytest.raises(ParameterError):
+            linear_dual_bound(np.eye(2), weights)
+    with pytest.raises(ShapeError):
+        linear_dual_bound(np.eye(2), np.ones(3))
+    assert relative_gap(0.0, 1.0) == INF and relative_gap(2.0, 1.0) == 0.5
+    assert relative_gap(1.0, 1.0 + 1e-15) == 0.0
+
+
+def test_the_bound_pays_for_its_rounding():
+    Z = np.array([[1e12, 1.0], [-1e12, 1.0]])
+    found = linear_dual_bound(Z, np.ones(2))
+    assert found.value == 1.0 and found.upper >= 1.0 + 1e-5
+
+
+@pytest.mark.parametrize("norm", [1.0, 1.5, 2.0, 3.0, INF])
+def test_linearised_gap_is_the_duality_gap_of_linear_margins(norm):
+    Z = np.array([[1.0, 0.0], [0.0, 2.0]])
+    best = linear_dual_bound(Z, best_weights(Z, norm), norm).value
+    point = point_of(Z, (0.5, 0.5), norm)
+    # γ at (½, ½) is ½ / ‖(½, ½)‖.
+    gamma = 0.5 / vector_norm(np.array([0.5, 0.5]), norm)
+    value, weights = linearised_gap(point)
+    assert value == pytest.approx(best / gamma - 1.0, abs=1e-7)
+    assert weights.sum() == pytest.approx(1.0) and np.all(weights >= 0)
+
+
+def test_linearised_gap_vanishes_at_a_saddle_and_not_beside_it():
+    def at(theta):
+        u, v = np.split(np.array(theta), 2)
+        x = np.array([[1.0, 2.0]])
+        return unit_point(x @ (u * v), np.hstack([x * v, x * u]), np.array(theta), 2.0)
+
+    assert linearised_gap(at([1.0, 0.0, 1.0, 0.0]))[0] == pytest.approx(0.0, abs=1e-12)
+    assert linearised_gap(at([1.0, 0.1, 1.0, 0.1]))[0] > 1e-3
+    with pytest.raises(ParameterError):
+        measure(at([1.0, 0.0, 1.0, 0.0]), np.zeros(1))
+
+
+def test_verdicts_are_ordered_and_their_values_are_their_names():
+    names = "NOT_SEPARATING NOT_STATIONARY FRITZ_JOHN UNDECIDED CLARKE_KKT KKT SADDLE STRICT_LOCAL"
+    assert [v.value for v in sorted(Verdict, key=lambda v: v.rank)] == [*names.split(), "GLOBAL"]
+    assert {v for v in Verdict if v.certified} == {
+        Verdict.CLARKE_KKT, Verdict.KKT, Verdict.STRICT_LOCAL, Verdict.GLOBAL,
+    }  # fmt: skip
+    assert Verdict.SADDLE.stationary and not Verdict.UNDECIDED.stationary
+    assert Verdict.KKT.at_least(Verdict.KKT) and not Verdict.UNDECIDED.at_least(Verdict.KKT)
+
+
+def test_tolerances():
+    low = Tolerances.at(1e-2)
+    scaled = (low.support, low.stationarity, low.complementarity, low.feasibility, low.gap)
+    assert set(scaled) == {1e-2} and low.rank == Tolerances().rank
+    assert Tolerances.at(1e-7) == Tolerances()
+    for value in (0.0, 1.0, -1e-3, math.nan, INF):
+        with pytest.raises(ParameterError):
+            Tolerances.at(value)
