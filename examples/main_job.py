@@ -22,6 +22,12 @@ JOBS = {
 }
 
 
+def say(line: str) -> None:
+    """Tell a terminal what is going on."""
+    if sys.stderr.isatty():
+        print(f"… {line}", file=sys.stderr)
+
+
 def main() -> int:
     """Run both jobs; return 0 when both answers are certified."""
     out = Path("out")
@@ -31,7 +37,7 @@ def main() -> int:
         began = time.monotonic()
         problem = lm.load(problem_name)
         print(f"\n{problem.program()}\nroute: {problem.explain()}\n", flush=True)
-        solution = lm.solve(problem, seed=0, progress=lambda line: print(f"… {line}", file=sys.stderr))
+        solution = lm.solve(problem, seed=0, progress=say)
         print(solution.report())
         if solution.certificate is None:
             failures += 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from examples_of_predictors import PREDICTORS, dataset_for, point_for
 
+from examples_of_predictors import PREDICTORS, dataset_for, point_for
 from lexmargin.margins import MarginFunctions
 
 NAMES = list(PREDICTORS)
@@ -106,7 +106,9 @@ def test_casadi_agrees_in_value_and_gradient(name: str, scalar: bool) -> None:
     symbols = ca.vertcat(*ops.variables.values())
     evaluate = ca.Function("f", [symbols], [margins, ca.jacobian(margins, symbols)])
     values, rows = evaluate(theta)
-    np.testing.assert_allclose(np.array(values).ravel(), functions.values(theta), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        np.array(values).ravel(), functions.values(theta), rtol=1e-12, atol=1e-12
+    )
     np.testing.assert_allclose(np.array(rows), functions.jacobian(theta), rtol=1e-11, atol=1e-11)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from examples_of_predictors import P, PREDICTORS, dataset_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples_of_predictors import PREDICTORS, P, dataset_for
 from lexmargin.data import Dataset
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.margins import MarginFunctions
@@ -61,7 +61,10 @@ def test_euler_and_scaling(name: str, scale: float, seed: int) -> None:
     size = float(np.abs(values).max()) + 1e-300
     # With every part stretched by c^{1/α_k} the whole sum is stretched by c.
     np.testing.assert_allclose(
-        functions.values(functions.flatten(stretched)), scale * values, rtol=1e-9, atol=1e-9 * size * scale
+        functions.values(functions.flatten(stretched)),
+        scale * values,
+        rtol=1e-9,
+        atol=1e-9 * size * scale,
     )
     euler = functions.jacobian(theta) @ functions.flatten(weighted)
     np.testing.assert_allclose(euler, values, rtol=1e-9, atol=1e-9 * size)
@@ -112,7 +115,9 @@ def test_multi_class_margins_are_differences_of_scores() -> None:
     functions = MarginFunctions(predictor, data)
     weights = np.array([[1.0, 2.0], [-1.0, 0.0], [3.0, 1.0]])
     scores = data.X @ weights.T
-    expected = [scores[n, data.y[n]] - scores[n, c] for n in range(3) for c in range(3) if c != data.y[n]]
+    expected = [
+        scores[n, data.y[n]] - scores[n, c] for n in range(3) for c in range(3) if c != data.y[n]
+    ]
     np.testing.assert_allclose(functions.values(weights.reshape(-1)), expected, rtol=1e-15)
 
 

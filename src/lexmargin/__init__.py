@@ -7,6 +7,8 @@ no solver and no modelling system.
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -98,6 +100,19 @@ __all__ = [
     "separability",
     "solve",
 ]
+
+
+class _Package(types.ModuleType):
+    """The package, whose verbs stay verbs: ``lexmargin.solve`` is a module and a function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system binds a module to its name in the package, and so would hide the verb.
+        if name in _HOME and isinstance(value, types.ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

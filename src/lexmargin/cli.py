@@ -7,8 +7,12 @@ failed or ran out of time.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_INTERRUPTED = 130
+_TRACEBACK = "LEXMARGIN_TRACEBACK"
+
 ProblemArgument = Annotated[str, typer.Argument(help="A problem's name, or a TOML file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LibraryOption = Annotated[
@@ -51,6 +58,26 @@ def _emit(value: Any) -> None:
 def _progress(line: str) -> None:
     if sys.stderr.isatty():
         typer.echo(f"… {line}", err=True)
+
+
+@contextlib.contextmanager
+def _printing_to_stderr(verbose: bool) -> Iterator[None]:
+    """Send to stderr what a talking solver prints, from Python or from C: stdout is for results."""
+    if not verbose:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        # C libraries keep a buffer of their own for descriptor 1.
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @app.command("list")
@@ -123,8 +150,12 @@ def _answer_items(found: ProblemFile) -> list[tuple[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """Return numbers of a file as floats, and everything else as JSON can hold it."""
+    from lexmargin.library_problems import KnownPoint
+
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, KnownPoint):
+        return {name: _plain(v) for name, v in vars(value).items() if v not in (None, "")}
     if hasattr(value, "value"):
         return value.value
     return value if isinstance(value, (bool, int, float, str)) else str(value)
@@ -148,18 +179,19 @@ def solve(
     from lexmargin.solve import solve as run
 
     shelves = _library(library)
-    solution = run(
-        load(problem, shelves),
-        solver,
-        grade,
-        starts=starts,
-        seed=seed,
-        time_limit=time_limit,
-        library=shelves,
-        polish=polish,
-        verbose=verbose,
-        progress=_progress,
-    )
+    with _printing_to_stderr(verbose):
+        solution = run(
+            load(problem, shelves),
+            solver,
+            grade,
+            starts=starts,
+            seed=seed,
+            time_limit=time_limit,
+            library=shelves,
+            polish=polish,
+            verbose=verbose,
+            progress=_progress,
+        )
     if as_json:
         _emit(solution.to_json())
     else:
@@ -168,10 +200,13 @@ def solve(
 
 
 def _exit_code(solution: Solution) -> ExitCode:
-    """0 certified, 1 a negative verdict, 3 nothing to judge."""
-    if solution.certificate is None:
-        return ExitCode.SOLVER
-    return ExitCode.CERTIFIED if solution.certificate.certified else ExitCode.NEGATIVE
+    """0 certified, 1 a negative verdict, 3 nothing to judge, or a run that did not end."""
+    from lexmargin.solution import Ran
+
+    if solution.certificate is not None and solution.certificate.certified:
+        return ExitCode.CERTIFIED
+    judged = solution.certificate is not None and solution.ran is Ran.FINISHED
+    return ExitCode.NEGATIVE if judged else ExitCode.SOLVER
 
 
 @app.command()
@@ -215,30 +250,74 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
         for finding in findings:
             typer.echo(str(finding))
     required = [f for f in findings if f.profile in ("clarabel", "ipopt")]
-    raise typer.Exit(
-        ExitCode.CERTIFIED if all(f.works for f in required) else ExitCode.SOLVER
-    )
+    raise typer.Exit(ExitCode.CERTIFIED if all(f.works for f in required) else ExitCode.SOLVER)
+
+
+# Typer brings its own copy of click in some versions, so its base class is reached through a leaf.
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; every failure is one sentence and an exit code, never a traceback."""
+    """Run the command line; every failure is one sentence and an exit code, never a traceback.
+
+    Args:
+        arguments: the words after ``lexmargin``; those of the process if None.
+
+    Raises:
+        SystemExit: always, with the exit code.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    sys.exit(_code_of(arguments))
+
+
+def _code_of(arguments: list[str] | None) -> int:
     try:
-        app(args=arguments)
+        code = app(args=arguments, prog_name="lexmargin", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or ExitCode.CERTIFIED)
     except LexmarginError as error:
-        typer.echo(f"error ({error.code}): {error}", err=True)
+        _say_error(error.code, str(error))
         _say_proof(error, arguments)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+        return error.exit_code
+    except _UsageError as error:
+        _say_usage(error)
+        return ExitCode.BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
-        sys.exit(130)
+        return _INTERRUPTED
     except BrokenPipeError:
-        sys.exit(ExitCode.CERTIFIED)
+        # The reader has left; what is still buffered must not be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.CERTIFIED
     except MemoryError:
-        typer.echo("error (memory): not enough memory for this problem.", err=True)
-        sys.exit(ExitCode.SOLVER)
+        _say_error("memory", "There is not enough memory for this problem.")
+        return ExitCode.SOLVER
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        _say_error(
+            "internal",
+            f"{type(error).__name__}: {error}. This is a fault of lexmargin; please report it "
+            f"with the traceback that {_TRACEBACK}=1 prints.",
+        )
+        return ExitCode.SOLVER
+
+
+def _say_error(code: str, sentence: str) -> None:
+    typer.echo(f"error ({code}): {' '.join(sentence.split())}", err=True)
+
+
+def _say_usage(error: Any) -> None:
+    """Say what is wrong with the arguments; a bare command has printed its help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return
+    context = getattr(error, "ctx", None)
+    command = "lexmargin" if context is None else context.command_path
+    _say_error("usage", f"{error.format_message().rstrip('.')}. See: {command} --help.")
 
 
 def _say_proof(error: LexmarginError, arguments: list[str] | None) -> None:
@@ -246,9 +325,7 @@ def _say_proof(error: LexmarginError, arguments: list[str] | None) -> None:
     proof = getattr(error, "proof", None)
     if proof is None:
         return
-    entries = {
-        str(n): str(value) for n, value in enumerate(proof.gordan or ()) if value > 0
-    }
+    entries = {str(n): str(value) for n, value in enumerate(proof.gordan or ()) if value > 0}
     given = sys.argv[1:] if arguments is None else arguments
     if "--json" in given:
         _emit({"verdict": "NOT_SEPARATING", "error": error.code, "gordan": entries})

@@ -37,7 +37,7 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        return f"{self.profile:<16}{'works' if self.works else 'absent':<8}{self.reason}"
+        return f"{self.profile:<16}{'works' if self.works else 'fails':<8}{self.reason}"
 
 
 def examine(library: Library, progress: Callable[[str], None]) -> list[Finding]:
@@ -66,7 +66,8 @@ def _examined(library: Library, profile: Profile) -> Finding:
         return Finding(profile.name, profile.solver, False, str(error))
     certificate = solution.certificate
     if certificate is None:
-        return Finding(profile.name, profile.solver, False, f"{solution.ran}: {solution.raw_status}")
+        reason = f"{solution.ran}: {solution.raw_status}"
+        return Finding(profile.name, profile.solver, False, reason)
     accurate = certificate.stationarity <= 1e-2 and certificate.margin > 0
     reason = f"{certificate.verdict.value}, ε = {certificate.stationarity:.1e}"
     return Finding(profile.name, profile.solver, accurate, reason)

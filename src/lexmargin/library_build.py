@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from lexmargin import formulations
 from lexmargin.data import Dataset, load_csv, load_dataset, load_npz
-from lexmargin.errors import LibraryError, UnsupportedError
+from lexmargin.errors import LibraryError, ParameterError, UnsupportedError
 from lexmargin.expressions import Number
 from lexmargin.formulations.base import Formulation, FormulationName
 from lexmargin.library import Library
@@ -41,6 +42,9 @@ from lexmargin.predictors import (
 )
 
 __all__ = ["build", "build_data", "build_predictor", "load", "stored_theta"]
+
+MAX_BLOCKS: Final = 1000
+MAX_PARAMETERS: Final = 10**7
 
 _T = TypeVar("_T")
 
@@ -80,8 +84,23 @@ def build(problem: ProblemFile) -> Formulation:
     formulation = getattr(formulations, _CLASSES[problem.formulation], None)
     if formulation is None:
         raise UnsupportedError(f"This version cannot state a {problem.formulation} problem.")
+    _check_size(predictor, data)
     result: Formulation = formulation(predictor, data, **problem.parameters())
     return result
+
+
+def _check_size(predictor: Predictor, data: Dataset) -> None:
+    """Refuse what no memory holds before anything of that size is made."""
+    if predictor.block_count > MAX_BLOCKS:
+        raise ParameterError(
+            f"The predictor has {predictor.block_count} parameter blocks.",
+            f"Use at most {MAX_BLOCKS}.",
+        )
+    count = sum(math.prod(shape) for shape in predictor.shapes(data.n_features))
+    if count > MAX_PARAMETERS:
+        raise ParameterError(
+            f"The predictor has {count} parameters.", f"Use at most {MAX_PARAMETERS}."
+        )
 
 
 def build_predictor(spec: PredictorSpec) -> Predictor:
@@ -166,7 +185,12 @@ def stored_theta(problem: ProblemFile, formulation: Formulation) -> FloatArray:
     answer = problem.answer
     points: tuple[tuple[Number, ...] | None, ...] = ()
     if answer is not None:
-        points = (answer.theta, *(answer.thetas or ()), answer.direction, *(answer.directions or ()))
+        points = (
+            answer.theta,
+            *(answer.thetas or ()),
+            answer.direction,
+            *(answer.directions or ()),
+        )
     for point in points:
         if point is not None:
             flat = np.array([number.value for number in point])

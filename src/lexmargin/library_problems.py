@@ -175,6 +175,7 @@ class ProblemFile:
     loss: LossName | None = None
     levels: int | None = None
     method: LexicographicMethod | None = None
+    start: tuple[Number, ...] | None = None
     answer: AnswerSpec | None = None
 
     def parameters(self) -> dict[str, float | int | str]:

@@ -7,8 +7,8 @@ tolerance for all solvers. Both are data, read from the ``solvers/`` shelf.
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, final
@@ -107,6 +107,11 @@ class Profile:
         default_factory=lambda: types.MappingProxyType({})
     )
 
+    def __reduce__(self) -> tuple[Callable[..., Profile], tuple[object, ...]]:
+        # A mapping proxy cannot be pickled, and a profile travels to child processes.
+        values = (getattr(self, f.name) for f in fields(self))
+        return _rebuilt, tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
+
     def lacks(self) -> tuple[Word, ...]:
         """Return the words that this solver has no option for."""
         return tuple(word for word in Word if word not in self.words)
@@ -142,6 +147,12 @@ class Profile:
             if value is not None:
                 options |= dict.fromkeys(self.words.get(word, ()), value)
         return options
+
+
+def _rebuilt(*values: object) -> Profile:
+    proxied = (types.MappingProxyType(v) if isinstance(v, dict) else v for v in values)
+    names = (f.name for f in fields(Profile))
+    return Profile(**dict(zip(names, proxied, strict=True)))  # type: ignore[arg-type]
 
 
 def read_profile(path: Path) -> Profile:

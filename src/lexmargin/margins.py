@@ -184,7 +184,7 @@ class MarginFunctions:
         return self._features
 
     def score_weights(self, weights: FloatArray) -> FloatArray:
-        """Return the weights v of the scores, ``(N,)`` or ``(N, C)``: ``Σ v F = Σ_n weights_n f_n``."""
+        """Return v, ``(N,)`` or ``(N, C)``, with ``Σ v F = Σ_n weights_n f_n``."""
         if not self.multi_class:
             return np.asarray(self._signs * weights)
         rows, own, other = self._pairs
@@ -193,9 +193,7 @@ class MarginFunctions:
         np.add.at(seed, (rows, other), -weights / self.unit)
         return seed
 
-    def recorded(
-        self, theta: FloatArray
-    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+    def recorded(self, theta: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
         """Return ``f(θ)`` and the map ``weights -> Σ_n weights_n ∇f_n(θ)``, in one evaluation."""
         parameters, scores = self._record(theta)
         if self.multi_class:

@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 
 from lexmargin.certificate import Certificate
-from lexmargin.ops.base import FloatArray
+from lexmargin.errors import BadInputError
+from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["margin_figure", "save", "style"]
 
 # Okabe and Ito's palette, distinguishable in the common colour-vision deficiencies.
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
+
+_SPAN = 20.0
+_NAMED = 40
+_UPRIGHT = 12
 
 _STYLE = {
     "font.size": 9.0,
@@ -43,7 +48,10 @@ def style() -> Iterator[Any]:
 
 
 def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> Any:
-    """Draw the sorted margins of the unit direction with the support marked, and the multipliers.
+    """Draw the sorted margins f_n(θ̂) with the support marked, and the support's multipliers.
+
+    The margins are on a logarithmic axis where all are positive and they span more than a factor
+    of 20; otherwise the support would be indistinguishable from the axis.
 
     Args:
         margins: f_n(θ̂), ``(N,)``.
@@ -55,50 +63,81 @@ def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> 
     """
     with style() as plt:
         figure, (top, bottom) = plt.subplots(
-            2, 1, figsize=(6.4, 5.0), sharex=True, height_ratios=(2, 1), layout="constrained"
+            2, 1, figsize=(6.4, 5.0), height_ratios=(3, 2), layout="constrained"
         )
         order = np.argsort(margins, kind="stable")
-        rank = np.arange(1, margins.size + 1)
-        support = np.isin(order, certificate.support)
-        top.plot(rank[~support], margins[order][~support], ".", color=BLUE, ms=4, label="samples")
-        top.plot(
-            rank[support],
-            margins[order][support],
-            "o",
-            color=VERMILION,
-            ms=5,
-            label=f"support ({int(support.sum())})",
-        )
-        top.axhline(certificate.margin, color=GREY, lw=0.8, ls="--")
-        top.annotate(
-            f"γ = {certificate.margin:.5g}",
-            (rank[-1], certificate.margin),
-            xytext=(0, -3),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            color=GREY,
-        )
-        low, high = float(margins.min()), float(margins.max())
-        top.set_ylim(min(0.0, low) - 0.06 * (high - low), high + 0.06 * (high - low))
-        top.set_ylabel("margin $f_n(\\hat\\theta)$")
-        top.legend(frameon=False, loc="upper left")
-        top.set_title(f"{title}\n{certificate.verdict.value}, ε = {certificate.stationarity:.1e}")
-        weights = certificate.multipliers[order]
-        positive = weights > 0
-        bottom.vlines(rank[positive], 0.0, weights[positive], color=VERMILION, lw=1.2)
-        bottom.set_ylabel("multiplier $\\lambda_n$")
-        bottom.set_xlabel("sample, sorted by margin")
-        bottom.set_ylim(bottom=0.0)
+        _draw_margins(top, margins[order], np.isin(order, certificate.support), certificate.margin)
+        weights = certificate.multipliers
+        # By index: the margins of the support differ by rounding only.
+        shown = np.union1d(certificate.support, np.flatnonzero(weights > 0)).astype(np.intp)
+        _draw_multipliers(bottom, shown, weights[shown])
+        verdict = certificate.verdict.value
+        known = np.isfinite(certificate.stationarity)
+        measured = f", ε = {certificate.stationarity:.1e}" if known else ""
+        top.set_title(f"{title}\n{verdict}{measured}, γ = {certificate.margin:.5g}")
         return figure
 
 
+def _draw_margins(axes: Any, ordered: FloatArray, support: Any, margin: float) -> None:
+    rank = np.arange(1, ordered.size + 1)
+    rest = ~support
+    axes.plot(rank[rest], ordered[rest], ".", color=BLUE, ms=4, label=f"other ({rest.sum()})")
+    axes.plot(
+        rank[support],
+        ordered[support],
+        "o",
+        color=VERMILION,
+        ms=5,
+        label=f"support ({support.sum()})",
+    )
+    axes.axhline(margin, color=GREY, lw=0.8, ls="--", label="margin γ", zorder=0)
+    low, high = float(ordered[0]), float(ordered[-1])
+    if low > 0 and high > _SPAN * low:
+        axes.set_yscale("log")
+        reach = (high / low) ** 0.08
+        axes.set_ylim(low / reach, high * reach)
+    else:
+        reach = 0.08 * (max(high, 0.0) - min(low, 0.0)) or 1.0
+        axes.set_ylim(min(low, 0.0) - reach, high + reach)
+    axes.set_ylabel("margin $f_n(\\hat\\theta)$")
+    axes.set_xlabel("rank of the sample by margin")
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(frameon=False, loc="best")
+
+
+def _draw_multipliers(axes: Any, samples: IntArray, weights: FloatArray) -> None:
+    """Draw λ of the support alone, each bar named by its sample where there is room."""
+    place = np.arange(samples.size)
+    axes.bar(place, weights, width=0.6, color=VERMILION)
+    step = 1 + samples.size // _NAMED
+    turned = {"rotation": 90, "fontsize": 7.0} if samples.size > _UPRIGHT else {}
+    axes.set_xticks(place[::step], [str(n) for n in samples[::step]], **turned)
+    axes.set_xlim(-0.8, max(samples.size, 1) - 0.2)
+    axes.set_ylim(bottom=0.0)
+    axes.set_ylabel("multiplier $\\lambda_n$")
+    axes.set_xlabel("support sample $n$")
+
+
 def save(figure: Any, folder: Path, name: str) -> Sequence[Path]:
-    """Write a figure as PNG and SVG, the same bytes for the same figure; return the paths."""
+    """Write a figure as PNG and SVG, the same bytes for the same figure, and close it.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        BadInputError: the folder cannot be made or written to.
+    """
     with style() as plt:
-        folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-        figure.savefig(paths[0], metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"Date": None})
-        plt.close(figure)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            figure.savefig(paths[0], metadata={"Software": None})
+            figure.savefig(paths[1], metadata={"Date": None})
+        except OSError as error:
+            raise BadInputError(
+                f"The figure {name!r} cannot be written to {folder}: {error}.",
+                "Choose a folder that can be written to.",
+            ) from error
+        finally:
+            plt.close(figure)
         return paths

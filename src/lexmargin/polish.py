@@ -13,15 +13,18 @@ from typing import Any, final
 
 import numpy as np
 
+from lexmargin.augmented import augmented_lagrangian
 from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Polished", "polish"]
 
-_DENSE = 2000
+_DENSE = 500
 _GOAL = 1e-10
 _KINK = 1e-9
+_PATIENCE = 4
+_NEAR = 0.1
 
 
 @final
@@ -35,6 +38,7 @@ class Polished:
         residual: the largest of ``‖w - Σλ∇f‖/‖w‖``, ``|f_n - 1|`` where λ_n > 0, and the shortfall
             of ``f_n >= 1``, measured at ``theta``.
         iterations: Newton steps taken.
+        rounds: rounds of the augmented Lagrangian, 0 where Newton's steps alone arrived.
         moved: distance between the unit directions before and after.
         converged: the residual is at most 1e-10 and no kink is near.
         reason: why it did not converge; empty if it did.
@@ -44,6 +48,7 @@ class Polished:
     multipliers: FloatArray
     residual: float
     iterations: int
+    rounds: int
     moved: float
     converged: bool
     reason: str = ""
@@ -60,12 +65,13 @@ def polish(
 
     The active set S and its multipliers are read off the point of least norm in the linearised
     feasible set; every Newton step is the least-squares one, because rescaling symmetries make the
-    system singular; samples with a negative multiplier leave S, violated ones join it.
+    system singular; samples with a negative multiplier leave S, violated ones join it. Where these
+    steps do not arrive, :func:`~lexmargin.augmented.augmented_lagrangian` brings the point nearer.
 
     Args:
         functions: homogeneous margin functions.
         theta: (d,) a separating point, at any scale.
-        iterations: the most Newton steps.
+        iterations: the most Newton steps of one run.
         active: samples with ``f_n <= (1 + active) min f`` may support the first step.
 
     Returns:
@@ -99,23 +105,34 @@ def polish(
             "The start of a polish is on a kink of a ReLU, where Newton's method has no Hessian.",
             "Use a ReLU of power 2 or more, or start away from the kink.",
         )
-    state = _start(functions, unit / margin ** (1.0 / degree), active, degree)
-    best, taken, quiet = state, 0, 0
-    while taken < iterations and best.residual > 1e-15 and quiet < (3 if best.done else iterations):
-        state = _newton(functions, state, degree)
-        taken += 1
-        if not np.isfinite(state.residual):
-            break
-        quiet = 0 if state.residual < 0.5 * best.residual else quiet + 1
-        best = min(best, state, key=lambda s: s.residual)
+    first = _start(functions, unit / margin ** (1.0 / degree), active, degree)
+    best, taken = _newton(functions, first, iterations)
+    rounds = 0
+    if not best.done:
+        for w, multipliers in augmented_lagrangian(functions, first.w, first.multipliers):
+            rounds += 1
+            state = _normalized(functions, w, multipliers, degree)
+            if float(functions.values(state.w).min()) > 0.0:
+                again = _start(functions, state.w, active, degree)
+                state = min(state, again, key=lambda s: s.residual)
+            if state.residual < _NEAR:
+                state, more = _newton(functions, state, iterations)
+                taken += more
+            best = min(best, state, key=lambda s: s.residual)
+            if best.done:
+                break
     kink = _kink(functions, best.w)
     reason = ""
     if not best.done:
-        reason = f"the residual stayed at {best.residual:.1e} after {taken} steps"
+        reason = f"the residual stayed at {best.residual:.1e} after {taken} Newton steps"
+        if functions.pre_activations(best.w):
+            reason += "; ReLU answers often lie on kinks, where only Clarke's conditions can hold"
     elif kink <= _KINK:
         reason = "the steps ended on a kink of a ReLU: only a Clarke certificate can judge it"
     moved = float(np.linalg.norm(best.w / np.linalg.norm(best.w) - unit))
-    return Polished(best.w, best.multipliers, best.residual, taken, moved, not reason, reason)
+    return Polished(
+        best.w, best.multipliers, best.residual, taken, rounds, moved, not reason, reason
+    )
 
 
 @final
@@ -130,6 +147,7 @@ class _State:
 
     @property
     def multipliers(self) -> FloatArray:
+        """λ >= 0."""
         return np.maximum(self.raw, 0.0)
 
     @property
@@ -191,86 +209,122 @@ def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
     return np.asarray(found / slack * length / scale)
 
 
-def _newton(functions: MarginFunctions, state: _State, degree: float) -> _State:
+def _normalized(
+    functions: MarginFunctions, w: FloatArray, multipliers: FloatArray, degree: float
+) -> _State:
+    """Return the point brought to margin 1, with multipliers of the same direction."""
+    margin = float(functions.values(w).min())
+    scale = margin ** (-1.0 / degree) if margin > 0 else 1.0
+    raw = multipliers * scale ** (2.0 - degree)
+    active = np.flatnonzero(raw > 1e-8 * raw.max(initial=0.0))
+    return _state(
+        functions, w * scale, np.where(raw > 1e-8 * raw.max(initial=0.0), raw, 0.0), active
+    )
+
+
+def _newton(functions: MarginFunctions, state: _State, iterations: int) -> tuple[_State, int]:
+    """Return the best point of a run of Newton steps, and their number.
+
+    A run ends where it stops improving: a Newton step far from a KKT point leads anywhere.
+    """
+    best, taken, quiet = state, 0, 0
+    while taken < iterations and best.residual > 1e-15 and quiet < _PATIENCE:
+        if state.active.size == 0:
+            break
+        state = _newton_step(functions, state)
+        taken += 1
+        if not np.isfinite(state.residual):
+            break
+        quiet = 0 if state.residual < 0.5 * best.residual else quiet + 1
+        best = min(best, state, key=lambda s: s.residual)
+    return best, taken
+
+
+def _newton_step(functions: MarginFunctions, state: _State) -> _State:
     f = functions.values(state.w)
     jacobian = functions.jacobian(state.w)
     active = state.active
-    while True:
-        step, change = _kkt_step(functions, state, active, f, jacobian)
-        proposed = state.raw[active] + change
-        worst = int(np.argmin(proposed))
-        if proposed[worst] >= -1e-13 * np.abs(proposed).max() or active.size == 1:
-            break
-        active = np.delete(active, worst)
     size = float(np.linalg.norm(state.w))
+    solve = _Solver(functions, state)
+    while True:
+        # In the unit of ‖w‖ both kinds of rows are of size 1, whatever the scale of the data.
+        rows = size * jacobian[active]
+        misfit = rows.T @ (state.raw[active] / size**2) - state.w / size
+        step, change = solve(rows, np.concatenate([misfit, 1.0 - f[active]]))
+        step, change = size * step, size**2 * change
+        proposed = state.raw[active] + change
+        worst = float(proposed.min())
+        if worst >= -1e-13 * np.abs(proposed).max() or active.size == 1:
+            break
+        active = active[proposed > 0.5 * worst]
     length = float(np.linalg.norm(step))
-    damping = min(1.0, 0.3 * size / length) if length > 0 else 1.0
+    damping = min(1.0, 0.1 * size / length) if length > 0 else 1.0
     w = state.w + damping * step
     raw = np.zeros(f.size)
     raw[active] = state.raw[active] + damping * change
-    after = functions.values(w)
-    violated = np.flatnonzero(after < 1.0 - 1e-11)
+    violated = np.flatnonzero(functions.values(w) < 1.0 - 1e-11)
     return _state(functions, w, raw, np.union1d(active, violated))
 
 
-def _kkt_step(
-    functions: MarginFunctions,
-    state: _State,
-    active: IntArray,
-    f: FloatArray,
-    jacobian: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the least-squares Newton step in w and in the multipliers of the active samples."""
-    rows = jacobian[active]
-    raw = np.zeros(f.size)
-    raw[active] = state.raw[active]
-    right = np.concatenate([rows.T @ raw[active] - state.w, 1.0 - f[active]])
-    d, s = state.w.size, active.size
-    curvature = _Curvature(functions, raw, active)
-    if d <= _DENSE:
-        top = np.hstack([np.eye(d) - curvature.matrix(state.w), -rows.T])
-        bottom = np.hstack([rows, np.zeros((s, s))])
-        found = np.linalg.lstsq(np.vstack([top, bottom]), right, rcond=1e-13)[0]
-        return found[:d], found[d:]
-    return _iterative_step(curvature, state.w, rows, right)
-
-
-def _iterative_step(
-    curvature: _Curvature, w: FloatArray, rows: FloatArray, right: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    from scipy.sparse.linalg import LinearOperator, minres
-
-    d, s = w.size, rows.shape[0]
-    apply = curvature.product(w)
-
-    # Symmetric with the sign of the multipliers' change turned; MINRES copes with its null space.
-    def matvec(x: FloatArray) -> FloatArray:
-        u, v = x[:d], x[d:]
-        return np.concatenate([u - apply(u) + rows.T @ v, rows @ u])
-
-    operator = LinearOperator((d + s, d + s), matvec=matvec, dtype=np.float64)
-    found, _ = minres(operator, right, rtol=1e-14, maxiter=20 * (s + 50))
-    return found[:d], -found[d:]
-
-
 @final
-class _Curvature:
-    """``Σ λ_n ∇²f_n``, exact (CasADi), over the samples that carry a multiplier."""
+class _Solver:
+    """Least-squares solutions of ``[[I - Σλ∇²f, -rowsᵀ], [rows, 0]]`` at one point.
 
-    def __init__(self, functions: MarginFunctions, raw: FloatArray, active: IntArray) -> None:
-        weights = functions.score_weights(raw)
-        per_sample = functions.count // functions.data.n_samples
-        samples = np.unique(active // per_sample)
-        self._functions, self._samples = functions, tuple(samples.tolist())
-        self._weights = weights[samples]
+    The Hessian is exact (CasADi) and taken at the multipliers the step starts from.
+    """
 
-    def matrix(self, w: FloatArray) -> FloatArray:
-        function = _derivatives(self._functions, self._samples, False)
-        return np.asarray(function(w, self._weights).full())
+    def __init__(self, functions: MarginFunctions, state: _State) -> None:
+        self._dense = functions.size <= _DENSE
+        samples = _samples(functions, state.active, self._dense)
+        weights = functions.score_weights(state.raw)[list(samples)]
+        derivative = _derivatives(functions, samples, not self._dense)
+        if self._dense:
+            self._hessian = np.asarray(derivative(state.w, weights).full())
+        else:
 
-    def product(self, w: FloatArray) -> Any:
-        function = _derivatives(self._functions, self._samples, True)
-        return lambda v: np.asarray(function(w, self._weights, v).full())[:, 0]
+            def product(v: FloatArray) -> FloatArray:
+                return np.asarray(derivative(state.w, weights, v).full())[:, 0]
+
+            self._product = product
+
+    def __call__(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the steps in w and in the multipliers of the rows."""
+        return (self._direct if self._dense else self._iterative)(rows, right)
+
+    def _direct(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        from scipy.linalg import lstsq
+
+        s, d = rows.shape
+        top = np.hstack([np.eye(d) - self._hessian, -rows.T])
+        bottom = np.hstack([rows, np.zeros((s, s))])
+        # A complete orthogonal factorisation: least norm like the SVD, several times faster.
+        found = lstsq(np.vstack([top, bottom]), right, cond=1e-12, lapack_driver="gelsy")[0]
+        return found[:d], found[d:]
+
+    def _iterative(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        from scipy.sparse.linalg import LinearOperator, minres
+
+        s, d = rows.shape
+
+        # Symmetric with the sign of the multipliers turned; MINRES copes with the null space.
+        def matvec(x: FloatArray) -> FloatArray:
+            u, v = x[:d], x[d:]
+            return np.concatenate([u - self._product(u) + rows.T @ v, rows @ u])
+
+        operator = LinearOperator((d + s, d + s), matvec=matvec, dtype=np.float64)
+        found, _ = minres(operator, right, rtol=1e-14, maxiter=20 * (s + 50))
+        return found[:d], -found[d:]
+
+
+def _samples(functions: MarginFunctions, active: IntArray, dense: bool) -> tuple[int, ...]:
+    """Return the samples to differentiate: all of a few, so that one compilation serves all.
+
+    A Hessian-vector product compiles fast and is evaluated often: there only those that count.
+    """
+    n = functions.data.n_samples
+    wanted = np.unique(active // (functions.count // n))
+    everything = dense and n <= 4 * wanted.size + 100
+    return tuple(range(n)) if everything else tuple(wanted.tolist())
 
 
 @functools.lru_cache(maxsize=16)
@@ -304,8 +358,6 @@ def _kink(functions: MarginFunctions, w: FloatArray) -> float:
     nearest = np.inf
     for z in functions.pre_activations(w):
         largest = float(np.abs(z).max(initial=0.0))
-        if largest > 0:
-            nearest = min(nearest, float(np.abs(z).min()) / largest)
-        else:
-            nearest = 0.0
+        ratio = float(np.abs(z).min()) / largest if largest > 0 else 0.0
+        nearest = min(nearest, ratio)
     return nearest

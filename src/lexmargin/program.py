@@ -168,34 +168,47 @@ class Power(Expression):
 @final
 @dataclass(frozen=True)
 class LogLoss(Expression):
-    """``log Σ_n exp(-f_n)``, the logarithm of eq. 1."""
+    """``log Σ_n exp(-f_n)``, the logarithm of eq. 1; with ``offsets``, ``log Σ_n c_n exp(-f_n)``.
+
+    ``offsets`` holds ``log c_n``.
+    """
 
     margins: Margins
+    offsets: tuple[float, ...] = ()
 
     def evaluate(self, ops: ModelOps[T], values: Values[T]) -> T:
-        return ops.log_sum_exp(ops.scale(self.margins.evaluate(ops, values), -1.0))
+        exponents = ops.scale(self.margins.evaluate(ops, values), -1.0)
+        if self.offsets:
+            exponents = ops.add(exponents, ops.constant(np.array(self.offsets)))
+        return ops.log_sum_exp(exponents)
 
     def __str__(self) -> str:
-        return f"log Σ_n exp(-{self.margins})"
+        return f"log Σ_n {'c_n ' if self.offsets else ''}exp(-{self.margins})"
 
 
 @final
 @dataclass(frozen=True)
 class ExponentialLoss(Expression):
-    """``Σ_n exp(shift - f_n)``: eq. 1 times ``e^shift``, so that it is O(1) at the solution."""
+    """``Σ_n exp(shift - f_n)``: eq. 1 times ``e^shift``, so that it is O(1) at the solution.
+
+    ``offsets`` holds ``log c_n`` of factors c_n, one per margin function.
+    """
 
     margins: Margins
     shift: float = 0.0
+    offsets: tuple[float, ...] = ()
 
     def evaluate(self, ops: ModelOps[T], values: Values[T]) -> T:
         exponents = ops.scale(self.margins.evaluate(ops, values), -1.0)
-        if self.shift:
+        if self.offsets:
+            exponents = ops.add(exponents, ops.constant(np.array(self.offsets) + self.shift))
+        elif self.shift:
             exponents = ops.add(exponents, ops.constant(np.array(self.shift)))
         return ops.sum_exp(exponents)
 
     def __str__(self) -> str:
         inside = f"{self.shift:g} - {self.margins}" if self.shift else f"-{self.margins}"
-        return f"Σ_n exp({inside})"
+        return f"Σ_n {'c_n ' if self.offsets else ''}exp({inside})"
 
 
 @final
@@ -339,7 +352,9 @@ class Program:
 
     def build(self, ops: ModelOps[T]) -> Any:
         """Return the native model of a modelling target."""
-        values: dict[str, T] = {v.name: ops.variable(v.name, v.shape, v.lower) for v in self.variables}
+        values: dict[str, T] = {
+            v.name: ops.variable(v.name, v.shape, v.lower) for v in self.variables
+        }
         values |= {p.name: ops.parameter(p.name, p.value) for p in self.parameters}
         for constraint in self.constraints:
             ops.constrain(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lexmargin.formulations.levels import Level
 from lexmargin.ops.base import FloatArray
 
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ class BackendName(StrEnum):
     PYOMO = "pyomo"
     CASADI = "casadi"
     SCIPY = "scipy"
+    CVXPY_NLP = "cvxpy-nlp"
+    PYOMO_SOLVER = "pyomo-solver"
+    UNO = "unopy"
+    SKLEARN = "scikit-learn"
+    DESCENT = "descent"
+    NEWTON = "newton"
+    FACE = "face"
 
 
 class Ran(StrEnum):
@@ -98,6 +106,8 @@ class RawAnswer:
     solve_seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
     log: str = ""
+    levels: tuple[Level, ...] = ()
+    """Levels of a staged problem that the backend answered as a whole."""
 
     @property
     def has_values(self) -> bool:
@@ -118,7 +128,11 @@ class Times:
 @final
 @dataclass(frozen=True)
 class Solution:
-    """One answer, as the solver gave it and as we judge it (design.md §5)."""
+    """One answer, as the solver gave it and as we judge it (design.md §5).
+
+    ``polished`` is (distance moved between unit directions, residual reached) where Newton steps
+    on the KKT system improved the solver's answer; ``others`` are further stationary points.
+    """
 
     problem: str
     theta: tuple[FloatArray, ...]
@@ -136,6 +150,8 @@ class Solution:
     versions: Mapping[str, str]
     seed: int
     iterations: int | None = None
+    polished: tuple[float, float] | None = None
+    levels: tuple[Level, ...] = ()
     others: tuple[Solution, ...] = ()
 
     def report(self) -> str:
@@ -154,6 +170,9 @@ class Solution:
                 f"certify {self.times.certify:.3f}",
             ),
         ]
+        if self.polished is not None:
+            moved, residual = self.polished
+            lines.append(("polished", f"moved {moved:.1e}, residual {residual:.1e}"))
         text = "\n".join(f"{name:<16}{value}" for name, value in lines)
         return text if self.certificate is None else f"{text}\n\n{self.certificate.report()}"
 
@@ -174,12 +193,16 @@ class Solution:
             "multipliers": finite(self.multipliers),
             "certificate": certificate,
             "times": {
-                "build": self.times.build,
-                "solve": self.times.solve,
-                "certify": self.times.certify,
+                "build": finite(self.times.build),
+                "solve": finite(self.times.solve),
+                "certify": finite(self.times.certify),
             },
             "iterations": self.iterations,
             "seed": self.seed,
+            "levels": [level.to_json() for level in self.levels],
+            "polished": None
+            if self.polished is None
+            else {"moved": finite(self.polished[0]), "residual": finite(self.polished[1])},
             "versions": dict(self.versions),
             "others": [other.to_json() for other in self.others],
         }

@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
-from typing import final
 
 import numpy as np
 
-from lexmargin.backends import Backend, backend
+from lexmargin.backends import backend
 from lexmargin.certificate import Tolerances, certify
-from lexmargin.errors import MissingBackendError, NotSeparableError, ParameterError, ShapeError
-from lexmargin.formulations.base import Formulation, StageAnswer, vector_norm
-from lexmargin.formulations.start import random_theta, separating_theta
-from lexmargin.library import Grade, Library, Profile
+from lexmargin.errors import (
+    NotSeparableError,
+    ParameterError,
+    UnsupportedError,
+)
+from lexmargin.formulations.base import Formulation, FormulationName, vector_norm
+from lexmargin.formulations.levels import Level
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.w_set import WSet
+from lexmargin.isolated import Job, isolated
+from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
-from lexmargin.library_profiles import Handles
+from lexmargin.library_profiles import Grade, Profile
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.polish import Polished
+from lexmargin.polish import polish as polish_point
+from lexmargin.run import Run, Start, require, run
 from lexmargin.separability import Separability, separability_of_rows
-from lexmargin.solution import Ran, RawAnswer, Solution, SolverSettings, Times
+from lexmargin.solution import Solution, Times
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
 
 AUTO = "auto"
-_START_ATTEMPTS = 8
+SPECIALISED = ("face", "newton", "active-set", "convex-concave", "augmented-lagrangian")
+"""Profiles tried first, in this order, each for the problems its backend is made for."""
+
 _SAME_DIRECTION = 1e-5
+_MOST_MOVED = 1e-2
+"""A polish that moves the direction further has found another point than the solver's."""
 
-Start = FloatArray | Sequence[FloatArray]
 Progress = Callable[[str], None]
-
-
-@final
-@dataclass(frozen=True)
-class Run:
-    """What came back from one start: the answers of all stages, unjudged."""
-
-    answers: tuple[StageAnswer, ...]
-    raw: RawAnswer
-    unit: float
-    build_seconds: float
-    solve_seconds: float
-    phases: Mapping[str, float]
 
 
 def solve(
@@ -88,6 +87,8 @@ def solve(
         raise ParameterError(f"starts is {starts}.", "Give at least 1.")
     if time_limit is not None and not time_limit > 0:
         raise ParameterError(f"The time limit is {time_limit} s.", "Give a positive number.")
+    if seed < 0:
+        raise ParameterError(f"The seed is {seed}.", "Give 0 or more.")
     shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = named_grade(grade)
@@ -102,8 +103,8 @@ def solve(
             break
         if progress is not None:
             progress(f"{problem.name} with {chosen.name}, start {index + 1} of {len(seeds)}")
-        rng = np.random.default_rng(child)
-        outcome = run(problem, chosen, asked, engine, start, rng, left, verbose=verbose)
+        job = Job(problem, chosen, asked, start, child, left, verbose)
+        outcome = job.run(engine) if left is None else isolated(job)
         found.append(judge(problem, chosen, asked, outcome, seed, polish=polish))
     best = _ranked(problem, found)
     if not problem.functions.multi_class:
@@ -112,73 +113,22 @@ def solve(
 
 
 def choose_profile(problem: Formulation, library: Library) -> Profile:
-    """Return the default profile: Clarabel for convex programs, Ipopt for the rest.
+    """Return the default profile: one made for such problems, else Clarabel or Ipopt.
 
     Ipopt is reached through Pyomo and cyipopt, or through CasADi where cyipopt is missing.
     """
+    for name in SPECIALISED:
+        if name in library.profiles():
+            profile = library.profile(name)
+            engine = backend(profile.backend)
+            if not engine.available(profile.solver) and engine.suits(problem):
+                return profile
     if problem.program().is_convex:
         return library.profile("clarabel")
     pyomo = library.profile("ipopt")
     if not backend(pyomo.backend).available(pyomo.solver):
         return pyomo
     return library.profile("ipopt-casadi")
-
-
-def require(profile: Profile) -> Backend:
-    """Return the profile's backend, or raise :class:`MissingBackendError` saying what to do."""
-    engine = backend(profile.backend)
-    why = engine.available(profile.solver)
-    if why:
-        raise MissingBackendError(
-            f"The solver {profile.name!r} cannot be used here: {why}",
-            f"Install it ({profile.install}) or choose another with --solver.",
-        )
-    return engine
-
-
-def run(
-    problem: Formulation,
-    profile: Profile,
-    grade: Grade,
-    engine: Backend,
-    start: Start | None,
-    rng: np.random.Generator,
-    time_limit: float | None,
-    *,
-    verbose: bool = False,
-) -> Run:
-    """Run all stages from one start and return the raw answers; nothing is judged here."""
-    begun = time.monotonic()
-    first = _start(problem, start, rng)
-    unit = _natural_unit(problem, first)
-    needs_start = Handles.NONCONVEX in profile.handles
-    initial = problem.initial_values(first, unit) if needs_start else None
-    answers: tuple[StageAnswer, ...] = ()
-    build = solving = 0.0
-    phases: dict[str, float] = {}
-    raw: RawAnswer | None = None
-    while (program := problem.next_program(answers, unit)) is not None:
-        before = time.monotonic()
-        compiled = engine.compile(program)
-        build += time.monotonic() - before
-        left = None if time_limit is None else max(1e-3, time_limit - (time.monotonic() - begun))
-        settings = SolverSettings(
-            profile.solver, profile.options(grade, time_limit=left), left, verbose
-        )
-        if answers and needs_start:
-            initial = {**(initial or {}), **problem.next_values(answers, unit)}
-        raw = compiled.solve(settings, initial)
-        build += raw.build_seconds
-        solving += raw.solve_seconds
-        for name, seconds in raw.phases.items():
-            phases[name] = phases.get(name, 0.0) + seconds
-        if not raw.has_values:
-            break
-        answers = (*answers, StageAnswer(raw.values, raw.multipliers))
-        if raw.ran is not Ran.FINISHED:
-            break
-    assert raw is not None
-    return Run(answers, raw, unit, build, solving, phases)
 
 
 def judge(
@@ -196,6 +146,13 @@ def judge(
     if not outcome.answers:
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
+    if not np.any(theta):
+        # The origin has no direction to judge; solvers return it for data nothing separates.
+        return _empty(problem, profile, outcome, seed)
+    multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
+    polished = _polished(problem, theta) if polish else None
+    if polished is not None:
+        theta, multipliers = _as_stated(problem, theta, polished)
     tolerances = Tolerances.at(grade.verified)
     certificate = certify(problem, theta, tolerances=tolerances)
     size = vector_norm(theta, problem.norm_p)
@@ -209,7 +166,9 @@ def judge(
         objective=problem.objective(theta),
         margins=margins,
         margin=float(margins.min()),
-        multipliers=problem.margin_multipliers(outcome.answers, outcome.unit),
+        multipliers=multipliers,
+        levels=_levels(problem, outcome, theta),
+        polished=None if polished is None else (polished.moved, polished.residual),
         ran=raw.ran,
         claim=raw.claim,
         raw_status=raw.raw_status,
@@ -222,6 +181,47 @@ def judge(
     )
 
 
+def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
+    """Return the levels of a staged problem; none for the others."""
+    if outcome.raw.levels:
+        return outcome.raw.levels
+    if isinstance(problem, Lexicographic):
+        return problem.answered_levels(outcome.answers, outcome.unit)
+    if isinstance(problem, WSet):
+        values = problem.level_values(theta)
+        return tuple(Level(value, (k,)) for k, value in enumerate(values))
+    return ()
+
+
+def _polished(problem: Formulation, theta: FloatArray) -> Polished | None:
+    """Return a polished point close by, or None where there is none or nothing to polish."""
+    functions = problem.functions
+    polishable = (
+        problem.name in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
+        and problem.norm_p == 2.0
+        and functions.homogeneity.degree is not None
+        and functions.curvature > Curvature.CONCAVE
+    )
+    if not (polishable and np.all(np.isfinite(theta)) and functions.values(theta).min() > 0):
+        return None
+    try:
+        polished = polish_point(functions, theta)
+    except UnsupportedError:
+        return None
+    return polished if polished.converged and polished.moved <= _MOST_MOVED else None
+
+
+def _as_stated(
+    problem: Formulation, theta: FloatArray, polished: Polished
+) -> tuple[FloatArray, FloatArray]:
+    """Return the polished point and its multipliers in the scale the problem is stated in."""
+    if problem.name is FormulationName.HARD_MARGIN:
+        return polished.theta, polished.multipliers
+    size = vector_norm(theta, 2.0)
+    share = float(polished.multipliers.sum())
+    return polished.theta * (size / vector_norm(polished.theta, 2.0)), polished.multipliers / share
+
+
 def versions(profile: Profile) -> dict[str, str]:
     """Return the versions of lexmargin, of the modelling system and of the solver's package."""
     found = {}
@@ -231,38 +231,6 @@ def versions(profile: Profile) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _start(
-    problem: Formulation, start: Start | None, rng: np.random.Generator
-) -> FloatArray:
-    functions = problem.functions
-    if start is not None:
-        array = isinstance(start, np.ndarray)
-        theta = np.asarray(start, dtype=float) if array else functions.flatten(list(start))
-        functions.blocks(theta)
-        if not np.all(np.isfinite(theta)):
-            raise ShapeError("The start has NaN or infinite entries.", "Give finite numbers.")
-        return theta
-    theta = random_theta(functions, rng)
-    if functions.curvature <= Curvature.CONCAVE:
-        return theta
-    for _ in range(_START_ATTEMPTS):
-        theta, separates = separating_theta(functions, random_theta(functions, rng))
-        if separates:
-            break
-    return theta
-
-
-def _natural_unit(problem: Formulation, theta: FloatArray) -> float:
-    """Return the power of two nearest to the size of the margins, so that solvers see O(1)."""
-    functions = problem.functions
-    size = vector_norm(theta, problem.norm_p)
-    if functions.homogeneity.degree is not None and size > 0:
-        theta = theta / size
-    values = np.abs(functions.values(problem.rho_value * theta))
-    largest = float(np.max(values[np.isfinite(values)], initial=0.0))
-    return float(2.0 ** np.round(np.log2(largest))) if largest > 0 else 1.0
 
 
 def _ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
@@ -326,5 +294,3 @@ def _refuse_inseparable(problem: Formulation, best: Solution) -> None:
 
 def _count(proof: Separability) -> int:
     return 0 if proof.gordan is None else sum(1 for value in proof.gordan if value > 0)
-
-

@@ -24,6 +24,34 @@ def backend(name: BackendName) -> Backend:
             from lexmargin.backends.casadi import CasadiBackend
 
             return CasadiBackend()
+        case BackendName.NEWTON:
+            from lexmargin.backends.newton import NewtonBackend
+
+            return NewtonBackend()
+        case BackendName.FACE:
+            from lexmargin.backends.face_backend import FaceBackend
+
+            return FaceBackend()
+        case BackendName.SCIPY:
+            from lexmargin.backends.scipy import ScipyBackend
+
+            return ScipyBackend()
+        case BackendName.UNO:
+            from lexmargin.backends.uno import UnoBackend
+
+            return UnoBackend()
+        case BackendName.CVXPY_NLP:
+            from lexmargin.backends.cvxpy_nlp import CvxpyNlpBackend
+
+            return CvxpyNlpBackend()
+        case BackendName.PYOMO_SOLVER:
+            from lexmargin.backends.pyomo_solver import PyomoSolverBackend
+
+            return PyomoSolverBackend()
+        case BackendName.SKLEARN:
+            from lexmargin.backends.sklearn import SklearnBackend
+
+            return SklearnBackend()
     raise UnsupportedError(
         f"There is no compiler for {name.value} programs.", "Use cvxpy, pyomo or casadi."
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lexmargin.errors import ParameterError, ShapeError, UnknownNameError, nearest
+from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
@@ -72,6 +73,14 @@ class Backend(ABC):
             UnsupportedError: the program is outside what the modelling system accepts.
         """
 
+    def suits(self, problem: Formulation) -> bool:
+        """Say whether this backend is made for such problems, and should be the default."""
+        return False
+
+    def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
+        """Answer all stages of a formulation at once; None to go program by program."""
+        return None
+
 
 def import_problem(modules: Sequence[str]) -> str:
     """Return "" if all modules can be imported, else a sentence naming the first that cannot."""
@@ -109,9 +118,7 @@ def checked_parameters(
     values = {parameter.name: parameter.value for parameter in program.parameters}
     for name, value in ({} if parameters is None else parameters).items():
         if name not in values:
-            raise UnknownNameError(
-                f"The program has no parameter {name!r}.", nearest(name, values)
-            )
+            raise UnknownNameError(f"The program has no parameter {name!r}.", nearest(name, values))
         number = float(value)
         if not (np.isfinite(number) and number >= 0):
             raise ParameterError(f"The parameter {name} is {value!r}.", "Give a number >= 0.")

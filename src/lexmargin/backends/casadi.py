@@ -18,18 +18,8 @@ from lexmargin.backends.base import (
     starting_values,
 )
 from lexmargin.backends.capture import captured
-from lexmargin.backends.ipopt import (
-    IPOPT_STATUSES,
-    Nlp,
-    Rows,
-    Run,
-    Slot,
-    answer,
-    ipopt_options,
-    multiplier_vector,
-    row_sign,
-    run_cyipopt,
-)
+from lexmargin.backends.ipopt import IPOPT_STATUSES, Run, answer, ipopt_options, run_cyipopt
+from lexmargin.backends.nlp import Nlp, Rows, Slot, multiplier_vector, row_sign
 from lexmargin.errors import MissingBackendError, ParameterError
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import Program
@@ -69,7 +59,7 @@ def nlp_solver_problem(solver: str) -> str:
 
 
 class CompiledNlp(Compiled):
-    """A program as :class:`~lexmargin.backends.ipopt.Nlp`, solved by any runner."""
+    """A program as :class:`~lexmargin.backends.nlp.Nlp`, solved by any runner."""
 
     program: Program
     nlp: Nlp
@@ -145,7 +135,10 @@ class CompiledNlp(Compiled):
             bounds = {"lbx": self.nlp.x_lower, "lbg": self.nlp.lower, "ubg": self.nlp.upper}
             try:
                 found = plugin(
-                    x0=x, p=p, lam_g0=np.zeros(self.nlp.lower.size) if warm is None else warm, **bounds
+                    x0=x,
+                    p=p,
+                    lam_g0=np.zeros(self.nlp.lower.size) if warm is None else warm,
+                    **bounds,
                 )
                 stats = plugin.stats()
             except Exception as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.backends.graded import graded_basis, graded_step, leading_slopes
 from lexmargin.errors import ParameterError, UnsupportedError
@@ -22,10 +23,10 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = ["LinearPathPoint", "constrained_linear", "supports"]
 
+BoolArray = NDArray[np.bool_]
 _GRADIENT = 1e-13
 _SLOPE = 1e-9
 _STEPS_PER_FACE = 300
-_VISIBLE = 36.0
 
 
 @final
@@ -62,7 +63,11 @@ def supports(norm: float, loss: Loss) -> bool:
 
 
 def constrained_linear(
-    rows: FloatArray, rho: float, norm: float = 2.0, loss: Loss = Loss.EXPONENTIAL
+    rows: FloatArray,
+    rho: float,
+    norm: float = 2.0,
+    loss: Loss = Loss.EXPONENTIAL,
+    offsets: FloatArray | None = None,
 ) -> LinearPathPoint:
     """Return the minimiser of ``log L`` over the ball of radius ρ (eq. 5, w = ρθ).
 
@@ -71,6 +76,7 @@ def constrained_linear(
         rho: ρ > 0.
         norm: 1, 2 or inf.
         loss: exponential or logistic.
+        offsets: ``b_n`` (N,) for ``f_n = z_n·w - b_n``; 0 if None.
 
     Raises:
         UnsupportedError: another norm or loss.
@@ -83,11 +89,11 @@ def constrained_linear(
         )
     if not (np.isfinite(rho) and rho > 0):
         raise ParameterError(f"rho must be a finite number > 0, not {rho!r}.")
-    columns = np.linalg.norm(rows, axis=0)
     largest = float(np.max(np.abs(rows).sum(axis=1), initial=0.0))
-    if largest == 0.0 or not np.all(np.isfinite(columns)):
+    if not (np.isfinite(largest) and largest > 0.0):
         raise ParameterError("The rows must be finite and not all zero.")
-    solver: Callable[[FloatArray, float, FloatArray | None, Loss], _State] = {
+    shift = np.zeros(len(rows)) if offsets is None else offsets
+    solver: Callable[[_Problem, float, FloatArray | None], _State] = {
         1.0: _simplex,
         2.0: _euclidean,
         np.inf: _box,
@@ -99,10 +105,10 @@ def constrained_linear(
     iterations = 0
     for radius in reversed(radii):
         begin = None if state is None else 2.0 * state.point
-        state = solver(rows, radius, begin, loss)
+        state = solver(_Problem(rows, shift, loss), radius, begin)
         iterations += state.iterations
     assert state is not None
-    values = rows @ state.w
+    values = rows @ state.w - shift
     return LinearPathPoint(
         w=state.w,
         log_loss=log_loss(loss, values),
@@ -113,6 +119,22 @@ def constrained_linear(
         iterations=iterations,
         converged=state.converged,
     )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """``f_n = z_n·w - b_n`` and the loss."""
+
+    rows: FloatArray
+    offsets: FloatArray
+    loss: Loss
+
+    def curvatures(self, values: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the log of ``∂²L/∂f_n²``: that of the weights for the exponential loss."""
+        if self.loss is Loss.EXPONENTIAL:
+            return weights
+        return weights + log_weights(self.loss, -values)
 
 
 @final
@@ -129,29 +151,22 @@ class _State:
     converged: bool
 
 
-def _curvatures(loss: Loss, values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the log of ``∂²L/∂f_n²``: that of the weights for the exponential loss."""
-    if loss is Loss.EXPONENTIAL:
-        return weights
-    return weights + log_weights(loss, -values)
-
-
-def _simplex(rows: FloatArray, rho: float, begin: FloatArray | None, loss: Loss) -> _State:
+def _simplex(problem: _Problem, rho: float, begin: FloatArray | None) -> _State:
     """ℓ1: the ball is the convex hull of ±ρe_i; unknowns are 2d+1 masses v >= 0 of total ρ.
 
     The last vertex is the origin, so that data without a separator may stay inside the ball.
     """
+    rows = problem.rows
     size = rows.shape[1]
     vertices = np.concatenate([rows, -rows, np.zeros((len(rows), 1))], axis=1)
     mass = np.zeros(2 * size + 1) if begin is None else begin
     if begin is None:
         mass[-1] = rho
-    active = mass == 0.0  # masses held at zero
 
     def read(v: FloatArray) -> FloatArray:
         return np.asarray(v[:size] - v[size:-1])
 
-    def directions(held: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def directions(held: BoolArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
         # Every free mass against the largest one: an exact basis of the face, no rounding.
         free = np.flatnonzero(~held)
         pivot = free[np.argmax(v[free])]
@@ -166,44 +181,44 @@ def _simplex(rows: FloatArray, rho: float, begin: FloatArray | None, loss: Loss)
         return basis, inward
 
     lower, upper = np.zeros(mass.size), np.full(mass.size, np.inf)
-    return _active_set(vertices, mass, active, lower, upper, directions, read, loss)
+    return _active_set(
+        _Problem(vertices, problem.offsets, problem.loss), mass, lower, upper, directions, read
+    )
 
 
-def _box(rows: FloatArray, rho: float, begin: FloatArray | None, loss: Loss) -> _State:
+def _box(problem: _Problem, rho: float, begin: FloatArray | None) -> _State:
     """ℓ∞: coordinates between -ρ and ρ."""
-    size = rows.shape[1]
+    size = problem.rows.shape[1]
     point = np.zeros(size) if begin is None else np.clip(begin, -rho, rho)
-    active = np.abs(point) == rho
 
-    def directions(held: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def directions(held: BoolArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
         identity = np.eye(size)
         return identity[:, ~held], identity[:, held] * -np.sign(v[held])
 
     lower, upper = np.full(size, -rho), np.full(size, rho)
-    return _active_set(rows, point, active, lower, upper, directions, lambda v: v, loss)
+    return _active_set(problem, point, lower, upper, directions, lambda v: v)
 
 
 def _active_set(
-    rows: FloatArray,
+    problem: _Problem,
     start: FloatArray,
-    start_held: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-    directions: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]],
+    directions: Callable[[BoolArray, FloatArray], tuple[FloatArray, FloatArray]],
     read: Callable[[FloatArray], FloatArray],
-    loss: Loss,
 ) -> _State:
-    """Newton steps on faces of ``lower <= v <= upper``; bounds join when hit, leave by their sign."""
-    v, held = start.copy(), start_held.copy()
+    """Newton steps on faces of ``lower <= v <= upper``: bounds join when hit, leave by sign."""
+    rows, v = problem.rows, start.copy()
+    held = (v <= lower) | (v >= upper)
     residual, nats, free, converged, steps = np.inf, 0.0, 0, False, 0
     for _ in range(_STEPS_PER_FACE + 20 * v.size):
         steps += 1
-        values = rows @ v
-        weights = log_weights(loss, values)
+        values = rows @ v - problem.offsets
+        weights = log_weights(problem.loss, values)
         face, inward = directions(held, v)
         reduced = rows @ face
         basis = graded_basis(reduced, weights)
-        step, residual = graded_step(basis, weights, _curvatures(loss, values, weights))
+        step, residual = graded_step(basis, weights, problem.curvatures(values, weights))
         heaviest = float(weights.max())
         nats = float(heaviest - basis.levels.min()) if basis.pivots else 0.0
         free = face.shape[1] - len(basis.pivots)
@@ -253,13 +268,13 @@ def _trusted(
     return float(np.log1p(largest) / largest) if largest > 1e-8 else 1.0
 
 
-def _euclidean(rows: FloatArray, rho: float, begin: FloatArray | None, loss: Loss) -> _State:
+def _euclidean(problem: _Problem, rho: float, begin: FloatArray | None) -> _State:
     """ℓ2: bordered Newton on ``Σ p_n z_n = μ w``, ``‖w‖ = ρ``, p the softmax weights.
 
     The ball is round, so every direction is decided by the visible samples: ``w = Σ p_n z_n/μ``.
     Inside the ball (data without a separator) μ = 0.
     """
-    size = rows.shape[1]
+    rows, size = problem.rows, problem.rows.shape[1]
     w = np.zeros(size) if begin is None else begin.copy()
     if begin is None:
         gradient = rows.mean(axis=0)
@@ -268,11 +283,11 @@ def _euclidean(rows: FloatArray, rho: float, begin: FloatArray | None, loss: Los
     residual, converged, steps = np.inf, False, 0
     for _ in range(_STEPS_PER_FACE):
         steps += 1
-        values = rows @ w
-        log_p = log_weights(loss, values)
-        total = log_loss(loss, values)
+        values = rows @ w - problem.offsets
+        log_p = log_weights(problem.loss, values)
+        total = log_loss(problem.loss, values)
         p = np.exp(log_p - total)
-        h = np.exp(_curvatures(loss, values, log_p) - total)
+        h = np.exp(problem.curvatures(values, log_p) - total)
         gradient = p @ rows
         mu = float(gradient @ w) / rho**2
         hessian = (rows * h[:, None]).T @ rows - np.outer(gradient, gradient)
@@ -285,15 +300,17 @@ def _euclidean(rows: FloatArray, rho: float, begin: FloatArray | None, loss: Los
         else:
             # Tangential Newton step of the Lagrangian, then back to the sphere.
             unit = w / np.linalg.norm(w)
-            system = np.block([
-                [hessian / mu + np.eye(size), unit[:, None]],
-                [unit[None, :], np.zeros((1, 1))],
-            ])
+            system = np.block(
+                [
+                    [hessian / mu + np.eye(size), unit[:, None]],
+                    [unit[None, :], np.zeros((1, 1))],
+                ]
+            )
             right = np.append(gradient / mu - w, 0.0)
             step = np.linalg.solve(system, right)[:size]
             step = step - unit * (unit @ step)
         if residual <= 1e-14 or np.linalg.norm(step) <= 4e-16 * rho:
-            converged = residual <= 1e-9
+            converged = residual <= 1e-9 and float(p.max()) > 0.0
             break
         delta = float(np.max(np.abs(rows @ step)))
         w = w + step * (np.log1p(delta) / delta if delta > 1e-8 else 1.0)
@@ -301,4 +318,4 @@ def _euclidean(rows: FloatArray, rho: float, begin: FloatArray | None, loss: Los
         if not inside or length > rho:
             w = w * (rho / length)
     free = size - int(np.linalg.matrix_rank(rows)) if mu <= 0 else 0
-    return _State(w, w, residual, 0.0, free, steps, converged or residual <= 1e-12)
+    return _State(w, w, residual, 0.0, free, steps, converged)

@@ -293,5 +293,5 @@ def _top(values: FloatArray) -> float:
 
 
 def _least_correction(system: FloatArray, gap: FloatArray) -> FloatArray:
-    correction: FloatArray = np.linalg.lstsq(system, gap, rcond=1e-11)[0]
-    return correction
+    correction = np.linalg.lstsq(system, gap, rcond=1e-11)[0]
+    return np.asarray(correction, dtype=np.float64)

@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from lexmargin.backends.capture import captured
 from lexmargin.errors import MissingBackendError, SolverFailedError
 from lexmargin.formulations.optimal_face import BoolArray
 from lexmargin.ops.base import FloatArray, IntArray
@@ -66,11 +67,13 @@ def maximise_minimum(
     except ImportError as error:
         raise MissingBackendError("highspy is not installed.", "pip install highspy.") from error
     count, size = A.shape
-    solver = highspy.Highs()
+    with captured():  # HiGHS prints its banner before it can be told not to.
+        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call,unused-ignore]
     infinity = highspy.kHighsInf
     for option, value in (
         ("output_flag", False),
-        ("threads", 1),
+        ("log_to_console", False),
+        ("small_matrix_value", 1e-12),
         ("solver", "simplex"),
         ("primal_feasibility_tolerance", FEASIBILITY),
         ("dual_feasibility_tolerance", FEASIBILITY),
@@ -113,9 +116,7 @@ def maximise_minimum(
                     "Rescale the data, or use method = 'ordered-sums'.",
                 )
             columns = np.asarray(answer.col_dual, dtype=np.float64)[:-1]
-            return MaxMin(
-                x, level, multipliers / total, duals[: R.shape[0]], columns, solves
-            )
+            return MaxMin(x, level, multipliers / total, duals[: R.shape[0]], columns, solves)
         fresh = bad[np.argsort(slack[bad], kind="stable")[:batch]]
     raise SolverFailedError(
         "Row generation did not end.", "The data are scaled beyond what the LP solver resolves."

@@ -75,7 +75,8 @@ def graded_step(
     """Return the Newton step of ``Σ_n p_n`` and the size of its scaled gradient.
 
     ``log_weights`` are those of the gradient ``Σ p_n r_n``, ``log_curvatures`` those of the
-    Hessian ``Σ h_n r_n r_nᵀ``. The step solves ``H s = Σ p_n r_n``, equation j divided by its level.
+    Hessian ``Σ h_n r_n r_nᵀ``. The step solves ``H s = Σ p_n r_n``, each equation
+    divided by its level.
     """
     if not basis.pivots:
         return np.zeros(basis.directions.shape[0]), 0.0

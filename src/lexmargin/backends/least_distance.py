@@ -1,4 +1,4 @@
-"""The Euclidean max margin of linear scores as a least-distance problem (Lawson & Hanson, ch. 23)."""
+"""The Euclidean max margin of linear scores by least distance (Lawson & Hanson, ch. 23)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _least_distance(Z: FloatArray) -> tuple[FloatArray, FloatArray]:
             "No direction with a positive margin was found.",
             "Check the exact verdict on separability; add features or drop contradictory samples.",
         )
-    w = -residual[:size] / residual[-1] * -1.0
+    w = residual[:size] / -residual[-1]
     # Active set known: one orthogonal solve makes the margins equal to rounding.
     w = w + np.linalg.lstsq(Z[support], 1.0 - Z[support] @ w, rcond=1e-12)[0]
     return w, y / y.sum()

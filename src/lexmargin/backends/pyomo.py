@@ -12,10 +12,11 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, import_problem
 from lexmargin.backends.casadi import CompiledNlp, nlp_solver_problem
-from lexmargin.backends.ipopt import Nlp, Rows, Slot, row_sign
+from lexmargin.backends.nlp import Nlp, Rows, Slot, row_sign
 from lexmargin.errors import MissingBackendError
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
+from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["PyomoBackend", "PyomoProgram"]
 
@@ -40,6 +41,7 @@ class PyomoProgram(CompiledNlp):
 
     def __init__(self, program: Program) -> None:
         import casadi as ca
+        from pyomo.common.errors import InfeasibleConstraintException
 
         from lexmargin.ops.pyomo import PyomoOps, write_nl
 
@@ -49,8 +51,15 @@ class PyomoProgram(CompiledNlp):
         self._ops = PyomoOps()
         self.model = program.build(self._ops)
         built = time.perf_counter()
+        self._contradiction = ""
         with tempfile.TemporaryDirectory() as folder:
-            path = write_nl(self.model, Path(folder) / "program.nl")
+            try:
+                path = write_nl(self.model, Path(folder) / "program.nl")
+            except InfeasibleConstraintException as error:
+                # A margin that no parameter moves, such as that of a sample at the origin.
+                self._contradiction = str(error)
+                self.phases = {"build": built - began, "write": time.perf_counter() - built}
+                return
             columns = path.with_suffix(".col").read_text(encoding="utf-8").splitlines()
             rows = path.with_suffix(".row").read_text(encoding="utf-8").splitlines()
             written = time.perf_counter()
@@ -65,6 +74,25 @@ class PyomoProgram(CompiledNlp):
             "import": read - written,
             "expand": done - read,
         }
+
+    def solve(
+        self,
+        settings: SolverSettings,
+        start: Mapping[str, FloatArray] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        multipliers: Mapping[str, FloatArray] | None = None,
+    ) -> RawAnswer:
+        if not self._contradiction:
+            return super().solve(settings, start, parameters, multipliers)
+        return RawAnswer(
+            values={},
+            multipliers={},
+            ran=Ran.FINISHED,
+            claim=Claim.INFEASIBLE,
+            raw_status=self._contradiction,
+            build_seconds=sum(self.phases.values()),
+            phases=self.phases,
+        )
 
     def _nlp(self, imported: Any, columns: list[str], rows: list[str]) -> Nlp:
         import casadi as ca

@@ -13,12 +13,28 @@ from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.qualification import LicqReport, MfcqReport
+from lexmargin.certificate.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 
-__all__ = ["Certificate"]
+__all__ = ["Certificate", "Check"]
 
 _SHOWN = 8
+
+
+@final
+@dataclass(frozen=True)
+class Check:
+    """One identity: its name, its relative error, and the error that is allowed."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within its tolerance."""
+        return self.error <= self.tolerance
 
 
 @final
@@ -50,6 +66,20 @@ class Certificate:
         `(bound - γ)/bound` and the proven upper bound on all margins; None where there is none.
     margin_ratio, definition_3
         γ/γ* and the paper's Definition 3 to the letter, when γ* is given or proven.
+    tau
+        the support tolerance τ that the verdict rests on: the smallest at which ε and δ are within
+        tolerance (NaN where no support was measured).
+    kkt_epsilon, kkt_delta
+        the (ε, δ)-KKT pair of Lyu & Li (2020) at `w = θ̂/γ^{1/α}`: `‖w - Σ λ_n ∇f_n(w)‖` and
+        `max_n λ_n (f_n(w) - 1)`; None unless homogeneous with the Euclidean norm.
+    angle
+        radians between -∇L and θ̂ (Remark 2); None for other problems than those with a loss.
+    checks
+        further identities of this problem, with what was found and what they should be.
+    levels
+        the values of the levels of a staged problem, recomputed; None for other problems.
+    tau_curve, trade_off
+        ε against τ and ε against δ, where `curves` was asked for them.
     degree, norm, nearest_kink, tolerances
         α, the ball's exponent, distance to the nearest kink (None: smooth or not asked for).
     """
@@ -77,6 +107,14 @@ class Certificate:
     norm: float
     tolerances: Tolerances
     reasons: tuple[str, ...]
+    tau: float = math.nan
+    kkt_epsilon: float | None = None
+    kkt_delta: float | None = None
+    angle: float | None = None
+    checks: tuple[Check, ...] = ()
+    levels: tuple[float, ...] | None = None
+    tau_curve: tuple[CurvePoint, ...] | None = None
+    trade_off: tuple[TradeOffPoint, ...] | None = None
 
     @property
     def certified(self) -> bool:
@@ -123,6 +161,20 @@ class Certificate:
             "nearest_kink": _number(self.nearest_kink),
             "norm": "inf" if math.isinf(self.norm) else self.norm,
             "tolerances": self.tolerances.to_json(),
+            "tau": _number(self.tau),
+            "kkt_epsilon": _number(self.kkt_epsilon),
+            "kkt_delta": _number(self.kkt_delta),
+            "angle": _number(self.angle),
+            "checks": [
+                {"name": c.name, "error": _number(c.error), "holds": c.holds} for c in self.checks
+            ],
+            "levels": None if self.levels is None else [_number(v) for v in self.levels],
+            "tau_curve": None
+            if self.tau_curve is None
+            else [[c.tau, _number(c.residual), c.count] for c in self.tau_curve],
+            "trade_off": None
+            if self.trade_off is None
+            else [[_number(t.residual), _number(t.complementarity)] for t in self.trade_off],
             "reasons": list(self.reasons),
         }
 
@@ -136,10 +188,21 @@ class Certificate:
             lines += [
                 ("stationarity", _against(self.stationarity, limits.stationarity)),
                 ("complementarity", _against(self.complementarity, limits.complementarity)),
-                ("Euler check", f"{self.euler:.12g} (1 when stationary)"),
             ]
+        if not math.isnan(self.euler):
+            lines.append(("Euler check", f"{self.euler:.12g} (1 when stationary)"))
+        if self.kkt_epsilon is not None and self.kkt_delta is not None:
+            pair = f"ε {self.kkt_epsilon:.3e}, δ {self.kkt_delta:.3e} at margin 1"
+            lines.append(("(ε, δ)-KKT", pair))
+        if self.angle is not None:
+            lines.append(("angle", f"{self.angle:.3e} rad between -∇L and θ"))
+        for check in self.checks:
+            lines.append(("check", f"{check.name}: {_against(check.error, check.tolerance)}"))
+        if self.levels is not None:
+            lines.append(("levels", _short([f"{value:.12g}" for value in self.levels])))
         lines.append(("feasibility", _against(self.feasibility, limits.feasibility)))
-        lines.append(("support", _short([str(int(n)) for n in self.support])))
+        within = "" if math.isnan(self.tau) else f" (τ = {self.tau:.0e})"
+        lines.append(("support", _short([str(int(n)) for n in self.support]) + within))
         positive = self.multipliers[self.support]
         lines.append(("multipliers", _short([f"{value:.6g}" for value in positive])))
         if self.multiplier_dimension is not None:
@@ -160,7 +223,8 @@ class Certificate:
             lines.append(("γ/γ*", f"{self.margin_ratio:.12g}, Definition 3 {literal}"))
         if self.curvature is not None:
             lines.append(("curvature", str(self.curvature)))
-        lines.append(("degree, norm", f"{self.degree:g}, {self.norm:g}"))
+        degree = "none" if math.isnan(self.degree) else f"{self.degree:g}"
+        lines.append(("degree, norm", f"{degree}, {self.norm:g}"))
         return "\n".join(f"{name:<16}{text}".rstrip() for name, text in lines)
 
     def __str__(self) -> str:

@@ -9,13 +9,31 @@ from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.judge import certify_arrays
+from lexmargin.certificate.loss_programs import (
+    certify_constrained_path,
+    certify_regularization_path,
+)
+from lexmargin.certificate.margin_programs import (
+    certify_margin_path,
+    certify_scaled_margin,
+    certify_w_set,
+)
+from lexmargin.certificate.norms import vector_norm
+from lexmargin.certificate.refine import refine
+from lexmargin.certificate.staged import with_levels
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.errors import ParameterError
+from lexmargin.errors import DataError, ParameterError
 from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["certify"]
+__all__ = ["certify", "flattened"]
 
 
 def certify(
@@ -33,7 +51,8 @@ def certify(
 
     Args:
         problem: a formulation; then ``theta`` is flat ``(d,)`` or one array per block.
-        theta: the point, at any scale for homogeneous predictors.
+        theta: the point as the paper states the problem; the margin problems of homogeneous
+            predictors are judged by its direction, at any scale.
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
         norm, linear: for plain arrays, as in :func:`certify_arrays`.
         tolerances: what counts as equal.
@@ -52,18 +71,70 @@ def certify(
         return certify_arrays(
             f, jacobian, np.asarray(theta), degree, norm, tolerances, linear=linear
         )
+    return _certify_problem(problem, flattened(problem, theta), tolerances)
+
+
+def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
+    if isinstance(problem, ConstrainedPath):
+        return certify_constrained_path(problem, flat, limits)
+    if isinstance(problem, RegularizationPath):
+        return certify_regularization_path(problem, flat, limits)
+    if isinstance(problem, ScaledMargin):
+        return certify_scaled_margin(problem, flat, limits)
+    if isinstance(problem, WSet):
+        return certify_w_set(problem, flat, limits)
+    homogeneous = problem.functions.homogeneity.degree is not None
+    if isinstance(problem, MarginPath) and not homogeneous:
+        return certify_margin_path(problem, flat, limits)
+    if isinstance(problem, Lexicographic):
+        return _certify_levels(problem, flat, limits)
+    return _certify_direction(problem, flat, limits)
+
+
+def _certify_direction(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
     functions = problem.functions
-    flat = np.asarray(theta, dtype=float) if _is_flat(theta) else functions.flatten(list(theta))  # type: ignore[arg-type]
     alpha = problem.require_homogeneous()
-    return certify_arrays(
+    first = certify_arrays(
         functions.values(flat),
         functions.jacobian(flat),
         flat,
         alpha,
         problem.norm_p,
-        tolerances,
+        limits,
         linear=functions.curvature is Curvature.AFFINE and alpha == 1.0,
     )
+    return refine(functions, flat, alpha, problem.norm_p, first)
+
+
+def _certify_levels(problem: Lexicographic, flat: FloatArray, limits: Tolerances) -> Certificate:
+    functions, count = problem.functions, problem.levels or problem.functions.count
+    alpha = functions.homogeneity.degree
+    if alpha is None:
+        level = MarginPath(problem.predictor, problem.data, 1.0, problem.norm_p)
+        first = certify_margin_path(level, flat, limits)
+        return with_levels(first, None, flat, functions.values(flat), count, limits)
+    first = _certify_direction(problem, flat, limits)
+    linear = functions.curvature is Curvature.AFFINE and alpha == 1.0
+    values = functions.values(flat) / vector_norm(flat, problem.norm_p) ** alpha
+    Z = functions.jacobian(flat) if linear else None
+    return with_levels(first, Z, flat, values, count, limits)
+
+
+def flattened(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> FloatArray:
+    """Return θ flat ``(d,)``, from a flat vector or from one array per block.
+
+    Raises :class:`~lexmargin.errors.ShapeError` where it does not fit the predictor, and
+    :class:`~lexmargin.errors.DataError` where it is not finite.
+    """
+    functions = problem.functions
+    if _is_flat(theta):
+        flat = np.asarray(theta, dtype=np.float64)
+        functions.blocks(flat)
+    else:
+        flat = functions.flatten([np.asarray(block, dtype=np.float64) for block in theta])  # type: ignore[union-attr]
+    if not np.all(np.isfinite(flat)):
+        raise DataError("θ contains NaN or infinite entries.", "Certify a finite point.")
+    return flat
 
 
 def _is_flat(theta: object) -> bool:

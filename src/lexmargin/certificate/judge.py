@@ -12,8 +12,10 @@ from lexmargin.certificate.bounds import DualBound, best_weights, linear_dual_bo
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.norms import vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
-from lexmargin.certificate.qualification import compact, licq, mfcq, multiplier_set
-from lexmargin.certificate.stationarity import Stationarity, stationarity
+from lexmargin.certificate.polyhedral_set import multipliers_of
+from lexmargin.certificate.qualification import compact, licq, mfcq
+from lexmargin.certificate.ladder import climb
+from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import DegreeError, ParameterError
@@ -81,7 +83,8 @@ def certify_arrays(
     if point.margin <= 0.0:
         return _not_separating(point, tolerances, shortfall, notes)
 
-    measured = stationarity(point, tolerances.support)
+    rung = climb(point, tolerances)
+    measured = rung.measured
     rows = point.jacobian[measured.support]
     values = measured.multipliers[measured.support]
     verdict, reasons = _first_order(point, measured, mismatch, tolerances)
@@ -99,8 +102,9 @@ def certify_arrays(
         best = point.unscaled(bound.upper)
     margin = point.unscaled(point.margin)
     ratio = None if best is None else margin / best
+    pair = _lyu_li(point, measured)
     rotated = compact(rows)
-    polytope = multiplier_set(rotated, values, tolerances.rank)
+    polytope = multipliers_of(point, rows, values, tolerances.rank)
     ranges = None
     if polytope.low is not None and polytope.high is not None:
         low, high = (point.unscaled_multipliers(x) for x in (polytope.low, polytope.high))
@@ -131,7 +135,21 @@ def certify_arrays(
         norm=point.norm,
         tolerances=tolerances,
         reasons=reasons + notes,
+        tau=rung.tau,
+        kkt_epsilon=pair[0],
+        kkt_delta=pair[1],
     )
+
+
+def _lyu_li(point: UnitPoint, measured: Stationarity) -> tuple[float | None, float | None]:
+    """Return (ε, δ) at `w = θ̂/γ^{1/α}`: `ε c` and `c² max λ_n (f_n(θ̂) - γ)`, c = γ^{-1/α}."""
+    margin = point.unscaled(point.margin)
+    if point.norm != 2.0 or not (0.0 < margin < math.inf):
+        return None, None
+    with np.errstate(over="ignore"):
+        stretch = float(np.float64(margin) ** (-1.0 / point.degree))
+        slacks = measured.multipliers * (point.margins - point.margin)
+        return measured.residual * stretch, stretch * stretch * float(np.max(slacks))
 
 
 def _first_order(
@@ -144,7 +162,8 @@ def _first_order(
         return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
     if measured.lower > limits.stationarity:
         return Verdict.NOT_STATIONARY, (
-            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 on the support "
+            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 within δ ≤ "
+            f"{limits.complementarity:.0e} on the widest support "
             f"(tolerance {limits.stationarity:.0e})",
         )
     if mismatch > max(limits.support, limits.stationarity):

@@ -34,6 +34,10 @@ class UnitPoint:
         ∇f_n(θ̂)/s (N, d).
     factor, exponent
         s = factor · 2^exponent, kept apart because s may leave the range of doubles.
+    target, interior
+        for points that are not directions: the vector of ℓ2 length 1 that the cone must hold (None:
+        a norm gradient at θ̂), and v with `J v > 0` (None: θ̂ itself). ``degree`` is then
+        `1/(target·v)`, so that α γ Σ λ_n is 1 at a stationary point where `J v = f`.
     """
 
     theta: Array
@@ -43,6 +47,13 @@ class UnitPoint:
     norm: float
     factor: float
     exponent: int
+    target: Array | None = None
+    interior: Array | None = None
+
+    @property
+    def ascent(self) -> Array:
+        """A direction in which every support margin grows, where one is known."""
+        return self.theta if self.interior is None else self.interior
 
     @property
     def margin(self) -> float:

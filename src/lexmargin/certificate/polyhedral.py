@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
 from lexmargin.errors import ParameterError
@@ -43,11 +44,13 @@ def _linear_program(**problem: Any) -> Any:
     return linprog(method="highs", options=_OPTIONS, **problem)
 
 
-def largest_pairing(rows: Array, theta: Array, norm: float) -> Pairing:
-    """Maximise θ̂·Jᵀλ over λ ≥ 0 with ‖Jᵀλ‖_* ≤ 1, for the ℓ1 or the ℓ∞ ball.
+def largest_pairing(rows: Array, theta: Array, norm: float, gains: Array | None = None) -> Pairing:
+    """Maximise gains·λ over λ ≥ 0 with ‖Jᵀλ‖_* ≤ 1, for the ℓ1 or the ℓ∞ ball.
 
-    The maximum is 1 exactly when the direction is stationary on these rows. The program's own
-    duals u, repaired along θ̂ so that `J u ≥ J θ̂` holds, prove `θ̂·g/‖g‖_* ≤ ‖u‖` for every λ ≥ 0.
+    With gains `J θ̂` the maximum is 1 exactly when the direction is stationary on these rows. With
+    gains `J θ̂ - α (f - γ)`, 1 minus the maximum is the smallest sum of the Hölder gap and δ.
+    The program's own duals u, repaired along θ̂ so that `J u ≥ gains` holds, prove that no λ ≥ 0 of
+    that size gains more than ‖u‖.
 
     Raises
     ------
@@ -61,7 +64,8 @@ def largest_pairing(rows: Array, theta: Array, norm: float) -> Pairing:
     # Powers of two keep the rows' digits.
     exponents = np.frexp(sizes)[1]
     scaled = np.ldexp(rows, -exponents[:, None])
-    gains = scaled @ theta
+    slopes = scaled @ theta
+    gains = slopes if gains is None else np.ldexp(gains, -exponents)
     matrix, extra = _dual_ball(scaled, norm)
     bound = np.ones(2 * dimension) if extra == 0 else np.zeros(2 * dimension)
     if extra:
@@ -75,25 +79,33 @@ def largest_pairing(rows: Array, theta: Array, norm: float) -> Pairing:
     values = np.maximum(np.asarray(answer.x)[:count], 0.0)
     marginals = np.asarray(answer.ineqlin.marginals)
     dual = marginals[dimension : 2 * dimension] - marginals[:dimension]
-    lower = _refutation(scaled, gains, theta, dual, norm)
+    lower = _refutation(scaled, gains, slopes, theta, dual, norm)
     return Pairing(np.ldexp(values, -exponents), lower, bool(answer.success))
 
 
-def _refutation(rows: Array, gains: Array, theta: Array, dual: Array, norm: float) -> float:
-    """Return `1 - ‖u'‖` for the repaired dual u' = u + cθ̂ with `J u' ≥ J θ̂`, or 0."""
+def _refutation(
+    rows: Array, gains: Array, slopes: Array, theta: Array, dual: Array, norm: float
+) -> float:
+    """Return `1 - ‖u'‖` for the repaired dual u' = u + cθ̂ with `J u' ≥ gains`, or 0."""
     rounding = 8.0 * float(np.finfo(np.float64).eps) * math.sqrt(rows.shape[1])
-    if np.any(gains <= rounding):
+    if np.any(slopes <= rounding):
         return 0.0
     shortfall = gains - rows @ dual + rounding
-    repaired = dual + max(0.0, float(np.max(shortfall / (gains - rounding)))) * theta
+    repaired = dual + max(0.0, float(np.max(shortfall / (slopes - rounding)))) * theta
     return max(0.0, 1.0 - vector_norm(repaired, norm))
 
 
-def smallest_dual_norm(rows: Array, offsets: Array, norm: float) -> Array:
-    """Return p on the simplex that minimises `‖rowsᵀp‖_* - offsets·p` (ℓ1 or ℓ∞ ball)."""
+def smallest_dual_norm(
+    rows: Array, offsets: Array, norm: float, counted: NDArray[np.bool_] | None = None
+) -> Array:
+    """Return p ≥ 0 with Σp = 1 that minimises `‖rowsᵀp‖_* - offsets·p` (ℓ1 or ℓ∞ ball).
+
+    ``counted`` says which entries the sum is over (all where left out).
+    """
     if not (norm == 1.0 or math.isinf(norm)):
         raise ParameterError(f"The ball of norm {norm:g} is not polyhedral.", "Use 1 or math.inf.")
     count, dimension = rows.shape
+    share = np.ones(count) if counted is None else counted.astype(np.float64)
     exponent = math.frexp(float(np.max(np.abs(rows))) or 1.0)[1]
     scaled, shifts = np.ldexp(rows, -exponent), np.ldexp(offsets, -exponent)
     matrix, extra = _dual_ball(scaled, norm)
@@ -103,12 +115,12 @@ def smallest_dual_norm(rows: Array, offsets: Array, norm: float) -> Array:
         c=np.append(-shifts, np.ones(extra)),
         A_ub=matrix,
         b_ub=np.zeros(2 * dimension),
-        A_eq=np.append(np.ones(count), np.zeros(extra))[None, :],
+        A_eq=np.append(share, np.zeros(extra))[None, :],
         b_eq=[1.0],
         bounds=(0.0, None),
     )
     if answer.x is None:
-        return np.full(count, 1.0 / count)
+        return share / float(np.sum(share))
     values = np.maximum(np.asarray(answer.x)[:count], 0.0)
-    total = float(np.sum(values))
-    return values / total if total > 0.0 else np.full(count, 1.0 / count)
+    total = float(share @ values)
+    return values / total if total > 0.0 else share / float(np.sum(share))

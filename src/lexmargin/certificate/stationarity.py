@@ -24,6 +24,7 @@ __all__ = [
     "Stationarity",
     "TradeOffPoint",
     "curve",
+    "on_support",
     "stationarity",
     "trade_off",
 ]
@@ -106,34 +107,52 @@ def stationarity(point: UnitPoint, tau: float) -> Stationarity:
     Stationarity
         with λ in the units of ``point``.
     """
-    support = point.support(tau)
-    if point.norm == 1.0 or math.isinf(point.norm):
-        return _polyhedral(point, support)
+    return on_support(point, point.support(tau))
+
+
+def on_support(
+    point: UnitPoint, support: NDArray[np.intp], *, penalised: bool = False
+) -> Stationarity:
+    """Measure ε and δ for λ on one support; ``penalised`` minimises `ε² + δ²` instead of ε.
+
+    For ℓ1 and ℓ∞ the sum ε + δ takes the place of the sum of squares. ``lower`` bounds ε, or, where
+    penalised, the quantity that was minimised (its square root for the sum of squares).
+    """
+    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
+        return _polyhedral(point, support, penalised)
     rows = point.jacobian[support]
-    target = norm_gradient(point.theta, point.norm)
+    target = point.target if point.target is not None else norm_gradient(point.theta, point.norm)
     size = vector_norm(target, 2.0)
-    found = nonnegative_multipliers(rows, target / size, point.theta)
+    if penalised:
+        excess = point.degree * (point.margins[support] - point.margin) * size
+        found = nonnegative_multipliers(
+            np.column_stack([rows, excess]),
+            np.append(target / size, 0.0),
+            np.append(point.ascent, 0.0),
+        )
+    else:
+        found = nonnegative_multipliers(rows, target / size, point.ascent)
     values = found.multipliers * size
     combination = values @ rows
     residual, lower = found.residual, found.lower
-    if point.norm != 2.0 and np.any(combination):
+    if penalised:
+        residual = vector_norm(target - combination, 2.0) / size
+    if point.target is None and point.norm != 2.0 and np.any(combination):
         supported = norm_gradient(combination, dual_exponent(point.norm))
         residual = min(residual, vector_norm(point.theta - supported, point.norm))
-        lower = min(lower, residual)
+        lower = lower if penalised else min(lower, residual)
+    gap = 0.0 if point.target is not None else hoelder_gap(point.theta, combination, point.norm)
     return _completed(
-        point,
-        support,
-        values,
-        (residual, lower, found.floor),
-        hoelder_gap(point.theta, combination, point.norm),
-        found.method,
-        found.converged,
+        point, support, values, (residual, lower, found.floor), gap, found.method, found.converged
     )
 
 
-def _polyhedral(point: UnitPoint, support: NDArray[np.intp]) -> Stationarity:
+def _polyhedral(point: UnitPoint, support: NDArray[np.intp], penalised: bool) -> Stationarity:
     rows = point.jacobian[support]
-    found = largest_pairing(rows, point.theta, point.norm)
+    gains = None
+    if penalised:
+        gains = rows @ point.theta - point.degree * (point.margins[support] - point.margin)
+    found = largest_pairing(rows, point.theta, point.norm, gains)
     combination = found.multipliers @ rows
     dual = dual_exponent(point.norm)
     size = vector_norm(combination, dual)
@@ -141,11 +160,12 @@ def _polyhedral(point: UnitPoint, support: NDArray[np.intp]) -> Stationarity:
     gap = hoelder_gap(point.theta, combination, point.norm)
     spent = vector_norm(values @ np.abs(rows), dual)
     floor = float(np.finfo(np.float64).eps) * (support.size + rows.shape[1] + 4) * (1.0 + spent)
+    lower = found.lower if penalised else min(found.lower, gap)
     return _completed(
         point,
         support,
         values,
-        (gap, min(found.lower, gap), floor),
+        (gap, lower, floor),
         gap,
         MultiplierMethod.LINEAR_PROGRAM,
         found.converged,
@@ -166,7 +186,7 @@ def _completed(
     return Stationarity(
         *residuals,
         hoelder_gap=gap,
-        complementarity=point.degree * float(values @ excess),
+        complementarity=max(0.0, point.degree * float(values @ excess)),
         euler=point.degree * margin * float(np.sum(values)),
         support=support,
         multipliers=spread(support, point.margins.size, values),

@@ -159,7 +159,9 @@ class Formulation(ABC):
     def blocks_of(self, answer: StageAnswer) -> FloatArray:
         """Return the parameter blocks of an answer, flat."""
         names = [variable.name for variable in self.block_variables()]
-        return np.concatenate([np.asarray(answer.values[n], dtype=float).reshape(-1) for n in names])
+        return np.concatenate(
+            [np.asarray(answer.values[n], dtype=float).reshape(-1) for n in names]
+        )
 
 
 def checked_norm(norm: float | str) -> float:

@@ -86,14 +86,12 @@ class HardMargin(Formulation):
             sense=Sense.MINIMIZE,
             objective=Combination(((0.5, size),)),
             variables=variables,
-            constraints=(
-                Constraint(MARGIN, margins, Relation.AT_LEAST, Constant(1.0), "n"),
-            ),
+            constraints=(Constraint(MARGIN, margins, Relation.AT_LEAST, Constant(1.0), "n"),),
             curvature=functions.curvature,
         )
 
     def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        return self.blocks_of(answers[-1]) * unit ** (-1.0 / self.degree)
+        return np.asarray(self.blocks_of(answers[-1]) * unit ** (-1.0 / self.degree))
 
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
         # The program's unknown is u = unit^{1/α} w; a separating start is scaled to margin 1.
@@ -103,10 +101,14 @@ class HardMargin(Formulation):
         return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
 
     def objective(self, theta: FloatArray) -> float:
-        return 0.5 * vector_norm(theta, self.norm) ** 2
+        # A product overflows to infinity, where a power of a float raises.
+        size = vector_norm(theta, self.norm)
+        return 0.5 * size * size
 
     def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
         found = answers[-1].multipliers.get(MARGIN)
         if found is None:
             return np.full(self.functions.count, np.nan)
-        return np.asarray(found * unit ** (-2.0 / self.degree))
+        # The multipliers of tiny data may lie beyond double precision.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(found * np.float64(unit) ** (-2.0 / self.degree))

@@ -122,8 +122,7 @@ class MarginPath(Formulation):
         size = vector_norm(theta, self.norm)
         w = theta * (self.rho / size) if size > 0 else theta
         values = {
-            v.name: b
-            for v, b in zip(self.block_variables(), self.functions.blocks(w), strict=True)
+            v.name: b for v, b in zip(self.block_variables(), self.functions.blocks(w), strict=True)
         }
         if self.gamma is None:
             margins = self.functions.values(w)

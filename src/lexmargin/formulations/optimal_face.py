@@ -37,8 +37,11 @@ class Resolution:
             square root at the next when f_n is curved, so this one is coarse.
         multiplier: share of Σλ = 1 above which a multiplier of a simplex method is positive.
         interior_multiplier: the same for multipliers of any other method.
+        exposed: share of the largest entry of a normal vector above which another is positive, for
+            normals from multipliers of any method.
         rank: sine of the angle below which unit rows are dependent.
         slack: by how much earlier levels may be undercut in staged programs.
+        vertex_slack: the same for linear programs.
     """
 
     constant: float = 1e-10
@@ -46,8 +49,10 @@ class Resolution:
     local_tie: float = 1e-3
     multiplier: float = 1e-9
     interior_multiplier: float = 1e-6
+    exposed: float = 1e-5
     rank: float = 1e-9
     slack: float = 1e-9
+    vertex_slack: float = 1e-12
 
 
 RESOLUTION = Resolution()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lexmargin.formulations.base import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -12,9 +13,7 @@ __all__ = ["random_theta", "separating_theta"]
 
 def random_theta(functions: MarginFunctions, rng: np.random.Generator) -> FloatArray:
     """Return independent normal blocks, each scaled by its fan-in, so that scores are O(1)."""
-    blocks = [
-        rng.standard_normal(shape) / np.sqrt(max(1, shape[-1])) for shape in functions.shapes
-    ]
+    blocks = [rng.standard_normal(shape) / np.sqrt(max(1, shape[-1])) for shape in functions.shapes]
     return functions.flatten(blocks)
 
 
@@ -46,7 +45,7 @@ def separating_theta(
             logits *= 10.0 / float(values.min())
         weights = np.exp(logits)
         gradient = functions.combined_gradient(theta, weights / weights.sum())
-        length = float(np.linalg.norm(gradient))
+        length = vector_norm(gradient, 2.0)
         if not (np.isfinite(length) and length > 0):
             break
         theta = theta + (0.2 / (1.0 + 0.02 * step)) * size * gradient / length

@@ -22,16 +22,24 @@ _Pull = Callable[[FloatArray, bool], FloatArray]
 
 @final
 class Node:
-    """A value with the sources it came from; ``sampled`` says that axis 0 is the sample axis."""
+    """A value with the sources it came from; ``sampled`` says that axis 0 is the sample axis.
 
-    __slots__ = ("sampled", "sources", "value")
+    ``live`` says that a parameter is among its ancestors; other sources are forgotten at once.
+    """
+
+    __slots__ = ("live", "sampled", "sources", "value")
 
     def __init__(
-        self, value: FloatArray, sampled: bool, sources: tuple[tuple[Node, _Pull], ...] = ()
+        self,
+        value: FloatArray,
+        sampled: bool,
+        sources: tuple[tuple[Node, _Pull], ...] = (),
+        live: bool = False,
     ) -> None:
         self.value = value
         self.sampled = sampled
-        self.sources = sources
+        self.sources = tuple([entry for entry in sources if entry[0].live])
+        self.live: bool = live or bool(self.sources)
 
 
 def _unbroadcast(cotangent: FloatArray, operand: Node, batched: bool) -> FloatArray:
@@ -59,7 +67,7 @@ class JacobianOps(Ops[Node]):
     @staticmethod
     def parameter(value: FloatArray) -> Node:
         """Return a parameter block to differentiate with respect to."""
-        return Node(value, sampled=False)
+        return Node(value, sampled=False, live=True)
 
     def constant(self, values: FloatArray) -> Node:
         return Node(values, sampled=values.ndim > 0)
@@ -100,7 +108,7 @@ class JacobianOps(Ops[Node]):
                 batched = sampled or not reduce
                 product = _unbroadcast(cotangent * factor, operand, batched)
                 if sampled and not operand.sampled and reduce:
-                    return product.sum(axis=0)
+                    return np.asarray(product.sum(axis=0))
                 return product
 
             return to_operand
@@ -153,7 +161,7 @@ class JacobianOps(Ops[Node]):
 
         def gather(cotangent: FloatArray, reduce: bool) -> FloatArray:
             # Entry m of `a` stands at (i, (i - m) mod p) for every i.
-            return cotangent[..., rows, indices].sum(axis=-2) / math.sqrt(size)
+            return np.asarray(cotangent[..., rows, indices].sum(axis=-2) / math.sqrt(size))
 
         return Node(a.value[indices] / math.sqrt(size), False, ((a, gather),))
 
@@ -185,36 +193,29 @@ class JacobianOps(Ops[Node]):
         (shape of each parameter), else it keeps the sample axis (``(N, …)`` per parameter).
         """
         order: list[Node] = []
-        seen: set[int] = set()
+        seen: set[Node] = set()
         stack: list[tuple[Node, bool]] = [(output, False)]
         while stack:
             node, done = stack.pop()
             if done:
                 order.append(node)
-            elif id(node) not in seen:
-                seen.add(id(node))
-                stack.append((node, True))
-                stack.extend((source, False) for source, _ in node.sources)
-        wanted = {id(p) for p in parameters}
-        needed = set(wanted)
-        for node in order:
-            if any(id(source) in needed for source, _ in node.sources):
-                needed.add(id(node))
-        cotangents: dict[int, FloatArray] = {id(output): np.asarray(seed, dtype=np.float64)}
+            elif node not in seen:
+                seen.add(node)
+                if node.sources:
+                    stack.append((node, True))
+                    for source, _ in node.sources:
+                        stack.append((source, False))
+        cotangents: dict[Node, FloatArray] = {output: np.asarray(seed, dtype=np.float64)}
         for node in reversed(order):
-            cotangent = cotangents.get(id(node))
+            cotangent = cotangents.get(node)
             if cotangent is None:
                 continue
             for source, pull in node.sources:
-                if id(source) not in needed:
-                    continue
                 part = pull(cotangent, reduce)
-                known = cotangents.get(id(source))
-                cotangents[id(source)] = part if known is None else known + part
-        count = output.value.shape[0]
+                known = cotangents.get(source)
+                cotangents[source] = part if known is None else known + part
+        lead = () if reduce else (output.value.shape[0],)
         return [
-            cotangents.get(
-                id(p), np.zeros(p.value.shape if reduce else (count, *p.value.shape))
-            )
+            cotangents[p] if p in cotangents else np.zeros((*lead, *p.value.shape))
             for p in parameters
         ]

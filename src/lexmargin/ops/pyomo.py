@@ -72,9 +72,7 @@ class PyomoOps(ModelOps[Any]):
                         constant=0.0, linear_coefs=sample.tolist(), linear_vars=list(row)
                     )
                 else:
-                    out[n, j] = pyo.quicksum(
-                        (x * w for x, w in zip(sample, row, strict=True))
-                    )
+                    out[n, j] = pyo.quicksum((x * w for x, w in zip(sample, row, strict=True)))
         return out if weights.ndim == 2 else out[:, 0]
 
     def add(self, a: Any, b: Any) -> Any:
@@ -163,14 +161,18 @@ class PyomoOps(ModelOps[Any]):
     def norm(self, parts: Sequence[Any], p: float) -> Any:
         entries = np.concatenate([np.asarray(part, dtype=object).reshape(-1) for part in parts])
         if p == 2:
-            inside = pyo.quicksum((v**2 for v in entries))
+            inside = pyo.quicksum(v**2 for v in entries)
             return pyo.sqrt(inside + _ROOT_FLOOR)
         if p not in (1, np.inf):
-            inside = pyo.quicksum(((v**2 + _ROOT_FLOOR) ** (p / 2) for v in entries))
+            inside = pyo.quicksum((v**2 + _ROOT_FLOOR) ** (p / 2) for v in entries)
             return inside ** (1 / p)
         bound = self._auxiliary(
             entries.size if p == 1 else 1,
-            lambda: np.abs(_numbers(entries)) if p == 1 else np.abs(_numbers(entries)).max(keepdims=True),
+            lambda: (
+                np.abs(_numbers(entries))
+                if p == 1
+                else np.abs(_numbers(entries)).max(keepdims=True)
+            ),
         )
         tops = bound if p == 1 else np.repeat(bound, entries.size)
         self.constrain(f"absolute_{self._fresh}_above", tops - entries, Relation.AT_LEAST, 0.0)
@@ -179,13 +181,13 @@ class PyomoOps(ModelOps[Any]):
 
     def squared_norm(self, parts: Sequence[Any]) -> Any:
         entries = (v for part in parts for v in np.asarray(part, dtype=object).reshape(-1))
-        return pyo.quicksum((v**2 for v in entries))
+        return pyo.quicksum(v**2 for v in entries)
 
     def log_sum_exp(self, a: Any) -> Any:
         # Level form: s bounds log Σ exp(a) from above; no exponential of a large number occurs
         # near the solution, whatever the size of a.
         level = self._auxiliary(1, lambda: np.logaddexp.reduce(_numbers(a), keepdims=True))
-        total = pyo.quicksum((pyo.exp(v - level[0]) for v in a))
+        total = pyo.quicksum(pyo.exp(v - level[0]) for v in a)
         self.constrain(f"level_{self._fresh}", total, Relation.AT_MOST, 1.0)
         return level[0]
 
@@ -198,12 +200,12 @@ class PyomoOps(ModelOps[Any]):
         rows = self._named(a).reshape(-1, group)
         out = np.empty(len(rows), dtype=object)
         for i, row in enumerate(rows):
-            total = pyo.quicksum((pyo.exp(v) for v in row))
+            total = pyo.quicksum(pyo.exp(v) for v in row)
             out[i] = 2 * pyo.atanh(total / (2 + total))
         return out
 
     def sum_exp(self, a: Any) -> Any:
-        return pyo.quicksum((pyo.exp(v) for v in a))
+        return pyo.quicksum(pyo.exp(v) for v in a)
 
     def scalar_power(self, a: Any, exponent: float) -> Any:
         return a**exponent
@@ -241,7 +243,8 @@ def _softplus(v: Any) -> Any:
 def _numbers(values: Any) -> FloatArray:
     """Return the current values of expressions; 0 where they have none."""
     found = [pyo.value(value, exception=False) for value in np.reshape(values, -1)]
-    return np.nan_to_num(np.array([0.0 if v is None else v for v in found], dtype=float))
+    numbers: FloatArray = np.array([0.0 if v is None else v for v in found], dtype=np.float64)
+    return np.asarray(np.nan_to_num(numbers))
 
 
 def write_nl(model: Any, path: Path) -> Path:

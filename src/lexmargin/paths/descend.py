@@ -213,9 +213,7 @@ class _Run:
         if self._progress is not None:
             self._progress(at, row["log_loss"], row["angle"])
 
-    def descend(
-        self, point: Point, rule: StepRule, steps: int, at: Sequence[float]
-    ) -> EndReason:
+    def descend(self, point: Point, rule: StepRule, steps: int, at: Sequence[float]) -> EndReason:
         """Make the steps; return why they ended."""
         self.point = point
         wanted = [*at, math.inf]

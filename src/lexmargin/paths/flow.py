@@ -80,8 +80,9 @@ def integrate(flow: GradientFlow, oracle: LossOracle, theta: FloatArray) -> Iter
         point = oracle.at(x)
         with np.errstate(over="ignore", invalid="ignore"):
             result = np.exp(s + point.log_loss) * point.descent
-        if not np.all(np.isfinite(result)):
-            # The compiled integrators must see numbers; the step is discarded below.
+        if flow.method is not FlowMethod.DOP853 and not np.all(np.isfinite(result)):
+            # An explicit method rejects such a trial by itself; the others must see numbers, and
+            # the step is discarded below.
             finite = False
             return np.zeros_like(x)
         return np.asarray(result)

@@ -34,7 +34,7 @@ class Identity(Activation):
 @final
 @dataclass(frozen=True)
 class ReLU(Activation):
-    """``σ(z) = max(z, 0)^power``: C¹ for power 2 (Assumption 3 holds almost), kinked for power 1."""
+    """``σ(z) = max(z, 0)^power``: C¹ for power 2, C² above, kinked for power 1 (Assumption 3)."""
 
     power: float = 1.0
 

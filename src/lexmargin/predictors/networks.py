@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar, final
 
 from lexmargin.errors import ParameterError
@@ -26,7 +26,7 @@ class Network(Predictor):
     """
 
     widths: tuple[int, ...]
-    activation: Activation = Identity()
+    activation: Activation = field(default_factory=Identity)
     outputs: int = 1
 
     def __post_init__(self) -> None:

@@ -1,0 +1,123 @@
+"""Any solver that Pyomo knows: the model goes to Pyomo's own interface of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+import numpy as np
+
+from lexmargin.backends.base import (
+    Backend,
+    Compiled,
+    checked_parameters,
+    import_problem,
+    no_answer,
+    starting_values,
+)
+from lexmargin.backends.capture import captured
+from lexmargin.errors import MissingBackendError
+from lexmargin.ops.base import FloatArray
+from lexmargin.program import Program
+from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+
+__all__ = ["PyomoSolverBackend"]
+
+_CONDITIONS: Final[Mapping[str, tuple[Ran, Claim]]] = {
+    "optimal": (Ran.FINISHED, Claim.OPTIMAL),
+    "globallyOptimal": (Ran.FINISHED, Claim.OPTIMAL),
+    "locallyOptimal": (Ran.FINISHED, Claim.LOCALLY_OPTIMAL),
+    "infeasible": (Ran.FINISHED, Claim.INFEASIBLE),
+    "unbounded": (Ran.FINISHED, Claim.UNBOUNDED),
+    "maxIterations": (Ran.ITERATION_LIMIT, Claim.NOTHING),
+    "maxTimeLimit": (Ran.TIME_LIMIT, Claim.NOTHING),
+}
+
+
+@final
+class PyomoSolverBackend(Backend):
+    """Programs for a solver of Pyomo's ``SolverFactory``, by its name there."""
+
+    def available(self, solver: str) -> str:
+        problem = import_problem(["pyomo.environ"])
+        if problem:
+            return problem
+        from pyomo.opt import SolverFactory
+
+        with captured():
+            if solver not in SolverFactory:
+                return f"Pyomo knows no solver {solver!r}."
+            try:
+                found = bool(SolverFactory(solver).available(exception_flag=False))
+            except Exception as error:
+                return f"Pyomo cannot use {solver}: {error}"
+        return "" if found else f"Pyomo finds no {solver} here; install it."
+
+    def compile(self, program: Program) -> _PyomoModel:
+        problem = import_problem(["pyomo.environ"])
+        if problem:
+            raise MissingBackendError(problem)
+        return _PyomoModel(program)
+
+
+@final
+class _PyomoModel(Compiled):
+    def __init__(self, program: Program) -> None:
+        from lexmargin.ops.pyomo import PyomoOps
+
+        self.program = program
+        self._ops = PyomoOps()
+        self.model = program.build(self._ops)
+
+    def solve(
+        self,
+        settings: SolverSettings,
+        start: Mapping[str, FloatArray] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        multipliers: Mapping[str, FloatArray] | None = None,
+    ) -> RawAnswer:
+        from pyomo.opt import SolverFactory
+
+        for name, number in checked_parameters(self.program, parameters).items():
+            self._ops.parameters[name].fix(number)
+        for name, value in starting_values(self.program, start).items():
+            component = self._ops.variables[name]
+            for entry, number in zip(component.values(), np.reshape(value, -1), strict=True):
+                entry.set_value(float(number), skip_validation=True)
+        began = time.perf_counter()
+        with captured(settings.verbose) as output:
+            try:
+                solver = SolverFactory(settings.solver)
+                for name, option in settings.options.items():
+                    solver.options[name] = option
+                found = solver.solve(self.model, load_solutions=False)
+                condition = str(found.solver.termination_condition)
+                ran, claim = _CONDITIONS.get(condition, (Ran.NUMERICAL, Claim.NOTHING))
+                values = self._values(found) if ran is Ran.FINISHED else {}
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+                return no_answer(
+                    Ran.CRASHED, text, solve_seconds=time.perf_counter() - began
+                )
+        return RawAnswer(
+            values=values,
+            multipliers={},
+            ran=ran,
+            claim=claim,
+            raw_status=condition,
+            solve_seconds=time.perf_counter() - began,
+            log=output.text,
+        )
+
+    def _values(self, found: Any) -> dict[str, FloatArray]:
+        if not len(found.solution):
+            return {}
+        self.model.solutions.load_from(found)
+        values: dict[str, FloatArray] = {}
+        for variable in self.program.variables:
+            entries = [entry.value for entry in self._ops.variables[variable.name].values()]
+            if any(entry is None for entry in entries):
+                return {}
+            values[variable.name] = np.array(entries, dtype=float).reshape(variable.shape)
+        return values

@@ -1,0 +1,294 @@
+"""The birth of a neuron in a two-layer network: a bound on every width, or a way up (math §7.8).
+
+Convex duality for `F(x) = Σ_j a_j σ(w_j·x)`, σ positively homogeneous: for every λ ≥ 0 and every
+width, `Σ λ_n f_n(θ) ≤ Σ_j |a_j|‖w_j‖ b(λ) ≤ ½‖θ‖² b(λ)` with
+`b(λ) = max_{‖u‖=1} |Σ_n λ_n y_n σ(u·x_n)|`, so that `γ* ≤ b(λ) / (2 Σ λ_n)` (Pilanci & Ergen 2020).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from lexmargin.certificate.raising import Raised, raise_margin
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
+from lexmargin.predictors.networks import Network
+
+__all__ = ["Birth", "birth_value", "dead_units", "leak", "raise_by_birth"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_ALL_PATTERNS = 10
+_PATTERN_LIMIT = 40_000
+_WORK_LIMIT = 20_000_000
+_SLIVER = 1e-12
+_STEPS = 10.0 ** np.arange(-4.0, 0.25, 0.25)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Birth:
+    """`lower ≤ b(λ) ≤ upper`, with the unit vector and the sign of outer weight that give lower.
+
+    exact
+        all activation patterns were looked at, so that the two differ by rounding only.
+    """
+
+    lower: float
+    upper: float
+    direction: FloatArray
+    sign: float
+    exact: bool
+
+
+def leak(functions: MarginFunctions) -> float | None:
+    """Return s of `σ(z) = max(z, 0) + s min(z, 0)` for one-output two-layer networks, else None."""
+    predictor = functions.predictor
+    if not isinstance(predictor, Network) or len(predictor.widths) != 1 or predictor.outputs != 1:
+        return None
+    activation = predictor.activation
+    if isinstance(activation, Identity):
+        return 1.0
+    if isinstance(activation, LeakyReLU):
+        return activation.slope
+    if isinstance(activation, ReLU) and activation.power == 1.0:
+        return 0.0
+    return None
+
+
+def birth_value(X: FloatArray, weights: FloatArray, slope: float = 0.0) -> Birth:
+    """Maximise `|Σ_n c_n σ(u·x_n)|` over unit vectors u, with bounds on both sides.
+
+    Within one activation pattern the sum is linear, `g·u`, and `g·u ≤ ‖g + Σ μ_n s_n x_n‖` for
+    every μ ≥ 0 because `s_n u·x_n ≥ 0` there; least squares over μ makes it tight. All patterns
+    are looked at when the samples span at most three dimensions or are few; otherwise ``upper``
+    comes from the triangle inequality and from the second moment of the samples.
+
+    Parameters
+    ----------
+    X : (N, p) samples.
+    weights : (N,) c_n = λ_n y_n.
+    slope : s in [0, 1] of the activation.
+    """
+    used = np.flatnonzero((weights != 0.0) & np.any(X != 0.0, axis=1))
+    if not used.size:
+        return Birth(0.0, 0.0, np.eye(X.shape[1])[0], 1.0, True)
+    scale = float(np.max(np.abs(X[used])))
+    rows, c = X[used] / scale, weights[used]
+    size = float(np.max(np.abs(c)))
+    c = c / size
+    coordinates, basis, dropped = _coordinates(rows)
+    mass = float(np.abs(c) @ np.linalg.norm(coordinates, axis=1))
+    lower, best, sign = _search(coordinates, c, slope)
+    patterns, sliver = _patterns(coordinates)
+    if slope == 1.0:
+        # A linear activation has one pattern, whatever the signs.
+        upper, exact = float(np.linalg.norm(c @ coordinates)), True
+        upper += 4.0 * _EPS * (c.size + 2) * mass
+    elif patterns is None:
+        upper, exact = _moment_bound(coordinates, c, slope), False
+    else:
+        upper, lower, best, sign = _over_patterns(
+            coordinates, c, slope, patterns, lower, best, sign
+        )
+        upper, exact = upper + (sliver + 4.0 * _EPS * (c.size + 2)) * mass, True
+    upper += dropped * float(np.abs(c).sum())
+    factor = scale * size
+    return Birth(lower * factor, max(upper, lower) * factor, best @ basis, sign, exact)
+
+
+def _coordinates(rows: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Return the rows in an orthonormal basis of their span, the basis, and what was dropped."""
+    _, sigma, basis = np.linalg.svd(rows, full_matrices=False)
+    rank = int(np.count_nonzero(sigma > 1e-14 * max(rows.shape) * sigma[0]))
+    lost = float(sigma[rank]) if rank < sigma.size else 0.0
+    return rows @ basis[:rank].T, basis[:rank], lost
+
+
+def _value(rows: FloatArray, c: FloatArray, slope: float, u: FloatArray) -> FloatArray:
+    z = rows @ u
+    result: FloatArray = c @ np.where(z > 0.0, z, slope * z)
+    return result
+
+
+def _search(
+    rows: FloatArray, c: FloatArray, slope: float, starts: int = 32, rounds: int = 100
+) -> tuple[float, FloatArray, float]:
+    """Return a value of |P|, where it is attained, and the sign of P there; by local ascent."""
+    rng = np.random.default_rng(0)
+    dimension = rows.shape[1]
+    order = np.argsort(-np.abs(c))[:starts]
+    begin = np.vstack(
+        [rows[order], -rows[order], rng.standard_normal((starts, dimension)), c @ rows]
+    )
+    best, where, outer = 0.0, np.eye(dimension)[0], 1.0
+    for sign in (1.0, -1.0):
+        u = begin.T / np.maximum(np.linalg.norm(begin, axis=1), 1e-300)
+        for _ in range(rounds):
+            values = sign * _value(rows, c, slope, u)
+            top = int(np.argmax(values))
+            if values[top] > best:
+                best, where, outer = float(values[top]), u[:, top].copy(), sign
+            slopes = np.where(rows @ u > 0.0, 1.0, slope)
+            gradient = sign * rows.T @ (c[:, None] * slopes)
+            lengths = np.linalg.norm(gradient, axis=0)
+            moved = np.where(lengths > 0.0, gradient / np.where(lengths > 0.0, lengths, 1.0), u)
+            if np.allclose(moved, u, rtol=0.0, atol=1e-15):
+                break
+            u = moved
+    return best, where / float(np.linalg.norm(where)), outer
+
+
+def _over_patterns(
+    rows: FloatArray,
+    c: FloatArray,
+    slope: float,
+    patterns: FloatArray,
+    lower: float,
+    best: FloatArray,
+    sign: float,
+) -> tuple[float, float, FloatArray, float]:
+    """Return the upper bound over all patterns, and the lower bound with its maximiser."""
+    from scipy.optimize import nnls
+
+    slopes = np.where(patterns > 0.0, 1.0, slope)
+    linear = (slopes * c) @ rows
+    sizes = np.linalg.norm(linear, axis=1)
+    upper = lower
+    for index in np.argsort(-sizes):
+        if sizes[index] <= lower:
+            break
+        cone = (patterns[index][:, None] * rows).T
+        for outer in (1.0, -1.0):
+            gradient = outer * linear[index]
+            try:
+                mu = nnls(cone, -gradient)[0]
+            except RuntimeError:
+                mu = np.zeros(c.size)
+            projected = gradient + cone @ mu
+            bound = float(np.linalg.norm(projected))
+            upper = max(upper, bound)
+            if bound > lower:
+                u = projected / bound
+                value = outer * float(_value(rows, c, slope, u))
+                if value > lower:
+                    lower, best, sign = value, u, outer
+    return upper, lower, best, sign
+
+
+def _patterns(rows: FloatArray) -> tuple[FloatArray | None, float]:
+    """Return the sign patterns of u·x_n as (M, N) of ±1, and the angle below which one may lack.
+
+    Every pattern of the arrangement of the planes `u·x_n = 0` is among them; None if too many.
+    """
+    count, dimension = rows.shape
+    if count <= _ALL_PATTERNS:
+        return np.array(list(itertools.product((1.0, -1.0), repeat=count))), 0.0
+    if dimension == 1:
+        side = np.where(rows[:, 0] > 0.0, 1.0, -1.0)
+        return np.vstack([side, -side]), 0.0
+    if dimension == 2:
+        return _cells_2d(rows), 4.0 * _SLIVER
+    if dimension == 3 and 4 * count * count <= _PATTERN_LIMIT:
+        if 4 * count**3 > _WORK_LIMIT:
+            return None, 0.0
+        return _cells_3d(rows), 16.0 * _SLIVER
+    return None, 0.0
+
+
+def _arcs(rows: FloatArray) -> FloatArray:
+    """Return unit vectors (M, 2), one inside each arc that the lines `u·x_n = 0` cut."""
+    angles = np.arctan2(rows[:, 1], rows[:, 0]) + 0.5 * np.pi
+    ends = np.sort(np.concatenate([angles, angles + np.pi]) % (2.0 * np.pi))
+    gaps = np.diff(np.append(ends, ends[0] + 2.0 * np.pi))
+    middles = (ends + 0.5 * gaps)[gaps > _SLIVER]
+    return np.column_stack([np.cos(middles), np.sin(middles)])
+
+
+def _cells_2d(rows: FloatArray) -> FloatArray:
+    return np.unique(np.where(_arcs(rows) @ rows.T > 0.0, 1.0, -1.0), axis=0)
+
+
+def _cells_3d(rows: FloatArray) -> FloatArray:
+    """Return the patterns on both sides of every arc of every great circle `u·x_n = 0`."""
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    found = []
+    for normal in unit:
+        plane = np.linalg.svd(normal[None, :], full_matrices=True)[2][1:]
+        inside = unit @ plane.T
+        across = np.linalg.norm(inside, axis=1) > _SLIVER
+        points = _arcs(inside[across]) @ plane if np.any(across) else plane[:1]
+        signs = np.where(points @ unit.T > 0.0, 1.0, -1.0)
+        for side in (1.0, -1.0):
+            cells = signs.copy()
+            cells[:, ~across] = np.where(side * (unit[~across] @ normal) > 0.0, 1.0, -1.0)
+            found.append(cells)
+    return np.unique(np.vstack(found), axis=0)
+
+
+def _moment_bound(rows: FloatArray, c: FloatArray, slope: float) -> float:
+    """Bound |P| by `½(1+s)‖Σ c x‖ + ½(1-s) max Σ_{c>0} c|u·x|`, for P and for -P."""
+    best = 0.0
+    for signed in (c, -c):
+        positive = signed > 0.0
+        weights, chosen = signed[positive], rows[positive]
+        triangle = float(weights @ np.linalg.norm(chosen, axis=1))
+        moment = (
+            float(np.linalg.norm(np.sqrt(weights)[:, None] * chosen, 2)) if weights.size else 0.0
+        )
+        spectral = math.sqrt(float(weights.sum())) * moment
+        linear = float(np.linalg.norm(signed @ rows))
+        best = max(
+            best, 0.5 * (1.0 + slope) * linear + 0.5 * (1.0 - slope) * min(triangle, spectral)
+        )
+    return best * (1.0 + 1e-12)
+
+
+def dead_units(functions: MarginFunctions, theta: FloatArray, tolerance: float) -> list[int]:
+    """Return the hidden units whose weights, in and out, are at most ``tolerance`` of ‖θ‖."""
+    incoming, outgoing = functions.blocks(theta)
+    sizes = np.hypot(np.linalg.norm(incoming, axis=1), np.abs(outgoing))
+    return [int(j) for j in np.flatnonzero(sizes <= tolerance * np.linalg.norm(theta))]
+
+
+def raise_by_birth(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    birth: Birth,
+    multipliers: FloatArray,
+    unit: int | None,
+) -> Raised:
+    """Give one dead unit the weights `s(u; ±1)`, correct the others, and measure the margin.
+
+    ``unit`` None adds a unit: what is measured is then a network one unit wider.
+
+    Parameters
+    ----------
+    functions, theta : a two-layer network and its unit direction (d,).
+    birth : the direction u and the sign of the outer weight.
+    multipliers : λ (N,); margins with λ_n > 0 are held.
+    """
+    network = functions.predictor
+    assert isinstance(network, Network)
+    incoming, outgoing = (block.copy() for block in functions.blocks(theta))
+    if unit is None:
+        unit = outgoing.size
+        incoming = np.vstack([incoming, np.zeros(incoming.shape[1])])
+        outgoing = np.append(outgoing, 0.0)
+        functions = MarginFunctions(
+            replace(network, widths=(unit + 1,)), functions.data, functions.unit
+        )
+    incoming[unit], outgoing[unit] = 0.0, 0.0
+    start = functions.flatten([incoming, outgoing])
+    incoming, outgoing = np.zeros_like(incoming), np.zeros_like(outgoing)
+    incoming[unit], outgoing[unit] = birth.direction, birth.sign
+    direction = functions.flatten([incoming, outgoing]) / math.sqrt(2.0)
+    held = np.flatnonzero(multipliers > 0.0)
+    return raise_margin(
+        functions, start / float(np.linalg.norm(start)), 2.0, direction, held, _STEPS
+    )

@@ -1,0 +1,224 @@
+"""Stationarity at a kink: one element of the generalised gradient per support sample (math §3)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.certificate.kinks import Kink
+from lexmargin.certificate.multipliers import nonnegative_multipliers
+from lexmargin.certificate.slopes import record, rows
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+from lexmargin.predictors.networks import Network
+from lexmargin.predictors.sums import Sum
+
+__all__ = ["Clarke", "GradientSets", "clarke_stationarity", "gradient_sets"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_PATTERN_LIMIT = 12
+_WORK_LIMIT = 40_000_000
+_ROUNDS = 200
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GradientSets:
+    """For each support function a set of gradients that contains its generalised gradient.
+
+    base
+        the element with slope 0 at every kink (S, d).
+    parts
+        independent slopes: the set is `{base + Σ_j s_j part_j : 0 ≤ s_j ≤ 1}` (k, d) per function.
+    vertices
+        dependent slopes (kinks in several layers): the set is the convex hull of these (m, d).
+    exact
+        whether the set is the generalised gradient itself, not just a set that contains it.
+    """
+
+    base: FloatArray
+    parts: tuple[FloatArray, ...]
+    vertices: tuple[FloatArray, ...]
+    exact: bool
+
+    def steepest(self, direction: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return `max g·direction` over each set (S,), and the elements that attain it (S, d)."""
+        elements = self.base.copy()
+        for n, (part, extra) in enumerate(zip(self.parts, self.vertices, strict=True)):
+            if part.shape[0]:
+                elements[n] += part[part @ direction > 0.0].sum(axis=0)
+            if extra.shape[0]:
+                best = extra[int(np.argmax(extra @ direction))]
+                if best @ direction > elements[n] @ direction:
+                    elements[n] = best
+        return elements @ direction, elements
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Clarke:
+    """The smallest `‖θ̂ - Σ λ_n g_n‖` over λ ≥ 0 and g_n in the n-th gradient set.
+
+    residual, lower, floor
+        that distance, a proven lower bound on it, and the rounding error it may carry.
+    multipliers
+        λ of the support functions (S,).
+    elements
+        the g_n (S, d); the slope-0 element where λ_n = 0.
+    """
+
+    residual: float
+    lower: float
+    floor: float
+    multipliers: FloatArray
+    elements: FloatArray
+    exact: bool
+
+
+def gradient_sets(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    support: NDArray[np.intp],
+    kinks: Sequence[Kink],
+) -> GradientSets | None:
+    """Return the gradient sets of the support at θ, every listed kink with a slope in [0, 1].
+
+    Exact for networks of one hidden layer: their units are independent. For deeper networks the
+    slopes of different layers multiply, and not every pattern need be a limit of gradients: the
+    set is then an outer approximation. None where there are too many patterns to list.
+    """
+    per_sample = functions.count // functions.data.n_samples
+    own: dict[int, list[Kink]] = {}
+    for kink in kinks:
+        own.setdefault(kink.sample, []).append(kink)
+    recording = record(functions, theta)
+    zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
+    for kink in kinks:
+        zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
+
+    def at(chosen: dict[int, Sequence[Kink]]) -> FloatArray:
+        slopes = [layer.copy() for layer in zero]
+        for sample, found in chosen.items():
+            for kink in found:
+                slopes[kink.layer].reshape(functions.data.n_samples, -1)[sample, kink.unit] = 1.0
+        return rows(functions, record(functions, theta, slopes), support.tolist())
+
+    layered = {n: len({kink.layer for kink in found}) > 1 for n, found in own.items()}
+    most = max((len(found) for n, found in own.items() if layered[n]), default=0)
+    longest = max((len(found) for found in own.values()), default=0)
+    evaluations = 1 + longest + (2**most if most else 0)
+    size = support.size * functions.size
+    if most > _PATTERN_LIMIT or evaluations * size > _WORK_LIMIT:
+        return None
+    base = at({})
+    singles = [at({n: found[i : i + 1] for n, found in own.items()}) for i in range(longest)]
+    subsets = list(itertools.product((False, True), repeat=most)) if most else []
+    patterned = [
+        at({n: [k for k, on in zip(found, bits, strict=False) if on] for n, found in own.items()})
+        for bits in subsets
+    ]
+    parts, vertices = [], []
+    empty = np.zeros((0, functions.size))
+    for row, n in enumerate(support):
+        sample = int(n) // per_sample
+        count = len(own.get(sample, ()))
+        if layered.get(sample, False):
+            parts.append(empty)
+            vertices.append(np.array([found[row] for found in patterned[: 2**most]]))
+            continue
+        found = np.array([one[row] - base[row] for one in singles[:count]]).reshape(
+            -1, base.shape[1]
+        )
+        # A unit whose output is ignored has the same gradient at every slope.
+        parts.append(found[np.any(found != 0.0, axis=1)])
+        vertices.append(empty)
+    return GradientSets(base, tuple(parts), tuple(vertices), _independent(functions))
+
+
+def _independent(functions: MarginFunctions) -> bool:
+    predictor = functions.predictor
+    members = (
+        [m.predictor for m in predictor.members] if isinstance(predictor, Sum) else [predictor]
+    )
+    return all(len(one.widths) <= 1 for one in members if isinstance(one, Network))
+
+
+def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
+    """Minimise `‖θ̂ - Σ_n λ_n g_n‖₂` over λ ≥ 0 and one g_n in each gradient set.
+
+    With `μ_nj = λ_n s_nj` this is convex: the distance to the cone of all elements. Elements are
+    generated where the residual is positive on them; none left is a proof of optimality.
+
+    Parameters
+    ----------
+    sets : the gradient sets of the support, at the unit direction.
+    theta : (d,) θ̂, of ℓ2 norm 1.
+
+    Returns
+    -------
+    Clarke
+        with ``lower`` proven by a vector that is not positive on any element of any set.
+    """
+    scale = 2.0 ** np.frexp(float(np.max(np.abs(sets.base), initial=0.0)) or 1.0)[1]
+    count = sets.base.shape[0]
+    scaled = GradientSets(
+        sets.base / scale,
+        tuple(part / scale for part in sets.parts),
+        tuple(part / scale for part in sets.vertices),
+        sets.exact,
+    )
+    generators = scaled.base
+    owners = np.arange(count)
+    for _ in range(_ROUNDS):
+        found = nonnegative_multipliers(generators, theta, theta)
+        residual = theta - found.multipliers @ generators
+        gains, elements = scaled.steepest(residual)
+        current = np.full(count, -np.inf)
+        np.maximum.at(current, owners, generators @ residual)
+        size = np.linalg.norm(elements, axis=1)
+        new = np.flatnonzero(gains > np.maximum(current, 0.0) + 1e-15 * size)
+        if not new.size or found.residual <= 4.0 * found.floor:
+            break
+        generators = np.vstack([generators, elements[new]])
+        owners = np.append(owners, new)
+    multipliers = np.zeros(count)
+    np.add.at(multipliers, owners, found.multipliers)
+    combined = np.zeros_like(scaled.base)
+    np.add.at(combined, owners, found.multipliers[:, None] * generators)
+    used = multipliers > 0.0
+    elements = scaled.base.copy()
+    elements[used] = combined[used] / multipliers[used, None]
+    remaining = theta - multipliers @ elements
+    return Clarke(
+        residual=float(np.linalg.norm(remaining)),
+        lower=_lower(scaled, theta, residual),
+        floor=max(
+            found.floor,
+            _EPS * (count + 2) * float(1.0 + multipliers @ np.abs(elements).max(axis=1)),
+        ),
+        multipliers=multipliers / scale,
+        elements=elements * scale,
+        exact=sets.exact,
+    )
+
+
+def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float:
+    """Return `θ̂·r/‖r‖` for r repaired along θ̂ until no element has `g·r > 0`, or 0."""
+    repaired = residual
+    for _ in range(4):
+        gains, elements = sets.steepest(repaired)
+        rounding = 8.0 * _EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
+        slopes = elements @ theta - rounding
+        if np.any(slopes <= 0.0):
+            return 0.0
+        excess = float(np.max((gains + rounding * np.linalg.norm(repaired)) / slopes))
+        if excess <= 0.0:
+            length = float(np.linalg.norm(repaired))
+            return max(0.0, float(theta @ repaired)) / length if length > 0.0 else 0.0
+        repaired = repaired - 1.000001 * excess * theta
+    return 0.0

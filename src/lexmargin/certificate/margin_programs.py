@@ -1,0 +1,251 @@
+"""Certificates of eq. 6/7 at finite ρ, eq. 14 and eq. 13: plain KKT with each program's target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from lexmargin.certificate.bounds import relative_gap
+from lexmargin.certificate.certificate import Certificate, Check
+from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
+from lexmargin.certificate.plain import PlainPoint, blank, judge_plain, negative
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.parts import Parts
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.curvature import Curvature
+from lexmargin.ops.degree import HomogeneityKind
+
+__all__ = [
+    "block_interior",
+    "certify_margin_path",
+    "certify_scaled_margin",
+    "certify_w_set",
+    "evaluated",
+]
+
+_EPS = float(np.finfo(np.float64).eps)
+_NEAR = 1e-2
+
+
+def evaluated(functions: MarginFunctions, w: Array) -> Array:
+    """Return f(w) (N,), with -∞ where f is not defined: such a sample is not separated."""
+    values = functions.values(w)
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def block_interior(functions: MarginFunctions, w: Array) -> Array | None:
+    """Return v with `v_k = w_k/α_k`, so that `J v = f` (eq. 10); None where there are no degrees."""
+    if functions.homogeneity.kind is HomogeneityKind.NEITHER:
+        return None
+    parts = Parts(functions)
+    return w / parts.spread(parts.degrees)
+
+
+def certify_margin_path(problem: MarginPath, theta: Array, limits: Tolerances) -> Certificate:
+    """Judge θ at the scale ρ: `θ = ρ Σ λ_n ∇f_n(ρθ)` on the active set (eq. 7, plain KKT).
+
+    Max form (eq. 6): the level is the smallest margin at θ itself, and ‖θ‖ = 1 unless 0 is a
+    combination of the active gradients. For concave f_n weak duality bounds all margins:
+    `γ*(ρ) ≤ ρ‖Jᵀp‖_* + Σ p_n (f_n - ∇f_n·w)` for p ≥ 0, Σp = 1, and all norms that reach γ:
+    `‖θ‖ ≥ (γ - Σ p_n (f_n - ∇f_n·w))/(ρ‖Jᵀp‖_*)`.
+    """
+    functions, rho = problem.functions, problem.rho
+    w = rho * theta
+    values = evaluated(functions, w)
+    if not np.any(w) or np.min(values) <= 0.0:
+        return negative(values, problem.norm_p, limits)
+    jacobian = functions.jacobian(w)
+    point = PlainPoint(
+        w,
+        values,
+        jacobian,
+        None,
+        problem.norm_p,
+        problem.gamma,
+        block_interior(functions, w),
+        free=problem.gamma is None,
+    )
+    found = judge_plain(point, functions, limits)
+    if problem.gamma is None:
+        found = _in_the_ball(found, point, vector_norm(theta, problem.norm_p))
+    if functions.curvature > Curvature.CONCAVE:
+        return found
+    return _with_weak_duality(found, point, rho, problem.gamma)
+
+
+def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
+    limit = found.tolerances.feasibility
+    checks = (*found.checks, Check("‖θ‖ = 1", abs(size - 1.0), limit))
+    if size > 1.0 + limit:
+        reasons = (f"infeasible: ‖θ‖ = {size:.9g} leaves the ball",)
+        return replace(
+            found,
+            verdict=Verdict.NOT_STATIONARY,
+            feasibility=size - 1.0,
+            reasons=reasons,
+            checks=checks,
+        )
+    inside = size < 1.0 - limit and found.verdict.stationary
+    if not inside or found.stationarity > found.tolerances.stationarity:
+        return replace(found, checks=checks)
+    ascent = point.w if point.interior is None else point.interior
+    rising = bool(np.all(point.jacobian[found.support] @ ascent > 0.0))
+    reasons = (f"‖θ‖ = {size:.9g} leaves room in the ball", *found.reasons)
+    verdict = Verdict.NOT_STATIONARY if rising else Verdict.UNDECIDED
+    return replace(found, verdict=verdict, reasons=reasons, checks=checks)
+
+
+def _with_weak_duality(
+    found: Certificate, point: PlainPoint, rho: float, gamma: float | None
+) -> Certificate:
+    total = float(np.sum(found.multipliers))
+    if not (math.isfinite(total) and total > 0.0):
+        return found
+    share = found.multipliers / total
+    size = vector_norm(share @ point.jacobian, dual_exponent(point.norm))
+    along = point.jacobian @ point.w
+    offset = float(share @ (point.values - along))
+    terms = float(share @ (np.abs(point.values) + np.abs(point.jacobian) @ np.abs(point.w)))
+    rounding = _EPS * (point.w.size + point.values.size + 8) * (terms + rho * size)
+    if gamma is None:
+        bound = rho * size + offset + rounding
+        gap = relative_gap(bound, point.margin * (1.0 - 8.0 * _EPS))
+    else:
+        length = vector_norm(point.w, point.norm)
+        least = (gamma - offset - rounding) / size if size > 0.0 else math.inf
+        bound, gap = gamma, max(0.0, 1.0 - least / length)
+    if found.verdict is Verdict.KKT and gap <= found.tolerances.gap:
+        reasons = (*found.reasons, "weak duality: no point of the ball does better")
+        return replace(found, verdict=Verdict.GLOBAL, gap=gap, bound=bound, reasons=reasons)
+    return replace(found, gap=gap, bound=bound)
+
+
+def _block_scales(
+    parts: Parts, target: Array, jacobian: Array, values: Array, w: Array, limits: Tolerances
+) -> Array:
+    """Return D (d,): what the residual of each block is compared with.
+
+    Block k is compared with the larger of its target and `Σλ max_n ‖∇_k f_n‖`, so that a block of
+    small cost is judged as sharply as the others; a block that neither costs nor helps (degree
+    above 1, where 0 is always stationary) with the largest block.
+    """
+    v = w / parts.spread(parts.degrees)
+    weight, cost = abs(float(target @ v)), float(target @ w)
+    margin = float(np.min(values))
+    near = jacobian[values <= (1.0 + _NEAR) * margin]
+    sizes, idle = [], []
+    for k, degree in enumerate(parts.degrees):
+        mine = parts.entries(k)
+        slopes = np.sqrt(np.sum(near[:, mine] ** 2, axis=1))
+        reach = weight / margin * float(np.max(slopes, initial=0.0))
+        sizes.append(max(vector_norm(target[mine], 2.0), reach))
+        share = abs(float(target[mine] @ w[mine]))
+        help_ = float(np.max(np.abs(near[:, mine] @ v[mine]), initial=0.0))
+        small = share <= limits.stationarity * cost and help_ <= limits.stationarity * margin
+        idle.append(degree > 1.0 and small)
+    largest = max(sizes)
+    found = np.array(
+        [
+            largest if rest or not size > 0.0 else size
+            for size, rest in zip(sizes, idle, strict=True)
+        ]
+    )
+    return parts.spread(found)
+
+
+def _identities(
+    parts: Parts, target: Array, jacobian: Array, w: Array, found: Certificate
+) -> tuple[Check, ...]:
+    """Return Euler's identities `Σ_n λ_n f_n^{(k)}(w_k) = target_k·w_k/α_k`, relative to Σ_n λ_n f_n."""
+    v = w / parts.spread(parts.degrees)
+    weight = float(target @ v)
+    total = float(np.sum(found.multipliers))
+    if not (weight > 0.0 and total > 0.0):
+        return ()
+    # The measure works with a target of length 1; the identities need one common scale only.
+    values = jacobian @ v
+    scaled = found.multipliers * (weight / float(found.multipliers @ values))
+    limit = 10.0 * found.tolerances.stationarity
+    checks = []
+    for k in range(len(parts.items)):
+        mine = parts.entries(k)
+        part = float(scaled @ (jacobian[:, mine] @ v[mine]))
+        wanted = float(target[mine] @ v[mine])
+        name = f"Σ λ f^({k + 1}) = " + ("0" if wanted == 0.0 else f"target_{k + 1}·w_{k + 1}/α")
+        checks.append(Check(name, abs(part - wanted) / weight, limit))
+    return tuple(checks)
+
+
+def _with_target(
+    parts: Parts, functions: MarginFunctions, w: Array, target: Array, values: Array,
+    fixed: Array, limits: Tolerances, notes: tuple[str, ...] = (),
+) -> Certificate:  # fmt: skip
+    """Judge `target = Jᵀλ` at level 1, with the entries in ``fixed`` taken out of the problem."""
+    jacobian = np.where(fixed[None, :], 0.0, functions.jacobian(w))
+    interior = np.where(fixed, 0.0, w / parts.spread(parts.degrees))
+    scales = _block_scales(parts, target, jacobian, values, w, limits)
+    point = PlainPoint(w, values, jacobian, target, 2.0, 1.0, interior, scales)
+    found = judge_plain(point, functions, limits, notes)
+    size = vector_norm(target / scales, 2.0)
+    found = replace(found, multipliers=found.multipliers * size)
+    return replace(found, checks=_identities(parts, target, jacobian, w, found))
+
+
+def certify_scaled_margin(problem: ScaledMargin, w: Array, limits: Tolerances) -> Certificate:
+    """Judge `γ^{2/α_k} w_k = Σ λ_n ∇_k f_n(w)`, λ ≥ 0 where f_n(w) = 1 (eq. 14).
+
+    The multipliers are those of the target divided by its largest power of γ.
+    """
+    functions, parts = problem.functions, problem.parts
+    values = evaluated(functions, w)
+    if not np.any(w) or np.min(values) <= 0.0:
+        return negative(values, 2.0, limits)
+    powers = 2.0 / parts.degrees * math.log(problem.gamma)
+    target = w * parts.spread(np.exp(powers - np.max(powers)))
+    return _with_target(parts, functions, w, target, values, np.zeros(w.size, dtype=bool), limits)
+
+
+def certify_w_set(problem: WSet, w: Array, limits: Tolerances) -> Certificate:
+    """Judge `(w_1, 0, …, 0) = Σ λ_n ∇f_n(w)`, λ ≥ 0 where f_n(w) = 1 (eq. 13).
+
+    Where w_1 = 0, feasibility alone proves the value 0; the next part is then judged in the same
+    way with w_1 fixed, and so on. A level after a positive one is recomputed and not judged: there
+    the constraint ‖w_1‖² ≤ v_1 has no interior and KKT is not necessary.
+    """
+    functions, parts = problem.functions, problem.parts
+    values = evaluated(functions, w)
+    if not np.any(w) or np.min(values) <= 0.0:
+        return negative(values, 2.0, limits)
+    sizes = parts.sizes(w)
+    levels = tuple(float(size) for size in sizes[: problem.levels])
+    shortfall = max(0.0, 1.0 - float(np.min(values)))
+    dropped = 0
+    while dropped < problem.levels and sizes[dropped] == 0.0:
+        dropped += 1
+    notes = tuple(f"‖w_{k + 1}‖ = 0: no feasible point has less" for k in range(dropped))
+    if dropped == problem.levels:
+        feasible = shortfall <= limits.feasibility
+        word = Verdict.GLOBAL if feasible else Verdict.NOT_STATIONARY
+        if not feasible:
+            notes = (f"infeasible: the smallest f_n misses 1 by {shortfall:.3g}",)
+        found = replace(
+            blank(word, values, 2.0, limits, notes),
+            feasibility=shortfall,
+            gap=0.0 if feasible else None,
+            checks=(Check("Σ λ = ‖w_1‖²/α_1 = 0", 0.0, limits.stationarity),) if feasible else (),
+        )
+        return replace(found, levels=levels)
+    fixed = np.zeros(w.size, dtype=bool)
+    for k in range(dropped):
+        fixed |= parts.entries(k)
+    target = np.where(parts.entries(dropped), w, 0.0)
+    if dropped + 1 < problem.levels:
+        notes += (f"the levels after ‖w_{dropped + 1}‖² are recomputed, not judged",)
+    found = _with_target(parts, functions, w, target, values, fixed, limits, notes)
+    return replace(found, levels=levels)

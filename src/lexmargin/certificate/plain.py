@@ -1,0 +1,279 @@
+"""Plain KKT of `f_n(w) ≥ level` at a point whose scale matters (math §3): sums, and neither."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.fritz_john import fritz_john
+from lexmargin.certificate.kinks import measure_kinks
+from lexmargin.certificate.ladder import climb
+from lexmargin.certificate.norms import Array, norm_gradient, vector_norm
+from lexmargin.certificate.point import UnitPoint, row_sums
+from lexmargin.certificate.polyhedral_set import multipliers_of
+from lexmargin.certificate.qualification import compact, licq, mfcq
+from lexmargin.certificate.stationarity import Stationarity
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.margins import MarginFunctions
+
+__all__ = ["PlainPoint", "blank", "judge_plain", "negative", "smooth_only"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PlainPoint:
+    """A point w with everything its KKT conditions name.
+
+    w
+        the point (d,), at its own scale.
+    values, jacobian
+        f_n(w) (N,) and ∇f_n(w) (N, d).
+    target
+        the vector that must be `Σ λ_n ∇f_n(w)`, λ ≥ 0 on the active set (d,); None where it is a
+        norm gradient at w.
+    norm
+        exponent of the norm; 2 with a target.
+    level
+        what active constraints equal; None where the smallest margin itself is meant.
+    interior
+        v with `J v = f`: `v_k = w_k/α_k` block by block; None where there are no degrees.
+    scales
+        D (d,): residuals are measured as `(target - Jᵀλ)_i/D_i`; None for 1.
+    free
+        the level may be traded for the objective: `0 = Σ λ_n ∇f_n` is then stationary too (eq. 6).
+    """
+
+    w: Array
+    values: Array
+    jacobian: Array
+    target: Array | None
+    norm: float
+    level: float | None
+    interior: Array | None
+    scales: Array | None = None
+    free: bool = False
+
+    @property
+    def margin(self) -> float:
+        """The smallest f_n(w)."""
+        return float(np.min(self.values))
+
+    def unit(self) -> UnitPoint:
+        """Return the point in the form that the measures of stationarity take."""
+        length = vector_norm(self.w, self.norm)
+        direction = self.w / length
+        interior = self.w if self.interior is None else self.interior
+        if self.target is None:
+            if self.norm == 1.0 or math.isinf(self.norm):
+                interior = self.w
+                rate = length
+            else:
+                rate = float(norm_gradient(direction, self.norm) @ interior)
+            return UnitPoint(
+                direction, self.values, self.jacobian, 1.0 / rate, self.norm, 1.0, 0, None, interior
+            )
+        scales = np.ones(self.w.size) if self.scales is None else self.scales
+        target = self.target / scales
+        size = vector_norm(target, 2.0)
+        unit, interior = target / size, interior * scales
+        rate = float(unit @ interior)
+        jacobian = self.jacobian / scales
+        return UnitPoint(direction, self.values, jacobian, 1.0 / rate, 2.0, 1.0, 0, unit, interior)
+
+
+def judge_plain(
+    point: PlainPoint,
+    functions: MarginFunctions,
+    limits: Tolerances,
+    notes: tuple[str, ...] = (),
+) -> Certificate:
+    """Judge `target = Σ λ_n ∇f_n(w)`, λ ≥ 0 on `{n : f_n(w) = level}`, and feasibility.
+
+    ε is the sine of the angle between the target and the cone of active gradients (in the scales of
+    the point), `δ = Σ λ_n (f_n - min f)/(target·v)`, and Euler's check `Σ λ_n f_n/(target·v)`.
+
+    Parameters
+    ----------
+    point : the point and its KKT data.
+    functions : the margin functions, asked for their kinks.
+    limits : what counts as equal.
+    notes : further reasons to print.
+    """
+    margin = point.margin
+    if margin <= 0.0:
+        return negative(point.values, point.norm, limits, notes)
+    level = margin if point.level is None else point.level
+    shortfall, surplus = max(0.0, (level - margin) / level), max(0.0, (margin - level) / level)
+    unit = point.unit()
+    rung = climb(unit, limits)
+    measured = rung.measured
+    support = measured.support
+    rows = point.jacobian[support]
+    verdict, reasons = _word(point, unit, measured, limits)
+    if shortfall > limits.feasibility:
+        verdict = Verdict.NOT_STATIONARY
+        reasons = (f"infeasible: the smallest f_n misses {level:.6g} by {shortfall:.3g} of it",)
+    elif surplus > limits.feasibility:
+        verdict = Verdict.NOT_STATIONARY
+        reasons = (f"no constraint is active: every f_n exceeds {level:.6g}",)
+    polytope = multipliers_of(
+        unit, unit.jacobian[support], measured.multipliers[support], limits.rank
+    )
+    ranges = None
+    if polytope.low is not None and polytope.high is not None:
+        pairs = zip(polytope.low, polytope.high, strict=True)
+        ranges = tuple((float(low), float(high)) for low, high in pairs)
+    found = Certificate(
+        verdict=verdict,
+        stationarity=measured.residual,
+        stationarity_bound=measured.lower,
+        complementarity=measured.complementarity,
+        feasibility=shortfall,
+        margin=margin,
+        support=support,
+        multipliers=measured.multipliers,
+        euler=math.nan if point.interior is None else measured.euler,
+        multiplier_dimension=polytope.dimension,
+        multiplier_range=ranges,
+        licq=licq(compact(rows), limits.rank),
+        mfcq=mfcq(rows, 0.0, point.interior),
+        curvature=None,
+        gap=None,
+        bound=None,
+        margin_ratio=None,
+        definition_3=None,
+        degree=math.nan,
+        nearest_kink=None,
+        norm=point.norm,
+        tolerances=limits,
+        reasons=reasons + notes,
+        tau=rung.tau,
+    )
+    return smooth_only(found, functions, point.w)
+
+
+def _word(
+    point: PlainPoint, unit: UnitPoint, measured: Stationarity, limits: Tolerances
+) -> tuple[Verdict, tuple[str, ...]]:
+    mismatch = 0.0
+    if point.interior is not None:
+        near = point.values <= 2.0 * point.margin
+        errors = np.abs(point.jacobian @ point.interior - point.values)[near]
+        mismatch = float(np.max(errors)) / point.margin
+        smallest = np.flatnonzero(point.values <= point.margin)
+        noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
+        if point.margin <= noise:
+            return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
+    rows = point.jacobian[measured.support]
+    within = (
+        measured.residual <= limits.stationarity
+        and measured.complementarity <= limits.complementarity
+    )
+    if not within:
+        singular = fritz_john(rows, limits.stationarity)
+        if singular.holds and point.free:
+            return Verdict.KKT, ("0 is a combination of the active gradients: t is stationary",)
+        if singular.holds:
+            return Verdict.FRITZ_JOHN, (
+                "0 is a combination of the active gradients, and no multiplier of the objective "
+                f"serves: ε = {measured.residual:.3g}",
+            )
+    if measured.lower > limits.stationarity:
+        return Verdict.NOT_STATIONARY, (
+            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 within δ ≤ "
+            f"{limits.complementarity:.0e} on the widest support "
+            f"(tolerance {limits.stationarity:.0e})",
+        )
+    if mismatch > max(limits.support, limits.stationarity):
+        return Verdict.UNDECIDED, (
+            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin",
+        )
+    if measured.floor > limits.stationarity:
+        return Verdict.UNDECIDED, (f"rounding alone may change ε by {measured.floor:.3g}",)
+    if not within:
+        return Verdict.UNDECIDED, (
+            f"ε = {measured.residual:.3g} and δ = {measured.complementarity:.3g} miss their "
+            f"tolerances, and no better than {measured.lower:.3g} is proven from below",
+        )
+    return Verdict.KKT, ("ε and δ are within their tolerances",)
+
+
+def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Certificate:
+    """Withdraw a verdict that rests on gradients at a kink of a power-1 ReLU.
+
+    Away from kinks only ``nearest_kink`` is filled in.
+    """
+    kinks = measure_kinks(functions, w, found.support) if found.support.size else None
+    if kinks is None:
+        return found
+    nearest = kinks.nearest_on_support
+    limit = found.tolerances.kink
+    if nearest.distance > limit or found.verdict is Verdict.NOT_SEPARATING:
+        return replace(found, nearest_kink=nearest.distance)
+    return replace(
+        found,
+        verdict=Verdict.UNDECIDED,
+        nearest_kink=nearest.distance,
+        gap=None,
+        bound=None,
+        reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),
+    )
+
+
+def negative(
+    values: Array, norm: float, limits: Tolerances, notes: tuple[str, ...] = ()
+) -> Certificate:
+    """Return the certificate of a point at which some f_n is not positive."""
+    margin = float(np.min(values))
+    worst = np.flatnonzero(values <= margin)
+    failing = int(np.count_nonzero(values <= 0.0))
+    return blank(
+        Verdict.NOT_SEPARATING,
+        values,
+        norm,
+        limits,
+        (
+            f"{failing} of {values.size} margins are not positive, "
+            f"the worst at sample {int(worst[0])}",
+            *notes,
+        ),
+    )
+
+
+def blank(
+    verdict: Verdict, values: Array, norm: float, limits: Tolerances, reasons: tuple[str, ...]
+) -> Certificate:
+    """Return a certificate that measures nothing but the margins."""
+    margin = float(np.min(values))
+    return Certificate(
+        verdict=verdict,
+        stationarity=math.nan,
+        stationarity_bound=math.nan,
+        complementarity=math.nan,
+        feasibility=0.0,
+        margin=margin,
+        support=np.flatnonzero(values <= margin),
+        multipliers=np.zeros(values.size),
+        euler=math.nan,
+        multiplier_dimension=None,
+        multiplier_range=None,
+        licq=None,
+        mfcq=None,
+        curvature=None,
+        gap=None,
+        bound=None,
+        margin_ratio=None,
+        definition_3=None,
+        degree=math.nan,
+        nearest_kink=None,
+        norm=norm,
+        tolerances=limits,
+        reasons=reasons,
+    )

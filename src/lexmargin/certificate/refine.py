@@ -1,0 +1,286 @@
+"""What lies beyond first order: kinks, curvature, and the birth of neurons (math §3, §4, §7.8)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.certificate.birth import Birth, birth_value, dead_units, leak, raise_by_birth
+from lexmargin.certificate.bounds import relative_gap
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.clarke import Clarke, clarke_stationarity, gradient_sets
+from lexmargin.certificate.curvature import CurvatureKind, measure_curvature
+from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
+from lexmargin.certificate.linear_networks import linear_network_bound
+from lexmargin.certificate.multipliers import spread
+from lexmargin.certificate.point import check_euler, unit_point
+from lexmargin.certificate.raising import significant_gain
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.curvature import Curvature as FunctionCurvature
+
+__all__ = ["refine"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+def refine(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    degree: float,
+    norm: float,
+    certificate: Certificate,
+) -> Certificate:
+    """Carry a first-order certificate of a homogeneous problem on to kinks and second order.
+
+    At a kink (``Tolerances.kink``) of a support sample no smooth verdict stands: stationarity is
+    decided anew with one element of the generalised gradient per support sample. At a smooth KKT
+    direction of the ℓ2 ball the reduced Hessian of `½‖w‖² - Σ λ_n f_n(w)` decides between
+    STRICT_LOCAL, SADDLE (an increase of the margin was evaluated) and KKT. For two-layer networks
+    of positively homogeneous units the birth test may prove GLOBAL, or revive a dead unit.
+
+    Parameters
+    ----------
+    functions : the margin functions.
+    theta : (d,) the point, at any scale.
+    degree, norm : α and the exponent of the ball.
+    certificate : the first-order certificate of the same point.
+
+    Returns
+    -------
+    Certificate
+        with ``nearest_kink``, ``curvature``, ``verdict`` and ``reasons`` updated, and with the
+        multipliers and residuals of the generalised gradient at a kink.
+    """
+    if certificate.verdict is Verdict.NOT_SEPARATING or not certificate.support.size:
+        return certificate
+    scaled = theta / float(np.max(np.abs(theta)))
+    unit = scaled / float(np.linalg.norm(scaled))
+    kinks = measure_kinks(functions, unit, certificate.support)
+    on: list[Kink] = []
+    found = certificate
+    if kinks is not None:
+        found = replace(found, nearest_kink=kinks.nearest_on_support.distance)
+        samples = samples_of(functions, certificate.support)
+        on = kinks.within(certificate.tolerances.kink, samples)
+    if on:
+        found = _at_kink(functions, unit, degree, norm, found, on)
+    elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
+        found = _second_order(functions, unit, degree, found)
+    if norm != 2.0:
+        return found
+    if found.verdict.certified and found.verdict is not Verdict.GLOBAL:
+        found = _linear_network(functions, found)
+    return found if leak(functions) is None else _birth(functions, unit, found)
+
+
+def _at_kink(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    degree: float,
+    norm: float,
+    certificate: Certificate,
+    kinks: list[Kink],
+) -> Certificate:
+    nearest = min(kinks)
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    where = f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {nearest})"
+    if norm != 2.0:
+        verdict, why = Verdict.UNDECIDED, "the generalised gradient is tried for the ℓ2 ball only"
+        if certificate.verdict.stationary:
+            verdict = Verdict.CLARKE_KKT
+            why = "stationary with slope 0 there, one element of the generalised gradient"
+        return replace(
+            certificate, verdict=verdict, reasons=(f"{where}: {why}", *_notes(certificate))
+        )
+    doubt = _doubt(functions, theta, degree, certificate)
+    sets = gradient_sets(functions, theta, certificate.support, kinks) if not doubt else None
+    if sets is None:
+        why = doubt or "too many combinations of slopes to list"
+        return replace(
+            certificate,
+            verdict=Verdict.UNDECIDED,
+            reasons=(f"{where}: {why}", *_notes(certificate)),
+        )
+    clarke = clarke_stationarity(sets, theta)
+    margins = functions.values(theta)[certificate.support]
+    excess = np.maximum(margins - np.min(margins), 0.0)
+    complementarity = degree * float(clarke.multipliers @ excess)
+    verdict, why = _judged(clarke, complementarity, certificate)
+    if not clarke.exact and verdict is Verdict.CLARKE_KKT:
+        why += "; for this depth from a set that contains the generalised gradient"
+    return replace(
+        certificate,
+        verdict=verdict,
+        stationarity=clarke.residual,
+        stationarity_bound=clarke.lower,
+        complementarity=complementarity,
+        multipliers=_frozen(
+            spread(certificate.support, certificate.multipliers.size, clarke.multipliers)
+        ),
+        euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
+        multiplier_dimension=None,
+        multiplier_range=None,
+        reasons=(f"{where}: {why}", *_notes(certificate)),
+    )
+
+
+def _judged(
+    clarke: Clarke, complementarity: float, certificate: Certificate
+) -> tuple[Verdict, str]:
+    limits = certificate.tolerances
+    if clarke.lower > limits.stationarity:
+        return Verdict.NOT_STATIONARY, (
+            f"ε is at least {clarke.lower:.3g} for every λ ≥ 0 and every element of the "
+            f"generalised gradients (tolerance {limits.stationarity:.0e})"
+        )
+    if clarke.floor > limits.stationarity:
+        return Verdict.UNDECIDED, f"rounding alone may change ε by {clarke.floor:.3g}"
+    if clarke.residual > limits.stationarity:
+        return Verdict.UNDECIDED, (
+            f"ε = {clarke.residual:.3g} misses its tolerance {limits.stationarity:.0e}, and no "
+            f"better than {clarke.lower:.3g} is proven from below"
+        )
+    if complementarity > limits.complementarity:
+        return Verdict.UNDECIDED, f"δ = {complementarity:.3g} misses its tolerance"
+    return Verdict.CLARKE_KKT, (
+        "stationary with one element of the generalised gradient per support sample"
+    )
+
+
+def _doubt(
+    functions: MarginFunctions, theta: FloatArray, degree: float, certificate: Certificate
+) -> str:
+    """Return why the arithmetic cannot be trusted with a verdict here, or an empty string."""
+    limits = certificate.tolerances
+    point = unit_point(functions.values(theta), functions.jacobian(theta), theta, degree)
+    rows = point.jacobian[point.margins <= point.margin]
+    noise = 2.0 * _EPS * float(np.max(np.abs(rows) @ np.abs(point.theta)))
+    if degree * point.margin <= noise:
+        return "the margin is no larger than its own rounding error"
+    mismatch = check_euler(point, limits.euler)
+    if mismatch > max(limits.support, limits.stationarity, limits.kink):
+        return f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
+    return ""
+
+
+def _second_order(
+    functions: MarginFunctions, theta: FloatArray, degree: float, certificate: Certificate
+) -> Certificate:
+    if certificate.verdict not in (Verdict.KKT, Verdict.GLOBAL):
+        return certificate
+    curvature = measure_curvature(functions, theta, degree, certificate)
+    found = replace(certificate, curvature=curvature)
+    if certificate.verdict is Verdict.GLOBAL:
+        return found
+    if curvature.kind is CurvatureKind.POSITIVE:
+        modulo = ""
+        if curvature.symmetries:
+            modulo = f", modulo an orbit of symmetries of dimension {curvature.symmetries}"
+        reason = f"second order: {curvature.reason}{modulo}"
+        return replace(found, verdict=Verdict.STRICT_LOCAL, reasons=(*found.reasons, reason))
+    if curvature.shown:
+        return replace(
+            found,
+            verdict=Verdict.SADDLE,
+            reasons=(*found.reasons, f"no local maximum: {curvature.reason}"),
+        )
+    tail = ""
+    if curvature.kind is CurvatureKind.INDEFINITE:
+        tail = ", but no increase of the margin was shown along it"
+    return replace(
+        found, reasons=(*found.reasons, f"second order undecided: {curvature.reason}{tail}")
+    )
+
+
+def _linear_network(functions: MarginFunctions, certificate: Certificate) -> Certificate:
+    bound = linear_network_bound(functions, certificate.multipliers)
+    if bound is None:
+        return certificate
+    gap = relative_gap(bound, certificate.margin)
+    found = replace(certificate, gap=gap, bound=bound)
+    if gap > certificate.tolerances.gap:
+        return found
+    return _global(found, "no weights of this linear network have a margin above the bound")
+
+
+def _global(certificate: Certificate, reason: str) -> Certificate:
+    assert certificate.bound is not None
+    return replace(
+        certificate,
+        verdict=Verdict.GLOBAL,
+        margin_ratio=certificate.margin / certificate.bound,
+        definition_3=True,
+        reasons=(*certificate.reasons, reason),
+    )
+
+
+def _birth(functions: MarginFunctions, theta: FloatArray, certificate: Certificate) -> Certificate:
+    """Bound the margin of every width by the multipliers, or show that a new neuron raises it."""
+    slope = leak(functions)
+    total = float(np.sum(certificate.multipliers))
+    usable = certificate.verdict.stationary and certificate.verdict is not Verdict.GLOBAL
+    if slope is None or not usable or not (np.isfinite(total) and total > 0.0):
+        return certificate
+    found = birth_value(functions.data.X, functions.score_weights(certificate.multipliers), slope)
+    margin = certificate.margin
+    bound = 0.5 * found.upper / total
+    gap = relative_gap(bound, margin)
+    result = certificate
+    if certificate.bound is None or bound < certificate.bound:
+        result = replace(result, gap=gap, bound=bound)
+    ratio = 0.5 * found.lower / (total * margin)
+    limits = certificate.tolerances
+    if gap <= limits.gap and certificate.verdict is not Verdict.SADDLE:
+        return _global(
+            result,
+            f"birth test {1.0 / (1.0 - gap):.10g}: no network of any width has a margin above "
+            "the bound",
+        )
+    if ratio <= 1.0 + limits.gap:
+        return replace(
+            result,
+            reasons=(*result.reasons, f"birth test undecided, between {ratio:.10g} and "
+            f"{0.5 * found.upper / (total * margin):.10g}"),
+        )  # fmt: skip
+    u = np.array2string(found.direction, precision=6, threshold=8)
+    named = f"birth test {ratio:.10g} > 1 at u = {u}"
+    return _revived(functions, theta, result, found, named)
+
+
+def _revived(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    certificate: Certificate,
+    found: Birth,
+    named: str,
+) -> Certificate:
+    support = certificate.support
+    used = certificate.multipliers[support] > 0.0
+    values = functions.values(theta)[support][used]
+    uneven = float(np.max(values)) / float(np.min(values)) - 1.0
+    gain = significant_gain(certificate.margin, certificate.stationarity, uneven)
+    for unit in [*dead_units(functions, theta, certificate.tolerances.kink)[:1], None]:
+        raised = raise_by_birth(functions, theta, found, certificate.multipliers, unit)
+        if raised.after <= max(raised.before, certificate.margin) + gain:
+            continue
+        numbers = f"the margin rises from {raised.before:.10g} to {raised.after:.10g}"
+        if unit is None:
+            named += f"; in a network one unit wider {numbers}"
+            return replace(certificate, reasons=(*certificate.reasons, named))
+        named += f"; with it as dead unit {unit} {numbers}: no local maximum"
+        return replace(certificate, verdict=Verdict.SADDLE, reasons=(*certificate.reasons, named))
+    return replace(certificate, reasons=(*certificate.reasons, f"{named}; no increase was shown"))
+
+
+def _notes(certificate: Certificate) -> tuple[str, ...]:
+    """Return the reasons that do not speak of stationarity at slope 0."""
+    return tuple(why for why in certificate.reasons if why.startswith("the stated margin"))
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array.setflags(write=False)
+    return array

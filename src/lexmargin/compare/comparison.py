@@ -1,0 +1,147 @@
+"""Run a comparison, or read one back."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from lexmargin.compare.executors import Executor, Processes
+from lexmargin.compare.plan import plan
+from lexmargin.compare.store import Store
+from lexmargin.compare.table import Table, table_of
+from lexmargin.compare.units import Limits, Unit, problem_digest
+from lexmargin.compare.work import Answered
+from lexmargin.errors import LexmarginError
+from lexmargin.library import Library
+from lexmargin.library_build import build
+from lexmargin.library_problems import ProblemFile
+from lexmargin.ops.curvature import Curvature
+from lexmargin.separability import separability_of_rows
+
+__all__ = ["Progress", "carry_out", "compare", "read_back"]
+
+Progress = Callable[[int, int, str], None]
+"""Called with units done, units in all, and a short line."""
+
+
+def compare(
+    problems: Sequence[str],
+    solvers: Sequence[str] = ("all",),
+    grades: Sequence[str] = ("default",),
+    seeds: Sequence[int] = (0,),
+    *,
+    limits: Limits | None = None,
+    scaled: bool = False,
+    executor: Executor | None = None,
+    out: Path | str | None = None,
+    library: Library | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """Run problems × solver profiles × grades × seeds and judge every answer.
+
+    Args:
+        problems: names, files, or globs over names (``"linear/*"``).
+        solvers: profiles, globs, or the groups "convex", "nonconvex", "baselines", "all".
+        grades: "default", "low", "mid", "high".
+        seeds: of every random choice.
+        limits: seconds and MiB of each unit.
+        scaled: let the toolkit measure margins in a power of two, as :func:`lexmargin.solve`
+            does; by default solvers are shown the numbers as they are, and nothing is polished.
+        executor: where units run; two local processes by default.
+        out: the folder of results; what is there already is not run again. A temporary one if
+            None.
+        library: the shelves; the shipped one if None.
+        progress: called after each unit.
+
+    Returns:
+        One row per unit, in the order of the product.
+
+    Raises:
+        UnknownNameError, ParameterError, LibraryError: bad input; named before any work starts.
+        ResultsError: a folder that cannot be used or written.
+    """
+    shelves = library or Library()
+    units = plan(shelves, problems, solvers, grades, seeds, limits, scaled=scaled)
+    chosen = executor or Processes(min(2, os.cpu_count() or 1))
+    if out is not None:
+        return carry_out(units, chosen, Store(Path(out)), shelves, progress)
+    with tempfile.TemporaryDirectory(prefix="lexmargin-") as folder:
+        return carry_out(units, chosen, Store(Path(folder) / "results"), shelves, progress)
+
+
+def carry_out(
+    units: Sequence[Unit],
+    chosen: Executor,
+    store: Store,
+    library: Library,
+    progress: Progress | None = None,
+) -> Table:
+    """Run what is not in the store yet, write each answer as it comes, return the whole table."""
+    store.prepare()
+    left = [unit for unit in units if not store.has(unit.key)]
+    if left:
+        chosen.check()
+    store.write_comparison([unit.key for unit in units])
+    names = {unit.key: f"{unit.problem} {unit.profile} {unit.grade.name}" for unit in units}
+    done = len(units) - len(left)
+    if left:
+        # Closed at once, also by an error here: an executor ends its workers when it is closed.
+        with closing(chosen.run(left)) as answers:  # type: ignore[type-var]
+            for answered in answers:
+                store.put(answered)
+                done += 1
+                if progress is not None:
+                    progress(done, len(units), names[answered.key])
+    return read_back(store, library)
+
+
+def read_back(store: Store, library: Library) -> Table:
+    """Return the table of the latest comparison in a results folder.
+
+    Raises:
+        ResultsError: there is none, it is unfinished, or it is of another version.
+    """
+    answers = [store.get(key) for key in store.comparison()]
+    problems = stated_problems(answers, library)
+    proofs = _proofs(answers, problems)
+    return table_of(answers, problems, proofs)
+
+
+def stated_problems(answers: Sequence[Answered], library: Library) -> dict[str, ProblemFile]:
+    """Return the problem files behind answers, as far as they are still the same."""
+    found: dict[str, ProblemFile] = {}
+    for answered in answers:
+        unit = answered.result["unit"]
+        name = unit["problem"]
+        if name in found:
+            continue
+        try:
+            stated = library.problem(name)
+            same = problem_digest(stated) == unit["problem_digest"]
+        except LexmarginError:
+            continue
+        if same:
+            found[name] = stated
+    return found
+
+
+def _proofs(
+    answers: Sequence[Answered], problems: Mapping[str, ProblemFile]
+) -> dict[str, bool]:
+    """Return the exact verdict on separability where somebody claims infeasibility."""
+    disputed = {
+        a.result["unit"]["problem"] for a in answers if a.result["claim"] == "INFEASIBLE"
+    }
+    proofs: dict[str, bool] = {}
+    for name in sorted(disputed & set(problems)):
+        functions = build(problems[name]).functions
+        linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+        if linear:
+            rows = functions.jacobian(np.zeros(functions.size))
+            proofs[name] = separability_of_rows(rows).separable
+    return proofs

@@ -1,0 +1,243 @@
+"""Where units run: one after another, in local processes, or on a dask cluster.
+
+Every executor is the same small thing: units in, answers out, in whatever order they come. An
+executor loses no unit when one of its workers is killed, and gives none twice.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, final
+
+from lexmargin.compare.units import Unit
+from lexmargin.compare.work import Answered, run_unit
+from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError, SolverFailedError
+
+__all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "executor"]
+
+_ATTEMPTS: Final = 10
+_SLACK_SECONDS: Final = 60.0
+
+
+class SchedulerError(LexmarginError):
+    """A dask scheduler that cannot be reached or that lost its workers."""
+
+    code = "scheduler"
+    exit_code = MissingBackendError.exit_code
+
+
+@final
+class ExecutorName(StrEnum):
+    """The executors by name."""
+
+    SERIAL = "serial"
+    PROCESSES = "processes"
+    DASK = "dask"
+
+
+class Executor(ABC):
+    """Runs units; each in a process of its own, wherever that is."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise a named error if units cannot run; called before any work starts."""
+
+    @abstractmethod
+    def run(self, units: Sequence[Unit]) -> Iterator[Answered]:
+        """Yield the answer of every unit once, in any order."""
+
+
+@final
+@dataclass(frozen=True)
+class Serial(Executor):
+    """One unit after another."""
+
+    def check(self) -> None:
+        return
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Answered]:
+        for unit in units:
+            yield run_unit(unit)
+
+
+@final
+@dataclass(frozen=True)
+class Processes(Executor):
+    """So many units at a time on this machine, handed out by pebble."""
+
+    workers: int
+
+    def check(self) -> None:
+        if self.workers < 1:
+            raise ParameterError(f"There are {self.workers} workers.", "Give at least 1.")
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Answered]:
+        left: dict[str, Unit] = {unit.key: unit for unit in units}
+        failures = 0
+        while left:
+            before = len(left)
+            for answered in self._pass(list(left.values())):
+                if left.pop(answered.key, None) is not None:
+                    yield answered
+            failures = failures + 1 if len(left) == before else 0
+            if failures >= _ATTEMPTS:
+                raise SolverFailedError(
+                    f"The processes of this machine ended {_ATTEMPTS} times without an answer.",
+                    "Check its memory; what is done stays done.",
+                )
+
+    def _pass(self, units: Sequence[Unit]) -> Iterator[Answered]:
+        """Yield answers until all are there, or until the pool has stopped giving any.
+
+        A worker that is killed while it holds a lock of the pool leaves the others waiting for
+        ever: then the pool is thrown away, and the next pass starts with a new one.
+        """
+        from pebble import ProcessPool
+
+        # A fork of a process with threads may hang; pebble and a progress bar have some.
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        context = multiprocessing.get_context(method)
+        patience = max(2.0 * unit.limits.seconds for unit in units) + _SLACK_SECONDS
+        pool = ProcessPool(max_workers=min(self.workers, len(units)), context=context)
+        try:
+            pending: Mapping[Any, Unit] = {
+                pool.schedule(run_unit, args=(unit,)): unit for unit in units
+            }
+            waiting: set[Any] = set(pending)
+            while waiting:
+                done, waiting = wait(waiting, timeout=patience, return_when=FIRST_COMPLETED)
+                if not done:
+                    return
+                for future in done:
+                    error = future.exception()
+                    if error is None:
+                        yield future.result()
+                    elif not _worker_died(error):
+                        raise error
+        finally:
+            pool.stop()
+            pool.join()
+
+
+def _worker_died(error: BaseException) -> bool:
+    from pebble import ProcessExpired
+
+    return isinstance(error, (ProcessExpired, OSError, EOFError))
+
+
+@final
+@dataclass(frozen=True)
+class DaskCluster(Executor):
+    """A dask cluster: the one at an address, or a local one that is started and ended here.
+
+    Workers of a cluster elsewhere need this version of lexmargin, and the problem and profile
+    files at the same paths.
+    """
+
+    address: str | None
+    workers: int
+    timeout: float = 10.0
+
+    def check(self) -> None:
+        if self.workers < 1:
+            raise ParameterError(f"There are {self.workers} workers.", "Give at least 1.")
+        try:
+            import distributed
+        except ImportError:
+            raise MissingBackendError(
+                "dask.distributed is not installed.", "Install it: pip install 'lexmargin[dask]'."
+            ) from None
+        if self.address is None:
+            return
+        try:
+            distributed.Client(self.address, timeout=self.timeout, set_as_default=False).close()
+        except (OSError, ValueError, TimeoutError) as error:
+            raise SchedulerError(
+                f"No dask scheduler answers at {self.address} ({_first_line(error)}).",
+                "Start one with `dask scheduler`, or leave --scheduler out for a local one.",
+            ) from None
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Answered]:
+        import dask
+        import distributed
+
+        left = {unit.key: unit for unit in units}
+        # Killed workers are somebody else's doing, not the unit's: try again, and often.
+        with dask.config.set({"distributed.scheduler.allowed-failures": 2 * _ATTEMPTS}):
+            cluster = self._local() if self.address is None else None
+            try:
+                target = self.address if cluster is None else cluster
+                with distributed.Client(
+                    target, timeout=self.timeout, set_as_default=False
+                ) as client:
+                    for _ in range(_ATTEMPTS):
+                        for answered in _dask_pass(client, list(left.values())):
+                            if left.pop(answered.key, None) is not None:
+                                yield answered
+                        if not left:
+                            return
+            finally:
+                if cluster is not None:
+                    cluster.close()
+        raise SchedulerError(
+            f"{len(left)} units were lost with their workers {_ATTEMPTS} times.",
+            "Check the workers; what is done stays done.",
+        )
+
+    def _local(self) -> Any:
+        import distributed
+
+        return distributed.LocalCluster(
+            n_workers=self.workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=50,
+        )
+
+
+def _dask_pass(client: Any, units: Sequence[Unit]) -> Iterator[Answered]:
+    import distributed
+
+    if not units:
+        return
+    futures = [client.submit(run_unit, unit, key=f"unit-{unit.key}") for unit in units]
+    died = (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError)
+    for future in distributed.as_completed(futures, loop=client.loop):
+        error = future.exception()
+        if error is None:
+            yield future.result()
+        elif not isinstance(error, (*died, OSError)):
+            raise error
+        with suppress(Exception):
+            future.release()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def executor(name: ExecutorName, workers: int, scheduler: str | None = None) -> Executor:
+    """Return an executor.
+
+    Raises:
+        ParameterError: a scheduler for an executor that has none.
+    """
+    if scheduler is not None and name is not ExecutorName.DASK:
+        raise ParameterError(
+            f"--scheduler belongs to dask, not to {name.value}.", "Add --executor dask."
+        )
+    match name:
+        case ExecutorName.SERIAL:
+            return Serial()
+        case ExecutorName.PROCESSES:
+            return Processes(workers)
+        case ExecutorName.DASK:
+            return DaskCluster(scheduler, workers)

@@ -1,0 +1,168 @@
+"""The results folder: one file per unit, each complete or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from lexmargin.compare.units import FORMAT, canonical
+from lexmargin.compare.work import Answered
+from lexmargin.errors import LibraryError
+
+__all__ = ["ResultsError", "Store"]
+
+_FORMAT_FILE: Final = "format.json"
+_COMPARISON: Final = "comparison.json"
+_KIND: Final = "lexmargin comparison"
+
+
+class ResultsError(LibraryError):
+    """A results folder that cannot be written, or that holds something else."""
+
+    code = "results"
+
+
+@final
+@dataclass(frozen=True)
+class Store:
+    """Results of units below a folder, named by the hash of their specification.
+
+    ``results/`` holds what is the same wherever and in whatever order units run;
+    ``measures/`` holds seconds and memory, which never are.
+    """
+
+    folder: Path
+
+    def prepare(self) -> None:
+        """Make the folder ready for writing.
+
+        Raises:
+            ResultsError: it holds results of another version or other files, or is read-only.
+        """
+        self._check()
+        try:
+            for name in ("results", "measures"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._write(self.folder / _FORMAT_FILE, canonical({"kind": _KIND, "format": FORMAT}))
+
+    def _check(self) -> None:
+        mark = self.folder / _FORMAT_FILE
+        if not mark.exists():
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise ResultsError(
+                    f"{self.folder} holds other files.", "Name a new folder, or an empty one."
+                )
+            if self.folder.exists() and not self.folder.is_dir():
+                raise ResultsError(f"{self.folder} is a file.", "Name a folder for the results.")
+            return
+        found = _read_json(mark)
+        if not isinstance(found, dict) or found.get("kind") != _KIND:
+            raise ResultsError(f"{mark} is not ours.", "Name another folder for the results.")
+        if found.get("format") != FORMAT:
+            raise ResultsError(
+                f"{self.folder} holds results of format {found.get('format')!r}, "
+                f"this version writes {FORMAT}.",
+                "Name another folder, or remove this one.",
+            )
+
+    def result_path(self, key: str) -> Path:
+        """Return where the result of a unit is."""
+        return self.folder / "results" / f"{key}.json"
+
+    def has(self, key: str) -> bool:
+        """Tell whether the unit is done; a file that cannot be read counts as absent."""
+        found = _read_json(self.result_path(key))
+        return isinstance(found, dict) and "ran" in found
+
+    def put(self, answered: Answered) -> None:
+        """Write an answer; the result last, because its presence says that the unit is done."""
+        measures = self.folder / "measures" / f"{answered.key}.json"
+        self._write(measures, canonical(answered.measures))
+        self._write(self.result_path(answered.key), canonical(answered.result))
+
+    def get(self, key: str) -> Answered:
+        """Return what was written about a unit.
+
+        Raises:
+            ResultsError: the unit is not there.
+        """
+        result = _read_json(self.result_path(key))
+        if not isinstance(result, dict):
+            raise ResultsError(
+                f"{self.folder} has no result {key}.", "Run the comparison again to complete it."
+            )
+        measures = _read_json(self.folder / "measures" / f"{key}.json")
+        return Answered(key, result, measures if isinstance(measures, dict) else {})
+
+    def write_comparison(self, keys: Sequence[str]) -> None:
+        """Write down which units the latest comparison consists of, in its order."""
+        self._write(self.folder / _COMPARISON, canonical({"units": list(keys)}))
+
+    def comparison(self) -> tuple[str, ...]:
+        """Return the units of the latest comparison.
+
+        Raises:
+            ResultsError: there is none, or it is of another version.
+        """
+        self._check()
+        found = _read_json(self.folder / _COMPARISON)
+        if not isinstance(found, dict):
+            raise ResultsError(
+                f"{self.folder} holds no comparison.", "Run lexmargin compare --out FOLDER first."
+            )
+        return tuple(str(key) for key in found["units"])
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Replace a file in one step: all of it is there after a crash, or none."""
+        if path.exists() and path.read_bytes() == content:
+            return
+        temporary = ""
+        try:
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+            with os.fdopen(descriptor, "wb") as sink:
+                sink.write(content)
+                sink.flush()
+                os.fsync(sink.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            if temporary:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            raise self._unwritable(error) from None
+        except BaseException:
+            if temporary:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            raise
+
+    def _unwritable(self, error: OSError) -> ResultsError:
+        return ResultsError(
+            f"{self.folder} cannot be written: {error.strerror or error}.",
+            "Free some space or name another folder with --out; what is done stays done.",
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable too; some file systems cannot."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None

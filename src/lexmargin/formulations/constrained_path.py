@@ -1,0 +1,271 @@
+"""The constrained path: eq. 5, in the log domain."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from lexmargin.data import Dataset
+from lexmargin.errors import InvisibleLevelWarning, ParameterError
+from lexmargin.formulations.base import (
+    Formulation,
+    FormulationName,
+    Kkt,
+    StageAnswer,
+    checked_norm,
+    vector_norm,
+)
+from lexmargin.formulations.margin_path import checked_positive
+from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
+from lexmargin.ops.curvature import Curvature
+from lexmargin.predictors.base import Predictor
+from lexmargin.program import (
+    Combination,
+    Constraint,
+    Expression,
+    LogisticLoss,
+    LogLoss,
+    Margins,
+    Norm,
+    Parameter,
+    Program,
+    SquaredNorm,
+)
+
+__all__ = ["VISIBLE_NATS", "ConstrainedPath", "checked_loss", "next_loss", "softmax"]
+
+VISIBLE_NATS = 36.0
+"""``e^-36`` is the rounding error of float64: a weight this far below another one adds nothing."""
+
+BALL = "ball"
+_REWEIGHTED_FROM = 3.0
+_MOST_ROUNDS = 8
+
+
+@final
+@dataclass(frozen=True)
+class ConstrainedPath(Formulation):
+    """``min log L(ρθ)  s.t.  ‖θ‖ <= 1`` (eq. 5), L of eq. 1 or another loss with its tail.
+
+    Solved in ``w = ρθ``, ``‖w‖ <= ρ``, always as ``log L``: ρ stands on the right-hand side alone.
+    The logistic and cross-entropy losses are solved after the exponential one, by
+    :func:`next_loss`; when every margin exceeds 36 nats they differ from it by less than float64
+    resolves, and the exponential answer is theirs.
+
+    Args:
+        predictor, data: the margin functions, of any kind.
+        rho: ρ > 0.
+        norm: p of the norm, >= 1, or "inf".
+        loss: "exponential" (eq. 1), "logistic" or "cross-entropy".
+
+    Raises:
+        ParameterError: ρ <= 0, a norm below 1 or an unknown loss.
+    """
+
+    predictor: Predictor
+    data: Dataset
+    rho: float = 1.0
+    norm: float = 2.0
+    loss: Loss = Loss.EXPONENTIAL
+
+    name: ClassVar[FormulationName] = FormulationName.CONSTRAINED_PATH
+    equation: ClassVar[str] = "eq. 5, w = ρθ"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", checked_norm(self.norm))
+        object.__setattr__(self, "loss", checked_loss(self.loss))
+        checked_positive(self.rho, "rho")
+
+    @property
+    def norm_p(self) -> float:
+        return self.norm
+
+    @property
+    def rho_value(self) -> float:
+        return self.rho
+
+    @property
+    def classes(self) -> int:
+        """C of the cross-entropy: 2 where margins are those of one score."""
+        return self.predictor.outputs if self.functions.multi_class else 2
+
+    def program(self, unit: float = 1.0) -> Program:
+        """Return the program of the exponential loss; ``unit`` is not used: a nat is one."""
+        return self._program(LogLoss(self._margins()))
+
+    def _margins(self) -> Margins:
+        return Margins(self.functions, tuple(v.name for v in self.block_variables()))
+
+    def _program(self, objective: Expression) -> Program:
+        variables = self.block_variables()
+        blocks = tuple(v.name for v in variables)
+        size: Expression = Norm(blocks, self.norm)
+        radius = Parameter("ρ", self.rho)
+        if self.norm == 2.0 and self.functions.curvature > Curvature.CONCAVE:
+            # Smooth everywhere, which the nonconvex route needs.
+            size, radius = SquaredNorm(blocks), Parameter("ρ²", self.rho**2)
+        return Program(
+            name=self.name.value,
+            equation=self.equation,
+            sense=Sense.MINIMIZE,
+            objective=objective,
+            variables=variables,
+            constraints=(Constraint(BALL, size, Relation.AT_MOST, radius),),
+            parameters=(radius,),
+            curvature=self.functions.curvature,
+        )
+
+    def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:
+        if not answers:
+            return self.program(unit)
+        points = [self.blocks_of(answer) for answer in answers]
+        found = next_loss(self.loss, [self.functions.values(w) for w in points], self.classes)
+        if found is None:
+            return None
+        if isinstance(found, int):
+            return self._program(Combination(((1.0, LogisticLoss(self._margins(), found)),)))
+        return self._program(LogLoss(self._margins(), found))
+
+    def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        return self.blocks_of(answers[-1]) / self.rho
+
+    def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
+        size = vector_norm(theta, self.norm)
+        w = theta * (self.rho / size) if size > 0 else theta
+        blocks = self.functions.blocks(w)
+        return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
+
+    def objective(self, theta: FloatArray) -> float:
+        """Return ``log L(ρθ)``."""
+        return log_loss(self.loss, self.functions.values(self.rho * theta), self.classes)
+
+    def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        """Return the multipliers the loss itself carries: its weights, which sum to 1."""
+        return self.loss_weights(self.theta(answers, unit))
+
+    def loss_weights(self, theta: FloatArray) -> FloatArray:
+        """Return ``p_n ∝ -∂L/∂f_n`` at ρθ, with Σp = 1 (N,): softmax of ``-f(ρθ)`` for eq. 1.
+
+        The direction of ``-∇L(ρθ)`` (Remark 2) is that of ``Σ_n p_n ∇f_n(ρθ)``.
+        """
+        values = self.functions.values(self.rho * theta)
+        return softmax(log_weights(self.loss, values, self.classes))
+
+    def invisible(self, theta: FloatArray) -> IntArray:
+        """Return the samples whose weight at ρθ is below ``e^-36`` of the heaviest one's."""
+        values = self.functions.values(self.rho * theta)
+        weights = log_weights(self.loss, values, self.classes)
+        return np.flatnonzero(weights < weights.max() - VISIBLE_NATS)
+
+    def undetermined(self, theta: FloatArray) -> int:
+        """Return how many dimensions of θ only invisible samples decide, for linear f_n.
+
+        On the ℓ1 and ℓ∞ balls: the dimension of the face of θ in which no visible sample changes
+        while an invisible one does. 0 for other norms, whose curvature decides every direction,
+        and for f_n that are not affine, where the question has no such answer.
+        """
+        if self.norm not in (1.0, np.inf) or self.functions.curvature > Curvature.AFFINE:
+            return 0
+        rows = self.functions.jacobian(self.rho * theta)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows / np.where(lengths > 0, lengths, 1.0)
+        hidden = self.invisible(theta)
+        visible = np.delete(rows, hidden, axis=0)
+        face = _face(theta, self.norm)
+        seen = np.linalg.matrix_rank(visible @ face, tol=1e-9) if face.size else 0
+        decided = np.linalg.matrix_rank(rows @ face, tol=1e-9) if face.size else 0
+        return int(decided - seen)
+
+    def warn_invisible(self, theta: FloatArray) -> None:
+        """Warn when a method that does not peel levels cannot have decided all of θ.
+
+        Warns:
+            InvisibleLevelWarning: some directions are decided by weights below ``e^-36``.
+        """
+        count = self.undetermined(theta)
+        if count:
+            warnings.warn(
+                f"At rho={self.rho:g} {count} dimension(s) of θ are decided by samples more than "
+                f"{VISIBLE_NATS:g} nats below the heaviest: float64 cannot see them. "
+                "Use a smaller rho, or the method that peels levels (linear f_n, norm 1 or inf).",
+                InvisibleLevelWarning,
+                stacklevel=2,
+            )
+
+    def kkt(self, theta: FloatArray) -> Kkt:
+        """Return Remark 2's data: θ against the cone of ``∇f_n(ρθ)`` with weights p."""
+        w = self.rho * theta
+        return Kkt(theta, self.functions.values(w), self.functions.jacobian(w), None)
+
+    def angle(self, theta: FloatArray) -> float:
+        """Return the angle in radians of ``-∇L(ρθ)`` and θ (Remark 2, ℓ2); NaN if one is 0."""
+        gradient = self.functions.combined_gradient(self.rho * theta, self.loss_weights(theta))
+        size, length = vector_norm(gradient, 2.0), vector_norm(theta, 2.0)
+        if not (size > 0 and length > 0):
+            return math.nan
+        a, b = gradient / size, theta / length
+        # atan2 of chords: exact to rounding at small angles, where arccos loses half the digits.
+        return 2.0 * math.atan2(float(np.linalg.norm(a - b)), float(np.linalg.norm(a + b)))
+
+
+def _face(theta: FloatArray, p: float) -> FloatArray:
+    """Return a basis (d, k) of the directions along the smallest face of the ball around θ."""
+    size = vector_norm(theta, p)
+    identity = np.eye(theta.size)
+    if p == np.inf:
+        return identity[:, np.abs(theta) < size * (1 - 1e-9)]
+    support = np.flatnonzero(np.abs(theta) > 1e-9 * size)
+    if not support.size:
+        return identity
+    signed = identity[:, support] * np.sign(theta[support])
+    return np.asarray(signed[:, 1:] - signed[:, :1])
+
+
+def next_loss(
+    loss: Loss, margins: Sequence[FloatArray], classes: int
+) -> int | tuple[float, ...] | None:
+    """Return how the loss enters the next program, given the margins at the answers so far.
+
+    The first answer is that of the exponential loss. None: done. An integer: state the loss as it
+    is, in groups of that many margins; for small margins. A tuple ``log c_n``: minimise
+    ``Σ c_n e^{-f_n}`` with ``c_n = (-∂L/∂f_n) e^{f_n}`` taken at the last answer. Its fixed point
+    has the gradient of L, it stays in the log domain, and since ``c_n`` is within ``e^{-m}`` of
+    1 every round gains a factor of that order.
+    """
+    if loss is Loss.EXPONENTIAL:
+        return None
+    smallest = float(margins[0].min())
+    if smallest > VISIBLE_NATS:
+        return None
+    if smallest < _REWEIGHTED_FROM:
+        group = classes - 1 if loss is Loss.CROSS_ENTROPY else 1
+        return group if len(margins) == 1 else None
+    offsets = log_weights(loss, margins[-1], classes) + margins[-1]
+    if len(margins) > 1:
+        before = log_weights(loss, margins[-2], classes) + margins[-2]
+        settled = float(np.max(np.abs(offsets - before))) <= 1e-12
+        if settled or len(margins) > _MOST_ROUNDS:
+            return None
+    return tuple(float(x) for x in offsets)
+
+
+def softmax(log_weights: FloatArray) -> FloatArray:
+    """Return ``e^{l_n} / Σ e^{l_m}`` without overflow."""
+    with np.errstate(under="ignore"):
+        weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(weights / weights.sum())
+
+
+def checked_loss(loss: Loss | str) -> Loss:
+    """Return the loss of that name, or raise :class:`ParameterError`."""
+    try:
+        return Loss(loss)
+    except ValueError:
+        known = ", ".join(item.value for item in Loss)
+        raise ParameterError(f"Unknown loss {loss!r}; use one of {known}.") from None

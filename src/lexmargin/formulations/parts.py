@@ -1,0 +1,143 @@
+"""Parts of eq. 10 and their scales: ``f_n(w) = Σ_k f_n^{(k)}(w_k)``, part k of degree α_k."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from lexmargin.errors import DegreeError
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.degree import HomogeneityKind, Part
+from lexmargin.program import Margins
+
+__all__ = ["Parts"]
+
+_SMALLEST_SHARE = 1e-3
+
+
+@final
+@dataclass(frozen=True)
+class Parts:
+    """The homogeneous parts of margin functions, in order of degree (eq. 10).
+
+    Programs are written in ``v`` with ``w_k = s_k v_k``, the scales s_k chosen so that v is O(1).
+    """
+
+    functions: MarginFunctions
+    needed_by: str = "eq. 14"
+
+    def __post_init__(self) -> None:
+        found = self.functions.homogeneity
+        if found.kind is HomogeneityKind.NEITHER:
+            raise DegreeError(
+                f"{self.needed_by} needs a sum of homogeneous parts (eq. 10); this predictor is "
+                f"not: {found.reason}.",
+                "Use margin-path or constrained-path.",
+            )
+
+    @functools.cached_property
+    def items(self) -> tuple[Part, ...]:
+        """The parts, shallowest first."""
+        return self.functions.homogeneity.parts
+
+    @functools.cached_property
+    def degrees(self) -> FloatArray:
+        """α_1 < … < α_K (K,)."""
+        return np.array([part.degree for part in self.items])
+
+    @functools.cached_property
+    def owner(self) -> tuple[int, ...]:
+        """The part of every parameter block."""
+        blocks = {block: k for k, part in enumerate(self.items) for block in part.blocks}
+        return tuple(blocks[b] for b in range(len(self.functions.shapes)))
+
+    @functools.cached_property
+    def _owner_of_entries(self) -> FloatArray:
+        sizes = [int(np.prod(shape, dtype=int)) for shape in self.functions.shapes]
+        return np.repeat(np.array(self.owner), sizes)
+
+    def names(self, k: int) -> tuple[str, ...]:
+        """Return the variables ``w1, w2, …`` of part k."""
+        return tuple(f"w{block + 1}" for block in self.items[k].blocks)
+
+    def entries(self, k: int) -> FloatArray:
+        """Return a mask (d,) of the entries of part k."""
+        return np.asarray(self._owner_of_entries == k)
+
+    def spread(self, per_part: FloatArray) -> FloatArray:
+        """Return one number per part as one number per entry of θ (d,)."""
+        return np.asarray(per_part[self._owner_of_entries.astype(int)], dtype=float)
+
+    def sizes(self, w: FloatArray) -> FloatArray:
+        """Return ``‖w_k‖²`` of every part (K,)."""
+        return np.array([float(np.sum(w[self.entries(k)] ** 2)) for k in range(len(self.items))])
+
+    def log_weights(self, gamma: float) -> FloatArray:
+        """Return ``log γ^{2/α_k}`` of every part (K,): the weights of eq. 14."""
+        return np.asarray(2.0 / self.degrees * math.log(gamma))
+
+    def log_cost(self, log_weights: FloatArray, w: FloatArray) -> float:
+        """Return ``log Σ_k e^{l_k} ‖w_k‖²``."""
+        with np.errstate(divide="ignore"):
+            return float(np.logaddexp.reduce(log_weights + np.log(self.sizes(w))))
+
+    @functools.cached_property
+    def natural_scales(self) -> FloatArray:
+        """``s_k``: the size of w_k at which part k alone reaches margins of size 1 (K,).
+
+        Measured at a few fixed directions; 1 where it is within a factor 32 of 1.
+        """
+        rng = np.random.default_rng(0)
+        found = np.ones(len(self.items))
+        for k, degree in enumerate(self.degrees):
+            mask, largest = self.entries(k), 0.0
+            for _ in range(3):
+                w = np.where(mask, rng.standard_normal(self.functions.size), 0.0)
+                values = np.abs(self.functions.values(w / np.linalg.norm(w)))
+                largest = max(largest, float(np.max(values[np.isfinite(values)], initial=0.0)))
+            scale = largest ** (-1.0 / degree) if largest > 0 else 1.0
+            found[k] = 1.0 if 1 / 32 <= scale <= 32 else scale
+        return _powers_of_two(found)
+
+    def scales(self, log_weights: FloatArray, w: FloatArray) -> FloatArray:
+        """Return ``s_k`` about ``‖w_k‖``, for parts near 0 a fraction of what the cost permits."""
+        largest = np.exp(0.5 * (self.log_cost(log_weights, w) - log_weights))
+        return _powers_of_two(np.maximum(np.sqrt(self.sizes(w)), _SMALLEST_SHARE * largest))
+
+    def margins(self, scales: FloatArray, unit: float) -> Margins:
+        """Return ``f_n(w)`` in v: evaluated as ``f_n(unit^{1/α} w)/unit`` to stay in range."""
+        functions = MarginFunctions(self.functions.predictor, self.functions.data, unit)
+        factors = scales * unit ** (1.0 / self.degrees)
+        names = tuple(f"w{block + 1}" for block in range(len(self.owner)))
+        return Margins(functions, names, "w", tuple(float(factors[k]) for k in self.owner))
+
+    def read(self, values: Mapping[str, FloatArray], scales: FloatArray) -> FloatArray:
+        """Return w, flat, from the values of v."""
+        arrays = [np.asarray(values[f"w{b + 1}"], float) for b in range(len(self.owner))]
+        return self.functions.flatten(arrays) * self.spread(scales)
+
+    def write(self, w: FloatArray, scales: FloatArray) -> dict[str, FloatArray]:
+        """Return the values of v at w."""
+        blocks = self.functions.blocks(w / self.spread(scales))
+        return {f"w{b + 1}": block for b, block in enumerate(blocks)}
+
+    def feasible(self, w: FloatArray) -> FloatArray | None:
+        """Return w stretched to ``min_n f_n = 1`` by ``w_k t^{1/α_k}``, None if it cannot be.
+
+        Part k gains the factor t, so ``f_n`` does: exact for eq. 10.
+        """
+        values = self.functions.values(w)
+        margin = float(values.min())
+        if not margin > 1e-9 * max(1.0, float(np.abs(values).max())):
+            return None
+        return w * self.spread((1.0 / margin) ** (1.0 / self.degrees))
+
+
+def _powers_of_two(values: FloatArray) -> FloatArray:
+    return np.asarray(2.0 ** np.round(np.log2(np.maximum(values, 1e-150))), dtype=float)

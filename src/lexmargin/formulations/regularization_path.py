@@ -1,0 +1,251 @@
+"""The regularization path: the loss plus a norm penalty (§2.2), and its jumps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, final
+
+import numpy as np
+
+from lexmargin.data import Dataset
+from lexmargin.errors import ParameterError
+from lexmargin.formulations.base import (
+    Formulation,
+    FormulationName,
+    Kkt,
+    StageAnswer,
+    checked_norm,
+    vector_norm,
+)
+from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
+from lexmargin.formulations.margin_path import checked_positive
+from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.ops.base import FloatArray, Sense
+from lexmargin.predictors.base import Predictor
+from lexmargin.program import (
+    Combination,
+    ExponentialLoss,
+    Expression,
+    LogisticLoss,
+    Margins,
+    Norm,
+    Power,
+    Program,
+    SquaredNorm,
+)
+
+__all__ = ["Jump", "RegularizationPath", "bisect_jump", "jumps"]
+
+
+@final
+@dataclass(frozen=True)
+class RegularizationPath(Formulation):
+    """``min L(θ) + (μ/q) ‖θ‖^q`` for a strength μ (§2.2).
+
+    The penalty is added to the loss itself, so that q = 2 gives ``L + (μ/2)‖θ‖²``; adding it to
+    ``log L`` would be another problem. The program is divided by μ: ``Σ exp(ln(1/μ) - f_n) +
+    ‖θ‖^q/q`` has the same minimisers, and both terms stay in range however small μ is.
+
+    Args:
+        predictor, data: the margin functions, of any kind.
+        strength: μ > 0.
+        norm: p of the norm, >= 1, or "inf".
+        power: q >= 1.
+        loss: "exponential" (eq. 1), "logistic" or "cross-entropy".
+
+    Raises:
+        ParameterError: μ <= 0, a norm or a power below 1, or an unknown loss.
+    """
+
+    predictor: Predictor
+    data: Dataset
+    strength: float
+    norm: float = 2.0
+    power: float = 2.0
+    loss: Loss = Loss.EXPONENTIAL
+
+    name: ClassVar[FormulationName] = FormulationName.REGULARIZATION_PATH
+    equation: ClassVar[str] = "§2.2, divided by μ"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", checked_norm(self.norm))
+        object.__setattr__(self, "loss", checked_loss(self.loss))
+        checked_positive(self.strength, "strength")
+        if not (checked_positive(self.power, "power") >= 1.0):
+            raise ParameterError(f"power must be >= 1, not {self.power!r}.")
+
+    @property
+    def norm_p(self) -> float:
+        return self.norm
+
+    @property
+    def coefficient(self) -> float:
+        """c of the penalty ``c ‖θ‖^q``."""
+        return self.strength / self.power
+
+    @property
+    def classes(self) -> int:
+        """C of the cross-entropy: 2 where margins are those of one score."""
+        return self.predictor.outputs if self.functions.multi_class else 2
+
+    def program(self, unit: float = 1.0) -> Program:
+        """Return the program of the exponential loss, divided by μ; ``unit`` is not used.
+
+        Other losses follow in stages (:func:`~lexmargin.formulations.constrained_path.next_loss`).
+        """
+        return self._program(1.0, ExponentialLoss(self._margins(), -math.log(self.strength)))
+
+    def _margins(self) -> Margins:
+        return Margins(self.functions, tuple(v.name for v in self.block_variables()), "θ")
+
+    def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:
+        if not answers:
+            return self.program(unit)
+        points = [self.blocks_of(answer) for answer in answers]
+        found = next_loss(self.loss, [self.functions.values(w) for w in points], self.classes)
+        if found is None:
+            return None
+        if isinstance(found, int):
+            return self._program(1.0 / self.strength, LogisticLoss(self._margins(), found))
+        shift = -math.log(self.strength)
+        return self._program(1.0, ExponentialLoss(self._margins(), shift, found))
+
+    def _program(self, weight: float, loss: Expression) -> Program:
+        variables = self.block_variables()
+        blocks = tuple(v.name for v in variables)
+        size: Expression = Norm(blocks, self.norm, "θ")
+        if self.norm == 2.0 and self.power >= 2.0:
+            squared = SquaredNorm(blocks, "θ")
+            size = squared if self.power == 2.0 else Power(squared, self.power / 2.0)
+        elif self.power > 1.0:
+            size = Power(size, self.power)
+        return Program(
+            name=self.name.value,
+            equation=self.equation,
+            sense=Sense.MINIMIZE,
+            objective=Combination(((weight, loss), (1.0 / self.power, size))),
+            variables=variables,
+            constraints=(),
+            curvature=self.functions.curvature,
+        )
+
+    def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        return self.blocks_of(answers[-1])
+
+    def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
+        blocks = self.functions.blocks(self.start(theta))
+        return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
+
+    def start(self, theta: FloatArray) -> FloatArray:
+        """Return θ, or where it separates and f_n are homogeneous, θ at margin ``ln(1/μ)``.
+
+        Newton's method on an exponential gains one nat per step: it should start within a few.
+        """
+        degree = self.functions.homogeneity.degree
+        margin = float(self.functions.values(theta).min())
+        wanted = max(1.0, -math.log(self.strength))
+        if degree is None or not margin > 0:
+            return theta
+        stretch = float((wanted / margin) ** (1.0 / degree))
+        return np.asarray(stretch * theta)
+
+    def starts(self, count: int, seed: int = 0) -> list[FloatArray]:
+        """Return starts of a global scan: θ = 0 first, then ``count`` separating directions.
+
+        For degree 3 and more, 0 is a local minimum for every μ > 0 and the minimiser jumps: only a
+        scan that includes both sides of the jump finds the global one.
+        """
+        rng = np.random.default_rng(seed)
+        found = [np.zeros(self.functions.size)]
+        for _ in range(count):
+            found.append(separating_theta(self.functions, random_theta(self.functions, rng))[0])
+        return found
+
+    def log_objective(self, theta: FloatArray) -> float:
+        """Return ``log(L(θ) + (μ/q)‖θ‖^q)``: finite however small both are."""
+        loss = log_loss(self.loss, self.functions.values(theta), self.classes)
+        size = vector_norm(theta, self.norm)
+        if size == 0.0:
+            return loss
+        penalty = math.log(self.coefficient) + self.power * math.log(size)
+        return float(np.logaddexp(loss, penalty))
+
+    def objective(self, theta: FloatArray) -> float:
+        """Return ``L(θ) + (μ/q)‖θ‖^q``."""
+        return float(np.exp(self.log_objective(theta)))
+
+    def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        """Return the multipliers the loss itself carries: its weights, which sum to 1."""
+        return self.loss_weights(self.theta(answers, unit))
+
+    def loss_weights(self, theta: FloatArray) -> FloatArray:
+        """Return ``p_n ∝ -∂L/∂f_n`` at θ, with Σp = 1 (N,)."""
+        return softmax(log_weights(self.loss, self.functions.values(theta), self.classes))
+
+    def kkt(self, theta: FloatArray) -> Kkt:
+        """Return the data of ``μ ‖θ‖^{q-2} θ = Σ_n (-∂L/∂f_n) ∇f_n(θ)`` (p = 2): target θ."""
+        return Kkt(theta, self.functions.values(theta), self.functions.jacobian(theta), None)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Jump:
+    """A discontinuity of the regularization path between two neighbouring strengths.
+
+    Attributes:
+        above, below: the strengths before and after, above > below.
+        before, after: the minimisers there.
+        distance: ``‖after - before‖``.
+    """
+
+    above: float
+    below: float
+    before: FloatArray
+    after: FloatArray
+    distance: float
+
+
+def jumps(path: Sequence[tuple[float, FloatArray]], *, rate: float = 1.5) -> tuple[Jump, ...]:
+    """Return the jumps of a path of (μ, θ), sorted by decreasing μ here.
+
+    A step is a jump when ``‖Δθ‖ > rate · max‖θ‖ · sqrt|Δ ln μ|``. A continuous branch moves by
+    ``O(|Δ ln μ|)``, and where it leaves 0 like the degree-2 branch ``s² = ln(1/μ)``, by the
+    square root; so a refined grid tells them apart, and :func:`bisect_jump` settles a doubt.
+    Points between the ends of a jump are no minimisers and must not be drawn.
+    """
+    ordered = sorted(path, key=lambda point: -point[0])
+    largest = max((float(np.linalg.norm(theta)) for _, theta in ordered), default=0.0)
+    found = []
+    for (above, before), (below, after) in pairwise(ordered):
+        distance = float(np.linalg.norm(after - before))
+        if distance > rate * largest * math.sqrt(abs(math.log(above / below))):
+            found.append(Jump(above, below, before, after, distance))
+    return tuple(found)
+
+
+def bisect_jump(
+    jump: Jump,
+    minimiser: Callable[[float], FloatArray],
+    *,
+    tolerance: float = 1e-10,
+) -> Jump:
+    """Narrow the strengths of a jump to a relative ``tolerance`` with a global minimiser of μ.
+
+    Returns a jump whose distance stays away from 0, or, if the path was only steep, one whose
+    distance has shrunk: compare it with the first.
+    """
+    above, below, before, after = jump.above, jump.below, jump.before, jump.after
+    while above - below > tolerance * above:
+        middle = math.sqrt(above * below)
+        if not below < middle < above:
+            break
+        theta = minimiser(middle)
+        if np.linalg.norm(theta - before) <= np.linalg.norm(theta - after):
+            above, before = middle, theta
+        else:
+            below, after = middle, theta
+    return Jump(above, below, before, after, float(np.linalg.norm(after - before)))

@@ -1,0 +1,309 @@
+"""The W-set: eq. 13/17, and its sequential version (the conjecture after Theorem 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, final
+
+import numpy as np
+
+from lexmargin.data import Dataset
+from lexmargin.errors import ParameterError
+from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
+from lexmargin.formulations.parts import Parts
+from lexmargin.formulations.scaled_margin import scaled_program
+from lexmargin.ops.base import FloatArray, Relation, Sense
+from lexmargin.predictors.base import Predictor
+from lexmargin.program import (
+    Combination,
+    Constant,
+    Constraint,
+    Expression,
+    Program,
+    SquaredDistance,
+    SquaredNorm,
+    Variable,
+)
+
+__all__ = ["WSet", "WSetEvidence"]
+
+GAMMAS = (1e1, 1e2, 1e3, 1e4, 1e5)
+_CAP = 1e-8
+_PROXIMITY = 1e-6
+_FLAT = 0.01
+_DECAY = 0.75
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class WSetEvidence:
+    """What eq. 14 shows about eq. 13 as γ grows.
+
+    Attributes:
+        gammas: γ of the stages, each part measured in its natural scale.
+        values: ``‖w_1(γ)‖²``, which tends to the infimum of eq. 13.
+        others: ``Σ_{k>1} ‖w_k(γ)‖²``.
+        growth: the exponent in ``others ~ γ^growth`` over the last factor of γ.
+        discarded: how many of the shallowest parts can be 0, shown by a feasible point.
+        attained: False where the other blocks run to infinity: then ``values`` approach the
+            infimum and no w reaches it. True by proof where ``discarded`` > 0, else measured.
+    """
+
+    gammas: tuple[float, ...]
+    values: tuple[float, ...]
+    others: tuple[float, ...]
+    growth: float
+    discarded: int
+    attained: bool
+
+
+@final
+@dataclass(frozen=True)
+class WSet(Formulation):
+    """``min ‖w_1‖²  s.t.  f_n(w) >= 1`` (eq. 13/17), w_1 the part of least degree.
+
+    ``levels = k > 1`` then minimises ``‖w_2‖²`` among those, …, ``‖w_k‖²``: the sequential version.
+
+    Solved in stages: eq. 14 at γ = 10, …, 1e5, which keeps the other blocks from running away and
+    shows whether the infimum is attained (:meth:`evidence`); then one program per level, with
+    ``‖w_j‖² <= v_j (1 + 1e-8)`` for the earlier ones. Where ``w_1 = 0`` is feasible the
+    optimum is 0 and the part is set to 0 exactly.
+
+    Args:
+        predictor, data: margin functions that are homogeneous or a sum of homogeneous parts.
+        levels: how many parts are minimised, one after another.
+
+    Raises:
+        DegreeError: the predictor is neither homogeneous nor such a sum.
+        ParameterError: ``levels`` below 1 or above the number of parts.
+    """
+
+    predictor: Predictor
+    data: Dataset
+    levels: int = 1
+
+    name: ClassVar[FormulationName] = FormulationName.W_SET
+    equation: ClassVar[str] = "eq. 13"
+
+    def __post_init__(self) -> None:
+        count = len(self.parts.items)
+        whole = isinstance(self.levels, int) and not isinstance(self.levels, bool)
+        if not whole or not 1 <= self.levels <= count:
+            raise ParameterError(
+                f"levels is {self.levels!r}; the predictor has {count} part(s).",
+                f"Give a whole number between 1 and {count}.",
+            )
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The homogeneous parts of eq. 10."""
+        return Parts(self.functions, self.name.value)
+
+    @cached_property
+    def gammas(self) -> tuple[float, ...]:
+        """γ of the first stages; none for a single part, where eq. 14 is eq. 13."""
+        return GAMMAS if len(self.parts.items) > 1 else ()
+
+    def program(self, unit: float = 1.0) -> Program:
+        """Return eq. 13 itself; :meth:`next_program` leads there in stages."""
+        objective = SquaredNorm(self.parts.names(0), "w_1")
+        scales = self.parts.natural_scales
+        return self._stated(Combination(((1.0, objective),)), scales, unit, ())
+
+    def _stated(
+        self,
+        objective: Expression,
+        scales: FloatArray,
+        unit: float,
+        caps: tuple[Constraint, ...],
+        equation: str | None = None,
+    ) -> Program:
+        margins = self.parts.margins(scales, unit)
+        return Program(
+            name=self.name.value,
+            equation=equation or self.equation,
+            sense=Sense.MINIMIZE,
+            objective=objective,
+            variables=self.block_variables(),
+            constraints=(
+                Constraint(MARGIN, margins, Relation.AT_LEAST, Constant(1.0), "n"),
+                *caps,
+            ),
+            curvature=self.functions.curvature,
+        )
+
+    def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:
+        stage = len(answers)
+        if stage < len(self.gammas):
+            scales, divisor = self._scales(answers, unit), self._log_divisor(answers, unit)
+            weights = self._log_weights(stage)
+            equation = f"{self.equation} through eq. 14, γ = {self.gammas[stage]:g}"
+            return scaled_program(self, self.parts, weights, scales, divisor, unit, equation)
+        if self.gammas:
+            evidence = self.evidence(answers, unit)
+            if not evidence.attained or evidence.discarded >= self.levels:
+                return None
+        level = self._next_level(answers, unit)
+        return None if level is None else self._level_program(answers, unit, level)
+
+    def _next_level(self, answers: tuple[StageAnswer, ...], unit: float) -> int | None:
+        """Return the part that the next program minimises, None when every level is done."""
+        first = self.evidence(answers, unit).discarded if self.gammas else 0
+        level = first + len(answers) - len(self.gammas)
+        if level == self.levels and level > first + 1:
+            # The slack of the caps lets w_1 move by its square root: the first level once more.
+            return first
+        return level if level < self.levels else None
+
+    def _level_program(self, answers: tuple[StageAnswer, ...], unit: float, level: int) -> Program:
+        scales = self._scales(answers, unit)
+        if not answers:
+            return self.program(unit)
+        w = self.theta(answers, unit)
+        sizes, names = self.parts.sizes(w), self.parts.names
+        size = max(float(sizes[level]), 1e-300)
+        weight = float(scales[level]) ** 2 / size
+        terms: list[tuple[float, Expression]] = [
+            (weight, SquaredNorm(names(level), f"w_{level + 1}"))
+        ]
+        values, shapes = self.parts.write(w, scales), self.functions.shapes
+        for k in range(level + 1, len(self.parts.items)):
+            # Deeper blocks stay where eq. 14 left them: nothing else decides them here.
+            for block in self.parts.items[k].blocks:
+                name = f"w{block + 1}"
+                center = tuple(float(x) for x in values[name].reshape(-1))
+                terms.append((_PROXIMITY, SquaredDistance(name, center, shapes[block])))
+        caps: list[Constraint] = []
+        discarded = self.evidence(answers, unit).discarded
+        for k in range(level):
+            if k < discarded:
+                for block in self.parts.items[k].blocks:
+                    variable = Variable(f"w{block + 1}", shapes[block])
+                    caps.append(
+                        Constraint(f"zero_{variable.name}", variable, Relation.EQUAL, Constant(0.0))
+                    )
+                continue
+            factor = float(scales[k]) ** 2 / max(float(sizes[k]), 1e-300)
+            held = Combination(((factor, SquaredNorm(names(k), f"w_{k + 1}")),))
+            caps.append(Constraint(f"level_{k + 1}", held, Relation.AT_MOST, Constant(1.0 + _CAP)))
+        equation = f"{self.equation}, level {level + 1}"
+        return self._stated(Combination(tuple(terms)), scales, unit, tuple(caps), equation)
+
+    def next_values(self, answers: tuple[StageAnswer, ...], unit: float) -> dict[str, FloatArray]:
+        return self.parts.write(self.theta(answers, unit), self._scales(answers, unit))
+
+    def _log_weights(self, stage: int) -> FloatArray:
+        """Return the weights of eq. 14 with every part measured in its natural scale.
+
+        W does not change when a part is measured in other units, and eq. 14 at a finite γ does.
+        """
+        gamma = self.gammas[min(stage, len(self.gammas) - 1)] if self.gammas else 1.0
+        return self.parts.log_weights(gamma) - 2.0 * np.log(self.parts.natural_scales)
+
+    def _scales(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        if not answers:
+            return self.parts.natural_scales
+        return self.parts.scales(self._log_weights(len(answers)), self.theta(answers, unit))
+
+    def _log_divisor(self, answers: tuple[StageAnswer, ...], unit: float) -> float:
+        weights = self._log_weights(len(answers))
+        if not answers:
+            return float(np.max(weights + 2 * np.log(self.parts.natural_scales)))
+        return self.parts.log_cost(weights, self.theta(answers, unit))
+
+    def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        """Return w, with discarded parts exactly 0 once all γ are done."""
+        w = self.parts.read(answers[-1].values, self._scales(answers[:-1], unit))
+        if not self.gammas or len(answers) < len(self.gammas):
+            return w
+        first = w
+        if len(answers) > len(self.gammas):
+            ended = answers[: len(self.gammas)]
+            first = self.parts.read(ended[-1].values, self._scales(ended[:-1], unit))
+        count, discarded = self._discard(first)
+        if not count:
+            return w
+        if first is w:
+            return discarded
+        kept = w.copy()
+        for k in range(count):
+            kept[self.parts.entries(k)] = 0.0
+        return kept
+
+    def _discard(self, w: FloatArray) -> tuple[int, FloatArray]:
+        """Return how many shallow parts (at most ``levels``) can be 0, and w without them.
+
+        ``f_n(0, …, 0, w_{k+1}, …) > 0`` for all n proves it: stretching the rest reaches 1.
+        """
+        count, found = 0, w
+        for k in range(min(self.levels, len(self.parts.items) - 1)):
+            candidate = found.copy()
+            candidate[self.parts.entries(k)] = 0.0
+            stretched = self.parts.feasible(candidate)
+            if stretched is None:
+                break
+            count, found = k + 1, stretched
+        return count, found
+
+    def evidence(self, answers: tuple[StageAnswer, ...], unit: float) -> WSetEvidence:
+        """Return what the stages of eq. 14 show, and whether the infimum is attained.
+
+        The other blocks grow like a power of γ where it is not; the exponent then stays the same
+        from one factor of γ to the next, and decays where they converge.
+        """
+        stages = answers[: len(self.gammas)]
+        if not stages:
+            return WSetEvidence((), (), (), 0.0, 0, True)
+        values, others, w = [], [], np.zeros(self.functions.size)
+        for i in range(len(stages)):
+            w = self.parts.read(stages[i].values, self._scales(stages[:i], unit))
+            sizes = self.parts.sizes(w)
+            values.append(float(sizes[0]))
+            others.append(float(sizes[1:].sum()))
+        logs = np.log(np.maximum(others, 1e-300))
+        slopes = np.diff(logs) / np.diff(np.log(self.gammas[: len(stages)]))
+        growth = float(slopes[-1]) if slopes.size else 0.0
+        before = float(slopes[-2]) if slopes.size > 1 else growth
+        discarded = self._discard(w)[0] if len(stages) == len(self.gammas) else 0
+        attained = discarded > 0 or growth < _FLAT or growth < _DECAY * before
+        return WSetEvidence(
+            self.gammas[: len(stages)], tuple(values), tuple(others), growth, discarded, attained
+        )
+
+    def level_values(self, theta: FloatArray) -> tuple[float, ...]:
+        """Return ``‖w_1‖², …`` of the levels asked for."""
+        return tuple(float(x) for x in self.parts.sizes(theta)[: self.levels])
+
+    def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
+        stretched = self.parts.feasible(theta)
+        w = theta if stretched is None else stretched
+        return self.parts.write(w, self.parts.natural_scales)
+
+    def objective(self, theta: FloatArray) -> float:
+        return float(self.parts.sizes(theta)[0])
+
+    def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        """Return λ with ``(w_1, 0, …, 0) = Σ λ_n ∇f_n(w)``: 0 where w_1 is 0 (math.md §3)."""
+        if self.objective(self.theta(answers, unit)) == 0.0:
+            return np.zeros(self.functions.count)
+        found = answers[-1].multipliers.get(MARGIN)
+        if found is None:
+            return np.full(self.functions.count, np.nan)
+        if len(answers) > len(self.gammas):
+            before = answers[:-1]
+            scale = self.objective(self.theta(before, unit)) if before else self._unit
+            return np.asarray(0.5 * found * scale)
+        log_scale = self._log_divisor(answers[:-1], unit)
+        log_scale -= float(self._log_weights(len(answers) - 1)[0])
+        return np.asarray(0.5 * found * math.exp(log_scale))
+
+    @property
+    def _unit(self) -> float:
+        return float(self.parts.natural_scales[0]) ** 2
+
+    def kkt(self, theta: FloatArray) -> Kkt:
+        """Return the data of ``(w_1, 0, …, 0) = Σ_n λ_n ∇f_n(w)``, λ on the samples with f = 1."""
+        target = np.where(self.parts.entries(0), theta, 0.0)
+        return Kkt(target, self.functions.values(theta), self.functions.jacobian(theta), 1.0)

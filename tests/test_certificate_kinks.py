@@ -1,0 +1,241 @@
+"""Kinks of ReLU networks: how near, and stationarity by elements of the generalised gradient."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
+from lexmargin.certificate.kinks import Kink, measure_kinks
+from lexmargin.certificate.refine import refine
+from lexmargin.certificate.slopes import record, rows
+from lexmargin.data import Dataset
+from lexmargin.margins import MarginFunctions
+from lexmargin.predictors import (
+    DiagonalNetwork,
+    Identity,
+    LeakyReLU,
+    Linear,
+    Network,
+    Predictor,
+    ReLU,
+    Sum,
+)
+
+XOR = [[1, 1], [-1, -1], [1, -1], [-1, 1]]
+SIGNS = [1, 1, -1, -1]
+SCALE = 2.0**-0.25
+
+
+def functions(predictor: Predictor, X, y=None) -> MarginFunctions:
+    X = np.array(X, float)
+    labels = np.ones(len(X), int) if y is None else np.array(y)
+    return MarginFunctions(predictor, Dataset(X, labels, one_class=True))
+
+
+def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
+    theta = np.asarray(theta, float)
+    degree = f.homogeneity.degree
+    first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, norm, **options)
+    return refine(f, theta, degree, norm, first)
+
+
+def net(f: MarginFunctions, W, a) -> np.ndarray:
+    return f.flatten([np.array(W, float), np.array(a, float)])
+
+
+def xor(activation=None) -> tuple[MarginFunctions, np.ndarray]:
+    f = functions(Network((4,), activation or ReLU()), XOR, SIGNS)
+    return f, net(f, np.array(XOR) * SCALE / math.sqrt(2), np.array(SIGNS) * SCALE)
+
+
+def crossed(tilt: float) -> tuple[MarginFunctions, np.ndarray]:
+    """Two samples at a right angle, each on the other unit's kink (or ``tilt`` off it)."""
+    f = functions(Network((2,), ReLU()), [[1, -tilt], [-tilt, 1]])
+    return f, net(f, np.eye(2), np.ones(2))
+
+
+def test_distances_of_a_two_layer_network():
+    f = functions(Network((2,), ReLU()), [[3.0, 4.0], [1.0, 0.0]])
+    theta = net(f, [[1.0, 0.0], [0.0, 2.0]], [1.0, 1.0])
+    kinks = measure_kinks(f, theta, np.array([0]))
+    # |z|/(‖x‖‖θ‖), ‖θ‖ = √7.
+    np.testing.assert_allclose(kinks.distances[0] * math.sqrt(7), [[0.6, 1.6], [1.0, 0.0]])
+    assert kinks.nearest == Kink(0.0, 0, 1, 1)
+    assert kinks.nearest_on_support.sample == 0 and kinks.nearest_on_support.unit == 0
+    assert kinks.within(0.3, [0]) == [kinks.nearest_on_support]
+    # Neither the scale of θ nor that of the data matters.
+    far = functions(Network((2,), ReLU()), np.array([[3.0, 4.0], [1.0, 0.0]]) * 1e-3)
+    again = measure_kinks(far, 1e3 * theta, np.array([0]))
+    np.testing.assert_allclose(again.distances[0], kinks.distances[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("predictor", [
+    Network((2,), ReLU(2.0)), Network((2,), ReLU(3.0)), Network((2,), Identity()), DiagonalNetwork(2)
+])  # fmt: skip
+def test_smooth_predictors_have_no_kink(predictor):
+    f = functions(predictor, [[1.0, 0.0], [0.0, 1.0]])
+    assert measure_kinks(f, np.zeros(f.size) + 0.5, np.array([0, 1])) is None
+
+
+def test_dead_and_nearly_dead_units_are_on_every_kink():
+    f = functions(Network((2,), ReLU()), [[1.0, 0.5], [0.2, 1.0]])
+    for size in (0.0, 1e-9):
+        theta = net(f, [[1, 1], [size, size]], [1, size])
+        assert len(measure_kinks(f, theta, np.array([0, 1])).within(1e-7, [0, 1])) == 2
+
+
+def test_layers_and_members_are_told_apart():
+    f = functions(Sum([Linear(), Network((3, 2), LeakyReLU(0.1))]), [[1.0, 2.0], [2.0, 1.0]])
+    theta = np.random.default_rng(0).standard_normal(f.size)
+    kinks = measure_kinks(f, theta, np.array([0]))
+    assert [part.shape for part in kinks.distances] == [(2, 3), (2, 2)]
+    np.testing.assert_array_equal(kinks.distances[1] == 0.0, f.pre_activations(theta)[1] == 0.0)
+
+
+def test_rows_with_the_natural_slopes_are_the_jacobian():
+    rng = np.random.default_rng(1)
+    for predictor, y in (
+        (Network((3, 2), ReLU()), [1, -1, 1]),
+        (Network((3,), LeakyReLU(0.2), outputs=3), [0, 1, 2]),
+        (Sum([Linear(), Network((2,), ReLU())]), [1, 1, -1]),
+    ):
+        f = functions(predictor, rng.standard_normal((3, 4)), y)
+        theta = rng.standard_normal(f.size)
+        every = list(range(f.count))
+        np.testing.assert_allclose(rows(f, record(f, theta), every), f.jacobian(theta), atol=1e-14)
+        slopes = [(z > 0).astype(float) for z in f.pre_activations(theta)]
+        np.testing.assert_allclose(
+            rows(f, record(f, theta, slopes), every), f.jacobian(theta), atol=1e-14
+        )
+
+
+def test_the_gradient_set_is_spanned_by_the_two_one_sided_gradients():
+    f, theta = crossed(0.0)
+    support = np.array([0, 1])
+    kinks = measure_kinks(f, theta, support).within(1e-7, [0, 1])
+    assert len(kinks) == 2
+    sets = gradient_sets(f, theta, support, kinks)
+    assert sets.exact
+    for side, slope in ((-1e-6, 0.0), (1e-6, 1.0)):
+        moved = theta + side * net(f, [[0, 1], [1, 0]], [0, 0])
+        expected = sets.base + slope * np.array([part[0] for part in sets.parts])
+        np.testing.assert_allclose(f.jacobian(moved), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("activation", [ReLU(), LeakyReLU(0.1), LeakyReLU(0.5)])
+def test_xor_stands_on_kinks_and_is_stationary_there(activation):
+    f, theta = xor(activation)
+    found = judge(f, theta)
+    assert found.nearest_kink == 0.0 and found.curvature is None
+    assert found.stationarity < 1e-12
+    assert found.reasons[0].startswith("on a kink (4 units")
+    assert "one element of the generalised gradient per support sample" in found.reasons[0]
+    assert found.euler == pytest.approx(1.0, abs=1e-12)
+    np.testing.assert_allclose(found.multipliers, np.full(4, found.multipliers[0]), rtol=1e-9)
+
+
+def test_an_element_between_the_slopes_is_found():
+    # One unit between two samples at a right angle to it and to each other's mirror: neither slope
+    # 0 nor slope 1 alone is stationary, s = ½ on the kinked sample is.
+    # f1 reads unit 1 at z > 0 and unit 2 at its kink.
+    f = functions(Sum([Linear(), Network((1,), ReLU())]), [[1.0, 0.0], [0.0, 1.0]])
+    base = np.array([[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]])
+    from lexmargin.certificate.clarke import GradientSets
+
+    part = np.array([[0.0, 0.0, 1.0, 0.0, 0.0]])
+    sets = GradientSets(base, (part, np.zeros((0, 5))), (np.zeros((0, 5)),) * 2, True)
+    target = np.array([1.0, 1.0, 0.5, 0.0, 0.0])
+    found = clarke_stationarity(sets, target / np.linalg.norm(target))
+    assert found.residual < 1e-15 and found.lower <= found.residual
+    np.testing.assert_allclose(found.elements[0], [1, 0, 0.5, 0, 0], atol=1e-12)
+    # Slope 1.25 is none: distance 0.25/√(1 + 1 + 1.25²) at least after rescaling λ.
+    outside = np.array([1.0, 1.0, 1.25, 0.0, 0.0])
+    outside /= np.linalg.norm(outside)
+    refused = clarke_stationarity(sets, outside)
+    # Nearest point of the cone {λ1 (1, s), λ2}: project (1, 1.25) on (1, 1).
+    expected = 0.25 / math.sqrt(2) / math.sqrt(2 + 1.25**2)
+    assert refused.residual == pytest.approx(expected, rel=1e-12)
+    assert refused.lower == pytest.approx(expected, rel=1e-9) and refused.lower <= refused.residual
+    assert f.size == 5
+
+
+@pytest.mark.parametrize("tilt", [0.0, 1e-9])
+def test_a_kink_at_1e_9_gets_no_smooth_verdict(tilt):
+    f, theta = crossed(tilt)
+    smooth = certify_arrays(f.values(theta), f.jacobian(theta), theta, 2.0)
+    assert smooth.verdict in (Verdict.KKT, Verdict.UNDECIDED)
+    found = judge(f, theta)
+    assert found.nearest_kink == pytest.approx(tilt / 2, abs=1e-12)
+    assert found.verdict in (Verdict.CLARKE_KKT, Verdict.SADDLE), found.report()
+    # Away from the kink the same net is an ordinary strict local maximum.
+    f, theta = crossed(0.3)
+    W = np.array([[1.0, -0.3], [-0.3, 1.0]]) / math.hypot(1.0, 0.3)
+    assert judge(f, net(f, W, [1, 1])).verdict.at_least(Verdict.STRICT_LOCAL)
+
+
+def test_a_kinked_point_that_is_not_stationary_is_refuted_with_a_proof():
+    f, theta = xor()
+    W, a = (block.copy() for block in f.blocks(theta))
+    a[0] *= 1.3
+    found = judge(f, f.flatten([W, a]))
+    assert found.nearest_kink == 0.0
+    assert found.verdict is Verdict.NOT_STATIONARY, found.report()
+    assert found.stationarity_bound > 0.01
+    assert found.stationarity_bound <= found.stationarity
+
+
+def test_slope_0_alone_may_refute_what_the_generalised_gradient_allows():
+    # Two samples, one unit: x2 sits on the kink of unit 1 and is carried by the linear member.
+    f = functions(Sum([Linear(), Linear()]), [[1.0, 0.0], [0.0, 1.0]])
+    assert judge(f, [1.0, 1.0, 1.0, 1.0]).nearest_kink is None
+
+
+@pytest.mark.parametrize("norm", [1.0, 4.0])
+def test_other_norms_stay_below_a_smooth_verdict(norm):
+    f, theta = xor()
+    found = judge(f, theta, norm=norm)
+    assert found.verdict in (Verdict.UNDECIDED, Verdict.CLARKE_KKT)
+
+
+def test_deeper_networks_use_an_outer_approximation():
+    f = functions(Network((2, 2), ReLU()), [[1.0, 0.0], [0.0, 1.0]])
+    cube = [np.eye(2), np.eye(2), np.ones(2)]
+    found = judge(f, f.flatten([np.array(block) for block in cube]))
+    assert found.nearest_kink == 0.0
+    assert found.verdict is Verdict.CLARKE_KKT and "contains the generalised" in found.reasons[0]
+    wide = functions(Network((14, 14), ReLU()), [[1.0, 0.0], [0.0, 1.0]])
+    blocks = [np.zeros(shape) for shape in wide.shapes]
+    for block, small in zip(blocks, cube, strict=True):
+        block[tuple(slice(0, n) for n in small.shape)] = small
+    many = judge(wide, wide.flatten(blocks))
+    assert many.verdict is Verdict.UNDECIDED and "too many" in many.reasons[0]
+
+
+def test_a_looser_tolerance_sees_more_kinks():
+    f, theta = crossed(1e-4)
+    assert judge(f, theta, tolerances=Tolerances.at(1e-2)).reasons[0].startswith("on a kink")
+    assert not judge(f, theta).reasons[0].startswith("on a kink")
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.integers(0, 10**6))
+def test_random_points_of_relu_networks_never_get_a_positive_verdict(seed):
+    rng = np.random.default_rng(seed)
+    widths = [(2,), (3,), (3, 2)][seed % 3]
+    predictor = Network(widths, [ReLU(), LeakyReLU(0.2)][seed % 2])
+    X = rng.standard_normal((4, 3))
+    f = functions(predictor, X)
+    blocks = [block.copy() for block in f.blocks(rng.standard_normal(f.size))]
+    blocks[0][0] -= X[0] * (blocks[0][0] @ X[0]) / (X[0] @ X[0])
+    if seed % 5 == 0:
+        blocks[0][-1], blocks[1][..., -1] = 0.0, 0.0
+    theta = f.flatten(blocks)
+    y = np.where(f.values(theta) > 0, 1, -1)
+    found = judge(functions(predictor, X, y), theta)
+    assert not found.verdict.stationary, found.report()
