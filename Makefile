@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install run test test-long check bench format clean
+.PHONY: install run test test-long adversarial check bench known-issues format clean
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "install: there is no $(PYTHON): name a Python 3.11 to 3.13, for example \`make install PYTHON=python3.12\`."; exit 1; }
@@ -17,6 +17,9 @@ test: install
 test-long: install
 	$(VENV)/python -m pytest -m long
 
+adversarial: install
+	$(VENV)/python tests/adversarial.py
+
 check: install
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
@@ -29,6 +32,9 @@ bench: install
 		[ -e "$$file" ] || { echo "bench: benchmarks/ holds no .py file"; exit 1; }; \
 		echo "== $$file"; $(VENV)/python "$$file" || exit 1; \
 	done
+
+known-issues: install
+	$(VENV)/python -m lexmargin.compare.known_issues
 
 format: install
 	$(VENV)/ruff format .

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
+from lexmargin.certificate.clarke import GradientSets, clarke_stationarity, gradient_sets
 from lexmargin.certificate.kinks import Kink, measure_kinks
 from lexmargin.certificate.refine import refine
 from lexmargin.certificate.slopes import record, rows
@@ -21,6 +21,7 @@ from lexmargin.predictors import (
     Identity,
     LeakyReLU,
     Linear,
+    Member,
     Network,
     Predictor,
     ReLU,
@@ -140,16 +141,11 @@ def test_xor_stands_on_kinks_and_is_stationary_there(activation):
     np.testing.assert_allclose(found.multipliers, np.full(4, found.multipliers[0]), rtol=1e-9)
 
 
-def test_an_element_between_the_slopes_is_found():
-    # One unit between two samples at a right angle to it and to each other's mirror: neither slope
-    # 0 nor slope 1 alone is stationary, s = ½ on the kinked sample is.
-    # f1 reads unit 1 at z > 0 and unit 2 at its kink.
-    f = functions(Sum([Linear(), Network((1,), ReLU())]), [[1.0, 0.0], [0.0, 1.0]])
+def test_elements_between_the_slopes_are_found_and_those_beyond_refused():
     base = np.array([[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]])
-    from lexmargin.certificate.clarke import GradientSets
-
     part = np.array([[0.0, 0.0, 1.0, 0.0, 0.0]])
-    sets = GradientSets(base, (part, np.zeros((0, 5))), (np.zeros((0, 5)),) * 2, True)
+    none = np.zeros((0, 5))
+    sets = GradientSets(base, (part, none), (np.ones(1), np.ones(0)), (none, none), True)
     target = np.array([1.0, 1.0, 0.5, 0.0, 0.0])
     found = clarke_stationarity(sets, target / np.linalg.norm(target))
     assert found.residual < 1e-15 and found.lower <= found.residual
@@ -162,7 +158,6 @@ def test_an_element_between_the_slopes_is_found():
     expected = 0.25 / math.sqrt(2) / math.sqrt(2 + 1.25**2)
     assert refused.residual == pytest.approx(expected, rel=1e-12)
     assert refused.lower == pytest.approx(expected, rel=1e-9) and refused.lower <= refused.residual
-    assert f.size == 5
 
 
 @pytest.mark.parametrize("tilt", [0.0, 1e-9])
@@ -190,10 +185,49 @@ def test_a_kinked_point_that_is_not_stationary_is_refuted_with_a_proof():
     assert found.stationarity_bound <= found.stationarity
 
 
-def test_slope_0_alone_may_refute_what_the_generalised_gradient_allows():
-    # Two samples, one unit: x2 sits on the kink of unit 1 and is carried by the linear member.
-    f = functions(Sum([Linear(), Linear()]), [[1.0, 0.0], [0.0, 1.0]])
-    assert judge(f, [1.0, 1.0, 1.0, 1.0]).nearest_kink is None
+def held_back(angle: float) -> tuple[MarginFunctions, np.ndarray]:
+    """A unit that x1 pulls towards itself and x2, of the other class, stops at its kink.
+
+    f1 = a relu(w·x1), f2 = -uv - a relu(w·x2), x1 and x2 at ``angle``: with w ⟂ x2, uv = -1 and
+    a = ‖w‖ = sin^{-1/2} the multipliers are 1/sin and 1, and the slope at the kink is cot(angle).
+    """
+    c, s = math.cos(angle), math.sin(angle)
+    members = [Member(DiagonalNetwork(2), (2,)), Member(Network((1,), ReLU()), (0, 1))]
+    f = functions(Sum(members), [[1.0, 0.0, 0.0], [c, s, 1.0]], [1, -1])
+    size = s**-0.5
+    return f, np.array([1.0, -1.0, size * s, -size * c, size])
+
+
+def test_slope_0_alone_refutes_what_the_generalised_gradient_allows():
+    f, theta = held_back(math.pi / 3)
+    arrays = f.values(theta), f.jacobian(theta), theta, 2.0
+    assert certify_arrays(*arrays).verdict is Verdict.NOT_STATIONARY
+    found = judge(f, theta)
+    assert found.verdict is Verdict.CLARKE_KKT, found.report()
+    np.testing.assert_allclose(found.multipliers, [2 / math.sqrt(3), 1.0], rtol=1e-12)
+    kinks = measure_kinks(f, theta, found.support).within(1e-7, [0, 1])
+    unit = theta / np.linalg.norm(theta)
+    sets = gradient_sets(f, unit, found.support, kinks)
+    element = clarke_stationarity(sets, unit).elements[1] - sets.base[1]
+    slope = element @ sets.parts[1][0] / (sets.parts[1][0] @ sets.parts[1][0])
+    assert slope == pytest.approx(1 / math.sqrt(3), rel=1e-12)
+    assert sets.signs[1] == [-1.0]
+
+
+@pytest.mark.parametrize("angle", [math.radians(40), math.radians(44.9)])
+def test_a_slope_above_1_is_no_element(angle):
+    f, theta = held_back(angle)
+    assert judge(f, theta).verdict is Verdict.NOT_STATIONARY
+    f, theta = held_back(math.radians(60))
+    theta[4] *= 1.01
+    assert judge(f, theta).verdict is Verdict.NOT_STATIONARY
+
+
+def test_turning_units_on_raises_the_margin_of_a_clarke_point():
+    f, theta = crossed(0.0)
+    found = judge(f, theta)
+    assert found.verdict is Verdict.SADDLE and "turning units on" in found.reasons[1]
+    assert "from 0.25 to 0.353" in found.reasons[1] or "from 0.25 to 0.3" in found.reasons[1]
 
 
 @pytest.mark.parametrize("norm", [1.0, 4.0])

@@ -413,10 +413,11 @@ def test_every_shipped_profile_reads(name: str) -> None:
     assert profile.name == name
     assert profile.cite and profile.licence and profile.install and profile.requires
     assert profile.handles
-    assert {Word.PRIMAL, Word.DUAL, Word.TIME, Word.ITERATIONS} <= set(profile.words)
     options = profile.options(grade("high"), time_limit=3, iterations=7)
-    for word, value in ((Word.PRIMAL, 1e-9), (Word.TIME, 3.0), (Word.ITERATIONS, 7)):
-        assert all(options[option] == value for option in profile.words[word])
+    asked = ((Word.PRIMAL, 1e-9), (Word.GAP, 1e-9), (Word.TIME, 3.0), (Word.ITERATIONS, 7))
+    for word, value in asked:
+        assert all(options[option] == value for option in profile.words.get(word, ()))
+    assert set(profile.lacks()) == set(Word) - set(profile.words)
     assert profile.options(grade("default")) == dict(profile.fixed)
 
 

@@ -1,4 +1,4 @@
-"""The command line: list, show, solve, certify, doctor (design.md §7).
+"""The command line: list, show, solve, certify, verify, doctor (design.md §7).
 
 Results go to stdout, progress to stderr and only on a terminal. Exit codes: 0 answered and
 certified, 1 answered and the verdict is negative, 2 bad input or usage, 3 the solver is missing,
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lexmargin.cli_compare import add_commands
 from lexmargin.errors import ExitCode, LexmarginError
 
 if TYPE_CHECKING:
@@ -217,6 +218,12 @@ def certify(
         typer.Option(help="NPZ with block_0, block_1, …; the problem's stored answer if left out."),
     ] = None,
     grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
+    receipt: Annotated[
+        Path | None, typer.Option(help="Write a receipt that `verify` can check again.")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Prove it in rational or interval arithmetic.")
+    ] = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -231,11 +238,49 @@ def certify(
     stated = build(found)
     point = stored_theta(found, stated) if theta is None else read_blocks(theta)
     certificate = judge(stated, point, tolerances=Tolerances.at(named_grade(grade).verified))
+    proof = None
+    if exact:
+        from lexmargin.certificate.proofs import prove
+
+        proof = prove(stated, point)
+    if receipt is not None:
+        from lexmargin.certificate.receipt import receipt as written
+        from lexmargin.certificate.receipt import write_receipt
+
+        write_receipt(written(stated, point, certificate), receipt)
     if as_json:
-        _emit(certificate.to_json())
+        extra = {} if proof is None else {"exact": proof.to_json()}
+        _emit({**certificate.to_json(), **extra})
     else:
         typer.echo(certificate.report())
-    raise typer.Exit(ExitCode.CERTIFIED if certificate.certified else ExitCode.NEGATIVE)
+        if proof is not None:
+            typer.echo(proof.report())
+    good = certificate.certified and (proof is None or proof.proved)
+    raise typer.Exit(ExitCode.CERTIFIED if good else ExitCode.NEGATIVE)
+
+
+@app.command()
+def verify(
+    receipt: Annotated[Path, typer.Argument(help="A receipt written by `certify --receipt`.")],
+    data: Annotated[
+        Path | None, typer.Option(help="CSV or NPZ with the samples, if not in the receipt.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a receipt again, with NumPy and python-flint only."""
+    from lexmargin.certificate.verify import verify_file
+    from lexmargin.data import load_csv, load_npz
+
+    samples = None
+    if data is not None:
+        read = load_npz if data.suffix == ".npz" else load_csv
+        samples = read(data, one_class=True)
+    found = verify_file(receipt, samples)
+    if as_json:
+        _emit(found.to_json())
+    else:
+        typer.echo(found.report())
+    raise typer.Exit(ExitCode.CERTIFIED if found.verdict.certified else ExitCode.NEGATIVE)
 
 
 @app.command()
@@ -252,6 +297,8 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     required = [f for f in findings if f.profile in ("clarabel", "ipopt")]
     raise typer.Exit(ExitCode.CERTIFIED if all(f.works for f in required) else ExitCode.SOLVER)
 
+
+add_commands(app)
 
 # Typer brings its own copy of click in some versions, so its base class is reached through a leaf.
 _UsageError: type[Exception] = next(

@@ -37,7 +37,7 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        return f"{self.profile:<16}{'works' if self.works else 'fails':<8}{self.reason}"
+        return f"{self.profile:<18}{'works' if self.works else 'fails':<8}{self.reason}"
 
 
 def examine(library: Library, progress: Callable[[str], None]) -> list[Finding]:
@@ -64,6 +64,9 @@ def _examined(library: Library, profile: Profile) -> Finding:
         solution = solve(_problem(profile), profile.name, library=library, polish=False)
     except LexmarginError as error:
         return Finding(profile.name, profile.solver, False, str(error))
+    except Exception as error:
+        # A solver's own package may raise anything; the other profiles are still to be examined.
+        return Finding(profile.name, profile.solver, False, f"{type(error).__name__}: {error}")
     certificate = solution.certificate
     if certificate is None:
         reason = f"{solution.ran}: {solution.raw_status}"

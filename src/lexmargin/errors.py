@@ -25,6 +25,7 @@ __all__ = [
     "NotSeparableError",
     "ParameterError",
     "ReceiptError",
+    "RejectedReceiptError",
     "ShapeError",
     "SolverFailedError",
     "TimeLimitError",
@@ -107,6 +108,17 @@ class ReceiptError(BadInputError):
     """A receipt that is not one, or that does not belong to these data."""
 
     code = "receipt"
+
+
+class RejectedReceiptError(ReceiptError):
+    """A well-formed receipt whose contents contradict a recomputation; ``field`` says where."""
+
+    code = "receipt-rejected"
+    exit_code = ExitCode.NEGATIVE
+
+    def __init__(self, problem: str, advice: str = "", field: str = "") -> None:
+        super().__init__(problem, advice)
+        self.field = field
 
 
 class UnsupportedError(BadInputError):

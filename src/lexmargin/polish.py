@@ -6,21 +6,21 @@ could not. It decides nothing about optimality: a saddle polishes as well as a m
 
 from __future__ import annotations
 
-import functools
-import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
-from lexmargin.augmented import augmented_lagrangian
+from lexmargin.augmented import WorkingSet, augmented_lagrangian
 from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Polished", "polish"]
 
-_DENSE = 500
+_DENSE = 150
+_DIFFERENCE = 1e-5
+_INNER = 400
 _GOAL = 1e-10
 _KINK = 1e-9
 _PATIENCE = 4
@@ -216,10 +216,10 @@ def _normalized(
     margin = float(functions.values(w).min())
     scale = margin ** (-1.0 / degree) if margin > 0 else 1.0
     raw = multipliers * scale ** (2.0 - degree)
-    active = np.flatnonzero(raw > 1e-8 * raw.max(initial=0.0))
-    return _state(
-        functions, w * scale, np.where(raw > 1e-8 * raw.max(initial=0.0), raw, 0.0), active
-    )
+    share = raw / max(float(raw.max(initial=0.0)), 1e-300)
+    # Strict complementarity: of a multiplier and its slack the larger one is not 0.
+    held = (share > 1e-8) & (share > functions.values(w * scale) - 1.0)
+    return _state(functions, w * scale, np.where(held, raw, 0.0), np.flatnonzero(held))
 
 
 def _newton(functions: MarginFunctions, state: _State, iterations: int) -> tuple[_State, int]:
@@ -241,116 +241,107 @@ def _newton(functions: MarginFunctions, state: _State, iterations: int) -> tuple
 
 
 def _newton_step(functions: MarginFunctions, state: _State) -> _State:
-    f = functions.values(state.w)
-    jacobian = functions.jacobian(state.w)
     active = state.active
+    part = WorkingSet(functions, active)
+    place = np.searchsorted(part.rows, active)
+    f = part.recorded(state.w)[0][place]
+    jacobian = part.jacobian(state.w)[place]
     size = float(np.linalg.norm(state.w))
-    solve = _Solver(functions, state)
+    weights = np.zeros(part.rows.size)
+    weights[place] = state.raw[active]
+    solve = _Solver(part, state.w, weights)
+    kept = np.ones(active.size, dtype=bool)
     while True:
         # In the unit of ‖w‖ both kinds of rows are of size 1, whatever the scale of the data.
-        rows = size * jacobian[active]
-        misfit = rows.T @ (state.raw[active] / size**2) - state.w / size
-        step, change = solve(rows, np.concatenate([misfit, 1.0 - f[active]]))
+        rows = size * jacobian[kept]
+        raw = state.raw[active[kept]]
+        misfit = rows.T @ (raw / size**2) - state.w / size
+        step, change = solve(rows, np.concatenate([misfit, 1.0 - f[kept]]))
         step, change = size * step, size**2 * change
-        proposed = state.raw[active] + change
+        proposed = raw + change
         worst = float(proposed.min())
-        if worst >= -1e-13 * np.abs(proposed).max() or active.size == 1:
+        if worst >= -1e-13 * np.abs(proposed).max() or np.count_nonzero(kept) == 1:
             break
-        active = active[proposed > 0.5 * worst]
+        kept[np.flatnonzero(kept)[proposed <= 0.5 * worst]] = False
     length = float(np.linalg.norm(step))
     damping = min(1.0, 0.1 * size / length) if length > 0 else 1.0
     w = state.w + damping * step
-    raw = np.zeros(f.size)
-    raw[active] = state.raw[active] + damping * change
-    violated = np.flatnonzero(functions.values(w) < 1.0 - 1e-11)
-    return _state(functions, w, raw, np.union1d(active, violated))
+    values = functions.values(w)
+    full = np.zeros(values.size)
+    full[active[kept]] = raw + damping * change
+    violated = np.flatnonzero(values < 1.0 - 1e-11)
+    return _state(functions, w, full, np.union1d(active[kept], violated))
 
 
 @final
 class _Solver:
     """Least-squares solutions of ``[[I - Σλ∇²f, -rowsᵀ], [rows, 0]]`` at one point.
 
-    The Hessian is exact (CasADi) and taken at the multipliers the step starts from.
+    The Hessian is taken at the multipliers the step starts from, by central differences of the
+    exact gradient: Newton's iteration corrects their error of 1e-9 itself, and nothing compiles.
     """
 
-    def __init__(self, functions: MarginFunctions, state: _State) -> None:
-        self._dense = functions.size <= _DENSE
-        samples = _samples(functions, state.active, self._dense)
-        weights = functions.score_weights(state.raw)[list(samples)]
-        derivative = _derivatives(functions, samples, not self._dense)
-        if self._dense:
-            self._hessian = np.asarray(derivative(state.w, weights).full())
-        else:
+    def __init__(self, part: WorkingSet, w: FloatArray, weights: FloatArray) -> None:
+        self._part, self._w, self._weights = part, w, weights
+        self._reach = _DIFFERENCE * float(np.linalg.norm(w))
+        self._hessian: FloatArray | None = None
+        if w.size <= _DENSE:
+            basis = np.eye(w.size)
+            found = np.array([self._product(basis[i]) for i in range(w.size)])
+            self._hessian = 0.5 * (found + found.T)
 
-            def product(v: FloatArray) -> FloatArray:
-                return np.asarray(derivative(state.w, weights, v).full())[:, 0]
-
-            self._product = product
+    def _product(self, v: FloatArray) -> FloatArray:
+        """Return ``Σλ∇²f v``."""
+        length = float(np.linalg.norm(v))
+        if length == 0.0:
+            return v
+        t = self._reach / length
+        ahead = self._part.recorded(self._w + t * v)[1](self._weights)
+        behind = self._part.recorded(self._w - t * v)[1](self._weights)
+        return np.asarray((ahead - behind) / (2.0 * t))
 
     def __call__(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the steps in w and in the multipliers of the rows."""
-        return (self._direct if self._dense else self._iterative)(rows, right)
+        return self._iterative(rows, right) if self._hessian is None else self._direct(rows, right)
 
     def _direct(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         from scipy.linalg import lstsq
 
+        assert self._hessian is not None
         s, d = rows.shape
         top = np.hstack([np.eye(d) - self._hessian, -rows.T])
         bottom = np.hstack([rows, np.zeros((s, s))])
         # A complete orthogonal factorisation: least norm like the SVD, several times faster.
-        found = lstsq(np.vstack([top, bottom]), right, cond=1e-12, lapack_driver="gelsy")[0]
+        found = lstsq(np.vstack([top, bottom]), right, cond=1e-10, lapack_driver="gelsy")[0]
         return found[:d], found[d:]
 
     def _iterative(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Range step by QR, null-space step by MINRES on the projected Hessian."""
+        from scipy.linalg import qr, solve_triangular
         from scipy.sparse.linalg import LinearOperator, minres
 
         s, d = rows.shape
+        q, r, order = qr(rows.T, mode="economic", pivoting=True)
+        diagonal = np.abs(np.diag(r))
+        rank = int(np.count_nonzero(diagonal > 1e-11 * diagonal[0]))
+        q, r, order = q[:, :rank], r[:rank, :rank], order[:rank]
+        within = q @ solve_triangular(r, right[d:][order], trans="T")
 
-        # Symmetric with the sign of the multipliers turned; MINRES copes with the null space.
-        def matvec(x: FloatArray) -> FloatArray:
-            u, v = x[:d], x[d:]
-            return np.concatenate([u - self._product(u) + rows.T @ v, rows @ u])
+        def project(v: FloatArray) -> FloatArray:
+            return np.asarray(v - q @ (q.T @ v))
 
-        operator = LinearOperator((d + s, d + s), matvec=matvec, dtype=np.float64)
-        found, _ = minres(operator, right, rtol=1e-14, maxiter=20 * (s + 50))
-        return found[:d], -found[d:]
+        def matvec(v: FloatArray) -> FloatArray:
+            u = project(v)
+            return project(u - self._product(u))
 
-
-def _samples(functions: MarginFunctions, active: IntArray, dense: bool) -> tuple[int, ...]:
-    """Return the samples to differentiate: all of a few, so that one compilation serves all.
-
-    A Hessian-vector product compiles fast and is evaluated often: there only those that count.
-    """
-    n = functions.data.n_samples
-    wanted = np.unique(active // (functions.count // n))
-    everything = dense and n <= 4 * wanted.size + 100
-    return tuple(range(n)) if everything else tuple(wanted.tolist())
-
-
-@functools.lru_cache(maxsize=16)
-def _derivatives(functions: MarginFunctions, samples: tuple[int, ...], product: bool) -> Any:
-    import casadi as ca
-
-    from lexmargin.ops.casadi import CasadiArray, CasadiOps
-
-    ops = CasadiOps()
-    flat = ca.MX.sym("w", functions.size)
-    blocks, first = [], 0
-    for shape in functions.shapes:
-        last = first + math.prod(shape)
-        part = flat[first:last]
-        matrix = ca.reshape(part, shape[1], shape[0]).T if len(shape) == 2 else part
-        blocks.append(CasadiArray(matrix, shape))
-        first = last
-    scores = functions.predictor(ops, blocks, ops.constant(functions.features[list(samples)]))
-    columns = functions.predictor.outputs if functions.multi_class else 1
-    weights = ca.MX.sym("weights", len(samples), columns)
-    lagrangian = ca.dot(weights, scores.matrix)
-    if not product:
-        return ca.Function("hessian", [flat, weights], [ca.hessian(lagrangian, flat)[0]])
-    v = ca.MX.sym("v", functions.size)
-    applied = ca.jtimes(ca.gradient(lagrangian, flat), flat, v)
-    return ca.Function("product", [flat, weights, v], [applied])
+        target = project(right[:d] - within + self._product(within))
+        operator = LinearOperator((d, d), matvec=matvec, dtype=np.float64)
+        # Singular along the symmetries of rescaling; MINRES stays out of that null space.
+        across, _ = minres(operator, target, rtol=1e-4, maxiter=_INNER)
+        step = within + project(across)
+        change = np.zeros(s)
+        change[order] = solve_triangular(r, q.T @ (step - self._product(step) - right[:d]))
+        return step, change
 
 
 def _kink(functions: MarginFunctions, w: FloatArray) -> float:

@@ -32,6 +32,9 @@ class BackendName(StrEnum):
     DESCENT = "descent"
     NEWTON = "newton"
     FACE = "face"
+    ACTIVE_SET = "active-set"
+    CONVEX_CONCAVE = "convex-concave"
+    AUGMENTED_LAGRANGIAN = "augmented-lagrangian"
 
 
 class Ran(StrEnum):

@@ -32,6 +32,18 @@ def backend(name: BackendName) -> Backend:
             from lexmargin.backends.face_backend import FaceBackend
 
             return FaceBackend()
+        case BackendName.ACTIVE_SET:
+            from lexmargin.backends.active_set import ActiveSetBackend
+
+            return ActiveSetBackend()
+        case BackendName.CONVEX_CONCAVE:
+            from lexmargin.backends.convex_concave import ConvexConcaveBackend
+
+            return ConvexConcaveBackend()
+        case BackendName.AUGMENTED_LAGRANGIAN:
+            from lexmargin.backends.augmented_lagrangian import AugmentedLagrangianBackend
+
+            return AugmentedLagrangianBackend()
         case BackendName.SCIPY:
             from lexmargin.backends.scipy import ScipyBackend
 

@@ -49,9 +49,7 @@ def block_pivoting(
         active = np.flatnonzero(inside)
         if not active.size or (y is not None and abs(y[active].sum()) == active.size):
             return None
-        solved = solve_face(
-            A[active], None if y is None else y[active], values[active], tolerance
-        )
+        solved = solve_face(A[active], None if y is None else y[active], values[active], tolerance)
         if solved is None:
             return None
         w, b, found = solved
@@ -85,7 +83,7 @@ def block_pivoting(
 def solve_face(
     A: Any, y: FloatArray | None, lam: FloatArray, tolerance: float
 ) -> tuple[FloatArray, float, FloatArray] | None:
-    """Return w, b, λ of ``A w + y b = 1, w = Aᵀ λ, Σ λ y = 0``, or None where the rows are dependent.
+    """Return w, b, λ of ``A w + y b = 1, w = Aᵀ λ, Σ λ y = 0``, or None without convergence.
 
     Conjugate gradients on ``A Aᵀ`` within ``Σ λ y = 0``, restarted from the true residual, which
     w, corrected and not recomputed, carries to rounding level.

@@ -68,6 +68,7 @@ def constrained_linear(
     norm: float = 2.0,
     loss: Loss = Loss.EXPONENTIAL,
     offsets: FloatArray | None = None,
+    begin: FloatArray | None = None,
 ) -> LinearPathPoint:
     """Return the minimiser of ``log L`` over the ball of radius ρ (eq. 5, w = ρθ).
 
@@ -77,6 +78,7 @@ def constrained_linear(
         norm: 1, 2 or inf.
         loss: exponential or logistic.
         offsets: ``b_n`` (N,) for ``f_n = z_n·w - b_n``; 0 if None.
+        begin: (d,) the path's point at a smaller ρ, at its own scale: ρ grows from there.
 
     Raises:
         UnsupportedError: another norm or loss.
@@ -98,14 +100,17 @@ def constrained_linear(
         2.0: _euclidean,
         np.inf: _box,
     }[norm]
+    at = None if begin is None else float(np.linalg.norm(begin, norm))
+    inner = None if begin is None or not at else _masses(begin) if norm == 1.0 else begin
     radii = [rho]
-    while radii[-1] * largest > 2.0:
+    while radii[-1] * largest > 2.0 and (not at or radii[-1] > 2.0 * at):
         radii.append(radii[-1] / 2.0)
     state: _State | None = None
     iterations = 0
     for radius in reversed(radii):
-        begin = None if state is None else 2.0 * state.point
-        state = solver(_Problem(rows, shift, loss), radius, begin)
+        grown = None if inner is None or not at else inner * (radius / at)
+        state = solver(_Problem(rows, shift, loss), radius, grown)
+        inner, at = state.point, radius
         iterations += state.iterations
     assert state is not None
     values = rows @ state.w - shift
@@ -119,6 +124,11 @@ def constrained_linear(
         iterations=iterations,
         converged=state.converged,
     )
+
+
+def _masses(w: FloatArray) -> FloatArray:
+    """Return w of the ℓ1 sphere as masses of the vertices ±ρe_i and of the origin."""
+    return np.concatenate([np.maximum(w, 0.0), np.maximum(-w, 0.0), [0.0]])
 
 
 @final
@@ -190,6 +200,7 @@ def _box(problem: _Problem, rho: float, begin: FloatArray | None) -> _State:
     """ℓ∞: coordinates between -ρ and ρ."""
     size = problem.rows.shape[1]
     point = np.zeros(size) if begin is None else np.clip(begin, -rho, rho)
+    point = np.where(np.abs(point) >= rho * (1.0 - 1e-14), np.sign(point) * rho, point)
 
     def directions(held: BoolArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
         identity = np.eye(size)

@@ -19,7 +19,6 @@ from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["hard_margin_linear"]
 
-_MAX_PASSES: Final = 60
 _DENSE: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
 
@@ -32,6 +31,7 @@ def hard_margin_linear(
     norm: float = 2.0,
     tolerance: float = 1e-12,
     time_limit: float | None = None,
+    max_passes: int = 60,
 ) -> LinearAnswer:
     """Return the direction of ``min ½‖w‖²  s.t.  y_n (w·x_n + b) >= 1`` (eq. 18), with proof.
 
@@ -44,7 +44,8 @@ def hard_margin_linear(
         bias: add a free, unregularised b; without it b = 0.
         norm: p of the ball: 1, 2 or inf.
         tolerance: a row is violated when its margin is below ``1 - tolerance``.
-        time_limit: seconds, checked between passes.
+        time_limit: seconds.
+        max_passes: how often all rows may be read.
 
     Returns:
         LinearAnswer: direction, multipliers, the measured margin and its bound.
@@ -60,6 +61,8 @@ def hard_margin_linear(
         raise ParameterError(f"The norm is {norm!r}.", "Use 1, 2 or inf.")
     if not 0.0 < tolerance < 1.0:
         raise ParameterError(f"tolerance is {tolerance!r}.", "Give a number between 0 and 1.")
+    if max_passes < 1:
+        raise ParameterError(f"max_passes is {max_passes!r}.", "Give a number of at least 1.")
     rows = signed_rows(X, y)
     if bias and np.all(rows.y == rows.y[0]):
         raise DataError(
@@ -69,8 +72,8 @@ def hard_margin_linear(
     if norm != 2.0:
         from lexmargin.backends.row_generation import polyhedral_margin
 
-        return polyhedral_margin(rows, bias, norm, tolerance, deadline)
-    return _euclidean(rows, bias, tolerance, deadline)
+        return polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
+    return _euclidean(rows, bias, tolerance, deadline, max_passes)
 
 
 @final
@@ -86,7 +89,7 @@ class _WorkingSet:
 
     @staticmethod
     def of(source: SignedRows, bias: bool, index: IntArray) -> _WorkingSet:
-        """Return the working set of the given rows; with a bias they are centred between classes."""
+        """Return the working set of the given rows, centred between the classes with a bias."""
         rows = _WorkingSet(source, None, 1.0, index, None)._taken(index)
         center = None
         if isinstance(rows, np.ndarray):
@@ -141,7 +144,7 @@ class _WorkingSet:
 
 
 def _euclidean(
-    rows: SignedRows, bias: bool, tolerance: float, deadline: float
+    rows: SignedRows, bias: bool, tolerance: float, deadline: float, max_passes: int
 ) -> LinearAnswer:
     reach = min(rows.size, 300)
     cap = max(200, 2 * reach)
@@ -168,7 +171,7 @@ def _euclidean(
         status = None
         if not below.size:
             status = LinearStatus.OPTIMAL if solved.exact else LinearStatus.INACCURATE
-        elif passes >= _MAX_PASSES:
+        elif passes >= max_passes:
             status = LinearStatus.PASS_LIMIT
         elif time.monotonic() > deadline:
             status = LinearStatus.TIME_LIMIT
@@ -193,7 +196,11 @@ def _euclidean(
 
 
 def _restricted(
-    working: _WorkingSet, signs: FloatArray | None, guess: IntArray, b: float, lam: FloatArray,
+    working: _WorkingSet,
+    signs: FloatArray | None,
+    guess: IntArray,
+    b: float,
+    lam: FloatArray,
     deadline: float,
 ) -> Restricted:
     """Return the solution of the working rows by the method that suits their number and shape."""

@@ -79,8 +79,8 @@ class _CvxpyNlpProgram(Compiled):
     ) -> RawAnswer:
         for name, value in checked_parameters(self.program, parameters).items():
             self._ops.parameters[name].value = value
-        for name, value in starting_values(self.program, start).items():
-            self._ops.variables[name].value = value
+        for name, entries in starting_values(self.program, start).items():
+            self._ops.variables[name].value = entries
         failure, seconds = "", time.perf_counter()
         with captured(settings.verbose) as output, warnings.catch_warnings(action="ignore"):
             try:
@@ -95,13 +95,15 @@ class _CvxpyNlpProgram(Compiled):
         status = str(self.problem.status)
         ran, claim = _STATUSES.get(status, (Ran.NUMERICAL, Claim.NOTHING))
         stats = self.problem.solver_stats
+        count = None if stats is None else stats.num_iters
         return RawAnswer(
             values=self._values(),
             multipliers={},
             ran=ran,
             claim=claim,
             raw_status=status,
-            iterations=None if stats is None or stats.num_iters is None else int(stats.num_iters),
+            # Where a solver counts none, CVXPY says so in words.
+            iterations=count if isinstance(count, int) else None,
             solve_seconds=seconds,
             log=output.text,
         )

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
+from lexmargin.formulations.base import FormulationName
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import (
@@ -25,7 +27,10 @@ from lexmargin.program import (
     Variable,
 )
 
-__all__ = ["HomogeneousProgram", "homogeneous_program"]
+__all__ = ["MAX_MARGIN", "HomogeneousProgram", "homogeneous_program"]
+
+MAX_MARGIN: Final = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
+"""The formulations whose programs, in the Euclidean norm, are recognised here."""
 
 
 class _Form(Enum):
@@ -54,12 +59,12 @@ class HomogeneousProgram:
     _ball: str
     _ball_radius: str
 
-    def flat(self, values: dict[str, FloatArray]) -> FloatArray:
+    def flat(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """Return w, flat, from the values of the program's variables."""
         return self.functions.flatten([values[name] for name in self.blocks])
 
     def answer(
-        self, w: FloatArray, multipliers: FloatArray, parameters: dict[str, float]
+        self, w: FloatArray, multipliers: FloatArray, parameters: Mapping[str, float]
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return values and multipliers of the program from those of the hard margin.
 

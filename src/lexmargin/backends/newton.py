@@ -1,7 +1,8 @@
-"""The toolkit's own Newton method as a backend, for the one program that needs it.
+"""The toolkit's own Newton methods as a backend, for the paths that solvers do not reach.
 
-It answers the constrained path (eq. 5) of linear margin functions in the norms 1, 2 and inf, where
-convex solvers stop at 1e-5 and cannot see below 36 nats at all.
+The constrained path (eq. 5) of linear margin functions in the norms 1, 2 and inf, where convex
+solvers stop at 1e-5 and cannot see below 36 nats at all; and the Euclidean paths (eq. 5, eq. 6) of
+smooth margin functions, whose margins may be 1e12.
 """
 
 from __future__ import annotations
@@ -12,44 +13,108 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
-from lexmargin.backends.constrained_linear import constrained_linear
+from lexmargin.backends.base import (
+    Backend,
+    Compiled,
+    checked_parameters,
+    no_answer,
+    starting_values,
+)
+from lexmargin.backends.constrained_linear import constrained_linear, supports
+from lexmargin.backends.entropic import EntropicPoint, correct, follow
 from lexmargin.errors import UnsupportedError
+from lexmargin.formulations.base import MARGIN, Formulation
+from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.losses import Loss
-from lexmargin.ops.base import FloatArray, Relation
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
-from lexmargin.program import LogLoss, Norm, Program
+from lexmargin.program import (
+    Combination,
+    Expression,
+    LogisticLoss,
+    LogLoss,
+    Margins,
+    Norm,
+    Program,
+    SquaredNorm,
+    Variable,
+)
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
-__all__ = ["NewtonBackend", "NewtonProgram"]
+__all__ = ["NewtonBackend", "NewtonProgram", "SmoothProgram"]
 
 _NORMS: Final = (1.0, 2.0, np.inf)
+_MOST_PARAMETERS: Final = 300
+_MOST_ENTRIES: Final = 300_000
+_BALL: Final = "ball"
 
 
 @final
 class NewtonBackend(Backend):
-    """``min log Σ c_n exp(-z_n·w)  s.t.  ‖w‖_p <= ρ``, p in {1, 2, ∞}, levels peeled."""
+    """Eq. 5 and eq. 6 by Newton steps: linear f_n in three norms, smooth f_n in the Euclidean."""
 
     def available(self, solver: str) -> str:
         return ""
 
-    def compile(self, program: Program) -> NewtonProgram:
-        return NewtonProgram(program)
+    def suits(self, problem: Formulation) -> bool:
+        functions = problem.functions
+        linear = functions.curvature <= Curvature.AFFINE and functions.homogeneity.degree == 1.0
+        if isinstance(problem, ConstrainedPath):
+            if linear and supports(problem.norm_p, _loss(problem)):
+                return True
+            return problem.loss is Loss.EXPONENTIAL and _smooth(functions, problem.norm_p)
+        if isinstance(problem, MarginPath):
+            other = problem.gamma is None and functions.homogeneity.degree is None
+            return other and _smooth(functions, problem.norm_p)
+        return False
+
+    def compile(self, program: Program) -> Compiled:
+        objective = program.objective
+        if isinstance(objective, (LogLoss, Combination)) and program.sense is Sense.MINIMIZE:
+            found = _stated_loss(objective)
+            if found is not None and program.curvature <= Curvature.AFFINE:
+                return NewtonProgram(program)
+        return SmoothProgram(program)
+
+
+def _loss(problem: ConstrainedPath) -> Loss:
+    """Return the loss of one score per sample: the cross-entropy of two classes is logistic."""
+    binary = problem.loss is Loss.CROSS_ENTROPY and not problem.functions.multi_class
+    return Loss.LOGISTIC if binary else problem.loss
+
+
+def _smooth(functions: MarginFunctions, norm: float) -> bool:
+    small = functions.size <= _MOST_PARAMETERS and functions.size * functions.count <= _MOST_ENTRIES
+    return norm == 2.0 and small and not functions.pre_activations(np.ones(functions.size))
+
+
+def _stated_loss(objective: Expression) -> tuple[Loss, Margins, tuple[float, ...]] | None:
+    """Return the loss, its margins and the ``log c_n`` of an objective that is a loss alone."""
+    if isinstance(objective, LogLoss):
+        return Loss.EXPONENTIAL, objective.margins, objective.offsets
+    if isinstance(objective, Combination) and len(objective.terms) == 1:
+        factor, term = objective.terms[0]
+        if factor == 1.0 and isinstance(term, LogisticLoss) and term.group == 1:
+            return Loss.LOGISTIC, term.margins, ()
+    return None
 
 
 @final
 class NewtonProgram(Compiled):
-    """The rows z_n and the ball of a program."""
+    """``min log Σ c_n exp(-z_n·w)  s.t.  ‖w‖_p <= ρ``, p in {1, 2, ∞}, levels peeled."""
 
     def __init__(self, program: Program) -> None:
         began = time.perf_counter()
         self.program = program
-        loss, balls = program.objective, program.constraints
+        balls = program.constraints
+        found = _stated_loss(program.objective)
         ball = balls[0] if len(balls) == 1 else None
         norm = None if ball is None else ball.left
         if (
-            not isinstance(loss, LogLoss)
-            or loss.margins.factors
+            found is None
+            or found[1].factors
             or program.curvature > Curvature.AFFINE
             or ball is None
             or ball.relation is not Relation.AT_MOST
@@ -62,12 +127,12 @@ class NewtonProgram(Compiled):
                 "a ball of norm 1, 2 or inf.",
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
-        functions = loss.margins.functions
-        self._functions = functions
-        self._rows = functions.jacobian(np.zeros(functions.size))
-        self._offsets = np.array(loss.offsets) if loss.offsets else np.zeros(len(self._rows))
+        self._loss, margins, offsets = found
+        self._functions = margins.functions
+        self._rows = self._functions.jacobian(np.zeros(self._functions.size))
+        self._offsets = np.array(offsets) if offsets else np.zeros(len(self._rows))
         self._norm, self._radius, self._ball = norm, program.parameters[0].name, ball.name
-        self._blocks = loss.margins.blocks
+        self._blocks = margins.blocks
         self._build_seconds = time.perf_counter() - began
 
     def solve(
@@ -77,12 +142,19 @@ class NewtonProgram(Compiled):
         parameters: Mapping[str, float] | None = None,
         multipliers: Mapping[str, FloatArray] | None = None,
     ) -> RawAnswer:
-        starting_values(self.program, start)
+        known = starting_values(self.program, start)
         radius = checked_parameters(self.program, parameters)[self._radius]
         began = time.perf_counter()
+        # A point alone may lie on a wrong face; with its multiplier it is the path's own.
+        warm = self._functions.flatten([known[name] for name in self._blocks])
+        begin = warm if multipliers and np.any(warm) else None
         point = constrained_linear(
-            self._rows, radius, self._norm.p, Loss.EXPONENTIAL, self._offsets
+            self._rows, radius, self._norm.p, self._loss, self._offsets, begin=begin
         )
+        if begin is not None and not point.converged:
+            point = constrained_linear(
+                self._rows, radius, self._norm.p, self._loss, self._offsets
+            )
         seconds = time.perf_counter() - began
         blocks = self._functions.blocks(point.w)
         # ∂ log L*/∂ρ: the dual norm of the gradient of log L.
@@ -100,3 +172,93 @@ class NewtonProgram(Compiled):
             build_seconds=self._build_seconds,
             solve_seconds=seconds,
         )
+
+
+@final
+class SmoothProgram(Compiled):
+    """Eq. 5 or eq. 6 of smooth margin functions in ``w = ρθ``, ``‖w‖₂ <= ρ``."""
+
+    def __init__(self, program: Program) -> None:
+        began = time.perf_counter()
+        self.program = program
+        constraints = {constraint.name: constraint for constraint in program.constraints}
+        ball = constraints.pop(_BALL, None)
+        size = None if ball is None else ball.left
+        euclidean = isinstance(size, SquaredNorm) or (isinstance(size, Norm) and size.p == 2.0)
+        objective, margins = program.objective, None
+        self._offsets: FloatArray | None = None
+        self._level: str | None = None
+        if isinstance(objective, LogLoss) and not constraints:
+            margins = objective.margins
+            self._offsets = np.array(objective.offsets) if objective.offsets else None
+        elif program.sense is Sense.MAXIMIZE and list(constraints) == [MARGIN]:
+            stated = constraints[MARGIN]
+            if isinstance(stated.left, Margins) and isinstance(stated.right, Variable):
+                margins, self._level = stated.left, stated.right.name
+        if (
+            margins is None
+            or margins.factors
+            or not euclidean
+            or len(program.parameters) != 1
+            or margins.functions.size > _MOST_PARAMETERS
+            or not _smooth(margins.functions, 2.0)
+        ):
+            raise UnsupportedError(
+                f"This {program.name} program is no path (eq. 5, eq. 6) of smooth margin functions "
+                f"in the Euclidean norm with at most {_MOST_PARAMETERS} parameters.",
+                "Use cvxpy if the program is convex, else pyomo or casadi.",
+            )
+        self.functions, self._blocks = margins.functions, margins.blocks
+        self._squared = isinstance(size, SquaredNorm)
+        self._radius = program.parameters[0].name
+        self._build_seconds = time.perf_counter() - began
+
+    def solve(
+        self,
+        settings: SolverSettings,
+        start: Mapping[str, FloatArray] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        multipliers: Mapping[str, FloatArray] | None = None,
+    ) -> RawAnswer:
+        known = starting_values(self.program, start)
+        given = checked_parameters(self.program, parameters)[self._radius]
+        rho = float(np.sqrt(given)) if self._squared else given
+        theta = self.functions.flatten([known[name] for name in self._blocks])
+        began = time.perf_counter()
+        if not np.any(theta) or not np.all(np.isfinite(self.functions.values(theta))):
+            return no_answer(Ran.NUMERICAL, "the margins are not defined at the start")
+        weights = None if multipliers is None else multipliers.get(MARGIN)
+        point = self._point(rho, theta, weights)
+        seconds = time.perf_counter() - began
+        names = self._blocks
+        values: dict[str, FloatArray] = dict(
+            zip(names, self.functions.blocks(rho * point.theta), strict=True)
+        )
+        if self._level is not None:
+            values[self._level] = np.array(float(self.functions.values(rho * point.theta).min()))
+        with np.errstate(under="ignore"):
+            share = np.exp(point.log_weights)
+        scale = 2.0 * rho * rho if self._squared else rho
+        return RawAnswer(
+            values=values,
+            multipliers={MARGIN: share, _BALL: np.array(max(point.push, 0.0) / scale)},
+            ran=Ran.FINISHED if point.converged else Ran.NUMERICAL,
+            claim=Claim.LOCALLY_OPTIMAL if point.converged else Claim.NOTHING,
+            raw_status=f"residual {point.residual:.1e}, push of the ball {point.push:.3g}",
+            iterations=point.iterations,
+            build_seconds=self._build_seconds,
+            solve_seconds=seconds,
+        )
+
+    def _point(self, rho: float, theta: FloatArray, weights: FloatArray | None) -> EntropicPoint:
+        temperature = 1.0 if self._level is None else 0.0
+        if weights is not None and np.any(weights > 0):
+            theta = theta / np.linalg.norm(theta)
+            with np.errstate(divide="ignore"):
+                warm = EntropicPoint(theta, np.log(weights), np.nan, np.inf, 0.0, 0)
+            size = float(np.abs(self.functions.values(rho * theta)).max())
+            epsilon = max(temperature, 1e-14 * size)
+            found = correct(self.functions, rho, epsilon, warm, offsets=self._offsets, most=15)
+            if found.converged:
+                return found
+        return follow(self.functions, rho, temperature, theta, offsets=self._offsets)

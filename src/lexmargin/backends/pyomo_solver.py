@@ -97,9 +97,7 @@ class _PyomoModel(Compiled):
                 values = self._values(found) if ran is Ran.FINISHED else {}
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
-                return no_answer(
-                    Ran.CRASHED, text, solve_seconds=time.perf_counter() - began
-                )
+                return no_answer(Ran.CRASHED, text, solve_seconds=time.perf_counter() - began)
         return RawAnswer(
             values=values,
             multipliers={},

@@ -64,7 +64,7 @@ class Round:
 
 
 def solve_round(
-    data: TwoLayer, signs: FloatArray, patterns: penalty: float | None = None
+    data: TwoLayer, signs: FloatArray, patterns: NDArray[np.bool_], penalty: float | None = None
 ) -> Round:
     """Solve the cone program of one round.
 
@@ -120,7 +120,7 @@ def _settings() -> Any:
 
 
 def _matrix(
-    data: TwoLayer, concave: patterns: NDArray[np.bool_], elastic: bool
+    data: TwoLayer, concave: NDArray[np.bool_], patterns: NDArray[np.bool_], elastic: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return the triplets of A and the right side b of ``A x + s = b``, s in the cones."""
     (n, p), h = data.X.shape, concave.shape[1]

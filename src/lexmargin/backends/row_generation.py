@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.backends.capture import captured
 from lexmargin.backends.first_rows import dual_norm, first_rows, lowest, power_of_two
 from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.signed_rows import SignedRows
@@ -15,13 +16,17 @@ from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["polyhedral_margin"]
 
-_MAX_PASSES: Final = 100
 _FEASIBILITY: Final = 1e-10
 """The tightest tolerance that HiGHS accepts."""
 
 
 def polyhedral_margin(
-    rows: SignedRows, bias: bool, norm: float, tolerance: float, deadline: float
+    rows: SignedRows,
+    bias: bool,
+    norm: float,
+    tolerance: float,
+    deadline: float,
+    max_passes: int,
 ) -> LinearAnswer:
     """Return ``max t  s.t.  z_n·w + y_n b >= t, ‖w‖_p <= 1`` for p = 1 or inf (eq. 6).
 
@@ -31,6 +36,7 @@ def polyhedral_margin(
         norm: 1 or inf.
         tolerance: a row is violated when it is below ``t (1 - tolerance)``.
         deadline: ``time.monotonic()`` at which to stop.
+        max_passes: how often all rows may be read.
 
     Raises:
         MissingBackendError: HiGHS cannot be loaded.
@@ -49,7 +55,9 @@ def polyhedral_margin(
             status = LinearStatus.TIME_LIMIT
             if time.monotonic() < deadline:
                 status = LinearStatus.INACCURATE
-            return _answer(rows, index, scale, w, b, lam, np.zeros(rows.count), bias, norm, passes, status)
+            return _answer(
+                rows, index, scale, w, b, lam, np.zeros(rows.count), bias, norm, passes, status
+            )
         w, b, t, lam = model.solution()
         w, b, t, lam = _polished(
             _scaled(rows.take(index), scale), rows.y[index] if bias else None, norm, w, b, t, lam
@@ -64,7 +72,7 @@ def polyhedral_margin(
         below = np.flatnonzero(f < min(t - slack, float(f[index].min())))
         status = LinearStatus.OPTIMAL
         if below.size and t > 0.0:
-            if passes < _MAX_PASSES and time.monotonic() < deadline:
+            if passes < max_passes and time.monotonic() < deadline:
                 outside = f.copy()
                 outside[index] = np.inf
                 near = np.flatnonzero(outside < t + 0.02 * abs(t))
@@ -73,7 +81,7 @@ def polyhedral_margin(
                 index = np.concatenate([index, new])
                 continue
             status = LinearStatus.TIME_LIMIT
-            if passes >= _MAX_PASSES:
+            if passes >= max_passes:
                 status = LinearStatus.PASS_LIMIT
         elif t <= 1e-12:
             status = LinearStatus.NOT_SEPARABLE
@@ -90,7 +98,8 @@ class _Model:
         except ImportError as error:
             raise MissingBackendError("highspy is not installed.", "pip install highspy") from error
         self.size, self.norm, self.bias = size, norm, bias
-        self.highs = highspy.Highs()
+        with captured():  # The banner comes before the option that silences it.
+            self.highs: Any = highspy.Highs()  # type: ignore[no-untyped-call,unused-ignore]
         for name, value in (
             ("output_flag", False),
             ("primal_feasibility_tolerance", _FEASIBILITY),

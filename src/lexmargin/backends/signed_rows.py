@@ -1,4 +1,4 @@
-"""The rows ``z_n = y_n x_n`` of a linear predictor, read where they lie: never copied as a whole."""
+"""The rows ``z_n = y_n x_n`` of a linear predictor, read where they lie."""
 
 from __future__ import annotations
 

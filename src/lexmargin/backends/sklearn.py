@@ -15,7 +15,7 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, FormulationName
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.program import Margins, Program, SquaredNorm, Combination
+from lexmargin.program import Combination, Margins, Program, SquaredNorm
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["SklearnBackend"]

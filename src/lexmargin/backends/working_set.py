@@ -48,7 +48,7 @@ class Face:
             A = (A - np.outer(mirror, mirror @ A))[1:]
         if A.shape[0] > A.shape[1]:
             return None
-        triangle = np.linalg.qr(A.T, mode="r")
+        triangle = np.asarray(np.linalg.qr(A.T, mode="r"))
         sizes = np.abs(np.diagonal(triangle))
         if sizes.size and not sizes.min() > 1e-14 * sizes.max():
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -21,6 +22,8 @@ from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 
 __all__ = ["Birth", "birth_value", "dead_units", "leak", "raise_by_birth"]
+
+_NonNegative = Callable[[FloatArray, FloatArray], FloatArray]
 
 _EPS = float(np.finfo(np.float64).eps)
 _ALL_PATTERNS = 10
@@ -61,7 +64,9 @@ def leak(functions: MarginFunctions) -> float | None:
     return None
 
 
-def birth_value(X: FloatArray, weights: FloatArray, slope: float = 0.0) -> Birth:
+def birth_value(
+    X: FloatArray, weights: FloatArray, slope: float = 0.0, nonnegative: _NonNegative | None = None
+) -> Birth:
     """Maximise `|Σ_n c_n σ(u·x_n)|` over unit vectors u, with bounds on both sides.
 
     Within one activation pattern the sum is linear, `g·u`, and `g·u ≤ ‖g + Σ μ_n s_n x_n‖` for
@@ -74,6 +79,8 @@ def birth_value(X: FloatArray, weights: FloatArray, slope: float = 0.0) -> Birth
     X : (N, p) samples.
     weights : (N,) c_n = λ_n y_n.
     slope : s in [0, 1] of the activation.
+    nonnegative : μ ≥ 0 that makes ‖A μ - b‖ small, from A and b; scipy's nnls if left out. Any
+        μ ≥ 0 gives a bound.
     """
     used = np.flatnonzero((weights != 0.0) & np.any(X != 0.0, axis=1))
     if not used.size:
@@ -94,7 +101,7 @@ def birth_value(X: FloatArray, weights: FloatArray, slope: float = 0.0) -> Birth
         upper, exact = _moment_bound(coordinates, c, slope), False
     else:
         upper, lower, best, sign = _over_patterns(
-            coordinates, c, slope, patterns, lower, best, sign
+            coordinates, c, slope, patterns, lower, best, sign, nonnegative or _scipy_nonnegative
         )
         upper, exact = upper + (sliver + 4.0 * _EPS * (c.size + 2)) * mass, True
     upper += dropped * float(np.abs(c).sum())
@@ -152,10 +159,9 @@ def _over_patterns(
     lower: float,
     best: FloatArray,
     sign: float,
+    nonnegative: _NonNegative,
 ) -> tuple[float, float, FloatArray, float]:
     """Return the upper bound over all patterns, and the lower bound with its maximiser."""
-    from scipy.optimize import nnls
-
     slopes = np.where(patterns > 0.0, 1.0, slope)
     linear = (slopes * c) @ rows
     sizes = np.linalg.norm(linear, axis=1)
@@ -166,10 +172,7 @@ def _over_patterns(
         cone = (patterns[index][:, None] * rows).T
         for outer in (1.0, -1.0):
             gradient = outer * linear[index]
-            try:
-                mu = nnls(cone, -gradient)[0]
-            except RuntimeError:
-                mu = np.zeros(c.size)
+            mu = nonnegative(cone, -gradient)
             projected = gradient + cone @ mu
             bound = float(np.linalg.norm(projected))
             upper = max(upper, bound)
@@ -179,6 +182,15 @@ def _over_patterns(
                 if value > lower:
                     lower, best, sign = value, u, outer
     return upper, lower, best, sign
+
+
+def _scipy_nonnegative(matrix: FloatArray, target: FloatArray) -> FloatArray:
+    from scipy.optimize import nnls
+
+    try:
+        return np.asarray(nnls(matrix, target)[0])
+    except RuntimeError:
+        return np.zeros(matrix.shape[1])
 
 
 def _patterns(rows: FloatArray) -> tuple[FloatArray | None, float]:

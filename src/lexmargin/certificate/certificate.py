@@ -217,7 +217,8 @@ class Certificate:
             word = "holds" if self.mfcq.holds else "fails"
             lines.append(("MFCQ", f"{word}, slack {self.mfcq.slack:.3g}"))
         if self.gap is not None:
-            lines.append(("gap", f"{_against(self.gap, limits.gap)}, bound {self.bound:.12g}"))
+            bound = "" if self.bound is None else f", bound {self.bound:.12g}"
+            lines.append(("gap", f"{_against(self.gap, limits.gap)}{bound}"))
         if self.margin_ratio is not None:
             literal = "holds" if self.definition_3 else "fails"
             lines.append(("γ/γ*", f"{self.margin_ratio:.12g}, Definition 3 {literal}"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lexmargin.certificate.kinks import Kink
 from lexmargin.certificate.multipliers import nonnegative_multipliers
-from lexmargin.certificate.slopes import record, rows
+from lexmargin.certificate.slopes import Recording, record, rows, sensitivities
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.networks import Network
@@ -35,6 +35,9 @@ class GradientSets:
         the element with slope 0 at every kink (S, d).
     parts
         independent slopes: the set is `{base + Σ_j s_j part_j : 0 ≤ s_j ≤ 1}` (k, d) per function.
+    signs
+        the sign of f_n in the output of each part's unit (k,): the unit is on where
+        `sign · part·d > 0`. For class differences the sign is 0, not known.
     vertices
         dependent slopes (kinks in several layers): the set is the convex hull of these (m, d).
     exact
@@ -43,6 +46,7 @@ class GradientSets:
 
     base: FloatArray
     parts: tuple[FloatArray, ...]
+    signs: tuple[FloatArray, ...]
     vertices: tuple[FloatArray, ...]
     exact: bool
 
@@ -122,22 +126,37 @@ def gradient_sets(
         at({n: [k for k, on in zip(found, bits, strict=False) if on] for n, found in own.items()})
         for bits in subsets
     ]
-    parts, vertices = [], []
+    felt = _signs(functions, recording)
+    parts, signs, vertices = [], [], []
     empty = np.zeros((0, functions.size))
     for row, n in enumerate(support):
         sample = int(n) // per_sample
         count = len(own.get(sample, ()))
         if layered.get(sample, False):
             parts.append(empty)
+            signs.append(np.zeros(0))
             vertices.append(np.array([found[row] for found in patterned[: 2**most]]))
             continue
         found = np.array([one[row] - base[row] for one in singles[:count]]).reshape(
             -1, base.shape[1]
         )
         # A unit whose output is ignored has the same gradient at every slope.
-        parts.append(found[np.any(found != 0.0, axis=1)])
+        live = np.any(found != 0.0, axis=1)
+        parts.append(found[live])
+        signs.append(np.array([felt[k.layer][k.sample, k.unit] for k in own.get(sample, ())])[live])
         vertices.append(empty)
-    return GradientSets(base, tuple(parts), tuple(vertices), _independent(functions))
+    return GradientSets(base, tuple(parts), tuple(signs), tuple(vertices), _independent(functions))
+
+
+def _signs(functions: MarginFunctions, recording: Recording) -> list[FloatArray]:
+    """Return the sign of ∂f_n by every power-1 unit's output, (N, width) per layer."""
+    everything = sensitivities(functions, recording, np.ones(functions.count))
+    known = 0.0 if functions.multi_class else 1.0
+    return [
+        known * np.sign(slope).reshape(functions.data.n_samples, -1)
+        for one, slope in zip(recording.rectified, everything, strict=True)
+        if one.power == 1.0
+    ]
 
 
 def _independent(functions: MarginFunctions) -> bool:
@@ -169,6 +188,7 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
     scaled = GradientSets(
         sets.base / scale,
         tuple(part / scale for part in sets.parts),
+        sets.signs,
         tuple(part / scale for part in sets.vertices),
         sets.exact,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.certify import certify, flattened
 from lexmargin.certificate.ladder import rungs

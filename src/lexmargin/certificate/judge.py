@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.certificate.bounds import DualBound, best_weights, linear_dual_bound, relative_gap
 from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.ladder import climb
 from lexmargin.certificate.norms import vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.certificate.polyhedral_set import multipliers_of
 from lexmargin.certificate.qualification import compact, licq, mfcq
-from lexmargin.certificate.ladder import climb
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.verdict import Verdict
@@ -162,8 +162,8 @@ def _first_order(
         return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
     if measured.lower > limits.stationarity:
         return Verdict.NOT_STATIONARY, (
-            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 within δ ≤ "
-            f"{limits.complementarity:.0e} on the widest support "
+            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 with δ ≤ "
+            f"{limits.complementarity:.0e} "
             f"(tolerance {limits.stationarity:.0e})",
         )
     if mismatch > max(limits.support, limits.stationarity):

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lexmargin.certificate.norms import norm_gradient, vector_norm
 from lexmargin.certificate.point import UnitPoint
 from lexmargin.certificate.stationarity import Stationarity, on_support
 from lexmargin.certificate.tolerances import Tolerances
@@ -16,6 +18,8 @@ __all__ = ["WIDEST", "Rung", "climb", "rungs"]
 
 WIDEST: Final = 1e-2
 """Largest support tolerance that is tried."""
+
+_ALL_LIMIT: Final = 500_000
 
 
 @final
@@ -44,8 +48,8 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
     small multiplier leave every fixed support; (ε, δ)-KKT (Lyu & Li 2020) needs no support at all,
     and a wider one loosens nothing because δ is bounded by itself.
 
-    Where no τ serves, the τ of smallest ε is returned with ``lower`` proven for all λ ≥ 0 on the
-    widest support with δ within tolerance: `ε² ≥ min(ε² + δ²) - δ²` (a sum for ℓ1, ℓ∞).
+    Where no τ serves, the τ of smallest ε is returned with ``lower`` proven for all λ ≥ 0 with δ
+    within tolerance: `ε² ≥ min(ε² + δ²) - δ²` (a sum for ℓ1, ℓ∞).
     """
     best: Rung | None = None
     size = -1
@@ -66,8 +70,13 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
             if _within(balanced, limits):
                 return Rung(tau, replace(balanced, lower=min(measured.lower, balanced.residual)))
     assert best is not None
-    widest = on_support(point, support, penalised=True)
-    lower = min(_bound(point, widest, limits), best.measured.residual)
+    lower = _bound(point, on_support(point, support, penalised=True), limits)
+    spare = lower - _far_reach(point, support, limits)
+    if lower > limits.stationarity >= spare and point.jacobian.size <= _ALL_LIMIT:
+        everyone = np.arange(point.margins.size)
+        spare = _bound(point, on_support(point, everyone, penalised=True), limits)
+    lower = max(0.0, spare)
+    lower = min(lower, best.measured.residual)
     return Rung(best.tau, replace(best.measured, lower=lower))
 
 
@@ -76,6 +85,28 @@ def _within(measured: Stationarity, limits: Tolerances) -> bool:
         measured.residual <= limits.stationarity
         and measured.complementarity <= limits.complementarity
     )
+
+
+def _far_reach(point: UnitPoint, support: NDArray[np.intp], limits: Tolerances) -> float:
+    """Return what weight outside the support can change ε by while δ is within tolerance.
+
+    `α λ_n (f_n - γ) ≤ δ` leaves `‖Σ λ_n ∇f_n‖ ≤ δ max ‖∇f_n‖/(α (f_n - γ))`; the Hölder gap of ℓ1
+    and ℓ∞ changes by twice that in the dual norm.
+    """
+    far = np.ones(point.margins.size, dtype=bool)
+    far[support] = False
+    if not np.any(far):
+        return 0.0
+    rows, excess = point.jacobian[far], point.margins[far] - point.margin
+    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
+        sizes = np.max(np.abs(rows), axis=1) if point.norm == 1.0 else np.sum(np.abs(rows), axis=1)
+        return 2.0 * limits.complementarity * float(np.max(sizes / (point.degree * excess)))
+    sizes = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    length = 1.0
+    if point.target is None:
+        length = vector_norm(norm_gradient(point.theta, point.norm), 2.0)
+    reach = float(np.max(sizes / (point.degree * excess)))
+    return limits.complementarity * reach / length
 
 
 def _bound(point: UnitPoint, widest: Stationarity, limits: Tolerances) -> float:

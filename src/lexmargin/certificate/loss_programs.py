@@ -31,7 +31,7 @@ def _angle(a: Array, b: Array) -> float:
 
 
 def _mismatch(direction: Array, gradient: Array, norm: float) -> float:
-    """Return ε in [0, 1] between a unit direction and a gradient that should support the ball there.
+    """Return ε in [0, 1] of a unit direction and a gradient that should support the ball there.
 
     ℓ2: the sine of the angle; 1 < p < ∞: as in :class:`Stationarity`; ℓ1, ℓ∞: the Hölder gap.
     """
@@ -49,17 +49,18 @@ def _mismatch(direction: Array, gradient: Array, norm: float) -> float:
 def _measured(
     loss: Loss, classes: int, values: Array, jacobian: Array
 ) -> tuple[Array, Array, float]:
-    """Return (p_n = -∂ log L/∂f_n, g = Σ p_n ∇f_n, relative rounding error of g)."""
+    """Return (p_n = -∂ log L/∂f_n, g = Σ p_n ∇f_n, rounding error of g over Σ p_n ‖∇f_n‖)."""
     with np.errstate(under="ignore"):
         weights = np.exp(log_weights(loss, values, classes) - log_loss(loss, values, classes))
     gradient = weights @ jacobian
-    sizes = np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian))
     # A weight e^{-f} inherits the absolute error of f.
     seen = weights > np.max(weights) * math.exp(-VISIBLE_NATS)
-    error = _EPS * (4.0 + 2.0 * float(np.max(np.abs(values[seen]))))
-    length = vector_norm(gradient, 2.0)
-    floor = error * float(weights @ sizes) / length if length > 0.0 else math.inf
-    return weights, gradient, floor
+    return weights, gradient, _EPS * (4.0 + 2.0 * float(np.max(np.abs(values[seen]))))
+
+
+def _spent(weights: Array, jacobian: Array) -> float:
+    """Return Σ p_n ‖∇f_n‖, what cancels in g."""
+    return float(weights @ np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian)))
 
 
 def certify_constrained_path(
@@ -68,8 +69,8 @@ def certify_constrained_path(
     """Judge Remark 2 at ρ: ‖θ‖ = 1 and the angle between `-∇L(ρθ)` and θ is 0.
 
     For the exponential loss and concave f_n, `log L` is convex, so that for every u in the ball
-    `log L(ρθ) - log L(ρu) ≤ ρ (‖g‖_* - g·θ)` with `g = Σ p_n ∇f_n(ρθ)`, p = softmax(-f(ρθ)): a bound
-    in nats. The other losses are convex themselves; for them the bound G holds for
+    `log L(ρθ) - log L(ρu) ≤ ρ (‖g‖_* - g·θ)` with `g = Σ p_n ∇f_n(ρθ)`, p = softmax(-f(ρθ)): a
+    bound in nats. The other losses are convex themselves; for them the bound G holds for
     `1 - L(ρu)/L(ρθ)`, which is `-log(1 - G)` nats.
 
     The certificate's ``gap`` is in nats, relative to max(1, |log L|).
@@ -80,20 +81,18 @@ def certify_constrained_path(
     if not np.any(w) or np.min(values) <= 0.0:
         return negative(values, norm, limits)
     jacobian = functions.jacobian(w)
-    weights, gradient, floor = _measured(problem.loss, problem.classes, values, jacobian)
+    weights, gradient, error = _measured(problem.loss, problem.classes, values, jacobian)
     size = vector_norm(theta, norm)
     direction = theta / size
     dual = dual_exponent(norm)
     slope = vector_norm(gradient, dual)
     outside, inside = size > 1.0 + limits.feasibility, size < 1.0 - limits.feasibility
-    spent = float(weights @ np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian)))
+    spent, length = _spent(weights, jacobian), vector_norm(gradient, 2.0)
     angle = math.nan
-    if slope == 0.0:
-        residual = 0.0
-    elif inside:
-        residual = min(1.0, vector_norm(gradient, 2.0) / spent)
-        floor = floor * residual
+    if inside or slope == 0.0:
+        residual, floor = length / spent if spent > 0.0 else 0.0, error
     else:
+        floor = error * spent / length
         residual = _mismatch(direction, gradient, norm)
         angle = _angle(gradient, theta)
     lower = max(0.0, residual - floor)
@@ -104,9 +103,9 @@ def certify_constrained_path(
             (f"infeasible: ‖θ‖ = {size:.9g} leaves the ball",),
         )
     elif lower > limits.stationarity:
-        why = "the gradient of the loss does not vanish inside the ball" if inside else (
-            "-∇L does not support the ball at θ"
-        )  # fmt: skip
+        why = "-∇L does not support the ball at θ"
+        if inside:
+            why = "the gradient of the loss does not vanish inside the ball"
         verdict, reasons = Verdict.NOT_STATIONARY, (f"{why}: ε is at least {lower:.3g}",)
     elif floor > limits.stationarity or residual > limits.stationarity:
         verdict = Verdict.UNDECIDED
@@ -115,7 +114,7 @@ def certify_constrained_path(
         verdict, reasons = Verdict.KKT, ("-∇L and θ agree within tolerance",)
     gap = None
     if functions.curvature <= Curvature.CONCAVE and not outside:
-        gap = _gap(problem, gradient, theta, values, floor)
+        gap = _gap(problem, gradient, theta, values, error * spent)
         if verdict is Verdict.KKT and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point of the ball has a smaller loss",)
@@ -141,12 +140,15 @@ def certify_constrained_path(
 
 
 def _gap(
-    problem: ConstrainedPath, gradient: Array, theta: Array, values: Array, floor: float
+    problem: ConstrainedPath, gradient: Array, theta: Array, values: Array, rounding: float
 ) -> float:
-    """Return the proven distance to the least log L of the ball, relative to max(1, |log L|)."""
+    """Return the proven distance to the least log L of the ball, relative to max(1, |log L|).
+
+    ``rounding`` bounds the length of g's error, which ‖g‖_* and g·θ may both carry.
+    """
     slope = vector_norm(gradient, dual_exponent(problem.norm_p))
     nats = problem.rho * max(0.0, slope - float(gradient @ theta))
-    nats += problem.rho * slope * (floor**2 + 8.0 * _EPS)
+    nats += problem.rho * (2.0 * math.sqrt(theta.size) * rounding + 8.0 * _EPS * slope)
     if problem.loss is not Loss.EXPONENTIAL:
         nats = -math.log1p(-nats) if nats < 1.0 else math.inf
     return nats / max(1.0, abs(log_loss(problem.loss, values, problem.classes)))
@@ -167,7 +169,7 @@ def certify_regularization_path(
         note = () if np.any(theta) else ("θ = 0: no direction to judge",)
         return negative(values, norm, limits, note)
     jacobian = functions.jacobian(theta)
-    weights, shape, floor = _measured(problem.loss, problem.classes, values, jacobian)
+    weights, shape, error = _measured(problem.loss, problem.classes, values, jacobian)
     level = log_loss(problem.loss, values, problem.classes)
     size, slope = vector_norm(theta, norm), vector_norm(shape, dual_exponent(norm))
     log_pull = math.log(slope) + level if slope > 0.0 else -math.inf
@@ -175,7 +177,8 @@ def certify_regularization_path(
     length = abs(math.expm1(min(50.0, log_pull - log_push)))
     turn = _mismatch(theta / size, shape, norm) if slope > 0.0 else 1.0
     residual = math.hypot(turn, length)
-    rounding = floor + 4.0 * _EPS * (abs(level) + abs(log_push))
+    cancelled = _spent(weights, jacobian) / vector_norm(shape, 2.0) if slope > 0.0 else 1.0
+    rounding = error * cancelled + 4.0 * _EPS * (abs(level) + abs(log_push))
     lower = max(0.0, residual - rounding)
     if lower > limits.stationarity:
         verdict, reason = Verdict.NOT_STATIONARY, f"the gradients differ by {lower:.3g} at least"

@@ -40,7 +40,7 @@ def evaluated(functions: MarginFunctions, w: Array) -> Array:
 
 
 def block_interior(functions: MarginFunctions, w: Array) -> Array | None:
-    """Return v with `v_k = w_k/α_k`, so that `J v = f` (eq. 10); None where there are no degrees."""
+    """Return v with `v_k = w_k/α_k`, so that `J v = f` (eq. 10); None without degrees."""
     if functions.homogeneity.kind is HomogeneityKind.NEITHER:
         return None
     parts = Parts(functions)
@@ -83,12 +83,11 @@ def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certific
     limit = found.tolerances.feasibility
     checks = (*found.checks, Check("‖θ‖ = 1", abs(size - 1.0), limit))
     if size > 1.0 + limit:
-        reasons = (f"infeasible: ‖θ‖ = {size:.9g} leaves the ball",)
         return replace(
             found,
             verdict=Verdict.NOT_STATIONARY,
             feasibility=size - 1.0,
-            reasons=reasons,
+            reasons=(f"infeasible: ‖θ‖ = {size:.9g} leaves the ball",),
             checks=checks,
         )
     inside = size < 1.0 - limit and found.verdict.stationary
@@ -96,7 +95,7 @@ def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certific
         return replace(found, checks=checks)
     ascent = point.w if point.interior is None else point.interior
     rising = bool(np.all(point.jacobian[found.support] @ ascent > 0.0))
-    reasons = (f"‖θ‖ = {size:.9g} leaves room in the ball", *found.reasons)
+    reasons: tuple[str, ...] = (f"‖θ‖ = {size:.9g} leaves room in the ball", *found.reasons)
     verdict = Verdict.NOT_STATIONARY if rising else Verdict.UNDECIDED
     return replace(found, verdict=verdict, reasons=reasons, checks=checks)
 
@@ -162,7 +161,7 @@ def _block_scales(
 def _identities(
     parts: Parts, target: Array, jacobian: Array, w: Array, found: Certificate
 ) -> tuple[Check, ...]:
-    """Return Euler's identities `Σ_n λ_n f_n^{(k)}(w_k) = target_k·w_k/α_k`, relative to Σ_n λ_n f_n."""
+    """Return the errors of `Σ λ_n f_n^{(k)}(w_k) = target_k·w_k/α_k`, relative to Σ λ_n f_n."""
     v = w / parts.spread(parts.degrees)
     weight = float(target @ v)
     total = float(np.sum(found.multipliers))

@@ -176,7 +176,8 @@ def _word(
         measured.residual <= limits.stationarity
         and measured.complementarity <= limits.complementarity
     )
-    if not within:
+    # With degrees, `J v = f > 0` rules such multipliers out.
+    if not within and point.interior is None:
         singular = fritz_john(rows, limits.stationarity)
         if singular.holds and point.free:
             return Verdict.KKT, ("0 is a combination of the active gradients: t is stationary",)
@@ -187,8 +188,8 @@ def _word(
             )
     if measured.lower > limits.stationarity:
         return Verdict.NOT_STATIONARY, (
-            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 within δ ≤ "
-            f"{limits.complementarity:.0e} on the widest support "
+            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 with δ ≤ "
+            f"{limits.complementarity:.0e} "
             f"(tolerance {limits.stationarity:.0e})",
         )
     if mismatch > max(limits.support, limits.stationarity):

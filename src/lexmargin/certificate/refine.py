@@ -12,6 +12,7 @@ from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import Clarke, clarke_stationarity, gradient_sets
 from lexmargin.certificate.curvature import CurvatureKind, measure_curvature
+from lexmargin.certificate.kink_ascent import raise_at_kink
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.multipliers import spread
@@ -112,6 +113,17 @@ def _at_kink(
     verdict, why = _judged(clarke, complementarity, certificate)
     if not clarke.exact and verdict is Verdict.CLARKE_KKT:
         why += "; for this depth from a set that contains the generalised gradient"
+    reasons: tuple[str, ...] = (f"{where}: {why}", *_notes(certificate))
+    if verdict is Verdict.CLARKE_KKT:
+        raised = raise_at_kink(functions, theta, degree, certificate.support, sets, clarke)
+        uneven = float(np.max(margins) / np.min(margins)) - 1.0
+        gain = significant_gain(certificate.margin, clarke.residual, uneven)
+        if raised is not None and raised.after > raised.before + gain:
+            verdict = Verdict.SADDLE
+            reasons += (
+                f"turning units on at their kinks raises the margin from {raised.before:.10g} "
+                f"to {raised.after:.10g}: no local maximum",
+            )
     return replace(
         certificate,
         verdict=verdict,
@@ -124,7 +136,7 @@ def _at_kink(
         euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
         multiplier_dimension=None,
         multiplier_range=None,
-        reasons=(f"{where}: {why}", *_notes(certificate)),
+        reasons=reasons,
     )
 
 

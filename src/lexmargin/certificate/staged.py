@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
@@ -22,7 +23,7 @@ _LIMIT = 200_000
 @final
 @dataclass(frozen=True, eq=False)
 class LevelProof:
-    """Values of the levels at θ, how many of the k smallest margins are proven best, and the worst gap.
+    """Values of the levels at θ, how many smallest margins are proven best, and the worst gap.
 
     ``gap`` is in units of the first margin.
     """
@@ -37,8 +38,8 @@ def prove_levels(Z: Array, theta: Array, norm: float, count: int, tolerance: flo
 
     At a level with free samples U, fixed samples F at values v, and t = min_U f: for λ ≥ 0 with
     `Σ_U λ_n = 1` every θ' of the ball with `f_n ≥ v_n` on F has
-    `min_U f_n(θ') ≤ ‖Zᵀλ‖_* - Σ_F λ_n v_n`. Where that is t, a free n with λ_n > 0 is tight in every
-    optimum and is fixed at t.
+    `min_U f_n(θ') ≤ ‖Zᵀλ‖_* - Σ_F λ_n v_n`. Where that is t, a free n with λ_n > 0 is tight in
+    every optimum and is fixed at t.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def prove_levels(Z: Array, theta: Array, norm: float, count: int, tolerance: flo
     return LevelProof(tuple(float(v) for v in wanted), min(proven, count), worst)
 
 
-def _level_weights(Z: Array, margins: Array, fixed: Array, norm: float) -> Array:
+def _level_weights(Z: Array, margins: Array, fixed: NDArray[np.bool_], norm: float) -> Array:
     """Minimise `‖Zᵀλ‖_* - Σ_F λ_n v_n` over λ ≥ 0 with Σ_U λ_n = 1."""
     return smallest_dual_norm(Z, np.where(fixed, margins, 0.0), norm, ~fixed)
 

@@ -130,13 +130,9 @@ def stated_problems(answers: Sequence[Answered], library: Library) -> dict[str, 
     return found
 
 
-def _proofs(
-    answers: Sequence[Answered], problems: Mapping[str, ProblemFile]
-) -> dict[str, bool]:
+def _proofs(answers: Sequence[Answered], problems: Mapping[str, ProblemFile]) -> dict[str, bool]:
     """Return the exact verdict on separability where somebody claims infeasibility."""
-    disputed = {
-        a.result["unit"]["problem"] for a in answers if a.result["claim"] == "INFEASIBLE"
-    }
+    disputed = {a.result["unit"]["problem"] for a in answers if a.result["claim"] == "INFEASIBLE"}
     proofs: dict[str, bool] = {}
     for name in sorted(disputed & set(problems)):
         functions = build(problems[name]).functions

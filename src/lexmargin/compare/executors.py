@@ -101,7 +101,9 @@ class Processes(Executor):
         from pebble import ProcessPool
 
         # A fork of a process with threads may hang; pebble and a progress bar have some.
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        method = (
+            "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        )
         context = multiprocessing.get_context(method)
         patience = max(2.0 * unit.limits.seconds for unit in units) + _SLACK_SECONDS
         pool = ProcessPool(max_workers=min(self.workers, len(units)), context=context)

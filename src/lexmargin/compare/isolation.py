@@ -62,9 +62,7 @@ class Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.close)
 
-    def run(
-        self, task: str, payload: Mapping[str, Any], seconds: float, mebibytes: int
-    ) -> Reply:
+    def run(self, task: str, payload: Mapping[str, Any], seconds: float, mebibytes: int) -> Reply:
         """Run ``module:function`` on a payload in a fresh process with one thread.
 
         A process that is killed from outside, or whose nursery is, is started again, a few times.

@@ -85,7 +85,9 @@ def plan(
     given = (("problems", problems), ("solvers", solvers), ("grades", grades), ("seeds", seeds))
     for what, values in given:
         if not values:
-            raise ParameterError(f"There are no {what} to compare.", f"Name at least one of {what}.")
+            raise ParameterError(
+                f"There are no {what} to compare.", f"Name at least one of {what}."
+            )
     chosen_grades = [named_grade(name) for name in _distinct(grades)]
     paths = chosen_problems(library, problems)
     profiles = chosen_profiles(library, solvers)

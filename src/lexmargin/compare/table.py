@@ -11,8 +11,8 @@ import numpy as np
 
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.compare.work import Answered
-from lexmargin.library_problems import ProblemFile
 from lexmargin.formulations.base import FormulationName
+from lexmargin.library_problems import ProblemFile
 from lexmargin.ops.base import FloatArray
 from lexmargin.solution import Claim
 
@@ -213,7 +213,7 @@ def _judged(
                 margin_gap=gap,
                 point=points.get(answered.key),
                 angle=None if ahead is None or direction is None else _angle(direction, ahead),
-                success=bool(result["certified"]) and status is RowStatus.FINISHED,
+                success=bool(result["certified"]),
                 honesty=_honesty(claim, result, feasible),
                 entered=status.entered,
                 iterations=result["iterations"],

@@ -1,4 +1,4 @@
-"""Units of a comparison: one problem, one profile, one grade, one seed, and the limits of the run."""
+"""Units of a comparison: one problem, one profile, one grade, one seed, and the limits."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from lexmargin.errors import LibraryError, UnsupportedError
 from lexmargin.library_build import build
 from lexmargin.library_problems import ProblemFile, read_problem
 from lexmargin.library_profiles import Profile, read_profile
-from lexmargin.solution import BackendName, Claim, Solution, finite
 from lexmargin.run import run
+from lexmargin.solution import BackendName, Claim, Solution, finite
 from lexmargin.solve import judge
 
 __all__ = ["Answered", "answer", "engine_of", "run_unit"]
@@ -31,7 +31,7 @@ _TASK: Final = "lexmargin.compare.work:answer"
 @final
 @dataclass(frozen=True)
 class Answered:
-    """The result of a unit, which is the same wherever it runs, and what was measured of the run."""
+    """The result of a unit, the same wherever it runs, and what was measured of the run."""
 
     key: str
     result: dict[str, Any]
@@ -109,21 +109,20 @@ def _solved(unit: Unit, profile: Profile, stated: ProblemFile, mark: Mark) -> So
 
 def _result(solution: Solution) -> dict[str, Any]:
     certificate = solution.certificate
-    judged = certificate is not None
-    return {
-        "ran": solution.ran.value,
-        "claim": solution.claim.value,
-        "raw_status": _one_line(solution.raw_status),
-        "verdict": certificate.verdict.value if judged else None,
-        "certified": bool(certificate.certified) if judged else False,
-        "stationarity": finite(certificate.stationarity) if judged else None,
-        "complementarity": finite(certificate.complementarity) if judged else None,
-        "feasibility": finite(certificate.feasibility) if judged else None,
+    result = _nothing(RowStatus(solution.ran.value), solution.raw_status)
+    result |= {"claim": solution.claim.value, "iterations": solution.iterations}
+    if certificate is None:
+        return result
+    return result | {
+        "verdict": certificate.verdict.value,
+        "certified": bool(certificate.certified),
+        "stationarity": finite(certificate.stationarity),
+        "complementarity": finite(certificate.complementarity),
+        "feasibility": finite(certificate.feasibility),
         "margin": finite(solution.margin),
         "objective": finite(solution.objective),
-        "direction": finite(solution.direction) if judged else None,
-        "iterations": solution.iterations,
-        "reasons": list(certificate.reasons) if judged else [],
+        "direction": finite(solution.direction),
+        "reasons": list(certificate.reasons),
     }
 
 
@@ -149,9 +148,7 @@ def _ended(unit: Unit, reply: Reply) -> dict[str, Any]:
     """Return the result of a process that gave none."""
     if reply.end is End.TIME:
         whose = "the certificate" if reply.judging else "the solver"
-        return _nothing(
-            RowStatus.TIME_LIMIT, f"{whose} was ended after {unit.limits.seconds:g} s"
-        )
+        return _nothing(RowStatus.TIME_LIMIT, f"{whose} was ended after {unit.limits.seconds:g} s")
     if reply.end is End.MEMORY:
         return _nothing(RowStatus.CRASHED, f"memory limit of {unit.limits.mebibytes} MiB")
     if reply.end is End.SIGNAL:

@@ -44,11 +44,11 @@ __all__ = ["Jump", "RegularizationPath", "bisect_jump", "jumps"]
 @final
 @dataclass(frozen=True)
 class RegularizationPath(Formulation):
-    """``min L(θ) + (μ/q) ‖θ‖^q`` for a strength μ (§2.2).
+    """``min L(θ) + μ ‖θ‖^q`` for a strength μ (§2.2).
 
-    The penalty is added to the loss itself, so that q = 2 gives ``L + (μ/2)‖θ‖²``; adding it to
-    ``log L`` would be another problem. The program is divided by μ: ``Σ exp(ln(1/μ) - f_n) +
-    ‖θ‖^q/q`` has the same minimisers, and both terms stay in range however small μ is.
+    The penalty is added to the loss itself; adding it to ``log L`` would be another problem. The
+    program is divided by μ: ``Σ exp(ln(1/μ) - f_n) + ‖θ‖^q`` has the same minimisers, and both
+    terms stay in range however small μ is.
 
     Args:
         predictor, data: the margin functions, of any kind.
@@ -84,8 +84,8 @@ class RegularizationPath(Formulation):
 
     @property
     def coefficient(self) -> float:
-        """c of the penalty ``c ‖θ‖^q``."""
-        return self.strength / self.power
+        """c of the penalty ``c ‖θ‖^q``: μ itself."""
+        return self.strength
 
     @property
     def classes(self) -> int:
@@ -127,7 +127,7 @@ class RegularizationPath(Formulation):
             name=self.name.value,
             equation=self.equation,
             sense=Sense.MINIMIZE,
-            objective=Combination(((weight, loss), (1.0 / self.power, size))),
+            objective=Combination(((weight, loss), (1.0, size))),
             variables=variables,
             constraints=(),
             curvature=self.functions.curvature,
@@ -166,7 +166,7 @@ class RegularizationPath(Formulation):
         return found
 
     def log_objective(self, theta: FloatArray) -> float:
-        """Return ``log(L(θ) + (μ/q)‖θ‖^q)``: finite however small both are."""
+        """Return ``log(L(θ) + μ‖θ‖^q)``: finite however small both are."""
         loss = log_loss(self.loss, self.functions.values(theta), self.classes)
         size = vector_norm(theta, self.norm)
         if size == 0.0:
@@ -175,7 +175,7 @@ class RegularizationPath(Formulation):
         return float(np.logaddexp(loss, penalty))
 
     def objective(self, theta: FloatArray) -> float:
-        """Return ``L(θ) + (μ/q)‖θ‖^q``."""
+        """Return ``L(θ) + μ‖θ‖^q``."""
         return float(np.exp(self.log_objective(theta)))
 
     def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
@@ -187,7 +187,7 @@ class RegularizationPath(Formulation):
         return softmax(log_weights(self.loss, self.functions.values(theta), self.classes))
 
     def kkt(self, theta: FloatArray) -> Kkt:
-        """Return the data of ``μ ‖θ‖^{q-2} θ = Σ_n (-∂L/∂f_n) ∇f_n(θ)`` (p = 2): target θ."""
+        """Return the data of ``μ q ‖θ‖^{q-2} θ = Σ_n (-∂L/∂f_n) ∇f_n(θ)`` (p = 2): target θ."""
         return Kkt(theta, self.functions.values(theta), self.functions.jacobian(theta), None)
 
 

@@ -32,6 +32,7 @@ __all__ = ["WSet", "WSetEvidence"]
 GAMMAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 _CAP = 1e-8
 _PROXIMITY = 1e-6
+_LAST_PROXIMITY = 1e-4
 _FLAT = 0.01
 _DECAY = 0.75
 
@@ -169,14 +170,17 @@ class WSet(Formulation):
             (weight, SquaredNorm(names(level), f"w_{level + 1}"))
         ]
         values, shapes = self.parts.write(w, scales), self.functions.shapes
+        # The last program only restores w_1: the levels found must stay where they are.
+        discarded = self.evidence(answers, unit).discarded
+        last = level == discarded and len(answers) > len(self.gammas)
+        proximity = _LAST_PROXIMITY if last else _PROXIMITY
         for k in range(level + 1, len(self.parts.items)):
             # Deeper blocks stay where eq. 14 left them: nothing else decides them here.
             for block in self.parts.items[k].blocks:
                 name = f"w{block + 1}"
                 center = tuple(float(x) for x in values[name].reshape(-1))
-                terms.append((_PROXIMITY, SquaredDistance(name, center, shapes[block])))
+                terms.append((proximity, SquaredDistance(name, center, shapes[block])))
         caps: list[Constraint] = []
-        discarded = self.evidence(answers, unit).discarded
         for k in range(level):
             if k < discarded:
                 for block in self.parts.items[k].blocks:

@@ -1,0 +1,226 @@
+"""The linear hard margin with a free bias: constraint generation beside what people use instead.
+
+Dense data: two Gaussian clouds in R^d, moved apart along a hidden direction u until
+``y (u·x + b) >= 0.1`` for every row, then shifted as a whole (so that the bias is needed).
+Sparse data: 50 entries a row in columns whose frequencies fall like 1/rank, normal values, labels
+from a hidden direction on the first 200 columns, rows nearer than 0.3 to its plane left out.
+
+Times are CPU seconds, median [smallest, largest]. Every answer is judged by the same code, from
+data, w and b alone: the relative margin gap to the dual bound, and the certificate's two residuals
+for the data shifted so that the plane passes through 0 (then the problem without bias has the same
+solution).
+Usage: python benchmarks/linear_hard_margin.py [seconds per peer]
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from common import Timing, growth, machine, peak_memory, ratio, timed, within
+from scipy import sparse
+
+from lexmargin.backends.capture import captured
+from lexmargin.backends.constraint_generation import hard_margin_linear
+from lexmargin.backends.linear_answer import LinearAnswer
+from lexmargin.certificate import certify_arrays
+from lexmargin.ops.base import FloatArray
+
+PEER_LIMIT: Final = 20.0
+CLARABEL: Final = "CVXPY + Clarabel"
+Point = tuple[FloatArray, float]
+Solver = Callable[[Any, FloatArray], Point]
+
+
+@final
+@dataclass(frozen=True)
+class Instance:
+    """One data set and the peers that are given a chance on it."""
+
+    name: str
+    X: Any
+    y: FloatArray
+    peers: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the data."""
+        if isinstance(self.X, np.ndarray):
+            return self.X.nbytes
+        return int(self.X.data.nbytes + self.X.indices.nbytes + self.X.indptr.nbytes)
+
+
+def dense(n: int, d: int, gap: float = 0.1, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Return N rows with margin at least ``gap``, and their labels."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.standard_normal(d)
+    hidden /= np.linalg.norm(hidden)
+    y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    X = rng.standard_normal((n, d))
+    along = X @ hidden
+    X += np.outer(y * (np.abs(along) + gap) - along, hidden)
+    X += 0.3 * rng.standard_normal(d)
+    return X, y
+
+
+def text_like(n: int, d: int, each: int, seed: int = 0) -> tuple[Any, FloatArray]:
+    """Return N sparse rows and their labels."""
+    rng = np.random.default_rng(seed)
+    drawn, entries = 4 * n, each + each // 8
+    columns = np.minimum((float(d) ** rng.random((drawn, entries))).astype(np.int64), d) - 1
+    ends = np.arange(0, drawn * entries + 1, entries)
+    values = rng.standard_normal(drawn * entries)
+    X = sparse.csr_array((values, columns.ravel(), ends), shape=(drawn, d))
+    X.sum_duplicates()
+    hidden = np.zeros(d)
+    hidden[:200] = rng.standard_normal(200)
+    score = X @ (hidden / np.linalg.norm(hidden))
+    keep = np.flatnonzero(np.abs(score) > 0.3)[:n]
+    chosen = X[keep]
+    # LIBSVM accepts 32-bit indices only.
+    chosen.indices, chosen.indptr = chosen.indices.astype(np.int32), chosen.indptr.astype(np.int32)
+    return chosen, np.sign(score[keep])
+
+
+def through_cvxpy(solver: str, options: Mapping[str, float]) -> Solver:
+    """Return the problem in CVXPY, to be solved by ``solver``."""
+
+    def solve(X: Any, y: FloatArray) -> Point:
+        import cvxpy as cp
+
+        w, b = cp.Variable(X.shape[1]), cp.Variable()
+        constraint = cp.multiply(y, X @ w + b) >= 1
+        problem = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(w)), [constraint])
+        problem.solve(solver=solver, **options)
+        return np.asarray(w.value), float(b.value)
+
+    return solve
+
+
+def libsvm(C: float) -> Solver:
+    """Return LIBSVM with a large C and its tolerance at 1e-8."""
+
+    def solve(X: Any, y: FloatArray) -> Point:
+        from sklearn.svm import SVC
+
+        found = SVC(kernel="linear", C=C, tol=1e-8, cache_size=2000).fit(X, y)
+        w = found.coef_
+        w = w if isinstance(w, np.ndarray) else w.toarray()
+        return np.asarray(w, dtype=float).reshape(-1), float(found.intercept_[0])
+
+    return solve
+
+
+PEERS: Final[Mapping[str, Solver]] = {
+    CLARABEL: through_cvxpy("CLARABEL", {"tol_gap_rel": 1e-10, "tol_feas": 1e-10}),
+    "CVXPY + HiGHS": through_cvxpy("HIGHS", {}),
+    "CVXPY + DAQP": through_cvxpy("DAQP", {}),
+    "LIBSVM C=1e8, tol 1e-8": libsvm(1e8),
+    "LIBSVM C=1e10, tol 1e-8": libsvm(1e10),
+}
+
+
+def judged(X: Any, y: FloatArray, w: FloatArray, b: float, bound: float) -> str:
+    """Return the relative margin gap to ``bound`` and the certificate's residuals of a plane."""
+    size = float(np.linalg.norm(w))
+    f = y * (X @ w + b)
+    # The best bias for this direction, so that a peer is not blamed for its intercept alone.
+    shift = 0.5 * float(f[y > 0].min() - f[y < 0].min())
+    f, b = f - y * shift, b - shift
+    gap = 1.0 - float(f.min()) / size / bound
+    near = np.flatnonzero(f <= f.min() + max(abs(f.min()), 1e-3 * size))[:20000]
+    rows = X[near] if isinstance(X, np.ndarray) else None
+    if rows is None or not f.min() > 0.0:
+        return f"gap {gap:8.1e}"
+    shifted = y[near, None] * (rows + (b / size**2) * w)
+    found = certify_arrays(shifted @ w, shifted, w, 1.0, linear=True)
+    return (
+        f"gap {gap:8.1e}, stationarity {found.stationarity:.1e}, "
+        f"complementarity {found.complementarity:.1e}, {found.verdict.value}"
+    )
+
+
+def bound_of(X: Any, y: FloatArray, lam: FloatArray) -> float:
+    """Return ``‖Σ λ y x‖ / Σ λ`` and insist on ``λ >= 0, Σ λ y = 0``: no margin exceeds it."""
+    assert lam.min() >= 0.0 and abs(float(lam @ y)) <= 1e-13 * float(lam.sum())
+    return float(np.linalg.norm(X.T @ (lam * y)) / lam.sum())
+
+
+def run(instance: Instance, limit: float) -> None:
+    """Print our row and the peers'."""
+    X, y = instance.X, instance.y
+    ours = timed(lambda: hard_margin_linear(X, y, bias=True), runs=5)
+    found: LinearAnswer = ours.result
+    bound = bound_of(X, y, found.multipliers)
+    memory = peak_memory(lambda: hard_margin_linear(X, y, bias=True)) / instance.bytes
+    print(f"\n{instance.name}: margin {found.margin:.6g}, {instance.bytes / 2**20:.0f} MiB")
+    word = judged(X, y, found.theta, found.bias, bound)
+    print(
+        f"  {'constraint generation':<26}{ours!s:<34}{word}\n"
+        f"  {'':<26}{found.passes} passes, {np.count_nonzero(found.multipliers)} supports, "
+        f"{found.working_set} working rows, {memory:.2f} x the data in memory",
+        flush=True,
+    )
+    times: dict[str, float] = {}
+    for name in instance.peers:
+        solve = PEERS[name]
+
+        def work(solve: Solver = solve) -> Timing[Point]:
+            warnings.simplefilter("ignore")
+            with captured():
+                return timed(lambda: solve(X, y), runs=3, budget=3.0)
+
+        timing = within(work, limit)
+        if isinstance(timing, str):
+            print(f"  {name:<26}{timing}", flush=True)
+            continue
+        times[name] = ratio(timing, ours)
+        verdict = judged(X, y, *timing.result, bound)
+        print(f"  {name:<26}{timing!s:<34}{verdict}, {times[name]:.0f} x", flush=True)
+    if times:
+        fastest = min(times, key=lambda n: times[n])
+        clarabel = (
+            f"{times[CLARABEL]:.0f}" if CLARABEL in times else f"over {limit / ours.median:.0f}"
+        )
+        print(
+            f"  -> {clarabel} x Clarabel (target 50), {times[fastest]:.0f} x the fastest peer, "
+            f"{fastest} (target 10)",
+            flush=True,
+        )
+
+
+def main(limit: float) -> None:
+    """Print the table."""
+    import cvxpy  # noqa: F401  so that no peer pays for imports
+    import sklearn.svm  # noqa: F401
+
+    hard_margin_linear(*dense(500, 5), bias=True)  # nor do we
+    print(machine())
+    most = tuple(PEERS)
+    quick = ("CVXPY + DAQP", "LIBSVM C=1e8, tol 1e-8")
+    for n, d, peers in ((10_000, 100, most), (100_000, 10, most), (100_000, 100, quick)):
+        run(Instance(f"dense {n} x {d}", *dense(n, d), peers), limit)
+    X, y = text_like(50_000, 100_000, 50)
+    each = X.nnz / X.shape[0]
+    run(
+        Instance(
+            f"sparse {X.shape[0]} x {X.shape[1]}, {each:.0f} a row", X, y, (CLARABEL, quick[1])
+        ),
+        limit,
+    )
+    sizes = (12_500, 25_000, 50_000, 100_000)
+    for d in (10, 100):
+        seconds = []
+        for n in sizes:
+            Z, labels = dense(n, d)
+            seconds.append(timed(lambda Z=Z, y=labels: hard_margin_linear(Z, y, bias=True)).median)
+        text = ", ".join(f"{s:.4f}" for s in seconds)
+        print(f"\nd = {d}, N = {sizes}: {text} s, growth N^{growth(sizes, seconds):.2f}")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else PEER_LIMIT)

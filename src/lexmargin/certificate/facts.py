@@ -1,0 +1,482 @@
+"""What θ, multipliers and carried evidence establish, recomputed with NumPy alone.
+
+A certificate searches for its multipliers; here they are given, and only checked. So a receipt can
+be verified where no solver, not even a least-squares one, is installed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.certificate.birth import birth_value, leak
+from lexmargin.certificate.bounds import linear_dual_bound, relative_gap
+from lexmargin.certificate.kinks import Kink, curvature_jumps, measure_kinks, samples_of
+from lexmargin.certificate.ladder import WIDEST
+from lexmargin.certificate.linear_networks import linear_network_bound
+from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.certificate.qualification import LicqReport, licq, proved_independent
+from lexmargin.certificate.raising import normalised_margin, significant_gain
+from lexmargin.certificate.slopes import record, rows
+from lexmargin.certificate.symmetry import symmetry_tangents
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.errors import LexmarginError
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.curvature import Curvature
+
+__all__ = ["Evidence", "Facts", "establish", "nonnegative"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_FLAT = 1e-6
+_STRONG = 1e-6
+_HESSIAN_LIMIT = 300
+_MODULAR_LIMIT = 40_000
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """What a verdict needs beside θ: found once, at some price, and cheap to check.
+
+    support, multipliers, tau
+        S_τ, and λ (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)`.
+    bound
+        weights p (N,) of weak duality, where λ is not the best.
+    slopes
+        (layer, sample, unit, slope in [0, 1]) at the kinks: elements of the generalised gradients.
+    better
+        (d,) a unit direction of a larger margin.
+    refutation
+        weights (N,) whose residual separates θ̂ from the cone of the support's gradients.
+    """
+
+    support: NDArray[np.intp]
+    multipliers: Array
+    tau: float
+    bound: Array | None = None
+    slopes: tuple[tuple[int, int, int, float], ...] = ()
+    better: Array | None = None
+    refutation: Array | None = None
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Facts:
+    """The verdict that the evidence establishes, and the quantities of math §3 behind it."""
+
+    verdict: Verdict
+    reason: str
+    support: NDArray[np.intp]
+    degree: float
+    margin: float
+    stationarity: float
+    stationarity_bound: float
+    complementarity: float
+    euler: float
+    licq: LicqReport | None
+    independent: bool | None
+    nearest_kink: float | None
+    bound: float | None
+    gap: float | None
+    curvature: float | None
+    better_margin: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; numbers that are not finite are null."""
+        ranks = self.licq
+        return {
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "degree": self.degree,
+            "margin": _finite(self.margin),
+            "stationarity": _finite(self.stationarity),
+            "stationarity_bound": _finite(self.stationarity_bound),
+            "complementarity": _finite(self.complementarity),
+            "euler": _finite(self.euler),
+            "licq": None if ranks is None else ranks.holds,
+            "rank": None if ranks is None else ranks.rank,
+            "sigma_min": None if ranks is None else _finite(ranks.sigma_min),
+            "sigma_max": None if ranks is None else _finite(ranks.sigma_max),
+            "independent": self.independent,
+            "nearest_kink": _finite(self.nearest_kink),
+            "bound": _finite(self.bound),
+            "gap": _finite(self.gap),
+            "curvature": _finite(self.curvature),
+            "better_margin": _finite(self.better_margin),
+        }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+@final
+@dataclass(frozen=True)
+class _FirstOrder:
+    residual: float
+    lower: float
+    complementarity: float
+    euler: float
+    doubt: str
+
+
+def establish(
+    functions: MarginFunctions, theta: Array, norm: float, limits: Tolerances, evidence: Evidence
+) -> Facts:
+    """Recompute what a receipt claims, from data, predictor, θ, λ and evidence (math §3).
+
+    Parameters
+    ----------
+    functions : the margin functions of a homogeneous predictor.
+    theta : (d,) the point, at any scale.
+    norm : exponent of the ball.
+    limits : the tolerances that the verdict is relative to.
+    evidence : λ and the rest.
+
+    Returns
+    -------
+    Facts
+        with the best verdict that the evidence establishes, UNDECIDED where it is not enough.
+
+    Raises
+    ------
+    DegreeError
+        where the predictor is not homogeneous.
+    """
+    alpha = functions.homogeneity.degree
+    assert alpha is not None
+    point = unit_point(functions.values(theta), functions.jacobian(theta), theta, alpha, norm)
+    if point.margin <= 0.0:
+        return _blank(Verdict.NOT_SEPARATING, "a margin is not positive", point)
+    unit = theta / vector_norm(theta, 2.0)
+    kinks = measure_kinks(functions, unit, evidence.support)
+    on: list[Kink] = []
+    if kinks is not None:
+        samples = samples_of(functions, evidence.support)
+        on = kinks.within(limits.kink, samples)
+    gradients = point.jacobian
+    sloped = ""
+    if on:
+        gradients, sloped = _sloped(functions, unit, point, evidence, on)
+    first = _first_order(point, gradients, evidence, limits)
+    smooth = not on
+    support_rows = point.jacobian[evidence.support]
+    found = _Found()
+    if evidence.better is not None and norm == 2.0:
+        found.better = normalised_margin(functions, evidence.better, alpha)
+    linear = functions.curvature is Curvature.AFFINE and alpha == 1.0
+    found.bound = _bound(functions, point, evidence, linear)
+    if found.bound is not None:
+        below = _linear_margin(point) if linear else point.margin
+        found.gap = relative_gap(found.bound, point.unscaled(below))
+    word, reason = _word(functions, point, unit, first, evidence, limits, found, smooth, sloped)
+    return Facts(
+        verdict=word,
+        reason=reason,
+        support=point.support(min(evidence.tau, WIDEST)),
+        degree=alpha,
+        margin=point.unscaled(point.margin),
+        stationarity=first.residual,
+        stationarity_bound=first.lower,
+        complementarity=first.complementarity,
+        euler=first.euler,
+        licq=licq(support_rows, limits.rank),
+        independent=proved_independent(support_rows)
+        if support_rows.size <= _MODULAR_LIMIT
+        else None,
+        nearest_kink=None if kinks is None else kinks.nearest_on_support.distance,
+        bound=found.bound,
+        gap=found.gap,
+        curvature=found.curvature,
+        better_margin=found.better,
+    )
+
+
+class _Found:
+    """Numbers met on the way to a verdict."""
+
+    def __init__(self) -> None:
+        self.bound: float | None = None
+        self.gap: float | None = None
+        self.curvature: float | None = None
+        self.better: float | None = None
+
+
+def _word(
+    functions: MarginFunctions,
+    point: UnitPoint,
+    unit: Array,
+    first: _FirstOrder,
+    evidence: Evidence,
+    limits: Tolerances,
+    found: _Found,
+    smooth: bool,
+    sloped: str,
+) -> tuple[Verdict, str]:
+    if first.doubt:
+        return Verdict.UNDECIDED, first.doubt
+    if sloped:
+        return Verdict.UNDECIDED, sloped
+    if smooth and first.lower > limits.stationarity:
+        return Verdict.NOT_STATIONARY, "the refutation separates θ̂ from the cone of gradients"
+    if not smooth and point.norm != 2.0:
+        return Verdict.UNDECIDED, "a kink, and the ball is not Euclidean"
+    if not (
+        first.residual <= limits.stationarity and first.complementarity <= limits.complementarity
+    ):
+        return Verdict.UNDECIDED, "ε or δ of these multipliers misses its tolerance"
+    if found.better is not None:
+        margin = point.unscaled(point.margin)
+        held = point.margins[evidence.multipliers > 0.0]
+        uneven = float(np.max(held)) / point.margin - 1.0
+        if found.better > margin + significant_gain(margin, first.residual, uneven):
+            return Verdict.SADDLE, "the better direction has a larger margin"
+    if found.gap is not None and found.gap <= limits.gap:
+        return Verdict.GLOBAL, "the margin meets an upper bound on all margins"
+    if not smooth:
+        return Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks"
+    affine = functions.curvature is Curvature.AFFINE
+    if point.norm == 2.0 and not affine:
+        found.curvature = _smallest_curvature(functions, unit, point, evidence, limits)
+        near = 10.0 * first.residual
+        zero = max(_FLAT * max(1.0, abs(found.curvature or 0.0)), math.sqrt(near))
+        if found.curvature is not None and found.curvature > zero:
+            return Verdict.STRICT_LOCAL, "positive curvature on the critical cone"
+    return Verdict.KKT, "ε and δ are within their tolerances"
+
+
+def _first_order(
+    point: UnitPoint, gradients: Array, evidence: Evidence, limits: Tolerances
+) -> _FirstOrder:
+    """Measure ε, δ and Euler's check of the given λ, and the lower bound of the refutation."""
+    chosen = evidence.support
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.ldexp(evidence.multipliers[chosen] * point.factor, point.exponent)
+    used = gradients[chosen]
+    combination = values @ used
+    spent = float(np.linalg.norm(values @ np.abs(used)))
+    if point.norm == 1.0 or math.isinf(point.norm):
+        size = vector_norm(combination, dual_exponent(point.norm))
+        residual = (
+            max(0.0, 1.0 - float(point.theta @ combination) / size) if size > 0.0 else 1.0
+        )
+    else:
+        target = norm_gradient(point.theta, point.norm)
+        residual = vector_norm(target - combination, 2.0) / vector_norm(target, 2.0)
+        if point.norm != 2.0 and np.any(combination):
+            supported = norm_gradient(combination, dual_exponent(point.norm))
+            residual = min(residual, vector_norm(point.theta - supported, point.norm))
+    excess = point.margins[chosen] - point.margin
+    doubt = _doubt(point, limits)
+    floor = _EPS * (chosen.size + 2) * (1.0 + spent)
+    if not doubt and floor > limits.stationarity:
+        doubt = f"rounding alone may change ε by {floor:.3g}"
+    return _FirstOrder(
+        residual,
+        _refuted(point, evidence, limits),
+        max(0.0, point.degree * float(values @ excess)),
+        point.degree * point.margin * float(np.sum(values)),
+        doubt,
+    )
+
+
+def _doubt(point: UnitPoint, limits: Tolerances) -> str:
+    smallest = np.flatnonzero(point.margins <= point.margin)
+    noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
+    if point.degree * point.margin <= noise:
+        return "the margin is no larger than its own rounding error"
+    try:
+        mismatch = check_euler(point, limits.euler)
+    except LexmarginError as error:
+        return str(error)
+    if mismatch > max(limits.support, limits.stationarity):
+        return "f and the gradients contradict Euler's identity"
+    return ""
+
+
+def _refuted(point: UnitPoint, evidence: Evidence, limits: Tolerances) -> float:
+    """Return a lower bound on ε over all λ ≥ 0 with δ within tolerance, ℓ2 ball; 0 without one.
+
+    For r with `∇f_n·r + e_n s ≤ 0` on the widest support (e_n the share of n in δ), every λ has
+    `ε² + δ² ≥ (θ̂·r/‖(r, s)‖)²`.
+    """
+    if evidence.refutation is None or point.norm != 2.0:
+        return 0.0
+    support = point.support(WIDEST)
+    with np.errstate(over="ignore", under="ignore"):
+        weights = np.ldexp(evidence.refutation[support] * point.factor, point.exponent)
+    excess = point.degree * (point.margins[support] - point.margin)
+    extended = np.column_stack([point.jacobian[support], excess])
+    target, ascent = np.append(point.theta, 0.0), np.append(point.theta, 0.0)
+    residual = target - weights @ extended
+    rounding = 8.0 * _EPS * extended.shape[1] * np.linalg.norm(extended, axis=1)
+    slopes = extended @ ascent - rounding
+    if np.any(slopes <= 0.0):
+        return 0.0
+    for _ in range(4):
+        gains = extended @ residual + rounding * np.linalg.norm(residual)
+        step = float(np.max(gains / slopes))
+        if step <= 0.0:
+            length = float(np.linalg.norm(residual))
+            lower = max(0.0, float(target @ residual)) / length if length > 0.0 else 0.0
+            return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
+        residual = residual - 1.000001 * step * ascent
+    return 0.0
+
+
+def _sloped(
+    functions: MarginFunctions,
+    unit: Array,
+    point: UnitPoint,
+    evidence: Evidence,
+    kinks: list[Kink],
+) -> tuple[Array, str]:
+    """Return the gradients with the given slopes at the kinks, or why they prove nothing."""
+    if point.norm != 2.0:
+        return point.jacobian, ""
+    known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
+    recording = record(functions, unit)
+    if len(recording.kinked) != 1:
+        return point.jacobian, "kinks in several layers: the slopes there are not independent"
+    slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
+    for layer, sample, column in known:
+        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = 0.0
+    for layer, sample, column, slope in evidence.slopes:
+        if (layer, sample, column) not in known or not 0.0 <= slope <= 1.0:
+            return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
+        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
+    chosen = evidence.support
+    elements = rows(functions, record(functions, unit, slopes), chosen.tolist())
+    gradients = point.jacobian.copy()
+    with np.errstate(over="ignore", under="ignore"):
+        gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)
+    return gradients, ""
+
+
+def _bound(
+    functions: MarginFunctions, point: UnitPoint, evidence: Evidence, linear: bool
+) -> float | None:
+    """Return the best upper bound on all margins that λ or the carried weights prove."""
+    weights = evidence.multipliers if evidence.bound is None else evidence.bound
+    total = float(np.sum(weights))
+    if np.any(weights < 0.0) or not (math.isfinite(total) and total > 0.0):
+        return None
+    if linear:
+        return point.unscaled(linear_dual_bound(point.jacobian, weights, point.norm).upper)
+    if point.norm != 2.0:
+        return None
+    found = linear_network_bound(functions, weights)
+    slope = leak(functions)
+    if slope is None:
+        return found
+    birth = birth_value(functions.data.X, functions.score_weights(weights), slope, nonnegative)
+    bound = 0.5 * birth.upper / total
+    return bound if found is None else min(bound, found)
+
+
+def _linear_margin(point: UnitPoint) -> float:
+    """Return a margin that the direction surely has, for linear f_n = z_n·θ̂."""
+    rounding = _EPS * (point.theta.size + 4) * row_sums(point.jacobian, point.theta)
+    size = vector_norm(point.theta, point.norm) * (1.0 + 4.0 * _EPS)
+    return float(np.min(point.jacobian @ point.theta - rounding)) / size
+
+
+def _smallest_curvature(
+    functions: MarginFunctions,
+    unit: Array,
+    point: UnitPoint,
+    evidence: Evidence,
+    limits: Tolerances,
+) -> float | None:
+    """Return the smallest eigenvalue of `I - Σ λ_n ∇²f_n` on the tangents of active f_n.
+
+    Symmetries are projected out; by central differences of the gradients. None where it is too
+    large, or where a second derivative jumps; 1 where there is no tangent.
+    """
+    if functions.size > _HESSIAN_LIMIT:
+        return None
+    used = np.maximum(evidence.multipliers, 0.0)
+    if curvature_jumps(functions, unit, used, limits.kink):
+        return None
+    jacobian = functions.jacobian(unit)[evidence.support]
+    weights = used[evidence.support] * np.linalg.norm(jacobian, axis=1)
+    strong = jacobian[weights > _STRONG * float(np.max(weights))]
+    sizes = np.linalg.norm(strong, axis=1, keepdims=True)
+    orbit = symmetry_tangents(functions, unit, functions.jacobian(unit))
+    held = np.vstack([strong / np.where(sizes > 0.0, sizes, 1.0), orbit])
+    _, sigma, basis = np.linalg.svd(held, full_matrices=True)
+    tangents = basis[int(np.count_nonzero(sigma > 1e-8 * sigma[0])) :]
+    if not tangents.shape[0]:
+        return 1.0
+    step = 1e-5
+    curved = np.array(
+        [
+            (
+                functions.combined_gradient(unit + step * t, used)
+                - functions.combined_gradient(unit - step * t, used)
+            )
+            / (2.0 * step)
+            for t in tangents
+        ]
+    )
+    reduced = np.eye(tangents.shape[0]) - curved @ tangents.T
+    return float(np.linalg.eigvalsh(0.5 * (reduced + reduced.T))[0])
+
+
+def nonnegative(matrix: Array, target: Array) -> Array:
+    """Return μ ≥ 0 that nearly minimises `‖A μ - b‖₂`: Lawson and Hanson's active set, in NumPy."""
+    size = matrix.shape[1]
+    found = np.zeros(size)
+    passive = np.zeros(size, dtype=bool)
+    scale = float(np.max(np.abs(matrix), initial=0.0)) * float(np.max(np.abs(target), initial=0.0))
+    for _ in range(3 * size):
+        gradient = matrix.T @ (target - matrix @ found)
+        gradient[passive] = -np.inf
+        entering = int(np.argmax(gradient)) if size else 0
+        if not size or gradient[entering] <= 1e-14 * scale:
+            break
+        passive[entering] = True
+        while True:
+            trial = np.zeros(size)
+            trial[passive] = np.linalg.lstsq(matrix[:, passive], target, rcond=None)[0]
+            if np.all(trial[passive] > 0.0):
+                found = trial
+                break
+            falling = passive & (trial <= 0.0)
+            step = float(np.min(found[falling] / (found[falling] - trial[falling])))
+            found = np.maximum(found + step * (trial - found), 0.0)
+            leaving = falling & (found <= 1e-15 * float(np.max(found, initial=0.0)))
+            if not np.any(leaving):
+                break
+            found[leaving] = 0.0
+            passive &= ~leaving
+            if not np.any(passive):
+                break
+    return found
+
+
+def _blank(verdict: Verdict, reason: str, point: UnitPoint) -> Facts:
+    return Facts(
+        verdict=verdict,
+        reason=reason,
+        support=np.flatnonzero(point.margins <= point.margin),
+        degree=point.degree,
+        margin=point.unscaled(point.margin),
+        stationarity=math.nan,
+        stationarity_bound=math.nan,
+        complementarity=math.nan,
+        euler=math.nan,
+        licq=None,
+        independent=None,
+        nearest_kink=None,
+        bound=None,
+        gap=None,
+        curvature=None,
+        better_margin=None,
+    )

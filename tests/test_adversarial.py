@@ -1,0 +1,60 @@
+"""No false certificate and no refused KKT point among directions built to deceive."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adversarial import FAMILIES, NEVER, TOLERANCE, Case, Row, judged, kkt_point, measures, oracle
+
+SAMPLE = 40
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_direction_deceives_the_judge(family: str) -> None:
+    rng = np.random.default_rng(7)
+    row = Row(family)
+    wrong = [judged(FAMILIES[family](rng), family, row) for _ in range(SAMPLE)]
+    assert not [complaint for complaint in wrong if complaint]
+    assert row.directions == SAMPLE
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_direction_in_thousands_deceives_the_judge(family: str) -> None:
+    rng = np.random.default_rng(11)
+    row = Row(family)
+    wrong = [judged(FAMILIES[family](rng), family, row) for _ in range(20_000 // len(FAMILIES))]
+    assert not [complaint for complaint in wrong if complaint]
+    if family in NEVER:
+        assert row.certified == 0
+
+
+def test_the_oracle_and_the_witness_agree_on_what_is_stationary() -> None:
+    base = kkt_point(np.random.default_rng(0))
+    assert base.witness is not None
+    assert max(measures(base, base.witness)) < 1e-12 and oracle(base) < 1e-12
+    # A gradient turned across θ by a hundredth is seen by both.
+    jacobian = base.jacobian.copy()
+    heavy = int(np.argmax(base.witness))
+    step = np.random.default_rng(1).standard_normal(base.theta.size)
+    step -= base.theta * (step @ base.theta)
+    jacobian[heavy] += 1e-2 * np.linalg.norm(jacobian[heavy]) * step / np.linalg.norm(step)
+    bent = Case(base.f, jacobian, base.theta, base.degree)
+    assert max(measures(bent, base.witness)) > 1e-4
+    assert oracle(bent) > TOLERANCE
+
+
+def test_a_wrong_verdict_would_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    import adversarial
+
+    real = adversarial.certify_arrays
+    accepting = adversarial.Tolerances.at(0.5)
+
+    def careless(*arguments, tolerances):  # type: ignore[no-untyped-def]
+        return real(*arguments, tolerances=accepting)
+
+    monkeypatch.setattr(adversarial, "certify_arrays", careless)
+    rng, row = np.random.default_rng(3), Row("turned direction")
+    complaints = [judged(FAMILIES[row.family](rng), row.family, row) for _ in range(40)]
+    assert row.false > 0 and any(complaints)

@@ -1,0 +1,316 @@
+"""A certificate for every formulation (math §3), and none for what is wrong by a little."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import lexmargin as lm
+from lexmargin.certificate import Certificate, Verdict, certify
+from lexmargin.certificate.staged import prove_levels
+from lexmargin.errors import DataError, ShapeError
+from lexmargin.formulations import (
+    ConstrainedPath,
+    Lexicographic,
+    MarginPath,
+    RegularizationPath,
+    ScaledMargin,
+    WSet,
+)
+from lexmargin.predictors import Bias, BiasForm, Linear, Log, Network, Polynomial, ReLU, Sum
+
+INF = math.inf
+ONE = lm.Dataset([[1.0]], [1], one_class=True)
+
+
+def points(X) -> lm.Dataset:  # type: ignore[no-untyped-def]
+    return lm.Dataset(np.array(X, float), [1] * len(X), one_class=True)
+
+
+AXES = points([[1, 0], [0, 1 / 8]])
+SHALLOW_DEEP = Sum([Linear(), lm.DiagonalNetwork(2)])
+BIAS = lm.Dataset([[3.0, 0.0], [1.0, 1.0]], [1, -1])
+FREE_BIAS = Sum([Linear(), Bias(BiasForm.SIGNED_SQUARE)])
+R = math.sqrt
+
+
+def path_10() -> np.ndarray:
+    return np.array([0.1, R(49.5) / 10, R(49.5) / 10])
+
+
+# id, problem, answer, verdict there
+CASES = [
+    ("margin-sum", MarginPath(SHALLOW_DEEP, ONE, 10.0), path_10(), Verdict.KKT),
+    ("margin-sum-min-norm", MarginPath(SHALLOW_DEEP, ONE, 10.0, gamma=50.5), path_10(), "KKT"),
+    ("margin-log", MarginPath(Log(), AXES, 100.0), np.array([1, 8]) / R(65), "GLOBAL"),
+    (
+        "margin-log-min-norm",
+        MarginPath(Log(), AXES, 100.0, gamma=math.log(100 / R(65))),
+        np.array([1, 8]) / R(65),
+        "GLOBAL",
+    ),
+    ("constrained-log", ConstrainedPath(Log(), AXES, 20.0), np.array([1, 2]) / R(5), "GLOBAL"),
+    (
+        "constrained-l1",
+        ConstrainedPath(Linear(), points([[1, 0], [0, 0.5]]), 10.0, 1.0),
+        np.array([(1 + 2 * math.log(2) / 10) / 3, (2 - 2 * math.log(2) / 10) / 3]),
+        "GLOBAL",
+    ),
+    (
+        "constrained-logistic",
+        ConstrainedPath(Linear(), points([[0.5, 1.5], [1.5, 0.5]]), 2.0, 2.0, "logistic"),
+        np.ones(2) / R(2),
+        "GLOBAL",
+    ),
+    (
+        "constrained-deep",
+        ConstrainedPath(lm.DiagonalNetwork(2), ONE, 3.0),
+        np.ones(2) / R(2),
+        "KKT",
+    ),
+    # e^{-uv} against c q s (u,v): s² = ln(1/(2c)) with q = 2; here 2c = e^{-2}.
+    (
+        "regularization-deep",
+        RegularizationPath(lm.DiagonalNetwork(2), ONE, math.exp(-2.0)),
+        np.full(2, R(2.0)),
+        "KKT",
+    ),
+    (
+        "regularization-linear",
+        RegularizationPath(Linear(), ONE, math.exp(-2.0) / 2.0),
+        np.array([2.0]),
+        "GLOBAL",
+    ),
+    (
+        "scaled",
+        ScaledMargin(SHALLOW_DEEP, ONE, 10.0),
+        np.array([0.1, R(0.9), R(0.9)]),
+        "KKT",
+    ),
+    (
+        "scaled-huge",
+        ScaledMargin(SHALLOW_DEEP, ONE, 1e12),
+        np.array([1e-12, R(1 - 1e-12), R(1 - 1e-12)]),
+        "KKT",
+    ),
+    ("w-set", WSet(FREE_BIAS, BIAS), np.array([0.8, -0.4, -R(1.4)]), "KKT"),
+    ("w-set-zero", WSet(SHALLOW_DEEP, ONE), np.array([0.0, 3.0, 0.5]), "GLOBAL"),
+    ("w-set-second", WSet(SHALLOW_DEEP, ONE, 2), np.array([0.0, 1.0, 1.0]), "KKT"),
+    (
+        "lexicographic-l1",
+        Lexicographic(Linear(), points([[1, 1], [2, 3]]), 1.0),
+        np.array([0.0, 1.0]),
+        "GLOBAL",
+    ),
+    (
+        "lexicographic-l2",
+        Lexicographic(Linear(), points([[1, 0], [0, 2], [5, 5]])),
+        np.array([2.0, 1.0]),
+        "GLOBAL",
+    ),
+]
+IDS = [case[0] for case in CASES]
+
+
+@pytest.mark.parametrize(("problem", "theta", "verdict"), [c[1:] for c in CASES], ids=IDS)
+def test_the_answers_are_certified(problem, theta, verdict):
+    # The derivation with the coefficient that the formulation states for its penalty.
+    if isinstance(problem, RegularizationPath):
+        assert problem.coefficient * problem.power == pytest.approx(problem.strength)
+    found = certify(problem, theta)
+    if "STRICT" in found.verdict or verdict == "GLOBAL":
+        assert found.verdict.at_least(Verdict(verdict))
+    else:
+        assert found.verdict is Verdict(verdict), found.report()
+    assert all(check.holds for check in found.checks), found.report()
+    json.dumps(found.to_json(), allow_nan=False)
+    assert found.verdict.value in found.report()
+    blocks = problem.functions.blocks(theta)
+    assert certify(problem, blocks).verdict is found.verdict
+
+
+# Where the scale is judged too, an answer stretched by a thousandth is wrong as well.
+@pytest.mark.parametrize(("problem", "theta", "verdict"), [c[1:] for c in CASES], ids=IDS)
+def test_an_answer_turned_by_a_hundred_thousandth_is_not_certified(problem, theta, verdict):
+    if isinstance(problem, WSet) and not theta[0]:
+        pytest.skip("any feasible point with w_1 = 0 is an answer")
+    if theta.size == 1:
+        pytest.skip("there is one direction only")
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        step = rng.standard_normal(theta.size)
+        step -= theta * (step @ theta) / (theta @ theta)
+        turned = theta + 1e-5 * np.linalg.norm(theta) * step / np.linalg.norm(step)
+        found = certify(problem, turned)
+        assert not found.certified, found.report()
+
+
+SCALED = [c for c in CASES if not c[0].startswith(("lexicographic", "w-set-zero"))]
+
+
+@pytest.mark.parametrize("factor", [0.999, 1.001])
+@pytest.mark.parametrize(
+    ("problem", "theta", "verdict"), [c[1:] for c in SCALED], ids=[c[0] for c in SCALED]
+)
+def test_an_answer_at_another_scale_is_not_certified(problem, theta, verdict, factor):
+    found = certify(problem, factor * theta)
+    assert found.verdict is Verdict.NOT_STATIONARY, found.report()
+
+
+def test_a_kkt_point_of_another_program_is_not_certified():
+    # The answer of γ = 10 is none at γ = 12, in the shallow block by 20 %.
+    ten = np.array([0.1, R(0.9), R(0.9)])
+    assert not certify(ScaledMargin(SHALLOW_DEEP, ONE, 12.0), ten).certified
+    # At 1e12 the shallow block costs 1e-12 of the rest and is judged as sharply.
+    huge = ScaledMargin(SHALLOW_DEEP, ONE, 1e12)
+    wrong = np.array([2e-12, R(1 - 2e-12), R(1 - 2e-12)])
+    assert certify(huge, wrong).verdict is Verdict.NOT_STATIONARY
+    # The margin path's answer at ρ = 10 is none of the constrained path of another problem.
+    log = np.array([1, 8]) / R(65)
+    assert certify(ConstrainedPath(Log(), AXES, 20.0), log).verdict is Verdict.NOT_STATIONARY
+    assert not certify(MarginPath(Log(), AXES, 20.0), np.array([1, 2]) / R(5)).certified
+
+
+def test_w_set_identities_and_multipliers():
+    found = certify(WSet(FREE_BIAS, BIAS), np.array([0.8, -0.4, -R(1.4)]))
+    # Σ λ_n = ‖w_1‖²/α_1 = 4/5, equal by symmetry of Σ λ_n y_n = 0.
+    np.testing.assert_allclose(found.multipliers, [0.4, 0.4], rtol=1e-12)
+    assert found.euler == pytest.approx(1.0, abs=1e-12)
+    assert len(found.checks) == 2 and found.levels == pytest.approx((0.8,))
+    infeasible = certify(WSet(SHALLOW_DEEP, ONE), np.array([0.0, 0.5, 0.5]))
+    assert infeasible.verdict is Verdict.NOT_STATIONARY and infeasible.feasibility > 0.7
+
+
+def test_a_later_level_of_the_w_set_is_judged_once_the_earlier_ones_are_zero():
+    second = WSet(SHALLOW_DEEP, ONE, 2)
+    assert certify(second, np.array([0.0, 3.0, 0.5])).verdict is Verdict.NOT_STATIONARY
+    assert certify(second, np.array([0.0, 1.0, 1.0])).levels == pytest.approx((0.0, 2.0))
+
+
+def test_the_angle_is_the_one_that_was_turned():
+    problem = ConstrainedPath(lm.DiagonalNetwork(2), ONE, 3.0)
+    for turn in (1e-9, 1e-6, 1e-3):
+        theta = np.array([math.cos(math.pi / 4 + turn), math.sin(math.pi / 4 + turn)])
+        found = certify(problem, theta)
+        # -∇L ∝ (v, u) is the mirror image of θ at the diagonal.
+        assert found.angle == pytest.approx(2 * turn, rel=1e-6)
+        assert found.certified is (turn < 1e-8)
+
+
+def test_the_gap_of_the_constrained_path_bounds_the_true_distance():
+    problem = ConstrainedPath(Log(), AXES, 20.0)
+    best = problem.objective(np.array([1, 2]) / R(5))
+    for turn in np.linspace(-0.3, 0.3, 7):
+        angle = math.atan2(2, 1) + turn
+        theta = np.array([math.cos(angle), math.sin(angle)])
+        found = certify(problem, theta)
+        true = (problem.objective(theta) - best) / max(1.0, abs(problem.objective(theta)))
+        assert found.gap >= true - 1e-14
+
+
+@pytest.mark.parametrize("power", [1.5, 2.0, 3.0])
+def test_the_gap_of_the_regularization_path_bounds_the_true_distance(power):
+    problem = RegularizationPath(Linear(), ONE, 0.1, power=power)
+    grid = np.linspace(1e-3, 8, 4001)
+    best = min(problem.objective(np.array([t])) for t in grid)
+    for t in (0.5, 1.0, 2.0, 4.0):
+        found = certify(problem, np.array([t]))
+        value = problem.objective(np.array([t]))
+        assert found.gap >= (value - best) / value - 1e-6
+
+
+def test_an_interior_minimum_of_the_loss_is_stationary():
+    # f = 2θ - θ² has its largest value 1 at θ = 1, inside the ball of ρ = 3.
+    peak = ConstrainedPath(Polynomial([[2], [1]]), points([[-1, 2]]), 3.0)
+    assert certify(peak, np.array([1 / 3])).verdict is Verdict.KKT
+    assert certify(peak, np.array([1 / 3 + 1e-5])).verdict is Verdict.NOT_STATIONARY
+    assert certify(peak, np.array([0.5])).verdict is Verdict.NOT_STATIONARY
+
+
+def test_fritz_john_is_told_apart_from_kkt():
+    # min θ² s.t. 2θ - θ² ≥ 1 has the single feasible point 1, where the gradient vanishes.
+    data = points([[-1, 2]])
+    only = MarginPath(Polynomial([[2], [1]]), data, 1.0, gamma=1.0)
+    assert certify(only, np.array([1.0])).verdict is Verdict.FRITZ_JOHN
+    # In the max form the same point is stationary: t cannot be raised.
+    free = MarginPath(Polynomial([[2], [1]]), data, 1.0)
+    assert certify(free, np.array([1.0])).verdict is Verdict.KKT
+    # A wanted margin of 3/4 has the regular answer 1/2.
+    regular = MarginPath(Polynomial([[2], [1]]), data, 1.0, gamma=0.75)
+    assert certify(regular, np.array([0.5])).verdict is Verdict.KKT
+    assert certify(regular, np.array([1.0])).verdict is Verdict.NOT_STATIONARY
+
+
+def test_no_smooth_verdict_on_a_kink():
+    # Network of degree 2 plus a linear part; the second unit is dead.
+    predictor = Sum([Linear(), Network((2,), ReLU())])
+    data = points([[1.0, 0.0]])
+    problem = MarginPath(predictor, data, 2.0)
+    alive = np.zeros(predictor_size(problem))
+    # f = θ_1 + a relu(w_1): at ρ = 2 the answer has ρθ_1 = 1 and ρ a = ρ w_1 = sqrt(3/2).
+    alive[[0, 2, 6]] = [0.5, R(1.5) / 2, R(1.5) / 2]
+    found = certify(problem, alive)
+    assert found.verdict is Verdict.UNDECIDED and "kink" in found.reasons[0]
+    assert found.nearest_kink == 0.0
+    assert found.stationarity < 1e-12
+    constrained = certify(ConstrainedPath(predictor, data, 2.0), alive)
+    assert constrained.verdict is Verdict.UNDECIDED and "kink" in constrained.reasons[0]
+    single = MarginPath(Sum([Linear(), Network((1,), ReLU())]), data, 2.0)
+    smooth = certify(single, np.array([0.5, 0.0, R(1.5) / 2, 0.0, R(1.5) / 2]))
+    assert smooth.verdict is Verdict.KKT and smooth.nearest_kink > 0.1
+
+
+def predictor_size(problem) -> int:  # type: ignore[no-untyped-def]
+    return problem.functions.size
+
+
+def level_word(Z, theta, norm) -> Certificate:
+    return certify(Lexicographic(Linear(), points(Z), norm), np.array(theta, float))
+
+
+def test_a_max_margin_point_that_is_not_lexicographic_is_not_global():
+    Z = [[1, 1], [2, 3]]
+    assert level_word(Z, (0, 1), 1.0).verdict is Verdict.GLOBAL
+    wrong = level_word(Z, (0.5, 0.5), 1.0)
+    assert wrong.verdict is Verdict.UNDECIDED and "level 2" in wrong.reasons[0]
+    assert certify(lm.HardMargin(Linear(), points(Z), 1.0), np.ones(2)).verdict is Verdict.GLOBAL
+    assert level_word([[1, 0], [1, 1e-6]], (1, 0.5), INF).verdict is Verdict.UNDECIDED
+    assert level_word([[1, 0], [1, 1e-6]], (1, 1), INF).verdict is Verdict.GLOBAL
+
+
+def test_equal_margins_that_could_be_split_are_not_proven():
+    # Level 1 fixes sample 0 alone; sample 1 has the same margin at (1, 0) and can rise to 2.
+    Z = np.array([[1.0, 0.0], [1.0, 1.0]])
+    flat, best = np.array([1.0, 0.0]), np.array([1.0, 1.0])
+    assert prove_levels(Z, flat, INF, 2, 1e-9).proven == 1
+    proof = prove_levels(Z, best, INF, 2, 1e-9)
+    assert proof.proven == 2 and proof.values == (1.0, 2.0)
+
+
+def test_lexicographic_levels_of_a_nonconvex_problem_are_recomputed_only():
+    quartics = Polynomial([[4, 0], [0, 4]])
+    problem = Lexicographic(quartics, points([[1, 2], [2, 1], [5, 9]]))
+    found = certify(problem, np.array([0.0, 1.0]))
+    assert found.verdict.certified and found.verdict is not Verdict.GLOBAL
+    assert found.levels == pytest.approx((1, 2, 9)) and "level 1" in found.reasons[-1]
+
+
+def test_bad_points_are_named():
+    problem = MarginPath(SHALLOW_DEEP, ONE, 10.0)
+    with pytest.raises(ShapeError):
+        certify(problem, np.ones(2))
+    with pytest.raises(DataError):
+        certify(problem, np.array([1.0, np.nan, 0.0]))
+    for problem, theta in (
+        (MarginPath(Log(), AXES, 100.0), np.array([-1.0, 1.0])),
+        (ConstrainedPath(Log(), AXES, 20.0), np.array([0.0, 0.0])),
+        (ScaledMargin(SHALLOW_DEEP, ONE, 10.0), np.zeros(3)),
+        (WSet(SHALLOW_DEEP, ONE), np.array([-1.0, 0.0, 0.0])),
+        (RegularizationPath(Linear(), ONE, 0.1), np.zeros(1)),
+    ):
+        found = certify(problem, theta)
+        assert found.verdict is Verdict.NOT_SEPARATING
+        json.dumps(found.to_json(), allow_nan=False)
