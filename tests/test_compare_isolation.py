@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compare_stubs import processes
 
+from compare_stubs import processes
 from lexmargin.compare.isolation import Nursery, Reply
 from lexmargin.compare.nursery import End
 
@@ -25,7 +25,9 @@ def nursery() -> Iterator[Nursery]:
     made.close()
 
 
-def run(nursery: Nursery, task: str, seconds: float = 20.0, mib: int = 512, **payload: Any) -> Reply:
+def run(
+    nursery: Nursery, task: str, seconds: float = 20.0, mib: int = 512, **payload: Any
+) -> Reply:
     return nursery.run(f"compare_stubs:{task}", payload, seconds, mib)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from compare_stubs import Killer, contents
 
+from compare_stubs import Killer, contents
 from lexmargin.backends import backend
 from lexmargin.compare import (
     Executor,
@@ -30,16 +32,17 @@ from lexmargin.compare import (
 from lexmargin.compare.comparison import carry_out
 from lexmargin.compare.known_issues import known_issues, retest
 from lexmargin.compare.plan import plan
-from lexmargin.compare.work import Answered, engine_of
+from lexmargin.compare.work import Answered, engine_of, run_unit
 from lexmargin.errors import LexmarginError
 from lexmargin.library import Library
 
 LIBRARY = Library()
 SMALL = ["linear/norms-two-points-l2", "linear/norms-two-points-l1", "networks/diagonal-2"]
+SOLVERS = ["clarabel", "highs"]
 
 
 def small(out: Path | None, executor: Executor | None = None, seeds: Sequence[int] = (0,)) -> Table:
-    return compare(SMALL, ["clarabel", "scs"], seeds=seeds, executor=executor or Serial(), out=out)
+    return compare(SMALL, SOLVERS, seeds=seeds, executor=executor or Serial(), out=out)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_a_comparison_has_a_row_per_unit_in_the_order_of_the_product() -> None:
     table = small(None)
     assert [(r.problem, r.profile) for r in table.rows] == [
-        (problem, solver) for problem in SMALL for solver in ("clarabel", "scs")
+        (problem, solver) for problem in SMALL for solver in SOLVERS
     ]
     linear, nonconvex = table.rows[:4], table.rows[4:]
     assert all(r.success and r.honesty is Honesty.TRUE and r.point == "A" for r in linear)
@@ -69,10 +72,8 @@ def test_processes_and_serial_give_the_same_bytes(
     assert contents(tmp_path) == reference
 
 
-def test_the_order_of_execution_changes_nothing(
-    tmp_path: Path, reference: dict[str, str]
-) -> None:
-    units = plan(LIBRARY, SMALL, ["clarabel", "scs"], seeds=(0, 1))
+def test_the_order_of_execution_changes_nothing(tmp_path: Path, reference: dict[str, str]) -> None:
+    units = plan(LIBRARY, SMALL, SOLVERS, seeds=(0, 1))
     carry_out(units[::-1], Serial(), Store(tmp_path), LIBRARY)
     assert contents(tmp_path) == reference
 
@@ -87,7 +88,7 @@ def test_a_finished_comparison_is_free_and_an_interrupted_one_goes_on(
     with pytest.raises(KeyboardInterrupt):
         compare(
             SMALL,
-            ["clarabel", "scs"],
+            SOLVERS,
             seeds=(0, 1),
             executor=Serial(),
             out=tmp_path,
@@ -100,7 +101,7 @@ def test_a_finished_comparison_is_free_and_an_interrupted_one_goes_on(
     for _ in range(2):
         compare(
             SMALL,
-            ["clarabel", "scs"],
+            SOLVERS,
             seeds=(0, 1),
             executor=Serial(),
             out=tmp_path,
@@ -133,8 +134,16 @@ def killed(executor: Executor, count: int, kills: int, folder: Path) -> None:
         killer.end()
     assert killer.left == 0 and len(set(killer.killed)) == kills
     assert len(table.rows) == count == len({row.key for row in table.rows})
-    carry_out(units, Serial(), Store(folder / "serial"), LIBRARY)
-    assert contents(folder / "killed") == contents(folder / "serial")
+    assert contents(folder / "killed") == undisturbed(count)
+
+
+@functools.cache
+def undisturbed(count: int) -> dict[str, str]:
+    """What the serial run writes."""
+    units = plan(LIBRARY, ["real/wine-relu2"], ["ipopt-casadi"], seeds=range(count))
+    with tempfile.TemporaryDirectory() as folder:
+        carry_out(units, Serial(), Store(Path(folder)), LIBRARY)
+        return contents(Path(folder))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
@@ -155,6 +164,36 @@ def test_killed_dask_workers_lose_and_double_nothing(
     killed(DaskCluster(None, 2), count, kills, tmp_path)
 
 
+@pytest.mark.backend("distributed")
+@pytest.mark.filterwarnings("default")
+def test_a_running_scheduler_gives_the_same_bytes(
+    tmp_path: Path, reference: dict[str, str]
+) -> None:
+    import distributed
+
+    from lexmargin.compare import DaskCluster
+
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "threads_per_worker": 1}
+    with distributed.LocalCluster(n_workers=1, silence_logs=50, **options) as cluster:
+        small(tmp_path, DaskCluster(cluster.scheduler_address, 1), seeds=(0, 1))
+    assert contents(tmp_path) == reference
+
+
+@pytest.mark.backend("distributed")
+@pytest.mark.filterwarnings("default")
+def test_a_scheduler_without_workers_is_named() -> None:
+    import distributed
+
+    from lexmargin.compare import DaskCluster
+
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with (
+        distributed.LocalCluster(n_workers=0, silence_logs=50, **options) as cluster,
+        pytest.raises(LexmarginError, match="no workers"),
+    ):
+        DaskCluster(cluster.scheduler_address, 1, timeout=1.0).check()
+
+
 def claims(problem: str, *solvers: str) -> dict[str, Honesty]:
     table = compare([problem], solvers, executor=Serial(), limits=Limits(20.0))
     return {row.profile: row.honesty for row in table.rows}
@@ -173,9 +212,7 @@ def test_huge_data_make_solvers_claim_optima_that_are_none() -> None:
 
 
 def test_the_toolkits_own_scaling_makes_the_same_solvers_honest() -> None:
-    table = compare(
-        ["lies/data-times-*"], ["clarabel", "osqp"], scaled=True, executor=Serial()
-    )
+    table = compare(["lies/data-times-*"], ["clarabel", "osqp"], scaled=True, executor=Serial())
     assert [row.honesty for row in table.rows] == [Honesty.TRUE] * 4
 
 
@@ -213,11 +250,18 @@ def test_every_profile_is_described_and_repeats_itself(name: str) -> None:
     why = engine_of(profile).available(profile.solver)
     if why:
         pytest.skip(f"{name}: {why}")
-    units = plan(LIBRARY, ["linear/norms-two-points-l2"], [name])
-    from lexmargin.compare.work import run_unit
+    convex = plan(LIBRARY, ["linear/norms-two-points-l2"], [name], ["low"])
+    nonconvex = plan(LIBRARY, ["networks/diagonal-2"], [name], ["low"])
+    for unit in (*convex, *nonconvex):
+        first, second = run_unit(unit).result, run_unit(unit).result
+        assert first == second
+        if name not in UNSURE and RowStatus(first["ran"]).entered:
+            assert first["certified"], first
 
-    first, second = (run_unit(unit).result for unit in (*units, *units))
-    assert first == second and RowStatus(first["ran"]) is not RowStatus.CRASHED
+
+# A path of gradient descent ends before its limit; the barrier of trust-constr keeps samples off
+# their constraints by more than the grade allows, and it claims success (a finding, not a fault).
+UNSURE = ("gradient-descent", "trust-constr")
 
 
 NEW_PROFILES = {
@@ -299,8 +343,7 @@ def test_known_issues_are_read_and_one_is_retested(tmp_path: Path) -> None:
         text.format("true", "lies/data-times-1e6") + text.format("gone", "lies/data-1")
     )
     found = {
-        r.issue.name: r.holds
-        for r in retest(Library((tmp_path,)), Serial(), only=("true", "gone"))
+        r.issue.name: r.holds for r in retest(Library((tmp_path,)), Serial(), only=("true", "gone"))
     }
     assert found == {"true": True, "gone": False}
 
@@ -337,9 +380,7 @@ except ResultsError as error:
     assert Store(tmp_path).has("before") and not Store(tmp_path).has("after")
 
 
-def test_a_folder_that_refuses_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "out")
     store.prepare()
 

@@ -96,7 +96,7 @@ def test_stored_numbers_are_those_of_the_stored_point(name: str) -> None:
     tolerance = answer.tolerance or 1e-11
     stretched = problem.functions.homogeneity.degree
     for theta in _points(name):
-        if answer.objective is not None and name not in OTHER_COEFFICIENT and answer.theta:
+        if answer.objective is not None and answer.theta:
             assert problem.objective(theta) == pytest.approx(answer.objective.value, rel=tolerance)
         scale = problem.rho_value
         if stretched is not None and found.formulation.value != "regularization-path":

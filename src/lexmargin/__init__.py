@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
+    from lexmargin.compare import compare
     from lexmargin.data import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import LexmarginError
+    from lexmargin.estimator import MarginClassifier
     from lexmargin.formulations import HardMargin, MarginPath
     from lexmargin.library import Library
     from lexmargin.library_build import load
@@ -41,8 +43,10 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "certificate": ("Certificate", "Tolerances", "Verdict", "certify"),
+    "compare": ("compare",),
     "data": ("Dataset", "load_csv", "load_dataset", "load_npz"),
     "errors": ("LexmarginError",),
+    "estimator": ("MarginClassifier",),
     "formulations": ("HardMargin", "MarginPath"),
     "library": ("Library",),
     "library_build": ("load",),
@@ -81,6 +85,7 @@ __all__ = [
     "Library",
     "Linear",
     "Log",
+    "MarginClassifier",
     "MarginPath",
     "Member",
     "Network",
@@ -93,6 +98,7 @@ __all__ = [
     "Tolerances",
     "Verdict",
     "certify",
+    "compare",
     "load",
     "load_csv",
     "load_dataset",

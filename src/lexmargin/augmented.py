@@ -19,11 +19,11 @@ from lexmargin.ops.jacobian import JacobianOps
 
 __all__ = ["WorkingSet", "augmented_lagrangian", "loss_descent"]
 
-_BAND = 0.3
-_PRICINGS = 10
-_FIRST_PENALTY = 10.0
-_NEWTON = 60
-_HALVINGS = 25
+_NEWTON = 40
+_CHEAP = 200
+_LARGE = 500_000
+_ROUNDING = 1e-14
+_ARRIVED = 1e-10
 _CONJUGATE = 150
 _MEMORY = 20
 _FIRST_MARGIN = 3.0
@@ -40,9 +40,9 @@ class WorkingSet:
 
     def __init__(self, functions: MarginFunctions, rows: IntArray) -> None:
         self._functions = functions
-        self._whole = functions.multi_class or rows.size == functions.count
-        self.rows = np.arange(functions.count) if self._whole else np.asarray(rows)
-        if not self._whole:
+        self.whole = functions.multi_class or rows.size == functions.count
+        self.rows = np.arange(functions.count) if self.whole else np.asarray(rows)
+        if not self.whole:
             self._features = np.ascontiguousarray(functions.features[self.rows])
             self._signs = functions.score_weights(np.ones(functions.count))[self.rows]
 
@@ -54,7 +54,7 @@ class WorkingSet:
 
     def recorded(self, theta: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
         """Return ``f_n(θ)`` of the rows and the map ``weights -> Σ_n weights_n ∇f_n(θ)``."""
-        if self._whole:
+        if self.whole:
             return self._functions.recorded(theta)
         parameters, scores = self._record(theta)
 
@@ -71,7 +71,7 @@ class WorkingSet:
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Return the rows ``∇f_n(θ)``."""
-        if self._whole:
+        if self.whole:
             return self._functions.jacobian(theta)
         parameters, scores = self._record(theta)
         parts = JacobianOps.pull_back(scores, self._signs, parameters, reduce=False)
@@ -114,51 +114,60 @@ def augmented_lagrangian(
     w: FloatArray,
     multipliers: FloatArray,
     rounds: int = 30,
+    penalty: float | None = None,
     deadline: float = np.inf,
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield ``(w, λ)`` after every round of ``min ½‖w‖² s.t. f_n(w) >= 1`` (Hestenes; Powell 1969).
 
     A round minimises ``½‖w‖² + (μ/2) Σ max(0, 1 - f_n + λ_n/μ)²`` from the last w, then sets
     ``λ_n ← μ max(0, 1 - f_n + λ_n/μ)``; μ grows until violations fall by ten a round.
-    Only samples near the margin take part; the others are priced after every round, and a round
-    with newly violated ones is made again.
+    Newton's steps see only the samples that fall short; every step prices all others.
 
     Args:
         functions: the f_n.
         w: (d,) a start near margin 1.
         multipliers: (N,) >= 0, the first λ.
         rounds: the most rounds.
+        penalty: the first μ; read off the number of multipliers if None, which stays nearby.
         deadline: of ``time.perf_counter()``.
     """
     lam = np.asarray(multipliers, dtype=np.float64)
     violation = np.inf
-    near = functions.values(w) <= 1.0 + _BAND
-    # λ is about ‖w‖²/|S|: the first round may fall short by a tenth, and not collapse to 0.
-    penalty = _FIRST_PENALTY * float(w @ w) / max(1, int(np.count_nonzero(near)))
-    accuracy = 1e-2
+    part = WorkingSet(functions, np.arange(functions.count))
+    if penalty is None:
+        # λ is about ‖w‖²/(α|S|): the first round may fall short by a tenth of the margin.
+        penalty = 5.0 * float(w @ w) / max(1, int(np.count_nonzero(lam)))
+    accuracy, arrived = 1e-2, False
     for _ in range(rounds):
+        if not arrived and part.rows.size * w.size > _LARGE:
+            w = _approached(part, w, lam, penalty)
+        w, arrived = _minimised(part, w, lam, penalty, accuracy, deadline)
         f = functions.values(w)
-        for _ in range(_PRICINGS):
-            part = WorkingSet(functions, np.flatnonzero(near | (lam > 0.0)))
-            w = _minimised(part, w, lam[part.rows], penalty, accuracy, deadline)
-            f = functions.values(w)
-            if not np.all(np.isfinite(f)):
-                return
-            outside = np.ones(f.size, dtype=bool)
-            outside[part.rows] = False
-            if not np.any(f[outside] < 1.0):
-                break
-            near |= f <= 1.0 + 0.5 * _BAND
+        if not np.all(np.isfinite(f)):
+            return
         worst = float(np.abs(np.minimum(f - 1.0, lam / penalty)).max())
         lam = np.maximum(0.0, penalty * (1.0 - f) + lam)
         yield w, lam
-        if time.perf_counter() > deadline:
+        if worst <= _ARRIVED or time.perf_counter() > deadline:
             return
-        near = f <= 1.0 + _BAND
-        if worst > 0.1 * violation:
+        if arrived and worst > 0.1 * violation:
             penalty *= 4.0
         accuracy = max(1e-13, min(0.1 * accuracy, 0.1 * worst))
         violation = worst
+
+
+def _approached(part: WorkingSet, w: FloatArray, lam: FloatArray, penalty: float) -> FloatArray:
+    """Return a point of a lower merit by L-BFGS, whose steps are cheap while they must be short."""
+    from scipy.optimize import minimize
+
+    def merit(x: FloatArray) -> tuple[float, FloatArray]:
+        f, pull = part.recorded(x)
+        weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
+        return 0.5 * float(x @ x) + 0.5 * float(weights @ weights) / penalty, x - pull(weights)
+
+    options = {"maxiter": _CHEAP, "maxcor": _MEMORY, "ftol": 1e-12, "gtol": 0.0}
+    found = np.asarray(minimize(merit, w, jac=True, method="L-BFGS-B", options=options).x)
+    return found if np.all(np.isfinite(found)) else w
 
 
 def _minimised(
@@ -168,94 +177,156 @@ def _minimised(
     penalty: float,
     accuracy: float,
     deadline: float,
-) -> FloatArray:
-    """Return where the gradient of a round's merit is about ``accuracy ‖w‖``: Newton's method.
+) -> tuple[FloatArray, bool]:
+    """Return where the gradient of a round's merit is about ``accuracy ‖w‖``, and whether it is.
 
-    Steps are solved by conjugate gradients, preconditioned by ``(I + μ JᵀJ)^{-1}`` of the violated
-    rows, and end at negative curvature; curvature of the f_n is a difference of gradients.
+    Newton steps are those of Steihaug (1983): conjugate gradients inside a trust region, preconditioned
+    by ``(I + μ JᵀJ)^{-1}`` of the violated rows; curvature of f_n is a difference of gradients.
     """
+    radius = 0.1 * float(np.linalg.norm(w))
     f, pull = part.recorded(w)
+    fresh = True
+    model: _Model | None = None
     for _ in range(_NEWTON):
         weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
-        gradient = w - pull(weights)
-        value = 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty
-        size = float(np.linalg.norm(w))
-        held = np.flatnonzero(weights > 0.0)
+        if fresh:
+            value = 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty
+            model = _Model(part, w, weights, penalty, w - pull(weights))
+        assert model is not None
+        step = model.step(radius, accuracy * float(np.linalg.norm(w)))
+        if step is None:
+            return w, True
         if time.perf_counter() > deadline:
             break
-        step = _direction(part, held, w, weights, penalty, gradient, accuracy * size)
-        if step is None:
+        length = float(np.linalg.norm(step))
+        moved, following, next_pull, reached = _priced(part, w + step, lam, penalty)
+        # Margins bend: one step back towards them keeps long steps along them (a second-order
+        # correction, as in sequential quadratic programming).
+        bent = model.corrected(step, following - f)
+        if bent is not None:
+            other = _priced(part, moved + bent, lam, penalty)
+            if other[3] < reached:
+                moved, following, next_pull, reached = other
+        predicted = model.decrease(step)
+        ratio = (value - reached) / predicted if predicted > 0.0 else 0.0
+        if predicted <= _ROUNDING * abs(value):
+            # The merit cannot tell such a step from none; Newton's method takes it and ends.
+            return (moved if reached <= value * (1.0 + _ROUNDING) else w), True
+        if ratio < 0.25:
+            radius = 0.4 * length
+        elif ratio > 0.9 and length > 0.9 * radius:
+            radius = min(2.0 * radius, float(np.linalg.norm(w)))
+        fresh = ratio > 1e-4
+        if fresh:
+            w, f, pull = moved, following, next_pull
+        elif radius <= 1e-14 * float(np.linalg.norm(w)):
             break
-        slope = float(step @ gradient)
-        t = min(1.0, 0.5 * size / max(float(np.linalg.norm(step)), 1e-300))
-        for _ in range(_HALVINGS):
-            following, next_pull = part.recorded(w + t * step)
-            violated = np.maximum(0.0, penalty * (1.0 - following) + lam)
-            moved = w + t * step
-            reached = 0.5 * float(moved @ moved) + 0.5 * float(violated @ violated) / penalty
-            if reached <= value + 1e-4 * t * slope + 1e-15 * abs(value):
+    return w, False
+
+
+def _priced(
+    part: WorkingSet, w: FloatArray, lam: FloatArray, penalty: float
+) -> tuple[FloatArray, FloatArray, Callable[[FloatArray], FloatArray], float]:
+    """Return w, the f_n, their pull, and the merit of a round."""
+    f, pull = part.recorded(w)
+    weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
+    return w, f, pull, 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty
+
+
+@final
+class _Model:
+    """The quadratic model of a round's merit at w, and its preconditioner."""
+
+    def __init__(
+        self,
+        part: WorkingSet,
+        w: FloatArray,
+        weights: FloatArray,
+        penalty: float,
+        gradient: FloatArray,
+    ) -> None:
+        from scipy.linalg import cho_factor
+
+        self._held = held = np.flatnonzero(weights > 0.0)
+        self._active = part.narrowed(held) if held.size else None
+        self._w, self._penalty, self._gradient = w, penalty, gradient
+        self._weights = weights if self._active is not None and self._active.whole else weights[held]
+        self._reach = 1e-5 * float(np.linalg.norm(w))
+        if self._active is None:
+            return
+        rows = self._active.jacobian(w)
+        self._rows = rows[held] if self._active.whole else rows
+        gram = self._rows @ self._rows.T
+        gram[np.diag_indices_from(gram)] += 1.0 / penalty
+        self._factor = cho_factor(gram, lower=True)
+
+    def _smooth(self, v: FloatArray) -> FloatArray:
+        from scipy.linalg import cho_solve
+
+        if self._active is None:
+            return v
+        return np.asarray(v - self._rows.T @ cho_solve(self._factor, self._rows @ v))
+
+    def curved(self, v: FloatArray) -> FloatArray:
+        """Return the Hessian times v."""
+        length = float(np.linalg.norm(v))
+        if self._active is None or length == 0.0:
+            return v
+        t = self._reach / length
+        ahead = self._active.recorded(self._w + t * v)[1](self._weights)
+        behind = self._active.recorded(self._w - t * v)[1](self._weights)
+        penalised = self._penalty * (self._rows.T @ (self._rows @ v))
+        return np.asarray(v + penalised - (ahead - behind) / (2.0 * t))
+
+    def decrease(self, step: FloatArray) -> float:
+        """Return what the model promises of a step."""
+        return -float(self._gradient @ step) - 0.5 * float(step @ self.curved(step))
+
+    def corrected(self, step: FloatArray, change: FloatArray) -> FloatArray | None:
+        """Return the least move that undoes the curvature of the held f_n along a step."""
+        from scipy.linalg import cho_solve
+
+        if self._active is None:
+            return None
+        bend = change[self._held] - self._rows @ step
+        return np.asarray(-self._rows.T @ cho_solve(self._factor, bend))
+
+    def step(self, radius: float, goal: float) -> FloatArray | None:
+        """Return a step of at most ``radius``.
+
+        None where ``√(gᵀ (I + μ JᵀJ)^{-1} g)`` is at most ``goal``: in this norm a gradient that
+        the multipliers will answer counts for little.
+        """
+        step = np.zeros_like(self._w)
+        residual = -self._gradient
+        z = self._smooth(residual)
+        direction = z
+        energy = float(residual @ z)
+        if not energy > goal * goal:
+            return None
+        relative = min(0.1, (energy / float(self._w @ self._w)) ** 0.25)
+        goal = max(0.3 * goal, relative * float(np.sqrt(energy)))
+        for _ in range(_CONJUGATE):
+            product = self.curved(direction)
+            bend = float(direction @ product)
+            t = energy / bend if bend > 0.0 else np.inf
+            if bend <= 0.0 or float(np.linalg.norm(step + t * direction)) >= radius:
+                return step + _to_boundary(step, direction, radius) * direction
+            step = step + t * direction
+            residual = residual - t * product
+            z = self._smooth(residual)
+            following = float(residual @ z)
+            if not following > goal * goal:
                 break
-            t *= 0.4
-        else:
-            break
-        w, f, pull = moved, following, next_pull
-    return w
+            direction = z + (following / energy) * direction
+            energy = following
+        return step
 
 
-def _direction(
-    part: WorkingSet,
-    held: IntArray,
-    w: FloatArray,
-    weights: FloatArray,
-    penalty: float,
-    gradient: FloatArray,
-    goal: float,
-) -> FloatArray | None:
-    """Return a descent direction: truncated, preconditioned conjugate gradients on ``H s = -g``.
-
-    None where ``√(gᵀ (I + μ JᵀJ)^{-1} g)`` is at most ``goal``: in this norm a gradient that the
-    multipliers will answer counts for little.
-    """
-    from scipy.linalg import cho_factor, cho_solve
-
-    active = part.narrowed(held)
-    rows, own = active.jacobian(w), weights[held]
-    gram = rows @ rows.T
-    gram[np.diag_indices_from(gram)] += 1.0 / penalty
-    factor = cho_factor(gram, lower=True)
-    reach = 1e-5 * float(np.linalg.norm(w))
-
-    def smooth(v: FloatArray) -> FloatArray:
-        return np.asarray(v - rows.T @ cho_solve(factor, rows @ v))
-
-    def curved(v: FloatArray) -> FloatArray:
-        t = reach / max(float(np.linalg.norm(v)), 1e-300)
-        change = active.recorded(w + t * v)[1](own) - active.recorded(w - t * v)[1](own)
-        return np.asarray(v + penalty * (rows.T @ (rows @ v)) - change / (2.0 * t))
-
-    step = np.zeros_like(w)
-    residual = -gradient
-    z = smooth(residual)
-    direction = z
-    energy = float(residual @ z)
-    if not energy > goal * goal:
-        return None
-    relative = min(0.1, (energy / float(w @ w)) ** 0.25)
-    goal = max(0.3 * goal, relative * float(np.sqrt(energy)))
-    for _ in range(_CONJUGATE):
-        product = curved(direction)
-        bend = float(direction @ product)
-        if bend <= 1e-12 * float(direction @ direction):
-            if np.any(step):
-                return step
-            return direction * (0.2 * float(np.linalg.norm(w) / np.linalg.norm(direction)))
-        t = energy / bend
-        step = step + t * direction
-        residual = residual - t * product
-        z = smooth(residual)
-        following = float(residual @ z)
-        if not following > goal * goal:
-            break
-        direction = z + (following / energy) * direction
-        energy = following
-    return step
+def _to_boundary(step: FloatArray, direction: FloatArray, radius: float) -> float:
+    """Return t >= 0 with ``‖step + t direction‖ = radius``."""
+    a = float(direction @ direction)
+    b = float(step @ direction)
+    c = float(step @ step) - radius * radius
+    root = float(np.sqrt(max(0.0, b * b - a * c)))
+    return -c / (b + root) if b > 0.0 else (root - b) / a

@@ -14,9 +14,7 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["weighted_hessian"]
 
 
-def weighted_hessian(
-    functions: MarginFunctions, w: FloatArray, weights: FloatArray
-) -> FloatArray:
+def weighted_hessian(functions: MarginFunctions, w: FloatArray, weights: FloatArray) -> FloatArray:
     """Return ``Σ_n weights_n ∇²f_n(w)`` (d, d), compiled once per margin functions.
 
     Args:

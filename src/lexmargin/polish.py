@@ -15,8 +15,9 @@ from lexmargin.augmented import WorkingSet, augmented_lagrangian
 from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.ops.curvature import Curvature
 
-__all__ = ["Polished", "polish"]
+__all__ = ["Polished", "finished", "polish"]
 
 _DENSE = 150
 _DIFFERENCE = 1e-5
@@ -25,6 +26,7 @@ _GOAL = 1e-10
 _KINK = 1e-9
 _PATIENCE = 4
 _NEAR = 0.1
+_TIED = 1e-7
 
 
 @final
@@ -105,11 +107,15 @@ def polish(
             "The start of a polish is on a kink of a ReLU, where Newton's method has no Hessian.",
             "Use a ReLU of power 2 or more, or start away from the kink.",
         )
-    first = _start(functions, unit / margin ** (1.0 / degree), active, degree)
-    best, taken = _newton(functions, first, iterations)
+    scaled = unit / margin ** (1.0 / degree)
+    # Exact supports first: what is already a KKT point is then cheap to recognise.
+    best, taken = _start(functions, scaled, _TIED, degree), 0
+    if not best.done:
+        best = min(best, _start(functions, scaled, active, degree), key=lambda s: s.residual)
+    best, taken = _newton(functions, best, iterations)
     rounds = 0
     if not best.done:
-        for w, multipliers in augmented_lagrangian(functions, first.w, first.multipliers):
+        for w, multipliers in augmented_lagrangian(functions, best.w, best.multipliers):
             rounds += 1
             state = _normalized(functions, w, multipliers, degree)
             if float(functions.values(state.w).min()) > 0.0:
@@ -133,6 +139,28 @@ def polish(
     return Polished(
         best.w, best.multipliers, best.residual, taken, rounds, moved, not reason, reason
     )
+
+
+def finished(
+    functions: MarginFunctions, w: FloatArray, multipliers: FloatArray, iterations: int = 20
+) -> Polished:
+    """Take Newton steps from a point near margin 1 with its multipliers; no other phase.
+
+    Args:
+        functions: homogeneous margin functions.
+        w: (d,) where every margin is positive.
+        multipliers: λ (N,) >= 0.
+        iterations: the most Newton steps.
+    """
+    degree = functions.homogeneity.degree
+    assert degree is not None
+    begin = _normalized(functions, w, multipliers, degree)
+    best, taken = begin, 0
+    if functions.curvature > Curvature.CONCAVE and _kink(functions, begin.w) > _KINK:
+        best, taken = _newton(functions, begin, iterations)
+    moved = float(np.linalg.norm(best.w / np.linalg.norm(best.w) - w / np.linalg.norm(w)))
+    reason = "" if best.done else f"the residual stayed at {best.residual:.1e}"
+    return Polished(best.w, best.multipliers, best.residual, taken, 0, moved, best.done, reason)
 
 
 @final

@@ -12,10 +12,15 @@ import numpy as np
 from lexmargin.backends import Backend, backend
 from lexmargin.errors import MissingBackendError, ShapeError
 from lexmargin.formulations.base import Formulation, StageAnswer, vector_norm
+from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.library_profiles import Grade, Handles, Profile
+from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.predictors.linear import Log
+from lexmargin.separability import separability_of_rows
 from lexmargin.solution import Ran, RawAnswer, SolverSettings
 
 __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
@@ -120,14 +125,35 @@ def starting_theta(
         if not np.all(np.isfinite(theta)):
             raise ShapeError("The start has NaN or infinite entries.", "Give finite numbers.")
         return theta
-    theta = random_theta(functions, rng)
+    if isinstance(problem.predictor, Log):
+        # Elsewhere the logarithm is not defined.
+        verdict = separability_of_rows(functions.features)
+        if verdict.witness is not None:
+            return verdict.witness / np.linalg.norm(verdict.witness)
+    theta = _balanced(functions, random_theta(functions, rng), rng)
     if functions.curvature <= Curvature.CONCAVE:
         return theta
     for _ in range(_START_ATTEMPTS):
-        theta, separates = separating_theta(functions, random_theta(functions, rng))
+        fresh = _balanced(functions, random_theta(functions, rng), rng)
+        theta, separates = separating_theta(functions, fresh)
         if separates:
             break
     return theta
+
+
+def _balanced(
+    functions: MarginFunctions, theta: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Return θ with every part of a sum where it alone gives margins of size 1, more or less.
+
+    Parts of different degrees grow at different rates: at one common size some of them are nothing.
+    """
+    if functions.homogeneity.kind is not HomogeneityKind.SUM:
+        return theta
+    parts = Parts(functions)
+    sizes = np.sqrt(parts.sizes(theta))
+    shares = rng.uniform(0.3, 1.5, sizes.size) * parts.natural_scales
+    return theta * parts.spread(shares / np.where(sizes > 0, sizes, 1.0))
 
 
 def natural_unit(problem: Formulation, theta: FloatArray) -> float:

@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
+from typing import final
 
 import numpy as np
 
-from lexmargin.backends import backend
+from lexmargin.backends import BackendName, backend
 from lexmargin.certificate import Tolerances, certify
 from lexmargin.errors import (
     NotSeparableError,
     ParameterError,
     UnsupportedError,
 )
-from lexmargin.formulations.base import Formulation, FormulationName, vector_norm
+from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
+from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.levels import Level
 from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
-from lexmargin.isolated import Job, isolated
+from lexmargin.isolated import Job
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
 from lexmargin.library_profiles import Grade, Profile
+from lexmargin.multistart import Progress, default_starts, outcomes, ranked
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.polish import Polished
 from lexmargin.polish import polish as polish_point
 from lexmargin.run import Run, Start, require, run
 from lexmargin.separability import Separability, separability_of_rows
 from lexmargin.solution import Solution, Times
+from lexmargin.stated_polish import polish_stated
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
 
 AUTO = "auto"
+_NEED_A_SEPARATOR = (
+    FormulationName.HARD_MARGIN,
+    FormulationName.MARGIN_PATH,
+    FormulationName.LEXICOGRAPHIC,
+)
 SPECIALISED = ("face", "newton", "active-set", "convex-concave", "augmented-lagrangian")
 """Profiles tried first, in this order, each for the problems its backend is made for."""
 
-_SAME_DIRECTION = 1e-5
 _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
-
-Progress = Callable[[str], None]
 
 
 def solve(
@@ -50,12 +55,13 @@ def solve(
     solver: str = AUTO,
     grade: str = "default",
     start: Start | None = None,
-    starts: int = 1,
+    starts: int | None = None,
     seed: int = 0,
     time_limit: float | None = None,
     *,
     library: Library | None = None,
     polish: bool = True,
+    workers: int = 1,
     verbose: bool = False,
     progress: Progress | None = None,
 ) -> Solution:
@@ -68,10 +74,13 @@ def solve(
             verifies ten times looser.
         start: θ to start from, flat ``(d,)`` or block by block; random and separating if None.
         starts: number of starts of a nonconvex problem; every distinct point is kept, best first.
+            None: 12 for small problems (N·d <= 2000), 1 for others and for a given start.
         seed: of every random choice.
         time_limit: seconds for all starts together; None for none.
         library: the shelves; the shipped ones if None.
         polish: improve the answer by Newton steps on the KKT system before judging it.
+        workers: how many starts run at a time, each in a process of its own; the answers are the
+            same, bit for bit.
         verbose: let the solver print.
         progress: called with a short line before each run.
 
@@ -81,10 +90,11 @@ def solve(
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
         NotSeparableError: the linear data admit no separator; carries the Gordan vector.
-        ParameterError: starts < 1, or a time limit that is not positive.
+        ParameterError: starts or workers < 1, or a time limit that is not positive.
     """
-    if starts < 1:
-        raise ParameterError(f"starts is {starts}.", "Give at least 1.")
+    for name, value in (("starts", starts), ("workers", workers)):
+        if value is not None and (isinstance(value, bool) or value < 1):
+            raise ParameterError(f"{name} is {value}.", "Give at least 1.")
     if time_limit is not None and not time_limit > 0:
         raise ParameterError(f"The time limit is {time_limit} s.", "Give a positive number.")
     if seed < 0:
@@ -94,19 +104,19 @@ def solve(
     asked = named_grade(grade)
     engine = require(chosen)
     convex = problem.program().is_convex
+    if starts is None:
+        starts = default_starts(problem, convex) if start is None else 1
     seeds = np.random.SeedSequence(seed).spawn(1 if convex else starts)
     deadline = None if time_limit is None else time.monotonic() + time_limit
-    found: list[Solution] = []
-    for index, child in enumerate(seeds):
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0 and found:
-            break
-        if progress is not None:
-            progress(f"{problem.name} with {chosen.name}, start {index + 1} of {len(seeds)}")
-        job = Job(problem, chosen, asked, start, child, left, verbose)
-        outcome = job.run(engine) if left is None else isolated(job)
-        found.append(judge(problem, chosen, asked, outcome, seed, polish=polish))
-    best = _ranked(problem, found)
+    jobs = [Job(problem, chosen, asked, start, child, None, verbose) for child in seeds]
+    if isinstance(problem, RegularizationPath) and not convex and start is None:
+        # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
+        jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
+    found = [
+        judge(problem, chosen, asked, outcome, seed, polish=polish)
+        for outcome in outcomes(jobs, engine, deadline, workers, progress)
+    ]
+    best = ranked(problem, found)
     if not problem.functions.multi_class:
         _refuse_inseparable(problem, best[0])
     return replace(best[0], others=tuple(best[1:]))
@@ -146,13 +156,15 @@ def judge(
     if not outcome.answers:
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
-    if not np.any(theta):
+    if not np.any(theta) and not isinstance(problem, RegularizationPath):
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
     polished = _polished(problem, theta) if polish else None
     if polished is not None:
-        theta, multipliers = _as_stated(problem, theta, polished)
+        theta, multipliers = polished.theta, polished.multipliers
+    if isinstance(problem, ConstrainedPath) and profile.backend is not BackendName.NEWTON:
+        problem.warn_invisible(theta)
     tolerances = Tolerances.at(grade.verified)
     certificate = certify(problem, theta, tolerances=tolerances)
     size = vector_norm(theta, problem.norm_p)
@@ -182,44 +194,62 @@ def judge(
 
 
 def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
-    """Return the levels of a staged problem; none for the others."""
+    """Return the levels of a staged problem at θ; none for the others."""
     if outcome.raw.levels:
         return outcome.raw.levels
     if isinstance(problem, Lexicographic):
-        return problem.answered_levels(outcome.answers, outcome.unit)
+        *before, last = outcome.answers
+        names = [variable.name for variable in problem.block_variables()]
+        blocks = dict(zip(names, problem.functions.blocks(theta), strict=True))
+        last = StageAnswer({**last.values, **blocks}, last.multipliers)
+        return problem.answered_levels((*before, last), outcome.unit)
     if isinstance(problem, WSet):
         values = problem.level_values(theta)
         return tuple(Level(value, (k,)) for k, value in enumerate(values))
     return ()
 
 
-def _polished(problem: Formulation, theta: FloatArray) -> Polished | None:
+@final
+@dataclass(frozen=True, eq=False)
+class _Better:
+    """A polished point and its multipliers, in the scale the problem is stated in."""
+
+    theta: FloatArray
+    multipliers: FloatArray
+    residual: float
+    moved: float
+
+
+def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
     """Return a polished point close by, or None where there is none or nothing to polish."""
     functions = problem.functions
-    polishable = (
-        problem.name in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
+    direction = (
+        problem.name
+        in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH, FormulationName.LEXICOGRAPHIC)
         and problem.norm_p == 2.0
         and functions.homogeneity.degree is not None
-        and functions.curvature > Curvature.CONCAVE
     )
-    if not (polishable and np.all(np.isfinite(theta)) and functions.values(theta).min() > 0):
+    if not (np.all(np.isfinite(theta)) and np.any(theta) and functions.size > 0):
+        return None
+    if not direction:
+        stated = polish_stated(problem, theta)
+        if stated is None or not stated.residual <= 1e-9 or stated.moved > _MOST_MOVED:
+            return None
+        return _Better(stated.theta, stated.multipliers, stated.residual, stated.moved)
+    if functions.curvature <= Curvature.CONCAVE or not functions.values(theta).min() > 0:
         return None
     try:
-        polished = polish_point(functions, theta)
+        found = polish_point(functions, theta)
     except UnsupportedError:
         return None
-    return polished if polished.converged and polished.moved <= _MOST_MOVED else None
-
-
-def _as_stated(
-    problem: Formulation, theta: FloatArray, polished: Polished
-) -> tuple[FloatArray, FloatArray]:
-    """Return the polished point and its multipliers in the scale the problem is stated in."""
+    if not found.converged or found.moved > _MOST_MOVED:
+        return None
     if problem.name is FormulationName.HARD_MARGIN:
-        return polished.theta, polished.multipliers
-    size = vector_norm(theta, 2.0)
-    share = float(polished.multipliers.sum())
-    return polished.theta * (size / vector_norm(polished.theta, 2.0)), polished.multipliers / share
+        return _Better(found.theta, found.multipliers, found.residual, found.moved)
+    size = 1.0 if problem.name is FormulationName.LEXICOGRAPHIC else vector_norm(theta, 2.0)
+    point = found.theta * (size / vector_norm(found.theta, 2.0))
+    share = float(found.multipliers.sum())
+    return _Better(point, found.multipliers / share, found.residual, found.moved)
 
 
 def versions(profile: Profile) -> dict[str, str]:
@@ -231,24 +261,6 @@ def versions(profile: Profile) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
-    """Return distinct points, best first: certified before not, then by objective."""
-    sign = -1.0 if problem.program().sense.value == "maximize" else 1.0
-
-    def key(solution: Solution) -> tuple[bool, bool, float]:
-        certificate = solution.certificate
-        good = certificate is not None and certificate.certified
-        known = np.isfinite(solution.objective)
-        return (not good, not known, sign * solution.objective if known else 0.0)
-
-    distinct: list[Solution] = []
-    for solution in sorted(found, key=key):
-        near = (np.linalg.norm(solution.direction - o.direction) for o in distinct)
-        if not any(distance < _SAME_DIRECTION for distance in near):
-            distinct.append(solution)
-    return distinct
 
 
 def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:
@@ -280,7 +292,7 @@ def _refuse_inseparable(problem: Formulation, best: Solution) -> None:
     if best.certificate is not None and best.margin > 0:
         return
     linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
-    if not linear:
+    if not linear or problem.name not in _NEED_A_SEPARATOR:
         return
     proof = separability_of_rows(functions.jacobian(np.zeros(functions.size)))
     if not proof.separable:

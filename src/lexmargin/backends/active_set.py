@@ -20,7 +20,7 @@ from lexmargin.backends.capture import captured
 from lexmargin.backends.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
-from lexmargin.formulations.base import MARGIN, FormulationName
+from lexmargin.formulations.base import MARGIN, Formulation, FormulationName
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
@@ -60,6 +60,15 @@ class ActiveSetBackend(Backend):
         if solver != SOLVER:
             return f"There is no active-set method {solver!r}; use {SOLVER!r}."
         return import_problem(["daqp", "highspy"])
+
+    def suits(self, problem: Formulation) -> bool:
+        if problem.name not in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH):
+            return False
+        try:
+            _recognised(problem.program())
+        except UnsupportedError:
+            return False
+        return True
 
     def compile(self, program: Program) -> Compiled:
         return _ActiveSet(program)

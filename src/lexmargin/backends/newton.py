@@ -152,9 +152,7 @@ class NewtonProgram(Compiled):
             self._rows, radius, self._norm.p, self._loss, self._offsets, begin=begin
         )
         if begin is not None and not point.converged:
-            point = constrained_linear(
-                self._rows, radius, self._norm.p, self._loss, self._offsets
-            )
+            point = constrained_linear(self._rows, radius, self._norm.p, self._loss, self._offsets)
         seconds = time.perf_counter() - began
         blocks = self._functions.blocks(point.w)
         # ∂ log L*/∂ρ: the dual norm of the gradient of log L.
@@ -259,6 +257,11 @@ class SmoothProgram(Compiled):
             size = float(np.abs(self.functions.values(rho * theta)).max())
             epsilon = max(temperature, 1e-14 * size)
             found = correct(self.functions, rho, epsilon, warm, offsets=self._offsets, most=15)
+            if found.converged:
+                return found
+            found = follow(
+                self.functions, rho, temperature, theta, first=temperature, offsets=self._offsets
+            )
             if found.converged:
                 return found
         return follow(self.functions, rho, temperature, theta, offsets=self._offsets)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.global_bounds import with_global_bound
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.loss_programs import (
     certify_constrained_path,
@@ -103,7 +104,8 @@ def _certify_direction(problem: Formulation, flat: FloatArray, limits: Tolerance
         limits,
         linear=functions.curvature is Curvature.AFFINE and alpha == 1.0,
     )
-    return refine(functions, flat, alpha, problem.norm_p, first)
+    refined = refine(functions, flat, alpha, problem.norm_p, first)
+    return with_global_bound(functions, flat, problem.norm_p, refined)
 
 
 def _certify_levels(problem: Lexicographic, flat: FloatArray, limits: Tolerances) -> Certificate:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lexmargin.certificate.birth import birth_value, leak
 from lexmargin.certificate.bounds import linear_dual_bound, relative_gap
+from lexmargin.certificate.global_bounds import enumerated_bound
 from lexmargin.certificate.kinks import Kink, curvature_jumps, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.linear_networks import linear_network_bound
@@ -372,6 +373,9 @@ def _bound(
     if point.norm != 2.0:
         return None
     found = linear_network_bound(functions, weights)
+    vertices = enumerated_bound(functions)
+    if vertices is not None:
+        found = vertices.upper if found is None else min(found, vertices.upper)
     slope = leak(functions)
     if slope is None:
         return found

@@ -17,6 +17,8 @@ from lexmargin.predictors.networks import Network
 
 __all__ = ["Generator", "generators"]
 
+_CLEAR = 1e-12
+
 
 @final
 @dataclass(frozen=True)
@@ -60,10 +62,14 @@ def generators(functions: MarginFunctions, w: Array, samples: Sequence[int]) -> 
         first, second = int(starts[layer]), int(starts[layer + 1])
         patterns = None
         if kinked:
-            weights = functions.blocks(w)[0]
-            patterns = functions.features[list(samples)] @ weights.T > 0.0
+            weights, features = functions.blocks(w)[0], functions.features[list(samples)]
+            z = features @ weights.T
+            patterns = np.sign(np.where(np.abs(z) > _CLEAR * (np.abs(features) @ np.abs(weights.T)), z, 0.0))
         for i, j in itertools.combinations(range(width), 2):
-            if patterns is not None and not np.array_equal(patterns[:, i], patterns[:, j]):
+            if patterns is not None and (
+                np.any(patterns[:, [i, j]] == 0.0)
+                or not np.array_equal(patterns[:, i], patterns[:, j])
+            ):
                 continue
             a = [first + i * incoming + c for c in range(incoming)]
             b = [first + j * incoming + c for c in range(incoming)]

@@ -21,7 +21,7 @@ from lexmargin.certificate.gauge import Generator, generators
 from lexmargin.certificate.multipliers import nonnegative_multipliers
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.qualification import licq
-from lexmargin.errors import DegreeError, LexmarginError
+from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, Ball, KinkInBox, combined_gradient
 
@@ -55,8 +55,8 @@ class KktProof:
     symmetries
         dimension of the orbit on which the point is isolated only up to symmetry.
     licq
-        the gradients of S were shown to be independent at the true point (they are where the
-        test succeeds).
+        the gradients of all active samples were shown to be independent at the true point: those of
+        S are where the test succeeds. None where a sample outside S may be active too.
     """
 
     proved: bool
@@ -288,14 +288,16 @@ class _System:
         if not all(value > 0 for value in box[d : d + s]):
             return self._not("a multiplier is not clearly positive")
         ops = ArbOps()
-        low = self._other_margins(ops, box[:d])
+        low, strict = self._other_margins(ops, box[:d])
         if low:
             return self._not(low)
+        if not self._same_sides(box[:d]):
+            return self._not("two units are not clearly on the same side of their kinks")
         if self.generators and not self._regular(box[:d]):
             return self._not("the symmetries are not shown to be transversal")
-        squares = sum((box[j] - float(self.w[j])) ** 2 for j in range(d))
-        whole = sum(float(v) ** 2 for v in self.w)
-        radius = float((squares.upper() ** 0.5 / whole**0.5).upper()) * (1.0 + 1e-12)
+        furthest = [float(abs(box[j] - float(self.w[j])).upper()) for j in range(d)]
+        # The norm of upper bounds, and a part in 1e12 for rounding.
+        radius = math.hypot(*furthest) / math.hypot(*self.w.tolist()) * (1.0 + 1e-12)
         modulo = f", isolated modulo {len(self.generators)} symmetries" if self.generators else ""
         return KktProof(
             True,
@@ -304,11 +306,20 @@ class _System:
             self.size,
             tuple(int(n) for n in self.support),
             len(self.generators),
-            True,
+            True if strict else None,
         )
 
-    def _other_margins(self, ops: ArbOps, box: list[Any]) -> str:
-        """Return "" if every f_n outside S is at least 1 over the box, else which is not."""
+    def _same_sides(self, box: list[Any]) -> bool:
+        """Whether the symmetries used are those of the true point too, not just of w."""
+        there = np.array([float(value.mid()) for value in box])
+        known = generators(self.functions, there, self.samples)
+        return all(generator in known for generator in self.generators)
+
+    def _other_margins(self, ops: ArbOps, box: list[Any]) -> tuple[str, bool]:
+        """Return "" if every f_n outside S is at least 1 over the box, else which is not.
+
+        Also whether all are above 1.
+        """
         functions = self.functions
         blocks, first = [], 0
         for shape in functions.shapes:
@@ -317,14 +328,16 @@ class _System:
             first += count
         inside = {int(n) for n in self.support}
         rough = functions.values(self.w)
-        try:
-            values = functions.evaluate(ops, blocks)
-        except LexmarginError as error:
-            return str(error)
+        values = functions.evaluate(ops, blocks)
+        strict = True
         for n in range(functions.count):
-            if n not in inside and not values[n].value >= 1 and not self._repeats(n):
-                return f"the margin of sample {n} ({rough[n]:.9g}) is not clearly at least 1"
-        return ""
+            if n in inside or values[n].value > 1:
+                continue
+            strict = False
+            if not values[n].value >= 1 and not self._repeats(n):
+                reason = f"the margin of sample {n} ({rough[n]:.9g}) is not clearly at least 1"
+                return reason, False
+        return "", strict
 
     def _repeats(self, n: int) -> bool:
         """Whether sample n is one of S over again."""

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.birth import birth_value, dead_units, leak, raise_by_birth
-from lexmargin.certificate.bounds import best_weights
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.certify import flattened
 from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
 from lexmargin.certificate.curvature import Curvature
 from lexmargin.certificate.facts import Evidence, Facts, establish
+from lexmargin.certificate.global_bounds import global_bound
 from lexmargin.certificate.kinks import measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.norms import Array, vector_norm
@@ -49,7 +49,6 @@ from lexmargin.errors import LexmarginError, ReceiptError, UnsupportedError
 from lexmargin.formulations.base import Formulation, FormulationName
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.curvature import Curvature as FunctionCurvature
 
 __all__ = ["CLAIMS", "Receipt", "read_receipt", "receipt", "write_receipt"]
 
@@ -290,11 +289,11 @@ def _evidence(
             found = _slopes(functions, unit, found, on)
     if verdict is Verdict.SADDLE:
         return replace(found, better=_better(functions, unit, alpha, certificate))
-    affine = functions.curvature is FunctionCurvature.AFFINE and alpha == 1.0
-    if verdict is Verdict.GLOBAL and affine:
+    if verdict is Verdict.GLOBAL:
         facts = establish(functions, flat, norm, certificate.tolerances, found)
         if facts.verdict is not Verdict.GLOBAL:
-            return replace(found, bound=best_weights(point.jacobian, norm))
+            better = global_bound(functions, flat, certificate, norm)
+            return replace(found, bound=None if better is None else better.weights)
     return found
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, final
 
-from lexmargin.compare.units import Unit
+from lexmargin.compare.units import Unit, code_digest
 from lexmargin.compare.work import Answered, run_unit
 from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError, SolverFailedError
 
@@ -158,12 +158,36 @@ class DaskCluster(Executor):
         if self.address is None:
             return
         try:
-            distributed.Client(self.address, timeout=self.timeout, set_as_default=False).close()
+            with distributed.Client(
+                self.address, timeout=self.timeout, set_as_default=False
+            ) as client:
+                self._check_workers(client)
         except (OSError, ValueError, TimeoutError) as error:
             raise SchedulerError(
                 f"No dask scheduler answers at {self.address} ({_first_line(error)}).",
                 "Start one with `dask scheduler`, or leave --scheduler out for a local one.",
             ) from None
+
+    def _check_workers(self, client: Any) -> None:
+        """Refuse a cluster without workers, or whose workers have another lexmargin."""
+        try:
+            client.wait_for_workers(1, timeout=self.timeout)
+        except TimeoutError:
+            raise SchedulerError(
+                f"The dask scheduler at {self.address} has no workers.",
+                "Start some with `dask worker ADDRESS`.",
+            ) from None
+        try:
+            found = set(client.run(code_digest).values())
+        except Exception as error:
+            raise SchedulerError(
+                f"The workers cannot import lexmargin ({_first_line(error)}).",
+                "Install it where they run.",
+            ) from None
+        if found != {code_digest()}:
+            raise SchedulerError(
+                "The workers have another version of lexmargin.", "Install this one there."
+            )
 
     def run(self, units: Sequence[Unit]) -> Iterator[Answered]:
         import dask
@@ -200,7 +224,8 @@ class DaskCluster(Executor):
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs=50,
         )
 

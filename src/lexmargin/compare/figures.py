@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _WIDTH: Final = 640
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 28, 12, 46
 _COLOURS: Final = (
     "#0072b2",
     "#d55e00",

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 from lexmargin.compare.comparison import compare
 from lexmargin.compare.executors import Executor
-from lexmargin.compare.records import Honesty
+from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.compare.units import Limits
 from lexmargin.library import Library, shipped_shelf
 from lexmargin.library_reading import Where, read_as, read_toml
@@ -25,8 +25,8 @@ ISSUES_FILE: Final = "_known_issues.toml"
 class KnownIssue:
     """A fault: this profile on this problem, seen with these versions.
 
-    ``honesty`` is what the comparison finds where the fault is present; ``wrong`` says in a
-    sentence what goes wrong, ``link`` where it is discussed.
+    ``honesty``, and ``ran`` if it is given, are what the comparison finds where the fault is
+    present; ``wrong`` says in a sentence what goes wrong, ``link`` where it is discussed.
     """
 
     name: str = field(metadata={"internal": True})
@@ -34,6 +34,7 @@ class KnownIssue:
     problem: str
     wrong: str
     honesty: Honesty = Honesty.FALSE
+    ran: RowStatus | None = None
     grade: str = "default"
     link: str = ""
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -99,7 +100,8 @@ def retest(
         )
         row = table.rows[0]
         found = f"{row.ran.value}, {row.claim.value}, {row.verdict or 'nothing to judge'}"
-        holds = row.honesty is issue.honesty if row.entered else None
+        same = row.honesty is issue.honesty and issue.ran in (None, row.ran)
+        holds = same if row.entered else None
         retests.append(Retest(issue, holds, found))
     return tuple(retests)
 

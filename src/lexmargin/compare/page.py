@@ -46,6 +46,7 @@ class _ProfileEntry:
     mark: str
     profile: Profile | None
     absent: bool
+    entered: bool
     lacks: str
     pinned: str
 
@@ -122,6 +123,7 @@ def _profiles(
                 name=name,
                 mark=Markup(legend_mark(styles[name])),
                 profile=profile,
+                entered=any(row.entered for row in own),
                 absent=all(row.ran is RowStatus.MISSING for row in own),
                 lacks=", ".join(word.value for word in profile.lacks()) if profile else "",
                 pinned=", ".join(f"{k} = {v}" for k, v in profile.fixed.items()) if profile else "",
@@ -139,10 +141,12 @@ def _problems(rows: Sequence[Row], library: Library) -> list[_ProblemEntry]:
         except LexmarginError as error:
             entries.append(_ProblemEntry(name, "", "", str(error), ""))
             continue
-        size = f"{problem.data.n_samples} samples, {problem.data.n_features} features"
-        entries.append(
-            _ProblemEntry(name, stated.title, stated.source, str(problem.program()), size)
+        count, features = problem.data.n_samples, problem.data.n_features
+        size = f"{count} sample{'s' * (count > 1)}, {features} feature{'s' * (features > 1)}"
+        mathematics = (
+            f"{problem.program()}\n  where     f_n = y_n F(x_n), F = {problem.predictor!r}"
         )
+        entries.append(_ProblemEntry(name, stated.title, stated.source, mathematics, size))
     return entries
 
 

@@ -16,7 +16,16 @@ from lexmargin.library import Library
 from lexmargin.library_problems import ProblemFile
 from lexmargin.library_profiles import Grade, Profile
 
-__all__ = ["FORMAT", "Limits", "Unit", "canonical", "digest", "problem_digest", "unit_of"]
+__all__ = [
+    "FORMAT",
+    "Limits",
+    "Unit",
+    "canonical",
+    "code_digest",
+    "digest",
+    "problem_digest",
+    "unit_of",
+]
 
 FORMAT: Final = 1
 """Version of the result files; files of another version are refused, never mixed."""
@@ -169,7 +178,7 @@ def unit_of(
         limits=limits,
         scaled=scaled,
         versions=_versions(library.profile(profile[0])),
-        code=_code_digest(),
+        code=code_digest(),
     )
 
 
@@ -185,7 +194,7 @@ def _versions(profile: Profile) -> tuple[tuple[str, str], ...]:
 
 
 @functools.cache
-def _code_digest() -> str:
+def code_digest() -> str:
     """Return the digest of this package's modules: another program is another experiment."""
     package = Path(__file__).resolve().parents[1]
     skipped = (package / "library", package / "templates")

@@ -129,7 +129,8 @@ class Formulation(ABC):
             kind = "affine" if program.curvature <= Curvature.AFFINE else "concave"
             return f"convex: every f_n is {kind} in θ -> CVXPY"
         if program.curvature <= Curvature.CONCAVE:
-            why = f"the margin functions are {program.curvature.name.lower()}, the program is not convex"
+            kind = program.curvature.name.lower()
+            why = f"the margin functions are {kind}, but the program is not convex"
         else:
             why = "the margin functions are not known to be concave in θ"
         return f"nonconvex: {why} -> Pyomo -> .nl -> exact derivatives (CasADi) -> Ipopt"

@@ -74,10 +74,8 @@ class HardMargin(Formulation):
         variables = self.block_variables()
         blocks = tuple(v.name for v in variables)
         size: Expression
-        if self.norm == 2.0:
-            size = SquaredNorm(blocks)
-        else:
-            size = Power(Norm(blocks, self.norm), 2.0)
+        euclidean = self.norm == 2.0
+        size = SquaredNorm(blocks) if euclidean else Power(Norm(blocks, self.norm), 2.0)
         functions = MarginFunctions(self.predictor, self.data, unit)
         margins = Margins(functions, blocks)
         return Program(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lexmargin.ops.base import FloatArray, IntArray, Ops, circulant_indices
 
-__all__ = ["ArbOps", "Ball", "BallArray", "KinkInBox"]
+__all__ = ["ArbOps", "Ball", "BallArray", "KinkInBox", "combined_gradient", "whole_power"]
 
 BallArray = NDArray[np.object_]
 Arb = Any
@@ -125,6 +125,19 @@ def _ordered(roots: Sequence[Ball]) -> list[Ball]:
     return order
 
 
+def whole_power(x: Arb, exponent: int) -> Arb:
+    """Return x^exponent for a whole exponent ≥ 0; FLINT's own power is no number around 0."""
+    from flint import arb
+
+    if exponent == 0:
+        return arb(1)
+    base = abs(x) if exponent % 2 == 0 else x
+    result = base
+    for _ in range(exponent - 1):
+        result = result * base
+    return result
+
+
 def _each(function: Callable[[Ball], Ball], a: BallArray) -> BallArray:
     result = np.empty(np.shape(a), dtype=object)
     for index in np.ndindex(result.shape):
@@ -186,8 +199,10 @@ class ArbOps(Ops[BallArray]):
     def power(self, a: BallArray, exponent: int) -> BallArray:
         def raised(ball: Ball) -> Ball:
             x = ball.value
-            bend = exponent * (exponent - 1) * x ** (exponent - 2) if exponent > 1 else 0 * x
-            return ball.through(x**exponent, exponent * x ** (exponent - 1), bend)
+            bend = exponent * (exponent - 1) * whole_power(x, exponent - 2) if exponent > 1 else 0 * x
+            return ball.through(
+                whole_power(x, exponent), exponent * whole_power(x, exponent - 1), bend
+            )
 
         return _each(raised, a)
 
@@ -237,10 +252,16 @@ def _rectified(ball: Ball, power: float) -> Ball:
     if x > 0:
         if power == 1.0:
             return ball.through(x, arb(1), arb(0))
-        exact = int(power) if power.is_integer() else arb(power)
-        value = x**exact
-        slope = exact * x ** (exact - 1)
-        return ball.through(value, slope, exact * (exact - 1) * x ** (exact - 2))
+        if power.is_integer():
+            p = int(power)
+            slope, bend = p * whole_power(x, p - 1), p * (p - 1) * whole_power(x, p - 2)
+            return ball.through(whole_power(x, p), slope, bend)
+        exact = arb(power)
+        slope, bend = exact * x ** (exact - 1), exact * (exact - 1) * x ** (exact - 2)
+        return ball.through(x**exact, slope, bend)
+    if not ball.live:
+        # A value needs no derivative.
+        return Ball(_from_zero(x.upper() ** arb(power)))
     if power < 2.0:
         raise KinkInBox("a pre-activation is not clearly away from its kink")
     exact = arb(power)

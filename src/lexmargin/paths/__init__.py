@@ -3,8 +3,10 @@
 from lexmargin.losses import Loss
 from lexmargin.paths.descend import Descent, EndReason, descend
 from lexmargin.paths.flow import FlowMethod, GradientFlow
+from lexmargin.paths.follower import PathPoint
 from lexmargin.paths.records import Records
 from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
+from lexmargin.paths.trace import PathEnd, TracedPath, trace
 
 __all__ = [
     "ConstantStep",
@@ -15,7 +17,11 @@ __all__ = [
     "LineSearch",
     "Loss",
     "LossNormalizedStep",
+    "PathEnd",
+    "PathPoint",
     "Records",
     "StepRule",
+    "TracedPath",
     "descend",
+    "trace",
 ]

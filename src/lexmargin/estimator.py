@@ -1,0 +1,151 @@
+"""A scikit-learn classifier: any predictor, any formulation, its certificate beside the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lexmargin import formulations
+from lexmargin.data import Dataset
+from lexmargin.errors import UnknownNameError, nearest
+from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.ops.numpy import NumpyOps
+from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
+from lexmargin.solve import solve
+
+__all__ = ["MarginClassifier"]
+
+_CLASSES: dict[FormulationName, type[Formulation]] = {
+    FormulationName.HARD_MARGIN: formulations.HardMargin,
+    FormulationName.MARGIN_PATH: formulations.MarginPath,
+    FormulationName.CONSTRAINED_PATH: formulations.ConstrainedPath,
+    FormulationName.REGULARIZATION_PATH: formulations.RegularizationPath,
+    FormulationName.SCALED_MARGIN: formulations.ScaledMargin,
+    FormulationName.W_SET: formulations.WSet,
+    FormulationName.LEXICOGRAPHIC: formulations.Lexicographic,
+}
+
+
+@final
+class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Fit a problem of the paper: ``argmax_c F_c(x; θ)`` with θ its certified solution.
+
+    The default is the constrained path (eq. 5) at ρ = 100, which exists for every data set; the
+    margin problems (eq. 6, 13, 14, 18, Definition 5) need separable data and say so otherwise.
+
+    Parameters
+    ----------
+    predictor : Predictor or None
+        F(x; θ), with as many outputs as there are classes beyond two; None is a linear score with
+        a bias in the norm (degree 1).
+    formulation : str
+        "hard-margin", "margin-path", "constrained-path", "regularization-path", "scaled-margin",
+        "w-set" or "lexicographic".
+    parameters : mapping or None
+        The formulation's own parameters (rho, norm, gamma, strength, …); None for its defaults.
+    solver, grade, starts : as for :func:`lexmargin.solve`.
+    random_state : int
+        Seed of every random choice.
+
+    Attributes
+    ----------
+    classes_ : labels, sorted.
+    problem_ : the formulation that was solved.
+    solution_ : the :class:`~lexmargin.solution.Solution`.
+    certificate_ : its certificate.
+
+    Raises
+    ------
+    NotSeparableError
+        From ``fit``, where the formulation needs a separator and there is none.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor | None = None,
+        formulation: str = "constrained-path",
+        parameters: Mapping[str, Any] | None = None,
+        solver: str = "auto",
+        grade: str = "default",
+        starts: int = 1,
+        random_state: int = 0,
+    ) -> None:
+        self.predictor = predictor
+        self.formulation = formulation
+        self.parameters = parameters
+        self.solver = solver
+        self.grade = grade
+        self.starts = starts
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> MarginClassifier:
+        """Solve the formulation on the samples; returns ``self``."""
+        X, y = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        count = self.classes_.size
+        if count < 2:
+            raise ValueError("There is one class only; a classifier needs at least two classes.")
+        data = Dataset(X, 2 * labels - 1 if count == 2 else labels)
+        predictor = self.predictor or _default(count)
+        self.problem_ = self._stated(predictor, data)
+        self.solution_ = solve(
+            self.problem_,
+            self.solver,
+            self.grade,
+            starts=self.starts,
+            seed=self.random_state,
+        )
+        self.certificate_ = self.solution_.certificate
+        return self
+
+    def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:
+        names = [name.value for name in FormulationName]
+        if self.formulation not in names:
+            raise UnknownNameError(
+                f"Unknown formulation {self.formulation!r}.", nearest(self.formulation, names)
+            )
+        given = dict(self.parameters or {})
+        if self.formulation == FormulationName.CONSTRAINED_PATH:
+            given = {"rho": 100.0, **given}
+        kind: Any = _CLASSES[FormulationName(self.formulation)]
+        known = set(getattr(kind, "__dataclass_fields__")) - {"predictor", "data"}  # noqa: B009
+        for name in given:
+            if name not in known:
+                raise UnknownNameError(
+                    f"{self.formulation} has no parameter {name!r}.", nearest(name, known)
+                )
+        stated: Formulation = kind(predictor, data, **given)
+        return stated
+
+    def _scores(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        with np.errstate(over="ignore"):
+            scores = self.problem_.predictor(NumpyOps(), self.solution_.theta, X)
+        return np.asarray(scores, dtype=np.float64)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the scores: ``(n,)`` for two classes, ``(n, C)`` for more."""
+        scores = self._scores(X)
+        if self.classes_.size == 2 and scores.ndim == 2:
+            return np.asarray(scores[:, 1] - scores[:, 0])
+        return scores
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the label of the largest score."""
+        scores = self.decision_function(X)
+        chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
+        return np.asarray(self.classes_[chosen])
+
+
+def _default(count: int) -> Predictor:
+    if count > 2:
+        return Linear(outputs=count)
+    return Sum([Member(Linear()), Member(Bias(BiasForm.PLAIN))])
+
