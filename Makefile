@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install run test test-long adversarial check bench known-issues format clean
+.PHONY: install run train-digits test test-long adversarial check bench known-issues format clean
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "install: there is no $(PYTHON): name a Python 3.11 to 3.13, for example \`make install PYTHON=python3.12\`."; exit 1; }
@@ -10,6 +10,9 @@ install:
 
 run: install
 	$(VENV)/python examples/main_job.py
+
+train-digits: install
+	$(VENV)/python examples/train_digits.py
 
 test: install
 	$(VENV)/python -m pytest

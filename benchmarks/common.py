@@ -14,15 +14,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Generic, TypeVar, final
 
-# Before NumPy: BLAS reads them once, and its threads wait by spinning.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
-import numpy as np  # noqa: E402
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
 
 __all__ = ["Timing", "growth", "machine", "peak_memory", "ratio", "timed", "within"]
 
 T = TypeVar("T")
+
+# Waiting BLAS threads spin, which costs small problems ten times their time. The variables reach
+# libraries that are loaded later, the call those that are loaded already.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+threadpool_limits(1)
 
 
 @final
@@ -121,7 +124,7 @@ def machine() -> str:
         name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.machine()
-    threads = os.environ.get("OMP_NUM_THREADS", "?")
+    threads = max((int(found["num_threads"]) for found in threadpool_info()), default=1)
     return (
         f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, BLAS threads {threads}"

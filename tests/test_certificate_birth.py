@@ -88,7 +88,9 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("X", "c", "slope", "value"), [c[1:] for c in VALUES], ids=[c[0] for c in VALUES])  # fmt: skip
+@pytest.mark.parametrize(
+    ("X", "c", "slope", "value"), [c[1:] for c in VALUES], ids=[c[0] for c in VALUES]
+)
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
 def test_birth_values_by_hand(X, c, slope, value, scale):
     X, c = np.array(X, float), np.array(c, float)

@@ -1,4 +1,4 @@
-"""The second-order condition against closed-form eigenvalues, and against points turned a little."""
+"""The second-order condition: closed-form eigenvalues, and points turned a little."""
 
 from __future__ import annotations
 
@@ -174,7 +174,9 @@ SYMMETRIC = [
 ]
 
 
-@pytest.mark.parametrize(("predictor", "count"), [c[1:] for c in SYMMETRIC], ids=[c[0] for c in SYMMETRIC])  # fmt: skip
+@pytest.mark.parametrize(
+    ("predictor", "count"), [c[1:] for c in SYMMETRIC], ids=[c[0] for c in SYMMETRIC]
+)
 def test_symmetry_tangents_keep_margins_and_norm(predictor, count):
     rng = np.random.default_rng(3)
     X = rng.standard_normal((7, 4))

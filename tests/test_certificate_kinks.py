@@ -76,9 +76,15 @@ def test_distances_of_a_two_layer_network():
     np.testing.assert_allclose(again.distances[0], kinks.distances[0], rtol=1e-14)
 
 
-@pytest.mark.parametrize("predictor", [
-    Network((2,), ReLU(2.0)), Network((2,), ReLU(3.0)), Network((2,), Identity()), DiagonalNetwork(2)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        Network((2,), ReLU(2.0)),
+        Network((2,), ReLU(3.0)),
+        Network((2,), Identity()),
+        DiagonalNetwork(2),
+    ],
+)
 def test_smooth_predictors_have_no_kink(predictor):
     f = functions(predictor, [[1.0, 0.0], [0.0, 1.0]])
     assert measure_kinks(f, np.zeros(f.size) + 0.5, np.array([0, 1])) is None

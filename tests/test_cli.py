@@ -143,7 +143,7 @@ def test_solve_prints_the_object_of_the_design(capsys: pytest.CaptureFixture[str
 def test_solve_reports_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = call(capsys, "solve", PROBLEM)
     assert outcome.code == 0
-    for word in ("GLOBAL", "clarabel", "stationarity", "LICQ", "our verdict", "its claim"):
+    for word in ("GLOBAL", "active-set", "stationarity", "LICQ", "our verdict", "its claim"):
         assert word in outcome.out
 
 
@@ -331,7 +331,7 @@ def test_a_missing_solver_is_exit_3(
     outcome = call(capsys, "solve", PROBLEM, "--json")
     assert outcome.code == 3
     assert (
-        outcome.err == "error (missing-backend): The solver 'clarabel' is not here. Install it.\n"
+        outcome.err == "error (missing-backend): The solver 'active-set' is not here. Install it.\n"
     )
     assert not outcome.out
 

@@ -248,8 +248,8 @@ def test_the_newton_backend_refuses_what_it_does_not_solve() -> None:
     engine = backend(BackendName.NEWTON)
     for problem in (
         ConstrainedPath(Linear(), margin_data(AXES), 1.0, 3),
-        ConstrainedPath(Log(), margin_data(AXES), 1.0),
-        ConstrainedPath(Network((2,)), margin_data(AXES), 1.0),
+        ConstrainedPath(Log(), margin_data(AXES), 1.0, 1),
+        ConstrainedPath(Network((2,), ReLU()), margin_data(AXES), 1.0),
     ):
         with pytest.raises(UnsupportedError):
             engine.compile(problem.program())

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
+from examples_of_predictors import PREDICTORS
 from lexmargin.certificate import Tolerances, Verdict
-from lexmargin.certificate.facts import nonnegative
 from lexmargin.certificate.receipt import Receipt, read_receipt, receipt, write_receipt
 from lexmargin.certificate.receipt_format import (
     canonical,
@@ -26,11 +26,12 @@ from lexmargin.certificate.receipt_format import (
     predictor_from_json,
     predictor_to_json,
 )
+from lexmargin.certificate.recomputed import nonnegative
 from lexmargin.certificate.verify import verify_file, verify_receipt
 from lexmargin.cli import main
 from lexmargin.errors import ReceiptError, RejectedReceiptError, UnsupportedError
-from tests.examples_of_predictors import PREDICTORS
 
+SOLVERS = ("scipy", "cvxpy", "pyomo", "casadi", "cyipopt", "sklearn", "torch")
 XOR = [[1, 1], [-1, -1], [1, -1], [-1, 1]]
 SIGNS = [1, 1, -1, -1]
 
@@ -129,7 +130,9 @@ def changed(value: Any, rng: random.Random) -> Any:
         return value + rng.choice([-1, 1, 7])
     if isinstance(value, float):
         near = float(np.nextafter(value, rng.choice([-np.inf, np.inf])))
-        return rng.choice([near, value * 1.001 + 1e-9, -value if value else 1.0, 0.0 if value else 1.0])
+        return rng.choice(
+            [near, value * 1.001 + 1e-9, -value if value else 1.0, 0.0 if value else 1.0]
+        )
     if isinstance(value, str):
         place = rng.randrange(len(value))
         other = "A" if value[place] != "A" else "B"
@@ -228,7 +231,15 @@ FORGERIES = [
     ("saddle", put("predictor", "depth", 3)),
     *(
         ("linear", put("claims", claim, 0.5))
-        for claim in ("margin", "stationarity", "complementarity", "euler", "bound", "gap", "degree")
+        for claim in (
+            "margin",
+            "stationarity",
+            "complementarity",
+            "euler",
+            "bound",
+            "gap",
+            "degree",
+        )
     ),
     ("linear", put("claims", "licq", False)),
     ("linear", put("claims", "independent", False)),
@@ -366,9 +377,10 @@ def test_verification_needs_no_solver(tmp_path: Path) -> None:
 import importlib.abc, sys
 class Nothing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {{"scipy", "cvxpy", "pyomo", "casadi", "cyipopt", "sklearn", "torch"}}:
+        if name.split(".")[0] in {set(SOLVERS)!r}:
             raise ImportError(name)
 sys.meta_path.insert(0, Nothing())
+from lexmargin.certificate.recomputed import nonnegative
 from lexmargin.certificate.verify import verify_file
 for path in {[str(p) for p in paths]!r}:
     verify_file(path)

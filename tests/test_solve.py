@@ -86,7 +86,7 @@ def test_the_default_reproduces_stored_answers(name: str) -> None:
     problem, answer = _stated(name)
     solution = lm.solve(problem)
     assert solution.certificate is not None and solution.certificate.certified
-    assert solution.solver == "clarabel"
+    assert solution.solver == ("clarabel" if problem.norm_p == 3.0 else "active-set")
     if answer.objective is not None:
         assert solution.objective == pytest.approx(answer.objective.value, rel=1e-6)
     if answer.direction is not None:
@@ -325,5 +325,5 @@ def test_a_given_start_is_used() -> None:
 
 
 def test_a_solution_says_which_versions_made_it() -> None:
-    solution = lm.solve(_stated(TWO_POINTS)[0])
+    solution = lm.solve(_stated(TWO_POINTS)[0], "clarabel")
     assert solution.versions.keys() == {"lexmargin", "numpy", "cvxpy", "clarabel"}

@@ -12,14 +12,33 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
+    from lexmargin.certificate import (
+        Certificate,
+        Tolerances,
+        Verdict,
+        certify,
+        certify_function,
+        certify_module,
+        load_state,
+        trained_margins,
+    )
     from lexmargin.compare import compare
     from lexmargin.data import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import LexmarginError
     from lexmargin.estimator import MarginClassifier
-    from lexmargin.formulations import HardMargin, MarginPath
+    from lexmargin.formulations import (
+        ConstrainedPath,
+        HardMargin,
+        Lexicographic,
+        MarginPath,
+        RegularizationPath,
+        ScaledMargin,
+        WSet,
+    )
     from lexmargin.library import Library
     from lexmargin.library_build import load
+    from lexmargin.losses import Loss
+    from lexmargin.paths import descend, trace
     from lexmargin.predictors import (
         Bias,
         ConvolutionalNetwork,
@@ -42,14 +61,33 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "certificate": ("Certificate", "Tolerances", "Verdict", "certify"),
+    "certificate": (
+        "Certificate",
+        "Tolerances",
+        "Verdict",
+        "certify",
+        "certify_function",
+        "certify_module",
+        "load_state",
+        "trained_margins",
+    ),
     "compare": ("compare",),
     "data": ("Dataset", "load_csv", "load_dataset", "load_npz"),
     "errors": ("LexmarginError",),
     "estimator": ("MarginClassifier",),
-    "formulations": ("HardMargin", "MarginPath"),
+    "formulations": (
+        "ConstrainedPath",
+        "HardMargin",
+        "Lexicographic",
+        "MarginPath",
+        "RegularizationPath",
+        "ScaledMargin",
+        "WSet",
+    ),
     "library": ("Library",),
     "library_build": ("load",),
+    "losses": ("Loss",),
+    "paths": ("descend", "trace"),
     "predictors": (
         "Bias",
         "ConvolutionalNetwork",
@@ -75,16 +113,19 @@ __all__ = [
     "Bias",
     "Certificate",
     "Claim",
+    "ConstrainedPath",
     "ConvolutionalNetwork",
     "Dataset",
     "DiagonalNetwork",
     "HardMargin",
     "Identity",
     "LeakyReLU",
+    "Lexicographic",
     "LexmarginError",
     "Library",
     "Linear",
     "Log",
+    "Loss",
     "MarginClassifier",
     "MarginPath",
     "Member",
@@ -92,19 +133,28 @@ __all__ = [
     "Polynomial",
     "Ran",
     "ReLU",
+    "RegularizationPath",
+    "ScaledMargin",
     "Solution",
     "Square",
     "Sum",
     "Tolerances",
     "Verdict",
+    "WSet",
     "certify",
+    "certify_function",
+    "certify_module",
     "compare",
+    "descend",
     "load",
     "load_csv",
     "load_dataset",
     "load_npz",
+    "load_state",
     "separability",
     "solve",
+    "trace",
+    "trained_margins",
 ]
 
 

@@ -24,6 +24,7 @@ _CHEAP = 200
 _LARGE = 500_000
 _ROUNDING = 1e-14
 _ARRIVED = 1e-10
+_LARGEST = 1e8
 _CONJUGATE = 150
 _MEMORY = 20
 _FIRST_MARGIN = 3.0
@@ -137,7 +138,7 @@ def augmented_lagrangian(
     if penalty is None:
         # λ is about ‖w‖²/(α|S|): the first round may fall short by a tenth of the margin.
         penalty = 5.0 * float(w @ w) / max(1, int(np.count_nonzero(lam)))
-    accuracy, arrived = 1e-2, False
+    accuracy, arrived, first = 1e-2, False, penalty
     for _ in range(rounds):
         if not arrived and part.rows.size * w.size > _LARGE:
             w = _approached(part, w, lam, penalty)
@@ -152,6 +153,8 @@ def augmented_lagrangian(
             return
         if arrived and worst > 0.1 * violation:
             penalty *= 4.0
+        if penalty > _LARGEST * first:
+            return
         accuracy = max(1e-13, min(0.1 * accuracy, 0.1 * worst))
         violation = worst
 
@@ -180,8 +183,9 @@ def _minimised(
 ) -> tuple[FloatArray, bool]:
     """Return where the gradient of a round's merit is about ``accuracy ‖w‖``, and whether it is.
 
-    Newton steps are those of Steihaug (1983): conjugate gradients inside a trust region, preconditioned
-    by ``(I + μ JᵀJ)^{-1}`` of the violated rows; curvature of f_n is a difference of gradients.
+    Newton steps are those of Steihaug (1983): conjugate gradients inside a trust region,
+    preconditioned by ``(I + μ JᵀJ)^{-1}`` of the violated rows; curvature of f_n is a difference
+    of gradients.
     """
     radius = 0.1 * float(np.linalg.norm(w))
     f, pull = part.recorded(w)
@@ -250,14 +254,18 @@ class _Model:
         self._held = held = np.flatnonzero(weights > 0.0)
         self._active = part.narrowed(held) if held.size else None
         self._w, self._penalty, self._gradient = w, penalty, gradient
-        self._weights = weights if self._active is not None and self._active.whole else weights[held]
+        self._weights = (
+            weights if self._active is not None and self._active.whole else weights[held]
+        )
         self._reach = 1e-5 * float(np.linalg.norm(w))
         if self._active is None:
             return
         rows = self._active.jacobian(w)
         self._rows = rows[held] if self._active.whole else rows
         gram = self._rows @ self._rows.T
-        gram[np.diag_indices_from(gram)] += 1.0 / penalty
+        # A floor above rounding: a preconditioner need not be exact, but positive.
+        floor = 1e-13 * float(np.trace(gram))
+        gram[np.diag_indices_from(gram)] += 1.0 / penalty + floor
         self._factor = cho_factor(gram, lower=True)
 
     def _smooth(self, v: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lexmargin.cli_compare import add_commands
+from lexmargin.cli_paths import add_commands as add_path_commands
 from lexmargin.errors import ExitCode, LexmarginError
 
 if TYPE_CHECKING:
@@ -167,7 +168,10 @@ def solve(
     problem: ProblemArgument,
     solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
     grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
-    starts: Annotated[int, typer.Option(help="Starts of a nonconvex problem.")] = 1,
+    starts: Annotated[
+        int | None, typer.Option(help="Starts of a nonconvex problem; 12 for small ones.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Starts at a time, each in its process.")] = 1,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for all starts.")] = None,
     polish: Annotated[bool, typer.Option(help="Newton steps on the KKT system.")] = True,
@@ -190,6 +194,7 @@ def solve(
             time_limit=time_limit,
             library=shelves,
             polish=polish,
+            workers=workers,
             verbose=verbose,
             progress=_progress,
         )
@@ -299,6 +304,7 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 
 
 add_commands(app)
+add_path_commands(app)
 
 # Typer brings its own copy of click in some versions, so its base class is reached through a leaf.
 _UsageError: type[Exception] = next(

@@ -159,7 +159,10 @@ class AnswerSpec:
 @final
 @dataclass(frozen=True)
 class ProblemFile:
-    """One problem: title, source, formulation and its parameters, predictor, data, answer."""
+    """One problem: title, source, formulation and its parameters, predictor, data, answer.
+
+    ``start`` is a flat θ from which a comparison starts local solvers, instead of a seeded one.
+    """
 
     path: Path = field(metadata={"internal": True})
     title: str

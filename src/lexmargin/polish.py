@@ -365,7 +365,8 @@ class _Solver:
         target = project(right[:d] - within + self._product(within))
         operator = LinearOperator((d, d), matvec=matvec, dtype=np.float64)
         # Singular along the symmetries of rescaling; MINRES stays out of that null space.
-        across, _ = minres(operator, target, rtol=1e-4, maxiter=_INNER)
+        with np.errstate(over="ignore", invalid="ignore"):
+            across, _ = minres(operator, target, rtol=1e-4, maxiter=_INNER)
         step = within + project(across)
         change = np.zeros(s)
         change[order] = solve_triangular(r, q.T @ (step - self._product(step) - right[:d]))

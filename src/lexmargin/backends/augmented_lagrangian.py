@@ -1,4 +1,4 @@
-"""The toolkit's own augmented Lagrangian as a backend: max margins of smooth homogeneous predictors.
+"""The toolkit's own augmented Lagrangian as a backend: margins of smooth homogeneous predictors.
 
 Margins are evaluated as arrays, Newton steps see only the samples that fall short, and the last
 steps solve the KKT system itself; see :mod:`lexmargin.augmented` and :mod:`lexmargin.polish`.
@@ -14,7 +14,7 @@ import numpy as np
 
 from lexmargin.augmented import augmented_lagrangian, loss_descent
 from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
-from lexmargin.backends.homogeneous import MAX_MARGIN, homogeneous_program
+from lexmargin.backends.homogeneous import MAX_MARGIN, HomogeneousProgram, homogeneous_program
 from lexmargin.errors import ParameterError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
@@ -26,7 +26,8 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 __all__ = ["AugmentedLagrangianBackend", "AugmentedLagrangianProgram"]
 
 _ROUNDS: Final = 60
-_FIRST_PENALTY: Final = 5.0
+_FIRST_PENALTY: Final = 100.0
+_SEPARATED: Final = 0.1
 _STATIONARY: Final = 1e-9
 _LARGE: Final = 20_000
 
@@ -76,26 +77,32 @@ class AugmentedLagrangianProgram(Compiled):
         began = time.perf_counter()
         limit = settings.time_limit
         deadline = np.inf if limit is None else began + limit
-        w, _ = loss_descent(functions, parts.flat(values))
-        margin = float(functions.values(w).min())
+        start_w = parts.flat(values)
+        count = 0
+        # From well above margin 1 no unit dies on the way down; quadratic and relu² units that
+        # are dead stay so, being of degree 3. The descent of the loss is the second choice.
+        for attempt in (_wide, _descended):
+            w, lam = attempt(parts, start_w), np.zeros(functions.count)
+            penalty = float(w @ w) * min(1.0, _FIRST_PENALTY / functions.count)
+            begin = w
+            for point in augmented_lagrangian(functions, begin, lam, rounds, penalty, deadline):
+                (w, lam), count = point, count + 1
+            margin = float(functions.values(w).min())
+            late = time.perf_counter() > deadline
+            if margin > _SEPARATED or late:
+                break
         if not margin > 0.0:
-            answer, _ = parts.answer(w, np.zeros(functions.count), numbers)
-            seconds = time.perf_counter() - began
-            status = f"the smallest margin stayed at {margin:.3g}"
+            answer, _ = parts.answer(w if np.any(w) else start_w, lam, numbers)
             return RawAnswer(
-                answer, {}, Ran.FINISHED, Claim.LOCALLY_INFEASIBLE, status, solve_seconds=seconds
+                answer,
+                {},
+                Ran.TIME_LIMIT if late else Ran.FINISHED,
+                Claim.NOTHING if late else Claim.LOCALLY_INFEASIBLE,
+                f"the smallest margin stayed at {margin:.3g}",
+                iterations=count,
+                solve_seconds=time.perf_counter() - began,
             )
-        w = w * margin ** (-1.0 / parts.degree)
-        lam = np.zeros(functions.count)
-        best_w, count = w, 0
-        penalty = float(w @ w) * min(1.0, _FIRST_PENALTY / functions.count)
-        for w, lam in augmented_lagrangian(functions, w, lam, rounds, penalty, deadline):
-            count += 1
-            if float(functions.values(w).min()) > 0.0:
-                best_w = w
-        late = time.perf_counter() > deadline
-        separates = float(functions.values(w).min()) > 0.0
-        found = finished(functions, w if separates else best_w, lam)
+        found = finished(functions, w, lam)
         answer, duals = parts.answer(found.theta, found.multipliers, numbers)
         good = found.residual <= _STATIONARY
         if late:
@@ -115,10 +122,34 @@ class AugmentedLagrangianProgram(Compiled):
         )
 
 
+def _wide(parts: HomogeneousProgram, w: FloatArray) -> FloatArray:
+    """Return w at the scale where the median of |f_n| is 3."""
+    return _scaled(parts, w, float(np.median(np.abs(parts.functions.values(w)))) / 3.0)
+
+
+def _descended(parts: HomogeneousProgram, w: FloatArray) -> FloatArray:
+    """Return a point of the descent of the loss, at margin 1 where it separates."""
+    functions = parts.functions
+    w = _scaled(parts, w, float(np.abs(functions.values(w)).max()))
+    w, _ = loss_descent(functions, w)
+    margin = float(functions.values(w).min())
+    return _scaled(parts, w, margin if margin > 0.0 else float(np.abs(functions.values(w)).max()))
+
+
+def _scaled(parts: HomogeneousProgram, w: FloatArray, level: float) -> FloatArray:
+    """Return w where scores of size ``level`` become 1."""
+    return w * level ** (-1.0 / parts.degree) if np.isfinite(level) and level > 0.0 else w
+
+
 def _rounds(settings: SolverSettings) -> int:
     rounds = _ROUNDS
     for name, value in settings.options.items():
-        if name == "rounds" and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if (
+            name == "rounds"
+            and isinstance(value, int)
+            and not isinstance(value, bool)
+            and value > 0
+        ):
             rounds = value
         elif name == "rounds":
             raise ParameterError(f"rounds is {value!r}.", "Give a whole number >= 1.")

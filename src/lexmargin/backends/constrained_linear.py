@@ -320,7 +320,7 @@ def _euclidean(problem: _Problem, rho: float, begin: FloatArray | None) -> _Stat
             right = np.append(gradient / mu - w, 0.0)
             step = np.linalg.solve(system, right)[:size]
             step = step - unit * (unit @ step)
-        if residual <= 1e-14 or np.linalg.norm(step) <= 4e-16 * rho:
+        if residual <= 1e-13 or np.linalg.norm(step) <= 4e-16 * rho:
             converged = residual <= 1e-9 and float(p.max()) > 0.0
             break
         delta = float(np.max(np.abs(rows @ step)))

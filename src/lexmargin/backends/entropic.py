@@ -22,10 +22,13 @@ from lexmargin.hessian import weighted_hessian
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["EntropicPoint", "correct", "follow"]
+__all__ = ["EntropicPoint", "correct", "escape", "follow"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _SHRINK = 4.0
+_FAST = 30.0
+_SLOW = 1.3
+_FOLLOWED = 1e-6
 _VANISHING = -46.0
 """log of the weights that are left out: e^-46 = 1e-20."""
 
@@ -95,15 +98,17 @@ def follow(
         rho: ρ > 0.
         temperature: ε; 1 for eq. 5, 0 for eq. 6.
         theta: (d,) where to start, where every f_n(ρθ) is defined.
-        first: ε to begin at; the size of the margins if None.
+        first: ε to begin at; if None a tenth of the margin of a start that separates, which keeps
+            its units alive, and the size of the margins of one that does not.
         offsets: b_n (N,) of ``g_n = f_n(ρθ) - b_n``; 0 if None.
     """
     scaled = _Scaled(functions, rho, offsets)
     theta = theta / np.linalg.norm(theta)
     values = scaled.values(theta)
     size = max(float(np.abs(values).max()), 1e-300)
-    last = max(temperature, 1e-3 * size) if temperature < 1e-3 * size else temperature
-    epsilon = max(last, size if first is None else first)
+    margin = float(values.min())
+    last = max(temperature, 1e-2 * margin if margin > 0 else 1e-3 * size)
+    epsilon = max(last, _first(values, size) if first is None else first)
     steps = 0
     while True:
         theta, taken = _descend(scaled, theta, epsilon, 1e-6 if epsilon == last else 1e-2)
@@ -111,18 +116,35 @@ def follow(
         if epsilon == last:
             break
         epsilon = max(last, epsilon / _SHRINK)
-    point = _primal(scaled, theta, epsilon, steps)
+    point = correct(
+        functions, rho, epsilon, _primal(scaled, theta, epsilon, steps), offsets=offsets
+    )
+    shrink = _FAST
     while epsilon > temperature:
         size = max(float(np.abs(scaled.values(point.theta)).max()), 1e-300)
         floor = 1e-14 * size
         if epsilon <= floor:
             break
-        epsilon = max(temperature, epsilon / 30.0, floor)
-        found = correct(functions, rho, epsilon, point, offsets=offsets)
-        if not found.residual < 1e-3:
-            break
-        point = found
+        following = max(temperature, epsilon / shrink, floor)
+        found = correct(functions, rho, following, point, offsets=offsets)
+        if found.residual < _FOLLOWED:
+            point, epsilon, shrink = found, following, min(_FAST, shrink * shrink)
+            continue
+        # A sample joins or leaves: shorter steps, and a descent where they do not help.
+        shrink = math.sqrt(shrink)
+        if shrink < _SLOW:
+            theta, taken = _descend(scaled, point.theta, following, 1e-8)
+            start = _primal(scaled, theta, following, point.iterations + taken)
+            found = correct(functions, rho, following, start, offsets=offsets)
+            if not found.residual < _FOLLOWED:
+                break
+            point, epsilon, shrink = found, following, 2.0
     return correct(functions, rho, max(epsilon, temperature), point, offsets=offsets)
+
+
+def _first(values: FloatArray, size: float) -> float:
+    margin = float(values.min())
+    return 0.1 * margin if margin > 0 else size
 
 
 def _softmax(values: FloatArray, epsilon: float) -> FloatArray:
@@ -215,6 +237,33 @@ def correct(
     return EntropicPoint(
         best.theta, best.logs, best.push, best.residual, best.noise, start.iterations + taken
     )
+
+
+def escape(
+    functions: MarginFunctions, rho: float, epsilon: float, point: EntropicPoint
+) -> FloatArray | None:
+    """Return a unit θ beside a saddle, along its direction of descent; None at a local minimum.
+
+    The Hessian is that of the Lagrangian on the sphere with the weights p, which the differences of
+    active margins, held by 1/ε, cannot leave: what is left is the curvature of the critical cone.
+    """
+    scaled = _Scaled(functions, rho)
+    theta, jacobian = point.theta, scaled.jacobian(point.theta)
+    with np.errstate(under="ignore"):
+        weights = np.exp(point.log_weights)
+    pull = weights @ jacobian
+    size = max(float(np.abs(scaled.values(theta)).max()), 1e-300)
+    centred = np.sqrt(weights)[:, None] * (jacobian - pull)
+    hessian = centred.T @ centred / max(epsilon, 1e-5 * size) - scaled.hessian(theta, weights)
+    projector = np.eye(theta.size) - np.outer(theta, theta)
+    reduced = projector @ (hessian + point.push * np.eye(theta.size)) @ projector
+    if not np.all(np.isfinite(reduced)):
+        return None
+    levels, vectors = np.linalg.eigh(0.5 * (reduced + reduced.T))
+    if levels[0] > -1e-6 * abs(point.push):
+        return None
+    beside = theta + 0.1 * vectors[:, 0]
+    return np.asarray(beside / np.linalg.norm(beside))
 
 
 @final

@@ -21,7 +21,7 @@ from lexmargin.backends.base import (
     starting_values,
 )
 from lexmargin.backends.constrained_linear import constrained_linear, supports
-from lexmargin.backends.entropic import EntropicPoint, correct, follow
+from lexmargin.backends.entropic import EntropicPoint, correct, escape, follow
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
@@ -250,18 +250,38 @@ class SmoothProgram(Compiled):
 
     def _point(self, rho: float, theta: FloatArray, weights: FloatArray | None) -> EntropicPoint:
         temperature = 1.0 if self._level is None else 0.0
+        point = None
         if weights is not None and np.any(weights > 0):
-            theta = theta / np.linalg.norm(theta)
-            with np.errstate(divide="ignore"):
-                warm = EntropicPoint(theta, np.log(weights), np.nan, np.inf, 0.0, 0)
-            size = float(np.abs(self.functions.values(rho * theta)).max())
-            epsilon = max(temperature, 1e-14 * size)
-            found = correct(self.functions, rho, epsilon, warm, offsets=self._offsets, most=15)
-            if found.converged:
-                return found
-            found = follow(
-                self.functions, rho, temperature, theta, first=temperature, offsets=self._offsets
-            )
-            if found.converged:
-                return found
-        return follow(self.functions, rho, temperature, theta, offsets=self._offsets)
+            point = self._warm(rho, theta, weights, temperature)
+        if point is None:
+            point = follow(self.functions, rho, temperature, theta, offsets=self._offsets)
+        if not point.converged:
+            return point
+        beside = escape(self.functions, rho, temperature, point)
+        if beside is None:
+            return point
+        size = float(np.abs(self.functions.values(rho * beside)).max())
+        lower = follow(
+            self.functions,
+            rho,
+            temperature,
+            beside,
+            first=max(temperature, 1e-2 * size),
+            offsets=self._offsets,
+        )
+        return lower if lower.converged else point
+
+    def _warm(
+        self, rho: float, theta: FloatArray, weights: FloatArray, temperature: float
+    ) -> EntropicPoint | None:
+        """Return the point near the last one and its weights, None where the path ends or turns."""
+        functions, offsets = self.functions, self._offsets
+        theta = theta / np.linalg.norm(theta)
+        with np.errstate(divide="ignore"):
+            start = EntropicPoint(theta, np.log(weights), np.nan, np.inf, 0.0, 0)
+        size = float(np.abs(functions.values(rho * theta)).max())
+        epsilon = max(temperature, 1e-14 * size)
+        found = correct(functions, rho, epsilon, start, offsets=offsets, most=15)
+        if not found.converged:
+            found = follow(functions, rho, temperature, theta, first=temperature, offsets=offsets)
+        return found if found.converged else None

@@ -117,10 +117,10 @@ def _steps(
     margins = (factors[:, :, None] * data.X[active][:, None, :]).reshape(active.size, d)
     held = np.zeros((kink_sample.size, units.size, p))
     held[np.arange(kink_sample.size), place[kink_unit]] = data.X[kink_sample]
-    held = held.reshape(kink_sample.size, d)
+    kinked = held.reshape(kink_sample.size, d)
     weight = (1.0 - data.slope) * data.y[kink_sample] * signs[kink_unit]
-    rows = np.vstack([margins, held])
-    pulled = np.vstack([margins, weight[:, None] * held])
+    rows = np.vstack([margins, kinked])
+    pulled = np.vstack([margins, weight[:, None] * kinked])
     best, best_lam, best_nu = KinkedPoint(v, np.zeros(data.y.size), np.inf), lam, nu
     for _ in range(_STEPS):
         w = v[units]
@@ -129,7 +129,7 @@ def _steps(
             break
         unit = w / sizes[:, None]
         misfit = unit.reshape(-1) - np.concatenate([lam, nu]) @ pulled
-        right = np.concatenate([misfit, 1.0 - margins @ w.reshape(-1), -held @ w.reshape(-1)])
+        right = np.concatenate([misfit, 1.0 - margins @ w.reshape(-1), -kinked @ w.reshape(-1)])
         point = _measured(data, signs, v, active, lam, kinks, nu, misfit)
         if point.residual < best.residual:
             best, best_lam, best_nu = point, lam, nu

@@ -1,4 +1,4 @@
-"""The hard margin of two-layer ReLU networks: convex-concave rounds, births, Clarke-Newton steps."""
+"""The hard margin of two-layer ReLU networks: convex-concave rounds, births, Newton steps."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def descend_rounds(
     smallest = float(data.values(v, signs).min())
     size = float(np.linalg.norm(v, axis=1).sum())
     objective = size / smallest if smallest > 0.0 else max(1.0, float(data.y.size))
-    price = (10.0 * min(objective, bound) if np.isfinite(bound) else 10.0 * objective)
+    price = 10.0 * min(objective, bound) if np.isfinite(bound) else 10.0 * objective
     patterns = data.pre_activations(v) > 0.0
     last: Round | None = None
     for count in range(rounds):

@@ -1,4 +1,4 @@
-"""One round of the convex-concave procedure for two-layer ReLU networks: a second-order cone program.
+"""One round of the convex-concave procedure for two-layer ReLU networks: a cone program.
 
 With the signs s_j of the outer weights fixed and ``v_j = |a_j| w_j``, the hard margin is
 ``min Σ ‖v_j‖ s.t. y_n Σ_j s_j σ(v_j·x_n) >= 1`` (balanced weights: ``|a_j| = ‖w_j‖``). Terms with
@@ -137,7 +137,7 @@ def _matrix(
         columns.append(np.ravel(c))
         entries.append(np.ravel(e))
 
-    def products(base: int, samples: Any, units: Any, factors: Any) -> None:
+    def products(base: Any, samples: Any, units: Any, factors: Any) -> None:
         """Rows ``base + i`` hold ``factors_i v_unit·x_sample``."""
         shape = (len(samples), p)
         add(

@@ -8,6 +8,13 @@ from lexmargin.certificate.certify import certify
 from lexmargin.certificate.curves import curves
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
+from lexmargin.certificate.torch_state import load_state
+from lexmargin.certificate.trained import (
+    TrainedMargins,
+    certify_function,
+    certify_module,
+    trained_margins,
+)
 from lexmargin.certificate.verdict import Verdict
 
 __all__ = [
@@ -16,9 +23,14 @@ __all__ = [
     "Certificate",
     "Check",
     "Tolerances",
+    "TrainedMargins",
     "Verdict",
     "carried_multipliers",
     "certify",
     "certify_arrays",
+    "certify_function",
+    "certify_module",
     "curves",
+    "load_state",
+    "trained_margins",
 ]

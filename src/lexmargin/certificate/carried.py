@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.errors import DataError
-from lexmargin.margins import MarginFunctions
 
-__all__ = ["CarriedMultipliers", "carried_multipliers"]
+__all__ = ["CarriedMultipliers", "Recorded", "carried_multipliers"]
+
+
+class Recorded(Protocol):
+    """Margin functions with their combined gradient, such as `MarginFunctions`."""
+
+    def recorded(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """Return f(θ) and `weights -> Σ_n weights_n ∇f_n(θ)`."""
 
 
 @final
@@ -36,7 +43,7 @@ class CarriedMultipliers:
     complementarity: float
 
 
-def carried_multipliers(functions: MarginFunctions, theta: Array) -> CarriedMultipliers:
+def carried_multipliers(functions: Recorded, theta: Array) -> CarriedMultipliers:
     """Return the multipliers of the exponential loss at θ (math §7.10).
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +24,7 @@ from lexmargin.certificate.norms import vector_norm
 from lexmargin.certificate.refine import refine
 from lexmargin.certificate.staged import with_levels
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
+from lexmargin.certificate.trained import certify_module, is_module
 from lexmargin.errors import DataError, ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
@@ -38,8 +40,9 @@ __all__ = ["certify", "flattened"]
 
 
 def certify(
-    problem: Formulation | None = None,
+    problem: Formulation | Any | None = None,
     theta: ArrayLike | Sequence[FloatArray] | None = None,
+    y: ArrayLike | None = None,
     *,
     f: ArrayLike | None = None,
     jacobian: ArrayLike | None = None,
@@ -51,7 +54,9 @@ def certify(
     """Judge a direction: of a problem of the paper, or of plain arrays (Definition 3, rescaled).
 
     Args:
-        problem: a formulation; then ``theta`` is flat ``(d,)`` or one array per block.
+        problem: a formulation; then ``theta`` is flat ``(d,)`` or one array per block. Or a torch
+            module; then what follows are the samples X and the labels y, as
+            :func:`~lexmargin.certificate.trained.certify_module` takes them.
         theta: the point as the paper states the problem; the margin problems of homogeneous
             predictors are judged by its direction, at any scale.
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
@@ -64,6 +69,14 @@ def certify(
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
+    if is_module(problem):
+        if y is None:
+            raise ParameterError(
+                "A module needs samples and labels.", "Call certify(module, X, y)."
+            )
+        return certify_module(problem, theta, y, degree=degree, norm=norm, tolerances=tolerances)
+    if y is not None:
+        raise ParameterError("Labels belong to a torch module.", "Leave y out.")
     if problem is None:
         if f is None or jacobian is None or degree is None:
             raise ParameterError(

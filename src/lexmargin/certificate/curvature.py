@@ -256,7 +256,8 @@ def _hessian(functions: MarginFunctions, theta: FloatArray, weights: FloatArray)
     samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
     scores = functions.score_weights(weights)[list(samples)]
     compiled = _compiled(functions, samples)
-    return np.asarray(compiled(theta, scores.reshape(len(samples), -1)).full())
+    columns = compiled(theta, scores.reshape(len(samples), -1), np.eye(theta.size)).full()
+    return np.asarray(0.5 * (columns + columns.T))
 
 
 @functools.lru_cache(maxsize=16)
@@ -278,7 +279,11 @@ def _compiled(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
     columns = functions.predictor.outputs if functions.multi_class else 1
     weights = ca.MX.sym("weights", len(samples), columns)
     combined = ca.dot(weights, scores.matrix)
-    return ca.Function("hessian", [flat, weights], [ca.hessian(combined, flat)[0]])
+    # Column by column: one symbolic Hessian of a deep network takes minutes to build.
+    v = ca.MX.sym("v", functions.size)
+    applied = ca.jtimes(ca.gradient(combined, flat), flat, v)
+    product = ca.Function("product", [flat, weights, v], [applied])
+    return product.map("hessian", "serial", functions.size, [0, 1], [])
 
 
 def _doubt(

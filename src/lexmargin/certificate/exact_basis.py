@@ -81,23 +81,28 @@ def _one(
     support = [int(n) for n in np.flatnonzero(share > tolerance)]
     g = share @ Z
     size = float(np.max(np.abs(g), initial=0.0))
-    if not support or size == 0.0:
+    margins = Z @ theta
+    level = float(np.min(margins))
+    if not support or size == 0.0 or not level > 0.0:
         return None
+    # All tight constraints, not just those of the basis: a vertex is the only point they allow.
+    tight = np.flatnonzero(margins <= level * (1.0 + tolerance)).tolist()
     if norm == 1.0:
-        moving = [int(j) for j in np.flatnonzero(np.abs(theta) > tolerance)]
+        moving = np.flatnonzero(np.abs(theta) > tolerance).tolist()
         signs = {j: 1 if theta[j] > 0.0 else -1 for j in moving}
         fixed: dict[int, Fraction] = {}
+        level_columns = np.flatnonzero(np.abs(g) >= size * (1.0 - tolerance)).tolist()
+        flat = {j: 1 if g[j] > 0.0 else -1 for j in level_columns}
     else:
-        moving = [int(j) for j in np.flatnonzero(np.abs(theta) < 1.0 - tolerance)]
+        moving = np.flatnonzero(np.abs(theta) < 1.0 - tolerance).tolist()
         signs = dict.fromkeys(moving, 1)
         fixed = {
-            j: Fraction(1 if theta[j] > 0.0 else -1)
-            for j in range(theta.size)
-            if j not in signs
+            j: Fraction(1 if theta[j] > 0.0 else -1) for j in range(theta.size) if j not in signs
         }
-    exact = {n: to_fractions(Z[n].tolist()) for n in support}
-    weights = _weights(exact, moving, signs, share, norm)
-    point = _point(exact, moving, signs, fixed, theta, norm)
+        flat = dict.fromkeys(np.flatnonzero(np.abs(g) <= tolerance * size).tolist(), 1)
+    exact = {n: to_fractions(Z[n].tolist()) for n in {*support, *tight}}
+    weights = _weights({n: exact[n] for n in support}, flat, share, norm)
+    point = _point([exact[n] for n in tight], moving, signs, fixed, theta, norm)
     if weights is None or point is None or any(p < 0 for p in weights.values()):
         return None
     theta_exact = tuple(point.get(j, _ZERO) for j in range(theta.size))
@@ -115,15 +120,14 @@ def _one(
 
 def _weights(
     exact: dict[int, tuple[Fraction, ...]],
-    moving: list[int],
-    signs: dict[int, int],
+    flat: dict[int, int],
     share: Array,
     norm: float,
 ) -> dict[int, Fraction] | None:
-    """Solve `Σp = 1` with `s_j (Zᵀp)_j = γ` (ℓ1) or `(Zᵀp)_j = 0` (ℓ∞) in the free coordinates."""
+    """Solve `Σp = 1` with `s_j (Zᵀp)_j = γ` (ℓ1) or `(Zᵀp)_j = 0` (ℓ∞) where these are tight."""
     support = list(exact)
     level = [-_ONE] if norm == 1.0 else []
-    table = [[*(signs[j] * exact[n][j] for n in support), *level, _ZERO] for j in moving]
+    table = [[*(s * exact[n][j] for n in support), *level, _ZERO] for j, s in flat.items()]
     table.append([*([_ONE] * len(support)), *([_ZERO] * len(level)), _ONE])
     near = [Fraction(float(share[n])) for n in support] + [_ZERO] * len(level)
     solved = _solve(table, near)
@@ -131,16 +135,16 @@ def _weights(
 
 
 def _point(
-    exact: dict[int, tuple[Fraction, ...]],
+    rows: list[tuple[Fraction, ...]],
     moving: list[int],
     signs: dict[int, int],
     fixed: dict[int, Fraction],
     theta: Array,
     norm: float,
 ) -> dict[int, Fraction] | None:
-    """Solve `z_n·θ = γ` on the support for the free coordinates of θ, and γ."""
+    """Solve `z_n·θ = γ` on the tight rows for the free coordinates of θ, and γ."""
     table = []
-    for row in exact.values():
+    for row in rows:
         known = sum((row[j] * x for j, x in fixed.items()), _ZERO)
         table.append([*(row[j] for j in moving), -_ONE, -known])
     if norm == 1.0:

@@ -19,7 +19,16 @@ from lexmargin.certificate.exact_basis import polyhedral_pair
 from lexmargin.certificate.multipliers import nonnegative_multipliers, smallest_hull_point
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.errors import NotSeparableError, ParameterError, SolverFailedError
-from lexmargin.exact import combination, dot, integer_rows, matvec, rank, solve_integer, to_fractions
+from lexmargin.exact import (
+    combination,
+    dot,
+    integer_rows,
+    matvec,
+    rank,
+    solve_integer,
+    to_fractions,
+)
+from lexmargin.separability import separability_of_rows
 
 __all__ = ["ExactGap", "ExactMargin", "check_exact_margin", "exact_gap", "exact_max_margin"]
 
@@ -102,9 +111,12 @@ def exact_max_margin(Z: Array, norm: float = 2.0, theta: Array | None = None) ->
         size, point = total, w
         squared = 1 / size
     elif norm == 1.0 or math.isinf(norm):
-        point, weights, margin = polyhedral_pair(Z, norm)
-        if margin <= 0:
-            raise _inseparable()
+        try:
+            point, weights, margin = polyhedral_pair(Z, norm)
+        except SolverFailedError:
+            if separability_of_rows(Z).separable:
+                raise
+            raise _inseparable() from None
         total, squared = _ONE, margin * margin
     else:
         raise ParameterError(
@@ -313,8 +325,8 @@ def _entered(rows: _Rows, weights: dict[int, Fraction], entering: int) -> dict[i
         limits = {n: current[n] / (current[n] - trial[n]) for n in chosen if trial[n] <= 0}
         length = min(limits.values())
         current = {n: x + length * (trial[n] - x) for n, x in current.items()}
-        gone = [n for n, limit in limits.items() if limit == length]
-        current = {n: x for n, x in current.items() if n not in gone}
+        zero = {n for n, limit in limits.items() if limit == length}
+        current = {n: x for n, x in current.items() if n not in zero}
 
 
 def _independent(Z: Array, chosen: list[int]) -> list[int]:

@@ -13,30 +13,25 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.certificate.birth import birth_value, leak
-from lexmargin.certificate.bounds import linear_dual_bound, relative_gap
-from lexmargin.certificate.global_bounds import enumerated_bound
-from lexmargin.certificate.kinks import Kink, curvature_jumps, measure_kinks, samples_of
+from lexmargin.certificate.bounds import relative_gap
+from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
-from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.certificate.qualification import LicqReport, licq, proved_independent
 from lexmargin.certificate.raising import normalised_margin, significant_gain
+from lexmargin.certificate.recomputed import linear_margin, proved_bound, smallest_curvature
 from lexmargin.certificate.slopes import record, rows
-from lexmargin.certificate.symmetry import symmetry_tangents
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import LexmarginError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["Evidence", "Facts", "establish", "nonnegative"]
+__all__ = ["Evidence", "Facts", "establish"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _FLAT = 1e-6
-_STRONG = 1e-6
-_HESSIAN_LIMIT = 300
 _MODULAR_LIMIT = 40_000
 
 
@@ -172,9 +167,10 @@ def establish(
     if evidence.better is not None and norm == 2.0:
         found.better = normalised_margin(functions, evidence.better, alpha)
     linear = functions.curvature is Curvature.AFFINE and alpha == 1.0
-    found.bound = _bound(functions, point, evidence, linear)
+    weights = evidence.multipliers if evidence.bound is None else evidence.bound
+    found.bound = proved_bound(functions, point, weights, linear)
     if found.bound is not None:
-        below = _linear_margin(point) if linear else point.margin
+        below = linear_margin(point) if linear else point.margin
         found.gap = relative_gap(found.bound, point.unscaled(below))
     word, reason = _word(functions, point, unit, first, evidence, limits, found, smooth, sloped)
     return Facts(
@@ -244,7 +240,9 @@ def _word(
         return Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks"
     affine = functions.curvature is Curvature.AFFINE
     if point.norm == 2.0 and not affine:
-        found.curvature = _smallest_curvature(functions, unit, point, evidence, limits)
+        found.curvature = smallest_curvature(
+            functions, unit, evidence.support, evidence.multipliers, first.residual, limits
+        )
         near = 10.0 * first.residual
         zero = max(_FLAT * max(1.0, abs(found.curvature or 0.0)), math.sqrt(near))
         if found.curvature is not None and found.curvature > zero:
@@ -264,9 +262,7 @@ def _first_order(
     spent = float(np.linalg.norm(values @ np.abs(used)))
     if point.norm == 1.0 or math.isinf(point.norm):
         size = vector_norm(combination, dual_exponent(point.norm))
-        residual = (
-            max(0.0, 1.0 - float(point.theta @ combination) / size) if size > 0.0 else 1.0
-        )
+        residual = max(0.0, 1.0 - float(point.theta @ combination) / size) if size > 0.0 else 1.0
     else:
         target = norm_gradient(point.theta, point.norm)
         residual = vector_norm(target - combination, 2.0) / vector_norm(target, 2.0)
@@ -358,111 +354,6 @@ def _sloped(
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)
     return gradients, ""
-
-
-def _bound(
-    functions: MarginFunctions, point: UnitPoint, evidence: Evidence, linear: bool
-) -> float | None:
-    """Return the best upper bound on all margins that λ or the carried weights prove."""
-    weights = evidence.multipliers if evidence.bound is None else evidence.bound
-    total = float(np.sum(weights))
-    if np.any(weights < 0.0) or not (math.isfinite(total) and total > 0.0):
-        return None
-    if linear:
-        return point.unscaled(linear_dual_bound(point.jacobian, weights, point.norm).upper)
-    if point.norm != 2.0:
-        return None
-    found = linear_network_bound(functions, weights)
-    vertices = enumerated_bound(functions)
-    if vertices is not None:
-        found = vertices.upper if found is None else min(found, vertices.upper)
-    slope = leak(functions)
-    if slope is None:
-        return found
-    birth = birth_value(functions.data.X, functions.score_weights(weights), slope, nonnegative)
-    bound = 0.5 * birth.upper / total
-    return bound if found is None else min(bound, found)
-
-
-def _linear_margin(point: UnitPoint) -> float:
-    """Return a margin that the direction surely has, for linear f_n = z_n·θ̂."""
-    rounding = _EPS * (point.theta.size + 4) * row_sums(point.jacobian, point.theta)
-    size = vector_norm(point.theta, point.norm) * (1.0 + 4.0 * _EPS)
-    return float(np.min(point.jacobian @ point.theta - rounding)) / size
-
-
-def _smallest_curvature(
-    functions: MarginFunctions,
-    unit: Array,
-    point: UnitPoint,
-    evidence: Evidence,
-    limits: Tolerances,
-) -> float | None:
-    """Return the smallest eigenvalue of `I - Σ λ_n ∇²f_n` on the tangents of active f_n.
-
-    Symmetries are projected out; by central differences of the gradients. None where it is too
-    large, or where a second derivative jumps; 1 where there is no tangent.
-    """
-    if functions.size > _HESSIAN_LIMIT:
-        return None
-    used = np.maximum(evidence.multipliers, 0.0)
-    if curvature_jumps(functions, unit, used, limits.kink):
-        return None
-    jacobian = functions.jacobian(unit)[evidence.support]
-    weights = used[evidence.support] * np.linalg.norm(jacobian, axis=1)
-    strong = jacobian[weights > _STRONG * float(np.max(weights))]
-    sizes = np.linalg.norm(strong, axis=1, keepdims=True)
-    orbit = symmetry_tangents(functions, unit, functions.jacobian(unit))
-    held = np.vstack([strong / np.where(sizes > 0.0, sizes, 1.0), orbit])
-    _, sigma, basis = np.linalg.svd(held, full_matrices=True)
-    tangents = basis[int(np.count_nonzero(sigma > 1e-8 * sigma[0])) :]
-    if not tangents.shape[0]:
-        return 1.0
-    step = 1e-5
-    curved = np.array(
-        [
-            (
-                functions.combined_gradient(unit + step * t, used)
-                - functions.combined_gradient(unit - step * t, used)
-            )
-            / (2.0 * step)
-            for t in tangents
-        ]
-    )
-    reduced = np.eye(tangents.shape[0]) - curved @ tangents.T
-    return float(np.linalg.eigvalsh(0.5 * (reduced + reduced.T))[0])
-
-
-def nonnegative(matrix: Array, target: Array) -> Array:
-    """Return μ ≥ 0 that nearly minimises `‖A μ - b‖₂`: Lawson and Hanson's active set, in NumPy."""
-    size = matrix.shape[1]
-    found = np.zeros(size)
-    passive = np.zeros(size, dtype=bool)
-    scale = float(np.max(np.abs(matrix), initial=0.0)) * float(np.max(np.abs(target), initial=0.0))
-    for _ in range(3 * size):
-        gradient = matrix.T @ (target - matrix @ found)
-        gradient[passive] = -np.inf
-        entering = int(np.argmax(gradient)) if size else 0
-        if not size or gradient[entering] <= 1e-14 * scale:
-            break
-        passive[entering] = True
-        while True:
-            trial = np.zeros(size)
-            trial[passive] = np.linalg.lstsq(matrix[:, passive], target, rcond=None)[0]
-            if np.all(trial[passive] > 0.0):
-                found = trial
-                break
-            falling = passive & (trial <= 0.0)
-            step = float(np.min(found[falling] / (found[falling] - trial[falling])))
-            found = np.maximum(found + step * (trial - found), 0.0)
-            leaving = falling & (found <= 1e-15 * float(np.max(found, initial=0.0)))
-            if not np.any(leaving):
-                break
-            found[leaving] = 0.0
-            passive &= ~leaving
-            if not np.any(passive):
-                break
-    return found
 
 
 def _blank(verdict: Verdict, reason: str, point: UnitPoint) -> Facts:

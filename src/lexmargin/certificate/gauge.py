@@ -64,7 +64,9 @@ def generators(functions: MarginFunctions, w: Array, samples: Sequence[int]) -> 
         if kinked:
             weights, features = functions.blocks(w)[0], functions.features[list(samples)]
             z = features @ weights.T
-            patterns = np.sign(np.where(np.abs(z) > _CLEAR * (np.abs(features) @ np.abs(weights.T)), z, 0.0))
+            patterns = np.sign(
+                np.where(np.abs(z) > _CLEAR * (np.abs(features) @ np.abs(weights.T)), z, 0.0)
+            )
         for i, j in itertools.combinations(range(width), 2):
             if patterns is not None and (
                 np.any(patterns[:, [i, j]] == 0.0)
@@ -75,7 +77,5 @@ def generators(functions: MarginFunctions, w: Array, samples: Sequence[int]) -> 
             b = [first + j * incoming + c for c in range(incoming)]
             a += [second + r * width + i for r in range(rows)]
             b += [second + r * width + j for r in range(rows)]
-            found.append(
-                Generator((*a, *b), (*b, *a), (*([-1] * len(a)), *([1] * len(b))))
-            )
+            found.append(Generator((*a, *b), (*b, *a), (*([-1] * len(a)), *([1] * len(b)))))
     return found

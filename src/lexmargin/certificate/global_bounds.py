@@ -6,22 +6,20 @@ that these weights prove, whatever the solver said.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from lexmargin.certificate.birth import Birth, birth_value, leak
 from lexmargin.certificate.bounds import best_weights, linear_dual_bound, relative_gap
 from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.enumeration import circle_bound, signed_rows, vertex_bound
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.verdict import Verdict
-from lexmargin.exact import integer_rows, matvec, solve_integer
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.activations import Identity
@@ -36,15 +34,12 @@ __all__ = [
 ]
 
 _ENTRIES = 200_000
-_BASES = 4_000
 _ROUNDS = 100
 _LOOKS = 12
 _QUICK = 2
 _STARTS = 400
 _ASCENTS = 30
 _CUTS = 40
-_BOXES = 40_000
-_ROUNDING = 1e-12
 
 
 @final
@@ -58,7 +53,7 @@ class BoundMethod(StrEnum):
     PATTERNS = "activation-patterns"
     """Duality of the convex program over activation patterns (Pilanci & Ergen 2020)."""
     VERTICES = "vertices"
-    """All vertices of `Zβ ≥ 1`: the quasi-norm of a deep diagonal network is concave on orthants."""
+    """All vertices of `Zβ ≥ 1`: a quasi-norm is concave on orthants."""
     CIRCLE = "circle"
     """Branch and bound over all directions of two parameters, in ball arithmetic."""
 
@@ -107,7 +102,10 @@ def global_bound(
 
 
 def _bounds(
-    functions: MarginFunctions, certificate: Certificate | None, norm: float, alpha: float,
+    functions: MarginFunctions,
+    certificate: Certificate | None,
+    norm: float,
+    alpha: float,
     looks: int,
 ) -> list[GlobalBound]:
     if functions.curvature is Curvature.AFFINE and alpha == 1.0:
@@ -127,7 +125,7 @@ def _bounds(
     suggest = weights_of.get(type(predictor))
     linear = not isinstance(predictor, Network) or isinstance(predictor.activation, Identity)
     if suggest is not None and linear and predictor.outputs == 1:
-        candidates = [suggest(_signed(functions))]
+        candidates = [suggest(signed_rows(functions))]
         if certificate is not None and np.any(certificate.multipliers > 0.0):
             candidates.append(certificate.multipliers)
         for weights in candidates:
@@ -140,16 +138,7 @@ def _bounds(
         patterns = _pattern_bound(functions, slope, certificate, looks)
         found += [] if patterns is None else [patterns]
     enumerated = enumerated_bound(functions)
-    if enumerated is not None:
-        found.append(enumerated)
-    elif functions.size == 2:
-        found.append(GlobalBound(BoundMethod.CIRCLE, _circle(functions, alpha), math.nan))
-    return found
-
-
-def _signed(functions: MarginFunctions) -> Array:
-    """Return the rows `z_n = y_n x_n`, in the unit of the margins."""
-    return np.array(functions.score_weights(np.ones(functions.count))[:, None] * functions.data.X)
+    return found if enumerated is None else [*found, enumerated]
 
 
 def with_global_bound(
@@ -174,6 +163,21 @@ def with_global_bound(
         definition_3=True,
         reasons=(*certificate.reasons, f"no direction has a larger margin ({found.method.value})"),
     )
+
+
+def enumerated_bound(functions: MarginFunctions) -> GlobalBound | None:
+    """Return the maximum over all directions of the ℓ2 ball, where they can be gone through.
+
+    Diagonal networks of depth ≥ 3 by vertices, other nonlinear predictors of two parameters by
+    branch and bound. Needs no solver. None for all others, and where there are too many vertices.
+    """
+    vertices = vertex_bound(functions)
+    if vertices is not None:
+        return GlobalBound(BoundMethod.VERTICES, vertices, math.nan)
+    alpha = functions.homogeneity.degree
+    if functions.size != 2 or alpha is None or alpha == 1.0:
+        return None
+    return GlobalBound(BoundMethod.CIRCLE, circle_bound(functions, alpha), math.nan)
 
 
 # -- two-layer networks ----------------------------------------------------------------------------
@@ -276,152 +280,3 @@ def _relaxed(directions: Array, X: Array, signs: Array, slope: float) -> Array |
     if answer.x is None or not float(np.sum(answer.x)) > 0.0:
         return None
     return np.maximum(np.asarray(answer.x, dtype=np.float64), 0.0)
-
-
-# -- diagonal networks -----------------------------------------------------------------------------
-
-
-def enumerated_bound(functions: MarginFunctions) -> GlobalBound | None:
-    """Return the exact maximum of a diagonal network of depth ≥ 3, by vertices; None if too many.
-
-    `min ‖θ‖²` for a given β is `L Σ|β_i|^{2/L}`, concave on every orthant, so that its minimum over
-    `{β : Zβ ≥ 1}` is at a vertex within an orthant: `Z_TJ β_J = 1`, |T| = |J|, the rest 0. Vertices
-    and their feasibility are exact; `γ* = (L Σ|β_i|^{2/L})^{-L/2}`.
-    """
-    predictor = functions.predictor
-    if not isinstance(predictor, DiagonalNetwork) or predictor.depth < 3:
-        return None
-    Z = _signed(functions)
-    count, size = Z.shape
-    bases = sum(math.comb(count, k) * math.comb(size, k) for k in range(1, min(count, size) + 1))
-    if bases > _BASES:
-        return None
-    depth = predictor.depth
-    rows, exponents = integer_rows(Z)
-    rights = [Fraction(1, 2) ** e for e in exponents]
-    smallest = math.inf
-    for k in range(1, min(count, size) + 1):
-        for chosen in itertools.combinations(range(count), k):
-            for columns in itertools.combinations(range(size), k):
-                vertex = _vertex(rows, rights, chosen, columns)
-                if vertex is None or any(x == 0 for x in vertex):
-                    continue
-                cost = sum(abs(float(x)) ** (2.0 / depth) for x in vertex)
-                if cost >= smallest:
-                    continue
-                beta = [Fraction(0)] * size
-                for j, x in zip(columns, vertex, strict=True):
-                    beta[j] = x
-                if all(margin >= 1 for margin in matvec(Z, beta)):
-                    smallest = cost
-    if math.isinf(smallest):
-        return None
-    upper = (depth * smallest) ** (-0.5 * depth) * (1.0 + _ROUNDING)
-    return GlobalBound(BoundMethod.VERTICES, upper, math.nan)
-
-
-def _vertex(
-    rows: list[list[int]],
-    rights: list[Fraction],
-    chosen: tuple[int, ...],
-    columns: tuple[int, ...],
-) -> tuple[Fraction, ...] | None:
-    matrix, right = [], []
-    for n in chosen:
-        numerator, denominator = rights[n].numerator, rights[n].denominator
-        matrix.append([rows[n][j] * denominator for j in columns])
-        right.append(numerator)
-    return solve_integer(matrix, right)
-
-
-# -- two parameters --------------------------------------------------------------------------------
-
-
-def _circle(functions: MarginFunctions, alpha: float) -> float:
-    """Bound `min_n f_n(θ)/‖θ‖^α` over the square |θ|_∞ = 1, by bisection of its sides.
-
-    The largest bound among the pieces is halved until it exceeds the best value met by less than
-    a part in 1e8, or until there are too many pieces; whatever is left is a bound.
-    """
-    import heapq
-
-    from flint import ctx
-
-    best = -math.inf
-    queue: list[tuple[float, int, tuple[int, float, float, float]]] = []
-    serial = itertools.count()
-
-    def push(axis: int, side: float, low: float, high: float) -> None:
-        nonlocal best
-        middle = 0.5 * (low + high)
-        theta = np.array([side, middle] if axis == 0 else [middle, side])
-        best = max(best, float(np.min(functions.values(theta / np.linalg.norm(theta)))))
-        upper = _piece(functions, alpha, axis, side, low, high)
-        heapq.heappush(queue, (-upper, next(serial), (axis, side, low, high)))
-
-    old = ctx.prec
-    try:
-        ctx.prec = 80
-        for axis in (0, 1):
-            for side in (1.0, -1.0):
-                push(axis, side, -1.0, 1.0)
-        for _ in range(_BOXES):
-            upper, _, (axis, side, low, high) = queue[0]
-            if best > 0.0 and -upper <= best * (1.0 + 1e-8):
-                break
-            heapq.heappop(queue)
-            middle = 0.5 * (low + high)
-            push(axis, side, low, middle)
-            push(axis, side, middle, high)
-    finally:
-        ctx.prec = old
-    return -queue[0][0]
-
-
-def _piece(
-    functions: MarginFunctions, alpha: float, axis: int, side: float, low: float, high: float
-) -> float:
-    """Return an upper bound over one piece, from values and from slopes at its middle."""
-    from flint import arb
-
-    from lexmargin.ops.arb import ArbOps, KinkInBox
-
-    interval = arb(0.5 * (low + high), 0.5 * (high - low))
-    fixed = arb(side)
-
-    def margins(free: Any, tangents: int) -> list[Any]:
-        pair = [fixed, free] if axis == 0 else [free, fixed]
-        blocks, first = [], 0
-        for shape in functions.shapes:
-            count = math.prod(shape)
-            blocks.append(ArbOps.parameter(pair[first : first + count], shape, first, tangents))
-            first += count
-        return list(functions.evaluate(ArbOps(), blocks))
-
-    def normalised(value: Any, free: Any) -> Any:
-        return value / (1 + free * free) ** arb(0.5 * alpha)
-
-    values = margins(interval, 0)
-    upper = min(_above(normalised(ball.value, interval)) for ball in values)
-    if upper <= 0.0:
-        return upper
-    try:
-        sloped = margins(interval, 2)
-    except KinkInBox:
-        return upper
-    centre = interval.mid()
-    at = margins(centre, 0)
-    where = 1 - axis
-    for ball, middle in zip(sloped, at, strict=True):
-        slope = arb(0) if ball.tangent is None else ball.tangent[0, where]
-        power = (1 + interval * interval) ** arb(0.5 * alpha + 1)
-        turn = slope * (1 + interval * interval) - ball.value * alpha * interval
-        meanwhile = normalised(middle.value, centre) + turn / power * (interval - centre)
-        upper = min(upper, _above(meanwhile))
-    return upper
-
-
-def _above(value: Any) -> float:
-    """Return a double that is at least every number of the enclosure."""
-    top = float(value.upper())
-    return math.inf if math.isnan(top) else math.nextafter(top, math.inf)

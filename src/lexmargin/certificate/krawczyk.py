@@ -30,6 +30,7 @@ __all__ = ["LIMIT", "KktProof", "prove_kkt"]
 LIMIT = 100
 """Largest number of parameters that is tried."""
 
+_EPS = float(np.finfo(np.float64).eps)
 _PRECISION = 160
 _NEAR = 1e-6
 _CARRIES = 1e-9
@@ -146,7 +147,7 @@ class _System:
         self.w = w
         self.support = support
         per_sample = functions.count // functions.data.n_samples
-        self.samples = support // per_sample
+        self.samples = (support // per_sample).tolist()
         self.seeds = np.array([self._seed(int(n)) for n in support])
         self.generators = self._gauge()
         self.tangents = [g.tangent(w) for g in self.generators]
@@ -176,7 +177,9 @@ class _System:
     # -- evaluation over a box ---------------------------------------------------------------------
 
     def _blocks(self, x: Sequence[Any], tangents: bool) -> tuple[list[Any], list[Ball]]:
-        blocks, leaves, first = [], [], 0
+        blocks: list[Any] = []
+        leaves: list[Ball] = []
+        first = 0
         for shape in self.functions.shapes:
             count = math.prod(shape)
             part = list(x[first : first + count])
@@ -296,8 +299,8 @@ class _System:
         if self.generators and not self._regular(box[:d]):
             return self._not("the symmetries are not shown to be transversal")
         furthest = [float(abs(box[j] - float(self.w[j])).upper()) for j in range(d)]
-        # The norm of upper bounds, and a part in 1e12 for rounding.
-        radius = math.hypot(*furthest) / math.hypot(*self.w.tolist()) * (1.0 + 1e-12)
+        # Upper bounds of every entry, a part in 1e12 for their norm, and the rounding of w itself.
+        radius = math.hypot(*furthest) / math.hypot(*self.w.tolist()) * (1.0 + 1e-12) + 8.0 * _EPS
         modulo = f", isolated modulo {len(self.generators)} symmetries" if self.generators else ""
         return KktProof(
             True,
@@ -360,9 +363,7 @@ class _System:
             moved = generator.tangent(np.array(box, dtype=object))
             for tangent in self.tangents:
                 entries.append(
-                    sum(
-                        (moved[j] * float(tangent[j]) for j in np.flatnonzero(tangent)), arb(0)
-                    )
+                    sum((moved[j] * float(tangent[j]) for j in np.flatnonzero(tangent)), arb(0))
                 )
         matrix = arb_mat(k, k, entries)
         inverse = np.linalg.inv(_floats(matrix))
@@ -380,8 +381,5 @@ class _System:
 
 def _floats(matrix: Any) -> Array:
     return np.array(
-        [
-            [float(matrix[i, j].mid()) for j in range(matrix.ncols())]
-            for i in range(matrix.nrows())
-        ]
+        [[float(matrix[i, j].mid()) for j in range(matrix.ncols())] for i in range(matrix.nrows())]
     )

@@ -1,4 +1,4 @@
-"""`--exact`: a proof in rational arithmetic where margins are linear, in balls where they are not."""
+"""`--exact`: a proof in rational arithmetic for linear margins, in balls for the others."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ class LinearProof:
         return "\n".join(f"{name:<16}{text}" for name, text in lines)
 
 
-def prove(
-    problem: Formulation, theta: ArrayLike | Sequence[FloatArray]
-) -> LinearProof | KktProof:
+def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> LinearProof | KktProof:
     """Prove a max-margin answer: exactly for linear margins, else that a KKT point is near.
 
     Args:

@@ -18,18 +18,11 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lexmargin.certificate.birth import birth_value, dead_units, leak, raise_by_birth
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.certify import flattened
-from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
-from lexmargin.certificate.curvature import Curvature
+from lexmargin.certificate.evidence import evidence_for
 from lexmargin.certificate.facts import Evidence, Facts, establish
-from lexmargin.certificate.global_bounds import global_bound
-from lexmargin.certificate.kinks import measure_kinks, samples_of
-from lexmargin.certificate.ladder import WIDEST
-from lexmargin.certificate.norms import Array, vector_norm
-from lexmargin.certificate.point import unit_point
-from lexmargin.certificate.raising import raise_margin
+from lexmargin.certificate.norms import Array
 from lexmargin.certificate.receipt_format import (
     Fields,
     canonical,
@@ -40,8 +33,6 @@ from lexmargin.certificate.receipt_format import (
     predictor_from_json,
     predictor_to_json,
 )
-from lexmargin.certificate.slopes import record, rows
-from lexmargin.certificate.stationarity import on_support
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
@@ -167,7 +158,7 @@ def receipt(
             "Receipts exist for hard-margin and margin-path of homogeneous predictors.",
         )
     flat = flattened(problem, theta)
-    evidence = _evidence(functions, flat, problem.norm_p, certificate)
+    evidence = evidence_for(functions, flat, problem.norm_p, certificate)
     facts = establish(functions, flat, problem.norm_p, certificate.tolerances, evidence)
     if facts.verdict is not certificate.verdict:
         facts = replace(
@@ -259,99 +250,6 @@ def _evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "better": None if evidence.better is None else encoded(evidence.better),
         "refutation": _sparse(evidence.refutation),
     }
-
-
-def _evidence(
-    functions: MarginFunctions, flat: Array, norm: float, certificate: Certificate
-) -> Evidence:
-    """Search once for what a verifier then only checks."""
-    found = Evidence(
-        support=certificate.support,
-        multipliers=np.maximum(certificate.multipliers, 0.0),
-        tau=certificate.tau,
-    )
-    alpha = functions.homogeneity.degree
-    assert alpha is not None
-    verdict = certificate.verdict
-    if verdict in (Verdict.NOT_SEPARATING, Verdict.UNDECIDED):
-        return found
-    point = unit_point(functions.values(flat), functions.jacobian(flat), flat, alpha, norm)
-    if verdict is Verdict.NOT_STATIONARY:
-        if norm != 2.0:
-            return found
-        widest = on_support(point, point.support(WIDEST), penalised=True)
-        return replace(found, refutation=point.unscaled_multipliers(widest.multipliers))
-    unit = flat / vector_norm(flat, 2.0)
-    kinks = measure_kinks(functions, unit, certificate.support)
-    if kinks is not None and norm == 2.0:
-        on = kinks.within(certificate.tolerances.kink, samples_of(functions, certificate.support))
-        if on:
-            found = _slopes(functions, unit, found, on)
-    if verdict is Verdict.SADDLE:
-        return replace(found, better=_better(functions, unit, alpha, certificate))
-    if verdict is Verdict.GLOBAL:
-        facts = establish(functions, flat, norm, certificate.tolerances, found)
-        if facts.verdict is not Verdict.GLOBAL:
-            better = global_bound(functions, flat, certificate, norm)
-            return replace(found, bound=None if better is None else better.weights)
-    return found
-
-
-def _slopes(
-    functions: MarginFunctions, unit: Array, evidence: Evidence, kinks: list[Any]
-) -> Evidence:
-    """Find λ and one slope per kink; independent units have orthogonal parts."""
-    sets = gradient_sets(functions, unit, evidence.support, kinks)
-    if sets is None or any(vertices.size for vertices in sets.vertices):
-        return evidence
-    clarke = clarke_stationarity(sets, unit)
-    per_sample = functions.count // functions.data.n_samples
-    recording = record(functions, unit)
-    zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    for kink in kinks:
-        zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
-    slopes: dict[tuple[int, int, int], float] = {}
-    for row, n in enumerate(evidence.support):
-        rest = clarke.elements[row] - sets.base[row]
-        for kink in (k for k in kinks if k.sample == int(n) // per_sample):
-            one = [layer.copy() for layer in zero]
-            one[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1.0
-            part = rows(functions, record(functions, unit, one), [int(n)])[0] - sets.base[row]
-            size = float(part @ part)
-            slope = min(max(float(rest @ part) / size, 0.0), 1.0) if size > 0.0 else 0.0
-            if slope > 0.0:
-                slopes[kink.layer, kink.sample, kink.unit] = slope
-    values = np.zeros(functions.count)
-    values[evidence.support] = clarke.multipliers
-    ordered = tuple((*key, slope) for key, slope in sorted(slopes.items()))
-    return replace(evidence, multipliers=values, slopes=ordered)
-
-
-def _better(
-    functions: MarginFunctions, unit: Array, degree: float, certificate: Certificate
-) -> Array | None:
-    """Find again the better direction that made the verdict SADDLE."""
-    best: Array | None = None
-    margin = certificate.margin
-    curvature = certificate.curvature
-    support = certificate.support
-    if isinstance(curvature, Curvature) and curvature.shown and curvature.witness is not None:
-        assert curvature.step is not None
-        used = support[certificate.multipliers[support] > 0.0]
-        for held in (support, used):
-            steps = np.array([curvature.step])
-            raised = raise_margin(functions, unit, degree, curvature.witness, held, steps)
-            if raised.after > margin:
-                best, margin = raised.theta, raised.after
-    slope = leak(functions)
-    dead = dead_units(functions, unit, certificate.tolerances.kink) if slope is not None else []
-    if slope is not None and dead:
-        weights = functions.score_weights(certificate.multipliers)
-        born = birth_value(functions.data.X, weights, slope)
-        raised = raise_by_birth(functions, unit, born, certificate.multipliers, dead[0])
-        if raised.after > margin:
-            best = raised.theta
-    return best
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -491,9 +389,7 @@ def _evidence_from_json(value: object, count: int, size: int) -> Evidence:
         tau=math.nan if part.raw("tau") is None else part.number("tau"),
         bound=weights["bound"],
         slopes=tuple(slopes),
-        better=None
-        if better is None
-        else decoded(part.text("better"), (size,), "evidence.better"),
+        better=None if better is None else decoded(part.text("better"), (size,), "evidence.better"),
         refutation=weights["refutation"],
     )
 
@@ -501,6 +397,4 @@ def _evidence_from_json(value: object, count: int, size: int) -> Evidence:
 def facts_of(found: Receipt) -> Facts:
     """Recompute the facts of a receipt that has its data."""
     assert found.functions is not None
-    return establish(
-        found.functions, found.theta, found.norm, found.tolerances, found.evidence
-    )
+    return establish(found.functions, found.theta, found.norm, found.tolerances, found.evidence)

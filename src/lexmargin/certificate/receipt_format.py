@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -174,7 +175,7 @@ class Fields:
         """Return increasing whole numbers below ``high``."""
         value = self._values[name]
         good = isinstance(value, list) and all(type(n) is int and 0 <= n < high for n in value)
-        if not good or any(b <= a for a, b in zip(value, value[1:], strict=False)):
+        if not good or any(b <= a for a, b in itertools.pairwise(value)):
             raise self._wrong(name, f"a list of increasing whole numbers below {high}")
         return tuple(value)
 

@@ -10,6 +10,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.certificate.facts import Facts
+from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.receipt import CLAIMS, Receipt, facts_of, read_receipt
 from lexmargin.certificate.receipt_format import digest
 from lexmargin.certificate.verdict import Verdict
@@ -82,6 +83,8 @@ def verify_receipt(found: Receipt) -> Verification:
     if hashlib.sha256(theta).hexdigest() != content["theta_sha256"]:
         raise _rejected("theta_sha256", "θ is not the one that was hashed")
     _check_tolerances(found)
+    if found.evidence.tau > max(WIDEST, found.tolerances.support):
+        raise _rejected("evidence.tau", f"{found.evidence.tau:g} is more than {WIDEST:g}")
     facts = facts_of(found)
     if not np.array_equal(facts.support, found.evidence.support):
         raise _rejected("evidence.support", "it is not the support at the tolerance τ stated")

@@ -7,6 +7,7 @@ executor loses no unit when one of its workers is killed, and gives none twice.
 from __future__ import annotations
 
 import multiprocessing
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -23,6 +24,7 @@ __all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "ex
 
 _ATTEMPTS: Final = 10
 _SLACK_SECONDS: Final = 60.0
+_TICK_SECONDS: Final = 5.0
 
 
 class SchedulerError(LexmarginError):
@@ -191,30 +193,44 @@ class DaskCluster(Executor):
 
     def run(self, units: Sequence[Unit]) -> Iterator[Answered]:
         import dask
-        import distributed
 
         left = {unit.key: unit for unit in units}
+        failures = 0
         # Killed workers are somebody else's doing, not the unit's: try again, and often.
         with dask.config.set({"distributed.scheduler.allowed-failures": 2 * _ATTEMPTS}):
-            cluster = self._local() if self.address is None else None
-            try:
-                target = self.address if cluster is None else cluster
-                with distributed.Client(
-                    target, timeout=self.timeout, set_as_default=False
-                ) as client:
-                    for _ in range(_ATTEMPTS):
-                        for answered in _dask_pass(client, list(left.values())):
-                            if left.pop(answered.key, None) is not None:
-                                yield answered
-                        if not left:
-                            return
-            finally:
-                if cluster is not None:
-                    cluster.close()
-        raise SchedulerError(
-            f"{len(left)} units were lost with their workers {_ATTEMPTS} times.",
-            "Check the workers; what is done stays done.",
-        )
+            while left:
+                before = len(left)
+                for answered in self._pass(list(left.values())):
+                    if left.pop(answered.key, None) is not None:
+                        yield answered
+                failures = failures + 1 if len(left) == before else 0
+                if failures >= (_ATTEMPTS if self.address is None else 2):
+                    raise SchedulerError(
+                        f"{len(left)} units were lost with their workers.",
+                        "Check the workers; what is done stays done.",
+                    )
+
+    def _pass(self, units: Sequence[Unit]) -> Iterator[Answered]:
+        """Yield answers until all are there, or until the cluster has no workers any more.
+
+        A nanny whose worker is killed while it starts gives it up: then a local cluster is thrown
+        away, and the next pass starts with a new one.
+        """
+        import distributed
+
+        local = self._local() if self.address is None else None
+        try:
+            target = self.address if local is None else local
+            with distributed.Client(target, timeout=self.timeout, set_as_default=False) as client:
+                yield from _dask_pass(client, units, 15.0 if local is not None else 60.0)
+        except (OSError, TimeoutError) as error:
+            raise SchedulerError(
+                f"The dask scheduler no longer answers ({_first_line(error)}).",
+                "Check it; what is done stays done.",
+            ) from None
+        finally:
+            if local is not None:
+                local.close()
 
     def _local(self) -> Any:
         import distributed
@@ -230,21 +246,27 @@ class DaskCluster(Executor):
         )
 
 
-def _dask_pass(client: Any, units: Sequence[Unit]) -> Iterator[Answered]:
+def _dask_pass(client: Any, units: Sequence[Unit], patience: float) -> Iterator[Answered]:
+    """Yield answers until nothing is pending, or there are no workers for so many seconds."""
     import distributed
 
-    if not units:
-        return
     futures = [client.submit(run_unit, unit, key=f"unit-{unit.key}") for unit in units]
+    pending = set(futures)
     died = (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError)
-    for future in distributed.as_completed(futures, loop=client.loop):
-        error = future.exception()
-        if error is None:
-            yield future.result()
-        elif not isinstance(error, (*died, OSError)):
-            raise error
-        with suppress(Exception):
-            future.release()
+    alive = time.monotonic()
+    while pending and time.monotonic() - alive < patience:
+        with suppress(TimeoutError):
+            for future in distributed.as_completed(
+                list(pending), loop=client.loop, timeout=_TICK_SECONDS
+            ):
+                pending.discard(future)
+                error = future.exception()
+                if error is None:
+                    yield future.result()
+                elif not isinstance(error, (*died, OSError)):
+                    raise error
+        if client.scheduler_info()["workers"]:
+            alive = time.monotonic()
 
 
 def _first_line(error: BaseException) -> str:

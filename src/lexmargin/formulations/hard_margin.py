@@ -89,7 +89,10 @@ class HardMargin(Formulation):
         )
 
     def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        return np.asarray(self.blocks_of(answers[-1]) * unit ** (-1.0 / self.degree))
+        # In two steps: for the smallest doubles the whole factor is out of range.
+        half = unit ** (-0.5 / self.degree)
+        with np.errstate(over="ignore"):
+            return np.asarray(self.blocks_of(answers[-1]) * half * half)
 
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
         # The program's unknown is u = unit^{1/α} w; a separating start is scaled to margin 1.

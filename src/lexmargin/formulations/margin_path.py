@@ -118,6 +118,10 @@ class MarginPath(Formulation):
     def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
         return self.blocks_of(answers[-1]) / self.rho
 
+    def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
+        # Max form: Σ λ_n = 1 whatever the margins are measured in, t being measured alike.
+        return super().margin_multipliers(answers, 1.0 if self.gamma is None else unit)
+
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
         size = vector_norm(theta, self.norm)
         w = theta * (self.rho / size) if size > 0 else theta
@@ -131,7 +135,8 @@ class MarginPath(Formulation):
 
     def objective(self, theta: FloatArray) -> float:
         if self.gamma is not None:
-            return vector_norm(theta, self.norm) ** 2
+            size = vector_norm(theta, self.norm)
+            return size * size
         return float(self.functions.values(self.rho * theta).min())
 
 

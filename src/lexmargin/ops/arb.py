@@ -10,7 +10,7 @@ ones; with power 1 no derivative exists there and :class:`KinkInBox` is raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +141,7 @@ def whole_power(x: Arb, exponent: int) -> Arb:
 def _each(function: Callable[[Ball], Ball], a: BallArray) -> BallArray:
     result = np.empty(np.shape(a), dtype=object)
     for index in np.ndindex(result.shape):
-        result[index] = function(a[index])
+        result[index] = function(cast(Ball, a[index]))
     return result
 
 
@@ -150,7 +150,9 @@ class ArbOps(Ops[BallArray]):
     """The target of enclosures; parameters are made by :meth:`parameter`."""
 
     @staticmethod
-    def parameter(values: Sequence[Arb], shape: tuple[int, ...], first: int, size: int) -> BallArray:
+    def parameter(
+        values: Sequence[Arb], shape: tuple[int, ...], first: int, size: int
+    ) -> BallArray:
         """Return a block of parameters: enclosures, and unit tangents ``first, first + 1, …``.
 
         ``size`` is the number of tangents; 0 for none.
@@ -199,7 +201,9 @@ class ArbOps(Ops[BallArray]):
     def power(self, a: BallArray, exponent: int) -> BallArray:
         def raised(ball: Ball) -> Ball:
             x = ball.value
-            bend = exponent * (exponent - 1) * whole_power(x, exponent - 2) if exponent > 1 else 0 * x
+            bend = (
+                exponent * (exponent - 1) * whole_power(x, exponent - 2) if exponent > 1 else 0 * x
+            )
             return ball.through(
                 whole_power(x, exponent), exponent * whole_power(x, exponent - 1), bend
             )

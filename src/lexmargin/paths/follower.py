@@ -45,7 +45,8 @@ class PathPoint:
         margin: γ(ρ, θ) = min_n f_n(ρθ).
         best_margin: γ*(ρ), the best margin known at this scale; NaN if not asked for.
         mismatch: of ``g = -∇L(ρθ)`` and θ: their angle in radians (Remark 2, ℓ2), for other norms
-            ``1 - g·θ/(‖g‖_* ‖θ‖)``; NaN where it is not a constrained path.
+            ``1 - g·θ/(‖g‖_* ‖θ‖)``; for a regularization path at the origin the largest entry of
+            ∇f_n, which must vanish there. NaN otherwise.
         certificate: our word about this point. Where margins are so large that their own rounding
             changes the weights ``e^-f``, its tolerances are that rounding.
         ran, seconds: the solver's run.
@@ -148,6 +149,11 @@ class Follower:
         self.failed = False
 
     @property
+    def smooth(self) -> bool:
+        """Whether the toolkit's own Newton methods follow this path."""
+        return self._profile.backend is BackendName.NEWTON
+
+    @property
     def left(self) -> float | None:
         """Seconds left, at least a millisecond; None without a limit."""
         return None if self._deadline is None else max(1e-3, self._deadline - time.monotonic())
@@ -174,6 +180,8 @@ class Follower:
         problem = at_parameter(self._problem, rho)
         values = problem.functions.values(problem.rho_value * found.theta)
         mismatch = math.nan
+        if isinstance(problem, RegularizationPath) and not np.any(found.theta):
+            mismatch = float(np.abs(problem.functions.jacobian(found.theta)).max())
         if isinstance(problem, ConstrainedPath):
             mismatch = _mismatch(problem, found.theta)
             if self._profile.backend is not BackendName.NEWTON:
@@ -296,14 +304,17 @@ def _mismatch(problem: ConstrainedPath, theta: FloatArray) -> float:
 def _tolerances(problem: Formulation, theta: FloatArray, grade: Grade) -> Tolerances:
     """Return the grade's tolerances, or what rounding of f makes of the weights ``e^-f``."""
     verified = grade.verified
-    if isinstance(problem, ConstrainedPath):
-        w = problem.rho * theta
-        values = problem.functions.values(w)
-        weights = problem.loss_weights(theta)
-        rows = np.linalg.norm(problem.functions.jacobian(w), axis=1)
-        pull = float(np.linalg.norm(problem.functions.combined_gradient(w, weights)))
-        seen = weights > 1e-16 * weights.max()
-        if pull > 0 and np.all(np.isfinite(values)):
-            error = _EPS * (4.0 + 2.0 * float(np.abs(values[seen]).max()))
-            verified = max(verified, 2.0 * error * float(weights @ rows) / pull)
+    if not isinstance(problem, ConstrainedPath):
+        return Tolerances.at(verified)
+    w = problem.rho * theta
+    values = problem.functions.values(w)
+    if not 1e3 * _EPS * float(np.abs(values).max()) > verified:
+        return Tolerances.at(verified)
+    weights = problem.loss_weights(theta)
+    rows = np.linalg.norm(problem.functions.jacobian(w), axis=1)
+    pull = float(np.linalg.norm(problem.functions.combined_gradient(w, weights)))
+    seen = weights > 1e-16 * weights.max()
+    if pull > 0 and np.all(np.isfinite(values)):
+        error = _EPS * (4.0 + 2.0 * float(np.abs(values[seen]).max()))
+        verified = max(verified, 2.0 * error * float(weights @ rows) / pull)
     return Tolerances.at(min(verified, 0.1))
