@@ -1,4 +1,4 @@
-"""§2.2, stated here with μ/q: the Lambert function, the jump of degree 3, the continuous path of degree 2."""
+"""§2.2: the Lambert function, the jump of degree 3, the continuous path of degree 2."""
 
 from __future__ import annotations
 

@@ -148,4 +148,3 @@ def _default(count: int) -> Predictor:
     if count > 2:
         return Linear(outputs=count)
     return Sum([Member(Linear()), Member(Bias(BiasForm.PLAIN))])
-

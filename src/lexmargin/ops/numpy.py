@@ -22,7 +22,8 @@ class _ArrayOps(Ops[Any]):
     def constant(self, values: FloatArray) -> Any:
         if self._xp is np:
             return values
-        return self._xp.asarray(values)
+        # A copy: torch warns about arrays it may not write to.
+        return self._xp.asarray(np.array(values))
 
     def linear(self, inputs: Any, weights: Any) -> Any:
         return inputs @ (weights.T if weights.ndim == 2 else weights)
