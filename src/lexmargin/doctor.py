@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from lexmargin.data import Dataset
-from lexmargin.errors import LexmarginError
-from lexmargin.formulations import Formulation, HardMargin, MarginPath
+from lexmargin.errors import LexmarginError, UnsupportedError
+from lexmargin.formulations import (
+    ConstrainedPath,
+    Formulation,
+    HardMargin,
+    Lexicographic,
+    MarginPath,
+)
 from lexmargin.library import Library
-from lexmargin.library_profiles import Handles, Profile
-from lexmargin.predictors import DiagonalNetwork, Linear
+from lexmargin.library_profiles import Profile
+from lexmargin.predictors import Bias, BiasForm, DiagonalNetwork, Linear, Network, ReLU, Sum
+from lexmargin.solution import BackendName
 from lexmargin.solve import solve
 
 __all__ = ["Finding", "examine"]
@@ -37,11 +44,11 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        return f"{self.profile:<18}{'works' if self.works else 'fails':<8}{self.reason}"
+        return f"{self.profile:<22}{'works' if self.works else 'fails':<8}{self.reason}"
 
 
 def examine(library: Library, progress: Callable[[str], None]) -> list[Finding]:
-    """Solve a problem whose answer is known with every profile, and judge what comes back."""
+    """Solve small problems with every profile, and judge what comes back."""
     findings = []
     for name in library.profiles():
         progress(name)
@@ -49,28 +56,45 @@ def examine(library: Library, progress: Callable[[str], None]) -> list[Finding]:
     return findings
 
 
-def _problem(profile: Profile) -> Formulation:
-    """Return two samples on the axes, in the largest class of programs the profile handles."""
+def _problems() -> tuple[Formulation, ...]:
+    """Return small problems with known answers, one for each kind of backend."""
     data = Dataset([[1.0, 0.0], [0.0, 2.0]], [1, 1], one_class=True)
-    if Handles.NONCONVEX in profile.handles:
-        return HardMargin(DiagonalNetwork(2), data)
-    if Handles.QP in profile.handles:
-        return HardMargin(Linear(), data)
-    return MarginPath(Linear(), data, norm=1.0)
+    two = Dataset([[1.0, 0.0], [-1.0, 0.5]], [1, -1])
+    return (
+        HardMargin(DiagonalNetwork(2), data),
+        HardMargin(Linear(), data),
+        MarginPath(Linear(), data, norm=1.0),
+        HardMargin(Sum([Linear(), Bias(BiasForm.PLAIN)]), two),
+        HardMargin(Network((2,), ReLU()), data),
+        ConstrainedPath(Linear(), data, rho=10.0),
+        Lexicographic(Linear(), data, norm=1.0),
+    )
 
 
 def _examined(library: Library, profile: Profile) -> Finding:
-    try:
-        solution = solve(_problem(profile), profile.name, library=library, polish=False)
-    except LexmarginError as error:
-        return Finding(profile.name, profile.solver, False, str(error))
-    except Exception as error:
-        # A solver's own package may raise anything; the other profiles are still to be examined.
-        return Finding(profile.name, profile.solver, False, f"{type(error).__name__}: {error}")
-    certificate = solution.certificate
-    if certificate is None:
-        reason = f"{solution.ran}: {solution.raw_status}"
-        return Finding(profile.name, profile.solver, False, reason)
-    accurate = certificate.stationarity <= 1e-2 and certificate.margin > 0
-    reason = f"{certificate.verdict.value}, ε = {certificate.stationarity:.1e}"
-    return Finding(profile.name, profile.solver, accurate, reason)
+    """Return the first certified answer among the problems the profile accepts."""
+    reason = "accepts none of the small problems"
+    if profile.backend is BackendName.DESCENT:
+        reason = "runs inside `compare` alone"
+    for problem in _problems():
+        try:
+            solution = solve(
+                problem, profile.name, grade="low", library=library, starts=1, polish=False
+            )
+        except UnsupportedError:
+            continue
+        except LexmarginError as error:
+            return Finding(profile.name, profile.solver, False, str(error))
+        except Exception as error:
+            # A doctor outlives whatever a solver's package raises, and reports it.
+            fault = f"{type(error).__name__}: {error}"
+            return Finding(profile.name, profile.solver, False, fault)
+        certificate = solution.certificate
+        if certificate is None:
+            reason = f"{solution.ran}: {solution.raw_status}"
+            continue
+        reason = f"{problem.name.value} {certificate.verdict.value}"
+        reason += f", ε = {certificate.stationarity:.1e}"
+        if certificate.certified:
+            return Finding(profile.name, profile.solver, True, reason)
+    return Finding(profile.name, profile.solver, False, reason)
