@@ -158,10 +158,20 @@ class AnswerSpec:
 
 @final
 @dataclass(frozen=True)
+class FlowPoint:
+    """Where gradient flow of the exponential loss (eq. 4, small steps) is at a time, from start."""
+
+    time: Number
+    theta: tuple[Number, ...]
+
+
+@final
+@dataclass(frozen=True)
 class ProblemFile:
     """One problem: title, source, formulation and its parameters, predictor, data, answer.
 
-    ``start`` is a flat θ from which a comparison starts local solvers, instead of a seeded one.
+    ``start`` is a flat θ from which a comparison starts local solvers, instead of a seeded one,
+    and from which gradient flow passes through the points of ``flow``.
     """
 
     path: Path = field(metadata={"internal": True})
@@ -179,6 +189,7 @@ class ProblemFile:
     levels: int | None = None
     method: LexicographicMethod | None = None
     start: tuple[Number, ...] | None = None
+    flow: tuple[FlowPoint, ...] = ()
     answer: AnswerSpec | None = None
 
     def parameters(self) -> dict[str, float | int | str]:

@@ -18,6 +18,8 @@ from lexmargin.formulations import (
     MarginPath,
     RegularizationPath,
 )
+from lexmargin.formulations.regularization_path import Jump
+from lexmargin.formulations.regularization_path import jumps as find_jumps
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
 from lexmargin.multistart import Progress
@@ -67,11 +69,18 @@ class TracedPath:
         """Return the slack of Lemma 3 at every point."""
         return np.array([point.slack(self.count) for point in self.points])
 
+    def jumps(self) -> tuple[Jump, ...]:
+        """Return the jumps of a regularization path; none for paths in ρ."""
+        if self.problem != RegularizationPath.name.value:
+            return ()
+        return find_jumps([(point.rho, point.theta) for point in self.points])
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
             "problem": self.problem,
             "solver": self.solver,
+            "jumps": [{"above": j.above, "below": j.below} for j in self.jumps()],
             "seed": self.seed,
             "end": self.end.name,
             "missing": list(self.missing),
