@@ -53,6 +53,7 @@ PREDICTORS: dict[str, tuple[Predictor, HomogeneityKind, tuple[float, ...]]] = {
     "bias-plain": (Bias(BiasForm.PLAIN), ONE, (1,)),
     "log": (Log(), NEITHER, ()),
     "log-2": (Log(2.0), NEITHER, ()),
+    "log-shift": (Log(1.5, shift=3.0), NEITHER, ()),
     "linear+bias": (Sum([Linear(), Bias(BiasForm.TWO_SQUARES)]), SUM, (1, 2)),
     "linear+plain": (Sum([Linear(), Bias(BiasForm.PLAIN)]), ONE, (1,)),
     "columns": (

@@ -283,3 +283,19 @@ def test_grouping_needs_the_whole_tie() -> None:
     levels = grouped_levels(margins, 4, 1e-9, Proof.LOCAL, [])
     assert [level.fixed for level in levels] == [(1, 2), (3,), (0,)]
     assert [level.value for level in grouped_levels(margins, 1, 1e-9, Proof.LOCAL, [])] == [1.0]
+
+
+@pytest.mark.long
+@pytest.mark.backend("cvxpy")
+@pytest.mark.parametrize("norm", [1.0, np.inf])
+def test_both_algorithms_agree_on_digits(norm: float) -> None:
+    """Digits 3 against 8: sorted margins to 1e-7 of the first margin."""
+    import lexmargin as lm
+
+    data = lm.load_dataset("digits", positive=[3], negative=[8])
+    face = lm.solve(Lexicographic(Linear(), data, norm=norm))
+    staged = Lexicographic(Linear(), data, norm=norm, method=LexicographicMethod.ORDERED_SUMS)
+    sums = lm.solve(staged, "highs", grade="high")
+    difference = np.sort(face.margins) - np.sort(sums.margins)
+    assert face.margin > 0
+    assert np.abs(difference).max() <= 1e-7 * face.margin

@@ -170,3 +170,12 @@ def test_wrong_parameter_shapes_are_named() -> None:
         functions.values(np.zeros(5))
     with pytest.raises(ShapeError):
         functions.flatten([np.zeros(3), np.zeros((3, P))])
+
+
+def test_a_shift_is_the_scale_whose_logarithm_it_is() -> None:
+    data = dataset_for(Log(2.0))
+    theta = np.random.default_rng(3).uniform(20.0, 40.0, P)
+    shifted = MarginFunctions(Log(2.0, shift=np.log(7.0)), data).values(theta)
+    np.testing.assert_allclose(shifted, MarginFunctions(Log(2.0), data).values(7.0 * theta))
+    with pytest.raises(ParameterError, match="shift"):
+        Log(2.0, shift=float("inf"))

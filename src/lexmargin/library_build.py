@@ -125,7 +125,7 @@ def build_predictor(spec: PredictorSpec) -> Predictor:
         case PredictorKind.BIAS:
             return Bias(spec.form or BiasForm.SIGNED_SQUARE)
         case PredictorKind.LOG:
-            return Log() if spec.power is None else Log(spec.power)
+            return Log(1.0 if spec.power is None else spec.power, spec.shift or 0.0)
         case PredictorKind.SUM:
             members = _needed(spec.members, "members")
             return Sum([Member(build_predictor(part), part.columns) for part in members])

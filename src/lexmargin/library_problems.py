@@ -76,6 +76,7 @@ class PredictorSpec:
     activation: ActivationName | None = None
     power: float | None = None
     slope: float | None = None
+    shift: float | None = None
     depth: int | None = None
     exponents: tuple[tuple[int, ...], ...] | None = None
     outputs: int | None = None
@@ -233,7 +234,7 @@ _KEYS: Final[dict[PredictorKind, tuple[str, ...]]] = {
     PredictorKind.CONVOLUTION: ("depth",),
     PredictorKind.POLYNOMIAL: ("exponents",),
     PredictorKind.BIAS: ("form",),
-    PredictorKind.LOG: ("power",),
+    PredictorKind.LOG: ("power", "shift"),
     PredictorKind.SUM: ("members",),
 }
 _REQUIRED: Final[dict[PredictorKind, str]] = {

@@ -214,7 +214,7 @@ def predictor_to_json(predictor: Predictor) -> dict[str, Any]:
         case Bias():
             return {"kind": "bias", "form": predictor.form.value}
         case Log():
-            return {"kind": "log", "power": float(predictor.power)}
+            return {"kind": "log", "power": predictor.power, "shift": predictor.shift}
         case Sum():
             members = [
                 {
@@ -255,7 +255,7 @@ _KEYS: Final[dict[str, tuple[str, ...]]] = {
     "convolution": ("kind", "depth"),
     "polynomial": ("kind", "exponents"),
     "bias": ("kind", "form"),
-    "log": ("kind", "power"),
+    "log": ("kind", "power", "shift"),
     "sum": ("kind", "members"),
 }
 _ACTIVATIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -312,7 +312,7 @@ def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
         case "bias":
             return Bias(fields.text("form"))  # type: ignore[arg-type]
         case "log":
-            return Log(fields.number("power"))
+            return Log(fields.number("power"), fields.number("shift"))
         case _:
             members = fields.raw("members")
             if not isinstance(members, list):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar, final
+
+import numpy as np
 
 from lexmargin.errors import ParameterError
 from lexmargin.ops.base import Ops
@@ -46,16 +49,21 @@ class Log(Predictor):
 
     Neither homogeneous nor a sum of homogeneous parts. Concave for q = 1. For q > 1 the power of a
     negative logarithm is taken as 0: the paper looks at ``θ·z_n > 1`` only.
+    With a ``shift`` s it is ``log^q(e^s θ·z_n)``: the predictor at scale ρ = e^s, also where e^s is
+    no double (``(s + log θ·z_n)^q``).
     Blocks: ``θ`` of shape ``(p,)``.
     """
 
     power: float = 1.0
+    shift: float = 0.0
     signed_inputs: ClassVar[bool] = True
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         if not self.power >= 1.0:
             raise ParameterError(f"The power of a log predictor must be >= 1, not {self.power!r}.")
+        if not math.isfinite(self.shift):
+            raise ParameterError(f"The shift of a log predictor is {self.shift!r}; make it finite.")
 
     @property
     def block_count(self) -> int:
@@ -66,4 +74,6 @@ class Log(Predictor):
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         logarithm = ops.log(ops.linear(X, theta[0]))
+        if self.shift:
+            logarithm = ops.add(logarithm, ops.constant(np.array(self.shift)))
         return logarithm if self.power == 1.0 else ops.relu(logarithm, self.power)
