@@ -322,3 +322,16 @@ def test_gradient_descent_on_wine_ends_at_a_kkt_point() -> None:
     ratio = certificate.margin / best.margin
     print(f"margin of gradient descent over the best of 8 starts: {ratio:.6f}")
     assert 0.5 < ratio < 2.0
+
+
+def test_a_jump_of_the_regularization_path_is_reported() -> None:
+    """f = uvw: the minimiser jumps from 0 to s = .91365537 at μ = .42613870/2 (penalty μ‖θ‖²)."""
+    one = lm.Dataset([[1.0]], [1], one_class=True)
+    strengths = np.geomspace(0.5, 0.05, 40)
+    path = lm.trace(lm.RegularizationPath(lm.DiagonalNetwork(3), one, 1.0), strengths)
+    (jump,) = path.jumps()
+    assert jump.below < 0.42613870 / 2 < jump.above
+    landed = [point["rho"] for point in path.to_json()["points"] if point["after_jump"]]
+    assert landed == [jump.below]
+    smooth = lm.trace(lm.RegularizationPath(lm.DiagonalNetwork(2), one, 1.0), strengths)
+    assert smooth.jumps() == ()

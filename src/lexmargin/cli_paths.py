@@ -107,6 +107,11 @@ def _table(traced: TracedPath) -> str:
             f"{point.slack(traced.count):10.4g} {measured:9.1e}  {point.certificate.verdict.value}"
             f"{'' if point.certified else '  (not certified)'}"
         )
+    for jump in traced.jumps():
+        lines.append(
+            f"jump between {jump.above:.6g} and {jump.below:.6g}, distance {jump.distance:.4g}: "
+            "no minimiser lies between its ends"
+        )
     for name, held in (
         ("Assumption 1 (log L* decreases in ρ)", traced.assumption_1),
         ("Assumption 2 (γ* increases in ρ)", traced.assumption_2),

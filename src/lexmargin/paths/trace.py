@@ -76,7 +76,8 @@ class TracedPath:
         return find_jumps([(point.rho, point.theta) for point in self.points])
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return plain JSON values; a point is marked where a jump leads to it."""
+        landed = {jump.below for jump in self.jumps()}
         return {
             "problem": self.problem,
             "solver": self.solver,
@@ -87,7 +88,11 @@ class TracedPath:
             "assumption_1": self.assumption_1,
             "assumption_2": self.assumption_2,
             "points": [
-                {**point.to_json(), "lemma_3_slack": finite(point.slack(self.count))}
+                {
+                    **point.to_json(),
+                    "lemma_3_slack": finite(point.slack(self.count)),
+                    "after_jump": point.rho in landed,
+                }
                 for point in self.points
             ],
         }
