@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lexmargin.cli_compare import add_commands
+from lexmargin.cli_paper import add_commands as add_paper_command
 from lexmargin.cli_paths import add_commands as add_path_commands
 from lexmargin.errors import ExitCode, LexmarginError
 
@@ -304,6 +305,7 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 
 
 add_commands(app)
+add_paper_command(app)
 add_path_commands(app)
 
 # Typer brings its own copy of click in some versions, so its base class is reached through a leaf.

@@ -1,0 +1,28 @@
+"""Floor 9: the paper's statements, measured."""
+
+from lexmargin.paper.measure import Record, measure_all
+from lexmargin.paper.shelf import STATEMENTS, named, statement
+from lexmargin.paper.statement import (
+    Check,
+    Effort,
+    Finding,
+    Measurement,
+    Reading,
+    Relation,
+    Statement,
+)
+
+__all__ = [
+    "STATEMENTS",
+    "Check",
+    "Effort",
+    "Finding",
+    "Measurement",
+    "Reading",
+    "Record",
+    "Relation",
+    "Statement",
+    "measure_all",
+    "named",
+    "statement",
+]

@@ -1,0 +1,210 @@
+"""Measuring statements: in parallel processes, resumable, each record complete or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from lexmargin import __version__
+from lexmargin.errors import BadInputError, LexmarginError
+from lexmargin.paper.shelf import statement
+from lexmargin.paper.statement import Effort, Measurement, Statement
+
+__all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "source_of"]
+
+TIME_LIMIT: Final = 600.0
+"""Seconds for one statement; then its process is ended."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a statement's id, how many are done, and how many there are."""
+
+
+@final
+@dataclass(frozen=True)
+class Record:
+    """A statement with what was measured, or why nothing was.
+
+    Attributes:
+        id: of the statement.
+        effort: full or quick.
+        key: hash of version, code and effort: an older record is measured again.
+        measurement: None where the measurement failed.
+        failure: the reason then; else empty.
+        seconds: wall time; the one figure that is not the same in every run.
+    """
+
+    id: str
+    effort: Effort
+    key: str
+    measurement: Measurement | None
+    failure: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        measured = None if self.measurement is None else self.measurement.to_json()
+        return {
+            "id": self.id,
+            "effort": self.effort.value,
+            "key": self.key,
+            "measurement": measured,
+            "failure": self.failure,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Record:
+        """Read what :meth:`to_json` wrote."""
+        measured = stored["measurement"]
+        return cls(
+            id=stored["id"],
+            effort=Effort(stored["effort"]),
+            key=stored["key"],
+            measurement=None if measured is None else Measurement.from_json(measured),
+            failure=stored["failure"],
+            seconds=stored["seconds"],
+        )
+
+
+def source_of(stated: Statement) -> str:
+    """Return the module's path below the package, as ``paper/statements/lemma_3.py``."""
+    return "/".join(type(stated).__module__.split(".")[1:]) + ".py"
+
+
+def measure_all(
+    statements: tuple[Statement, ...],
+    effort: Effort,
+    folder: Path,
+    workers: int = 2,
+    time_limit: float = TIME_LIMIT,
+    progress: Progress | None = None,
+) -> Iterator[Record]:
+    """Yield a record per statement, in the order given.
+
+    A record in ``folder`` that the same code made with the same effort is read, not measured
+    again, so that an interrupted run goes on where it stopped. Each statement runs in a process
+    that is ended at its time limit, or when this generator is closed.
+
+    Args:
+        statements: from the shelf.
+        effort: full or quick.
+        folder: of the records, one JSON file each; made if absent.
+        workers: processes at a time.
+        time_limit: seconds per statement.
+        progress: told about every finished one.
+
+    Raises:
+        BadInputError: the folder cannot be written to, or workers or time limit are not positive.
+    """
+    if workers < 1 or not time_limit > 0:
+        raise BadInputError(
+            f"{workers} workers and a limit of {time_limit} s.", "Give positive numbers."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            f"{folder} cannot be made: {error.strerror or error}.", "Name another folder."
+        ) from None
+    keys = {stated.id: _key(stated, effort) for stated in statements}
+    done = {stated.id: _stored(folder, stated.id, keys[stated.id]) for stated in statements}
+    missing = [stated.id for stated in statements if done[stated.id] is None]
+    count = len(statements)
+    for index, fresh in enumerate(_measured(missing, effort, keys, workers, time_limit)):
+        _write(folder / f"{fresh.id}.json", fresh)
+        done[fresh.id] = fresh
+        if progress is not None:
+            progress(fresh.id, count - len(missing) + index + 1, count)
+    for stated in statements:
+        record = done[stated.id]
+        if record is not None:
+            yield record
+
+
+def _measured(
+    names: list[str], effort: Effort, keys: dict[str, str], workers: int, time_limit: float
+) -> Iterator[Record]:
+    """Yield records as they are finished."""
+    if not names:
+        return
+    from pebble import ProcessExpired, ProcessPool
+
+    # One thread of linear algebra per process: more would fight over the same cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPool(max_workers=min(workers, len(names)), context=context, max_tasks=1)
+    try:
+        futures = {
+            pool.schedule(_work, args=[name, effort.value], timeout=time_limit): name
+            for name in names
+        }
+        for future in as_completed(futures):
+            name = futures[future]
+            measured: Measurement | None = None
+            failure, seconds = "", time_limit
+            try:
+                stored, failure, seconds = future.result()
+                measured = None if stored is None else Measurement.from_json(stored)
+            except TimeoutError:
+                failure = f"ended at its time limit of {time_limit:g} s"
+            except (ProcessExpired, CancelledError) as error:
+                failure = f"its process ended: {error}"
+            yield Record(name, effort, keys[name], measured, failure, seconds)
+    finally:
+        pool.stop()
+        pool.join()
+
+
+def _work(name: str, effort: str) -> tuple[dict[str, Any] | None, str, float]:
+    """Measure one statement, in a child process."""
+    began = time.perf_counter()
+    try:
+        stored = statement(name).measure(Effort(effort)).to_json()
+        return stored, "", time.perf_counter() - began
+    except (LexmarginError, ArithmeticError, ValueError) as error:
+        return None, f"{type(error).__name__}: {error}", time.perf_counter() - began
+
+
+def _key(stated: Statement, effort: Effort) -> str:
+    module = importlib.util.find_spec(type(stated).__module__)
+    origin = None if module is None else module.origin
+    code = b"" if origin is None else Path(origin).read_bytes()
+    parts = (__version__.encode(), effort.value.encode(), repr(stated).encode(), code)
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _stored(folder: Path, name: str, key: str) -> Record | None:
+    """Return the record, if it is there, whole, of this key, and not a failure."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        record = Record.from_json(json.loads((folder / f"{name}.json").read_text("utf-8")))
+        if record.key == key and record.measurement is not None:
+            return record
+    return None
+
+
+def _write(path: Path, record: Record) -> None:
+    text = json.dumps(record.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise BadInputError(
+            f"{path} cannot be written: {error.strerror or error}.", "Name another folder."
+        ) from None

@@ -1,0 +1,239 @@
+"""The measured statements as one HTML page that needs nothing else, and as Markdown."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from lexmargin import __version__
+from lexmargin.errors import BadInputError
+from lexmargin.library import Library
+from lexmargin.paper.measure import Record, source_of
+from lexmargin.paper.shelf import statement
+from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Statement
+from lexmargin.plots import save
+
+__all__ = ["write_pages"]
+
+PAPER: Final = (
+    "Lexicographic and Depth-Sensitive Margins in Homogeneous and Non-Homogeneous Deep Models"
+)
+ADDRESS: Final = "https://arxiv.org/abs/1905.07325"
+TITLE: Final = "The paper, measured"
+
+_MARKS = {Finding.HOLDS: "good", Finding.DIFFERS: "bad", Finding.UNDECIDED: "soft"}
+_VERSIONS = ("numpy", "scipy", "cvxpy", "pyomo", "casadi", "cyipopt", "scikit-learn", "matplotlib")
+
+
+@final
+@dataclass(frozen=True)
+class _Found:
+    """A finding as it is shown: word, style, slack, sentence."""
+
+    word: str
+    mark: str
+    slack: str
+    sentence: str
+
+
+@final
+@dataclass(frozen=True)
+class _Row:
+    """A check as it is shown."""
+
+    instance: str
+    quantity: str
+    measured: str
+    relation: str
+    predicted: str
+    tolerance: str
+    residual: str
+    certified: str
+    reading: str
+    finding: str
+    mark: str
+
+
+@final
+@dataclass(frozen=True)
+class _Entry:
+    """A statement as it is shown."""
+
+    id: str
+    title: str
+    reference: str
+    says: str
+    corrected: str
+    literal: _Found
+    correction: _Found
+    checks: Sequence[_Row]
+    remarks: Sequence[str]
+    failure: str
+    drawing: str
+    caption: str
+    command: str
+    source: str
+    code: str
+    problems: Sequence[str]
+
+
+def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
+    """Write ``index.html``, ``paper.md`` and ``figures/`` (PNG and SVG) into the folder.
+
+    The bytes depend on the measurements alone: the same records give the same files.
+
+    Args:
+        records: of one effort.
+        folder: made if absent.
+
+    Returns:
+        The two pages.
+
+    Raises:
+        BadInputError: the folder cannot be written to.
+    """
+    entries = [_entry(record, folder / "figures") for record in records]
+    effort = records[0].effort.value if records else ""
+    shared: Mapping[str, Any] = {
+        "title": TITLE,
+        "paper_name": PAPER,
+        "paper_address": ADDRESS,
+        "effort": effort,
+        "entries": entries,
+        "problems": _problem_files(entries),
+        "versions": _versions(),
+    }
+    pages = []
+    for name, template, escape in (
+        ("index.html", "paper.html", True),
+        ("paper.md", "paper.md.jinja", False),
+    ):
+        path = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(_rendered(template, shared, escape), encoding="utf-8")
+        except OSError as error:
+            raise BadInputError(
+                f"{path} cannot be written: {error.strerror or error}.", "Name another folder."
+            ) from None
+        pages.append(path)
+    return tuple(pages)
+
+
+def _rendered(template: str, shared: Mapping[str, Any], escape: bool) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("lexmargin", "templates"),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = lambda text: text.replace("|", "\\|").replace("\n", " ")
+    page: str = environment.get_template(template).render(**shared)
+    return page
+
+
+def _entry(record: Record, figures: Path) -> _Entry:
+    stated = statement(record.id)
+    measured = record.measurement
+    command = f"lexmargin paper --only {record.id}"
+    return _Entry(
+        id=record.id,
+        title=stated.title,
+        reference=stated.reference,
+        says=stated.says,
+        corrected=stated.corrected,
+        literal=_found(measured, Reading.PAPER),
+        correction=_found(measured, Reading.CORRECTED),
+        checks=[] if measured is None else [_row(check) for check in measured.checks],
+        remarks=() if measured is None else measured.remarks,
+        failure=record.failure,
+        drawing="" if measured is None else _drawing(stated, measured, figures),
+        caption=stated.caption,
+        command=command + (" --quick" if record.effort.value == "quick" else ""),
+        source=f"src/lexmargin/{source_of(stated)}",
+        code=_code(stated),
+        problems=stated.problems,
+    )
+
+
+def _found(measured: Measurement | None, reading: Reading) -> _Found:
+    """Return the finding of one reading; a reading without checks is not spoken of."""
+    checks = [] if measured is None else [c for c in measured.checks if c.reading is reading]
+    if measured is None or not checks:
+        return _Found("–", "soft", "–", "")
+    finding, slack = measured.finding(reading), measured.slack(reading)
+    count = len({check.instance for check in checks})
+    where = f"{count} instances" if count > 1 else checks[0].instance
+    these = "these " if count > 1 else ""
+    if finding is Finding.HOLDS:
+        sentence = f"Holds on {these}{where} with slack {_short(slack)}."
+    elif finding is Finding.DIFFERS:
+        broken = [check for check in checks if check.finding is Finding.DIFFERS]
+        names = list(dict.fromkeys(check.instance for check in broken))
+        sentence = f"Differs on {'; '.join(names)}."
+    else:
+        sentence = "Undecided: a figure is not certified."
+    return _Found(finding.value, _MARKS[finding], _short(slack), sentence)
+
+
+def _row(check: Check) -> _Row:
+    return _Row(
+        instance=check.instance,
+        quantity=check.quantity,
+        measured=_long(check.measured),
+        relation=check.relation.value,
+        predicted=_long(check.predicted),
+        tolerance=_short(check.tolerance),
+        residual=_short(check.residual),
+        certified="yes" if check.certified else "no",
+        reading=check.reading.value,
+        finding=check.finding.value,
+        mark=_MARKS[check.finding],
+    )
+
+
+def _drawing(stated: Statement, measured: Measurement, folder: Path) -> str:
+    """Draw the figure, keep it as PNG and SVG, and return the SVG as an address of data."""
+    files = save(stated.draw(measured), folder, stated.id)
+    drawn = next(path for path in files if path.suffix == ".svg").read_bytes()
+    return "data:image/svg+xml;base64," + base64.b64encode(drawn).decode("ascii")
+
+
+def _code(stated: Statement) -> str:
+    found = importlib.util.find_spec(type(stated).__module__)
+    if found is None or found.origin is None:
+        return ""
+    return Path(found.origin).read_text(encoding="utf-8")
+
+
+def _problem_files(entries: Sequence[_Entry]) -> list[tuple[str, str]]:
+    paths = Library().problem_paths()
+    names = dict.fromkeys(name for entry in entries for name in entry.problems)
+    return [(name, paths[name].read_text(encoding="utf-8")) for name in names]
+
+
+def _versions() -> str:
+    found = [f"lexmargin {__version__}"]
+    for name in _VERSIONS:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if math.isfinite(value) else "–"
+
+
+def _long(value: float) -> str:
+    return f"{value:.10g}" if math.isfinite(value) else "–"

@@ -1,0 +1,212 @@
+"""What a measured statement of the paper is: an instance, figures, predictions, a finding."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, final
+
+__all__ = ["Check", "Effort", "Finding", "Measurement", "Reading", "Relation", "Statement"]
+
+
+class Effort(StrEnum):
+    """How much is measured: every instance and grid, or a smaller one of each."""
+
+    FULL = "full"
+    QUICK = "quick"
+
+
+class Reading(StrEnum):
+    """Whose words are tested."""
+
+    PAPER = "paper"
+    """The statement as the paper makes it, read literally."""
+    CORRECTED = "corrected"
+    """The reading that the literal one has to be replaced by."""
+
+
+class Relation(StrEnum):
+    """How a figure has to stand to what is predicted."""
+
+    AT_MOST = "≤"
+    AT_LEAST = "≥"
+    EQUAL = "="
+
+
+class Finding(StrEnum):
+    """What was found, on the named instances and no others."""
+
+    HOLDS = "holds"
+    """Every prediction was met, with the slack shown."""
+    DIFFERS = "differs"
+    """A certified figure contradicts a prediction."""
+    UNDECIDED = "undecided"
+    """A figure is not certified, or none was measured."""
+
+
+@final
+@dataclass(frozen=True)
+class Check:
+    """One figure beside its prediction: `measured relation predicted`, up to ``tolerance``.
+
+    Attributes:
+        instance: the problem's name on the shelves, or data and predictor in a few words.
+        quantity: what was measured, as a formula.
+        measured, relation, predicted: the comparison.
+        tolerance: of the comparison, absolute, in the unit of the quantity.
+        residual: the largest residual that the certificate found behind the figure (ε, gap, angle);
+            0 for closed forms evaluated in float64.
+        certified: every answer behind the figure passed its certificate.
+        reading: whose prediction it is.
+    """
+
+    instance: str
+    quantity: str
+    measured: float
+    relation: Relation
+    predicted: float
+    tolerance: float
+    residual: float
+    certified: bool
+    reading: Reading = Reading.PAPER
+
+    @property
+    def slack(self) -> float:
+        """How far the figure is from breaking the prediction; negative where it is broken."""
+        if not (math.isfinite(self.measured) and math.isfinite(self.predicted)):
+            return math.nan
+        difference = self.predicted - self.measured
+        if self.relation is Relation.AT_MOST:
+            return difference + self.tolerance
+        if self.relation is Relation.AT_LEAST:
+            return self.tolerance - difference
+        return self.tolerance - abs(difference)
+
+    @property
+    def finding(self) -> Finding:
+        """HOLDS or DIFFERS where the figure is certified and finite."""
+        if not self.certified or math.isnan(self.slack):
+            return Finding.UNDECIDED
+        return Finding.HOLDS if self.slack >= 0.0 else Finding.DIFFERS
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, the slack and the finding among them."""
+        return {
+            "instance": self.instance,
+            "quantity": self.quantity,
+            "measured": _number(self.measured),
+            "relation": self.relation.value,
+            "predicted": _number(self.predicted),
+            "tolerance": self.tolerance,
+            "residual": _number(self.residual),
+            "certified": self.certified,
+            "reading": self.reading.value,
+            "slack": _number(self.slack),
+            "finding": self.finding.value,
+        }
+
+
+@final
+@dataclass(frozen=True)
+class Measurement:
+    """The checks of a statement, and the curves that its figure is drawn from.
+
+    Attributes:
+        checks: figures beside predictions.
+        curves: name -> numbers; all that :meth:`Statement.draw` may use, so that a figure can be
+            drawn again from the stored record, bit for bit.
+        remarks: sentences about what was seen; they carry no verdict.
+    """
+
+    checks: tuple[Check, ...]
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def finding(self, reading: Reading = Reading.PAPER) -> Finding:
+        """DIFFERS if any check does, else UNDECIDED if any is or there is none, else HOLDS."""
+        found = [check.finding for check in self.checks if check.reading is reading]
+        if Finding.DIFFERS in found:
+            return Finding.DIFFERS
+        if Finding.UNDECIDED in found or not found:
+            return Finding.UNDECIDED
+        return Finding.HOLDS
+
+    def slack(self, reading: Reading = Reading.PAPER) -> float:
+        """Return the smallest slack relative to `max(|predicted|, 1)`; NaN without a check."""
+        slacks = [
+            check.slack / max(abs(check.predicted), 1.0)
+            for check in self.checks
+            if check.reading is reading
+        ]
+        return min(slacks, default=math.nan)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "checks": [check.to_json() for check in self.checks],
+            "curves": {name: [_number(v) for v in values] for name, values in self.curves.items()},
+            "remarks": list(self.remarks),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Measurement:
+        """Read what :meth:`to_json` wrote; slack and finding are computed again."""
+        checks = [
+            Check(
+                instance=row["instance"],
+                quantity=row["quantity"],
+                measured=_float(row["measured"]),
+                relation=Relation(row["relation"]),
+                predicted=_float(row["predicted"]),
+                tolerance=row["tolerance"],
+                residual=_float(row["residual"]),
+                certified=row["certified"],
+                reading=Reading(row["reading"]),
+            )
+            for row in stored["checks"]
+        ]
+        curves = {name: tuple(_float(v) for v in row) for name, row in stored["curves"].items()}
+        return cls(tuple(checks), curves, tuple(stored["remarks"]))
+
+
+class Statement(ABC):
+    """A statement of the paper, tested on instances that are fields of the final class.
+
+    A final class is a frozen dataclass whose fields are its instance, with defaults: a test puts
+    another instance in and sees the finding change. Its module is named after its ``id``.
+    """
+
+    id: ClassVar[str]
+    """Word on the command line; the module's name with hyphens."""
+    title: ClassVar[str]
+    """One line."""
+    reference: ClassVar[str]
+    """Equation, lemma, theorem or section of the paper."""
+    says: ClassVar[str]
+    """What the paper states, in our words, with the formula."""
+    corrected: ClassVar[str] = ""
+    """The reading that replaces the literal one, where that goes wrong; else empty."""
+    problems: ClassVar[tuple[str, ...]] = ()
+    """The problem files it uses."""
+    caption: ClassVar[str] = ""
+    """What the figure shows and what to look at."""
+
+    @abstractmethod
+    def measure(self, effort: Effort) -> Measurement:
+        """Solve, certify and compare."""
+
+    @abstractmethod
+    def draw(self, measurement: Measurement) -> Any:
+        """Return a matplotlib figure, from the measurement alone."""
+
+
+def _number(value: float) -> float | str:
+    """Return the number, or its name where JSON has none: a record must come back as it was."""
+    return float(value) if math.isfinite(value) else repr(float(value))
+
+
+def _float(stored: float | str) -> float:
+    return float(stored)

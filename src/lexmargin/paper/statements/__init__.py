@@ -1,0 +1,1 @@
+"""One module per statement, named after it."""

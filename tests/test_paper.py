@@ -1,0 +1,198 @@
+"""The command paper: findings computed, runs resumed and ended, a page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lexmargin.cli import app
+from lexmargin.errors import BadInputError, UnknownNameError
+from lexmargin.library import Library
+from lexmargin.paper import (
+    STATEMENTS,
+    Check,
+    Effort,
+    Finding,
+    Measurement,
+    Reading,
+    Record,
+    Relation,
+    measure_all,
+    named,
+    statement,
+)
+from lexmargin.paper.measure import source_of
+from lexmargin.paper.page import write_pages
+
+QUICKEST = "dead-neuron"
+
+
+def check(measured: float, relation: Relation, predicted: float, certified: bool = True) -> Check:
+    return Check("somewhere", "something", measured, relation, predicted, 0.1, 0.0, certified)
+
+
+@pytest.mark.parametrize(
+    ("measured", "relation", "predicted", "slack", "finding"),
+    [
+        (1.0, Relation.AT_MOST, 2.0, 1.1, Finding.HOLDS),
+        (2.2, Relation.AT_MOST, 2.0, -0.1, Finding.DIFFERS),
+        (1.0, Relation.AT_LEAST, 2.0, -0.9, Finding.DIFFERS),
+        (1.95, Relation.AT_LEAST, 2.0, 0.05, Finding.HOLDS),
+        (1.95, Relation.EQUAL, 2.0, 0.05, Finding.HOLDS),
+        (2.2, Relation.EQUAL, 2.0, -0.1, Finding.DIFFERS),
+        (math.nan, Relation.EQUAL, 2.0, math.nan, Finding.UNDECIDED),
+        (math.inf, Relation.AT_LEAST, 2.0, math.nan, Finding.UNDECIDED),
+    ],
+)
+def test_a_finding_is_arithmetic(
+    measured: float, relation: Relation, predicted: float, slack: float, finding: Finding
+) -> None:
+    made = check(measured, relation, predicted)
+    assert made.slack == pytest.approx(slack, nan_ok=True)
+    assert made.finding is finding
+    assert replace(made, certified=False).finding is Finding.UNDECIDED
+
+
+def test_one_contradiction_outweighs_the_rest() -> None:
+    good, bad = check(1.0, Relation.AT_MOST, 2.0), check(3.0, Relation.AT_MOST, 2.0)
+    unknown = check(1.0, Relation.AT_MOST, 2.0, certified=False)
+    assert Measurement((good,)).finding() is Finding.HOLDS
+    assert Measurement((good, unknown)).finding() is Finding.UNDECIDED
+    assert Measurement((good, unknown, bad)).finding() is Finding.DIFFERS
+    assert Measurement(()).finding() is Finding.UNDECIDED
+    assert Measurement((good,)).finding(Reading.CORRECTED) is Finding.UNDECIDED
+
+
+def test_a_measurement_survives_its_record() -> None:
+    row = replace(check(math.nan, Relation.EQUAL, math.inf), reading=Reading.CORRECTED)
+    made = Measurement((row,), {"x": (0.1, -math.inf)}, ("seen",))
+    stored = json.loads(json.dumps(made.to_json(), allow_nan=False))
+    again = Measurement.from_json(stored)
+    assert again.curves == made.curves and again.remarks == made.remarks
+    assert again.to_json() == made.to_json() and math.isnan(again.checks[0].measured)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_statement_declares_itself(name: str) -> None:
+    stated = statement(name)
+    assert stated.id == name and source_of(stated).endswith(f"/{name.replace('-', '_')}.py")
+    assert stated.title and stated.reference and stated.says and stated.caption
+    known = Library().problem_paths()
+    assert [p for p in stated.problems if p not in known] == []
+
+
+def test_an_unknown_statement_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="dead-neuron"):
+        statement("dead-neurone")
+    assert [stated.id for stated in named(())] == list(STATEMENTS)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
+    folder = tmp_path_factory.mktemp("records")
+    (record,) = measure_all((statement(QUICKEST),), Effort.QUICK, folder)
+    return folder, record
+
+
+def test_a_finished_statement_is_not_measured_again(run: tuple[Path, Record]) -> None:
+    folder, record = run
+    assert record.measurement is not None
+    told: list[str] = []
+    again = list(
+        measure_all(
+            (statement(QUICKEST),), Effort.QUICK, folder, progress=lambda n, _d, _t: told.append(n)
+        )
+    )
+    # Equal seconds: the record was read.
+    assert again == [record] and told == []
+
+
+@pytest.mark.parametrize("spoilt", ["", "{}", '{"id": 3}', "half a rec"])
+def test_a_spoilt_record_is_measured_again(
+    run: tuple[Path, Record], tmp_path: Path, spoilt: str
+) -> None:
+    (tmp_path / f"{QUICKEST}.json").write_text(spoilt, encoding="utf-8")
+    if spoilt == "{}":
+        # A record that other code made: same file, other key.
+        other = replace(run[1], key="of another version")
+        text = json.dumps(other.to_json())
+        (tmp_path / f"{QUICKEST}.json").write_text(text, encoding="utf-8")
+    told: list[str] = []
+    (record,) = measure_all(
+        (statement(QUICKEST),), Effort.QUICK, tmp_path, progress=lambda n, _d, _t: told.append(n)
+    )
+    assert told == [QUICKEST] and record.measurement == run[1].measurement
+    assert [path.name for path in tmp_path.iterdir()] == [f"{QUICKEST}.json"]
+
+
+def test_a_time_limit_ends_the_process(tmp_path: Path) -> None:
+    (record,) = measure_all((statement(QUICKEST),), Effort.QUICK, tmp_path, time_limit=0.05)
+    assert record.measurement is None and "time limit" in record.failure
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(("workers", "limit"), [(0, 1.0), (1, 0.0), (1, math.nan)])
+def test_bad_limits_are_named(tmp_path: Path, workers: int, limit: float) -> None:
+    with pytest.raises(BadInputError, match="positive"):
+        list(measure_all((), Effort.QUICK, tmp_path, workers, limit))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(BadInputError, match="cannot be made"):
+        list(measure_all((), Effort.QUICK, file / "below"))
+
+
+def test_the_pages_hold_every_part_and_need_nothing(
+    run: tuple[Path, Record], tmp_path: Path
+) -> None:
+    record = run[1]
+    failed = replace(record, id="licq-not-needed", measurement=None, failure="ended <at> its limit")
+    html, markdown = (path.read_text("utf-8") for path in write_pages((record, failed), tmp_path))
+    assert "default-src 'none'" in html and "@import" not in html
+    # Links go to the page itself, to the paper, or to data within the page.
+    links = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert all(link.startswith(("#", "data:", "https://arxiv.org/")) for link in links)
+    targets = set(re.findall(r'id="([^"]*)"', html))
+    assert {link[1:] for link in links if link.startswith("#")} <= targets
+    stated = statement(QUICKEST)
+    for text in (html, markdown):
+        assert stated.title in text and stated.reference in text
+        assert f"lexmargin paper --only {QUICKEST} --quick" in text
+        assert "Differs on two samples 150° apart" in text and source_of(stated) in text
+        assert all(name in text for name in stated.problems)
+    assert "ended &lt;at&gt; its limit" in html and "ended <at> its limit" in markdown
+    assert "class DeadNeuron(Statement)" in html and "dead neuron hides a descent" in html
+    assert (tmp_path / "figures" / f"{QUICKEST}.png").stat().st_size > 10_000
+
+
+def test_the_same_records_give_the_same_bytes(run: tuple[Path, Record], tmp_path: Path) -> None:
+    def written(name: str) -> dict[str, bytes]:
+        folder = tmp_path / name
+        write_pages((run[1],), folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+    first = written("first")
+    assert first == written("second") and len(first) == 4
+
+
+def test_the_command_prints_a_table_and_says_what_was_found(tmp_path: Path) -> None:
+    runner = CliRunner()
+    arguments = ["paper", "--only", QUICKEST, "--quick", "--out", str(tmp_path)]
+    done = runner.invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert re.search(rf"{QUICKEST} +Assumption 3, Definition 3 +differs +holds", done.output)
+    stored = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)
+    assert stored[0]["id"] == QUICKEST
+    assert stored[0]["measurement"]["checks"][0]["finding"] == "differs"
+    ended = runner.invoke(app, [*arguments[:-1], str(tmp_path / "b"), "--time-limit", "0.05"])
+    assert ended.exit_code == 3 and "not measured" in ended.output
