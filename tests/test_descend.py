@@ -401,7 +401,7 @@ def kkt_residual(functions: MarginFunctions, w: FloatArray, multipliers: FloatAr
 
 @pytest.fixture(scope="module")
 def wine_path() -> Descent:
-    return descend(RELU2, WINE, steps=1000, seed=0, polish=True)
+    return descend(RELU2, WINE, steps=1000, seed=0)
 
 
 def test_polish_ends_at_an_exact_kkt_point(wine_path: Descent) -> None:
@@ -446,7 +446,7 @@ def test_polish_reaches_known_values(predictor: Predictor, value: float | None) 
     """Hard margin of (1,0), (0,2): β = (1, ½); (L/2)‖β‖^{2/L} for L = 1, 2 (fully-connected-L)."""
     if value is None:
         value = 1.5  # diagonal, L = 2: Σ|β_i|
-    path = descend(predictor, SKEW, steps=500, seed=1, polish=True)
+    path = descend(predictor, SKEW, steps=500, seed=1)
     assert path.polished is not None and path.polished.converged
     assert 0.5 * path.polished.theta @ path.polished.theta == pytest.approx(value, rel=1e-9)
 
@@ -474,7 +474,7 @@ def test_polish_does_not_depend_on_the_unit_of_the_data(predictor: Predictor, sc
 def test_a_polish_that_fails_says_so() -> None:
     """Ten units of power 1 on wine: the answers nearby lie on kinks."""
     predictor = Network((10,), ReLU())
-    path = descend(predictor, WINE, steps=500, seed=0, polish=True)
+    path = descend(predictor, WINE, steps=500, seed=0)
     assert path.polished is not None
     assert path.polished.converged == (path.polish_problem == "")
     assert path.polished.converged == (path.polished.residual <= 1e-10)
@@ -483,7 +483,7 @@ def test_a_polish_that_fails_says_so() -> None:
 def test_polish_several_classes() -> None:
     data = load_dataset("wine", standardize=True)
     functions = MarginFunctions(Linear(3), data)
-    path = descend(Linear(3), data, steps=1000, polish=True)
+    path = descend(Linear(3), data, steps=1000)
     assert path.polished is not None and path.polished.converged
     assert kkt_residual(functions, path.polished.theta, path.polished.multipliers) <= 1e-10
 
@@ -494,7 +494,7 @@ def test_polish_refuses_a_start_that_does_not_separate() -> None:
         polish(functions, np.array([1.0, -1.0]))
     with pytest.raises(ParameterError, match="does not separate"):
         polish(functions, np.zeros(2))
-    path = descend(Linear(), SKEW, start=np.array([1.0, -1.0]), steps=0, polish=True)
+    path = descend(Linear(), SKEW, start=np.array([1.0, -1.0]), steps=0)
     assert path.polished is None and "does not separate" in path.polish_problem
 
 

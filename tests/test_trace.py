@@ -313,7 +313,7 @@ def test_descend_refuses_bad_input(
 def test_gradient_descent_on_wine_ends_at_a_kkt_point() -> None:
     """Two layers, relu²: the limit, polished, passes Definition 3; its margin is a measurement."""
     problem = lm.load("real/wine-relu2")
-    path = lm.descend(problem.predictor, problem.data, steps=20_000, seed=1, polish=True)
+    path = lm.descend(problem.predictor, problem.data, steps=20_000, seed=1)
     assert path.polished is not None and path.polished.converged, path.polish_problem
     certificate = lm.certify(problem, path.polished.theta)
     assert certificate.certified and certificate.stationarity <= 1e-12

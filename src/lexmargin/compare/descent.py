@@ -65,6 +65,7 @@ class _Descending(Compiled):
             seed=seed,
             steps=steps,
             record=[steps],
+            polish=False,
         )
         seconds = time.perf_counter() - began
         theta = functions.flatten(list(path.theta))

@@ -123,7 +123,7 @@ def descend(
     record: int | Sequence[float] = 10,
     monitors: Mapping[str, Monitor] | None = None,
     time_limit: float | None = None,
-    polish: bool = False,
+    polish: bool = True,
     progress: Progress | None = None,
 ) -> Descent:
     """Follow ``θ(t) = θ(t-1) - η_t ∇L(θ(t-1))`` (eq. 4), or gradient flow.

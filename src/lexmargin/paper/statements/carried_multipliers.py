@@ -68,7 +68,9 @@ class CarriedMultipliersIdentity(Statement):
         curves: dict[str, tuple[float, ...]] = {}
         for word, predictor, data, steps in runs:
             rule = LineSearch(growth=_GROWTH)
-            path = descend(predictor, data, steps=steps, seed=1, record=8, step_rule=rule)
+            path = descend(
+                predictor, data, steps=steps, seed=1, record=8, step_rule=rule, polish=False
+            )
             functions = MarginFunctions(predictor, data)
             rows = [
                 self._residuals(functions, d * n)

@@ -63,10 +63,10 @@ class DefinitionThreeScale(Statement):
         problem = HardMargin(predictor, data)
         best = solve(problem)
         steps = 2000 if effort is Effort.QUICK else 100_000
-        path = descend(predictor, data, start=np.array(self.start), steps=steps)
+        path = descend(predictor, data, start=np.array(self.start), steps=steps, polish=False)
         limit = certify(problem, path.direction)
         beside = np.array(self.start) + 1e-2
-        other = descend(predictor, data, start=beside, steps=steps)
+        other = descend(predictor, data, start=beside, steps=steps, polish=False)
         word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
         known = certified((limit,)) or limit.verdict.stationary
         checks = (

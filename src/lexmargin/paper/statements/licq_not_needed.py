@@ -54,7 +54,7 @@ class LicqNotNeeded(Statement):
         """Descend, polish, certify, and count rank and support."""
         data = Dataset(self.Z, [1] * len(self.Z), one_class=True)
         steps = 1000 if effort is Effort.QUICK else 20_000
-        path = descend(Linear(), data, start=np.array([2.0, 0.5]), steps=steps, polish=True)
+        path = descend(Linear(), data, start=np.array([2.0, 0.5]), steps=steps)
         end = path.polished.theta if path.polished is not None else path.direction
         found = certify(HardMargin(Linear(), data), end)
         word = f"linear predictor, Z = {self.Z}"
