@@ -11,6 +11,17 @@ from lexmargin.paper.statement import Statement
 __all__ = ["STATEMENTS", "named", "statement"]
 
 STATEMENTS: Final = (
+    "lemma-3",
+    "corollary-1",
+    "example-1",
+    "example-2",
+    "example-3",
+    "theorem-1",
+    "theorem-1-discard",
+    "svm-with-bias",
+    "theorem-2",
+    "theorem-3",
+    "theorem-4",
     "definition-3-scale",
     "bias-literal-square",
     "theorem-4-third-level",

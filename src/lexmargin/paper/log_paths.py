@@ -1,0 +1,32 @@
+"""The log predictors of Examples 2 and 3, with ρ given by its logarithm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lexmargin.formulations import ConstrainedPath, HardMargin
+from lexmargin.ops.base import FloatArray
+from lexmargin.paper.instances import rows
+from lexmargin.predictors import Linear, Log
+from lexmargin.solution import Solution
+from lexmargin.solve import solve
+
+__all__ = ["SAMPLES", "constrained", "max_margin", "ratio"]
+
+SAMPLES = ((1.0, 0.0), (0.0, 0.125))
+"""Z of Examples 2 and 3: the max-margin direction is (1, 8)/√65."""
+
+
+def constrained(power: float, log_rho: float) -> Solution:
+    """Minimise `L(ρθ)` (eq. 5) for `f_n = log^power(ρ θ·z_n)`; ρ itself may exceed all doubles."""
+    return solve(ConstrainedPath(Log(power, shift=log_rho), rows(SAMPLES), rho=1.0))
+
+
+def max_margin() -> Solution:
+    """Maximise the smallest θ·z_n: the log is increasing, so that its direction is the same."""
+    return solve(HardMargin(Linear(), rows(SAMPLES)))
+
+
+def ratio(direction: FloatArray) -> float:
+    """Return θ_2/θ_1, 8 at the max-margin direction."""
+    return float(np.asarray(direction)[1] / np.asarray(direction)[0])

@@ -1,0 +1,129 @@
+"""Definition 2, Example 1: homogeneous predictors, where the two paths meet."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+
+from lexmargin.formulations import ConstrainedPath, HardMargin
+from lexmargin.paper.evidence import residual
+from lexmargin.paper.instances import Instance, breast_cancer_linear, diagonal_pair, rows, two_axes
+from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paths import trace
+from lexmargin.plots import BLUE, GREEN, ORANGE, VERMILION, style
+from lexmargin.predictors import DiagonalNetwork, Linear
+from lexmargin.solve import solve
+
+__all__ = ["STATEMENT", "ExampleOne"]
+
+_NEAR: Final = 0.02
+"""Distance of unit vectors at the last ρ; its rate is log N/ρ^α times the data's condition."""
+
+
+@final
+@dataclass(frozen=True)
+class ExampleOne(Statement):
+    """`sup_{a ∈ Θ_c(ρ)} inf_{b ∈ Θ_m(ρ)} ‖a - b‖ → 0` (Definition 2).
+
+    Attributes:
+        against: directions of the margin path are computed on the same data ("") or, to break
+            the statement, with the samples scaled by these factors.
+        toy_only: leave the real data out.
+    """
+
+    id: ClassVar[str] = "example-1"
+    title: ClassVar[str] = "Homogeneous predictors: the two paths meet"
+    reference: ClassVar[str] = "Definition 2, Theorem 2's setting, Example 1"
+    says: ClassVar[str] = (
+        "For α-homogeneous predictors the constrained path nears the margin path: the directed "
+        "distance sup over Θ_c(ρ) of the distance to Θ_m(ρ) tends to 0."
+    )
+    problems: ClassVar[tuple[str, ...]] = (
+        "linear/norms-two-points-l2",
+        "paths/l1-constrained-1000",
+        "networks/diagonal-2",
+        "real/breast_cancer",
+    )
+    caption: ClassVar[str] = (
+        "Distance of the constrained path's direction to the nearest max-margin direction. On the "
+        "symmetric pair it is 0 at every ρ and not drawn; elsewhere it falls like 1/ρ^α."
+    )
+
+    against: tuple[float, ...] = ()
+    toy_only: bool = False
+
+    def measure(self, effort: Effort) -> Measurement:
+        """Trace the constrained path and take distances to the nearest max-margin direction."""
+        two = Instance("Z = (1,0), (0,2), linear, ℓ2", Linear(), rows(((1.0, 0.0), (0.0, 2.0))))
+        skew = Instance(
+            "Z = (1,0.2), (0.2,2), diagonal network of depth 2",
+            DiagonalNetwork(2),
+            rows(((1.0, 0.2), (0.2, 2.0))),
+        )
+        runs = [(two, 4.0), (two_axes(), 4.0), (diagonal_pair(), 2.0), (skew, 2.0)]
+        if not self.toy_only:
+            runs.append((breast_cancer_linear(), 5.0))
+        count = 4 if effort is Effort.QUICK else 16
+        checks: list[Check] = []
+        curves: dict[str, tuple[float, ...]] = {}
+        for number, (instance, last) in enumerate(runs):
+            predictor, data = instance.predictor, instance.data
+            other = data
+            if self.against and len(self.against) == data.n_samples:
+                other = rows(tuple(map(tuple, data.X * np.array(self.against)[:, None])))
+            best = solve(HardMargin(predictor, other, norm=instance.norm))
+            grid = [float(r) for r in np.logspace(last - 3.0, last, count)]
+            path = trace(ConstrainedPath(predictor, data, norm=instance.norm), grid)
+            # Signs of hidden units make further maximisers of the same network.
+            fold = np.abs if isinstance(predictor, DiagonalNetwork) else np.asarray
+            apart = [
+                float(np.linalg.norm(fold(p.theta / np.linalg.norm(p.theta)) - fold(target)))
+                for p in path.points
+                for target in [best.direction / np.linalg.norm(best.direction)]
+            ]
+            error = max(residual((best.certificate,)), *(p.mismatch for p in path.points))
+            well = path.certified and best.certificate is not None and best.certificate.certified
+            checks.append(
+                Check(
+                    instance.name,
+                    f"distance of θ_c/‖θ_c‖ to the max-margin direction at ρ = {grid[-1]:g}",
+                    apart[-1],
+                    Relation.AT_MOST,
+                    0.0,
+                    _NEAR,
+                    error if math.isfinite(error) else 0.0,
+                    well,
+                )
+            )
+            curves |= {f"rho {number}": tuple(grid), f"distance {number}": tuple(apart)}
+        return Measurement(tuple(checks), curves)
+
+    def draw(self, measurement: Measurement) -> Any:
+        """Distances over ρ."""
+        curves = {name: np.array(values) for name, values in measurement.curves.items()}
+        with style() as plt:
+            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+            marks = ((BLUE, "o-"), (GREEN, "s-"), (None, ""), (ORANGE, "^-"), (VERMILION, "v-"))
+            for number, (check, (color, mark)) in enumerate(
+                zip(measurement.checks, marks, strict=False)
+            ):
+                if color is None:
+                    continue
+                axes.loglog(
+                    curves[f"rho {number}"],
+                    np.maximum(curves[f"distance {number}"], 1e-16),
+                    mark,
+                    ms=3,
+                    color=color,
+                    label=check.instance,
+                )
+            axes.set_xlabel("scale ρ")
+            axes.set_ylabel("distance between the paths")
+            figure.legend(frameon=False, loc="outside upper left", fontsize=8)
+            return figure
+
+
+STATEMENT = ExampleOne()

@@ -1,0 +1,121 @@
+"""Lemma 3 (eq. 8): the constrained path's margin is within log N of the largest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+
+from lexmargin.formulations import ConstrainedPath
+from lexmargin.paper.instances import Instance, breast_cancer_linear, two_axes, wine_network
+from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paths import trace
+from lexmargin.plots import BLUE, GREY, ORANGE, style
+
+__all__ = ["STATEMENT", "LemmaThree"]
+
+_ROUNDING: Final = 1e-9
+"""Of a difference of two margins near 1, beside log N; larger margins round in proportion."""
+
+
+@final
+@dataclass(frozen=True)
+class LemmaThree(Statement):
+    """`γ*(ρ) - γ(ρ, θ_c(ρ)) ≤ log N` (eq. 8).
+
+    Attributes:
+        copies: of the second sample of the toy instance.
+        distinct: count equal samples once in N, which the lemma does not allow.
+        toy_only: leave the real data out.
+    """
+
+    id: ClassVar[str] = "lemma-3"
+    title: ClassVar[str] = "The constrained path's margin is within log N of the largest"
+    reference: ClassVar[str] = "Lemma 3, eq. 8"
+    says: ClassVar[str] = "γ*(ρ) - γ(ρ, θ_c(ρ)) ≤ log N at every ρ, whatever the predictor."
+    problems: ClassVar[tuple[str, ...]] = (
+        "paths/l1-constrained-10",
+        "real/breast_cancer",
+        "real/wine-relu2",
+    )
+    caption: ClassVar[str] = (
+        "Left: both margins over ρ on breast_cancer; the band is log N wide. Right: their "
+        "difference in units of log N on all instances, which has to stay below 1."
+    )
+
+    copies: int = 1
+    distinct: bool = False
+    toy_only: bool = False
+
+    def measure(self, effort: Effort) -> Measurement:
+        """Trace the constrained path and take the largest difference from γ*(ρ)."""
+        quick = effort is Effort.QUICK
+        runs: list[tuple[Instance, float, float, int]] = [(two_axes(0.5, self.copies), -1, 4, 41)]
+        if not self.toy_only:
+            runs += [(breast_cancer_linear(), -1, 4, 24), (wine_network(), -0.5, 2, 16)]
+        checks: list[Check] = []
+        curves: dict[str, tuple[float, ...]] = {}
+        for number, (instance, first, last, count) in enumerate(runs):
+            grid = np.logspace(first, last, 6 if quick else count)
+            problem = ConstrainedPath(instance.predictor, instance.data, norm=instance.norm)
+            path = trace(problem, [float(r) for r in grid])
+            best = np.array([point.best_margin for point in path.points])
+            own = np.array([point.margin for point in path.points])
+            gap = best - own
+            samples = instance.data.n_samples
+            counted = len(np.unique(instance.data.X, axis=0)) if self.distinct else samples
+            checks.append(
+                Check(
+                    instance.name,
+                    f"largest γ*(ρ) - γ(ρ, θ_c) at {len(grid)} values of ρ, against log {counted}",
+                    float(gap.max()),
+                    Relation.AT_MOST,
+                    math.log(counted),
+                    _ROUNDING * max(1.0, float(np.abs(best).max())),
+                    max(point.mismatch for point in path.points),
+                    path.certified,
+                )
+            )
+            curves |= {
+                f"rho {number}": tuple(p.rho for p in path.points),
+                f"best {number}": tuple(best),
+                f"own {number}": tuple(own),
+                f"log N {number}": (math.log(samples),),
+            }
+        return Measurement(tuple(checks), curves)
+
+    def draw(self, measurement: Measurement) -> Any:
+        """Both margins with the band, and the differences of all instances."""
+        curves = {name: np.array(values) for name, values in measurement.curves.items()}
+        shown = 1 if "rho 1" in curves else 0
+        with style() as plt:
+            figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), layout="constrained")
+            rho, best = curves[f"rho {shown}"], curves[f"best {shown}"]
+            left.fill_between(
+                rho, best - curves[f"log N {shown}"], best, color=GREY, alpha=0.25, lw=0
+            )
+            left.plot(rho, best, color=BLUE, label="γ*(ρ)")
+            left.plot(rho, curves[f"own {shown}"], "o", ms=3, color=ORANGE, label="γ(ρ, θ_c)")
+            left.set_xscale("log")
+            left.set_yscale("symlog", linthresh=1.0)
+            left.set_xlabel("scale ρ")
+            left.set_ylabel("margin (nats)")
+            left.legend(frameon=False, loc="upper left")
+            names = [check.instance.split(",")[0] for check in measurement.checks]
+            names = [n if not n.startswith("Z") else "toy, ℓ1" for n in names]
+            for number, (name, mark) in enumerate(zip(names, ("o-", "s-", "^-"), strict=False)):
+                gap = curves[f"best {number}"] - curves[f"own {number}"]
+                share = gap / curves[f"log N {number}"]
+                right.plot(curves[f"rho {number}"], share, mark, ms=3, label=name)
+            right.axhline(1.0, color=GREY, ls="--", lw=0.8)
+            right.set_xscale("log")
+            right.set_ylim(-0.03, 1.1)
+            right.set_xlabel("scale ρ")
+            right.set_ylabel("(γ* - γ) / log N")
+            right.legend(frameon=False)
+            return figure
+
+
+STATEMENT = LemmaThree()
