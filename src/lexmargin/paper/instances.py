@@ -14,6 +14,7 @@ __all__ = [
     "Instance",
     "breast_cancer_linear",
     "diagonal_pair",
+    "digits_pair",
     "rows",
     "two_axes",
     "wine_network",
@@ -60,6 +61,12 @@ def breast_cancer_linear() -> Instance:
     predictor = Sum((Linear(), Bias(BiasForm.PLAIN)))
     data = load_dataset("breast_cancer", positive=[0], standardize=True)
     return Instance("breast_cancer, linear with a bias, ℓ2", predictor, data)
+
+
+def digits_pair(norm: float = 2.0) -> Instance:
+    """Digits 3 against 8, standardised, linear without a bias."""
+    data = load_dataset("digits", positive=[3], negative=[8], standardize=True)
+    return Instance(f"digits 3 against 8, linear, ℓ{norm:g}", Linear(), data, norm)
 
 
 def wine_network(units: int = 3) -> Instance:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from lexmargin.solution import finite
 
 __all__ = ["Descent", "EndReason", "Progress", "descend"]
 
+_VISIBLE: Final = 1e12
+"""-log L up to which the weights e^{-f} are known to 1e-4; rounding is 2.2e-16 of f."""
+
 Progress = Callable[[float, float, float], None]
 """Called at every record with the step (or time), ``log L`` and the angle of Remark 2."""
 
@@ -45,6 +48,9 @@ class EndReason(StrEnum):
     """The gradient is exactly zero."""
     NO_DECREASE = "no-decrease"
     """No step along the gradient lowers log L in double precision."""
+    RESOLUTION = "resolution"
+    """The margins are so large that their own rounding moves the loss weights e^{-f}: a further
+    step would follow the rounding, and the direction with it."""
     DIVERGED = "diverged"
     """The loss is no longer a finite number: the steps are too long, or θ left the range."""
     INTEGRATOR = "integrator"
@@ -234,6 +240,8 @@ class _Run:
                     return self._stuck(EndReason.UNDERFLOW)
                 if not math.isfinite(following.log_loss):
                     return EndReason.DIVERGED
+                if following.log_loss < -_VISIBLE:
+                    return EndReason.RESOLUTION
                 self.point, self.steps = following, self.steps + 1
                 self.at = float(self.steps)
         except KeyboardInterrupt:
@@ -265,6 +273,8 @@ class _Run:
                 reached = self.oracle.at(state.theta)
                 if not math.isfinite(reached.log_loss):
                     return EndReason.DIVERGED
+                if reached.log_loss < -_VISIBLE:
+                    return EndReason.RESOLUTION
                 self.point, self.at, self.steps = reached, state.time, self.steps + 1
                 if time.perf_counter() > self._deadline:
                     return EndReason.TIME_LIMIT

@@ -42,7 +42,8 @@ class CorollaryOne(Statement):
     )
     caption: ClassVar[str] = (
         "γ*/γ - 1 along the constrained path, on two toy and two real instances: it falls like "
-        "1/γ*(ρ), at slope -α on these axes. On the symmetric pair it is 0 to rounding, off the axis."
+        "1/γ*(ρ), at slope -α on these axes. On the symmetric pair it is 0 to rounding, and not "
+        "on the axis."
     )
 
     reach: float = 1.0

@@ -9,7 +9,13 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath
-from lexmargin.paper.instances import Instance, breast_cancer_linear, two_axes, wine_network
+from lexmargin.paper.instances import (
+    Instance,
+    breast_cancer_linear,
+    digits_pair,
+    two_axes,
+    wine_network,
+)
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREY, ORANGE, style
@@ -54,7 +60,11 @@ class LemmaThree(Statement):
         quick = effort is Effort.QUICK
         runs: list[tuple[Instance, float, float, int]] = [(two_axes(0.5, self.copies), -1, 4, 41)]
         if not self.toy_only:
-            runs += [(breast_cancer_linear(), -1, 4, 24), (wine_network(), -0.5, 2, 16)]
+            runs += [
+                (breast_cancer_linear(), -1, 4, 24),
+                (wine_network(), -0.5, 2, 16),
+                (digits_pair(), -1, 4, 24),
+            ]
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {}
         for number, (instance, first, last, count) in enumerate(runs):
@@ -105,7 +115,9 @@ class LemmaThree(Statement):
             left.legend(frameon=False, loc="upper left")
             names = [check.instance.split(",")[0] for check in measurement.checks]
             names = [n if not n.startswith("Z") else "toy, ℓ1" for n in names]
-            for number, (name, mark) in enumerate(zip(names, ("o-", "s-", "^-"), strict=False)):
+            for number, (name, mark) in enumerate(
+                zip(names, ("o-", "s-", "^-", "v-"), strict=False)
+            ):
                 gap = curves[f"best {number}"] - curves[f"own {number}"]
                 share = gap / curves[f"log N {number}"]
                 right.plot(curves[f"rho {number}"], share, mark, ms=3, label=name)

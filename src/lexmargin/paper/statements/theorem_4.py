@@ -12,7 +12,7 @@ from lexmargin.certificate import certify
 from lexmargin.data import Dataset, load_dataset
 from lexmargin.formulations import ConstrainedPath, Lexicographic
 from lexmargin.paper.evidence import residual
-from lexmargin.paper.instances import rows
+from lexmargin.paper.instances import digits_pair, rows
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
@@ -70,7 +70,7 @@ class TheoremFour(Statement):
         ]
         if not self.toy_only:
             wine = load_dataset("wine", positive=[0], standardize=True)
-            runs.append(("wine, ℓ1", wine, 1.0))
+            runs += [("wine, ℓ1", wine, 1.0), ("digits 3 against 8, ℓ1", digits_pair().data, 1.0)]
         count = 3 if effort is Effort.QUICK else 13
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {}
@@ -149,7 +149,7 @@ class TheoremFour(Statement):
             left.legend(frameon=False)
             names = [check.instance for check in measurement.checks[::2]]
             for number, (name, color) in enumerate(
-                zip(names, (BLUE, ORANGE, GREEN, VERMILION), strict=False)
+                zip(names, (BLUE, ORANGE, GREEN, VERMILION, GREY), strict=False)
             ):
                 apart = np.maximum(curves[f"apart {number}"], 1e-16)
                 right.loglog(curves[f"rho {number}"], apart, "o-", ms=3, color=color, label=name)
