@@ -139,7 +139,7 @@ class TheoremOneDiscard(Statement):
             left.set_ylim(bottom=1e-13)
             left.set_xlabel("wanted margin γ")
             left.set_ylabel("size $\\|w_k\\|$ of a part")
-            left.legend(frameon=False, loc="lower left")
+            left.legend(frameon=False, loc="center right")
             square = curves["square"]
             fine = np.linspace(square[0], square[-1], 100)
             right.plot(fine, fine / 2, color=VERMILION, lw=1.0, label="shallow, ρ²/2")
