@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install run train-digits test test-long adversarial check bench known-issues format clean
+.PHONY: install run train-digits test test-long adversarial check bench bench-page docs paper known-issues format clean
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "install: there is no $(PYTHON): name a Python 3.11 to 3.13, for example \`make install PYTHON=python3.12\`."; exit 1; }
@@ -30,11 +30,25 @@ check: install
 	$(VENV)/lint-imports
 	$(VENV)/python -m pytest -q tests/test_packaging.py
 
+# The slow peers have limits of their own. cvxpy_leximin is one of the peers, asked for without its
+# dependencies, which would overwrite CVXPY.
+BENCHES := first_answer overhead multipliers paths lexicographic linear_hard_margin relu nonconvex
+
 bench: install
-	@for file in benchmarks/*.py; do \
-		[ -e "$$file" ] || { echo "bench: benchmarks/ holds no .py file"; exit 1; }; \
-		echo "== $$file"; $(VENV)/python "$$file" || exit 1; \
+	@$(VENV)/python -m pip install -q --no-deps --upgrade --target out/bench/peers cvxpy_leximin || echo "bench: cvxpy_leximin could not be fetched; its rows say so."
+	@for name in $(BENCHES); do \
+		echo "== benchmarks/$$name.py"; $(VENV)/python benchmarks/$$name.py || exit 1; \
 	done
+	@$(MAKE) --no-print-directory bench-page
+
+bench-page: install
+	$(VENV)/python benchmarks/page.py
+
+docs: install
+	$(VENV)/python docs/build.py
+
+paper: install
+	$(VENV)/lexmargin paper --out out/paper
 
 known-issues: install
 	$(VENV)/python -m lexmargin.compare.known_issues

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
-from common import Timing, growth, machine, peak_memory, ratio, timed, within
+from common import Bench, Row, Timing, measured, peak_memory, timed, within
 from scipy import sparse
 
 from lexmargin.backends.capture import captured
@@ -31,6 +31,7 @@ from lexmargin.certificate import certify_arrays
 from lexmargin.ops.base import FloatArray
 
 PEER_LIMIT: Final = 20.0
+OURS: Final = "constraint generation"
 CLARABEL: Final = "CVXPY + Clarabel"
 Point = tuple[FloatArray, float]
 Solver = Callable[[Any, FloatArray], Point]
@@ -124,8 +125,19 @@ PEERS: Final[Mapping[str, Solver]] = {
 }
 
 
-def judged(X: Any, y: FloatArray, w: FloatArray, b: float, bound: float) -> str:
-    """Return the relative margin gap to ``bound`` and the certificate's residuals of a plane."""
+@final
+@dataclass(frozen=True)
+class Judged:
+    """The relative margin gap of a plane to the dual bound, and our certificate's residuals."""
+
+    gap: float
+    stationarity: float = np.nan
+    complementarity: float = np.nan
+    verdict: str = ""
+
+
+def judged(X: Any, y: FloatArray, w: FloatArray, b: float, bound: float) -> Judged:
+    """Judge a plane from the data alone."""
     size = float(np.linalg.norm(w))
     f = y * (X @ w + b)
     # The best bias for this direction, so that a peer is not blamed for its intercept alone.
@@ -135,13 +147,10 @@ def judged(X: Any, y: FloatArray, w: FloatArray, b: float, bound: float) -> str:
     near = np.flatnonzero(f <= f.min() + max(abs(f.min()), 1e-3 * size))[:20000]
     rows = X[near] if isinstance(X, np.ndarray) else None
     if rows is None or not f.min() > 0.0:
-        return f"gap {gap:8.1e}"
+        return Judged(gap)
     shifted = y[near, None] * (rows + (b / size**2) * w)
     found = certify_arrays(shifted @ w, shifted, w, 1.0, linear=True)
-    return (
-        f"gap {gap:8.1e}, stationarity {found.stationarity:.1e}, "
-        f"complementarity {found.complementarity:.1e}, {found.verdict.value}"
-    )
+    return Judged(gap, found.stationarity, found.complementarity, found.verdict.value)
 
 
 def bound_of(X: Any, y: FloatArray, lam: FloatArray) -> float:
@@ -150,54 +159,63 @@ def bound_of(X: Any, y: FloatArray, lam: FloatArray) -> float:
     return float(np.linalg.norm(X.T @ (lam * y)) / lam.sum())
 
 
-def run(instance: Instance, limit: float) -> None:
+def run(bench: Bench, instance: Instance, limit: float) -> None:
     """Print our row and the peers'; ours is timed between them, under the same conditions."""
     X, y = instance.X, instance.y
 
     def own() -> Timing[LinearAnswer]:
         return timed(lambda: hard_margin_linear(X, y, bias=True), runs=5, budget=2.0)
 
-    memory = peak_memory(lambda: hard_margin_linear(X, y, bias=True)) / instance.bytes
+    memory = peak_memory(lambda: hard_margin_linear(X, y, bias=True))
     rounds = [own()]
-    peers: dict[str, Timing[Point] | str] = {}
+    peers: dict[str, tuple[Timing[Point], float] | str] = {}
     for name in instance.peers:
 
-        def work(solve: Solver = PEERS[name]) -> Timing[Point]:
+        def work(solve: Solver = PEERS[name]) -> tuple[Timing[Point], float]:
             warnings.simplefilter("ignore")
             with captured():
-                return timed(lambda: solve(X, y), runs=3, budget=3.0)
+                return measured(lambda: solve(X, y), runs=3, budget=3.0)
 
         peers[name] = within(work, limit)
         rounds.append(own())
     found = rounds[-1].result
-    ours = Timing(tuple(s for r in rounds for s in r.seconds), found)
+    seconds = tuple(s for r in rounds for s in r.seconds)
     bound = bound_of(X, y, found.multipliers)
-    word = judged(X, y, found.theta, found.bias, bound)
-    print(
-        f"\n{instance.name}: margin {found.margin:.6g}, {instance.bytes / 2**20:.0f} MiB\n"
-        f"  {'constraint generation':<26}{ours!s:<34}{word}\n"
-        f"  {'':<26}{found.passes} passes, {np.count_nonzero(found.multipliers)} supports, "
-        f"{found.working_set} working rows, {memory:.2f} x the data in memory"
-    )
-    times: dict[str, float] = {}
-    for name, timing in peers.items():
-        if isinstance(timing, str):
-            print(f"  {name:<26}{timing}")
-            continue
-        times[name] = ratio(timing, ours)
-        word = judged(X, y, *timing.result, bound)
-        print(f"  {name:<26}{timing!s:<34}{word}, {times[name]:.0f} x")
-    # The limit is wall time and ours CPU time, so a peer that was stopped gives no ratio.
-    clarabel = "Clarabel not run"
-    if CLARABEL in peers:
-        clarabel = "no answer from Clarabel"
-    if CLARABEL in times:
-        clarabel = f"{times[CLARABEL]:.0f} x Clarabel"
-    rest = "no peer answered"
-    if times:
-        fastest = min(times, key=lambda n: times[n])
-        rest = f"{times[fastest]:.0f} x the fastest peer, {fastest}"
-    print(f"  -> {clarabel} (target 50); {rest} (target 10)", flush=True)
+    what = f"{instance.name}, {instance.bytes / 2**20:.0f} MiB"
+
+    def add(method: str, seconds: tuple[float, ...], point: Point, used: float) -> Judged:
+        word = judged(X, y, *point, bound)
+        figures = {"gap": word.gap, "memory / data": used / instance.bytes}
+        if method == OURS:
+            figures |= {
+                "passes": float(found.passes),
+                "supports": float(np.count_nonzero(found.multipliers)),
+                "working rows": float(found.working_set),
+            }
+        bench.add(
+            Row(
+                what, method, seconds, word.stationarity, word.complementarity, word.verdict, used,
+                figures=figures,
+            )
+        )  # fmt: skip
+        return word
+
+    mine = add(OURS, seconds, (found.theta, found.bias), memory)
+    for name, answer in peers.items():
+        if isinstance(answer, str):
+            # The limit is wall time and ours CPU time, so a peer that was stopped has no ratio.
+            bench.add(Row(what, name, note=answer))
+        else:
+            add(name, answer[0].seconds, answer[0].result, answer[1])
+    times = bench.ratios(what)
+    if len(instance.peers) > 2 and times:
+        if CLARABEL in times:
+            bench.target(f"{instance.name}: Clarabel / ours", times[CLARABEL], 50.0)
+        bench.target(f"{instance.name}: fastest peer / ours", min(times.values()), 10.0)
+    bench.target(f"{instance.name}: margin gap", mine.gap, 1e-10, at_least=False)
+    bench.target(f"{instance.name}: passes", found.passes, 20, at_least=False)
+    share = memory / instance.bytes
+    bench.target(f"{instance.name}: memory / data", share, 2.0, at_least=False)
 
 
 def main(limit: float) -> None:
@@ -206,27 +224,24 @@ def main(limit: float) -> None:
     import sklearn.svm  # noqa: F401
 
     hard_margin_linear(*dense(500, 5), bias=True)  # nor do we
-    print(machine())
     most = tuple(PEERS)
     quick = ("CVXPY + DAQP", "LIBSVM C=1e8, tol 1e-8")
-    for n, d, peers in ((10_000, 100, most), (100_000, 10, most), (100_000, 100, quick)):
-        run(Instance(f"dense {n} x {d}", *dense(n, d), peers), limit)
-    X, y = text_like(50_000, 100_000, 50)
-    each = X.nnz / X.shape[0]
-    run(
-        Instance(
-            f"sparse {X.shape[0]} x {X.shape[1]}, {each:.0f} a row", X, y, (CLARABEL, quick[1])
-        ),
-        limit,
-    )
-    sizes = (12_500, 25_000, 50_000, 100_000)
-    for d in (10, 100):
-        seconds = []
-        for n in sizes:
-            Z, labels = dense(n, d)
-            seconds.append(timed(lambda Z=Z, y=labels: hard_margin_linear(Z, y, bias=True)).median)
-        text = ", ".join(f"{s:.4f}" for s in seconds)
-        print(f"\nd = {d}, N = {sizes}: {text} s, growth N^{growth(sizes, seconds):.2f}")
+    with Bench("linear_hard_margin", "Linear hard margin, free bias, CPU seconds", OURS) as bench:
+        for n, d, peers in ((10_000, 100, most), (100_000, 10, most), (100_000, 100, quick)):
+            run(bench, Instance(f"dense {n} x {d}", *dense(n, d), peers), limit)
+        X, y = text_like(50_000, 100_000, 50)
+        each = X.nnz / X.shape[0]
+        name = f"sparse {X.shape[0]} x {X.shape[1]}, {each:.0f} a row"
+        run(bench, Instance(name, X, y, (CLARABEL, quick[1])), limit)
+        sizes = (12_500, 25_000, 50_000, 100_000)
+        for d in (10, 100):
+            seconds = []
+            for n in sizes:
+                Z, labels = dense(n, d)
+                seconds.append(
+                    timed(lambda Z=Z, y=labels: hard_margin_linear(Z, y, bias=True)).median
+                )
+            bench.growth(f"{OURS}, d = {d}", "N", sizes, seconds)
 
 
 if __name__ == "__main__":

@@ -1,51 +1,61 @@
 """Multipliers of a given direction: ours beside scipy's nnls and CVXPY with Clarabel.
 
-The problem is `min_{λ ≥ 0} ‖θ̂ - Jᵀλ‖₂`, J of |S| rows and d columns, half of the rows with weight.
-Every method runs in a process of its own under the same time limit, on the same arrays; the
-residual shown is recomputed here from the λ it returned. Sizes that do not fit in memory are
-skipped and said so.
-Usage: python benchmarks/multipliers.py [seconds per run] [memory in GB]
+The problem is `min_{λ ≥ 0} ‖θ̂ - Jᵀλ‖₂`, J of |S| rows and d columns. Half of the rows carry weight
+and θ̂ is 1e-3 away from their cone; "exact" is the residual of ours where θ̂ lies in the cone.
+Every method gets the same arrays in a process of its own, under the same limit of wall time; ε is
+recomputed here from the λ it returned, by one function. A method that gave no answer for some d is
+not tried for a larger one.
+Usage: python benchmarks/multipliers.py [seconds per peer] [largest d]
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
-from typing import Any
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
+from common import Bench, Row, Timing, available_memory, measured, within
 
-SIZES = [(count, size) for count in (100, 1000) for size in (1_000, 100_000, 1_000_000)]
-METHODS = ("lexmargin", "scipy nnls", "cvxpy clarabel")
+from lexmargin.certificate.multipliers import nonnegative_multipliers
+from lexmargin.ops.base import FloatArray
+
+COUNTS: Final = (100, 1000)
+SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
+OURS: Final = "lexmargin"
+LIMIT: Final = 20.0
+OWN_LIMIT: Final = 300.0
+Method = Callable[[FloatArray, FloatArray], FloatArray]
 
 
-def instance(count: int, size: int, noise: float = 1e-3) -> tuple[Any, Any]:
+def instance(count: int, size: int, noise: float = 1e-3) -> tuple[FloatArray, FloatArray]:
     """Return J (|S|, d) and θ̂ (d,): a conic combination of half of the rows, plus noise."""
     rng = np.random.default_rng(0)
     J = rng.standard_normal((count, size))
-    share = np.maximum(rng.standard_normal(count), 0.0)
-    theta = share @ J
+    return J, direction(J, noise)
+
+
+def direction(J: FloatArray, noise: float) -> FloatArray:
+    """Return θ̂ at the distance ``noise`` of a combination of the rows of J."""
+    rng = np.random.default_rng(1)
+    count, size = J.shape
+    theta = np.maximum(rng.standard_normal(count), 0.0) @ J
     theta /= np.linalg.norm(theta)
     disturbance = rng.standard_normal(size)
     theta += noise * disturbance / np.linalg.norm(disturbance)
-    return J, theta / np.linalg.norm(theta)
+    return np.asarray(theta / np.linalg.norm(theta))
 
 
-def solve(method: str, J: Any, theta: Any) -> Any:
-    """Return λ (|S|,)."""
-    if method == "lexmargin":
-        from lexmargin.certificate.multipliers import nonnegative_multipliers
+def by_scipy(J: FloatArray, theta: FloatArray) -> FloatArray:
+    """Return λ of scipy's nnls."""
+    from scipy.optimize import nnls
 
-        return nonnegative_multipliers(J, theta).multipliers
-    if method == "scipy nnls":
-        from scipy.optimize import nnls
+    return np.asarray(nnls(J.T, theta)[0])
 
-        return nnls(J.T, theta)[0]
+
+def by_clarabel(J: FloatArray, theta: FloatArray) -> FloatArray:
+    """Return λ of CVXPY and Clarabel."""
     import cvxpy as cp
 
     x = cp.Variable(J.shape[0], nonneg=True)
@@ -53,64 +63,88 @@ def solve(method: str, J: Any, theta: Any) -> Any:
     return np.maximum(np.asarray(x.value), 0.0)
 
 
-def child(method: str, count: int, size: int, path: str) -> None:
-    """Solve one instance; time it without imports and without making the data."""
-    J, theta = instance(count, size)
-    warm = instance(5, 7)
-    solve(method, *warm)
-    started = time.perf_counter()
-    values = solve(method, J, theta)
-    seconds = time.perf_counter() - started
-    residual = float(np.linalg.norm(theta - np.maximum(values, 0.0) @ J))
-    Path(path).write_text(json.dumps({"seconds": seconds, "residual": residual}))
+def by_ours(J: FloatArray, theta: FloatArray) -> FloatArray:
+    """Return λ of the certificate."""
+    return nonnegative_multipliers(J, theta).multipliers
 
 
-def measure(method: str, count: int, size: int, limit: float) -> dict[str, float] | str:
-    """Return seconds and residual, or why there are none."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "answer.json")
-        words = [sys.executable, __file__, "--child", method, str(count), str(size), path]
-        # Making the data takes time of its own, which is not the method's.
-        spare = 20.0 + count * size / 2e7
-        try:
-            done = subprocess.run(words, timeout=limit + spare, capture_output=True, check=False)
-        except subprocess.TimeoutExpired:
-            return f"over {limit:g} s"
-        if done.returncode != 0:
-            return f"failed ({done.returncode})"
-        found: dict[str, float] = json.loads(Path(path).read_text())
-        return found if found["seconds"] <= limit else f"over {limit:g} s"
+METHODS: Final[dict[str, tuple[Method, float]]] = {
+    # Copies of J that each needs beside it, as measured on the sizes that fit.
+    OURS: (by_ours, 0.1),
+    "scipy nnls": (by_scipy, 1.1),
+    "CVXPY + Clarabel": (by_clarabel, 4.0),
+}
 
 
-def main(limit: float, memory: float) -> None:
-    threads = os.environ.get("OMP_NUM_THREADS", "default")
-    print(f"time limit {limit:g} s, memory {memory:g} GB, OMP_NUM_THREADS {threads}")
-    print(f"{'|S|':>6} {'d':>9}  {'method':<16}{'seconds':>10}{'residual':>24}{'excess':>10}")
-    for count, size in SIZES:
-        # The matrix and two copies of it, at the least.
-        needed = 3 * 8 * count * size / 1e9
-        if needed > memory:
-            print(f"{count:>6} {size:>9}  skipped: needs about {needed:.1f} GB of {memory:g}")
-            continue
-        answers = {method: measure(method, count, size, limit) for method in METHODS}
-        best = min(
-            (a["residual"] for a in answers.values() if not isinstance(a, str)), default=np.nan
-        )
-        for method, found in answers.items():
-            if isinstance(found, str):
-                print(f"{count:>6} {size:>9}  {method:<16}{found:>10}")
-                continue
-            excess = found["residual"] - best
-            print(
-                f"{count:>6} {size:>9}  {method:<16}{found['seconds']:>10.3f}"
-                f"{found['residual']:>24.16f}{excess:>10.1e}",
-                flush=True,
-            )
+def run(
+    method: str, J: FloatArray, theta: FloatArray, limit: float
+) -> tuple[Timing[FloatArray], float] | str:
+    """Return the timing and the memory of one method, or why there are none."""
+    solve, copies = METHODS[method]
+    needed = copies * J.nbytes
+    if needed > available_memory():
+        return f"not run: needs {needed / 1e9:.0f} GB beside J"
+
+    def work() -> tuple[Timing[FloatArray], float]:
+        warnings.simplefilter("ignore")
+        solve(np.eye(3, 5), np.ones(5))  # imports are not the method's
+        return measured(lambda: solve(J, theta), runs=5, budget=3.0)
+
+    return within(work, limit)
+
+
+def epsilon(J: FloatArray, theta: FloatArray, values: FloatArray) -> float:
+    """Return ε = ‖θ̂ - Jᵀλ‖."""
+    return float(np.linalg.norm(theta - np.maximum(values, 0.0) @ J))
+
+
+def main(limit: float, largest: int) -> None:
+    """Print the table."""
+    import cvxpy  # noqa: F401  so that no child pays for it
+
+    sizes = [size for size in SIZES if size <= largest]
+    with Bench("multipliers", "Multipliers of a given direction, CPU seconds", OURS) as bench:
+        for count in COUNTS:
+            given_up: dict[str, int] = {}
+            seconds: list[float] = []
+            for size in sizes:
+                name = f"|S| = {count}, d = {size}"
+                if 1.2 * 8.0 * count * size > available_memory():
+                    bench.add(Row(name, OURS, note="not run: J does not fit in memory"))
+                    continue
+                J, theta = instance(count, size)
+                answers: dict[str, Any] = {}
+                for method in METHODS:
+                    if method in given_up:
+                        text = f"not run: no answer in {limit:g} s for d = {given_up[method]}"
+                        bench.add(Row(name, method, note=text))
+                        continue
+                    found = run(method, J, theta, OWN_LIMIT if method == OURS else limit)
+                    if isinstance(found, str):
+                        given_up[method] = size
+                        bench.add(Row(name, method, note=found))
+                        continue
+                    timing, memory = found
+                    answers[method] = epsilon(J, theta, timing.result)
+                    figures = {"excess": answers[method] - min(answers.values())}
+                    if method == OURS:
+                        exact = direction(J, 0.0)
+                        figures = {"exact": epsilon(J, exact, by_ours(J, exact))}
+                        seconds.append(timing.median)
+                    bench.add(
+                        Row(
+                            name, method, timing.seconds, answers[method], memory=memory,
+                            figures=figures,
+                        )
+                    )  # fmt: skip
+                ratios = bench.ratios(name)
+                if ratios:
+                    bench.target(f"{name}: fastest peer / ours", min(ratios.values()), 1.0)
+                del J
+            if len(seconds) == len(sizes) > 1:
+                bench.growth(f"{OURS}, |S| = {count}", "d", sizes, seconds)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
-    else:
-        numbers = [float(word) for word in sys.argv[1:]]
-        main(*(numbers + [60.0, 8.0][len(numbers) :]))
+    words = sys.argv[1:]
+    main(float(words[0]) if words else LIMIT, int(float(words[1])) if words[1:] else SIZES[-1])

@@ -6,8 +6,10 @@ relu² network of width 6, N = 60, d = 30. "Cold" is `lexmargin.solve` at every 
 linear scores, its default of 12 for the network, where one start loses most points. The trace of
 the network includes γ*(ρ), which its restarts need.
 
+The adaptive trace chooses its values of ρ itself, for a path that is straight between them to 1 %.
 Times are CPU seconds, median [smallest, largest]. Every point of every method is judged by the
-same code: "certified" counts the points that pass, at the tolerance the trace states for that ρ.
+same code: "certified" counts the points that pass, at the tolerance the trace states for that ρ;
+ε and δ are those of the worst one.
 Usage: python benchmarks/paths.py
 """
 
@@ -16,10 +18,9 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from common import machine, timed
+from common import Bench, Row, measured, timed
 
 import lexmargin as lm
 from lexmargin.certificate import Tolerances, certify
@@ -27,7 +28,9 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.paths import PathPoint, TracedPath
 
 RHOS = [float(rho) for rho in np.geomspace(1e-1, 1e4, 40)]
+GRID = lm.AdaptiveGrid(RHOS[0], RHOS[-1], 1e-2)
 Thetas = list[FloatArray]
+OURS, COLD = "trace", "40 cold solves"
 
 
 def clouds(count: int, features: int, apart: float) -> lm.Dataset:
@@ -69,47 +72,76 @@ def with_parameter(problem: lm.ConstrainedPath) -> Thetas:
     return found
 
 
-def certified(problem: lm.ConstrainedPath, thetas: Thetas, path: TracedPath) -> int:
-    """Return how many points pass, each at the tolerance of the trace's own certificate there."""
-    count = 0
+def judged(
+    problem: lm.ConstrainedPath, thetas: Thetas, path: TracedPath
+) -> tuple[int, float, float]:
+    """Return how many points pass, each at the tolerance of the trace there, and the worst ε, δ."""
+    count, worst = 0, (0.0, 0.0)
     for theta, point in zip(thetas, path.points, strict=True):
         if not np.all(np.isfinite(theta)):
             continue
         limits: Tolerances = point.certificate.tolerances
-        judged = certify(replace(problem, rho=point.rho), theta, tolerances=limits)
-        same: PathPoint = replace(point, certificate=judged)
-        separates = judged.certified
+        found = certify(replace(problem, rho=point.rho), theta, tolerances=limits)
+        same: PathPoint = replace(point, certificate=found)
+        separates = found.certified
+        if not math.isnan(found.stationarity):
+            worst = (max(worst[0], found.stationarity), max(worst[1], found.complementarity))
         near = float(np.linalg.norm(theta - point.theta)) <= limits.stationarity
         count += separates or (same.certified and near)
-    return count
+    return count, *worst
 
 
-def report(name: str, problem: lm.ConstrainedPath, linear: bool) -> None:
-    """Print one block of the table."""
-    path = timed(lambda: traced(problem), runs=5, budget=20.0)
-    apart = timed(lambda: cold(problem), runs=3, budget=10.0)
-    print(f"\n{name}: N = {problem.data.n_samples}, d = {problem.functions.size}")
-    good = sum(point.certified for point in path.result.points)
-    print(f"  trace              {path}   certified {good} of 40")
-    passed = certified(problem, apart.result, path.result)
-    print(f"  40 cold solves     {apart}   certified {passed} of 40")
-    print(f"  trace / cold       1/{apart.median / path.median:.1f}")
+def report(bench: Bench, words: str, problem: lm.ConstrainedPath, linear: bool) -> None:
+    """Print the rows of one path."""
+    name = f"{words}: N = {problem.data.n_samples}, d = {problem.functions.size}"
+    path, memory = measured(lambda: traced(problem), runs=9, budget=15.0)
+
+    def add(method: str, thetas: Thetas, seconds: tuple[float, ...], used: float) -> int:
+        count, epsilon, delta = judged(problem, thetas, path.result)
+        figures = {"certified": float(count)}
+        bench.add(Row(name, method, seconds, epsilon, delta, memory=used, figures=figures))
+        return count
+
+    own = [point.theta for point in path.result.points]
+    count = add(OURS, own, path.seconds, memory)
+    apart, memory = measured(lambda: cold(problem), runs=5, budget=10.0)
+    add(COLD, apart.result, apart.seconds, memory)
     if linear:
-        other: Any = timed(lambda: with_parameter(problem), runs=3, budget=20.0)
-        passed = certified(problem, other.result, path.result)
-        print(f"  CVXPY Parameter    {other}   certified {passed} of 40")
-        print(f"  trace / CVXPY      1/{other.median / path.median:.1f}")
+        other, memory = measured(lambda: with_parameter(problem), runs=3, budget=20.0)
+        add("CVXPY with a Parameter", other.result, other.seconds, memory)
+    few, memory = measured(lambda: lm.trace(problem, GRID), runs=5, budget=5.0)
+    worst = max(p.certificate.stationarity for p in few.result.points if p.certificate.certified)
+    good = sum(point.certified for point in few.result.points)
+    figures = {"points": float(len(few.result.points)), "certified": float(good)}
+    bench.add(Row(name, "trace, adaptive", few.seconds, worst, memory=memory, figures=figures))
+    ratios = bench.ratios(name)
+    bench.target(f"{words}: trace / cold", 1.0 / ratios[COLD], 1.0 / 6.0, at_least=False)
+    bench.target(f"{words}: certified points of 40", count, 40)
 
 
 def main() -> None:
     """Print the table."""
-    print(machine())
+    import cvxpy  # noqa: F401  so that the peer does not pay for it
+
     warnings.simplefilter("ignore")
-    data = clouds(200, 10, 0.5)
-    for norm in (1, 2, "inf"):
-        report(f"linear, norm {norm}", lm.ConstrainedPath(lm.Linear(), data, norm=norm), True)
-    network = lm.Network((6,), lm.ReLU(power=2))
-    report("relu², two layers", lm.ConstrainedPath(network, clouds(60, 4, 0.4)), False)
+    with Bench("paths", "Constrained path, 40 values of ρ to 1e4, CPU seconds", OURS) as bench:
+        data = clouds(200, 10, 0.5)
+        for norm in (1, 2, "inf"):
+            report(
+                bench,
+                f"linear, norm {norm}",
+                lm.ConstrainedPath(lm.Linear(), data, norm=norm),
+                True,
+            )
+        network = lm.Network((6,), lm.ReLU(power=2))
+        report(bench, "relu², two layers", lm.ConstrainedPath(network, clouds(60, 4, 0.4)), False)
+        sizes = (200, 400, 800, 1600)
+        for norm in (1, 2, "inf"):
+            seconds = []
+            for count in sizes:
+                problem = lm.ConstrainedPath(lm.Linear(), clouds(count, 10, 0.5), norm=norm)
+                seconds.append(timed(lambda p=problem: traced(p), runs=5, budget=3.0).median)
+            bench.growth(f"{OURS}, linear, norm {norm}", "N", sizes, seconds)
 
 
 if __name__ == "__main__":

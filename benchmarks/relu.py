@@ -1,34 +1,49 @@
-"""Kinked networks: hard margins of two-layer ReLU nets, ours beside general nonlinear solvers.
+"""Kinked networks: hard margins of ReLU nets of two and more layers, ours beside general solvers.
 
-40 samples, 5 inputs, 10 units; labels of a teacher with 3 units, and random labels. Every route
-gets the same separating starts. Counted as certified: a Clarke residual of at most 1e-9, judged by
-our certificate on the raw answer, without any polish.
-Usage: python benchmarks/relu.py [starts] [teacher|random|both] [route ...]
+Two layers: 40 samples, 5 inputs, 10 units; labels of a teacher with 3 units, and random labels.
+Every route gets the same separating starts, the slow ones fewer of them (said in the note). Counted
+as certified: a positive verdict of our certificate and a residual of at most 1e-9, on the raw
+answer; "after polish" gives the same after our own polish of whatever the route returned. Excess is
+that of the median objective of all starts over the best one that any route found.
+Usage: python benchmarks/relu.py [starts] [starts of slow routes]
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import numpy as np
-from common import machine
+from common import Bench, Row, peak_memory
 
 import lexmargin as lm
 from lexmargin.backends import backend
+from lexmargin.backends.gated import gated_network, kinked_slope
+from lexmargin.backends.pattern_search import pattern_search
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.library import Library, grade
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import LossNormalizedStep, descend
 from lexmargin.run import run
 
-SAMPLES, INPUTS, UNITS = 40, 5, 10
-ROUTES = ("convex-concave", "slsqp", "ipopt-casadi", "uno-filtersqp", "gradient-descent")
-CERTIFIED = 1e-9
-TARGET_SECONDS, TARGET_EXCESS = 0.2, 1e-3
+SAMPLES: Final = 40
+INPUTS: Final = 5
+UNITS: Final = 10
+SLOW: Final = ("ipopt-casadi", "ipopt-lbfgs", "uno-filtersqp")
+ROUTES: Final = ("convex-concave", "slsqp", "gradient-descent", *SLOW)
+DEEP: Final = {
+    "3 layers 6-6-5-1, 30 samples": ((6, 5), 6, 30, 0.0),
+    "4 layers 6-6-6-4-1, 30 samples": ((6, 6, 4), 6, 30, 0.0),
+    "3 layers 6-6-5-1, leaky 0.1, 30 samples": ((6, 5), 6, 30, 0.1),
+}
+DEEP_ROUTES: Final = ("fixed-pattern", "slsqp", "ipopt-casadi")
+GROWTH: Final = (20, 40, 80, 160)
+CERTIFIED: Final = 1e-9
+LIMIT: Final = 20.0
 
 
 @final
@@ -39,94 +54,168 @@ class Outcome:
     seconds: float
     objective: float
     residual: float
+    complementarity: float
+    certified: bool
+    polished: bool
 
 
-def problem(labels: str) -> lm.HardMargin:
-    """Return the instance with labels of a teacher, or with random ones."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((SAMPLES, INPUTS))
-    coins = rng.random(SAMPLES) < 0.5
-    teacher = np.maximum(X @ rng.standard_normal((INPUTS, 3)), 0.0) @ np.array([1.0, -1.0, 1.0])
+def problem(
+    labels: str, widths: tuple[int, ...] = (UNITS,), inputs: int = INPUTS,
+    samples: int = SAMPLES, slope: float = 0.0, seed: int = 0,
+) -> lm.HardMargin:  # fmt: skip
+    """Return an instance with labels of a teacher, or with random ones."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((samples, inputs))
+    coins = rng.random(samples) < 0.5
+    teacher = np.maximum(X @ rng.standard_normal((inputs, 3)), 0.0) @ np.array([1.0, -1.0, 1.0])
     y = np.where(coins if labels == "random" else teacher > 0, 1, -1)
-    return lm.HardMargin(lm.Network((UNITS,), lm.ReLU()), lm.Dataset(X, y))
+    activation = lm.LeakyReLU(slope) if slope else lm.ReLU()
+    return lm.HardMargin(lm.Network(widths, activation), lm.Dataset(X, y))
 
 
-def answer(instance: lm.HardMargin, route: str, start: FloatArray) -> Outcome:
-    """Run one route from one start; CPU seconds of the route alone."""
-    theta = np.full(start.size, np.nan)
-    began = time.process_time()
+def starts_of(instance: lm.HardMargin, count: int) -> list[FloatArray]:
+    """Return separating starts."""
+    starts: list[FloatArray] = []
+    for seed in range(100 * count):
+        begin = random_theta(instance.functions, np.random.default_rng(seed))
+        theta, separates = separating_theta(instance.functions, begin)
+        starts += [theta] if separates else []
+        if len(starts) == count:
+            break
+    return starts
+
+
+def theta_of(instance: lm.HardMargin, route: str, start: FloatArray) -> FloatArray:
+    """Run one route from one start and return its θ; NaN without an answer."""
     if route == "gradient-descent":
         found = descend(
             instance.predictor, instance.data, start=start, steps=3_000, record=1,
-            step_rule=LossNormalizedStep(0.01),
+            step_rule=LossNormalizedStep(0.01), polish=False,
         )  # fmt: skip
-        theta = found.direction
-    else:
-        profile = Library().profile(route)
-        done = run(
-            instance, profile, grade("high"), backend(profile.backend), start,
-            np.random.default_rng(0), None,
-        )  # fmt: skip
-        if done.answers:
-            theta = instance.theta(done.answers, done.unit)
+        return found.direction
+    profile = Library().profile(route)
+    done = run(
+        instance, profile, grade("high"), backend(profile.backend), start,
+        np.random.default_rng(0), LIMIT,
+    )  # fmt: skip
+    if not done.answers:
+        return np.full(start.size, np.nan)
+    return instance.theta(done.answers, done.unit)
+
+
+def judged(instance: lm.HardMargin, theta: FloatArray) -> tuple[float, float, float, bool]:
+    """Return objective at margin 1, ε, δ, and whether our certificate says KKT or Clarke-KKT."""
+    functions = instance.functions
+    margin = float(functions.values(theta).min()) if np.all(np.isfinite(theta)) else 0.0
+    degree = functions.homogeneity.degree
+    if not margin > 0 or degree is None:
+        return math.inf, math.inf, math.inf, False
+    found = lm.certify(instance, theta)
+    sure = found.verdict.stationary and found.stationarity <= CERTIFIED
+    objective = 0.5 * float(theta @ theta) * margin ** (-2.0 / degree)
+    return objective, found.stationarity, found.complementarity, sure
+
+
+def answer(instance: lm.HardMargin, route: str, start: FloatArray, polish: bool) -> Outcome:
+    """Run one route from one start; CPU seconds of the route alone."""
+    began = time.process_time()
+    theta = theta_of(instance, route, start)
     seconds = time.process_time() - began
-    margin = float(instance.functions.values(theta).min()) if np.all(np.isfinite(theta)) else 0.0
-    if not margin > 0:
-        return Outcome(seconds, np.inf, np.inf)
-    certificate = lm.certify(instance, theta)
-    return Outcome(seconds, 0.5 * float(theta @ theta) / margin, certificate.stationarity)
+    objective, residual, complementarity, sure = judged(instance, theta)
+    polished = sure
+    if polish and not sure and math.isfinite(objective):
+        slope = kinked_slope(instance.functions)
+        assert slope is not None
+        net, _ = gated_network(instance.functions, slope)
+        polished = judged(instance, pattern_search(net, theta, rounds=20).theta)[3]
+    return Outcome(seconds, objective, residual, complementarity, sure, polished)
 
 
-def compare(labels: str, count: int, routes: tuple[str, ...]) -> None:
-    """Print one row per route."""
-    instance = problem(labels)
-    starts = []
-    seed = 0
-    while len(starts) < count:
-        rng = np.random.default_rng(seed)
-        theta, separates = separating_theta(
-            instance.functions, random_theta(instance.functions, rng)
-        )
-        starts += [theta] if separates else []
-        seed += 1
+def compare(
+    bench: Bench, name: str, instance: lm.HardMargin, routes: tuple[str, ...], count: int, few: int
+) -> dict[str, float]:
+    """Add one row per route; return the excess of the median objective of each."""
+    starts = starts_of(instance, count)
     outcomes: dict[str, list[Outcome]] = {}
+    memory: dict[str, float] = {}
     for route in routes:
         if route != "gradient-descent":
             profile = Library().profile(route)
             why = backend(profile.backend).available(profile.solver)
             if why:
-                print(f"{route}: skipped, {why}")
+                bench.add(Row(name, route, note=why))
                 continue
-        answer(instance, route, starts[0])  # imports and compilation are not the route's
-        outcomes[route] = [answer(instance, route, start) for start in starts]
+        chosen = starts[: few if route in SLOW else count]
+        # Imports and compilation are not the route's.
+        memory[route] = peak_memory(lambda r=route: theta_of(instance, r, starts[0]))  # type: ignore[misc]
+        outcomes[route] = [answer(instance, route, start, route != routes[0]) for start in chosen]
     best = min(o.objective for found in outcomes.values() for o in found)
-    print(f"\n{labels} labels, {count} starts, best objective {best:.6f}")
-    print(
-        f"{'route':<18}{'certified':>10}{'CPU s':>9}{'median objective':>18}"
-        f"{'excess':>9}{'best':>6}"
-    )
+    excesses: dict[str, float] = {}
     for route, found in outcomes.items():
-        sure = [o for o in found if o.residual <= CERTIFIED]
-        separating = [o for o in found if np.isfinite(o.objective)]
-        middle = statistics.median(o.objective for o in (sure or separating or found))
-        reached = sum(o.objective <= best * (1 + 1e-6) for o in found) / count
-        print(
-            f"{route:<18}{len(sure) / count:>10.0%}"
-            f"{statistics.median(o.seconds for o in found):>9.3f}{middle:>18.6f}"
-            f"{middle / best - 1:>9.2%}{reached:>6.0%}"
+        middle = statistics.median(o.objective for o in found)
+        excesses[route] = middle / best - 1.0
+        separating = [o for o in found if math.isfinite(o.objective)]
+        bench.add(
+            Row(
+                name,
+                route,
+                tuple(o.seconds for o in found),
+                statistics.median(o.residual for o in separating) if separating else math.nan,
+                statistics.median(o.complementarity for o in separating)
+                if separating
+                else math.nan,
+                memory=memory[route],
+                note=f"{len(found)} starts",
+                figures={
+                    "certified %": 100.0 * statistics.mean(o.certified for o in found),
+                    "after polish %": 100.0 * statistics.mean(o.polished for o in found),
+                    "median objective": middle,
+                    "excess %": 100.0 * excesses[route],
+                    "reached the best %": 100.0
+                    * statistics.mean(o.objective <= best * (1 + 1e-6) for o in found),
+                },
+            )
         )
+    bench.ratios(name, routes[0])
+    return excesses
+
+
+def grow(bench: Bench, route: str, widths: tuple[int, ...]) -> None:
+    """Fit how the time of one start grows with the number of samples."""
+    seconds = []
+    for samples in GROWTH:
+        instance = problem("teacher", widths, samples=samples)
+        taken = []
+        for start in starts_of(instance, 3):
+            began = time.process_time()
+            theta_of(instance, route, start)
+            taken.append(time.process_time() - began)
+        seconds.append(statistics.median(taken))
+    bench.growth(f"{route}, widths {widths}", "N", GROWTH, seconds)
 
 
 def main() -> None:
-    """Read the arguments and print the tables."""
-    arguments = sys.argv[1:]
-    count = int(arguments[0]) if arguments else 40
-    labels = arguments[1] if len(arguments) > 1 else "both"
-    routes = tuple(arguments[2:]) or ROUTES
-    print(machine())
-    print(f"targets: {TARGET_SECONDS} s per start, median within {TARGET_EXCESS:.1%} of the best")
-    for name in ("teacher", "random") if labels == "both" else (labels,):
-        compare(name, count, routes)
+    """Read the arguments, print the tables, keep them."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    few = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    title = "Hard margins of ReLU networks"
+    with Bench("relu", title, ours=ROUTES[0]) as bench:
+        for labels in ("teacher", "random"):
+            name = f"{labels} labels, N={SAMPLES}, {INPUTS} inputs, {UNITS} units"
+            excesses = compare(bench, name, problem(labels), ROUTES, count, few)
+            ours = bench.find(name, ROUTES[0])
+            assert ours is not None
+            bench.target(f"{labels}: certified %", ours.figures["certified %"], 100.0)
+            bench.target(f"{labels}: seconds of a start", ours.median, 0.2, at_least=False)
+            bench.target(f"{labels}: excess", excesses[ROUTES[0]], 1e-3, at_least=False)
+        for name, (widths, inputs, samples, slope) in DEEP.items():
+            instance = problem("teacher", widths, inputs, samples, slope)
+            compare(bench, name, instance, DEEP_ROUTES, min(count, 10), few)
+            row = bench.find(name, DEEP_ROUTES[0])
+            assert row is not None
+            bench.target(f"{name}: certified %", row.figures["certified %"], 100.0)
+        grow(bench, "convex-concave", (UNITS,))
+        grow(bench, "fixed-pattern", (6, 5))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
+import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,10 +19,11 @@ from lexmargin.backends.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.signed_rows import signed_rows
 from lexmargin.backends.working_set import separation_or_gordan, solve_restricted
-from lexmargin.certificate import certify_arrays
+from lexmargin.certificate import Verdict, certify_arrays
 from lexmargin.data import Dataset, load_dataset
 from lexmargin.errors import (
     DataError,
+    NotSeparableError,
     ParameterError,
     ShapeError,
     UnknownNameError,
@@ -30,9 +32,12 @@ from lexmargin.errors import (
 from lexmargin.formulations.base import MARGIN, StageAnswer
 from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors import Bias, BiasForm, Linear, Network, Square, Sum
+from lexmargin.predictors import Bias, BiasForm, Linear, Member, Network, Square, Sum
 from lexmargin.solution import Claim, Ran, SolverSettings
+from lexmargin.solve import solve
 
 INF = np.inf
 SETTINGS = SolverSettings(SOLVER)
@@ -492,3 +497,61 @@ def test_options_are_checked() -> None:
     assert compiled.solve(SolverSettings("qpoases")).ran is Ran.MISSING
     assert ActiveSetBackend().available(SOLVER) == ""
     assert "qpoases" in ActiveSetBackend().available("qpoases")
+
+
+# -- the W-set of a linear part and a bias ---------------------------------------------------------
+
+
+def with_bias(X: FloatArray, y: FloatArray, form: BiasForm, levels: int = 1) -> WSet:
+    return WSet(Sum([Linear(), Bias(form)]), Dataset(X, y.astype(int)), levels)
+
+
+@pytest.mark.parametrize("form", [BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES, BiasForm.SQUARE])
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+@pytest.mark.parametrize("offset", [0.3, 2.0])
+def test_a_w_set_with_a_bias_is_one_hard_margin(form: BiasForm, flip: float, offset: float) -> None:
+    """Against the quadratic program in (w, β), with β >= 0 for the literal square."""
+    X, y = shifted(60, 4, offset=offset)
+    y = flip * y
+    problem = with_bias(X, y, form, 2)
+    assert ActiveSetBackend().suits(problem)
+    w, b = cp.Variable(4), cp.Variable(nonneg=form is BiasForm.SQUARE)
+    tight = {"tol_gap_abs": 1e-13, "tol_gap_rel": 1e-13, "tol_feas": 1e-13}
+    value = cp.Problem(cp.Minimize(cp.sum_squares(w)), [cp.multiply(y, X @ w + b) >= 1]).solve(
+        solver="CLARABEL", **tight
+    )
+    solution = solve(problem)
+    assert solution.solver == "active-set" and not solution.others
+    assert solution.certificate is not None
+    assert solution.certificate.verdict is Verdict.GLOBAL, solution.report()
+    assert solution.objective == pytest.approx(value, rel=1e-8)
+    assert solution.theta[0] == pytest.approx(w.value, rel=1e-5, abs=1e-6 * value**0.5)
+    assert solution.levels[1].value == pytest.approx(abs(float(b.value)), abs=1e-5)
+    # Σλ = ‖w‖² and Σ λ_n y_n x_n = w, at the scale of the problem.
+    assert solution.multipliers.sum() == pytest.approx(value, rel=1e-8)
+    assert (solution.multipliers * y) @ X == pytest.approx(solution.theta[0], rel=1e-8)
+
+
+def test_a_w_set_that_no_bias_helps() -> None:
+    X = np.array([[0.0], [1.0], [2.0]])
+    with pytest.raises(NotSeparableError, match="Gordan"):
+        solve(with_bias(X, np.array([1.0, -1.0, 1.0]), BiasForm.TWO_SQUARES))
+
+
+def test_other_w_sets_are_left_to_others() -> None:
+    X, y = shifted(20, 3)
+    data = Dataset(X, y.astype(int))
+    backend_ = ActiveSetBackend()
+    one_class = Dataset(X, np.ones(20, dtype=int), one_class=True)
+    for problem in (
+        WSet(Sum([Linear(), Bias(BiasForm.PLAIN)]), data),
+        WSet(Sum([Linear(), Network((2,), Square())]), data),
+        WSet(Sum([Linear(), Bias("square"), Bias("square")]), data),
+        WSet(Sum([Linear(), Bias("square")]), one_class),
+        ScaledMargin(Sum([Linear(), Bias("square")]), data, 10.0),
+    ):
+        assert not backend_.suits(problem)
+        assert backend_.whole(problem, SETTINGS) is None
+    # A member may come first or second and read some columns only.
+    columns = WSet(Sum([Bias("two-squares"), Member(Linear(), (0, 1))]), data)
+    assert backend_.suits(columns)

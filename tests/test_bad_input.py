@@ -269,7 +269,7 @@ def test_no_solver_talks_a_separator_into_existence(solver: str) -> None:
 @pytest.mark.parametrize(
     ("predictor", "scale"),
     [(LINEAR, scale) for scale in (5e-324, 1e-300, 1e-160, 1e160, 1e300)]
-    + [('kind = "diagonal"\ndepth = 2', scale) for scale in (1e-300, 1e-160, 1e140)],
+    + [('kind = "diagonal"\ndepth = 2', scale) for scale in (1e-300, 1e-160, 1e140, 1e160)],
 )
 def test_extreme_scales_end_in_an_exit_code(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, scale: float, predictor: str

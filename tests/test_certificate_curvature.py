@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.certificate.curvature import CurvatureKind, _hessian, measure_curvature
+from lexmargin.certificate.curvature import CurvatureKind, measure_curvature
+from lexmargin.certificate.curved import PredictorCurved
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.raising import normalised_margin, raise_margin, significant_gain
 from lexmargin.certificate.refine import refine
@@ -129,7 +130,8 @@ def test_multipliers_of_a_saddle_do_not_pass_for_a_maximum():
     theta = np.array([R, 0, R, 0])
     own = certify_arrays(f.values(theta), f.jacobian(theta), theta, 2.0)
     assert own.multipliers == pytest.approx([1.0])
-    low = measure_curvature(f, theta, 2.0, replace(own, multipliers=np.array([0.4])))
+    wrong = replace(own, multipliers=np.array([0.4]))
+    low = measure_curvature(PredictorCurved(f), theta, 2.0, wrong)
     assert low.smallest == pytest.approx(1 - 0.8)
     assert judge(f, theta).verdict is Verdict.SADDLE
 
@@ -154,7 +156,7 @@ def test_rotations_between_identity_layers_are_no_flat_directions(depth, orbit):
 def test_without_its_symmetries_the_same_point_is_undecided(monkeypatch):
     f, theta = fully_connected(2)
     monkeypatch.setattr(
-        "lexmargin.certificate.curvature.symmetry_tangents", lambda *a: np.zeros((0, theta.size))
+        "lexmargin.certificate.curved.symmetry_tangents", lambda *a: np.zeros((0, theta.size))
     )
     monkeypatch.setattr("lexmargin.certificate.refine.linear_network_bound", lambda *a: None)
     monkeypatch.setattr("lexmargin.certificate.refine.leak", lambda *a: None)
@@ -207,7 +209,8 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
     for predictor in (Network((3, 2), ReLU(3.0)), DiagonalNetwork(3), ConvolutionalNetwork(2)):
         f = functions(predictor, rng.standard_normal((4, 4)))
         theta, weights = rng.standard_normal(f.size), rng.random(4)
-        hessian, step = _hessian(f, theta, weights), 1e-6
+        hessian = PredictorCurved(f).products(theta, weights, np.eye(f.size))
+        step = 1e-6
         for i in range(f.size):
             unit = np.eye(f.size)[i] * step
             column = f.combined_gradient(theta + unit, weights) - f.combined_gradient(
@@ -218,7 +221,7 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
 
 def test_a_wrong_hessian_is_noticed(monkeypatch):
     f = functions(DiagonalNetwork(3), PAIR)
-    monkeypatch.setattr("lexmargin.certificate.curvature._hessian", lambda *a: np.zeros((6, 6)))
+    monkeypatch.setattr(PredictorCurved, "products", lambda *a: np.zeros_like(a[-1]))
     found = judge(f, diagonal(3, (5 / 8, 5 / 8)))
     assert found.verdict is Verdict.KKT
     assert "two routes to the second derivative" in found.curvature.reason
@@ -266,7 +269,9 @@ def test_other_norms_and_many_parameters_get_no_second_order_verdict(monkeypatch
     monkeypatch.setattr("lexmargin.certificate.curvature.LIMIT", 3)
     found = judge(f, [1.0, 0.0, 1.0, 0.0])
     assert found.verdict is not Verdict.STRICT_LOCAL
-    assert "too many" in found.curvature.reason
+    assert "which is no proof" in found.curvature.reason
+    monkeypatch.setattr("lexmargin.certificate.curvature._ENTRIES", 3)
+    assert "too many" in judge(f, [1.0, 0.0, 1.0, 0.0]).curvature.reason
 
 
 def test_loose_tolerances_do_not_turn_noise_into_a_verdict():
@@ -306,3 +311,15 @@ def test_random_smooth_points_get_no_positive_verdict(seed):
     y = np.where(f.values(theta) > 0, 1, -1)
     found = judge(functions(predictor, f.data.X, y), theta)
     assert not found.verdict.stationary and found.curvature is None
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e-160])
+def test_gradients_whose_squares_leave_double_precision_get_a_reason(scale):
+    # β = (1, 1)/3 · 1/scale has margin 1 on both samples, and the largest of all (γ* = 3/4 scale).
+    f = functions(DiagonalNetwork(2), scale * np.array([[1.0, 2.0], [2.0, 1.0]]))
+    found = judge(f, np.ones(4))
+    assert found.verdict is Verdict.GLOBAL and found.margin == pytest.approx(0.75 * scale)
+    assert found.curvature.kind is CurvatureKind.UNDECIDED
+    assert "other units" in found.curvature.reason
+    turned = judge(f, np.array([1.0, 1.0, 1.0, 1.001]))
+    assert turned.verdict is Verdict.NOT_STATIONARY

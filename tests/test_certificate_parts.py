@@ -19,6 +19,7 @@ from lexmargin.certificate.multipliers import (
     smallest_hull_point,
 )
 from lexmargin.certificate.norms import dual_exponent, norm_gradient, vector_norm
+from lexmargin.certificate.pivoting import pivoted
 from lexmargin.certificate.point import unit_point
 from lexmargin.certificate.polyhedral import largest_pairing, smallest_dual_norm
 from lexmargin.certificate.qualification import licq, mfcq, multiplier_set, proved_independent
@@ -124,6 +125,71 @@ def test_gram_form_is_refined_to_rounding_on_moderate_conditioning():
     target = (rng.random(20) + 0.5) @ J
     target /= np.linalg.norm(target)
     assert nonnegative_multipliers(J, target, method=MultiplierMethod.GRAM).residual < 1e-14
+
+
+def cone(count, size, seed, noise=0.0):
+    """Rows, and a unit target at the distance ``noise`` of the cone of half of them."""
+    rng = np.random.default_rng(seed)
+    J = rng.standard_normal((count, size)) * 10.0 ** rng.integers(-3, 4, size=(count, 1))
+    theta = (np.maximum(rng.standard_normal(count), 0.0) / np.linalg.norm(J, axis=1)) @ J
+    theta /= np.linalg.norm(theta)
+    theta += noise * rng.standard_normal(size) / math.sqrt(size)
+    return J, theta / np.linalg.norm(theta)
+
+
+@pytest.mark.parametrize(("count", "size"), [(40, 800), (100, 1000), (200, 200)])
+@pytest.mark.parametrize("noise", [0.0, 1e-3, 1.0])
+def test_the_gram_form_is_chosen_and_optimal_by_the_kkt_conditions(count, size, noise):
+    J, target = cone(count, size, 3, noise)
+    found = nonnegative_multipliers(J, target, target)
+    assert found.method is MultiplierMethod.GRAM and found.converged and found.resolution == 0.0
+    residual = target - found.multipliers @ J
+    slopes = (J @ residual) / np.linalg.norm(J, axis=1)
+    # r ⟂ the rows with weight, r·row <= 0 for the others: the optimum and nothing else.
+    assert np.max(slopes) <= 1e-14
+    assert np.max(np.abs(slopes[found.multipliers > 0]), initial=0.0) <= 1e-14
+    if noise == 0.0:
+        assert found.residual <= 1e-14
+    orthogonal = nonnegative_multipliers(J, target, method=MultiplierMethod.ORTHOGONAL)
+    assert found.residual == pytest.approx(orthogonal.residual, abs=1e-14)
+
+
+def test_dependent_or_many_rows_go_to_the_orthogonal_method():
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((10, 500))
+    dependent = rng.random((60, 10)) @ basis
+    target = dependent.sum(axis=0) / np.linalg.norm(dependent.sum(axis=0))
+    wide = rng.standard_normal((300, 100))
+    for J, t in ((dependent, target), (wide, wide[0] / np.linalg.norm(wide[0]))):
+        found = nonnegative_multipliers(J, t)
+        assert found.method is MultiplierMethod.ORTHOGONAL and found.residual <= 1e-13
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_rows_whose_squares_leave_the_doubles_and_zero_rows(scale):
+    J, target = cone(30, 900, 5)
+    J = np.vstack([np.zeros((1, 900)), J * scale])
+    found = nonnegative_multipliers(J, target, target)
+    assert found.method is MultiplierMethod.GRAM and found.residual <= 1e-14
+    assert found.multipliers[0] == 0.0
+
+
+def test_pivoting_finds_the_optimum_from_any_start_and_refuses_a_singular_matrix():
+    J, target = cone(25, 60, 7, 0.3)
+    J /= np.linalg.norm(J, axis=1)[:, None]
+    K, g = J @ J.T, J @ target
+    zero, nobody = np.zeros(25), np.zeros(25, dtype=bool)
+    first = pivoted(K, g, zero, nobody)
+    again = pivoted(K, g - K @ np.full(25, 0.7), np.full(25, 0.7), ~nobody)
+    for found in (first, again):
+        slopes = g - K @ found.values
+        assert np.all(found.values >= 0) and np.max(slopes) <= 1e-13
+        assert np.max(np.abs(slopes[found.values > 0])) <= 1e-13
+    np.testing.assert_allclose(again.values, first.values, atol=1e-12)
+    # A slightly wrong answer does not pass that check.
+    wrong = first.values + 1e-6 * (first.values > 0)
+    assert np.max(np.abs((g - K @ wrong)[first.values > 0])) > 1e-9
+    assert pivoted(np.ones((3, 3)), np.ones(3), np.zeros(3), np.ones(3, dtype=bool)) is None
 
 
 @pytest.mark.parametrize("dimension", [2, 5])

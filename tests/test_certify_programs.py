@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
+from exact_leximin import leximin_margins
+from lexmargin.backends.face import face_levels
 from lexmargin.certificate import Certificate, Verdict, certify
+from lexmargin.certificate.inseparable import prove_inseparable
+from lexmargin.certificate.origin import largest_margins, origin_is_least
 from lexmargin.certificate.staged import prove_levels
+from lexmargin.certificate.w_levels import least_first_level
 from lexmargin.errors import DataError, ShapeError
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -20,7 +25,17 @@ from lexmargin.formulations import (
     ScaledMargin,
     WSet,
 )
-from lexmargin.predictors import Bias, BiasForm, Linear, Log, Network, Polynomial, ReLU, Sum
+from lexmargin.predictors import (
+    Bias,
+    BiasForm,
+    Linear,
+    Log,
+    Member,
+    Network,
+    Polynomial,
+    ReLU,
+    Sum,
+)
 
 INF = math.inf
 ONE = lm.Dataset([[1.0]], [1], one_class=True)
@@ -35,6 +50,14 @@ SHALLOW_DEEP = Sum([Linear(), lm.DiagonalNetwork(2)])
 BIAS = lm.Dataset([[3.0, 0.0], [1.0, 1.0]], [1, -1])
 FREE_BIAS = Sum([Linear(), Bias(BiasForm.SIGNED_SQUARE)])
 R = math.sqrt
+CASCADE = Sum(
+    [
+        Member(Polynomial(((3, 0), (2, 1))), (0, 1)),
+        Member(Polynomial(((4, 0), (0, 4))), (2, 3)),
+        Member(Polynomial(((30,),)), (4,)),
+    ]
+)
+CASCADE_DATA = points([[1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, -1, 1, 2, 0], [0, 0, 2, 0, 1]])
 
 
 def path_10() -> np.ndarray:
@@ -96,7 +119,9 @@ CASES = [
         np.array([1e-12, R(1 - 1e-12), R(1 - 1e-12)]),
         "KKT",
     ),
-    ("w-set", WSet(FREE_BIAS, BIAS), np.array([0.8, -0.4, -R(1.4)]), "KKT"),
+    ("w-set", WSet(FREE_BIAS, BIAS), np.array([0.8, -0.4, -R(1.4)]), "GLOBAL"),
+    ("w-set-two-levels", WSet(FREE_BIAS, BIAS, 2), np.array([0.8, -0.4, -R(1.4)]), "GLOBAL"),
+    ("w-set-cascade", WSet(CASCADE, CASCADE_DATA, 3), np.array([1.0, 0, 1, 0, 0]), "KKT"),
     ("w-set-zero", WSet(SHALLOW_DEEP, ONE), np.array([0.0, 3.0, 0.5]), "GLOBAL"),
     ("w-set-second", WSet(SHALLOW_DEEP, ONE, 2), np.array([0.0, 1.0, 1.0]), "KKT"),
     (
@@ -187,6 +212,132 @@ def test_a_later_level_of_the_w_set_is_judged_once_the_earlier_ones_are_zero():
     assert certify(second, np.array([0.0, 1.0, 1.0])).levels == pytest.approx((0.0, 2.0))
 
 
+TWO_SQUARES = Sum([Linear(), Bias(BiasForm.TWO_SQUARES)])
+SQUARE = Sum([Linear(), Bias(BiasForm.SQUARE)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("predictor", [FREE_BIAS, SQUARE], ids=["signed", "square"])
+def test_the_bound_of_the_w_set_never_exceeds_a_feasible_point(predictor, seed):
+    """Any λ at all bounds ‖w_1‖² of every feasible point; at the optimum the bound is met."""
+    rng = np.random.default_rng(seed)
+    X = np.vstack([rng.normal(size=(9, 3)) + 2.5, rng.normal(size=(9, 3)) - 2.5])
+    problem = WSet(predictor, lm.Dataset(X, [1] * 9 + [-1] * 9), 2)
+    solution = lm.solve(problem)
+    assert solution.certificate.verdict is Verdict.GLOBAL, solution.report()
+    for _ in range(30):
+        w = problem.parts.feasible(np.append(rng.normal(size=3) + 1.5, rng.normal()))
+        bound = least_first_level(problem, np.ones(4), rng.exponential(size=18) ** 4)
+        assert bound <= solution.objective * (1 + 1e-9)
+        if w is not None:
+            assert solution.objective <= problem.objective(w) * (1 + 1e-9)
+
+
+def test_a_bound_needs_linear_scores_and_biases():
+    assert least_first_level(WSet(SHALLOW_DEEP, ONE), np.ones(3), np.ones(1)) is None
+    assert least_first_level(WSet(CASCADE, CASCADE_DATA), np.ones(5), np.ones(4)) is None
+    # Without samples of both classes a free bias does it alone, and the bound is 0.
+    alone = WSet(FREE_BIAS, points([[1, 2], [3, 1]]))
+    assert least_first_level(alone, np.ones(3), np.ones(2)) == 0.0
+
+
+@pytest.mark.parametrize("excess", [1e-1, 1e-3, 1e-5])
+def test_a_level_after_a_positive_one_is_judged(excess):
+    """The cap ‖w_1‖² ≤ v_1 has no interior and no multiplier here: w_1 is held instead."""
+    problem = WSet(TWO_SQUARES, BIAS, 2)
+    best = np.array([0.8, -0.4, 0.0, R(1.4)])
+    found = certify(problem, best)
+    assert found.verdict is Verdict.GLOBAL and found.levels == pytest.approx((0.8, 1.4))
+    # The same score by a longer bias: level 1 cannot tell, level 2 does.
+    wrong = np.array([0.8, -0.4, R(excess), R(1.4 + excess)])
+    assert certify(WSet(TWO_SQUARES, BIAS), wrong).verdict is Verdict.GLOBAL
+    found = certify(problem, wrong)
+    assert found.verdict is Verdict.NOT_STATIONARY and "level 2" in found.reasons[0]
+    # A parameter that level 2 has no use for, and one of the third level.
+    cascade = WSet(CASCADE, CASCADE_DATA, 3)
+    for point in ([1, 0, 1, R(excess), 0], [1, 0, 1, 0, excess], [1, 0, 1 + excess, 0, 0]):
+        found = certify(cascade, np.array(point, float))
+        assert found.verdict is Verdict.NOT_STATIONARY, found.report()
+        assert found.reasons[0].startswith("level ")
+
+
+def network(X, y, width, activation=None) -> lm.HardMargin:
+    data = lm.Dataset(np.array(X, float), y, one_class=True)
+    return lm.HardMargin(Network((width,), activation or ReLU()), data)
+
+
+def test_networks_that_cannot_separate_are_proved_to():
+    sides, xor = [[1.0], [-1.0]], [[1, 1], [-1, -1], [1, -1], [-1, 1]]
+    # relu(x) is 0 on one side: both sides need a unit; a leaky one has the wrong sign there.
+    assert prove_inseparable(network(sides, [1, 1], 1)).cases == 4
+    assert prove_inseparable(network(sides, [1, 1], 1, lm.LeakyReLU(0.25))) is not None
+    assert prove_inseparable(network(sides, [1, 1], 2)) is None
+    assert prove_inseparable(network(xor, [1, 1, -1, -1], 3)).cells == 4
+    assert prove_inseparable(network(xor, [1, 1, -1, -1], 4)) is None
+    # A sample at the origin is separated by nothing, and |x| by no single leaky unit.
+    assert prove_inseparable(network([[0.0], [1.0]], [1, 1], 2)) is not None
+    # No claim where the cells decide nothing, or are too many.
+    assert prove_inseparable(network(xor, [1, 1, -1, -1], 3, ReLU(2.0))) is None
+    many = np.random.default_rng(0).normal(size=(30, 4))
+    assert prove_inseparable(network(many, [1, -1] * 15, 8)) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_network_with_a_proof_against_it_is_found(seed):
+    """Random samples: where one of random networks separates there is no proof."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(-2, 3, size=(5, 2)), np.where(rng.random(5) < 0.5, -1, 1)
+    for width in (1, 2):
+        problem = network(X, y, width)
+        thetas = rng.standard_normal((4000, problem.functions.size))
+        found = any(problem.functions.values(theta).min() > 0.0 for theta in thetas)
+        proof = prove_inseparable(problem)
+        assert proof is None or not found
+        # These are so small that chance finds what there is.
+        assert proof is not None or found
+
+
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_the_origin_is_least_until_the_jump(loss):
+    """f = uvw at u = v = w = s: 0 is best while c ≥ max_s (ℓ(0) - ℓ(s³))/(3s²)."""
+    s = np.linspace(1e-3, 10, 200_001)
+    exponential = loss == "exponential"
+    gain = -np.expm1(-(s**3)) if exponential else math.log(2) - np.log1p(np.exp(-(s**3)))
+    jump = float(np.max(gain / (3 * s**2)))
+    for factor, least in ((1.001, True), (0.9999, False), (0.5, False), (10.0, True)):
+        problem = RegularizationPath(lm.DiagonalNetwork(3), ONE, factor * jump, loss=loss)
+        assert origin_is_least(problem) is least
+        found = certify(problem, np.zeros(3))
+        assert found.verdict is Verdict.NOT_SEPARATING and (found.gap == 0.0) is least
+    # Degree 1 leaves the origin at once, degree 2 when the curvatures meet.
+    assert not origin_is_least(RegularizationPath(Linear(), ONE, 1e3))
+    assert origin_is_least(RegularizationPath(lm.DiagonalNetwork(2), ONE, 0.51))
+    assert not origin_is_least(RegularizationPath(lm.DiagonalNetwork(2), ONE, 0.49))
+    assert not origin_is_least(RegularizationPath(Polynomial([[3]]), ONE, 10.0))
+
+
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        Linear(),
+        lm.DiagonalNetwork(1),
+        lm.DiagonalNetwork(4),
+        Network((3, 2), ReLU()),
+        Network((3,), lm.LeakyReLU(0.1)),
+        lm.ConvolutionalNetwork(1),
+    ],
+)
+def test_the_largest_margins_are_never_exceeded(predictor):
+    rng = np.random.default_rng(2)
+    data = lm.Dataset(rng.normal(size=(6, 3)), [1, -1] * 3)
+    problem = RegularizationPath(predictor, data, 1.0)
+    most, alpha = largest_margins(problem), problem.functions.homogeneity.degree
+    for _ in range(200):
+        theta = rng.standard_normal(problem.functions.size)
+        reached = problem.functions.values(theta) / np.linalg.norm(theta) ** alpha
+        assert np.all(reached <= most * (1 + 1e-12))
+
+
 def test_the_angle_is_the_one_that_was_turned():
     problem = ConstrainedPath(lm.DiagonalNetwork(2), ONE, 3.0)
     for turn in (1e-9, 1e-6, 1e-3):
@@ -237,7 +388,7 @@ def test_fritz_john_is_told_apart_from_kkt():
     assert certify(free, np.array([1.0])).verdict is Verdict.KKT
     # A wanted margin of 3/4 has the regular answer 1/2.
     regular = MarginPath(Polynomial([[2], [1]]), data, 1.0, gamma=0.75)
-    assert certify(regular, np.array([0.5])).verdict is Verdict.KKT
+    assert certify(regular, np.array([0.5])).verdict is Verdict.STRICT_LOCAL
     assert certify(regular, np.array([1.0])).verdict is Verdict.NOT_STATIONARY
 
 
@@ -257,7 +408,7 @@ def test_no_smooth_verdict_on_a_kink():
     assert constrained.verdict is Verdict.UNDECIDED and "kink" in constrained.reasons[0]
     single = MarginPath(Sum([Linear(), Network((1,), ReLU())]), data, 2.0)
     smooth = certify(single, np.array([0.5, 0.0, R(1.5) / 2, 0.0, R(1.5) / 2]))
-    assert smooth.verdict is Verdict.KKT and smooth.nearest_kink > 0.1
+    assert smooth.verdict is Verdict.STRICT_LOCAL and smooth.nearest_kink > 0.1
 
 
 def predictor_size(problem) -> int:  # type: ignore[no-untyped-def]
@@ -285,6 +436,61 @@ def test_equal_margins_that_could_be_split_are_not_proven():
     assert prove_levels(Z, flat, INF, 2, 1e-9).proven == 1
     proof = prove_levels(Z, best, INF, 2, 1e-9)
     assert proof.proven == 2 and proof.values == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("norm", [1.0, INF])
+@pytest.mark.parametrize("seed", range(3))
+def test_proven_levels_are_those_of_exact_arithmetic(norm, seed):
+    """Small data with many ties: the optimum is proven, and no other point beyond what it shares.
+
+    The margins that count as the same in the exact answer are all that may be proven.
+    """
+    rng = np.random.default_rng(seed)
+    truth = rng.choice([-1.0, 1.0], 4)
+    Z = rng.integers(-3, 4, (8, 4)).astype(float)
+    Z[Z @ truth == 0] = truth
+    Z *= np.sign(Z @ truth)[:, None]
+    exact = leximin_margins(Z.astype(int).tolist(), norm)
+    best = np.sort([float(v) for v in exact])
+    theta = face_levels(Z, norm).theta
+    assert np.sort(Z @ theta) == pytest.approx(best, abs=1e-9)
+    proof = prove_levels(Z, theta, norm, 8, 1e-7)
+    assert proof.proven == 8 and proof.gap < 1e-12, proof
+    for size in (1e-6, 1e-3, 0.3):
+        other = theta + size * rng.standard_normal(4)
+        other /= np.linalg.norm(other, norm)
+        margins = np.sort(Z @ other)
+        wrong = np.abs(margins - best) > 1e-7 * best[0]
+        if margins[0] > 0.0 and np.any(wrong):
+            assert prove_levels(Z, other, norm, 8, 1e-8).proven <= int(np.argmax(wrong))
+
+
+@pytest.mark.parametrize("digits", [(3, 8), pytest.param((4, 9), marks=pytest.mark.long)])
+def test_levels_of_digits_are_proven_and_a_slightly_wrong_one_is_not(digits):
+    """ℓ∞: later levels need multipliers a hundred times those of the level they are about."""
+    plus, minus = digits
+    data = lm.load_dataset("digits", positive=[plus], negative=[minus])
+    problem = Lexicographic(Linear(), data, INF)
+    Z = problem.functions.jacobian(np.zeros(problem.functions.size))
+    chain = face_levels(Z, INF)
+    theta, unit = chain.theta, chain.levels[0].value
+    assert certify(problem, theta).verdict is Verdict.GLOBAL
+    best = np.sort(Z @ theta)
+    # Another point of largest first margin, whose second level is lower; and one whose higher
+    # margins are paid for at the first.
+    lower = face_levels(Z, INF, 1).theta
+    higher = np.sign(Z.sum(axis=0))
+    for point, first in ((lower, True), (higher, False)):
+        most = np.abs(Z @ (point - theta)).max()
+        for wrong_by in (1e-2, 1e-5):
+            share = wrong_by * unit / most
+            wrong = (1.0 - share) * theta + share * point
+            change = np.abs(np.sort(Z @ wrong) - best) > 1e-7 * unit
+            place = int(np.argmax(change))
+            assert (place > 0) is first and np.any(change)
+            if first:
+                assert prove_levels(Z, wrong, INF, best.size, 1e-7).proven <= place
+        assert certify(problem, wrong).verdict is not Verdict.GLOBAL
 
 
 def test_lexicographic_levels_of_a_nonconvex_problem_are_recomputed_only():

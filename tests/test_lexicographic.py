@@ -297,5 +297,6 @@ def test_both_algorithms_agree_on_digits(norm: float) -> None:
     staged = Lexicographic(Linear(), data, norm=norm, method=LexicographicMethod.ORDERED_SUMS)
     sums = lm.solve(staged, "highs", grade="high")
     difference = np.sort(face.margins) - np.sort(sums.margins)
+    assert face.certificate is not None and face.certificate.verdict is lm.Verdict.GLOBAL
     assert face.margin > 0
     assert np.abs(difference).max() <= 1e-7 * face.margin

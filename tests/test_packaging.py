@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import lexmargin
+
 ROOT = Path(__file__).resolve().parent.parent
 SHELVES = ("problems", "solvers")
 pytest_plugins = ["pytester"]
@@ -96,7 +98,8 @@ def test_library_folder_does_not_hide_the_library_module(wheel: Path, tmp_path: 
 
 def test_constraints_pin_every_dependency_inside_its_bounds() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["docs"]]
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = {
         canonicalize_name(name): version
@@ -146,3 +149,8 @@ def test_missing_backend_is_skipped_aloud_or_fails(
     else:
         result.assert_outcomes(skipped=1)
         result.stdout.fnmatch_lines([f"SKIPPED*{backend}*"])
+
+
+def test_the_version_is_said_once() -> None:
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert lexmargin.__version__ == stated

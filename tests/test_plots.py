@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Certificate
+from lexmargin.certificate import Certificate, curves
 from lexmargin.errors import BadInputError
 from lexmargin.ops.base import FloatArray
 from lexmargin.plots import margin_figure, save, style
@@ -115,6 +116,52 @@ def test_nothing_lies_outside_the_figure() -> None:
     support = top.get_lines()[1]
     for point in top.transData.transform(np.column_stack(support.get_data())):
         assert not legend.contains(*point)
+    _close(figure)
+
+
+@cache
+def _curved() -> tuple[FloatArray, Certificate]:
+    """The same samples with θ turned by a thousandth: stationary from τ = 1e-2 on."""
+    theta = np.array([0.6, 0.8]) + 1e-3 * np.array([-0.8, 0.6])
+    across = np.array([-0.8, 0.6])
+    rows = [np.array([0.6, 0.8]) + s * across for s in (0.5, -0.5)]
+    problem = lm.HardMargin(lm.Linear(), lm.Dataset(np.array(rows), [1, 1], one_class=True))
+    return problem.functions.values(theta), curves(problem, theta)
+
+
+def test_the_curves_of_a_certificate_are_drawn_as_they_are() -> None:
+    margins, certificate = _curved()
+    figure = margin_figure(margins, certificate, "turned")
+    _, _, tau, trade = figure.axes
+    assert certificate.tau_curve is not None and certificate.trade_off is not None
+    line, tolerance, chosen = tau.get_lines()
+    np.testing.assert_allclose(line.get_xdata(), [c.tau for c in certificate.tau_curve])
+    shown = np.maximum([c.residual for c in certificate.tau_curve], 1e-16)
+    np.testing.assert_allclose(line.get_ydata(), shown)
+    assert set(tolerance.get_ydata()) == {certificate.tolerances.stationarity}
+    assert set(chosen.get_xdata()) == {certificate.tau}
+    # S_τ grows from one sample to two at the last τ, and ε falls there.
+    assert [text.get_text() for text in tau.texts] == ["1", "2"]
+    assert line.get_ydata()[-1] < 0.01 < line.get_ydata()[0]
+    line = trade.get_lines()[0]
+    np.testing.assert_allclose(line.get_xdata(), [t.complementarity for t in certificate.trade_off])
+    drawn = np.maximum([t.residual for t in certificate.trade_off], 1e-16)
+    np.testing.assert_allclose(line.get_ydata(), drawn)
+    for axes in (tau, trade):
+        assert axes.get_xlabel() and axes.get_ylabel() and axes.get_yscale() == "log"
+    figure.canvas.draw()
+    for axes in (tau, trade):
+        for text in (axes.xaxis.label, axes.yaxis.label):
+            box = text.get_window_extent()
+            assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0
+    _close(figure)
+
+
+def test_one_curve_alone_takes_the_whole_width() -> None:
+    margins, certificate = _curved()
+    figure = margin_figure(margins, replace(certificate, trade_off=None), "turned")
+    assert len(figure.axes) == 3 and figure.axes[2].get_ylabel() == "stationarity ε"
     _close(figure)
 
 

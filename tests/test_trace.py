@@ -335,3 +335,20 @@ def test_a_jump_of_the_regularization_path_is_reported() -> None:
     assert landed == [jump.below]
     smooth = lm.trace(lm.RegularizationPath(lm.DiagonalNetwork(2), one, 1.0), strengths)
     assert smooth.jumps() == ()
+
+
+def test_the_tangent_of_a_linear_path_leads_nearer_to_it_than_the_ray_does() -> None:
+    data = blobs()
+    rows = data.signed[:, None] * data.X
+    problem = linear._Problem(rows, np.zeros(len(rows)), lm.Loss.EXPONENTIAL)
+    for rho, factor in ((0.3, 1.5), (3.0, 1.3), (100.0, 1.3), (3000.0, 2.0)):
+        here = linear.constrained_linear(rows, rho).w
+        there = linear.constrained_linear(rows, factor * rho)
+        predicted = linear._predicted(problem, here, factor * rho)
+        assert np.linalg.norm(predicted) == pytest.approx(factor * rho)
+        missed = np.linalg.norm(predicted - there.w)
+        assert missed <= 0.5 * np.linalg.norm(factor * here - there.w)
+        # The same point, whichever way it was reached.
+        followed = linear.constrained_linear(rows, factor * rho, begin=here)
+        assert followed.converged and followed.iterations <= there.iterations
+        np.testing.assert_allclose(followed.w, there.w, rtol=0, atol=1e-9 * factor * rho)

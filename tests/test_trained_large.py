@@ -64,5 +64,6 @@ def test_a_million_parameters_and_a_thousand_support_vectors_run_in_8_gb(turned)
         assert 1e-7 < found["bound"] <= found["stationarity"]
     else:
         # f = Σ s_j² √p (1 + slope)/2 pairs; ‖θ‖² = 2p Σ s_j²: γ = (1 + 1/4)/(4 √p).
+        # 1e9 entries of gradients are too many for a second-order test.
         assert found["verdict"] == "KKT" and found["stationarity"] < 1e-10
         assert abs(found["margin"] * 4.0 * 500.0**0.5 / 1.25 - 1.0) < 1e-12

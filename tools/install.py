@@ -274,7 +274,7 @@ def main() -> None:
     LOG.write_text("")
     require("casadi and numpy", "casadi>=3.7", "numpy>=2.0")
     problem = build_cyipopt() or ""
-    require("lexmargin and its tools", "-e", ".[dev]")
+    require("lexmargin and its tools", "-e", ".[dev,docs]")
     report_cyipopt(problem)
     STAMP.write_text(json.dumps({**wanted, "cyipopt": problem}, indent=1) + "\n")
     say("done; `make run` does the main job, `make test` runs the tests")

@@ -11,6 +11,8 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from lexmargin.version import VERSION
+
 if TYPE_CHECKING:
     from lexmargin.certificate import (
         Certificate,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from lexmargin.library import Library
     from lexmargin.library_build import load
     from lexmargin.losses import Loss
-    from lexmargin.paths import descend, trace
+    from lexmargin.paths import AdaptiveGrid, descend, trace
     from lexmargin.predictors import (
         Bias,
         ConvolutionalNetwork,
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     from lexmargin.solution import Claim, Ran, Solution
     from lexmargin.solve import solve
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _ROOMS = {
     "certificate": (
@@ -87,7 +89,7 @@ _ROOMS = {
     "library": ("Library",),
     "library_build": ("load",),
     "losses": ("Loss",),
-    "paths": ("descend", "trace"),
+    "paths": ("AdaptiveGrid", "descend", "trace"),
     "predictors": (
         "Bias",
         "ConvolutionalNetwork",
@@ -110,6 +112,7 @@ _ROOMS = {
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "AdaptiveGrid",
     "Bias",
     "Certificate",
     "Claim",

@@ -20,7 +20,16 @@ from lexmargin.ops.jacobian import JacobianOps
 __all__ = ["WorkingSet", "augmented_lagrangian", "loss_descent"]
 
 _NEWTON = 40
-_CHEAP = 200
+_SHORT = 20
+_CHEAP = 100
+_COARSE = 20
+_AGAIN = 5
+_STILL = 3e-4
+_MOVING = 1e-4
+_STIFF = 20.0
+_RETURNS = 5
+_ROUGH = 5e-3
+_HOPELESS = 0.1
 _LARGE = 500_000
 _ROUNDING = 1e-14
 _ARRIVED = 1e-10
@@ -138,11 +147,17 @@ def augmented_lagrangian(
     if penalty is None:
         # λ is about ‖w‖²/(α|S|): the first round may fall short by a tenth of the margin.
         penalty = 5.0 * float(w @ w) / max(1, int(np.count_nonzero(lam)))
-    accuracy, arrived, first = 1e-2, False, penalty
-    for _ in range(rounds):
-        if not arrived and part.rows.size * w.size > _LARGE:
-            w = _approached(part, w, lam, penalty)
-        w, arrived = _minimised(part, w, lam, penalty, accuracy, deadline)
+    # At size a round of L-BFGS steps costs a tenth of one of Newton steps; these take over where
+    # the objective rests, and hand back, a few times, where they move it on.
+    large = part.rows.size * w.size > _LARGE
+    coarse, left, returns = large, _COARSE, _RETURNS
+    objective, accuracy, first = np.inf, 1e-2, penalty
+    for count in range(rounds):
+        if coarse:
+            w, arrived = _approached(part, w, lam, penalty), False
+        else:
+            steps = _SHORT if large and returns else _NEWTON
+            w, arrived = _minimised(part, w, lam, penalty, accuracy, deadline, steps)
         f = functions.values(w)
         if not np.all(np.isfinite(f)):
             return
@@ -151,11 +166,23 @@ def augmented_lagrangian(
         yield w, lam
         if worst <= _ARRIVED or time.perf_counter() > deadline:
             return
-        if arrived and worst > 0.1 * violation:
-            penalty *= 4.0
+        previous, objective = objective, 0.5 * float(w @ w)
+        change = abs(objective - previous)
+        if coarse:
+            left -= 1
+            if count + 1 >= _COARSE // 2 and float(f.min()) <= _HOPELESS:
+                return
+            coarse = left > 0 and (worst > _ROUGH or change > _STILL * objective)
+        elif large and not arrived and returns and change > _MOVING * objective:
+            coarse, left, returns = True, _AGAIN, returns - 1
+        else:
+            returns = 0
+            if worst > 0.1 * violation and (arrived or penalty < _STIFF * first):
+                penalty *= 4.0
         if penalty > _LARGEST * first:
             return
-        accuracy = max(1e-13, min(0.1 * accuracy, 0.1 * worst))
+        if not coarse:
+            accuracy = max(1e-13, min(0.1 * accuracy, 0.1 * worst))
         violation = worst
 
 
@@ -180,6 +207,7 @@ def _minimised(
     penalty: float,
     accuracy: float,
     deadline: float,
+    steps: int,
 ) -> tuple[FloatArray, bool]:
     """Return where the gradient of a round's merit is about ``accuracy ‖w‖``, and whether it is.
 
@@ -191,7 +219,7 @@ def _minimised(
     f, pull = part.recorded(w)
     fresh = True
     model: _Model | None = None
-    for _ in range(_NEWTON):
+    for _ in range(steps):
         weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
         if fresh:
             value = 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty

@@ -21,7 +21,7 @@ import typer
 from lexmargin.cli_compare import add_commands
 from lexmargin.cli_paper import add_commands as add_paper_command
 from lexmargin.cli_paths import add_commands as add_path_commands
-from lexmargin.errors import ExitCode, LexmarginError
+from lexmargin.errors import ExitCode, LexmarginError, ParameterError
 
 if TYPE_CHECKING:
     from lexmargin.library import Library
@@ -181,29 +181,41 @@ def solve(
     as_json: JsonOption = False,
 ) -> None:
     """Solve a problem and judge the answer."""
-    from lexmargin.library_build import load
+    from lexmargin.errors import NotSeparableError
+    from lexmargin.library_build import build
+    from lexmargin.reproduced import reproduced_error, reproduced_negative
     from lexmargin.solve import solve as run
 
     shelves = _library(library)
-    with _printing_to_stderr(verbose):
-        solution = run(
-            load(problem, shelves),
-            solver,
-            grade,
-            starts=starts,
-            seed=seed,
-            time_limit=time_limit,
-            library=shelves,
-            polish=polish,
-            workers=workers,
-            verbose=verbose,
-            progress=_progress,
-        )
+    found = shelves.problem(problem)
+    stated = build(found)
+    try:
+        with _printing_to_stderr(verbose):
+            solution = run(
+                stated,
+                solver,
+                grade,
+                starts=starts,
+                seed=seed,
+                time_limit=time_limit,
+                library=shelves,
+                polish=polish,
+                workers=workers,
+                verbose=verbose,
+                progress=_progress,
+            )
+    except NotSeparableError as error:
+        said = reproduced_error(found, error)
+        if said is None:
+            raise
+        _show_gordan(error, as_json, said)
+        raise typer.Exit(ExitCode.CERTIFIED) from error
+    said = reproduced_negative(found, stated, solution)
     if as_json:
-        _emit(solution.to_json())
+        _emit(solution.to_json() if said is None else {**solution.to_json(), "reproduced": said})
     else:
-        typer.echo(solution.report())
-    raise typer.Exit(_exit_code(solution))
+        typer.echo(solution.report() if said is None else f"{solution.report()}\n\n{said}")
+    raise typer.Exit(_exit_code(solution) if said is None else ExitCode.CERTIFIED)
 
 
 def _exit_code(solution: Solution) -> ExitCode:
@@ -222,6 +234,10 @@ def certify(
     theta: Annotated[
         Path | None,
         typer.Option(help="NPZ with block_0, block_1, …; the problem's stored answer if left out."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="State dict of a trained network: safetensors, or NPZ by name."),
     ] = None,
     grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
     receipt: Annotated[
@@ -242,7 +258,14 @@ def certify(
 
     found = _library(library).problem(problem)
     stated = build(found)
-    point = stored_theta(found, stated) if theta is None else read_blocks(theta)
+    if weights is not None and theta is not None:
+        raise ParameterError("Both --theta and --weights name a point.", "Give one of them.")
+    if weights is not None:
+        from lexmargin.certificate.network_state import network_weights
+
+        point: Any = network_weights(stated, weights)
+    else:
+        point = stored_theta(found, stated) if theta is None else read_blocks(theta)
     certificate = judge(stated, point, tolerances=Tolerances.at(named_grade(grade).verified))
     proof = None
     if exact:
@@ -377,17 +400,19 @@ def _say_usage(error: Any) -> None:
 
 def _say_proof(error: LexmarginError, arguments: list[str] | None) -> None:
     """Print the Gordan vector of inseparable data: as JSON where it was asked for."""
-    proof = getattr(error, "proof", None)
-    if proof is None:
-        return
-    entries = {str(n): str(value) for n, value in enumerate(proof.gordan or ()) if value > 0}
-    given = sys.argv[1:] if arguments is None else arguments
-    if "--json" in given:
-        _emit({"verdict": "NOT_SEPARATING", "error": error.code, "gordan": entries})
-        return
-    typer.echo("Gordan vector (sample: λ), Σ λ_n z_n = 0 exactly:")
-    for n, value in entries.items():
-        typer.echo(f"  {n}: {value}")
+    if getattr(error, "proof", None) is not None:
+        given = sys.argv[1:] if arguments is None else arguments
+        _show_gordan(error, "--json" in given)
+
+
+def _show_gordan(error: LexmarginError, as_json: bool, said: str | None = None) -> None:
+    from lexmargin.reproduced import gordan_report
+
+    answer, text = gordan_report(error, said)
+    if as_json:
+        _emit(answer)
+    else:
+        typer.echo(text)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,13 @@ def trace(
     first: Annotated[float, typer.Option("--from", help="First ρ (strength: the largest).")] = 0.1,
     last: Annotated[float, typer.Option("--to", help="Last ρ (strength: the smallest).")] = 1e4,
     points: Annotated[int, typer.Option(help="Values in between, in equal ratios.")] = 40,
+    adaptive: Annotated[
+        float | None,
+        typer.Option(
+            help="Choose the values along the way, so that the path is straight between them up to "
+            "this part of its direction's length; in place of --points."
+        ),
+    ] = None,
     solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
     grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
     seed: _Seed = 0,
@@ -56,10 +63,11 @@ def trace(
     """Follow a path over the norm ρ, every point judged."""
     from lexmargin.library import Library
     from lexmargin.library_build import load
+    from lexmargin.paths import AdaptiveGrid
     from lexmargin.paths import trace as run
 
     shelves = Library(tuple(library or ()))
-    grid = _grid(first, last, points)
+    grid = _grid(first, last, points) if adaptive is None else AdaptiveGrid(first, last, adaptive)
     traced = run(
         load(problem, shelves),
         grid,
@@ -76,7 +84,9 @@ def trace(
         typer.echo(_table(traced))
     if traced.missing:
         typer.echo(
-            f"{len(traced.missing)} of {len(grid)} points are missing: {traced.end.value}", err=True
+            f"{len(traced.missing)} of {len(traced.missing) + len(traced.points)} points are "
+            f"missing: {traced.end.value}",
+            err=True,
         )
         raise typer.Exit(ExitCode.SOLVER)
     raise typer.Exit(ExitCode.CERTIFIED if traced.certified else ExitCode.NEGATIVE)

@@ -13,13 +13,14 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.errors import DataError, nearest
+from lexmargin.errors import DataError, MissingBackendError, nearest
 
-__all__ = ["read_blocks", "read_csv", "read_npz"]
+__all__ = ["read_blocks", "read_csv", "read_npz", "read_state"]
 
 _HEADER_CAP = 10_000
 _UNPACKED_CAP = 256 * 2**20
 _RATIO_CAP = 100
+_PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 
 
 def read_csv(path: str | Path, label: str | None = None) -> tuple[list[list[float]], list[int]]:
@@ -105,6 +106,84 @@ def read_blocks(path: str | Path) -> list[npt.NDArray[np.float64]]:
                 f"{file.name}: block_{k} holds NaN or an infinity.", "Give finite parameters."
             )
     return blocks
+
+
+def read_state(path: str | Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the tensors of a state dict by name, from a ``.safetensors`` or an NPZ file.
+
+    Pickled files are refused unread: loading one runs its code.
+
+    Raises:
+        DataError: whatever is wrong with the file, or entries that are not finite real numbers.
+        MissingBackendError: safetensors is not installed.
+    """
+    file = _regular_file(path)
+    if file.suffix.lower() in _PICKLED or _is_pickled(file):
+        raise DataError(
+            f"{file.name} is a pickle: reading it would run whatever code it holds.",
+            "Save the state dict with safetensors.torch.save_file, or its arrays with numpy.savez.",
+        )
+    safe = file.suffix.lower() == ".safetensors"
+    state = _safetensors(file) if safe else dict(_named_members(file))
+    found = {}
+    for name, tensor in state.items():
+        if tensor.dtype.kind not in "fiub":
+            raise DataError(
+                f"{file.name}: {name!r} has entries of type {tensor.dtype}.", "Save real numbers."
+            )
+        found[name] = np.array(tensor, dtype=np.float64)
+        if not np.all(np.isfinite(found[name])):
+            raise DataError(
+                f"{file.name}: {name!r} holds NaN or an infinity.",
+                "Certify finite weights: the training has diverged.",
+            )
+    return found
+
+
+def _is_pickled(file: Path) -> bool:
+    """Tell a pickle, or the archive that torch.save writes around one, by its content."""
+    try:
+        with file.open("rb") as stream:
+            if stream.read(1) == b"\x80" and file.suffix.lower() != ".safetensors":
+                return True
+        if not zipfile.is_zipfile(file):
+            return False
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith(".pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _safetensors(file: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        from safetensors.numpy import load_file
+    except ModuleNotFoundError as error:
+        raise MissingBackendError(
+            "safetensors is not installed.",
+            "Install it: pip install safetensors; or save the arrays with numpy.savez.",
+        ) from error
+    try:
+        return dict(load_file(file))
+    except Exception as error:  # safetensors has no common error for what a file may hold
+        raise DataError(
+            f"{file.name} is not a safetensors file of plain numbers ({error}).",
+            "Save the state dict with safetensors.torch.save_file, in single or double precision.",
+        ) from error
+
+
+def _named_members(file: Path) -> list[tuple[str, npt.NDArray[Any]]]:
+    """Read every array of an NPZ archive under its own name."""
+    recipe = "numpy.savez(path, **{name: array, …})"
+    try:
+        if not zipfile.is_zipfile(file):
+            raise DataError(f"{file.name} is not an NPZ archive.", f"Write it with {recipe}.")
+        with zipfile.ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{file.name} is a damaged archive: {error}.", "Write it again.") from error
+    if not names:
+        raise DataError(f"{file.name} holds no arrays.", f"Write it with {recipe}.")
+    return list(zip(names, _members(file, tuple(names), recipe), strict=True))
 
 
 def _members(file: Path, names: tuple[str, ...] | None, recipe: str) -> list[npt.NDArray[Any]]:

@@ -174,6 +174,10 @@ class MarginFunctions:
         rows, own, other = self._pairs
         return np.asarray(gradients[rows, own] - gradients[rows, other])
 
+    def rows(self, theta: FloatArray, indices: IntArray) -> FloatArray:
+        """Return the rows ``∇f_n(θ)`` of some margin functions, ``(S, d)``."""
+        return np.asarray(self.jacobian(theta)[indices])
+
     def _rows(self, scores: Node, seed: FloatArray, parameters: list[Node]) -> FloatArray:
         parts = JacobianOps.pull_back(scores, seed, parameters, reduce=False)
         return np.concatenate([part.reshape(self.data.n_samples, -1) for part in parts], axis=1)

@@ -21,6 +21,7 @@ BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00
 _SPAN = 20.0
 _NAMED = 40
 _UPRIGHT = 12
+_ROUNDING = 1e-16
 
 _STYLE = {
     "font.size": 9.0,
@@ -50,8 +51,10 @@ def style() -> Iterator[Any]:
 def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> Any:
     """Draw the sorted margins f_n(θ̂) with the support marked, and the support's multipliers.
 
-    The margins are on a logarithmic axis where all are positive and they span more than a factor
-    of 20; otherwise the support would be indistinguishable from the axis.
+    Where the certificate has them (:func:`~lexmargin.certificate.curves`), ε against the support
+    tolerance τ and against δ are drawn below. The margins are on a logarithmic axis where all are
+    positive and they span more than a factor of 20; otherwise the support would be
+    indistinguishable from the axis.
 
     Args:
         margins: f_n(θ̂), ``(N,)``.
@@ -61,16 +64,30 @@ def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> 
     Returns:
         A matplotlib figure.
     """
+    below = []
+    if certificate.tau_curve:
+        below.append("tau")
+    if certificate.trade_off:
+        below.append("trade")
     with style() as plt:
-        figure, (top, bottom) = plt.subplots(
-            2, 1, figsize=(6.4, 5.0), height_ratios=(3, 2), layout="constrained"
+        rows = [["margins"] * max(1, len(below)), ["multipliers"] * max(1, len(below))]
+        figure, axes = plt.subplot_mosaic(
+            [*rows, below] if below else rows,
+            figsize=(6.4, 7.0 if below else 5.0),
+            height_ratios=(3, 2, 2.4) if below else (3, 2),
+            layout="constrained",
         )
+        top = axes["margins"]
         order = np.argsort(margins, kind="stable")
         _draw_margins(top, margins[order], np.isin(order, certificate.support), certificate.margin)
         weights = certificate.multipliers
         # By index: the margins of the support differ by rounding only.
         shown = np.union1d(certificate.support, np.flatnonzero(weights > 0)).astype(np.intp)
-        _draw_multipliers(bottom, shown, weights[shown])
+        _draw_multipliers(axes["multipliers"], shown, weights[shown])
+        if "tau" in axes:
+            _draw_tau_curve(axes["tau"], certificate)
+        if "trade" in axes:
+            _draw_trade_off(axes["trade"], certificate)
         verdict = certificate.verdict.value
         known = np.isfinite(certificate.stationarity)
         measured = f", ε = {certificate.stationarity:.1e}" if known else ""
@@ -116,6 +133,59 @@ def _draw_multipliers(axes: Any, samples: IntArray, weights: FloatArray) -> None
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("multiplier $\\lambda_n$")
     axes.set_xlabel("support sample $n$")
+
+
+def _draw_tau_curve(axes: Any, certificate: Certificate) -> None:
+    """Draw ε of the best λ on `S_τ`, with the size of S_τ wherever it grows."""
+    assert certificate.tau_curve is not None
+    taus = np.array([point.tau for point in certificate.tau_curve])
+    residuals = _above_zero([point.residual for point in certificate.tau_curve])
+    counts = [point.count for point in certificate.tau_curve]
+    axes.plot(taus, residuals, "o-", color=BLUE, ms=3.5, drawstyle="steps-post", label="ε on $S_τ$")
+    for k, count in enumerate(counts):
+        if k == 0 or count != counts[k - 1]:
+            axes.annotate(
+                f"{count}", (taus[k], residuals[k]), (0, 5), textcoords="offset points",
+                ha="center", fontsize=7.0,
+            )  # fmt: skip
+    axes.axhline(
+        certificate.tolerances.stationarity, color=GREY, lw=0.8, ls="--", label="tolerance of ε"
+    )
+    if np.isfinite(certificate.tau):
+        axes.axvline(certificate.tau, color=ORANGE, lw=1.0, label="τ of the verdict", zorder=0)
+    axes.set_xscale("log")
+    _logarithmic(axes, [*residuals, certificate.tolerances.stationarity])
+    axes.set_xlabel("support tolerance τ (numbers: size of $S_τ$)")
+    axes.set_ylabel("stationarity ε")
+    axes.legend(frameon=False, loc="best", fontsize=7.0)
+
+
+def _draw_trade_off(axes: Any, certificate: Certificate) -> None:
+    """Draw the pairs (δ, ε) over all λ, and the box of both tolerances."""
+    assert certificate.trade_off is not None
+    limits = certificate.tolerances
+    deltas = _above_zero([point.complementarity for point in certificate.trade_off])
+    residuals = _above_zero([point.residual for point in certificate.trade_off])
+    axes.plot(deltas, residuals, "s-", color=GREEN, ms=3.5, lw=1.0, label="best ε at each δ")
+    axes.axhline(limits.stationarity, color=GREY, lw=0.8, ls="--", label="tolerances")
+    axes.axvline(limits.complementarity, color=GREY, lw=0.8, ls="--")
+    axes.set_xscale("log")
+    _logarithmic(axes, [*residuals, limits.stationarity])
+    reach = [*deltas, limits.complementarity]
+    axes.set_xlim(min(reach) / 5.0, max(reach) * 5.0)
+    axes.set_xlabel("complementarity δ")
+    axes.set_ylabel("stationarity ε")
+    axes.legend(frameon=False, loc="best", fontsize=7.0)
+
+
+def _above_zero(values: Sequence[float]) -> FloatArray:
+    """Return the values with what rounding cannot tell from zero set on the rounding error."""
+    return np.maximum(np.asarray(values, dtype=np.float64), _ROUNDING)
+
+
+def _logarithmic(axes: Any, values: Sequence[float]) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(min(values) / 5.0, max(values) * 8.0)
 
 
 def save(figure: Any, folder: Path, name: str) -> Sequence[Path]:

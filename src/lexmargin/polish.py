@@ -6,7 +6,9 @@ could not. It decides nothing about optimality: a saddle polishes as well as a m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -17,7 +19,7 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["Polished", "finished", "polish"]
+__all__ = ["Polished", "finished", "polish", "settled"]
 
 _DENSE = 150
 _DIFFERENCE = 1e-5
@@ -27,6 +29,10 @@ _KINK = 1e-9
 _PATIENCE = 4
 _NEAR = 0.1
 _TIED = 1e-7
+_CLOSE = 5e-3
+_RISE = 30.0
+_DROPS = 6
+_TRIED = 150
 
 
 @final
@@ -163,6 +169,56 @@ def finished(
     return Polished(best.w, best.multipliers, best.residual, taken, 0, moved, best.done, reason)
 
 
+def settled(
+    functions: MarginFunctions,
+    rounds: Iterable[tuple[FloatArray, FloatArray]],
+    deadline: float = np.inf,
+) -> Polished:
+    """End the rounds of an augmented Lagrangian by Newton steps as soon as these arrive.
+
+    A try begins where the residual is below 5e-3, and is given up where it rises thirtyfold; the
+    next one waits until the residual is a third of what it was.
+
+    Args:
+        functions: homogeneous margin functions.
+        rounds: the points w (d,) with their multipliers (N,), at least one.
+        deadline: of ``time.perf_counter()``.
+
+    Returns:
+        The first point that arrives, else the last one after a last run of Newton steps; ``moved``
+        is 0, and a last point that does not separate is returned as it is, with residual inf.
+    """
+    degree = functions.homogeneity.degree
+    assert degree is not None
+    count, taken, close, last = 0, 0, _CLOSE, None
+    smooth = functions.curvature > Curvature.CONCAVE
+    for w, multipliers in rounds:
+        count, last = count + 1, (w, multipliers)
+        margin = float(functions.values(w).min())
+        if not (smooth and margin > 0.5) or time.perf_counter() > deadline:
+            continue
+        state = _normalized(functions, w, multipliers, degree)
+        if state.residual > close:
+            continue
+        close = 0.3 * state.residual
+        limit = min(_NEAR, _RISE * state.residual)
+        state, more = _newton(functions, state, 20, limit=limit, inner=_TRIED)
+        taken += more
+        if state.done:
+            return Polished(state.w, state.multipliers, state.residual, taken, count, 0.0, True)
+    assert last is not None
+    if not float(functions.values(last[0]).min()) > 0.0:
+        reason = "the last point does not separate"
+        return Polished(*last, np.inf, taken, count, 0.0, False, reason)
+    end = finished(functions, *last) if time.perf_counter() <= deadline else None
+    if end is None:
+        state = _normalized(functions, *last, degree)
+        end = Polished(
+            state.w, state.multipliers, state.residual, 0, 0, 0.0, state.done, "out of time"
+        )
+    return replace(end, iterations=taken + end.iterations, rounds=count, moved=0.0)
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class _State:
@@ -250,25 +306,32 @@ def _normalized(
     return _state(functions, w * scale, np.where(held, raw, 0.0), np.flatnonzero(held))
 
 
-def _newton(functions: MarginFunctions, state: _State, iterations: int) -> tuple[_State, int]:
+def _newton(
+    functions: MarginFunctions,
+    state: _State,
+    iterations: int,
+    limit: float = np.inf,
+    inner: int = _INNER,
+) -> tuple[_State, int]:
     """Return the best point of a run of Newton steps, and their number.
 
-    A run ends where it stops improving: a Newton step far from a KKT point leads anywhere.
+    A run ends where it stops improving, or where the residual exceeds ``limit``: a Newton step far
+    from a KKT point leads anywhere.
     """
     best, taken, quiet = state, 0, 0
     while taken < iterations and best.residual > 1e-15 and quiet < _PATIENCE:
         if state.active.size == 0:
             break
-        state = _newton_step(functions, state)
+        state = _newton_step(functions, state, inner)
         taken += 1
-        if not np.isfinite(state.residual):
+        if not (np.isfinite(state.residual) and state.residual <= limit):
             break
         quiet = 0 if state.residual < 0.5 * best.residual else quiet + 1
         best = min(best, state, key=lambda s: s.residual)
     return best, taken
 
 
-def _newton_step(functions: MarginFunctions, state: _State) -> _State:
+def _newton_step(functions: MarginFunctions, state: _State, inner: int) -> _State:
     active = state.active
     part = WorkingSet(functions, active)
     place = np.searchsorted(part.rows, active)
@@ -277,9 +340,9 @@ def _newton_step(functions: MarginFunctions, state: _State) -> _State:
     size = float(np.linalg.norm(state.w))
     weights = np.zeros(part.rows.size)
     weights[place] = state.raw[active]
-    solve = _Solver(part, state.w, weights)
+    solve = _Solver(part, state.w, weights, inner)
     kept = np.ones(active.size, dtype=bool)
-    while True:
+    for drop in range(_DROPS + 1):
         # In the unit of ‖w‖ both kinds of rows are of size 1, whatever the scale of the data.
         rows = size * jacobian[kept]
         raw = state.raw[active[kept]]
@@ -288,7 +351,8 @@ def _newton_step(functions: MarginFunctions, state: _State) -> _State:
         step, change = size * step, size**2 * change
         proposed = raw + change
         worst = float(proposed.min())
-        if worst >= -1e-13 * np.abs(proposed).max() or np.count_nonzero(kept) == 1:
+        settled = worst >= -1e-13 * np.abs(proposed).max() or np.count_nonzero(kept) == 1
+        if settled or drop == _DROPS:
             break
         kept[np.flatnonzero(kept)[proposed <= 0.5 * worst]] = False
     length = float(np.linalg.norm(step))
@@ -309,8 +373,8 @@ class _Solver:
     exact gradient: Newton's iteration corrects their error of 1e-9 itself, and nothing compiles.
     """
 
-    def __init__(self, part: WorkingSet, w: FloatArray, weights: FloatArray) -> None:
-        self._part, self._w, self._weights = part, w, weights
+    def __init__(self, part: WorkingSet, w: FloatArray, weights: FloatArray, inner: int) -> None:
+        self._part, self._w, self._weights, self._inner = part, w, weights, inner
         self._reach = _DIFFERENCE * float(np.linalg.norm(w))
         self._hessian: FloatArray | None = None
         if w.size <= _DENSE:
@@ -366,7 +430,7 @@ class _Solver:
         operator = LinearOperator((d, d), matvec=matvec, dtype=np.float64)
         # Singular along the symmetries of rescaling; MINRES stays out of that null space.
         with np.errstate(over="ignore", invalid="ignore"):
-            across, _ = minres(operator, target, rtol=1e-4, maxiter=_INNER)
+            across, _ = minres(operator, target, rtol=1e-4, maxiter=self._inner)
         step = within + project(across)
         change = np.zeros(s)
         change[order] = solve_triangular(r, q.T @ (step - self._product(step) - right[:d]))

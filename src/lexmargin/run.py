@@ -11,7 +11,12 @@ import numpy as np
 
 from lexmargin.backends import Backend, backend
 from lexmargin.errors import MissingBackendError, ShapeError
-from lexmargin.formulations.base import Formulation, StageAnswer, vector_norm
+from lexmargin.formulations.base import (
+    Formulation,
+    FormulationName,
+    StageAnswer,
+    vector_norm,
+)
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.library_profiles import Grade, Handles, Profile
@@ -73,21 +78,23 @@ def run(
     show the solver the numbers as they are.
     """
     begun = time.monotonic()
-    first = starting_theta(problem, start, rng)
-    unit = natural_unit(problem, first) if unit is None else unit
-    needs_start = Handles.NONCONVEX in profile.handles
-    initial = problem.initial_values(first, unit) if needs_start else None
-    answers: tuple[StageAnswer, ...] = ()
-    build = solving = 0.0
-    phases: dict[str, float] = {}
-    raw: RawAnswer | None = None
     settings = SolverSettings(
         profile.solver, profile.options(grade, time_limit=time_limit), time_limit, verbose
     )
     at_once = engine.whole(problem, settings)
     if at_once is not None:
-        answers = (StageAnswer(at_once.values, at_once.multipliers),) * at_once.has_values
+        answers: tuple[StageAnswer, ...] = (
+            StageAnswer(at_once.values, at_once.multipliers),
+        ) * at_once.has_values
         return Run(answers, at_once, 1.0, at_once.build_seconds, at_once.solve_seconds, {})
+    first = starting_theta(problem, start, rng)
+    unit = natural_unit(problem, first) if unit is None else unit
+    needs_start = Handles.NONCONVEX in profile.handles
+    initial = problem.initial_values(first, unit) if needs_start else None
+    answers = ()
+    build = solving = 0.0
+    phases: dict[str, float] = {}
+    raw: RawAnswer | None = None
     while (program := problem.next_program(answers, unit)) is not None:
         before = time.monotonic()
         compiled = engine.compile(program)
@@ -160,7 +167,9 @@ def natural_unit(problem: Formulation, theta: FloatArray) -> float:
     """Return the power of two nearest to the size of the margins, so that solvers see O(1)."""
     functions = problem.functions
     size = vector_norm(theta, problem.norm_p)
-    if functions.homogeneity.degree is not None and size > 0:
+    # The paths live in the unit ball, whatever the size of the start.
+    bounded = problem.name in (FormulationName.MARGIN_PATH, FormulationName.LEXICOGRAPHIC)
+    if (bounded or functions.homogeneity.degree is not None) and size > 0:
         theta = theta / size
     values = np.abs(functions.values(problem.rho_value * theta))
     largest = float(np.max(values[np.isfinite(values)], initial=0.0))

@@ -34,6 +34,7 @@ class BackendName(StrEnum):
     FACE = "face"
     ACTIVE_SET = "active-set"
     CONVEX_CONCAVE = "convex-concave"
+    FIXED_PATTERN = "fixed-pattern"
     AUGMENTED_LAGRANGIAN = "augmented-lagrangian"
 
 
@@ -111,6 +112,10 @@ class RawAnswer:
     log: str = ""
     levels: tuple[Level, ...] = ()
     """Levels of a staged problem that the backend answered as a whole."""
+    objective: float | None = None
+    """The program's objective as the solver states it, where it also states a bound."""
+    bound: float | None = None
+    """The solver's bound on that objective over all points: a claim like any other."""
 
     @property
     def has_values(self) -> bool:
@@ -156,6 +161,20 @@ class Solution:
     polished: tuple[float, float] | None = None
     levels: tuple[Level, ...] = ()
     others: tuple[Solution, ...] = ()
+    claimed_bound: float | None = None
+    """The best objective that any point can have, says the solver; the certificate never reads it.
+    """
+
+    @property
+    def claimed_gap(self) -> float | None:
+        """The part of the claimed bound that the objective misses it by, |bound - value|/|bound|.
+
+        Not proven by us: a certificate says GLOBAL only with a bound of its own.
+        """
+        if self.claimed_bound is None or not np.isfinite(self.objective):
+            return None
+        size = max(abs(self.claimed_bound), abs(self.objective))
+        return abs(self.claimed_bound - self.objective) / size if size > 0.0 else 0.0
 
     def report(self) -> str:
         """Return a short text: the run, the solver's claim, then our certificate."""
@@ -173,6 +192,9 @@ class Solution:
                 f"certify {self.times.certify:.3f}",
             ),
         ]
+        if self.claimed_bound is not None and self.claimed_gap is not None:
+            claim = f"{self.claimed_bound:.12g}, claimed gap {self.claimed_gap:.3e}"
+            lines.append(("its bound", f"{claim} (not proven by us)"))
         if self.polished is not None:
             moved, residual = self.polished
             lines.append(("polished", f"moved {moved:.1e}, residual {residual:.1e}"))
@@ -188,6 +210,8 @@ class Solution:
             "ran": self.ran.value,
             "claim": self.claim.value,
             "raw_status": self.raw_status,
+            "claimed_bound": finite(self.claimed_bound),
+            "claimed_gap": finite(self.claimed_gap),
             "theta": [finite(block) for block in self.theta],
             "direction": finite(self.direction),
             "objective": finite(self.objective),

@@ -10,7 +10,9 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import BackendName, backend
-from lexmargin.certificate import Tolerances, certify
+from lexmargin.backends.free_bias import rows_with_bias
+from lexmargin.certificate import Tolerances, Verdict, certify
+from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.errors import (
     NotSeparableError,
     ParameterError,
@@ -25,14 +27,15 @@ from lexmargin.formulations.w_set import WSet
 from lexmargin.isolated import Job
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
-from lexmargin.library_profiles import Grade, Profile
+from lexmargin.library_profiles import Finds, Grade, Profile
+from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.polish import polish as polish_point
 from lexmargin.run import Run, Start, require, run
 from lexmargin.separability import Separability, separability_of_rows
-from lexmargin.solution import Solution, Times
+from lexmargin.solution import RawAnswer, Solution, Times
 from lexmargin.stated_polish import polish_stated
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
@@ -43,7 +46,14 @@ _NEED_A_SEPARATOR = (
     FormulationName.MARGIN_PATH,
     FormulationName.LEXICOGRAPHIC,
 )
-SPECIALISED = ("face", "newton", "active-set", "convex-concave", "augmented-lagrangian")
+SPECIALISED = (
+    "face",
+    "newton",
+    "active-set",
+    "convex-concave",
+    "fixed-pattern",
+    "augmented-lagrangian",
+)
 """Profiles tried first, in this order, each for the problems its backend is made for."""
 
 _MOST_MOVED = 1e-2
@@ -103,7 +113,8 @@ def solve(
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = named_grade(grade)
     engine = require(chosen)
-    convex = problem.program().is_convex
+    # A method that finds the global optimum needs one start, whatever the program looks like.
+    convex = problem.program().is_convex or chosen.finds is Finds.GLOBAL
     if starts is None:
         starts = default_starts(problem, convex) if start is None else 1
     seeds = np.random.SeedSequence(seed).spawn(1 if convex else starts)
@@ -112,10 +123,11 @@ def solve(
     if isinstance(problem, RegularizationPath) and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
-    found = [
-        judge(problem, chosen, asked, outcome, seed, polish=polish)
-        for outcome in outcomes(jobs, engine, deadline, workers, progress)
-    ]
+    found: list[Solution] = []
+    for outcome in outcomes(jobs, engine, deadline, workers, progress):
+        found.append(judge(problem, chosen, asked, outcome, seed, polish=polish))
+        if len(found) == 1 < len(jobs) and _hopeless(problem, found[0]):
+            break
     best = ranked(problem, found)
     if not problem.functions.multi_class:
         _refuse_inseparable(problem, best[0])
@@ -160,6 +172,7 @@ def judge(
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
+    claimed = _claimed_bound(problem, theta, raw)
     polished = _polished(problem, theta) if polish else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
@@ -190,7 +203,28 @@ def judge(
         versions=versions(profile),
         seed=seed,
         iterations=raw.iterations,
+        claimed_bound=claimed,
     )
+
+
+def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> float | None:
+    """Return the solver's bound in the units of the problem's objective; None without one.
+
+    The objective of eq. 5 is that of its program; of the margin problems it is a positive multiple.
+    Others have several programs with objectives of their own.
+    """
+    if raw.bound is None or raw.objective is None:
+        return None
+    if isinstance(problem, ConstrainedPath):
+        return raw.bound if problem.loss is Loss.EXPONENTIAL else None
+    names = (
+        FormulationName.HARD_MARGIN,
+        FormulationName.MARGIN_PATH,
+        FormulationName.SCALED_MARGIN,
+    )
+    if problem.name not in names or not raw.objective > 0.0:
+        return None
+    return problem.objective(theta) * (raw.bound / raw.objective)
 
 
 def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
@@ -286,15 +320,27 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     )
 
 
+def _hopeless(problem: Formulation, first: Solution) -> bool:
+    """Say whether the first start failed because no parameters separate: then all others will."""
+    failed = first.certificate is None or first.certificate.verdict is Verdict.NOT_SEPARATING
+    wanted = problem.name in _NEED_A_SEPARATOR
+    return wanted and failed and prove_inseparable(problem) is not None
+
+
 def _refuse_inseparable(problem: Formulation, best: Solution) -> None:
     """Raise with a proof when linear data have no separator; a solver's word is not enough."""
     functions = problem.functions
     if best.certificate is not None and best.margin > 0:
         return
     linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
-    if not linear or problem.name not in _NEED_A_SEPARATOR:
+    rows = rows_with_bias(problem)
+    if rows is None:
+        if not linear or problem.name not in _NEED_A_SEPARATOR:
+            return
+        rows = functions.jacobian(np.zeros(functions.size))
+    elif problem.name not in (FormulationName.W_SET, FormulationName.SCALED_MARGIN):
         return
-    proof = separability_of_rows(functions.jacobian(np.zeros(functions.size)))
+    proof = separability_of_rows(rows)
     if not proof.separable:
         raise NotSeparableError(
             "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "

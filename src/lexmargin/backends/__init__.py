@@ -40,6 +40,10 @@ def backend(name: BackendName) -> Backend:
             from lexmargin.backends.convex_concave import ConvexConcaveBackend
 
             return ConvexConcaveBackend()
+        case BackendName.FIXED_PATTERN:
+            from lexmargin.backends.fixed_pattern import FixedPatternBackend
+
+            return FixedPatternBackend()
         case BackendName.AUGMENTED_LAGRANGIAN:
             from lexmargin.backends.augmented_lagrangian import AugmentedLagrangianBackend
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, final
 
 import numpy as np
@@ -18,9 +19,11 @@ from lexmargin.backends.base import (
 )
 from lexmargin.backends.capture import captured
 from lexmargin.backends.constraint_generation import hard_margin_linear
+from lexmargin.backends.free_bias import bias_samples, has_bias, never_negative, w_set_point
 from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName
+from lexmargin.formulations.w_set import WSet
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
@@ -54,7 +57,10 @@ _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
 
 @final
 class ActiveSetBackend(Backend):
-    """The ℓ1, ℓ2 and ℓ∞ hard margin and margin path of margin functions ``f_n = θ·z_n``."""
+    """The ℓ1, ℓ2 and ℓ∞ hard margin and margin path of margin functions ``f_n = θ·z_n``.
+
+    Also the W-set of a linear part and a bias, which is a hard margin with b unregularised.
+    """
 
     def available(self, solver: str) -> str:
         if solver != SOLVER:
@@ -62,6 +68,8 @@ class ActiveSetBackend(Backend):
         return import_problem(["daqp", "highspy"])
 
     def suits(self, problem: Formulation) -> bool:
+        if has_bias(problem):
+            return True
         if problem.name not in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH):
             return False
         try:
@@ -72,6 +80,30 @@ class ActiveSetBackend(Backend):
 
     def compile(self, program: Program) -> Compiled:
         return _ActiveSet(program)
+
+    def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
+        """Answer all levels of a W-set with a free bias: w and the score β are unique."""
+        if settings.solver != SOLVER or not (isinstance(problem, WSet) and has_bias(problem)):
+            return None
+        X, y = bias_samples(problem)
+        answer, seconds = _solved(X, y, 2.0, settings, bias=True)
+        if answer.bias < 0.0 and never_negative(problem):
+            # Convex in (w, β): with β >= 0 the optimum is at β = 0.
+            answer, more = _solved(X, y, 2.0, settings)
+            seconds += more
+        if not answer.margin > 0.0:
+            empty = no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
+            return replace(empty, claim=_ENDS[answer.status][1])
+        w = w_set_point(problem, answer)
+        scales = problem.parts.natural_scales
+        # The unknowns of the first stage are w_k/s_k, and its objective has a weight and a divisor.
+        factor = problem.stage_factor((), 1.0)
+        return _finished(
+            answer,
+            problem.parts.write(w, scales),
+            {MARGIN: answer.multipliers / factor},
+            (0.0, seconds),
+        )
 
 
 @final
@@ -97,37 +129,13 @@ class _ActiveSet(Compiled):
         known = checked_parameters(self.program, parameters)
         # A start is checked and not used: the method begins with rows, not with a point.
         starting_values(self.program, start)
-        tolerance, limit, passes = _options(settings)
-        began = time.perf_counter()
-        with captured(settings.verbose):
-            answer = hard_margin_linear(
-                self.X,
-                self.y,
-                norm=self.norm,
-                tolerance=tolerance,
-                time_limit=limit,
-                max_passes=passes,
-            )
-        seconds = time.perf_counter() - began
-        ran, claim = _ENDS[answer.status]
+        answer, seconds = _solved(self.X, self.y, self.norm, settings)
         if not answer.margin > 0.0:
             if answer.status is LinearStatus.NOT_SEPARABLE:
                 return self._not_separable(answer, known, seconds)
-            return no_answer(ran, answer.status.value, solve_seconds=seconds)
+            return no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
         values, duals = self._scaled(answer, known)
-        return RawAnswer(
-            values=values,
-            multipliers=duals,
-            ran=ran,
-            claim=claim,
-            raw_status=(
-                f"{answer.status.value}, {answer.passes} passes, "
-                f"{answer.working_set} working rows, relative gap {answer.relative_gap:.1e}"
-            ),
-            iterations=answer.passes,
-            build_seconds=self.build_seconds,
-            solve_seconds=seconds,
-        )
+        return _finished(answer, values, duals, (self.build_seconds, seconds))
 
     def _scaled(
         self, answer: LinearAnswer, known: Mapping[str, float]
@@ -181,6 +189,41 @@ class _ActiveSet(Compiled):
             build_seconds=self.build_seconds,
             solve_seconds=seconds,
         )
+
+
+def _solved(
+    X: Any, y: FloatArray, norm: float, settings: SolverSettings, *, bias: bool = False
+) -> tuple[LinearAnswer, float]:
+    """Return the answer and the seconds it took."""
+    tolerance, limit, passes = _options(settings)
+    began = time.perf_counter()
+    with captured(settings.verbose):
+        answer = hard_margin_linear(
+            X, y, bias=bias, norm=norm, tolerance=tolerance, time_limit=limit, max_passes=passes
+        )
+    return answer, time.perf_counter() - began
+
+
+def _finished(
+    answer: LinearAnswer,
+    values: dict[str, FloatArray],
+    duals: dict[str, FloatArray],
+    seconds: tuple[float, float],
+) -> RawAnswer:
+    ran, claim = _ENDS[answer.status]
+    return RawAnswer(
+        values=values,
+        multipliers=duals,
+        ran=ran,
+        claim=claim,
+        raw_status=(
+            f"{answer.status.value}, {answer.passes} passes, "
+            f"{answer.working_set} working rows, relative gap {answer.relative_gap:.1e}"
+        ),
+        iterations=answer.passes,
+        build_seconds=seconds[0],
+        solve_seconds=seconds[1],
+    )
 
 
 def _options(settings: SolverSettings) -> tuple[float, float | None, int]:

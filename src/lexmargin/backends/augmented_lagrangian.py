@@ -19,7 +19,7 @@ from lexmargin.errors import ParameterError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.polish import finished
+from lexmargin.polish import settled
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
@@ -79,20 +79,24 @@ class AugmentedLagrangianProgram(Compiled):
         deadline = np.inf if limit is None else began + limit
         start_w = parts.flat(values)
         count = 0
-        # From well above margin 1 no unit dies on the way down; quadratic and relu² units that
-        # are dead stay so, being of degree 3. The descent of the loss is the second choice.
-        for attempt in (_wide, _descended):
-            w, lam = attempt(parts, start_w), np.zeros(functions.count)
+        # The descent of the loss is the second choice.
+        for attempt in (HomogeneousProgram.wide, _descended):
+            w = attempt(parts, start_w)
             penalty = float(w @ w) * min(1.0, _FIRST_PENALTY / functions.count)
-            begin = w
-            for point in augmented_lagrangian(functions, begin, lam, rounds, penalty, deadline):
-                (w, lam), count = point, count + 1
-            margin = float(functions.values(w).min())
+            lam = np.zeros(functions.count)
+            found = settled(
+                functions,
+                augmented_lagrangian(functions, w, lam, rounds, penalty, deadline),
+                deadline,
+            )
+            count += found.rounds
+            margin = float(functions.values(found.theta).min())
             late = time.perf_counter() > deadline
             if margin > _SEPARATED or late:
                 break
         if not margin > 0.0:
-            answer, _ = parts.answer(w if np.any(w) else start_w, lam, numbers)
+            point = found.theta if np.any(found.theta) else start_w
+            answer, _ = parts.answer(point, found.multipliers, numbers)
             return RawAnswer(
                 answer,
                 {},
@@ -102,7 +106,6 @@ class AugmentedLagrangianProgram(Compiled):
                 iterations=count,
                 solve_seconds=time.perf_counter() - began,
             )
-        found = finished(functions, w, lam)
         answer, duals = parts.answer(found.theta, found.multipliers, numbers)
         good = found.residual <= _STATIONARY
         if late:
@@ -122,23 +125,13 @@ class AugmentedLagrangianProgram(Compiled):
         )
 
 
-def _wide(parts: HomogeneousProgram, w: FloatArray) -> FloatArray:
-    """Return w at the scale where the median of |f_n| is 3."""
-    return _scaled(parts, w, float(np.median(np.abs(parts.functions.values(w)))) / 3.0)
-
-
 def _descended(parts: HomogeneousProgram, w: FloatArray) -> FloatArray:
     """Return a point of the descent of the loss, at margin 1 where it separates."""
     functions = parts.functions
-    w = _scaled(parts, w, float(np.abs(functions.values(w)).max()))
+    w = parts.scaled(w, float(np.abs(functions.values(w)).max()))
     w, _ = loss_descent(functions, w)
     margin = float(functions.values(w).min())
-    return _scaled(parts, w, margin if margin > 0.0 else float(np.abs(functions.values(w)).max()))
-
-
-def _scaled(parts: HomogeneousProgram, w: FloatArray, level: float) -> FloatArray:
-    """Return w where scores of size ``level`` become 1."""
-    return w * level ** (-1.0 / parts.degree) if np.isfinite(level) and level > 0.0 else w
+    return parts.scaled(w, margin if margin > 0.0 else float(np.abs(functions.values(w)).max()))
 
 
 def _rounds(settings: SolverSettings) -> int:

@@ -20,6 +20,7 @@ from lexmargin.backends.base import (
 from lexmargin.backends.capture import captured
 from lexmargin.backends.ipopt import IPOPT_STATUSES, Run, answer, ipopt_options, run_cyipopt
 from lexmargin.backends.nlp import Nlp, Rows, Slot, multiplier_vector, row_sign
+from lexmargin.backends.selected_samples import on_selected_samples
 from lexmargin.errors import MissingBackendError, ParameterError
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import Program
@@ -182,11 +183,11 @@ class CasadiBackend(Backend):
     def available(self, solver: str) -> str:
         return nlp_solver_problem(solver)
 
-    def compile(self, program: Program) -> CasadiProgram:
+    def compile(self, program: Program) -> Compiled:
         problem = import_problem(["casadi"])
         if problem:
             raise MissingBackendError(problem)
-        return CasadiProgram(program)
+        return on_selected_samples(program, CasadiProgram)
 
 
 @final

@@ -27,6 +27,8 @@ BoolArray = NDArray[np.bool_]
 _GRADIENT = 1e-13
 _SLOPE = 1e-9
 _STEPS_PER_FACE = 300
+_ASIDE = 10.0
+"""Longest tangent that is followed, in units of the change of ρ."""
 
 
 @final
@@ -108,8 +110,11 @@ def constrained_linear(
     state: _State | None = None
     iterations = 0
     for radius in reversed(radii):
-        grown = None if inner is None or not at else inner * (radius / at)
-        state = solver(_Problem(rows, shift, loss), radius, grown)
+        problem = _Problem(rows, shift, loss)
+        grown = None
+        if inner is not None and at:
+            grown = inner * (radius / at) if norm != 2.0 else _predicted(problem, inner, radius)
+        state = solver(problem, radius, grown)
         inner, at = state.point, radius
         iterations += state.iterations
     assert state is not None
@@ -279,6 +284,62 @@ def _trusted(
     return float(np.log1p(largest) / largest) if largest > 1e-8 else 1.0
 
 
+def _predicted(problem: _Problem, w: FloatArray, rho: float) -> FloatArray:
+    """Return the tangent of the path at its point w, followed to the sphere of radius ρ.
+
+    Where the tangent leads far aside, the ray through w.
+    """
+    at = float(np.linalg.norm(w))
+    ray = w * (rho / at)
+    local = _Local.at(problem, w)
+    if not local.mu > 0.0:
+        return ray
+    forward = local.bordered(w / at, np.zeros(w.size), rho - at)
+    if not float(np.linalg.norm(forward)) <= _ASIDE * abs(rho - at):
+        return ray
+    moved = w + forward
+    return moved * (rho / float(np.linalg.norm(moved)))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Local:
+    """``g = Σ p_n z_n``, the Hessian of ``-log L`` with its sign turned, and μ at a point."""
+
+    gradient: FloatArray
+    hessian: FloatArray
+    mu: float
+    heaviest: float
+
+    @classmethod
+    def at(cls, problem: _Problem, w: FloatArray) -> _Local:
+        """Evaluate at w."""
+        rows = problem.rows
+        values = rows @ w - problem.offsets
+        log_p = log_weights(problem.loss, values)
+        total = log_loss(problem.loss, values)
+        p = np.exp(log_p - total)
+        h = p
+        if problem.loss is not Loss.EXPONENTIAL:
+            h = np.exp(problem.curvatures(values, log_p) - total)
+        gradient = p @ rows
+        hessian = (rows * h[:, None]).T @ rows - gradient[:, None] * gradient
+        square = float(w @ w)
+        mu = float(gradient @ w) / square if square > 0.0 else 0.0
+        return cls(gradient, hessian, mu, float(p.max()))
+
+    def bordered(self, unit: FloatArray, right: FloatArray, along: float) -> FloatArray:
+        """Return the step with ``(H/μ + I) step + ν unit = right`` and ``unit·step = along``."""
+        size = unit.size
+        system = np.empty((size + 1, size + 1))
+        system[:size, :size] = self.hessian / self.mu
+        system.flat[: size * (size + 1) : size + 2] += 1.0
+        system[:size, size] = system[size, :size] = unit
+        system[size, size] = 0.0
+        step: FloatArray = np.linalg.solve(system, np.append(right, along))[:size]
+        return step
+
+
 def _euclidean(problem: _Problem, rho: float, begin: FloatArray | None) -> _State:
     """ℓ2: bordered Newton on ``Σ p_n z_n = μ w``, ``‖w‖ = ρ``, p the softmax weights.
 
@@ -294,36 +355,31 @@ def _euclidean(problem: _Problem, rho: float, begin: FloatArray | None) -> _Stat
     residual, converged, steps = np.inf, False, 0
     for _ in range(_STEPS_PER_FACE):
         steps += 1
-        values = rows @ w - problem.offsets
-        log_p = log_weights(problem.loss, values)
-        total = log_loss(problem.loss, values)
-        p = np.exp(log_p - total)
-        h = np.exp(problem.curvatures(values, log_p) - total)
-        gradient = p @ rows
-        mu = float(gradient @ w) / rho**2
-        hessian = (rows * h[:, None]).T @ rows - np.outer(gradient, gradient)
+        local = _Local.at(problem, w)
+        gradient, mu = local.gradient, local.mu
         inside = mu <= 0 or float(np.linalg.norm(w)) < rho * (1 - 1e-12)
         norm = float(np.linalg.norm(gradient))
         residual = float(np.linalg.norm(gradient - max(mu, 0.0) * w)) / max(norm, 1e-300)
         if inside:
             residual = norm / float(np.abs(rows).max())
-            step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
+        if residual <= 1e-13:
+            converged = local.heaviest > 0.0
+            break
+        if inside:
+            step = np.linalg.lstsq(local.hessian, gradient, rcond=None)[0]
         else:
             # Tangential Newton step of the Lagrangian, then back to the sphere.
             unit = w / np.linalg.norm(w)
-            system = np.block(
-                [
-                    [hessian / mu + np.eye(size), unit[:, None]],
-                    [unit[None, :], np.zeros((1, 1))],
-                ]
-            )
-            right = np.append(gradient / mu - w, 0.0)
-            step = np.linalg.solve(system, right)[:size]
+            step = local.bordered(unit, gradient / mu - w, 0.0)
             step = step - unit * (unit @ step)
-        if residual <= 1e-13 or np.linalg.norm(step) <= 4e-16 * rho:
-            converged = residual <= 1e-9 and float(p.max()) > 0.0
+        if np.linalg.norm(step) <= 4e-16 * rho:
+            converged = residual <= 1e-9 and local.heaviest > 0.0
             break
-        delta = float(np.max(np.abs(rows @ step)))
+        change = rows @ step
+        delta = float(np.max(np.abs(change)))
+        if problem.loss is Loss.EXPONENTIAL:
+            # What raises all margins alike leaves the weights as they are.
+            delta = 0.5 * float(np.ptp(change))
         w = w + step * (np.log1p(delta) / delta if delta > 1e-8 else 1.0)
         length = float(np.linalg.norm(w))
         if not inside or length > rho:

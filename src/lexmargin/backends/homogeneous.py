@@ -63,6 +63,18 @@ class HomogeneousProgram:
         """Return w, flat, from the values of the program's variables."""
         return self.functions.flatten([values[name] for name in self.blocks])
 
+    def scaled(self, w: FloatArray, level: float) -> FloatArray:
+        """Return w where margins of size ``level`` become 1; w itself for a level of no use."""
+        return w * level ** (-1.0 / self.degree) if np.isfinite(level) and level > 0.0 else w
+
+    def wide(self, w: FloatArray) -> FloatArray:
+        """Return w at the scale where the median of |f_n| is 3.
+
+        From well above margin 1 no unit dies on the way down; quadratic and relu² units that are
+        dead stay so, being of degree 3.
+        """
+        return self.scaled(w, float(np.median(np.abs(self.functions.values(w)))) / 3.0)
+
     def answer(
         self, w: FloatArray, multipliers: FloatArray, parameters: Mapping[str, float]
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:

@@ -106,6 +106,10 @@ def ipopt_options(settings: SolverSettings, warm: bool) -> dict[str, float | int
         options["max_wall_time"] = float(settings.time_limit)
     for name, value in settings.options.items():
         options[name] = ("yes" if value else "no") if isinstance(value, bool) else value
+    limit = settings.time_limit
+    if limit is not None:
+        # A profile writes the limit of the whole run; a later round has less.
+        options["max_wall_time"] = min(float(options["max_wall_time"]), float(limit))
     if settings.verbose:
         options["print_level"] = 5
     return options

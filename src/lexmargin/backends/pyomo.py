@@ -10,9 +10,10 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, import_problem
+from lexmargin.backends.base import Backend, Compiled, import_problem
 from lexmargin.backends.casadi import CompiledNlp, nlp_solver_problem
 from lexmargin.backends.nlp import Nlp, Rows, Slot, row_sign
+from lexmargin.backends.selected_samples import on_selected_samples
 from lexmargin.errors import MissingBackendError
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
@@ -28,11 +29,11 @@ class PyomoBackend(Backend):
     def available(self, solver: str) -> str:
         return import_problem(["pyomo.environ"]) or nlp_solver_problem(solver)
 
-    def compile(self, program: Program) -> PyomoProgram:
+    def compile(self, program: Program) -> Compiled:
         problem = import_problem(["pyomo.environ", "casadi"])
         if problem:
             raise MissingBackendError(problem)
-        return PyomoProgram(program)
+        return on_selected_samples(program, PyomoProgram)
 
 
 @final

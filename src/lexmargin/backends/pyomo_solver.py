@@ -18,7 +18,7 @@ from lexmargin.backends.base import (
 )
 from lexmargin.backends.capture import captured
 from lexmargin.errors import MissingBackendError
-from lexmargin.ops.base import FloatArray
+from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
@@ -95,6 +95,7 @@ class _PyomoModel(Compiled):
                 condition = str(found.solver.termination_condition)
                 ran, claim = _CONDITIONS.get(condition, (Ran.NUMERICAL, Claim.NOTHING))
                 values = self._values(found) if ran is Ran.FINISHED else {}
+                objective, bound = self._bound(found)
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
                 return no_answer(Ran.CRASHED, text, solve_seconds=time.perf_counter() - began)
@@ -106,7 +107,17 @@ class _PyomoModel(Compiled):
             raw_status=condition,
             solve_seconds=time.perf_counter() - began,
             log=output.text,
+            objective=objective,
+            bound=bound,
         )
+
+    def _bound(self, found: Any) -> tuple[float | None, float | None]:
+        """Return the solver's objective and its bound over all points; None where it has none."""
+        ends = [found.problem.lower_bound, found.problem.upper_bound]
+        if not all(isinstance(end, (int, float)) and np.isfinite(end) for end in ends):
+            return None, None
+        low, high = (float(end) for end in ends)
+        return (low, high) if self.program.sense is Sense.MAXIMIZE else (high, low)
 
     def _values(self, found: Any) -> dict[str, FloatArray]:
         if not len(found.solution):

@@ -30,7 +30,9 @@ class Newborn:
     value: float
 
 
-def newborns(data: TwoLayer, multipliers: FloatArray, count: int) -> list[Newborn]:
+def newborns(
+    data: TwoLayer, multipliers: FloatArray, count: int, steps: int = _ASCENT
+) -> list[Newborn]:
     """Return distinct local maximisers, best first; a lower bound of the maximum, not a proof."""
     c = multipliers * data.y
     used = np.flatnonzero(c)
@@ -41,23 +43,24 @@ def newborns(data: TwoLayer, multipliers: FloatArray, count: int) -> list[Newbor
     begin = np.vstack([rows, -rows, rng.standard_normal((_RANDOM, rows.shape[1])), c @ rows])
     size = np.linalg.norm(begin, axis=1)
     begin = (begin[size > 0] / size[size > 0, None]).T
-    found: list[Newborn] = []
-    for sign in (1.0, -1.0):
-        u, seen, where = begin, np.full(begin.shape[1], -np.inf), begin.copy()
-        for step in range(_ASCENT):
-            z = rows @ u
-            weights = c[:, None] * np.where(z > 0.0, 1.0, data.slope)
-            values = sign * (weights * z).sum(axis=0)
-            better = values > seen
-            seen[better], where[:, better] = values[better], u[:, better]
-            gradient = sign * rows.T @ weights
-            length = np.maximum(np.linalg.norm(gradient, axis=0), 1e-300)
-            # Long steps cross cells of the pattern, short ones settle on their walls.
-            u = u + (1.0 / (1.0 + 0.2 * step)) * gradient / length
-            u = u / np.maximum(np.linalg.norm(u, axis=0), 1e-300)
-        found += [Newborn(where[:, k], sign, float(seen[k])) for k in np.argsort(-seen)[:8]]
+    u = np.hstack([begin, begin])
+    sign = np.repeat([1.0, -1.0], begin.shape[1])
+    seen, where = np.full(u.shape[1], -np.inf), u.copy()
+    for step in range(steps):
+        z = rows @ u
+        weights = c[:, None] * np.where(z > 0.0, 1.0, data.slope)
+        values = sign * np.einsum("nk,nk->k", weights, z)
+        better = values > seen
+        seen[better], where[:, better] = values[better], u[:, better]
+        gradient = sign * (rows.T @ weights)
+        length = np.maximum(np.linalg.norm(gradient, axis=0), 1e-300)
+        # Long steps cross cells of the pattern, short ones settle on their walls.
+        u = u + (1.0 / (1.0 + (8.0 / steps) * step)) * gradient / length
+        u = u / np.maximum(np.linalg.norm(u, axis=0), 1e-300)
     distinct: list[Newborn] = []
-    for one in sorted(found, key=lambda n: -n.value):
-        if all(one.sign != o.sign or one.u @ o.u < 0.99 for o in distinct):
-            distinct.append(one)
-    return distinct[:count]
+    for k in np.argsort(-seen, kind="stable"):
+        if len(distinct) == count:
+            break
+        if all(sign[k] != o.sign or where[:, k] @ o.u < 0.99 for o in distinct):
+            distinct.append(Newborn(where[:, k].copy(), float(sign[k]), float(seen[k])))
+    return distinct

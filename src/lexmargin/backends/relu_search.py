@@ -9,18 +9,30 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.backends.relu_birth import Newborn, newborns
+from lexmargin.backends.gated import GatedNetwork
+from lexmargin.backends.pattern_search import pattern_search
+from lexmargin.backends.relu_birth import newborns
+from lexmargin.backends.relu_descent import Budget, Descent, local_descent
 from lexmargin.backends.relu_newton import clarke_newton
 from lexmargin.backends.relu_subproblem import Round, TwoLayer, solve_round
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["ReluAnswer", "descend_rounds", "search"]
 
-_ROUNDS = 40
+_ROUNDS = 200
+_FIRST_ROUNDS = 40
 _DEAD = 1e-7
-_GAIN = 1e-7
-_PRUNED = 3
+_GAIN = 1e-6
+_BORN = 1e-6
+_PRUNED = 5
 _SEPARATED = 1e-6
+_ROUGH = 1e-4
+_SMALL = 0.05
+_BIRTH_STEPS = 14
+_LAST = 40
+_STEPS = 60
+_PARALLEL = 1e-12
+_STATIONARY = 1e-10
 
 
 @final
@@ -36,7 +48,7 @@ class ReluAnswer:
         separates: whether every margin is positive.
         birth: the largest value of the birth test found; at most 1 up to rounding where no wider
             network is known to be better.
-        rounds: cone programs solved.
+        rounds: programs solved.
         out_of_time: the deadline ended the search.
     """
 
@@ -76,73 +88,145 @@ def search(
     signs: FloatArray,
     *,
     exchanges: int = 6,
-    rounds: int = 60,
+    rounds: int = 700,
     attempts: int = 4,
     deadline: float = np.inf,
     seed: int = 0,
 ) -> ReluAnswer:
     """Minimise ``Σ ‖v_j‖ s.t. y_n Σ_j s_j σ(v_j·x_n) >= 1`` from one start, signs included.
 
-    Rounds of the convex-concave procedure lower the objective until the pattern stands. Then the
-    best newborn neuron takes the place of a dead unit, of one of two parallel units, or of a live
-    one, and whatever is better after further rounds is kept.
+    Local descent first. Then the best newborn neurons take the places of dead units, or the network
+    grows by one, settles, and gives up a small unit; whatever is better is kept. Steps of
+    :func:`~lexmargin.backends.pattern_search.pattern_search` end it.
 
     Args:
         data: samples with ``max ‖x_n‖`` near 1, labels, slope.
         v: (h, p) start; its pattern is what counts.
         signs: s_j = ±1, (h,).
         exchanges: tries without gain before the search ends.
-        rounds: cone programs beyond those of the first descent.
+        rounds: least-distance programs of the search.
         attempts: further starts with other signs where the given one leads to no separator.
         deadline: of ``time.perf_counter()``.
         seed: of those other starts.
     """
-    budget = _Budget(rounds + _ROUNDS, deadline)
-    found, signs = _first(data, v, signs, attempts, budget, np.random.default_rng(seed))
+    budget = _Budget(_ROUNDS, deadline)
+    programs = Budget(rounds, deadline)
+    width = signs.size
+    found = _descended(data, v, signs, programs)
     if found is None:
-        return _nothing(data, v, signs, budget)
-    if found.violation > 0.0:
-        return _nothing(data, found.v, signs, budget)
-    budget.left = min(budget.left, rounds)
-    birth, quiet = np.inf, 0
-    while quiet < exchanges and not budget.over:
-        candidates = newborns(data, found.multipliers, exchanges)
-        birth = candidates[0].value if candidates else 0.0
-        better = None
-        for newborn in candidates:
-            if quiet >= exchanges or budget.over or newborn.value <= 1.0 + _GAIN:
-                quiet = exchanges
-                break
-            better = _exchanged(data, found, signs, newborn, budget)
-            if better is not None:
-                break
-            quiet += 1
-        if better is None:
+        first, signs = _first(data, v, signs, attempts, budget, np.random.default_rng(seed))
+        if first is None or first.violation > 0.0:
+            v = v if first is None else first.v
+            return _nothing(data, v, signs, budget)
+        found = _descended(data, first.v, signs, programs) or _live(data, first, signs)
+    quiet = 0 if exchanges else 1
+    while quiet < max(exchanges, 1) and not programs.over:
+        found, quiet = _exchanged(data, found, width, quiet, exchanges, programs)
+    programs.left = max(programs.left, _LAST)
+    found = local_descent(data, found.v, found.signs, programs, accuracy=1e-7) or found
+    return _polished(data, found, width, budget.spent + programs.spent, budget.late)
+
+
+def _descended(
+    data: TwoLayer, v: FloatArray, signs: FloatArray, programs: Budget
+) -> Descent | None:
+    sizes = np.linalg.norm(v, axis=1)
+    alive = sizes > _DEAD * sizes.max(initial=0.0)
+    if not np.any(alive) or not np.all(np.isfinite(v)):
+        return None
+    return local_descent(data, v[alive], signs[alive], programs, accuracy=_ROUGH)
+
+
+def _live(data: TwoLayer, first: Round, signs: FloatArray) -> Descent:
+    """Return the answer of cone programs as a descent's."""
+    sizes = np.linalg.norm(first.v, axis=1)
+    alive = sizes > _DEAD * sizes.max(initial=0.0)
+    return Descent(
+        first.v[alive], signs[alive], first.multipliers, first.shares[:, alive], first.objective
+    )
+
+
+def _exchanged(
+    data: TwoLayer, found: Descent, width: int, quiet: int, exchanges: int, programs: Budget
+) -> tuple[Descent, int]:
+    """Return a better point of that width and 0, or the same one and how many tries failed."""
+    v, signs = _merged(found.v, found.signs)
+    goal = found.objective * (1.0 - _GAIN)
+    size = _SMALL * float(np.linalg.norm(v, axis=1).sum()) / signs.size
+    room = width - signs.size
+    born = [
+        one
+        for one in newborns(data, found.multipliers, max(exchanges, room), _BIRTH_STEPS)
+        if one.value > 1.0 + _BORN
+    ]
+    if not born:
+        return found, exchanges
+    if room > 0:
+        wide_v = np.vstack([v, *(size * one.u for one in born[:room])])
+        wide_signs = np.append(signs, [one.sign for one in born[:room]])
+        wide = local_descent(data, wide_v, wide_signs, programs, accuracy=_ROUGH)
+        if wide is not None and wide.objective < goal:
+            return wide, 0
+        quiet += 1
+    for one in born:
+        if quiet >= exchanges or programs.over:
             break
-        (found, signs), quiet = better, 0
-    # The search leaves a descent where it sees no gain ahead; the answer ends one.
-    budget.left = _ROUNDS
-    settled = descend_rounds(data, found.v, signs, budget, elastic=False)
-    if settled is not None and settled.violation == 0.0:
-        found = settled
-    found = replace(found, v=_merged(data, found.v, signs))
-    point = clarke_newton(data, signs, found.v, found.multipliers, found.shares)
-    usable = point.residual <= 1e-6
-    w, lam = (point.v, point.multipliers) if usable else (found.v, found.multipliers)
-    if usable:
-        final_births = newborns(data, lam, 1)
-        birth = final_births[0].value if final_births else 0.0
+        wide = local_descent(
+            data, np.vstack([v, size * one.u]), np.append(signs, one.sign), programs,
+            accuracy=1e-3, most=3,
+        )  # fmt: skip
+        quiet += 1
+        if wide is None:
+            continue
+        if wide.signs.size <= width and wide.objective < goal:
+            return wide, 0
+        for unit in np.argsort(np.linalg.norm(wide.v, axis=1), kind="stable")[:_PRUNED]:
+            kept = np.arange(wide.signs.size) != unit
+            again = local_descent(
+                data, wide.v[kept], wide.signs[kept], programs,
+                accuracy=_ROUGH, most=20, bound=goal,
+            )  # fmt: skip
+            if again is not None and again.objective < goal and again.signs.size <= width:
+                return again, 0
+    return found, exchanges
+
+
+def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool) -> ReluAnswer:
+    """Return the point after steps of Newton's method, with the residual of its Clarke system."""
+    v, live = _merged(found.v, found.signs)
+    p = data.X.shape[1]
+    idle = width - live.size
+    signs = np.append(live, np.ones(idle))
+    root = np.sqrt(np.linalg.norm(v, axis=1))
+    weights = np.vstack([v / root[:, None], np.zeros((idle, p))])
+    everyone = np.arange(data.y.size)
+    net = GatedNetwork(data.X, (width,), data.slope, everyone, data.y[:, None])
+    theta = np.concatenate([weights.reshape(-1), live * root, np.zeros(idle)])
+    point = pattern_search(net, theta, rounds=_STEPS)
+    W, a = net.blocks(point.theta)
+    a = a.reshape(-1)
+    w, signs = np.abs(a)[:, None] * W, np.where(a == 0.0, signs, np.sign(a))
+    lam, residual = point.multipliers, point.residual
+    if not residual <= _STATIONARY:
+        padded = np.vstack([found.v, np.zeros((width - found.signs.size, p))])
+        shares = np.zeros((data.y.size, width))
+        shares[:, : found.signs.size] = found.shares
+        held = np.append(found.signs, np.ones(width - found.signs.size))
+        other = clarke_newton(data, held, padded, found.multipliers, shares)
+        if other.residual < residual:
+            w, signs, lam, residual = other.v, held, other.multipliers, other.residual
+    births = newborns(data, lam, 1)
     smallest = float(data.values(w, signs).min())
     separates = smallest > 0.0
     return ReluAnswer(
         v=w / smallest if separates else w,
         signs=signs,
         multipliers=lam,
-        residual=point.residual,
+        residual=residual,
         separates=separates,
-        birth=birth,
-        rounds=budget.spent,
-        out_of_time=budget.late,
+        birth=births[0].value if births else 0.0,
+        rounds=spent + point.rounds,
+        out_of_time=late,
     )
 
 
@@ -189,7 +273,7 @@ def descend_rounds(
     *,
     elastic: bool,
     bound: float = np.inf,
-    rounds: int = _ROUNDS,
+    rounds: int = _FIRST_ROUNDS,
 ) -> Round | None:
     """Repeat rounds from v until the pattern stands; None where no round could be solved.
 
@@ -236,50 +320,15 @@ def descend_rounds(
     return last
 
 
-def _merged(data: TwoLayer, v: FloatArray, signs: FloatArray) -> FloatArray:
-    """Add parallel units of one sign together; those that gave their weight away are 0."""
-    v = v.copy()
-    sizes = np.linalg.norm(v, axis=1)
-    v[sizes <= _DEAD * sizes.max(initial=0.0)] = 0.0
-    for j in range(v.shape[0]):
-        for k in range(j):
-            a, b = float(np.linalg.norm(v[j])), float(np.linalg.norm(v[k]))
-            parallel = a > 0 and b > 0 and signs[j] == signs[k]
-            if parallel and float(np.linalg.norm(v[j] / a - v[k] / b)) <= 1e-6:
-                v[k] += v[j]
-                v[j] = 0.0
-                break
-    return v
-
-
-def _exchanged(
-    data: TwoLayer, found: Round, signs: FloatArray, newborn: Newborn, budget: _Budget
-) -> tuple[Round, FloatArray] | None:
-    """Return a better point of the same width with the newborn in it, and its signs, or None.
-
-    Where no unit is dead the network grows by one, settles, and gives up a small unit.
-    """
-    v = _merged(data, found.v, signs)
-    goal = found.objective * (1.0 - _GAIN)
-    small = newborn.u * max(1e-3 * float(np.linalg.norm(v)), 1e-12)
-    dead = np.flatnonzero(np.linalg.norm(v, axis=1) == 0.0)
-    if dead.size:
-        v, signs = v.copy(), signs.copy()
-        v[dead[0]], signs[dead[0]] = small, newborn.sign
-        again = descend_rounds(data, v, signs, budget, elastic=False)
-        return (again, signs) if again is not None and again.objective < goal else None
-    wide_v, wide_signs = np.vstack([v, small]), np.append(signs, newborn.sign)
-    wide = descend_rounds(data, wide_v, wide_signs, budget, elastic=False, rounds=3)
-    if wide is None or wide.violation > 0.0:
-        return None
-    for unit in np.argsort(np.linalg.norm(wide.v, axis=1))[:_PRUNED]:
-        kept = np.arange(wide_signs.size) != unit
-        again = descend_rounds(
-            data, wide.v[kept], wide_signs[kept], budget, elastic=True, bound=goal
-        )
-        if again is not None and again.violation == 0.0 and again.objective < goal:
-            return again, wide_signs[kept]
-    return None
+def _merged(v: FloatArray, signs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Add parallel units of one sign together."""
+    unit = v / np.linalg.norm(v, axis=1)[:, None]
+    same = (unit @ unit.T > 1.0 - _PARALLEL) & (signs[:, None] == signs[None, :])
+    first = np.argmax(same, axis=1)
+    owners = np.unique(first)
+    if owners.size == signs.size:
+        return v, signs
+    return np.array([v[first == k].sum(axis=0) for k in owners]), signs[owners]
 
 
 def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: _Budget) -> ReluAnswer:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from lexmargin.certificate.carried import CarriedMultipliers, carried_multipliers
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.certify import certify
 from lexmargin.certificate.curves import curves
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.certificate.torch_state import load_state
-from lexmargin.certificate.trained import (
-    TrainedMargins,
-    certify_function,
-    certify_module,
-    trained_margins,
-)
 from lexmargin.certificate.verdict import Verdict
+
+if TYPE_CHECKING:
+    from lexmargin.certificate.torch_state import load_state
+    from lexmargin.certificate.trained import (
+        TrainedMargins,
+        certify_function,
+        certify_module,
+        trained_margins,
+    )
+    from lexmargin.certificate.trained_receipt import module_receipt
 
 __all__ = [
     "DEFAULT",
@@ -32,5 +38,22 @@ __all__ = [
     "certify_module",
     "curves",
     "load_state",
+    "module_receipt",
     "trained_margins",
 ]
+
+# Trained modules need a dozen modules that no other problem does.
+_LATER = {
+    "TrainedMargins": "trained",
+    "certify_function": "trained",
+    "certify_module": "trained",
+    "load_state": "torch_state",
+    "module_receipt": "trained_receipt",
+    "trained_margins": "trained",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -74,8 +74,13 @@ def linear_dual_bound(Z: Array, multipliers: Array, norm: float = 2.0) -> DualBo
 
 
 def relative_gap(upper: float, margin: float) -> float:
-    """Return `(bound - γ)/bound`, clipped to [0, …); infinite for a bound that is not positive."""
-    return max(0.0, (upper - margin) / upper) if upper > 0.0 else math.inf
+    """Return `(bound - γ)/bound`, clipped to [0, …); infinite for a bound that proves nothing.
+
+    A bound that is not positive, not finite or NaN proves nothing.
+    """
+    if not (0.0 < upper < math.inf) or math.isnan(margin):
+        return math.inf
+    return max(0.0, (upper - margin) / upper)
 
 
 def best_weights(

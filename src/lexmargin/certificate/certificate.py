@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array
-from lexmargin.certificate.qualification import LicqReport, MfcqReport
+from lexmargin.certificate.qualification import GradientChoice, LicqReport, MfcqReport
 from lexmargin.certificate.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
@@ -20,6 +20,11 @@ from lexmargin.certificate.verdict import Verdict
 __all__ = ["Certificate", "Check"]
 
 _SHOWN = 8
+_WHOSE = {
+    GradientChoice.GRADIENTS: "",
+    GradientChoice.SLOPE_ZERO: " (with slope 0 at the kinks)",
+    GradientChoice.CHOSEN: " (of the elements chosen at the kinks)",
+}
 
 
 @final
@@ -131,6 +136,7 @@ class Certificate:
                 "count": self.licq.count,
                 "sigma_min": _number(self.licq.sigma_min),
                 "sigma_max": _number(self.licq.sigma_max),
+                "of": self.licq.of.value,
             }
         curvature = self.curvature
         if curvature is not None and hasattr(curvature, "to_json"):
@@ -210,9 +216,9 @@ class Certificate:
         if self.licq is not None:
             rank = "not computed" if self.licq.rank is None else str(self.licq.rank)
             word = "holds" if self.licq.holds else "fails"
-            lines.append(
-                ("LICQ", f"{word}, rank {rank} of {self.licq.count}, σ {self.licq.sigma_min:.3g}")
-            )
+            whose = _WHOSE[self.licq.of]
+            text = f"{word}, rank {rank} of {self.licq.count}, σ {self.licq.sigma_min:.3g}{whose}"
+            lines.append(("LICQ", text))
         if self.mfcq is not None:
             word = "holds" if self.mfcq.holds else "fails"
             lines.append(("MFCQ", f"{word}, slack {self.mfcq.slack:.3g}"))

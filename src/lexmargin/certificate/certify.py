@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.global_bounds import with_global_bound
+from lexmargin.certificate.directions import certify_direction
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.loss_programs import (
     certify_constrained_path,
@@ -21,7 +21,6 @@ from lexmargin.certificate.margin_programs import (
     certify_w_set,
 )
 from lexmargin.certificate.norms import vector_norm
-from lexmargin.certificate.refine import refine
 from lexmargin.certificate.staged import with_levels
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.trained import certify_module, is_module
@@ -106,19 +105,8 @@ def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances)
 
 
 def _certify_direction(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
-    functions = problem.functions
     alpha = problem.require_homogeneous()
-    first = certify_arrays(
-        functions.values(flat),
-        functions.jacobian(flat),
-        flat,
-        alpha,
-        problem.norm_p,
-        limits,
-        linear=functions.curvature is Curvature.AFFINE and alpha == 1.0,
-    )
-    refined = refine(functions, flat, alpha, problem.norm_p, first)
-    return with_global_bound(functions, flat, problem.norm_p, refined)
+    return certify_direction(problem.functions, flat, alpha, problem.norm_p, limits)
 
 
 def _certify_levels(problem: Lexicographic, flat: FloatArray, limits: Tolerances) -> Certificate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -18,12 +18,19 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.networks import Network
 from lexmargin.predictors.sums import Sum
 
-__all__ = ["Clarke", "GradientSets", "clarke_stationarity", "gradient_sets"]
+__all__ = [
+    "Clarke",
+    "GradientSets",
+    "assembled_sets",
+    "clarke_stationarity",
+    "gradient_sets",
+]
 
 _EPS = float(np.finfo(np.float64).eps)
 _PATTERN_LIMIT = 12
 _WORK_LIMIT = 40_000_000
 _ROUNDS = 200
+_INDEPENDENT = 1e-6
 
 
 @final
@@ -92,60 +99,96 @@ def gradient_sets(
 ) -> GradientSets | None:
     """Return the gradient sets of the support at θ, every listed kink with a slope in [0, 1].
 
-    Exact for networks of one hidden layer: their units are independent. For deeper networks the
-    slopes of different layers multiply, and not every pattern need be a limit of gradients: the
+    Exact for networks of one hidden layer: their units are independent. For kinks in several layers
+    the slopes of different layers multiply, and not every pattern need be a limit of gradients: the
     set is then an outer approximation. None where there are too many patterns to list.
     """
     per_sample = functions.count // functions.data.n_samples
     own: dict[int, list[Kink]] = {}
     for kink in kinks:
         own.setdefault(kink.sample, []).append(kink)
+    found = [own.get(int(n) // per_sample, []) for n in support]
     recording = record(functions, theta)
     zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
     for kink in kinks:
         zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
 
-    def at(chosen: dict[int, Sequence[Kink]]) -> FloatArray:
+    def at(on: Sequence[Sequence[int]]) -> FloatArray:
         slopes = [layer.copy() for layer in zero]
-        for sample, found in chosen.items():
-            for kink in found:
-                slopes[kink.layer].reshape(functions.data.n_samples, -1)[sample, kink.unit] = 1.0
+        for own_kinks, chosen in zip(found, on, strict=True):
+            for kink in (own_kinks[i] for i in chosen):
+                slopes[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1
         return rows(functions, record(functions, theta, slopes), support.tolist())
 
-    layered = {n: len({kink.layer for kink in found}) > 1 for n, found in own.items()}
-    most = max((len(found) for n, found in own.items() if layered[n]), default=0)
-    longest = max((len(found) for found in own.values()), default=0)
+    felt = _signs(functions, recording)
+    return assembled_sets(
+        [[kink.layer for kink in own_kinks] for own_kinks in found],
+        at,
+        [[float(felt[k.layer][k.sample, k.unit]) for k in own_kinks] for own_kinks in found],
+        functions.size,
+        _independent(functions),
+    )
+
+
+def assembled_sets(
+    layers: Sequence[Sequence[int]],
+    at: Callable[[Sequence[Sequence[int]]], FloatArray],
+    signs: Sequence[Sequence[float]],
+    dimension: int,
+    exact: bool,
+) -> GradientSets | None:
+    """Return the gradient sets of margins whose gradients are known for every choice of slopes.
+
+    Parameters
+    ----------
+    layers : for each margin the layer of each of its kinks.
+    at : gradients (S, d) with slope 1 at the kinks listed for each margin, slope 0 at its others.
+    signs : for each margin the sign of f_n in the output of each kinked unit, 0 where unknown.
+    dimension : d.
+    exact : whether every choice of slopes is known to be a limit of gradients. Otherwise that is
+        found out: where all kinks of a margin are in one layer and the gradients of their
+        pre-activations are linearly independent, every pattern of signs occurs near θ.
+    """
+    layered = [len(set(own)) > 1 for own in layers]
+    most = max((len(own) for own, deep in zip(layers, layered, strict=True) if deep), default=0)
+    longest = max((len(own) for own in layers), default=0)
     evaluations = 1 + longest + (2**most if most else 0)
-    size = support.size * functions.size
-    if most > _PATTERN_LIMIT or evaluations * size > _WORK_LIMIT:
+    if most > _PATTERN_LIMIT or evaluations * len(layers) * dimension > _WORK_LIMIT:
         return None
-    base = at({})
-    singles = [at({n: found[i : i + 1] for n, found in own.items()}) for i in range(longest)]
+    base = at([()] * len(layers))
+    singles = [at([(i,) if i < len(own) else () for own in layers]) for i in range(longest)]
     subsets = list(itertools.product((False, True), repeat=most)) if most else []
     patterned = [
-        at({n: [k for k, on in zip(found, bits, strict=False) if on] for n, found in own.items()})
+        at([[i for i, _ in enumerate(own) if bits[i : i + 1] == (True,)] for own in layers])
         for bits in subsets
     ]
-    felt = _signs(functions, recording)
-    parts, signs, vertices = [], [], []
-    empty = np.zeros((0, functions.size))
-    for row, n in enumerate(support):
-        sample = int(n) // per_sample
-        count = len(own.get(sample, ()))
-        if layered.get(sample, False):
+    parts, felt, vertices = [], [], []
+    empty = np.zeros((0, dimension))
+    for row, own in enumerate(layers):
+        if layered[row]:
             parts.append(empty)
-            signs.append(np.zeros(0))
-            vertices.append(np.array([found[row] for found in patterned[: 2**most]]))
+            felt.append(np.zeros(0))
+            vertices.append(np.array([found[row] for found in patterned]))
             continue
-        found = np.array([one[row] - base[row] for one in singles[:count]]).reshape(
-            -1, base.shape[1]
-        )
+        found = np.array([one[row] - base[row] for one in singles[: len(own)]])
+        found = found.reshape(-1, dimension)
         # A unit whose output is ignored has the same gradient at every slope.
         live = np.any(found != 0.0, axis=1)
         parts.append(found[live])
-        signs.append(np.array([felt[k.layer][k.sample, k.unit] for k in own.get(sample, ())])[live])
+        felt.append(np.array(signs[row], dtype=np.float64)[live])
         vertices.append(empty)
-    return GradientSets(base, tuple(parts), tuple(signs), tuple(vertices), _independent(functions))
+    free = not any(layered) and all(_spread_out(part) for part in parts)
+    return GradientSets(base, tuple(parts), tuple(felt), tuple(vertices), exact or free)
+
+
+def _spread_out(part: FloatArray) -> bool:
+    """Tell whether the rows are linearly independent beyond any doubt of rounding."""
+    if part.shape[0] > part.shape[1]:
+        return False
+    if not part.shape[0]:
+        return True
+    sizes = np.linalg.norm(part, axis=1, keepdims=True)
+    return bool(np.linalg.svd(part / sizes, compute_uv=False)[-1] > _INDEPENDENT)
 
 
 def _signs(functions: MarginFunctions, recording: Recording) -> list[FloatArray]:

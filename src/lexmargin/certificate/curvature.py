@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, final
 
@@ -12,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.kinks import curvature_jumps
+from lexmargin.certificate.curved import Curved
 from lexmargin.certificate.raising import Raised, raise_margin, significant_gain
-from lexmargin.certificate.symmetry import symmetry_tangents
-from lexmargin.margins import MarginFunctions
+from lexmargin.certificate.verdict import Verdict
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["LIMIT", "Curvature", "CurvatureKind", "measure_curvature"]
+__all__ = ["LIMIT", "Curvature", "CurvatureKind", "measure_curvature", "second_order"]
 
-LIMIT = 1500
+LIMIT = 2000
 """Largest number of parameters whose Hessian is formed."""
 
 _ENTRIES = 40_000_000
+_SMALL = 1e-150
 _FLAT = 1e-6
 _STRONG = 1e-6
 _STEPS = np.array([sign * 10.0**e for e in np.arange(-4.0, 0.25, 0.5) for sign in (1.0, -1.0)])
@@ -100,11 +99,13 @@ def _undecided(reason: str) -> Curvature:
 
 
 def measure_curvature(
-    functions: MarginFunctions, theta: FloatArray, degree: float, certificate: Certificate
+    functions: Curved, theta: FloatArray, degree: float, certificate: Certificate
 ) -> Curvature:
     """Judge `d·(I - Σ λ_n ∇²f_n(θ̂)) d` on the critical cone of a smooth KKT direction.
 
-    It is the Hessian of `½‖w‖² - Σ λ_n f_n(w)` at `w = θ̂/γ^{1/α}`: the powers of γ cancel.
+    It is the Hessian of `½‖w‖² - Σ λ_n f_n(w)` at `w = θ̂/γ^{1/α}`: the powers of γ cancel. Up to
+    :data:`LIMIT` parameters it is formed from Hessian-vector products; above, the smallest
+    eigenvalue is looked for by Lanczos' method, which can show a saddle and prove nothing else.
 
     Parameters
     ----------
@@ -118,36 +119,106 @@ def measure_curvature(
     Curvature
         INDEFINITE with ``shown`` only where a margin above γ was actually evaluated.
     """
-    if functions.size > LIMIT or functions.count * functions.size > _ENTRIES:
+    support = certificate.support
+    if support.size * functions.size > _ENTRIES:
         return _undecided(
-            f"{functions.size} parameters and {functions.count} margins are too many for a "
+            f"{functions.size} parameters and {support.size} support margins are too many for a "
             "second-order test"
         )
-    values = certificate.multipliers
-    used = np.where(values > 0.0, values, 0.0)
-    if curvature_jumps(functions, theta, used, certificate.tolerances.kink):
+    used = np.where(certificate.multipliers > 0.0, certificate.multipliers, 0.0)
+    jacobian = functions.rows(theta, support)
+    largest = float(np.max(np.abs(jacobian), initial=0.0))
+    if not _SMALL < largest < 1.0 / _SMALL:
+        return _undecided(
+            f"gradients of size {largest:.1e} have squares beyond double precision: give the "
+            "samples in other units"
+        )
+    if functions.jumps(theta, used, certificate.tolerances.kink):
         return _undecided("the second derivative of relu^p jumps at this direction")
-    hessian = _hessian(functions, theta, used)
-    doubt = _doubt(functions, theta, used, degree, hessian, certificate.nearest_kink)
-    if doubt:
-        return _undecided(doubt)
-    support = certificate.support
-    jacobian = functions.jacobian(theta)
-    weights = used[support] * np.linalg.norm(jacobian[support], axis=1)
+    lengths = np.linalg.norm(jacobian, axis=1)
+    weights = used[support] * lengths
     error = certificate.stationarity
     strong = weights > max(_STRONG, 100.0 * error) * float(np.max(weights))
-    orbit = symmetry_tangents(functions, theta, jacobian)
-    lagrangian = np.eye(theta.size) - hessian
-    tangents = _null_space(jacobian[support[strong]], orbit)
+    if functions.size > LIMIT:
+        # Flat orbits do not hide negative curvature, which is all that is looked for here.
+        cone = _Cone(theta, used, jacobian, strong, np.zeros((0, functions.size)))
+        return _by_lanczos(functions, degree, certificate, cone)
+    cone = _Cone(theta, used, jacobian, strong, functions.tangents(theta, support))
+    return _dense(functions, degree, certificate, cone)
+
+
+def second_order(
+    functions: Curved, theta: FloatArray, degree: float, certificate: Certificate
+) -> Certificate:
+    """Carry a smooth KKT certificate of the ℓ2 ball on: STRICT_LOCAL, SADDLE, or KKT and why.
+
+    Other verdicts pass unchanged; GLOBAL keeps its word and gains the numbers.
+
+    Parameters
+    ----------
+    functions, theta, degree, certificate : as in :func:`measure_curvature`.
+    """
+    if certificate.verdict not in (Verdict.KKT, Verdict.GLOBAL):
+        return certificate
+    curvature = measure_curvature(functions, theta, degree, certificate)
+    found = replace(certificate, curvature=curvature)
+    if certificate.verdict is Verdict.GLOBAL:
+        return found
+    if curvature.kind is CurvatureKind.POSITIVE:
+        modulo = ""
+        if curvature.symmetries:
+            modulo = f", modulo an orbit of symmetries of dimension {curvature.symmetries}"
+        reason = f"second order: {curvature.reason}{modulo}"
+        return replace(found, verdict=Verdict.STRICT_LOCAL, reasons=(*found.reasons, reason))
+    if curvature.shown:
+        return replace(
+            found,
+            verdict=Verdict.SADDLE,
+            reasons=(*found.reasons, f"no local maximum: {curvature.reason}"),
+        )
+    tail = ""
+    if curvature.kind is CurvatureKind.INDEFINITE:
+        tail = ", but no increase of the margin was shown along it"
+    return replace(
+        found, reasons=(*found.reasons, f"second order undecided: {curvature.reason}{tail}")
+    )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Cone:
+    """θ̂, λ (N,), the gradients of the support, which of them hold strongly, and the orbit."""
+
+    theta: FloatArray
+    used: FloatArray
+    jacobian: FloatArray
+    strong: NDArray[np.bool_]
+    orbit: FloatArray
+
+
+def _zero(low: float, high: float, error: float) -> float:
+    """Return the size below which an eigenvalue counts as zero."""
+    return max(_FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
+
+
+def _dense(functions: Curved, degree: float, certificate: Certificate, cone: _Cone) -> Curvature:
+    hessian = functions.products(cone.theta, cone.used, np.eye(cone.theta.size))
+    hessian = 0.5 * (hessian + hessian.T)
+    doubt = _doubt(functions, cone, degree, hessian, certificate.nearest_kink)
+    if doubt:
+        return _undecided(doubt)
+    error = certificate.stationarity
+    lagrangian = np.eye(cone.theta.size) - hessian
+    tangents = _null_space(cone.jacobian[cone.strong], cone.orbit)
     eigenvalues, vectors = _reduced(lagrangian, tangents)
-    size = {"dimension": tangents.shape[1], "symmetries": orbit.shape[0]}
+    size = {"dimension": tangents.shape[1], "symmetries": cone.orbit.shape[0]}
     if not tangents.shape[1]:
         return Curvature(
             kind=CurvatureKind.POSITIVE, reason="the critical cone holds no direction", **size
         )
     low, high = float(eigenvalues[0]), float(eigenvalues[-1])
     found = Curvature(kind=CurvatureKind.UNDECIDED, smallest=low, largest=high, **size)
-    zero = max(_FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
+    zero = _zero(low, high, error)
     if low > zero:
         near = certificate.nearest_kink
         if near is not None and near * low <= 10.0 * error:
@@ -160,47 +231,68 @@ def measure_curvature(
             CurvatureKind.UNDECIDED,
             f"{flat} flat direction{'s' if flat > 1 else ''}, no known symmetry of the problem",
         )
-    return _negative(
-        functions, theta, degree, certificate, found, jacobian, strong, lagrangian, orbit,
-        vectors[:, eigenvalues < -zero][:, :3], zero,
-    )  # fmt: skip
+    candidates = list(vectors[:, eigenvalues < -zero][:, :3].T)
+    smaller: list[FloatArray] = []
+    if not np.all(cone.strong):
+        tangents = _null_space(cone.jacobian, cone.orbit)
+        lower, others = _reduced(lagrangian, tangents)
+        smaller = list(others[:, lower < -zero][:, :3].T)
+    return _negative(functions, degree, certificate, found, cone, candidates, smaller)
+
+
+def _by_lanczos(
+    functions: Curved, degree: float, certificate: Certificate, cone: _Cone
+) -> Curvature:
+    """Look for negative curvature where the Hessian is too large to form."""
+    from lexmargin.certificate.lanczos import smallest_on_tangents
+
+    def product(v: FloatArray) -> FloatArray:
+        return np.asarray(v - functions.products(cone.theta, cone.used, v[None, :])[0])
+
+    doubt = _doubt(functions, cone, degree, None, certificate.nearest_kink)
+    if doubt:
+        return _undecided(doubt)
+    dimension = functions.size - int(cone.strong.sum())
+    low, vector = smallest_on_tangents(product, cone.jacobian[cone.strong])
+    found = Curvature(kind=CurvatureKind.UNDECIDED, smallest=low, dimension=dimension)
+    if math.isnan(low):
+        return _with(found, CurvatureKind.UNDECIDED, "Lanczos' method did not converge")
+    if not low < -_zero(low, 1.0, certificate.stationarity):
+        return _with(
+            found,
+            CurvatureKind.UNDECIDED,
+            f"of {functions.size} parameters the Hessian is not formed; Lanczos' method met no "
+            f"curvature below {low:.3g}, which is no proof",
+        )
+    return _negative(functions, degree, certificate, found, cone, [vector], [])
 
 
 def _with(found: Curvature, kind: CurvatureKind, reason: str) -> Curvature:
-    from dataclasses import replace
-
     return replace(found, kind=kind, reason=reason)
 
 
 def _negative(
-    functions: MarginFunctions,
-    theta: FloatArray,
+    functions: Curved,
     degree: float,
     certificate: Certificate,
     found: Curvature,
-    jacobian: FloatArray,
-    strong: NDArray[np.bool_],
-    lagrangian: FloatArray,
-    orbit: FloatArray,
-    vectors: FloatArray,
-    zero: float,
+    cone: _Cone,
+    vectors: list[FloatArray],
+    smaller: list[FloatArray],
 ) -> Curvature:
-    """Look for a direction of negative curvature inside the cone, and show that it raises γ."""
-    from dataclasses import replace
+    """Show that a direction of negative curvature inside the cone raises γ.
 
-    support = certificate.support
-    weak = jacobian[support[~strong]]
-    candidates = [(vector, support[strong]) for vector in vectors.T]
-    inside = not weak.shape[0]
+    ``vectors`` are tangents of the strongly active margins, ``smaller`` of all active ones.
+    """
+    support, strong, theta = certificate.support, cone.strong, cone.theta
+    weak = cone.jacobian[~strong]
+    candidates = [(vector, support[strong]) for vector in vectors]
+    candidates += [(vector, support) for vector in smaller]
+    inside = not weak.shape[0] or bool(smaller)
     if weak.shape[0]:
-        slopes = weak @ vectors / np.linalg.norm(weak, axis=1, keepdims=True)
+        slopes = weak @ np.array(vectors).T / np.linalg.norm(weak, axis=1, keepdims=True)
         tolerance = 1e-8
-        inside = bool(np.any(np.all(slopes >= -tolerance, 0) | np.all(slopes <= tolerance, 0)))
-        smaller = _null_space(jacobian[support], orbit)
-        lower, others = _reduced(lagrangian, smaller)
-        negative = others[:, lower < -zero][:, :3]
-        inside = inside or bool(negative.shape[1])
-        candidates += [(vector, support) for vector in negative.T]
+        inside |= bool(np.any(np.all(slopes >= -tolerance, 0) | np.all(slopes <= tolerance, 0)))
     f = functions.values(theta)[support[strong]]
     spread = float(np.max(f)) / float(np.min(f)) - 1.0
     best: tuple[Raised, FloatArray] | None = None
@@ -250,63 +342,30 @@ def _reduced(matrix: FloatArray, tangents: FloatArray) -> tuple[FloatArray, Floa
     return eigenvalues, tangents @ vectors
 
 
-def _hessian(functions: MarginFunctions, theta: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return `Σ_n weights_n ∇²f_n(θ)` (d, d), exact, from CasADi."""
-    per_sample = functions.count // functions.data.n_samples
-    samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
-    scores = functions.score_weights(weights)[list(samples)]
-    compiled = _compiled(functions, samples)
-    columns = compiled(theta, scores.reshape(len(samples), -1), np.eye(theta.size)).full()
-    return np.asarray(0.5 * (columns + columns.T))
-
-
-@functools.lru_cache(maxsize=16)
-def _compiled(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
-    import casadi as ca
-
-    from lexmargin.ops.casadi import CasadiArray, CasadiOps
-
-    ops = CasadiOps()
-    flat = ca.MX.sym("theta", functions.size)
-    blocks, first = [], 0
-    for shape in functions.shapes:
-        last = first + math.prod(shape)
-        part = flat[first:last]
-        matrix = ca.reshape(part, shape[1], shape[0]).T if len(shape) == 2 else part
-        blocks.append(CasadiArray(matrix, shape))
-        first = last
-    scores = functions.predictor(ops, blocks, ops.constant(functions.features[list(samples)]))
-    columns = functions.predictor.outputs if functions.multi_class else 1
-    weights = ca.MX.sym("weights", len(samples), columns)
-    combined = ca.dot(weights, scores.matrix)
-    # Column by column: one symbolic Hessian of a deep network takes minutes to build.
-    v = ca.MX.sym("v", functions.size)
-    applied = ca.jtimes(ca.gradient(combined, flat), flat, v)
-    product = ca.Function("product", [flat, weights, v], [applied])
-    return product.map("hessian", "serial", functions.size, [0, 1], [])
-
-
 def _doubt(
-    functions: MarginFunctions,
-    theta: FloatArray,
-    weights: FloatArray,
+    functions: Curved,
+    cone: _Cone,
     degree: float,
-    hessian: FloatArray,
+    hessian: FloatArray | None,
     nearest_kink: float | None,
 ) -> str:
-    """Compare the Hessian with the judge's own gradients: Euler's identity and a difference."""
-    if not np.all(np.isfinite(hessian)):
+    """Compare the Hessian with the gradients: Euler's identity and a difference."""
+    if hessian is not None and not np.all(np.isfinite(hessian)):
         return "the Hessian is not finite"
-    gradient = functions.combined_gradient(theta, weights)
-    euler = float(np.linalg.norm(hessian @ theta - (degree - 1.0) * gradient))
+    theta, weights = cone.theta, cone.used
     direction = np.random.default_rng(0).standard_normal(theta.size)
     direction /= np.linalg.norm(direction)
+    pair = np.array([theta, direction])
+    radial, product = (
+        functions.products(theta, weights, pair) if hessian is None else pair @ hessian
+    )
+    gradient = functions.combined_gradient(theta, weights)
+    euler = float(np.linalg.norm(radial - (degree - 1.0) * gradient))
     step = 1e-6 if nearest_kink is None else min(1e-6, 0.1 * nearest_kink)
     ahead = functions.combined_gradient(theta + step * direction, weights)
     behind = functions.combined_gradient(theta - step * direction, weights)
-    product = hessian @ direction
     error = float(np.linalg.norm((ahead - behind) / (2.0 * step) - product))
     scale = max(1.0, float(np.linalg.norm(product)))
-    if euler > 1e-8 * max(1.0, degree) or error > 1e-4 * scale + 1e-14 / step:
+    if euler > 1e-8 * max(1.0, degree) or not error <= 1e-4 * scale + 1e-14 / step:
         return f"two routes to the second derivative differ by {max(euler, error):.3g}"
     return ""

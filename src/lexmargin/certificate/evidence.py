@@ -10,7 +10,8 @@ from lexmargin.certificate.birth import birth_value, dead_units, leak, raise_by_
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
 from lexmargin.certificate.curvature import Curvature
-from lexmargin.certificate.facts import Evidence, establish
+from lexmargin.certificate.facts import establish
+from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.global_bounds import global_bound
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST

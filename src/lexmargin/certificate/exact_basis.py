@@ -12,7 +12,7 @@ from lexmargin.certificate.norms import Array
 from lexmargin.errors import SolverFailedError
 from lexmargin.exact import combination, matvec, to_fractions
 
-__all__ = ["polyhedral_pair"]
+__all__ = ["polyhedral_pair", "solve_near"]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _TOLERANCES = (1e-9, 1e-7, 1e-11, 1e-5)
@@ -130,7 +130,7 @@ def _weights(
     table = [[*(s * exact[n][j] for n in support), *level, _ZERO] for j, s in flat.items()]
     table.append([*([_ONE] * len(support)), *([_ZERO] * len(level)), _ONE])
     near = [Fraction(float(share[n])) for n in support] + [_ZERO] * len(level)
-    solved = _solve(table, near)
+    solved = solve_near(table, near)
     return None if solved is None else dict(zip(support, solved, strict=False))
 
 
@@ -150,13 +150,13 @@ def _point(
     if norm == 1.0:
         table.append([*(Fraction(signs[j]) for j in moving), _ZERO, _ONE])
     near = [Fraction(float(theta[j])).limit_denominator(10**6) for j in moving] + [_ZERO]
-    solved = _solve(table, near)
+    solved = solve_near(table, near)
     if solved is None:
         return None
     return fixed | dict(zip(moving, solved, strict=False))
 
 
-def _solve(table: list[list[Fraction]], near: list[Fraction]) -> list[Fraction] | None:
+def solve_near(table: list[list[Fraction]], near: list[Fraction]) -> list[Fraction] | None:
     """Solve the augmented system `[A | b]`; variables that are not determined take ``near``."""
     from flint import fmpq, fmpq_mat
 

@@ -14,51 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.certificate.bounds import relative_gap
+from lexmargin.certificate.given import Evidence, measured_of
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
-from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.certificate.qualification import LicqReport, licq, proved_independent
 from lexmargin.certificate.raising import normalised_margin, significant_gain
 from lexmargin.certificate.recomputed import linear_margin, proved_bound, smallest_curvature
 from lexmargin.certificate.slopes import record, rows
+from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import LexmarginError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["Evidence", "Facts", "establish"]
+__all__ = ["Facts", "establish"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _FLAT = 1e-6
 _MODULAR_LIMIT = 40_000
-
-
-@final
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evidence:
-    """What a verdict needs beside θ: found once, at some price, and cheap to check.
-
-    support, multipliers, tau
-        S_τ, and λ (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)`.
-    bound
-        weights p (N,) of weak duality, where λ is not the best.
-    slopes
-        (layer, sample, unit, slope in [0, 1]) at the kinks: elements of the generalised gradients.
-    better
-        (d,) a unit direction of a larger margin.
-    refutation
-        weights (N,) whose residual separates θ̂ from the cone of the support's gradients.
-    """
-
-    support: NDArray[np.intp]
-    multipliers: Array
-    tau: float
-    bound: Array | None = None
-    slopes: tuple[tuple[int, int, int, float], ...] = ()
-    better: Array | None = None
-    refutation: Array | None = None
 
 
 @final
@@ -82,6 +58,12 @@ class Facts:
     gap: float | None
     curvature: float | None
     better_margin: float | None
+    feasibility: float | None = None
+    angle: float | None = None
+    levels: tuple[float, ...] | None = None
+    levels_gap: float | None = None
+    multipliers: Array | None = None
+    """Where the problem itself has them: the weights of a loss."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that are not finite are null."""
@@ -89,7 +71,7 @@ class Facts:
         return {
             "verdict": self.verdict.value,
             "reason": self.reason,
-            "degree": self.degree,
+            "degree": _finite(self.degree),
             "margin": _finite(self.margin),
             "stationarity": _finite(self.stationarity),
             "stationarity_bound": _finite(self.stationarity_bound),
@@ -105,21 +87,15 @@ class Facts:
             "gap": _finite(self.gap),
             "curvature": _finite(self.curvature),
             "better_margin": _finite(self.better_margin),
+            "feasibility": _finite(self.feasibility),
+            "angle": _finite(self.angle),
+            "levels": None if self.levels is None else [float(v) for v in self.levels],
+            "levels_gap": _finite(self.levels_gap),
         }
 
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-@final
-@dataclass(frozen=True)
-class _FirstOrder:
-    residual: float
-    lower: float
-    complementarity: float
-    euler: float
-    doubt: str
 
 
 def establish(
@@ -160,9 +136,11 @@ def establish(
     sloped = ""
     if on:
         gradients, sloped = _sloped(functions, unit, point, evidence, on)
-    first = _first_order(point, gradients, evidence, limits)
+    first = measured_of(point, gradients, evidence, limits)
+    doubt = _doubt(point, first, limits)
     smooth = not on
-    support_rows = point.jacobian[evidence.support]
+    # At kinks the elements that λ combines, where there are slopes for them.
+    support_rows = gradients[evidence.support]
     found = _Found()
     if evidence.better is not None and norm == 2.0:
         found.better = normalised_margin(functions, evidence.better, alpha)
@@ -172,7 +150,9 @@ def establish(
     if found.bound is not None:
         below = linear_margin(point) if linear else point.margin
         found.gap = relative_gap(found.bound, point.unscaled(below))
-    word, reason = _word(functions, point, unit, first, evidence, limits, found, smooth, sloped)
+    word, reason = _word(
+        functions, point, unit, first, evidence, limits, found, smooth, doubt or sloped
+    )
     return Facts(
         verdict=word,
         reason=reason,
@@ -209,17 +189,15 @@ def _word(
     functions: MarginFunctions,
     point: UnitPoint,
     unit: Array,
-    first: _FirstOrder,
+    first: Stationarity,
     evidence: Evidence,
     limits: Tolerances,
     found: _Found,
     smooth: bool,
-    sloped: str,
+    doubt: str,
 ) -> tuple[Verdict, str]:
-    if first.doubt:
-        return Verdict.UNDECIDED, first.doubt
-    if sloped:
-        return Verdict.UNDECIDED, sloped
+    if doubt:
+        return Verdict.UNDECIDED, doubt
     if smooth and first.lower > limits.stationarity:
         return Verdict.NOT_STATIONARY, "the refutation separates θ̂ from the cone of gradients"
     if not smooth and point.norm != 2.0:
@@ -250,40 +228,7 @@ def _word(
     return Verdict.KKT, "ε and δ are within their tolerances"
 
 
-def _first_order(
-    point: UnitPoint, gradients: Array, evidence: Evidence, limits: Tolerances
-) -> _FirstOrder:
-    """Measure ε, δ and Euler's check of the given λ, and the lower bound of the refutation."""
-    chosen = evidence.support
-    with np.errstate(over="ignore", under="ignore"):
-        values = np.ldexp(evidence.multipliers[chosen] * point.factor, point.exponent)
-    used = gradients[chosen]
-    combination = values @ used
-    spent = float(np.linalg.norm(values @ np.abs(used)))
-    if point.norm == 1.0 or math.isinf(point.norm):
-        size = vector_norm(combination, dual_exponent(point.norm))
-        residual = max(0.0, 1.0 - float(point.theta @ combination) / size) if size > 0.0 else 1.0
-    else:
-        target = norm_gradient(point.theta, point.norm)
-        residual = vector_norm(target - combination, 2.0) / vector_norm(target, 2.0)
-        if point.norm != 2.0 and np.any(combination):
-            supported = norm_gradient(combination, dual_exponent(point.norm))
-            residual = min(residual, vector_norm(point.theta - supported, point.norm))
-    excess = point.margins[chosen] - point.margin
-    doubt = _doubt(point, limits)
-    floor = _EPS * (chosen.size + 2) * (1.0 + spent)
-    if not doubt and floor > limits.stationarity:
-        doubt = f"rounding alone may change ε by {floor:.3g}"
-    return _FirstOrder(
-        residual,
-        _refuted(point, evidence, limits),
-        max(0.0, point.degree * float(values @ excess)),
-        point.degree * point.margin * float(np.sum(values)),
-        doubt,
-    )
-
-
-def _doubt(point: UnitPoint, limits: Tolerances) -> str:
+def _doubt(point: UnitPoint, first: Stationarity, limits: Tolerances) -> str:
     smallest = np.flatnonzero(point.margins <= point.margin)
     noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
     if point.degree * point.margin <= noise:
@@ -294,37 +239,9 @@ def _doubt(point: UnitPoint, limits: Tolerances) -> str:
         return str(error)
     if mismatch > max(limits.support, limits.stationarity):
         return "f and the gradients contradict Euler's identity"
+    if first.floor > limits.stationarity:
+        return f"rounding alone may change ε by {first.floor:.3g}"
     return ""
-
-
-def _refuted(point: UnitPoint, evidence: Evidence, limits: Tolerances) -> float:
-    """Return a lower bound on ε over all λ ≥ 0 with δ within tolerance, ℓ2 ball; 0 without one.
-
-    For r with `∇f_n·r + e_n s ≤ 0` on the widest support (e_n the share of n in δ), every λ has
-    `ε² + δ² ≥ (θ̂·r/‖(r, s)‖)²`.
-    """
-    if evidence.refutation is None or point.norm != 2.0:
-        return 0.0
-    support = point.support(WIDEST)
-    with np.errstate(over="ignore", under="ignore"):
-        weights = np.ldexp(evidence.refutation[support] * point.factor, point.exponent)
-    excess = point.degree * (point.margins[support] - point.margin)
-    extended = np.column_stack([point.jacobian[support], excess])
-    target, ascent = np.append(point.theta, 0.0), np.append(point.theta, 0.0)
-    residual = target - weights @ extended
-    rounding = 8.0 * _EPS * extended.shape[1] * np.linalg.norm(extended, axis=1)
-    slopes = extended @ ascent - rounding
-    if np.any(slopes <= 0.0):
-        return 0.0
-    for _ in range(4):
-        gains = extended @ residual + rounding * np.linalg.norm(residual)
-        step = float(np.max(gains / slopes))
-        if step <= 0.0:
-            length = float(np.linalg.norm(residual))
-            lower = max(0.0, float(target @ residual)) / length if length > 0.0 else 0.0
-            return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
-        residual = residual - 1.000001 * step * ascent
-    return 0.0
 
 
 def _sloped(

@@ -15,6 +15,7 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.pivoting import pivoted
 from lexmargin.certificate.scores import Indices
 
 __all__ = ["GramMeasure", "GramProblem", "gram_matrix", "row_norms"]
@@ -168,12 +169,15 @@ class GramProblem:
 
 
 def _solve(square: Array, products: Array) -> Array:
-    """Solve `min ½λᵀKλ - bᵀλ`, λ ≥ 0, through a square root of K."""
+    """Solve `min ½λᵀKλ - bᵀλ`, λ ≥ 0, through a square root of K where K is singular."""
     from scipy.optimize import lsq_linear, nnls
 
     count = products.size
     if not np.any(square):
         return np.zeros(count)
+    found = pivoted(square, products, np.zeros(count), products > 0.0)
+    if found is not None:
+        return found.values
     weights, vectors = np.linalg.eigh(square)
     kept = weights > count * _EPS * weights[-1]
     roots = np.sqrt(weights[kept])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from lexmargin.certificate.scores import KinkReport
+from lexmargin.certificate.norms import Array
+from lexmargin.certificate.scores import KinkedRows, KinkReport, relative_distance
 
-__all__ = ["function_kinks"]
+__all__ = ["function_kinks", "kinked_gradients"]
 
 _PAIRED: Final = ("max", "min")
 _COMPARED: Final = ("ge", "gt", "le", "lt")
@@ -26,9 +27,18 @@ jit pjit closed_call core_call custom_jvp_call custom_vjp_call remat remat2 chec
 _CALLS: Final = frozenset(_CALL_NAMES.split())
 _BODIES: Final = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
+# Called with an operation's name, what is zero at its kink, the value it takes there and its
+# output (both None for comparisons); returns the output to go on with.
+_Seen = Callable[[str, Any, Any, Any], Any]
+
 
 def function_kinks(
-    scores: Callable[[Any, Any], Any], params: Any, X: Any, seeds: Any
+    scores: Callable[[Any, Any], Any],
+    params: Any,
+    X: Any,
+    seeds: Any,
+    moved: Sequence[Any],
+    dimension: int,
 ) -> KinkReport:
     """Evaluate ``scores(params, X)`` (S, C) primitive by primitive and measure the kinked ones.
 
@@ -41,20 +51,27 @@ def function_kinks(
     params : θ as its tree.
     X : (S, …) samples.
     seeds : (S, C) weights of the scores in the margins.
+    moved : θ at the points of `displaced`, each as its tree.
+    dimension : d, the number of parameters.
     """
     import jax
 
     closed = jax.make_jaxpr(lambda p: scores(p, X))(params)
     leaves = jax.tree_util.tree_leaves(params)
     unknown: set[str] = set()
+    others = [_arguments(closed, jax.tree_util.tree_leaves(other)) for other in moved]
     # A shift of 0 at every kinked output: its gradient is what the margins feel of it.
-    names, distances, shifts = [], [], []
+    names: list[str] = []
+    distances: list[Array] = []
+    shifts: list[Any] = []
 
-    def first(name: str, z: Any, shape: tuple[int, ...] | None) -> Any:
+    def first(name: str, z: Any, base: Any, output: Any) -> Any:
         names.append(name)
-        distances.append(_relative(np.asarray(z), len(X)))
-        shifts.append(None if shape is None else np.zeros(shape))
-        return None if shape is None else shifts[-1]
+        here = np.asarray(z)
+        change = np.max([np.abs(other[len(distances)] - here) for other in others], axis=0)
+        distances.append(relative_distance(here, change, len(X), dimension))
+        shifts.append(None if output is None else np.zeros(output.shape))
+        return output
 
     _walk(closed.jaxpr, closed.consts, leaves, [True] * len(leaves), first, unknown)
     smooth = [index for index, shift in enumerate(shifts) if shift is not None]
@@ -62,14 +79,12 @@ def function_kinks(
     def objective(moved: list[Any]) -> Any:
         given = dict(zip(smooth, moved, strict=True))
         place = iter(range(len(names)))
-        ends = _walk(
-            closed.jaxpr,
-            closed.consts,
-            leaves,
-            [True] * len(leaves),
-            lambda name, z, shape: given.get(next(place)),
-            set(),
-        )
+
+        def shifted(name: str, z: Any, base: Any, output: Any) -> Any:
+            shift = given.get(next(place))
+            return output if shift is None else output + shift
+
+        ends = _walk(closed.jaxpr, closed.consts, leaves, [True] * len(leaves), shifted, set())
         return (ends[0][0] * seeds).sum()
 
     slopes: dict[int, Any] = {}
@@ -87,7 +102,82 @@ def function_kinks(
             distance = np.where(slope <= 1e-6 * np.max(slope), math.inf, distance)
         felt = min(felt, (float(np.min(distance)), names[index]))
     where = felt[1] if math.isfinite(felt[0]) else nearest[1]
-    return KinkReport(nearest[0], felt[0], where, tuple(sorted(unknown)))
+    return KinkReport(nearest[0], felt[0], where, tuple(sorted(unknown)), tuple(distances))
+
+
+def kinked_gradients(
+    scores: Callable[[Any, Any], Any],
+    params: Any,
+    X: Any,
+    seeds: Any,
+    report: KinkReport,
+    tolerance: float,
+) -> KinkedRows | None:
+    """Return how the gradients of the margins of ``X`` depend on the slopes at nearby kinks.
+
+    None where a comparison decides near its tie, where a primitive is unknown, or where an
+    operation mixes samples: the slopes there cannot be chosen one by one.
+
+    Parameters
+    ----------
+    scores, params, X, seeds : as in :func:`function_kinks`, one row of ``X`` for each margin.
+    report : of :func:`function_kinks` for the same samples.
+    tolerance : distance from a kink that counts as being on it, as in `KinkReport`.
+    """
+    import jax
+
+    closed = jax.make_jaxpr(lambda p: scores(p, X))(params)
+    leaves = jax.tree_util.tree_leaves(params)
+    near = [distance <= tolerance for distance in report.distances]
+    places = iter(near)
+    chosen = not report.unknown
+
+    def first(name: str, z: Any, base: Any, output: Any) -> Any:
+        nonlocal chosen
+        mask = next(places)
+        chosen = chosen and not (output is None and np.any(mask)) and mask.shape[:1] == (len(X),)
+        return output
+
+    _walk(closed.jaxpr, closed.consts, leaves, [True] * len(leaves), first, set())
+    if not chosen:
+        return None
+    kinks = tuple(
+        tuple(
+            (index, int(unit))
+            for index, mask in enumerate(near)
+            for unit in np.flatnonzero(mask[n].reshape(-1))
+        )
+        for n in range(len(X))
+    )
+
+    def at(on: Sequence[Sequence[int]]) -> Array:
+        slopes = [np.zeros((len(X), int(np.prod(mask.shape[1:])))) for mask in near]
+        for n, positions in enumerate(on):
+            for position in positions:
+                index, unit = kinks[n][position]
+                slopes[index][n, unit] = 1.0
+        stop = jax.lax.stop_gradient
+
+        def margins(given: Any) -> Any:
+            place = iter(range(len(near)))
+
+            def sloped(name: str, z: Any, base: Any, output: Any) -> Any:
+                index = next(place)
+                if output is None:
+                    return None
+                s = slopes[index].reshape(near[index].shape)
+                s = 2.0 * s - 1.0 if name == "abs" else s
+                tilted = stop(output) + base - stop(base) + s * (z - stop(z))
+                return jax.numpy.where(near[index], tilted, output)
+
+            moved = jax.tree_util.tree_leaves(given)
+            ends = _walk(closed.jaxpr, closed.consts, moved, [True] * len(leaves), sloped, set())
+            return (ends[0][0] * seeds).sum(axis=1)
+
+        parts = jax.tree_util.tree_leaves(jax.jacrev(margins)(params))
+        return np.concatenate([np.asarray(part).reshape(len(X), -1) for part in parts], axis=1)
+
+    return KinkedRows(kinks, at)
 
 
 def _walk(
@@ -95,7 +185,7 @@ def _walk(
     consts: Any,
     arguments: list[Any],
     tracked: list[bool],
-    seen: Callable[[str, Any, tuple[int, ...] | None], Any],
+    seen: _Seen,
     unknown: set[str],
 ) -> list[tuple[Any, bool]]:
     """Evaluate a jaxpr; return its outputs, each with whether it depends on θ."""
@@ -133,16 +223,15 @@ def _watched(
     values: list[Any],
     outputs: list[Any],
     params: dict[str, Any],
-    seen: Callable[[str, Any, tuple[int, ...] | None], Any],
+    seen: _Seen,
     unknown: set[str],
 ) -> list[Any]:
     if name in _PAIRED or name == "abs":
-        gap = values[0] if name == "abs" else values[0] - values[1]
-        shift = seen(name, gap, tuple(outputs[0].shape))
-        return outputs if shift is None else [outputs[0] + shift]
+        base = np.zeros(()) if name == "abs" else values[1]
+        return [seen(name, values[0] - base, base, outputs[0])]
     if name in _COMPARED:
         if np.issubdtype(values[0].dtype, np.floating):
-            seen(name, values[0] - values[1], None)
+            seen(name, values[0] - values[1], None, None)
         return outputs
     if name not in _SMOOTH and not (name == "pow" and _whole(values[1])):
         unknown.add(name)
@@ -157,11 +246,13 @@ def _whole(power: Any) -> bool:
     return number >= 1.0 and number.is_integer()
 
 
-def _relative(z: Any, count: int) -> Any:
-    """Return |z| over its largest entry in the same sample; 0/0 counts as a kink."""
-    size = np.abs(z)
-    if z.ndim > 1 and z.shape[0] == count:
-        top = size.reshape(count, -1).max(axis=1).reshape(-1, *[1] * (z.ndim - 1))
-    else:
-        top = np.max(size, initial=0.0)
-    return np.divide(size, top, out=np.zeros_like(size), where=np.broadcast_to(top > 0, size.shape))
+def _arguments(closed: Any, leaves: list[Any]) -> list[Any]:
+    """Return what is zero at each kink, in order of evaluation, for other parameters."""
+    found: list[Any] = []
+
+    def seen(name: str, z: Any, base: Any, output: Any) -> Any:
+        found.append(np.asarray(z))
+        return output
+
+    _walk(closed.jaxpr, closed.consts, leaves, [True] * len(leaves), seen, set())
+    return found

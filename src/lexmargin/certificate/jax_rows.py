@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.certificate.jax_kinks import function_kinks
+from lexmargin.certificate.jax_kinks import function_kinks, kinked_gradients
 from lexmargin.certificate.norms import Array
-from lexmargin.certificate.scores import Indices, KinkReport, Scores
+from lexmargin.certificate.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.errors import DataError, DegreeError, ShapeError, UnsupportedError
 
 __all__ = ["JaxScores"]
@@ -17,6 +17,7 @@ __all__ = ["JaxScores"]
 _BATCH: Final = 512
 _CHUNK_BYTES: Final = 256_000_000
 _SAME: Final = 1e-9
+_TOGETHER: Final = 64
 
 
 @final
@@ -84,7 +85,7 @@ class JaxScores(Scores):
                 parts.append(self._numpy(self._jax.jvp(call, (params,), (along,))[1]))
         return np.concatenate(parts)
 
-    def rows(self, samples: Indices, seeds: Array) -> Array:
+    def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         found = np.empty((samples.size, self.theta.size))
         chunk = max(1, min(_BATCH, _CHUNK_BYTES // (8 * self.theta.size)))
 
@@ -93,7 +94,7 @@ class JaxScores(Scores):
 
         batched = self._jax.vmap(self._jax.grad(one), in_axes=(None, 0, 0))
         with self._double():
-            params = self._split(self.theta)
+            params = self._split(self.theta if theta is None else theta)
             for first in range(0, samples.size, chunk):
                 part = slice(first, min(first + chunk, samples.size))
                 tree = batched(params, self._X[samples[part]], seeds[part])
@@ -102,14 +103,15 @@ class JaxScores(Scores):
                     found[part, place] = self._numpy(leaf).reshape(part.stop - part.start, -1)
         return found
 
-    def pull(self, samples: Indices, seeds: Array) -> Array:
+    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         total = np.zeros(self.theta.size)
 
         def objective(params: Any, x: Any, seed: Any) -> Any:
             return (self._scores(params, x) * seed).sum()
 
         with self._double():
-            params, gradient = self._split(self.theta), self._jax.grad(objective)
+            params = self._split(self.theta if theta is None else theta)
+            gradient = self._jax.grad(objective)
             for first in range(0, samples.size, _BATCH):
                 part = slice(first, first + _BATCH)
                 tree = gradient(params, self._X[samples[part]], seeds[part])
@@ -118,10 +120,65 @@ class JaxScores(Scores):
                     total[place] += self._numpy(leaf).reshape(-1)
         return total
 
+    def curved(
+        self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
+    ) -> Array:
+        jax, total = self._jax, np.zeros(directions.shape)
+
+        def objective(params: Any, x: Any, seed: Any) -> Any:
+            return (self._scores(params, x) * seed).sum()
+
+        gradient = jax.grad(objective)
+        with self._double():
+            params = self._split(self.theta if theta is None else theta)
+
+            def product(along: Any, x: Any, seed: Any) -> Any:
+                return jax.jvp(lambda p: gradient(p, x, seed), (params,), (along,))[1]
+
+            batched = jax.vmap(product, in_axes=(0, None, None))
+            for first in range(0, samples.size, _BATCH):
+                chosen = slice(first, first + _BATCH)
+                x = self._X[samples[chosen]]
+                size = 32 * (self.theta.size + int(x.size))
+                chunk = max(1, min(_TOGETHER, _CHUNK_BYTES // size))
+                for start in range(0, len(directions), chunk):
+                    part = slice(start, start + chunk)
+                    tree = batched(self._split_rows(directions[part]), x, seeds[chosen])
+                    leaves = jax.tree_util.tree_leaves(tree)
+                    for leaf, place in zip(leaves, self.slices, strict=True):
+                        found = self._numpy(leaf)
+                        total[part, place] += found.reshape(len(directions[part]), -1)
+        return total
+
+    def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
+        with self._double():
+            report = self.kinks(samples, seeds)
+            found = kinked_gradients(
+                self._scores,
+                self._split(self.theta),
+                self._X[samples],
+                np.asarray(seeds),
+                report,
+                tolerance,
+            )
+        if found is None:
+            return None
+
+        def at(on: Sequence[Sequence[int]]) -> Array:
+            with self._double():
+                return found.at(on)
+
+        return KinkedRows(found.kinks, at)
+
     def kinks(self, samples: Indices, seeds: Array) -> KinkReport:
         with self._double():
             return function_kinks(
-                self._scores, self._split(self.theta), self._X[samples], np.asarray(seeds)
+                self._scores,
+                self._split(self.theta),
+                self._X[samples],
+                np.asarray(seeds),
+                [self._split(theta) for theta in displaced(self.theta)],
+                self.theta.size,
             )
 
     def suspects(self) -> tuple[str, ...]:
@@ -164,6 +221,14 @@ class JaxScores(Scores):
         with self._double():
             leaves = [
                 self._jax.numpy.asarray(theta[place].reshape(shape), dtype=np.float64)
+                for place, shape in zip(self.slices, self.shapes, strict=True)
+            ]
+        return self._jax.tree_util.tree_unflatten(self._tree, leaves)
+
+    def _split_rows(self, directions: Array) -> Any:
+        with self._double():
+            leaves = [
+                self._jax.numpy.asarray(directions[:, place].reshape(len(directions), *shape))
                 for place, shape in zip(self.slices, self.shapes, strict=True)
             ]
         return self._jax.tree_util.tree_unflatten(self._tree, leaves)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lexmargin.certificate.slopes import Recording, Rectified, record, sensitivities
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.ops.curvature import Curvature
 
 __all__ = ["Kink", "Kinks", "curvature_jumps", "measure_kinks"]
 
@@ -88,6 +89,8 @@ def measure_kinks(
     theta : (d,) the point, at any scale.
     support : indices of the margin functions that decide.
     """
+    if functions.curvature <= Curvature.AFFINE:
+        return None
     recording = record(functions, theta)
     size = float(np.linalg.norm(theta))
     distances = tuple(_distances(one, size) for one in recording.kinked)
@@ -134,6 +137,7 @@ def curvature_jumps(
     ):
         if 1.0 < one.power <= 2.0:
             near = _distances(one, size) <= tolerance
-            felt = np.abs(slope).reshape(near.shape) > tolerance * total
+            # A parameter that all samples share, such as b of b|b|, has one row here and N there.
+            felt = np.abs(slope).reshape(slope.shape[0], -1) > tolerance * total
             jumps = jumps or bool(np.any(near & felt))
     return jumps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lexmargin.certificate.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.activations import Identity
@@ -34,7 +35,7 @@ def linear_network_bound(functions: MarginFunctions, multipliers: FloatArray) ->
         return None
     combined = functions.score_weights(multipliers / total) @ functions.data.X
     if isinstance(predictor, Network) and isinstance(predictor.activation, Identity):
-        depth, size = predictor.block_count, float(np.linalg.norm(combined))
+        depth, size = predictor.block_count, vector_norm(combined, 2.0)
     elif isinstance(predictor, DiagonalNetwork) and predictor.depth >= 2:
         depth, size = predictor.depth, float(np.max(np.abs(combined)))
     elif isinstance(predictor, ConvolutionalNetwork) and predictor.depth >= 2:
@@ -42,9 +43,7 @@ def linear_network_bound(functions: MarginFunctions, multipliers: FloatArray) ->
         size = float(np.max(np.abs(np.fft.fft(combined, norm="ortho"))))
     else:
         return None
-    spent = float(
-        np.linalg.norm(
-            np.abs(functions.score_weights(multipliers / total)) @ np.abs(functions.data.X)
-        )
+    spent = vector_norm(
+        np.abs(functions.score_weights(multipliers / total)) @ np.abs(functions.data.X), 2.0
     )
     return float(depth ** (-0.5 * depth)) * (size + _ROUNDING * spent)

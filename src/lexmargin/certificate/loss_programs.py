@@ -10,6 +10,7 @@ import numpy as np
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.margin_programs import evaluated
 from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.certificate.origin import origin_is_least
 from lexmargin.certificate.plain import blank, negative, smooth_only
 from lexmargin.certificate.stationarity import hoelder_gap
 from lexmargin.certificate.tolerances import Tolerances
@@ -166,8 +167,12 @@ def certify_regularization_path(
     functions, norm, power = problem.functions, problem.norm_p, problem.power
     values = evaluated(functions, theta)
     if np.min(values) <= 0.0:
-        note = () if np.any(theta) else ("θ = 0: no direction to judge",)
-        return negative(values, norm, limits, note)
+        if np.any(theta):
+            return negative(values, norm, limits)
+        if not origin_is_least(problem):
+            return negative(values, norm, limits, ("θ = 0: no direction to judge",))
+        note = ("θ = 0 is the global minimum: the penalty outgrows all that the loss can gain",)
+        return replace(negative(values, norm, limits, note), gap=0.0)
     jacobian = functions.jacobian(theta)
     weights, shape, error = _measured(problem.loss, problem.classes, values, jacobian)
     level = log_loss(problem.loss, values, problem.classes)

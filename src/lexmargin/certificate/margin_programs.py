@@ -9,10 +9,20 @@ import numpy as np
 
 from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certificate import Certificate, Check
+from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
 from lexmargin.certificate.plain import PlainPoint, blank, judge_plain, negative
+from lexmargin.certificate.plain_curvature import (
+    Setting,
+    cheapest,
+    second_order,
+    widest_margin,
+)
+from lexmargin.certificate.scaled_bound import with_least_cost
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.certificate.w_levels import judge_later_level, least_first_level
+from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import ScaledMargin
@@ -27,6 +37,9 @@ __all__ = [
     "certify_scaled_margin",
     "certify_w_set",
     "evaluated",
+    "margin_path_setting",
+    "plain_point",
+    "scaled_margin_setting",
 ]
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -47,7 +60,9 @@ def block_interior(functions: MarginFunctions, w: Array) -> Array | None:
     return w / parts.spread(parts.degrees)
 
 
-def certify_margin_path(problem: MarginPath, theta: Array, limits: Tolerances) -> Certificate:
+def certify_margin_path(
+    problem: MarginPath, theta: Array, limits: Tolerances, given: Evidence | None = None
+) -> Certificate:
     """Judge θ at the scale ρ: `θ = ρ Σ λ_n ∇f_n(ρθ)` on the active set (eq. 7, plain KKT).
 
     Max form (eq. 6): the level is the smallest margin at θ itself, and ‖θ‖ = 1 unless 0 is a
@@ -60,23 +75,42 @@ def certify_margin_path(problem: MarginPath, theta: Array, limits: Tolerances) -
     values = evaluated(functions, w)
     if not np.any(w) or np.min(values) <= 0.0:
         return negative(values, problem.norm_p, limits)
-    jacobian = functions.jacobian(w)
-    point = PlainPoint(
+    point = margin_path_point(problem, w, values)
+    found = judge_plain(point, functions, limits, given=given)
+    if problem.gamma is None:
+        found = _in_the_ball(found, point, vector_norm(theta, problem.norm_p))
+    if functions.curvature > Curvature.CONCAVE:
+        if problem.norm_p != 2.0:
+            return found
+        multipliers = found.multipliers * vector_norm(w, 2.0)
+        return second_order(margin_path_setting(problem, w), multipliers, found, given)
+    return _with_weak_duality(found, point, rho, problem.gamma)
+
+
+def margin_path_point(problem: MarginPath, w: Array, values: Array) -> PlainPoint:
+    """Return the KKT data of eq. 6 or 7 at w = ρθ."""
+    functions = problem.functions
+    return PlainPoint(
         w,
         values,
-        jacobian,
+        functions.jacobian(w),
         None,
         problem.norm_p,
         problem.gamma,
         block_interior(functions, w),
         free=problem.gamma is None,
     )
-    found = judge_plain(point, functions, limits)
+
+
+def margin_path_setting(problem: MarginPath, w: Array) -> Setting:
+    """Return how other points compare with w: by margin (eq. 6) or by norm (eq. 7)."""
+    functions = problem.functions
     if problem.gamma is None:
-        found = _in_the_ball(found, point, vector_norm(theta, problem.norm_p))
-    if functions.curvature > Curvature.CONCAVE:
-        return found
-    return _with_weak_duality(found, point, rho, problem.gamma)
+        return widest_margin(functions, w)
+    parts = None
+    if functions.homogeneity.kind is not HomogeneityKind.NEITHER:
+        parts = Parts(functions)
+    return cheapest(functions, w, np.ones(w.size), problem.gamma, parts)
 
 
 def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
@@ -181,22 +215,40 @@ def _identities(
     return tuple(checks)
 
 
-def _with_target(
+def target_point(
     parts: Parts, functions: MarginFunctions, w: Array, target: Array, values: Array,
-    fixed: Array, limits: Tolerances, notes: tuple[str, ...] = (),
-) -> Certificate:  # fmt: skip
-    """Judge `target = Jᵀλ` at level 1, with the entries in ``fixed`` taken out of the problem."""
+    fixed: Array, limits: Tolerances,
+) -> PlainPoint:  # fmt: skip
+    """Return the KKT data of `target = Jᵀλ` at level 1, the entries in ``fixed`` taken out."""
     jacobian = np.where(fixed[None, :], 0.0, functions.jacobian(w))
     interior = np.where(fixed, 0.0, w / parts.spread(parts.degrees))
     scales = _block_scales(parts, target, jacobian, values, w, limits)
-    point = PlainPoint(w, values, jacobian, target, 2.0, 1.0, interior, scales)
-    found = judge_plain(point, functions, limits, notes)
-    size = vector_norm(target / scales, 2.0)
+    return PlainPoint(w, values, jacobian, target, 2.0, 1.0, interior, scales)
+
+
+def unit_target_size(point: PlainPoint) -> float:
+    """Return what multipliers of the unit target are multiplied by to serve the target itself."""
+    assert point.target is not None and point.scales is not None
+    return vector_norm(point.target / point.scales, 2.0)
+
+
+def _with_target(
+    parts: Parts, functions: MarginFunctions, w: Array, target: Array, values: Array,
+    fixed: Array, limits: Tolerances, notes: tuple[str, ...] = (), given: Evidence | None = None,
+) -> Certificate:  # fmt: skip
+    """Judge `target = Jᵀλ` at level 1, with the entries in ``fixed`` taken out of the problem."""
+    point = target_point(parts, functions, w, target, values, fixed, limits)
+    size = unit_target_size(point)
+    if given is not None:
+        given = replace(given, multipliers=given.multipliers / size)
+    found = judge_plain(point, functions, limits, notes, given)
     found = replace(found, multipliers=found.multipliers * size)
-    return replace(found, checks=_identities(parts, target, jacobian, w, found))
+    return replace(found, checks=_identities(parts, target, point.jacobian, w, found))
 
 
-def certify_scaled_margin(problem: ScaledMargin, w: Array, limits: Tolerances) -> Certificate:
+def certify_scaled_margin(
+    problem: ScaledMargin, w: Array, limits: Tolerances, given: Evidence | None = None
+) -> Certificate:
     """Judge `γ^{2/α_k} w_k = Σ λ_n ∇_k f_n(w)`, λ ≥ 0 where f_n(w) = 1 (eq. 14).
 
     The multipliers are those of the target divided by its largest power of γ.
@@ -205,17 +257,32 @@ def certify_scaled_margin(problem: ScaledMargin, w: Array, limits: Tolerances) -
     values = evaluated(functions, w)
     if not np.any(w) or np.min(values) <= 0.0:
         return negative(values, 2.0, limits)
+    setting = scaled_margin_setting(problem, w)
+    nothing = np.zeros(w.size, dtype=bool)
+    target = w * setting.costs
+    found = _with_target(parts, functions, w, target, values, nothing, limits, (), given)
+    if functions.curvature is not Curvature.AFFINE:
+        found = second_order(setting, found.multipliers, found, given)
+    return with_least_cost(problem, w, found)
+
+
+def scaled_margin_setting(problem: ScaledMargin, w: Array) -> Setting:
+    """Return how other points compare with w: by the cost of eq. 14 over its largest power of γ."""
+    parts = problem.parts
     powers = 2.0 / parts.degrees * math.log(problem.gamma)
-    target = w * parts.spread(np.exp(powers - np.max(powers)))
-    return _with_target(parts, functions, w, target, values, np.zeros(w.size, dtype=bool), limits)
+    costs = parts.spread(np.exp(powers - np.max(powers)))
+    return cheapest(problem.functions, w, costs, 1.0, parts)
 
 
-def certify_w_set(problem: WSet, w: Array, limits: Tolerances) -> Certificate:
+def certify_w_set(
+    problem: WSet, w: Array, limits: Tolerances, given: Evidence | None = None
+) -> Certificate:
     """Judge `(w_1, 0, …, 0) = Σ λ_n ∇f_n(w)`, λ ≥ 0 where f_n(w) = 1 (eq. 13).
 
     Where w_1 = 0, feasibility alone proves the value 0; the next part is then judged in the same
-    way with w_1 fixed, and so on. A level after a positive one is recomputed and not judged: there
-    the constraint ‖w_1‖² ≤ v_1 has no interior and KKT is not necessary.
+    way with w_1 fixed, and so on. The levels after a positive one are judged with the parts before
+    them held (:func:`~lexmargin.certificate.w_levels.judge_later_level`). A linear part with biases
+    makes level 1 convex: then weak duality bounds ‖w_1‖² from below.
     """
     functions, parts = problem.functions, problem.parts
     values = evaluated(functions, w)
@@ -224,9 +291,7 @@ def certify_w_set(problem: WSet, w: Array, limits: Tolerances) -> Certificate:
     sizes = parts.sizes(w)
     levels = tuple(float(size) for size in sizes[: problem.levels])
     shortfall = max(0.0, 1.0 - float(np.min(values)))
-    dropped = 0
-    while dropped < problem.levels and sizes[dropped] == 0.0:
-        dropped += 1
+    dropped = _dropped(problem, w)
     notes = tuple(f"‖w_{k + 1}‖ = 0: no feasible point has less" for k in range(dropped))
     if dropped == problem.levels:
         feasible = shortfall <= limits.feasibility
@@ -240,11 +305,88 @@ def certify_w_set(problem: WSet, w: Array, limits: Tolerances) -> Certificate:
             checks=(Check("Σ λ = ‖w_1‖²/α_1 = 0", 0.0, limits.stationarity),) if feasible else (),
         )
         return replace(found, levels=levels)
+    target, fixed = _w_set_target(parts, w, dropped)
+    found = _with_target(parts, functions, w, target, values, fixed, limits, notes, given)
+    found = replace(found, levels=levels)
+    least = None
+    if found.verdict is Verdict.KKT and dropped == 0:
+        least = least_first_level(problem, w, found.multipliers)
+    if least is not None:
+        gap = max(0.0, 1.0 - least / levels[0])
+        found = replace(found, gap=gap)
+        if gap <= limits.gap:
+            reasons = (*found.reasons, "weak duality: no feasible point has a smaller ‖w_1‖²")
+            found = replace(found, verdict=Verdict.GLOBAL, reasons=reasons)
+    return _with_later_levels(problem, w, values, dropped, found)
+
+
+def _with_later_levels(
+    problem: WSet, w: Array, values: Array, dropped: int, found: Certificate
+) -> Certificate:
+    """Add the levels after the first positive one; the worst word is the word."""
+    unique = found.verdict is Verdict.GLOBAL
+    for level in range(dropped + 1, problem.levels):
+        if not found.verdict.stationary:
+            break
+        later = judge_later_level(problem, w, values, level, found.tolerances, unique)
+        unique = unique and later.verdict is Verdict.GLOBAL
+        worse = not later.verdict.at_least(found.verdict)
+        check = Check(f"ε of level {level + 1}", later.residual, found.tolerances.stationarity)
+        reasons = (*found.reasons, later.reason)
+        if not later.verdict.stationary:
+            reasons = (later.reason, *found.reasons)
+        gap = found.gap
+        if gap is not None:
+            gap = None if later.gap is None else max(gap, later.gap)
+        found = replace(
+            found,
+            verdict=later.verdict if worse else found.verdict,
+            gap=gap,
+            checks=(*found.checks, check),
+            reasons=reasons,
+        )
+    return found
+
+
+def _dropped(problem: WSet, w: Array) -> int:
+    """Return how many of the shallowest parts are exactly 0."""
+    sizes = problem.parts.sizes(w)
+    dropped = 0
+    while dropped < problem.levels and sizes[dropped] == 0.0:
+        dropped += 1
+    return dropped
+
+
+def _w_set_target(parts: Parts, w: Array, dropped: int) -> tuple[Array, Array]:
+    """Return the target of the first part that is not 0, and a mask of the entries before it."""
     fixed = np.zeros(w.size, dtype=bool)
     for k in range(dropped):
         fixed |= parts.entries(k)
-    target = np.where(parts.entries(dropped), w, 0.0)
-    if dropped + 1 < problem.levels:
-        notes += (f"the levels after ‖w_{dropped + 1}‖² are recomputed, not judged",)
-    found = _with_target(parts, functions, w, target, values, fixed, limits, notes)
-    return replace(found, levels=levels)
+    return np.where(parts.entries(dropped), w, 0.0), fixed
+
+
+def plain_point(problem: Formulation, theta: Array, limits: Tolerances) -> PlainPoint | None:
+    """Return the KKT data that the certificate of this problem rests on; None without any.
+
+    For eq. 6/7 at finite ρ, eq. 14 and eq. 13.
+    """
+    functions = problem.functions
+    w = problem.rho_value * theta
+    values = evaluated(functions, w)
+    if not np.any(w) or np.min(values) <= 0.0:
+        return None
+    match problem:
+        case MarginPath():
+            return margin_path_point(problem, w, values)
+        case ScaledMargin():
+            target = w * scaled_margin_setting(problem, w).costs
+            nothing = np.zeros(w.size, dtype=bool)
+            return target_point(problem.parts, functions, w, target, values, nothing, limits)
+        case WSet():
+            dropped = _dropped(problem, w)
+            if dropped == problem.levels:
+                return None
+            target, fixed = _w_set_target(problem.parts, w, dropped)
+            return target_point(problem.parts, functions, w, target, values, fixed, limits)
+        case _:
+            return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import cast, final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.pivoting import pivoted
 from lexmargin.errors import ShapeError
 
 __all__ = [
@@ -24,8 +25,15 @@ __all__ = [
 ]
 
 _EPS = float(np.finfo(np.float64).eps)
-_QR_LIMIT = 4e9
-_EXTENDED_LIMIT = 20_000_000
+_EXTENDED_LIMIT = 2_000_000
+"""Entries of J up to which the residual is measured in extended precision."""
+_SMALL = 20_000
+"""Entries of J up to which the orthogonal method is no slower than the Gram form."""
+_QR_LIMIT = 500_000_000
+"""Entries of J up to which the orthogonal method may copy it."""
+_CONDITION = 1e-10
+"""Reciprocal condition number of K below which the orthogonal method is worth its price."""
+_ROUNDS = 4
 
 
 @final
@@ -40,6 +48,8 @@ class MultiplierMethod(StrEnum):
     """Through `K = J Jᵀ`, which squares the condition number, then refined with J."""
     LINEAR_PROGRAM = "linear-program"
     """By a linear program (polyhedral norms)."""
+    GIVEN = "given"
+    """Not at all: the multipliers came with the question."""
 
 
 @final
@@ -57,6 +67,9 @@ class LeastSquares:
         rounding error that ``residual`` may carry.
     method, converged
         how λ was found, and whether the method itself finished.
+    resolution
+        size of ``residual`` below which `K = J Jᵀ` alone cannot tell; 0 for orthogonal methods and
+        where the refinement with J settled.
     """
 
     multipliers: Array
@@ -65,6 +78,7 @@ class LeastSquares:
     floor: float
     method: MultiplierMethod
     converged: bool
+    resolution: float = 0.0
 
 
 def normalised_rows(jacobian: Array) -> tuple[Array, Array]:
@@ -115,28 +129,110 @@ def _refined(matrix: Array, target: Array, values: Array) -> Array:
     )
 
 
-def _by_gram(rows: Array, target: Array) -> tuple[Array, bool]:
-    gram, products = rows @ rows.T, rows @ target
-    weights, vectors = np.linalg.eigh(gram)
-    kept = weights > rows.shape[0] * _EPS * weights[-1]
+@final
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """J and what a solution needs of it: `K` scaled to unit rows, `J t`, the lengths of the rows.
+
+    J itself is kept as it is: no copy of what may be most of the memory.
+    """
+
+    jacobian: Array
+    norms: Array
+    square: Array
+    gains: Array
+
+    def residual(self, target: Array, scaled: Array) -> Array:
+        """Return t - Jᵀλ for λ in the units of unit rows."""
+        return target - (scaled / self.norms) @ self.jacobian
+
+    def slopes(self, residual: Array) -> Array:
+        """Return J r for unit rows."""
+        return (self.jacobian @ residual) / self.norms
+
+
+def _products(jacobian: Array, target: Array) -> _Products | None:
+    """Return the products, or None where squares of lengths leave the range of doubles."""
+    with np.errstate(all="ignore"):
+        square = jacobian @ jacobian.T
+    squares = np.diag(square)
+    if not (squares.min() > 1e-200 and squares.max() < 1e200):
+        return None
+    norms = np.sqrt(squares)
+    square = square / norms[:, None] / norms
+    return _Products(jacobian, norms, square, (jacobian @ target) / norms)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _GramAnswer:
+    """λ for unit rows, its residual r, J r, and whether the corrections came to rest."""
+
+    scaled: Array
+    residual: Array
+    slopes: Array
+    converged: bool
+    settled: bool
+
+
+def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer | None:
+    """Solve with K, then correct λ with residuals formed from J until they no longer improve.
+
+    None where K is so badly conditioned that an orthogonal method should answer, unless required.
+    """
+    start = np.zeros(products.gains.size)
+    found = pivoted(products.square, products.gains, start, products.gains > 0.0)
+    converged = True
+    if found is not None and (required or found.condition > _CONDITION):
+        scaled, passive = found.values, found.passive
+    elif required:
+        scaled, converged = _singular(products.square, products.gains)
+        passive = scaled > 0.0
+    else:
+        return None
+    residual = products.residual(target, scaled)
+    length = vector_norm(residual, 2.0)
+    settled = False
+    slopes = products.slopes(residual)
+    for _ in range(_ROUNDS):
+        moved = _corrected(products.square, slopes, scaled, passive, found is not None)
+        if moved is None:
+            break
+        trial = products.residual(target, moved[0])
+        size = vector_norm(trial, 2.0)
+        settled = abs(size - length) <= 8.0 * _EPS
+        if size > length:
+            break
+        (scaled, passive), residual, length = moved, trial, size
+        slopes = products.slopes(residual)
+        if settled:
+            break
+    if not (settled or required):
+        return None
+    return _GramAnswer(scaled, residual, slopes, converged, settled)
+
+
+def _corrected(
+    square: Array, slopes: Array, scaled: Array, passive: NDArray[np.bool_], regular: bool
+) -> tuple[Array, NDArray[np.bool_]] | None:
+    if regular:
+        found = pivoted(square, slopes, scaled, passive)
+        return None if found is None else (found.values, found.passive)
+    rows = np.flatnonzero(passive)
+    if not rows.size:
+        return None
+    step = np.linalg.lstsq(square[np.ix_(rows, rows)], slopes[rows], rcond=1e-14)[0]
+    moved = scaled.copy()
+    moved[rows] += step
+    return None if np.any(moved < 0.0) else (moved, passive)
+
+
+def _singular(square: Array, gains: Array) -> tuple[Array, bool]:
+    """Solve `min ½λᵀKλ - gᵀλ`, λ ≥ 0, through a square root of a singular K."""
+    weights, vectors = np.linalg.eigh(square)
+    kept = weights > gains.size * _EPS * weights[-1]
     roots = np.sqrt(weights[kept])
-    square_root = roots[:, None] * vectors[:, kept].T
-    values, converged = _solve_nnls(square_root, (vectors[:, kept].T @ products) / roots)
-    for _ in range(2):
-        passive = np.flatnonzero(values > 0.0)
-        if passive.size == 0:
-            break
-        residual = target - rows[passive].T @ values[passive]
-        step = np.linalg.lstsq(
-            gram[np.ix_(passive, passive)], rows[passive] @ residual, rcond=1e-14
-        )[0]
-        moved = values.copy()
-        moved[passive] += step
-        better = np.linalg.norm(target - rows.T @ moved) <= np.linalg.norm(residual)
-        if np.any(moved < 0.0) or not better:
-            break
-        values = moved
-    return values, converged
+    return _solve_nnls(roots[:, None] * vectors[:, kept].T, (vectors[:, kept].T @ gains) / roots)
 
 
 def _measured(jacobian: Array, target: Array, values: Array) -> tuple[Array, float]:
@@ -153,19 +249,19 @@ def _measured(jacobian: Array, target: Array, values: Array) -> tuple[Array, flo
     return target - values[used] @ rows, (used.size + 2) * _EPS * mass
 
 
-def _lower_bound(rows: Array, target: Array, residual: Array, interior: Array | None) -> float:
-    """Return a lower bound on ‖t - Jᵀλ‖ over λ ≥ 0 by duality.
+def _lower_bound(
+    slopes: Array, excess: Array, target: Array, residual: Array, interior: Array
+) -> float:
+    """Return a lower bound on ‖t - Jᵀλ‖ over λ ≥ 0 by duality, from J v and J r for unit rows.
 
     Every r with `J r ≤ 0` gives `‖t - Jᵀλ‖ ≥ r·t/‖r‖`. The computed residual satisfies this up to
     rounding, or fails it where λ is not optimal; moving along a direction v with `J v > 0` repairs
     it, so that the bound holds whatever the quality of λ.
     """
-    if interior is None or not np.any(residual):
-        return 0.0
-    slopes, excess = rows @ interior, rows @ residual
     # Rounding in the two products above is paid for before the repair is measured.
-    excess = excess + 4.0 * _EPS * math.sqrt(rows.shape[1]) * float(np.linalg.norm(residual))
-    slopes = slopes - 4.0 * _EPS * math.sqrt(rows.shape[1]) * float(np.linalg.norm(interior))
+    noise = 4.0 * _EPS * math.sqrt(target.size)
+    excess = excess + noise * float(np.linalg.norm(residual))
+    slopes = slopes - noise * float(np.linalg.norm(interior))
     if np.any(slopes <= 0.0):
         return 0.0
     repaired = residual - max(0.0, float(np.max(excess / slopes))) * interior
@@ -186,7 +282,8 @@ def nonnegative_multipliers(
     jacobian : (S, d) gradients of the support.
     target : (d,) the vector to be represented, θ̂ for the ℓ2 ball.
     interior : (d,) a direction with J v > 0 (θ̂ itself, by Euler); gives ``lower`` its proof.
-    method : ORTHOGONAL or GRAM; by size when None.
+    method : ORTHOGONAL or GRAM. When None, the Gram form for more columns than rows and more than
+        a few thousand entries, and the orthogonal one where K turns out badly conditioned.
 
     Returns
     -------
@@ -203,31 +300,73 @@ def nonnegative_multipliers(
             f"The jacobian has shape {jacobian.shape} and the target {target.shape}.",
             "The jacobian needs one column per entry of the target.",
         )
-    values = np.zeros(jacobian.shape[0])
+    count, size = jacobian.shape
     # scipy's nnls ends the process on (d, 0) and returns garbage on (0, n).
-    if jacobian.size == 0 or not np.any(jacobian):
+    if jacobian.size == 0 or not (np.any(jacobian[0]) or np.any(jacobian)):
         length = vector_norm(target, 2.0)
-        return LeastSquares(values, length, length, 0.0, MultiplierMethod.EMPTY, True)
+        return LeastSquares(np.zeros(count), length, length, 0.0, MultiplierMethod.EMPTY, True)
+    if method is None and (count > size or jacobian.size <= _SMALL):
+        method = MultiplierMethod.ORTHOGONAL
+    if method is not MultiplierMethod.ORTHOGONAL:
+        products = _products(jacobian, target)
+        if products is None:
+            rows, norms = normalised_rows(jacobian)
+            live = np.flatnonzero(norms > 0.0)
+            found = nonnegative_multipliers(rows[live], target, interior, method)
+            values = np.zeros(count)
+            values[live] = found.multipliers / norms[live]
+            return replace(found, multipliers=values)
+        required = method is not None or jacobian.size > _QR_LIMIT
+        answer = _by_gram(products, target, required)
+        if answer is not None:
+            return _gram_result(products, answer, target, interior)
+    return _orthogonal(jacobian, target, interior)
+
+
+def _gram_result(
+    products: _Products, answer: _GramAnswer, target: Array, interior: Array | None
+) -> LeastSquares:
+    mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
+    residual, slopes = answer.residual, answer.slopes
+    floor = (int(np.count_nonzero(answer.scaled)) + 4) * _EPS * mass
+    if products.jacobian.size <= _EXTENDED_LIMIT:
+        residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
+        slopes = products.slopes(residual)
+    lower = 0.0
+    if interior is not None and np.any(residual):
+        inner = products.gains if interior is target else products.slopes(interior)
+        lower = _lower_bound(inner, slopes, target, residual, interior)
+    resolution = 0.0 if answer.settled else math.sqrt(_EPS * products.gains.size) * mass
+    return LeastSquares(
+        answer.scaled / products.norms,
+        vector_norm(residual, 2.0),
+        lower,
+        floor,
+        MultiplierMethod.GRAM,
+        answer.converged,
+        resolution,
+    )
+
+
+def _orthogonal(jacobian: Array, target: Array, interior: Array | None) -> LeastSquares:
+    values = np.zeros(jacobian.shape[0])
     rows, norms = normalised_rows(jacobian)
     live = np.flatnonzero(norms > 0.0)
-    rows, count = rows[live], live.size
-    if method is None:
-        heavy = jacobian.shape[1] > count and jacobian.shape[1] * float(count) ** 2 > _QR_LIMIT
-        method = MultiplierMethod.GRAM if heavy else MultiplierMethod.ORTHOGONAL
-    if method is MultiplierMethod.GRAM:
-        found, converged = _by_gram(rows, target)
-    else:
-        matrix, vector = compressed(rows, target)
-        found, converged = _solve_nnls(matrix, vector)
-        found = _refined(matrix, vector, found)
+    rows = rows if live.size == rows.shape[0] else rows[live]
+    matrix, vector = compressed(rows, target)
+    found, converged = _solve_nnls(matrix, vector)
+    found = _refined(matrix, vector, found)
     values[live] = np.maximum(found, 0.0) / norms[live]
     residual, floor = _measured(jacobian, target, values)
+    lower = 0.0
+    if interior is not None and np.any(residual):
+        lower = _lower_bound(rows @ interior, rows @ residual, target, residual, interior)
     return LeastSquares(
         values,
         vector_norm(residual, 2.0),
-        _lower_bound(rows, target, residual, interior),
+        lower,
         floor,
-        method,
+        MultiplierMethod.ORTHOGONAL,
         converged,
     )
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.fritz_john import fritz_john
+from lexmargin.certificate.given import Evidence, combined_to_zero, measured_of
+from lexmargin.certificate.kinked import at_slope_zero
 from lexmargin.certificate.kinks import measure_kinks
-from lexmargin.certificate.ladder import climb
+from lexmargin.certificate.ladder import Rung, climb
 from lexmargin.certificate.norms import Array, norm_gradient, vector_norm
 from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.certificate.polyhedral_set import multipliers_of
-from lexmargin.certificate.qualification import compact, licq, mfcq
+from lexmargin.certificate.qualification import MultiplierSet, compact, licq, mfcq
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
@@ -93,6 +95,7 @@ def judge_plain(
     functions: MarginFunctions,
     limits: Tolerances,
     notes: tuple[str, ...] = (),
+    given: Evidence | None = None,
 ) -> Certificate:
     """Judge `target = Σ λ_n ∇f_n(w)`, λ ≥ 0 on `{n : f_n(w) = level}`, and feasibility.
 
@@ -105,6 +108,7 @@ def judge_plain(
     functions : the margin functions, asked for their kinks.
     limits : what counts as equal.
     notes : further reasons to print.
+    given : multipliers of a receipt, measured as they are; nothing is searched for then.
     """
     margin = point.margin
     if margin <= 0.0:
@@ -112,20 +116,25 @@ def judge_plain(
     level = margin if point.level is None else point.level
     shortfall, surplus = max(0.0, (level - margin) / level), max(0.0, (margin - level) / level)
     unit = point.unit()
-    rung = climb(unit, limits)
+    if given is None:
+        rung = climb(unit, limits)
+    else:
+        rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits))
     measured = rung.measured
     support = measured.support
     rows = point.jacobian[support]
-    verdict, reasons = _word(point, unit, measured, limits)
+    verdict, reasons = _word(point, unit, measured, limits, given)
     if shortfall > limits.feasibility:
         verdict = Verdict.NOT_STATIONARY
         reasons = (f"infeasible: the smallest f_n misses {level:.6g} by {shortfall:.3g} of it",)
     elif surplus > limits.feasibility:
         verdict = Verdict.NOT_STATIONARY
         reasons = (f"no constraint is active: every f_n exceeds {level:.6g}",)
-    polytope = multipliers_of(
-        unit, unit.jacobian[support], measured.multipliers[support], limits.rank
-    )
+    polytope = MultiplierSet(None, None, None)
+    if given is None:
+        polytope = multipliers_of(
+            unit, unit.jacobian[support], measured.multipliers[support], limits.rank
+        )
     ranges = None
     if polytope.low is not None and polytope.high is not None:
         pairs = zip(polytope.low, polytope.high, strict=True)
@@ -143,7 +152,9 @@ def judge_plain(
         multiplier_dimension=polytope.dimension,
         multiplier_range=ranges,
         licq=licq(compact(rows), limits.rank),
-        mfcq=mfcq(rows, 0.0, point.interior),
+        mfcq=None
+        if given is not None and point.interior is None
+        else mfcq(rows, 0.0, point.interior),
         curvature=None,
         gap=None,
         bound=None,
@@ -160,7 +171,11 @@ def judge_plain(
 
 
 def _word(
-    point: PlainPoint, unit: UnitPoint, measured: Stationarity, limits: Tolerances
+    point: PlainPoint,
+    unit: UnitPoint,
+    measured: Stationarity,
+    limits: Tolerances,
+    given: Evidence | None,
 ) -> tuple[Verdict, tuple[str, ...]]:
     mismatch = 0.0
     if point.interior is not None:
@@ -178,10 +193,14 @@ def _word(
     )
     # With degrees, `J v = f > 0` rules such multipliers out.
     if not within and point.interior is None:
-        singular = fritz_john(rows, limits.stationarity)
-        if singular.holds and point.free:
+        if given is None:
+            singular = fritz_john(rows, limits.stationarity).holds
+        else:
+            weights = None if given.singular is None else given.singular[measured.support]
+            singular = combined_to_zero(rows, weights, limits.stationarity)
+        if singular and point.free:
             return Verdict.KKT, ("0 is a combination of the active gradients: t is stationary",)
-        if singular.holds:
+        if singular:
             return Verdict.FRITZ_JOHN, (
                 "0 is a combination of the active gradients, and no multiplier of the objective "
                 f"serves: ε = {measured.residual:.3g}",
@@ -222,6 +241,7 @@ def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Cer
         found,
         verdict=Verdict.UNDECIDED,
         nearest_kink=nearest.distance,
+        licq=at_slope_zero(found.licq),
         gap=None,
         bound=None,
         reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),

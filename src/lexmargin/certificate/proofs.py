@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certify import flattened
+from lexmargin.certificate.exact_bias import ExactProgram, exact_program
+from lexmargin.certificate.exact_levels import ExactLevels, exact_levels
 from lexmargin.certificate.exact_linear import (
     ExactGap,
     ExactMargin,
@@ -18,15 +21,32 @@ from lexmargin.certificate.exact_linear import (
     exact_max_margin,
     summary,
 )
-from lexmargin.certificate.krawczyk import KktProof, prove_kkt
-from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.certificate.global_bounds import global_bound
+from lexmargin.certificate.krawczyk import KktProof, not_proved, prove_kkt
+from lexmargin.certificate.krawczyk_programs import (
+    prove_loss_path,
+    prove_margin_program,
+    prove_zero_part,
+)
+from lexmargin.certificate.multipliers import nonnegative_multipliers
+from lexmargin.certificate.norms import vector_norm
+from lexmargin.certificate.sphere import DIMENSIONS, sphere_bound
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.ops.degree import HomogeneityKind
 
-__all__ = ["LinearProof", "prove"]
+__all__ = ["LinearProof", "Proof", "prove"]
 
 _NEAR = 1e-6
+_GAP = 1e-7
+_LOOKS = 2
 
 
 @final
@@ -57,33 +77,105 @@ class LinearProof:
         return "\n".join(f"{name:<16}{text}" for name, text in lines)
 
 
-def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> LinearProof | KktProof:
-    """Prove a max-margin answer: exactly for linear margins, else that a KKT point is near.
+Proof = LinearProof | KktProof | ExactProgram | ExactLevels
+
+
+def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proof:
+    """Prove an answer: exactly where it is rational, else that a true KKT point is near.
+
+    Linear max margins and lexicographic levels, and eq. 13 and 14 of linear scores with biases,
+    are proved in rational arithmetic; all others by the Krawczyk test in ball arithmetic. What is
+    neither is "not proved", with the reason.
 
     Args:
-        problem: hard-margin, or margin-path, of a homogeneous predictor.
+        problem: any formulation.
         theta: (d,) or one array per block.
 
     Raises:
-        UnsupportedError: another formulation, or a norm without an exact method.
         NotSeparableError: no direction has a positive margin.
     """
+    flat = flattened(problem, theta)
+    match problem:
+        case ConstrainedPath() | RegularizationPath():
+            return prove_loss_path(problem, flat)
+        case ScaledMargin() | WSet():
+            return _program(problem, flat)
+        case Lexicographic():
+            return _levels(problem, flat)
+        case MarginPath() if problem.functions.homogeneity.degree is None:
+            return _bounded(problem, flat, prove_margin_program(problem, flat))
+        case _:
+            return _direction(problem, flat)
+
+
+def _bounded(problem: Formulation, flat: FloatArray, proof: KktProof) -> KktProof:
+    """Add a bound on all margins of the sphere, where there are few parameters (eq. 6).
+
+    With degrees, points inside the ball are stretched to the sphere and gain margin.
+    """
     functions = problem.functions
-    names = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
-    if problem.name not in names or functions.homogeneity.degree is None:
-        raise UnsupportedError(
-            f"There is no exact proof for {problem.name.value} with this predictor.",
-            "Exact proofs exist for hard-margin and margin-path of homogeneous predictors.",
-        )
-    flat, norm = flattened(problem, theta), problem.norm_p
-    linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
-    if linear and (norm in (1.0, 2.0) or math.isinf(norm)):
+    stated = isinstance(problem, MarginPath) and problem.gamma is not None
+    without = functions.homogeneity.kind is HomogeneityKind.NEITHER
+    if functions.size > DIMENSIONS or without or not (proof.proved and proof.support):
+        return proof
+    homogeneous = functions.homogeneity.degree is not None
+    if stated and not homogeneous:
+        return proof
+    radius = 1.0 if homogeneous else problem.rho_value
+    w = flat * (radius / vector_norm(flat, 2.0))
+    margin = float(np.min(functions.values(w)))
+    known = global_bound(functions, w, None, 2.0, _LOOKS) if homogeneous else None
+    upper = math.inf if known is None else known.upper
+    if relative_gap(upper, margin) > _GAP:
+        support = list(proof.support)
+        weights = np.zeros(functions.count)
+        share = nonnegative_multipliers(functions.jacobian(w)[support], w / radius).multipliers
+        weights[support] = share if np.any(share > 0.0) else 1.0
+        upper = min(upper, sphere_bound(functions, radius, weights, w).upper)
+    gap, reason = relative_gap(upper, margin), proof.reason
+    if gap <= _GAP:
+        reason += f"; no point of the ball has a margin above {upper:.12g}: a global maximum"
+    return replace(proof, bound=upper, gap=gap, reason=reason)
+
+
+def _is_linear(problem: Formulation) -> bool:
+    functions = problem.functions
+    return functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+
+
+def _direction(problem: Formulation, flat: FloatArray) -> LinearProof | KktProof:
+    functions, norm = problem.functions, problem.norm_p
+    if _is_linear(problem) and (norm in (1.0, 2.0) or math.isinf(norm)):
         rows = functions.jacobian(np.zeros(functions.size))
         found = exact_max_margin(rows, norm, flat)
         return LinearProof(found, exact_gap(rows, found, flat))
     if norm != 2.0:
-        raise UnsupportedError(
-            f"There is no exact proof for the norm {norm:g} with this predictor.",
-            "Use the norm 2, or 1, 2 or inf with a linear predictor.",
-        )
-    return prove_kkt(functions, flat)
+        why = f"the norm {norm:g} has no exact method with this predictor"
+        return not_proved(f"{why}; 2 has, and 1, 2 and inf with a linear one", functions.size)
+    return _bounded(problem, flat, prove_kkt(functions, flat))
+
+
+def _program(problem: ScaledMargin | WSet, flat: FloatArray) -> ExactProgram | KktProof:
+    found = exact_program(problem, flat)
+    if isinstance(found, ExactProgram):
+        return found
+    if isinstance(problem, ScaledMargin):
+        return prove_margin_program(problem, flat)
+    proof = prove_zero_part(problem, flat)
+    return proof if proof.proved else not_proved(f"{found}; {proof.reason}", proof.dimension)
+
+
+def _levels(problem: Lexicographic, flat: FloatArray) -> LinearProof | ExactLevels | KktProof:
+    functions, norm = problem.functions, problem.norm_p
+    count = min(problem.levels or functions.count, functions.count)
+    if _is_linear(problem) and norm == 2.0:
+        # One direction has the max margin: the later levels are its own.
+        return _direction(problem, flat)
+    if _is_linear(problem) and (norm == 1.0 or math.isinf(norm)):
+        rows = functions.jacobian(np.zeros(functions.size))
+        found = exact_levels(rows, norm, flat, count)
+        return found if isinstance(found, ExactLevels) else not_proved(found, functions.size)
+    if count == 1 and functions.homogeneity.degree is not None:
+        return _direction(problem, flat)
+    why = "levels after the first are proved for linear predictors with the norm 1, 2 or inf"
+    return not_proved(why, functions.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import final
 
 import numpy as np
@@ -17,6 +18,7 @@ from lexmargin.certificate.multipliers import (
 from lexmargin.certificate.norms import Array, vector_norm
 
 __all__ = [
+    "GradientChoice",
     "LicqReport",
     "MfcqReport",
     "MultiplierSet",
@@ -30,6 +32,18 @@ __all__ = [
 _WORK_LIMIT = 4e10
 _RANGE_LIMIT = 64
 _PROGRAM_LIMIT = 1_000_000
+
+
+@final
+class GradientChoice(StrEnum):
+    """Whose independence a report speaks of, where a power-1 ReLU has no gradient."""
+
+    GRADIENTS = "gradients"
+    """The gradients themselves: no kink is near."""
+    SLOPE_ZERO = "slope-0"
+    """At a kink, the elements with slope 0 there, one arbitrary choice."""
+    CHOSEN = "chosen-elements"
+    """At a kink, the elements of the generalised gradients that the multipliers combine."""
 
 
 @final
@@ -47,6 +61,7 @@ class LicqReport:
     count: int
     sigma_min: float
     sigma_max: float
+    of: GradientChoice = GradientChoice.GRADIENTS
 
     def __bool__(self) -> bool:
         return self.holds

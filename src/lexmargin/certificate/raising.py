@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["Raised", "normalised_margin", "raise_margin", "significant_gain"]
+__all__ = ["Evaluated", "Raised", "normalised_margin", "raise_margin", "significant_gain"]
 
 _CORRECTIONS = 6
+
+
+class Evaluated(Protocol):
+    """Margin functions at any θ, such as `MarginFunctions`."""
+
+    def values(self, theta: FloatArray) -> FloatArray:
+        """Return f(θ) (N,)."""
+
+    def rows(self, theta: FloatArray, indices: NDArray[np.intp]) -> FloatArray:
+        """Return ∇f_n(θ) (S, d)."""
 
 
 @final
@@ -27,7 +36,7 @@ class Raised:
     theta: FloatArray
 
 
-def normalised_margin(functions: MarginFunctions, theta: FloatArray, degree: float) -> float:
+def normalised_margin(functions: Evaluated, theta: FloatArray, degree: float) -> float:
     """Return `min_n f_n(θ/‖θ‖₂)`."""
     size = float(np.linalg.norm(theta))
     if not (np.isfinite(size) and size > 0.0):
@@ -45,7 +54,7 @@ def significant_gain(margin: float, stationarity: float, spread: float) -> float
 
 
 def raise_margin(
-    functions: MarginFunctions,
+    functions: Evaluated,
     theta: FloatArray,
     degree: float,
     direction: FloatArray,
@@ -65,7 +74,7 @@ def raise_margin(
     steps : the s to try, signs included, in units of ‖θ‖.
     """
     before = normalised_margin(functions, theta, degree)
-    jacobian = functions.jacobian(theta)[active]
+    jacobian = functions.rows(theta, active)
     level = functions.values(theta)[active]
     scale = float(np.max(np.abs(jacobian), initial=0.0)) or 1.0
     inverse = np.linalg.pinv(jacobian / scale, rcond=1e-10) / scale

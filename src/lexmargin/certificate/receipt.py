@@ -7,7 +7,6 @@ recomputes the numbers; the digest covers the few entries that only inform, such
 
 from __future__ import annotations
 
-import hashlib
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -20,9 +19,11 @@ from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.certify import flattened
-from lexmargin.certificate.evidence import evidence_for
-from lexmargin.certificate.facts import Evidence, Facts, establish
-from lexmargin.certificate.norms import Array
+from lexmargin.certificate.facts import Facts
+from lexmargin.certificate.given import Evidence
+from lexmargin.certificate.program_evidence import evidence_for_problem
+from lexmargin.certificate.program_facts import establish_problem
+from lexmargin.certificate.receipt_evidence import evidence_from_json, evidence_to_json
 from lexmargin.certificate.receipt_format import (
     Fields,
     canonical,
@@ -33,27 +34,27 @@ from lexmargin.certificate.receipt_format import (
     predictor_from_json,
     predictor_to_json,
 )
+from lexmargin.certificate.receipt_problem import parameters_to_json, problem_from_json
+from lexmargin.certificate.receipt_state import array_hash, checked_state, hexadecimal
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
-from lexmargin.errors import LexmarginError, ReceiptError, UnsupportedError
-from lexmargin.formulations.base import Formulation, FormulationName
-from lexmargin.margins import MarginFunctions
+from lexmargin.errors import LexmarginError, ReceiptError
+from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["CLAIMS", "Receipt", "read_receipt", "receipt", "write_receipt"]
 
-FORMAT: Final = "lexmargin-receipt-1"
+FORMAT: Final = "lexmargin-receipt-2"
 _EMBED_LIMIT: Final = 4_000_000
 _MAX_SIZE: Final = 10**8
-_FORMULATIONS: Final = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
 _DATA: Final = ("sha256", "samples", "features", "X", "y")
-_EVIDENCE: Final = ("support", "multipliers", "tau", "bound", "slopes", "better", "refutation")
 _KEYS: Final = (
     "format",
     "versions",
     "formulation",
     "norm",
+    "parameters",
     "predictor",
     "data",
     "theta",
@@ -82,6 +83,10 @@ CLAIMS: Final = (
     "gap",
     "curvature",
     "better_margin",
+    "feasibility",
+    "angle",
+    "levels",
+    "levels_gap",
 )
 """The names of what a receipt claims."""
 
@@ -93,16 +98,15 @@ class Receipt:
 
     content
         the whole JSON object.
-    functions
-        predictor and data; None where the data are not inside.
-    theta, norm, tolerances, evidence
-        what the claims are to be recomputed from; ``evidence`` is None without data.
+    problem
+        the formulation with its predictor and data; None where the data are not inside.
+    theta, tolerances, evidence
+        what the claims are to be recomputed from.
     """
 
     content: Mapping[str, Any]
-    functions: MarginFunctions | None
+    problem: Formulation | None
     theta: FloatArray
-    norm: float
     tolerances: Tolerances
     evidence: Evidence
 
@@ -137,8 +141,9 @@ def receipt(
     certificate: Certificate,
     *,
     embed: bool | None = None,
+    state: Mapping[str, Any] | None = None,
 ) -> Receipt:
-    """Return the receipt of a certificate of a max-margin problem (eq. 6/7, homogeneous).
+    """Return the receipt of a certificate, of any formulation.
 
     The verdict stated is the one that can be established again from the receipt without a solver;
     where that is weaker than the certificate's, ``claims["reason"]`` says why.
@@ -146,20 +151,14 @@ def receipt(
     Args:
         problem, theta, certificate: as given to, and returned by, ``certify``.
         embed: put the samples into the receipt; by default unless they are many.
+        state: the tensors of a state dict that θ was read from, as `state_section` describes them.
 
     Raises:
-        UnsupportedError: another formulation, or a predictor that is not homogeneous.
         ReceiptError: a predictor that is none of the toolkit's.
     """
-    functions = problem.functions
-    if problem.name not in _FORMULATIONS or functions.homogeneity.degree is None:
-        raise UnsupportedError(
-            f"There are no receipts for {problem.name.value} with this predictor.",
-            "Receipts exist for hard-margin and margin-path of homogeneous predictors.",
-        )
     flat = flattened(problem, theta)
-    evidence = evidence_for(functions, flat, problem.norm_p, certificate)
-    facts = establish(functions, flat, problem.norm_p, certificate.tolerances, evidence)
+    evidence = evidence_for_problem(problem, flat, certificate)
+    facts = establish_problem(problem, flat, certificate.tolerances, evidence)
     if facts.verdict is not certificate.verdict:
         facts = replace(
             facts, reason=f"{facts.reason}; the certificate says {certificate.verdict.value}"
@@ -171,6 +170,7 @@ def receipt(
         "versions": _versions(),
         "formulation": problem.name.value,
         "norm": "inf" if math.isinf(problem.norm_p) else problem.norm_p,
+        "parameters": parameters_to_json(problem),
         "predictor": predictor_to_json(problem.predictor),
         "data": {
             "sha256": data.fingerprint,
@@ -180,11 +180,13 @@ def receipt(
             "y": [int(label) for label in data.y] if inside else None,
         },
         "theta": encoded(flat),
-        "theta_sha256": _sha256(flat),
+        "theta_sha256": array_hash(flat),
         "tolerances": certificate.tolerances.to_json(),
-        "evidence": _evidence_to_json(evidence),
+        "evidence": evidence_to_json(evidence),
         "claims": facts.to_json(),
     }
+    if state is not None:
+        content["state"] = dict(state)
     content["digest"] = digest(content)
     return _read(content, data)
 
@@ -216,39 +218,16 @@ def read_receipt(path: str | Path, data: Dataset | None = None) -> Receipt:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def _sha256(values: FloatArray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()
-
-
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
-    import lexmargin
+    from lexmargin.version import VERSION
 
     return {
-        "lexmargin": lexmargin.__version__,
+        "lexmargin": VERSION,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "python-flint": version("python-flint"),
-    }
-
-
-def _sparse(values: Array | None) -> dict[str, Any] | None:
-    if values is None:
-        return None
-    used = np.flatnonzero(values)
-    return {"n": [int(n) for n in used], "values": [float(values[n]) for n in used]}
-
-
-def _evidence_to_json(evidence: Evidence) -> dict[str, Any]:
-    return {
-        "support": [int(n) for n in evidence.support],
-        "multipliers": _sparse(evidence.multipliers),
-        "tau": evidence.tau if math.isfinite(evidence.tau) else None,
-        "bound": _sparse(evidence.bound),
-        "slopes": [list(entry) for entry in evidence.slopes],
-        "better": None if evidence.better is None else encoded(evidence.better),
-        "refutation": _sparse(evidence.refutation),
     }
 
 
@@ -256,37 +235,32 @@ def _evidence_to_json(evidence: Evidence) -> dict[str, Any]:
 
 
 def _read(content: dict[str, Any], data: Dataset | None) -> Receipt:
-    top = Fields(content, "", _KEYS)
+    # Only receipts of trained networks name the tensors of a state dict.
+    top = Fields(content, "", (*_KEYS, "state") if "state" in content else _KEYS)
     if top.text("format") != FORMAT:
         raise ReceiptError(f"The format is {top.text('format')[:40]!r}, not {FORMAT!r}.")
-    if top.text("formulation") not in {name.value for name in _FORMULATIONS}:
-        raise ReceiptError(f"There are no receipts for {top.text('formulation')[:40]!r}.")
     if not _is_words(top.raw("versions")):
         raise ReceiptError("versions is no object of texts.", "Write the receipt again.")
     for name in ("theta_sha256", "digest"):
-        _hexadecimal(top.text(name), name)
-    functions, count, size = _functions(top, data)
+        hexadecimal(top.text(name), name)
+    problem, count, size = _problem(top, data)
     theta = decoded(top.text("theta"), (size,), "theta")
     if not np.all(np.isfinite(theta)) or not np.any(theta):
         raise ReceiptError("theta is zero or not finite.", "Write the receipt again.")
+    if "state" in content:
+        checked_state(top.raw("state"), size)
     _claims(top.raw("claims"))
     return Receipt(
         content,
-        functions,
+        problem,
         theta,
-        _norm(top),
         _tolerances(top.raw("tolerances")),
-        _evidence_from_json(top.raw("evidence"), count, size),
+        evidence_from_json(top.raw("evidence"), count, size),
     )
 
 
 def _is_words(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
-
-
-def _hexadecimal(text: str, key: str) -> None:
-    if len(text) != 64 or any(c not in "0123456789abcdef" for c in text):
-        raise ReceiptError(f"{key} is no sha256.", "Write the receipt again.")
 
 
 def _norm(top: Fields) -> float:
@@ -298,10 +272,10 @@ def _norm(top: Fields) -> float:
     return norm
 
 
-def _functions(top: Fields, data: Dataset | None) -> tuple[MarginFunctions | None, int, int]:
-    """Return the margin functions, how many they are and how many parameters they have."""
+def _problem(top: Fields, data: Dataset | None) -> tuple[Formulation | None, int, int]:
+    """Return the problem, how many margin functions it has and how many parameters."""
     part = Fields(top.raw("data"), "data", _DATA)
-    _hexadecimal(part.text("sha256"), "data.sha256")
+    hexadecimal(part.text("sha256"), "data.sha256")
     samples, features = part.whole("samples", 1), part.whole("features", 1)
     if samples * features > _MAX_SIZE:
         raise ReceiptError("The data are too large.", "Write the receipt again.")
@@ -319,10 +293,10 @@ def _functions(top: Fields, data: Dataset | None) -> tuple[MarginFunctions | Non
         if data is None:
             size = int(sum(math.prod(shape) for shape in predictor.shapes(features)))
             return None, samples * max(1, predictor.outputs - 1), size
-        functions = MarginFunctions(predictor, data)
-        if functions.homogeneity.degree is None:
-            raise ReceiptError("The predictor is not homogeneous.", "Write the receipt again.")
-        return functions, functions.count, functions.size
+        problem = problem_from_json(
+            top.text("formulation"), _norm(top), top.raw("parameters"), predictor, data
+        )
+        return problem, problem.functions.count, problem.functions.size
     except LexmarginError as error:
         if isinstance(error, ReceiptError):
             raise
@@ -343,58 +317,14 @@ def _claims(value: object) -> None:
     if part.text("verdict") not in {word.value for word in Verdict}:
         raise ReceiptError(f"claims.verdict is {part.text('verdict')[:40]!r}.")
     part.text("reason")
+    if part.raw("levels") is not None:
+        part.numbers("levels")
     for name in CLAIMS[2:]:
-        if part.raw(name) is not None and not isinstance(part.raw(name), bool):
+        if name != "levels" and part.raw(name) is not None and not isinstance(part.raw(name), bool):
             part.number(name)
-
-
-def _dense(value: object, key: str, count: int) -> Array:
-    part = Fields(value, key, ("n", "values"))
-    places, values = part.wholes("n", count), part.numbers("values")
-    if len(places) != len(values) or any(v <= 0.0 or math.isinf(v) for v in values):
-        raise ReceiptError(f"{key} needs one positive number per index.")
-    found = np.zeros(count)
-    found[list(places)] = values
-    return found
-
-
-def _evidence_from_json(value: object, count: int, size: int) -> Evidence:
-    part = Fields(value, "evidence", _EVIDENCE)
-    multipliers = _dense(part.raw("multipliers"), "evidence.multipliers", count)
-    support = np.array(part.wholes("support", count), dtype=np.intp)
-    if np.any(multipliers[np.setdiff1d(np.arange(count), support)] > 0.0):
-        raise ReceiptError("evidence.multipliers has weight outside the support.")
-    if not support.size:
-        raise ReceiptError("evidence.support is empty.", "Write the receipt again.")
-    slopes = []
-    entries = part.raw("slopes")
-    if not isinstance(entries, list):
-        raise ReceiptError("evidence.slopes is no list.")
-    for entry in entries:
-        whole = isinstance(entry, list) and len(entry) == 4
-        if not whole or any(type(n) is not int or n < 0 for n in entry[:3]):
-            raise ReceiptError("evidence.slopes needs [layer, sample, unit, slope].")
-        if type(entry[3]) not in (int, float):
-            raise ReceiptError("evidence.slopes needs [layer, sample, unit, slope].")
-        slopes.append((entry[0], entry[1], entry[2], float(entry[3])))
-    names = ("bound", "refutation")
-    weights = {
-        name: None if part.raw(name) is None else _dense(part.raw(name), f"evidence.{name}", count)
-        for name in names
-    }
-    better = part.raw("better")
-    return Evidence(
-        support=support,
-        multipliers=multipliers,
-        tau=math.nan if part.raw("tau") is None else part.number("tau"),
-        bound=weights["bound"],
-        slopes=tuple(slopes),
-        better=None if better is None else decoded(part.text("better"), (size,), "evidence.better"),
-        refutation=weights["refutation"],
-    )
 
 
 def facts_of(found: Receipt) -> Facts:
     """Recompute the facts of a receipt that has its data."""
-    assert found.functions is not None
-    return establish(found.functions, found.theta, found.norm, found.tolerances, found.evidence)
+    assert found.problem is not None
+    return establish_problem(found.problem, found.theta, found.tolerances, found.evidence)

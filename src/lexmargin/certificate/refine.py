@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexmargin.certificate.birth import Birth, birth_value, dead_units, leak, raise_by_birth
+from lexmargin.certificate.birth_choice import best_birth
 from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.clarke import Clarke, clarke_stationarity, gradient_sets
-from lexmargin.certificate.curvature import CurvatureKind, measure_curvature
+from lexmargin.certificate.clarke import gradient_sets
+from lexmargin.certificate.curvature import second_order
+from lexmargin.certificate.curved import PredictorCurved
 from lexmargin.certificate.kink_ascent import raise_at_kink
+from lexmargin.certificate.kinked import at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.linear_networks import linear_network_bound
-from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.point import check_euler, unit_point
+from lexmargin.certificate.qualification import GradientChoice, compact, licq
 from lexmargin.certificate.raising import significant_gain
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.margins import MarginFunctions
@@ -70,7 +72,7 @@ def refine(
     if on:
         found = _at_kink(functions, unit, degree, norm, found, on)
     elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
-        found = _second_order(functions, unit, degree, found)
+        found = second_order(PredictorCurved(functions), unit, degree, found)
     if norm != 2.0:
         return found
     if found.verdict.certified and found.verdict is not Verdict.GLOBAL:
@@ -95,7 +97,10 @@ def _at_kink(
             verdict = Verdict.CLARKE_KKT
             why = "stationary with slope 0 there, one element of the generalised gradient"
         return replace(
-            certificate, verdict=verdict, reasons=(f"{where}: {why}", *_notes(certificate))
+            certificate,
+            verdict=verdict,
+            licq=at_slope_zero(certificate.licq),
+            reasons=(f"{where}: {why}", *stated_notes(certificate)),
         )
     doubt = _doubt(functions, theta, degree, certificate)
     sets = gradient_sets(functions, theta, certificate.support, kinks) if not doubt else None
@@ -104,62 +109,28 @@ def _at_kink(
         return replace(
             certificate,
             verdict=Verdict.UNDECIDED,
-            reasons=(f"{where}: {why}", *_notes(certificate)),
+            licq=at_slope_zero(certificate.licq),
+            reasons=(f"{where}: {why}", *stated_notes(certificate)),
         )
-    clarke = clarke_stationarity(sets, theta)
-    margins = functions.values(theta)[certificate.support]
-    excess = np.maximum(margins - np.min(margins), 0.0)
-    complementarity = degree * float(clarke.multipliers @ excess)
-    verdict, why = _judged(clarke, complementarity, certificate)
-    if not clarke.exact and verdict is Verdict.CLARKE_KKT:
-        why += "; for this depth from a set that contains the generalised gradient"
-    reasons: tuple[str, ...] = (f"{where}: {why}", *_notes(certificate))
-    if verdict is Verdict.CLARKE_KKT:
-        raised = raise_at_kink(functions, theta, degree, certificate.support, sets, clarke)
-        uneven = float(np.max(margins) / np.min(margins)) - 1.0
-        gain = significant_gain(certificate.margin, clarke.residual, uneven)
-        if raised is not None and raised.after > raised.before + gain:
-            verdict = Verdict.SADDLE
-            reasons += (
-                f"turning units on at their kinks raises the margin from {raised.before:.10g} "
-                f"to {raised.after:.10g}: no local maximum",
-            )
+    values = functions.values(theta)[certificate.support]
+    found, clarke = judged_at_kink(certificate, sets, theta, degree, values, where)
+    independence = licq(compact(clarke.elements), certificate.tolerances.rank)
+    found = replace(found, licq=replace(independence, of=GradientChoice.CHOSEN))
+    if found.verdict is not Verdict.CLARKE_KKT:
+        return found
+    raised = raise_at_kink(functions, theta, degree, certificate.support, sets, clarke)
+    uneven = float(np.max(values) / np.min(values)) - 1.0
+    gain = significant_gain(certificate.margin, clarke.residual, uneven)
+    if raised is None or not raised.after > raised.before + gain:
+        return found
     return replace(
-        certificate,
-        verdict=verdict,
-        stationarity=clarke.residual,
-        stationarity_bound=clarke.lower,
-        complementarity=complementarity,
-        multipliers=_frozen(
-            spread(certificate.support, certificate.multipliers.size, clarke.multipliers)
+        found,
+        verdict=Verdict.SADDLE,
+        reasons=(
+            *found.reasons,
+            f"turning units on at their kinks raises the margin from {raised.before:.10g} "
+            f"to {raised.after:.10g}: no local maximum",
         ),
-        euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
-        multiplier_dimension=None,
-        multiplier_range=None,
-        reasons=reasons,
-    )
-
-
-def _judged(
-    clarke: Clarke, complementarity: float, certificate: Certificate
-) -> tuple[Verdict, str]:
-    limits = certificate.tolerances
-    if clarke.lower > limits.stationarity:
-        return Verdict.NOT_STATIONARY, (
-            f"ε is at least {clarke.lower:.3g} for every λ ≥ 0 and every element of the "
-            f"generalised gradients (tolerance {limits.stationarity:.0e})"
-        )
-    if clarke.floor > limits.stationarity:
-        return Verdict.UNDECIDED, f"rounding alone may change ε by {clarke.floor:.3g}"
-    if clarke.residual > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"ε = {clarke.residual:.3g} misses its tolerance {limits.stationarity:.0e}, and no "
-            f"better than {clarke.lower:.3g} is proven from below"
-        )
-    if complementarity > limits.complementarity:
-        return Verdict.UNDECIDED, f"δ = {complementarity:.3g} misses its tolerance"
-    return Verdict.CLARKE_KKT, (
-        "stationary with one element of the generalised gradient per support sample"
     )
 
 
@@ -177,35 +148,6 @@ def _doubt(
     if mismatch > max(limits.support, limits.stationarity, limits.kink):
         return f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
     return ""
-
-
-def _second_order(
-    functions: MarginFunctions, theta: FloatArray, degree: float, certificate: Certificate
-) -> Certificate:
-    if certificate.verdict not in (Verdict.KKT, Verdict.GLOBAL):
-        return certificate
-    curvature = measure_curvature(functions, theta, degree, certificate)
-    found = replace(certificate, curvature=curvature)
-    if certificate.verdict is Verdict.GLOBAL:
-        return found
-    if curvature.kind is CurvatureKind.POSITIVE:
-        modulo = ""
-        if curvature.symmetries:
-            modulo = f", modulo an orbit of symmetries of dimension {curvature.symmetries}"
-        reason = f"second order: {curvature.reason}{modulo}"
-        return replace(found, verdict=Verdict.STRICT_LOCAL, reasons=(*found.reasons, reason))
-    if curvature.shown:
-        return replace(
-            found,
-            verdict=Verdict.SADDLE,
-            reasons=(*found.reasons, f"no local maximum: {curvature.reason}"),
-        )
-    tail = ""
-    if curvature.kind is CurvatureKind.INDEFINITE:
-        tail = ", but no increase of the margin was shown along it"
-    return replace(
-        found, reasons=(*found.reasons, f"second order undecided: {curvature.reason}{tail}")
-    )
 
 
 def _linear_network(functions: MarginFunctions, certificate: Certificate) -> Certificate:
@@ -239,6 +181,10 @@ def _birth(functions: MarginFunctions, theta: FloatArray, certificate: Certifica
         return certificate
     found = birth_value(functions.data.X, functions.score_weights(certificate.multipliers), slope)
     margin = certificate.margin
+    some = ""
+    if certificate.multiplier_dimension and 0.5 * found.upper / total > margin:
+        certificate, found, some = _chosen(functions, theta, certificate, slope)
+        total = float(np.sum(certificate.multipliers))
     bound = 0.5 * found.upper / total
     gap = relative_gap(bound, margin)
     result = certificate
@@ -259,8 +205,32 @@ def _birth(functions: MarginFunctions, theta: FloatArray, certificate: Certifica
             f"{0.5 * found.upper / (total * margin):.10g}"),
         )  # fmt: skip
     u = np.array2string(found.direction, precision=6, threshold=8)
-    named = f"birth test {ratio:.10g} > 1 at u = {u}"
+    named = f"birth test {ratio:.10g} > 1 at u = {u}{some}"
     return _revived(functions, theta, result, found, named)
+
+
+def _chosen(
+    functions: MarginFunctions, theta: FloatArray, certificate: Certificate, slope: float
+) -> tuple[Certificate, Birth, str]:
+    """Take the λ of smallest birth test, and say what the test is at least for every other λ."""
+    support, limits = certificate.support, certificate.tolerances
+    rows = functions.jacobian(theta)[support]
+    total = 2.0 * certificate.margin * float(np.sum(certificate.multipliers))
+    enough = total * (1.0 + 0.1 * limits.gap)
+    choice = best_birth(functions, rows, support, certificate.multipliers, slope, enough)
+    values = choice.multipliers[support]
+    residual = float(np.linalg.norm(theta - values @ rows))
+    if residual > max(limits.stationarity, certificate.stationarity):
+        old = functions.score_weights(certificate.multipliers)
+        return certificate, birth_value(functions.data.X, old, slope), ""
+    f = functions.values(theta)[support]
+    found = replace(
+        certificate,
+        multipliers=choice.multipliers,
+        stationarity=max(residual, certificate.stationarity_bound),
+        complementarity=certificate.degree * float(values @ (f - np.min(f))),
+    )
+    return found, choice.birth, f", and at least {choice.floor / total:.10g} for every λ"
 
 
 def _revived(
@@ -286,13 +256,3 @@ def _revived(
         named += f"; with it as dead unit {unit} {numbers}: no local maximum"
         return replace(certificate, verdict=Verdict.SADDLE, reasons=(*certificate.reasons, named))
     return replace(certificate, reasons=(*certificate.reasons, f"{named}; no increase was shown"))
-
-
-def _notes(certificate: Certificate) -> tuple[str, ...]:
-    """Return the reasons that do not speak of stationarity at slope 0."""
-    return tuple(why for why in certificate.reasons if why.startswith("the stated margin"))
-
-
-def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    array.setflags(write=False)
-    return array

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
-from lexmargin.certificate.polyhedral import smallest_dual_norm
+from lexmargin.certificate.level_duals import LevelDuals
+from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 
@@ -38,8 +37,8 @@ def prove_levels(Z: Array, theta: Array, norm: float, count: int, tolerance: flo
 
     At a level with free samples U, fixed samples F at values v, and t = min_U f: for λ ≥ 0 with
     `Σ_U λ_n = 1` every θ' of the ball with `f_n ≥ v_n` on F has
-    `min_U f_n(θ') ≤ ‖Zᵀλ‖_* - Σ_F λ_n v_n`. Where that is t, a free n with λ_n > 0 is tight in
-    every optimum and is fixed at t.
+    `min_U f_n(θ') ≤ ‖Zᵀλ‖_* - Σ_F λ_n v_n`. Where that is t + gap, a free n has
+    `f_n(θ') ≤ f_n(θ) + gap/λ_n` in every optimum: it is fixed where this is within the tolerance.
 
     Parameters
     ----------
@@ -49,32 +48,27 @@ def prove_levels(Z: Array, theta: Array, norm: float, count: int, tolerance: flo
     count : how many smallest margins are asked for.
     tolerance : largest gap of a level, in units of the first margin.
     """
-    margins = Z @ theta
+    duals = LevelDuals(Z, theta, norm)
+    margins = duals.values
     wanted = np.sort(margins)[:count]
     unit = float(wanted[0])
     fixed = np.zeros(margins.size, dtype=bool)
     worst, proven = 0.0, 0
     while proven < count and not np.all(fixed):
         level = float(np.min(margins[~fixed]))
-        weights = _level_weights(Z, margins, fixed, norm)
-        size = vector_norm(weights @ Z, dual_exponent(norm))
-        gap = (size - float(weights[fixed] @ margins[fixed]) - level) / unit
-        worst = max(worst, gap)
-        if gap > tolerance:
+        dual = duals.level(~fixed)
+        worst = max(worst, dual.gap / unit)
+        if not dual.gap <= tolerance * unit:
             break
         close = ~fixed & (margins <= level + 10.0 * tolerance * unit)
-        tight = close & (weights > 1e-6)
+        tight = close & (dual.weights > 0.0) & (dual.gap <= tolerance * unit * dual.weights)
         if not np.any(tight):
             break
         fixed |= tight
+        duals.hold(dual, np.flatnonzero(tight))
         # Equal margins of samples that are free to rise are proven at later levels.
         proven = int(np.count_nonzero(fixed))
     return LevelProof(tuple(float(v) for v in wanted), min(proven, count), worst)
-
-
-def _level_weights(Z: Array, margins: Array, fixed: NDArray[np.bool_], norm: float) -> Array:
-    """Minimise `‖Zᵀλ‖_* - Σ_F λ_n v_n` over λ ≥ 0 with Σ_U λ_n = 1."""
-    return smallest_dual_norm(Z, np.where(fixed, margins, 0.0), norm, ~fixed)
 
 
 def with_levels(

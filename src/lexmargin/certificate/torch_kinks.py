@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from lexmargin.certificate.scores import KinkReport
+import numpy as np
+
+from lexmargin.certificate.scores import KinkReport, relative_distance
 
 __all__ = ["module_kinks"]
 
@@ -37,7 +39,13 @@ _DECISIONS: Final = frozenset(
 )
 
 
-def module_kinks(call: Callable[[Any], Any], X: Any, seeds: Any) -> KinkReport:
+def module_kinks(
+    call: Callable[[Any], Any],
+    X: Any,
+    seeds: Any,
+    moved: Sequence[Callable[[Any], Any]],
+    dimension: int,
+) -> KinkReport:
     """Evaluate ``call(X)`` (S, C) and measure every kinked operation on the way.
 
     An operation that is neither listed as smooth nor one whose kink is known is reported by name.
@@ -47,14 +55,19 @@ def module_kinks(call: Callable[[Any], Any], X: Any, seeds: Any) -> KinkReport:
     call : the scores as a function of the samples, with gradients enabled for the parameters.
     X : (S, …) samples.
     seeds : (S, C) weights of the scores in the margins.
+    moved : the same as ``call`` at the points of `displaced`.
+    dimension : d, the number of parameters.
     """
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    seen: list[tuple[str, Any]] = []
     unknown: set[str] = set()
 
     class Recorder(TorchDispatchMode):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[tuple[str, Any]] = []
+
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
@@ -62,30 +75,45 @@ def module_kinks(call: Callable[[Any], Any], X: Any, seeds: Any) -> KinkReport:
             plain = name[:-1] if name.endswith("_") and name[:-1] in _NODES else name
             tracked = any(getattr(one, "requires_grad", False) for one in _flat(args))
             if tracked and plain in _NODES:
-                seen.extend((plain, z) for z in _distances(plain, args, kwargs or {}))
+                self.seen.extend((plain, z) for z in _distances(plain, args, kwargs or {}))
             elif name in _DECISIONS or (tracked and not _is_smooth(name, args)):
                 unknown.add(name)
             return func(*args, **(kwargs or {}))
 
     with torch.enable_grad():
-        with Recorder():
+        with Recorder() as recorder:
             scores = call(X)
+        seen = recorder.seen
         slopes = _sensitivities(scores, (scores * seeds).sum(), [name for name, _ in seen])
+        changes = [torch.zeros_like(z) for _, z in seen]
+        for displaced_call in moved:
+            with Recorder() as recorder:
+                displaced_call(X)
+            if [name for name, _ in recorder.seen] != [name for name, _ in seen]:
+                # Which operations run depends on θ: that is a decision, and hides a kink.
+                unknown.add("control flow")
+                break
+            for change, (_, z), (_, other) in zip(changes, seen, recorder.seen, strict=True):
+                torch.maximum(change, (other - z).abs(), out=change)
+    distances = tuple(
+        relative_distance(z.cpu().numpy(), change.cpu().numpy(), len(X), dimension)
+        for (_, z), change in zip(seen, changes, strict=True)
+    )
     nearest: tuple[float, str] | None = None
     felt: tuple[float, str] | None = None
     for index, (name, z) in enumerate(seen):
-        distance = _relative(z, len(X))
+        distance = distances[index]
         found = (float(distance.min()), name)
         nearest = found if nearest is None else min(nearest, found)
         slope = None if slopes is None else slopes[index]
         if slope is not None and slope.shape == z.shape:
-            distance = torch.where(_unfelt(slope, len(X)), math.inf, distance)
+            distance = np.where(_unfelt(slope.cpu().numpy()), math.inf, distance)
         found = (float(distance.min()), name)
         felt = found if felt is None else min(felt, found)
     if nearest is None or felt is None:
         return KinkReport(None, None, "", tuple(sorted(unknown)))
     where = felt[1] if math.isfinite(felt[0]) else nearest[1]
-    return KinkReport(nearest[0], felt[0], where, tuple(sorted(unknown)))
+    return KinkReport(nearest[0], felt[0], where, tuple(sorted(unknown)), distances)
 
 
 def _flat(args: Any) -> list[Any]:
@@ -117,22 +145,10 @@ def _distances(name: str, args: Any, kwargs: Any) -> list[Any]:
     return [z]
 
 
-def _relative(z: Any, count: int) -> Any:
-    """Return |z| over its largest entry in the same sample; 0/0 counts as a kink."""
-    import torch
-
-    size = z.abs()
-    if z.ndim > 1 and z.shape[0] == count:
-        top = size.reshape(count, -1).amax(dim=1).reshape(-1, *[1] * (z.ndim - 1))
-    else:
-        top = size.amax()
-    return torch.where(top > 0.0, size / top, torch.zeros_like(size))
-
-
-def _unfelt(slope: Any, count: int) -> Any:
+def _unfelt(slope: Any) -> Any:
     """Tell where the margins do not feel an operation's output: the gradient is smooth there."""
-    size = slope.abs()
-    return size <= 1e-6 * size.amax()
+    size = np.abs(slope)
+    return size <= 1e-6 * np.max(size, initial=0.0)
 
 
 def _sensitivities(scores: Any, objective: Any, names: list[str]) -> list[Any] | None:

@@ -9,8 +9,9 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.certificate.norms import Array
-from lexmargin.certificate.scores import Indices, KinkReport, Scores
+from lexmargin.certificate.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.certificate.torch_kinks import module_kinks
+from lexmargin.certificate.torch_slopes import kinked_gradients
 from lexmargin.errors import DataError, DegreeError, ShapeError, UnsupportedError
 
 __all__ = ["TorchScores"]
@@ -19,6 +20,8 @@ _HOMOGENEOUS: Final = ("ReLU", "LeakyReLU", "PReLU")
 _BATCH: Final = 512
 _CHUNK_BYTES: Final = 256_000_000
 _SAME: Final = 1e-9
+_TOGETHER: Final = 64
+_NO_DERIVATIVE: Final = ("autograd.Function", "forward AD", "forward-mode AD", "jvp")
 
 
 @final
@@ -100,7 +103,8 @@ class TorchScores(Scores):
                 parts.append(self._torch.func.jvp(call, (parameters,), (along,))[1])
         return self._numpy(self._torch.cat(parts))
 
-    def rows(self, samples: Indices, seeds: Array) -> Array:
+    def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
         found = np.empty((samples.size, self.theta.size))
         chunk = max(1, min(_BATCH, _CHUNK_BYTES // (8 * self.theta.size)))
         weights = self._constant(seeds)
@@ -114,19 +118,20 @@ class TorchScores(Scores):
             part = slice(first, min(first + chunk, samples.size))
             x = self._X[self._index(samples[part])]
             try:
-                parts = batched(self._parameters, x, weights[part])
+                parts = batched(parameters, x, weights[part])
             except RuntimeError:
                 # Control flow that looks at values cannot be vectorised: one sample at a time.
                 pairs = zip(x, weights[part], strict=True)
-                each = [gradient(self._parameters, *pair) for pair in pairs]
+                each = [gradient(parameters, *pair) for pair in pairs]
                 parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
             for name, place in zip(self.names, self.slices, strict=True):
                 found[part, place] = self._numpy(parts[name]).reshape(part.stop - part.start, -1)
         return found
 
-    def pull(self, samples: Indices, seeds: Array) -> Array:
+    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
         total = np.zeros(self.theta.size)
-        leaves = {n: p.clone().requires_grad_() for n, p in self._parameters.items()}
+        leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
         weights, first = self._constant(seeds), 0
         for x in self._batches(samples):
             with self._torch.enable_grad():
@@ -140,10 +145,66 @@ class TorchScores(Scores):
             first += len(x)
         return total
 
+    def curved(
+        self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
+    ) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
+        weights, first = self._constant(seeds), 0
+        total = np.zeros(directions.shape)
+
+        def objective(at: dict[str, Any], x: Any, w: Any) -> Any:
+            return (self._scores(at, x) * w).sum()
+
+        gradient = self._torch.func.grad(objective)
+
+        def product(along: dict[str, Any], x: Any, w: Any) -> Any:
+            return self._torch.func.jvp(lambda at: gradient(at, x, w), (parameters,), (along,))[1]
+
+        batched = self._torch.func.vmap(product, in_dims=(0, None, None))
+        for x in self._batches(samples):
+            w = weights[first : first + len(x)]
+            first += len(x)
+            chunk = max(1, min(_TOGETHER, _CHUNK_BYTES // (32 * (self.theta.size + x.numel()))))
+            for start in range(0, len(directions), chunk):
+                part = slice(start, start + chunk)
+                along = self._split_rows(directions[part])
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    try:
+                        parts = batched(along, x, w)
+                    except RuntimeError:
+                        # As in `rows`: one direction at a time.
+                        count = len(directions[part])
+                        each = [product({n: v[k] for n, v in along.items()}, x, w)
+                                for k in range(count)]  # fmt: skip
+                        parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
+                for name, place in zip(self.names, self.slices, strict=True):
+                    found = self._numpy(parts[name])
+                    total[part, place] += found.reshape(len(directions[part]), -1)
+        return total
+
+    def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
+        leaves = self._leaves(self.theta)
+        return kinked_gradients(
+            lambda x: self._scores(leaves, x),
+            [leaves[n] for n in self.names],
+            self._X[self._index(samples)],
+            self._constant(seeds),
+            self.kinks(samples, seeds),
+            tolerance,
+        )
+
     def kinks(self, samples: Indices, seeds: Array) -> KinkReport:
-        leaves = {n: p.clone().requires_grad_() for n, p in self._parameters.items()}
+        def at(theta: Array) -> Callable[[Any], Any]:
+            leaves = self._leaves(theta)
+            return lambda x: self._scores(leaves, x)
+
         return module_kinks(
-            lambda x: self._scores(leaves, x), self._X[self._index(samples)], self._constant(seeds)
+            at(self.theta),
+            self._X[self._index(samples)],
+            self._constant(seeds),
+            [at(theta) for theta in displaced(self.theta)],
+            self.theta.size,
         )
 
     def suspects(self) -> tuple[str, ...]:
@@ -166,6 +227,12 @@ class TorchScores(Scores):
                 raise ShapeError(
                     f"The module cannot read samples of shape {tuple(x.shape[1:])}: {error}.",
                     "Give X as the module takes it, one sample along the first axis.",
+                ) from error
+            if any(word in str(error) for word in _NO_DERIVATIVE):
+                raise UnsupportedError(
+                    f"The module has an operation without forward-mode derivatives: {error}",
+                    "Write it with torch's own operations, or give its autograd.Function a "
+                    "setup_context and a jvp.",
                 ) from error
             raise
         if not isinstance(scores, self._torch.Tensor) or not 1 <= scores.ndim <= 2:
@@ -196,6 +263,15 @@ class TorchScores(Scores):
     def _split(self, theta: Array) -> dict[str, Any]:
         return {
             name: self._constant(theta[place]).reshape(shape)
+            for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
+        }
+
+    def _leaves(self, theta: Array) -> dict[str, Any]:
+        return {n: p.requires_grad_() for n, p in self._split(theta).items()}
+
+    def _split_rows(self, directions: Array) -> dict[str, Any]:
+        return {
+            name: self._constant(directions[:, place]).reshape(len(directions), *shape)
             for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
         }
 

@@ -14,21 +14,30 @@ from numpy.typing import ArrayLike
 
 from lexmargin.certificate.carried import CarriedMultipliers, carried_multipliers
 from lexmargin.certificate.certificate import Certificate, Check
+from lexmargin.certificate.directions import certify_direction
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.scores import Indices, KinkReport, Scores
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.trained_degree import Degrees, measure_degrees
 from lexmargin.certificate.trained_judge import certify_by_gram
-from lexmargin.certificate.verdict import Verdict
+from lexmargin.certificate.trained_refine import refine_trained
 from lexmargin.data import Dataset
-from lexmargin.errors import DataError, MissingBackendError, ParameterError, ShapeError
+from lexmargin.errors import (
+    DataError,
+    MissingBackendError,
+    ParameterError,
+    ShapeError,
+    UnsupportedError,
+)
+from lexmargin.margins import MarginFunctions
 
 __all__ = [
     "TrainedMargins",
     "certify_function",
     "certify_module",
     "is_module",
+    "plain_samples",
     "trained_margins",
 ]
 
@@ -150,8 +159,11 @@ def certify_module(
         memory: bytes that gradients may take at a time.
 
     Returns:
-        KKT at best: curvature is not judged. UNDECIDED on a kink that the margins feel, and where
-        the distance from kinks cannot be measured.
+        A plain network (:func:`~lexmargin.certificate.torch_network.plain_network`) whose gradients
+        fit in memory is judged as that predictor of the toolkit, GLOBAL included. Any other module
+        by its own derivatives, STRICT_LOCAL at best: at a kink that the margins feel CLARKE_KKT at
+        best, UNDECIDED where the slopes there cannot be chosen or the distance from kinks cannot be
+        measured.
 
     Raises:
         DegreeError: not homogeneous, with the parts that rule it out, or of another degree.
@@ -160,7 +172,8 @@ def certify_module(
         UnsupportedError: a module that computes in single precision, or has no parameters.
         MissingBackendError: torch is not installed.
     """
-    return _certify(trained_margins(module, X, y), degree, norm, tolerances, memory)
+    margins = trained_margins(module, X, y)
+    return _certify(margins, degree, norm, tolerances, memory, _predictor(module, X, y, margins))
 
 
 def certify_function(
@@ -194,6 +207,22 @@ def certify_function(
     return _certify(_margins(scores, X, y), degree, norm, tolerances, memory)
 
 
+def _predictor(
+    module: Any, X: Any, y: ArrayLike, margins: TrainedMargins
+) -> MarginFunctions | None:
+    """Return the module as a predictor of the toolkit, None where it is none of them."""
+    from lexmargin.certificate.torch_network import plain_margins
+
+    if not np.all(np.isfinite(margins.values)):
+        return None
+    try:
+        return plain_margins(
+            module, plain_samples(X), plain_samples(y), margins.theta, margins.values
+        )
+    except UnsupportedError:
+        return None
+
+
 def _missing(name: str, error: ModuleNotFoundError) -> MissingBackendError:
     if error.name is None or error.name.split(".")[0] not in (name, f"{name}lib"):
         raise error
@@ -205,7 +234,8 @@ def _missing(name: str, error: ModuleNotFoundError) -> MissingBackendError:
 # -- labels ----------------------------------------------------------------------------------------
 
 
-def _plain(X: Any) -> Any:
+def plain_samples(X: Any) -> Any:
+    """Return samples or labels as a NumPy array, wherever they are."""
     if hasattr(X, "detach"):
         X = X.detach().cpu().numpy()
     return np.asarray(X)
@@ -218,12 +248,12 @@ def _samples(X: Any, y: ArrayLike) -> Any:
 
 
 def _dataset(X: Any, y: ArrayLike) -> Dataset:
-    plain = _plain(X)
+    plain = plain_samples(X)
     if plain.ndim < 2:
         raise DataError(
             f"X has {plain.ndim} dimension(s).", "Give one sample along the first axis."
         )
-    return Dataset(plain.reshape(plain.shape[0], -1), _plain(y))
+    return Dataset(plain.reshape(plain.shape[0], -1), plain_samples(y))
 
 
 def _margins(scores: Scores, X: Any, y: ArrayLike) -> TrainedMargins:
@@ -254,13 +284,18 @@ def _certify(
     norm: float,
     limits: Tolerances,
     memory: float,
+    plain: MarginFunctions | None = None,
 ) -> Certificate:
     if not np.all(np.isfinite(margins.values)):
         raise DataError("Some scores are NaN or infinite.", "Certify a network that is finite.")
     if not (math.isfinite(memory) and memory > 0.0):
         raise ParameterError(f"memory is {memory!r}.", "Give a positive number of bytes.")
     degrees = measure_degrees(margins.scores, limits.euler, degree)
-    if margins.count * margins.theta.size <= _DENSE_LIMIT:
+    small = margins.count * margins.theta.size <= _DENSE_LIMIT
+    if small and plain is not None:
+        found = certify_direction(plain, margins.theta, degrees.total, norm, limits)
+        return _described(found, degrees, limits)
+    if small:
         everyone = np.arange(margins.count)
         found = certify_arrays(
             margins.values, margins.rows(everyone), margins.theta, degrees.total, norm, limits
@@ -272,7 +307,7 @@ def _certify(
         )
     else:
         found = certify_by_gram(margins, degrees.total, limits, memory)
-    return _with_kinks(_described(found, degrees, limits), margins)
+    return refine_trained(margins, degrees.total, _described(found, degrees, limits))
 
 
 def _described(found: Certificate, degrees: Degrees, limits: Tolerances) -> Certificate:
@@ -283,22 +318,3 @@ def _described(found: Certificate, degrees: Degrees, limits: Tolerances) -> Cert
         checks=(*found.checks, *checks),
         reasons=(*found.reasons, f"degrees by layer, measured: {', '.join(named)}"),
     )
-
-
-def _with_kinks(found: Certificate, margins: TrainedMargins) -> Certificate:
-    """Withdraw a verdict that rests on gradients at, or unknown distances from, a kink."""
-    if found.verdict is Verdict.NOT_SEPARATING or not found.support.size:
-        return found
-    report = margins.kinks(found.support)
-    found = replace(found, nearest_kink=report.nearest)
-    limit = found.tolerances.kink
-    if report.unknown:
-        why = (
-            f"the distance from kinks is unknown, because of {', '.join(report.unknown)}: "
-            "one gradient for each sample may decide nothing"
-        )
-    elif report.felt is not None and report.felt <= limit:
-        why = f"on a kink of {report.where} ({report.felt:.1e}): one gradient decides nothing"
-    else:
-        return found
-    return replace(found, verdict=Verdict.UNDECIDED, reasons=(why, *found.reasons))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -13,6 +12,7 @@ from lexmargin.certificate.facts import Facts
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.receipt import CLAIMS, Receipt, facts_of, read_receipt
 from lexmargin.certificate.receipt_format import digest
+from lexmargin.certificate.receipt_state import array_hash, wrong_tensor
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
 from lexmargin.errors import ReceiptError, RejectedReceiptError
@@ -69,9 +69,9 @@ def verify_receipt(found: Receipt) -> Verification:
         RejectedReceiptError: something differs; ``field`` names it.
     """
     content = found.content
-    if found.functions is None:
+    if found.problem is None:
         raise ReceiptError("The data are not in this receipt.", "Give them with --data FILE.")
-    data = found.functions.data
+    data = found.problem.data
     if data.fingerprint != content["data"]["sha256"]:
         raise _rejected("data.sha256", "the data are not those of the receipt")
     if (data.n_samples, data.n_features) != (
@@ -79,15 +79,19 @@ def verify_receipt(found: Receipt) -> Verification:
         content["data"]["features"],
     ):
         raise _rejected("data.samples", "the data have another size")
-    theta = np.ascontiguousarray(found.theta, dtype="<f8").tobytes()
-    if hashlib.sha256(theta).hexdigest() != content["theta_sha256"]:
+    if array_hash(found.theta) != content["theta_sha256"]:
         raise _rejected("theta_sha256", "θ is not the one that was hashed")
+    if "state" in content:
+        wrong = wrong_tensor(content["state"], found.theta)
+        if wrong:
+            raise _rejected("state.tensors", f"{wrong!r} is not the tensor that was hashed")
     _check_tolerances(found)
     if found.evidence.tau > max(WIDEST, found.tolerances.support):
         raise _rejected("evidence.tau", f"{found.evidence.tau:g} is more than {WIDEST:g}")
     facts = facts_of(found)
     if not np.array_equal(facts.support, found.evidence.support):
         raise _rejected("evidence.support", "it is not the support at the tolerance τ stated")
+    _check_weights(found, facts)
     for name in CLAIMS[::-1]:
         wrong = _differs(name, content["claims"][name], facts.to_json()[name])
         if wrong:
@@ -122,6 +126,15 @@ def _check_tolerances(found: Receipt) -> None:
             raise _rejected(f"tolerances.{name}", f"{limits[name]:g} is not {least:g} or more")
 
 
+def _check_weights(found: Receipt, facts: Facts) -> None:
+    """Refuse multipliers that are not those of the loss, where the loss has its own."""
+    if facts.multipliers is None:
+        return
+    stated, computed = found.evidence.multipliers, facts.multipliers
+    if np.any(np.abs(stated - computed) > _RELATIVE * np.maximum(stated, computed)):
+        raise _rejected("evidence.multipliers", "they are not the weights of the loss")
+
+
 def _differs(name: str, claimed: Any, computed: Any) -> str:
     """Return what is wrong with a claim, or an empty string."""
     if name == "reason":
@@ -130,6 +143,13 @@ def _differs(name: str, claimed: Any, computed: Any) -> str:
     plain = (type(None), bool, str)
     if isinstance(claimed, plain) or isinstance(computed, plain):
         return "" if claimed is computed or claimed == computed else f"it is {computed!r}"
+    if isinstance(claimed, list) or isinstance(computed, list):
+        if not (isinstance(claimed, list) and isinstance(computed, list)):
+            return f"it is {computed!r}"
+        if len(claimed) != len(computed):
+            return f"it has {len(computed)} entries"
+        pairs = zip(claimed, computed, strict=True)
+        return next(filter(None, (_differs(name, a, b) for a, b in pairs)), "")
     size = max(abs(float(claimed)), abs(float(computed)))
     floor = _COARSE.get(name, _ABSOLUTE)
     relative = _COARSE.get(name, _RELATIVE)

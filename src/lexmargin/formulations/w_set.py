@@ -299,9 +299,12 @@ class WSet(Formulation):
             before = answers[:-1]
             scale = self.objective(self.theta(before, unit)) if before else self._unit
             return np.asarray(0.5 * found * scale)
-        log_scale = self._log_divisor(answers[:-1], unit)
-        log_scale -= float(self._log_weights(len(answers) - 1)[0])
-        return np.asarray(0.5 * found * math.exp(log_scale))
+        return np.asarray(found * self.stage_factor(answers[:-1], unit))
+
+    def stage_factor(self, answers: tuple[StageAnswer, ...], unit: float) -> float:
+        """Return what multipliers of the next stage of eq. 14 are times, to be those of eq. 13."""
+        log_scale = self._log_divisor(answers, unit) - float(self._log_weights(len(answers))[0])
+        return 0.5 * math.exp(log_scale)
 
     @property
     def _unit(self) -> float:

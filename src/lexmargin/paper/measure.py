@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lexmargin import __version__
 from lexmargin.errors import BadInputError, LexmarginError
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
+from lexmargin.version import VERSION
 
 __all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "source_of"]
 
@@ -180,7 +180,7 @@ def _key(stated: Statement, effort: Effort) -> str:
     module = importlib.util.find_spec(type(stated).__module__)
     origin = None if module is None else module.origin
     code = b"" if origin is None else Path(origin).read_bytes()
-    parts = (__version__.encode(), effort.value.encode(), repr(stated).encode(), code)
+    parts = (VERSION.encode(), effort.value.encode(), repr(stated).encode(), code)
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

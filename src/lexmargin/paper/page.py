@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lexmargin import __version__
 from lexmargin.errors import BadInputError
 from lexmargin.library import Library
 from lexmargin.paper.measure import Record, source_of
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Statement
 from lexmargin.plots import save
+from lexmargin.version import VERSION
 
 __all__ = ["write_pages"]
 
@@ -222,7 +222,7 @@ def _problem_files(entries: Sequence[_Entry]) -> list[tuple[str, str]]:
 
 
 def _versions() -> str:
-    found = [f"lexmargin {__version__}"]
+    found = [f"lexmargin {VERSION}"]
     for name in _VERSIONS:
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")

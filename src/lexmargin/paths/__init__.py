@@ -4,11 +4,13 @@ from lexmargin.losses import Loss
 from lexmargin.paths.descend import Descent, EndReason, descend
 from lexmargin.paths.flow import FlowMethod, GradientFlow
 from lexmargin.paths.follower import PathPoint
+from lexmargin.paths.grid import AdaptiveGrid
 from lexmargin.paths.records import Records
 from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
 from lexmargin.paths.trace import PathEnd, TracedPath, trace
 
 __all__ = [
+    "AdaptiveGrid",
     "ConstantStep",
     "Descent",
     "EndReason",

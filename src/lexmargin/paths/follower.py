@@ -146,6 +146,7 @@ class Follower:
         self._unit = 1.0
         self._last: _Found | None = None
         self._rho = 0.0
+        self._stated: dict[float, Formulation] = {}
         self.failed = False
 
     @property
@@ -163,6 +164,14 @@ class Follower:
         """True when the time is up."""
         return self._deadline is not None and time.monotonic() >= self._deadline
 
+    def _at(self, rho: float) -> Formulation:
+        """Return the problem at ρ; the last two are kept, with what they have computed."""
+        if rho not in self._stated:
+            if len(self._stated) > 1:
+                del self._stated[next(iter(self._stated))]
+            self._stated[rho] = at_parameter(self._problem, rho)
+        return self._stated[rho]
+
     def point(self, rho: float, best: BestMargin | None) -> PathPoint | None:
         """Return the point at ρ, stepping there in factors of at most four; None out of time."""
         began = time.monotonic()
@@ -177,13 +186,16 @@ class Follower:
         if found is None:
             return None
         self._last, self._rho = found, rho
-        problem = at_parameter(self._problem, rho)
+        problem = self._at(rho)
         values = problem.functions.values(problem.rho_value * found.theta)
         mismatch = math.nan
         if isinstance(problem, RegularizationPath) and not np.any(found.theta):
             mismatch = float(np.abs(problem.functions.jacobian(found.theta)).max())
+        certificate = certify(
+            problem, found.theta, tolerances=_tolerances(problem, found.theta, self._grade)
+        )
         if isinstance(problem, ConstrainedPath):
-            mismatch = _mismatch(problem, found.theta)
+            mismatch = certificate.angle or _mismatch(problem, found.theta)
             if self._profile.backend is not BackendName.NEWTON:
                 problem.warn_invisible(found.theta)
         return PathPoint(
@@ -193,16 +205,14 @@ class Follower:
             margin=float(values.min()),
             best_margin=math.nan if best is None else max(best.value, float(values.min())),
             mismatch=mismatch,
-            certificate=certify(
-                problem, found.theta, tolerances=_tolerances(problem, found.theta, self._grade)
-            ),
+            certificate=certificate,
             ran=found.raw.ran,
             seconds=time.monotonic() - began,
         )
 
     def _first(self, rho: float) -> _Found | None:
         """Return the best of a few starts at the first ρ."""
-        problem = at_parameter(self._problem, rho)
+        problem = self._at(rho)
         found: list[_Found] = []
         for seed in self._seeds.spawn(default_starts(problem, self._convex)):
             if found and self.expired:
@@ -234,7 +244,7 @@ class Follower:
         """
         if self._convex or self.expired:
             return found
-        problem = at_parameter(self._problem, rho)
+        problem = self._at(rho)
         others: list[_Found | None] = []
         if isinstance(problem, RegularizationPath):
             others = [self._solve(rho, start, None) for start in problem.starts(1)]
@@ -252,8 +262,11 @@ class Follower:
     def _solve(
         self, rho: float, start: FloatArray, multipliers: dict[str, FloatArray] | None
     ) -> _Found | None:
-        problem = at_parameter(self._problem, rho)
-        initial = problem.initial_values(start, self._unit)
+        problem = self._at(rho)
+        # Newton's method for linear scores follows the tangent from where the path was.
+        linear = self.smooth and self._convex and multipliers is not None
+        stated = self._at(self._rho) if linear else problem
+        initial = stated.initial_values(start, self._unit)
         answers: tuple[StageAnswer, ...] = ()
         raw: RawAnswer | None = None
         kept: dict[str, FloatArray] = {}

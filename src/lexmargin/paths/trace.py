@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
@@ -25,6 +25,7 @@ from lexmargin.library import grade as named_grade
 from lexmargin.multistart import Progress
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import BestMargin, Follower, PathPoint, at_parameter
+from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.run import require
 from lexmargin.solution import finite
 from lexmargin.solve import AUTO, choose_profile, solve
@@ -100,7 +101,7 @@ class TracedPath:
 
 def trace(
     problem: Formulation,
-    rhos: Sequence[float],
+    rhos: Sequence[float] | AdaptiveGrid,
     *,
     solver: str = AUTO,
     grade: str = "default",
@@ -118,7 +119,8 @@ def trace(
     Args:
         problem: a :class:`MarginPath`, :class:`ConstrainedPath` or :class:`RegularizationPath`;
             its own ρ (strength) is not used.
-        rhos: increasing positive numbers (strengths: decreasing).
+        rhos: increasing positive numbers (strengths: decreasing), or an :class:`AdaptiveGrid`,
+            which chooses them along the way.
         solver, grade, seed, library: as for :func:`solve`.
         time_limit: seconds; what was solved by then is kept, the rest is listed as missing.
         margins: also compute γ*(ρ), for Lemma 3 and Assumption 2.
@@ -135,27 +137,34 @@ def trace(
     problem = at_parameter(problem, grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     follower = Follower(problem, profile, named_grade(grade), require(profile), seed, time_limit)
-    points: list[PathPoint] = []
+    walk = Walk(rhos) if isinstance(rhos, AdaptiveGrid) else None
+    points: list[PathPoint] = [] if walk is None else walk.points
+    values: Iterable[float] = grid if walk is None else walk
+    add = points.append if walk is None else walk.add
     end = PathEnd.COMPLETE
     try:
-        best = _best_points(problem, grid, seed, shelves, follower) if margins else {}
-        for index, rho in enumerate(grid):
+        best: _Best = _no_best
+        if margins:
+            known = None if walk is not None else grid
+            best = _best_points(problem, known, seed, shelves, follower)
+        for index, rho in enumerate(values):
             if follower.expired:
                 end = PathEnd.TIME_LIMIT
                 break
             if progress is not None:
-                progress(f"ρ = {rho:g}, point {index + 1} of {len(grid)}")
-            point = follower.point(rho, best.get(rho))
+                of = "" if walk is not None else f" of {len(grid)}"
+                progress(f"ρ = {rho:g}, point {index + 1}{of}")
+            point = follower.point(rho, best(rho))
             if point is None:
                 end = PathEnd.FAILED if follower.failed else PathEnd.TIME_LIMIT
                 break
-            points.append(point)
+            add(point)
     except KeyboardInterrupt:
         end = PathEnd.INTERRUPTED
     return TracedPath(
         problem=problem.name.value,
         points=tuple(points),
-        missing=tuple(grid[len(points) :]),
+        missing=_missing(grid, points, walk is not None),
         end=end,
         count=problem.functions.count,
         assumption_1=_decreases([p.objective for p in points])
@@ -167,8 +176,16 @@ def trace(
     )
 
 
-def _checked_grid(problem: Formulation, rhos: Sequence[float]) -> list[float]:
-    grid = [float(rho) for rho in rhos]
+def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tuple[float, ...]:
+    """Return what was not reached: of an adaptive grid only its end is known."""
+    if adaptive:
+        return () if points and points[-1].rho == grid[-1] else (grid[-1],)
+    return tuple(grid[len(points) :])
+
+
+def _checked_grid(problem: Formulation, rhos: Sequence[float] | AdaptiveGrid) -> list[float]:
+    ends = (rhos.first, rhos.last) if isinstance(rhos, AdaptiveGrid) else rhos
+    grid = [float(rho) for rho in ends]
     if not isinstance(problem, (MarginPath, ConstrainedPath, RegularizationPath)):
         raise UnsupportedError(
             f"{problem.name} has no path parameter.",
@@ -192,16 +209,27 @@ def _decreases(values: list[float]) -> bool | None:
     return bool(np.all(np.diff(values) < 0))
 
 
+_Best = Callable[[float], BestMargin | None]
+
+
+def _no_best(rho: float) -> BestMargin | None:
+    return None
+
+
 def _best_points(
-    problem: Formulation, grid: list[float], seed: int, library: Library, follower: Follower
-) -> dict[float, BestMargin]:
-    """Return γ*(ρ) and where: one hard margin for homogeneous predictors, a path for the rest."""
+    problem: Formulation, grid: list[float] | None, seed: int, library: Library, follower: Follower
+) -> _Best:
+    """Return γ*(ρ) and where: one hard margin for homogeneous predictors, a path for the rest.
+
+    Without a grid that path is followed to every ρ that is asked for.
+    """
     if isinstance(problem, RegularizationPath):
-        return {}
+        return _no_best
     alpha = problem.functions.homogeneity.degree
     predictor, data, p = problem.predictor, problem.data, problem.norm_p
     left = follower.left
     if alpha is not None:
+        degree = alpha
         # The same direction either way; smooth f_n are solved faster as eq. 6.
         smooth = follower.smooth and not problem.program().is_convex
         stated = (MarginPath if smooth else HardMargin)(predictor, data, norm=p)
@@ -211,20 +239,22 @@ def _best_points(
         total = float(weights.sum())
         if total > 0:
             weights = weights / total
-        return {
-            rho: BestMargin(found.margin * rho**alpha, found.direction, weights) for rho in grid
-        }
+        return lambda rho: BestMargin(found.margin * rho**degree, found.direction, weights)
     if isinstance(problem, MarginPath):
-        return {}
-    path = trace(
-        MarginPath(predictor, data, norm=p),
-        grid,
-        seed=seed,
-        margins=False,
-        library=library,
-        time_limit=left,
-    )
-    return {
-        point.rho: BestMargin(point.margin, point.theta, point.certificate.multipliers)
-        for point in path.points
-    }
+        return _no_best
+    path = MarginPath(predictor, data, norm=p)
+    if grid is None:
+        profile = choose_profile(path, library)
+        inner = Follower(path, profile, named_grade("default"), require(profile), seed, left)
+
+        def ask(rho: float) -> BestMargin | None:
+            point = inner.point(rho, None)
+            return None if point is None else _as_best(point)
+
+        return ask
+    traced = trace(path, grid, seed=seed, margins=False, library=library, time_limit=left)
+    return {point.rho: _as_best(point) for point in traced.points}.get
+
+
+def _as_best(point: PathPoint) -> BestMargin:
+    return BestMargin(point.margin, point.theta, point.certificate.multipliers)

@@ -1,0 +1,124 @@
+"""From `import` to the first certified answer: a linear hard margin, 100 samples, 10 features.
+
+Every run is a fresh process whose clock starts after NumPy and the data are there. The routes take
+turns, so that all see the same neighbours; a first round, which only fills the bytecode caches, is
+not counted. "in all" is from the start of the process. The peer gets no certificate of its own:
+ours judges its answer here.
+Usage: python benchmarks/first_answer.py [runs]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from common import Bench, Row
+
+from lexmargin.certificate import certify_arrays
+from lexmargin.ops.base import FloatArray
+
+PEER: Final = "plain CVXPY"
+BEFORE: Final = """
+import json, resource, sys, time
+{blocked}
+import numpy as np
+data = np.load(sys.argv[1])
+X, y = data["X"], data["y"]
+began = time.process_time()
+"""
+OURS: Final = """
+import lexmargin as lm
+solution = lm.solve(lm.HardMargin(lm.Linear(), lm.Dataset(X, y)), solver="{solver}")
+assert solution.certificate.certified
+w = solution.direction
+"""
+PLAIN: Final = """
+import cvxpy as cp
+v = cp.Variable(X.shape[1])
+cp.Problem(cp.Minimize(cp.sum_squares(v) / 2), [cp.multiply(y, X @ v) >= 1]).solve()
+w = v.value
+"""
+AFTER: Final = """
+spent = time.process_time() - began
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"seconds": spent, "all": time.process_time(), "w": list(w),
+                  "memory": 1024.0 * usage.ru_maxrss}))
+"""
+ROUTES: Final = {
+    "lexmargin": OURS.format(solver="auto"),
+    "lexmargin through CVXPY": OURS.format(solver="clarabel"),
+    PEER: PLAIN,
+}
+
+
+def clouds() -> tuple[FloatArray, FloatArray]:
+    """Return two Gaussian clouds that a plane through 0 separates."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100, 10))
+    hidden = rng.standard_normal(10) / np.sqrt(10.0)
+    y = np.where(X @ hidden > 0, 1.0, -1.0)
+    return X + 0.3 * y[:, None] * hidden, y
+
+
+def fresh(route: str, path: str, blocked: str) -> dict[str, Any]:
+    """Return what a fresh process measured."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    code = BEFORE.replace("{blocked}", blocked) + route + AFTER
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, env=kept
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(bench: Bench, name: str, runs: int, blocked: str) -> None:
+    """Print the rows of one condition."""
+    X, y = clouds()
+    found: dict[str, list[dict[str, Any]]] = {route: [] for route in ROUTES}
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "clouds.npz")
+        np.savez(path, X=X, y=y)
+        for turn in range(runs + 1):
+            for route, code in ROUTES.items():
+                one = fresh(code, path, blocked)
+                if turn:
+                    found[route].append(one)
+    J = y[:, None] * X
+    for route, runs_of in found.items():
+        w = np.asarray(runs_of[-1]["w"])
+        judged = certify_arrays(J @ w, J, w, 1.0, linear=True)
+        bench.add(
+            Row(
+                name, route, tuple(one["seconds"] for one in runs_of), judged.stationarity,
+                judged.complementarity, judged.verdict.value,
+                statistics.median(one["memory"] for one in runs_of),
+                figures={"in all": statistics.median(one["all"] for one in runs_of)},
+            )
+        )  # fmt: skip
+    for route in list(ROUTES)[:-1]:
+        own, peer = bench.find(name, route), bench.find(name, PEER)
+        assert own is not None and peer is not None
+        what = f"{name}: {route} / {PEER}"
+        bench.target(what, own.median / peer.median, 1.2, at_least=False)
+    bench.ratios(name)
+
+
+def main(runs: int) -> None:
+    """Print the table."""
+    with Bench(
+        "first_answer", "From import to the first answer, CPU seconds", "lexmargin"
+    ) as bench:
+        compare(bench, "as installed", runs, "")
+        # CVXPY imports JAX where it is installed, which hides what the rest costs.
+        compare(bench, "without JAX", runs, "sys.modules['jax'] = None")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else 9)

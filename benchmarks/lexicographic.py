@@ -1,0 +1,255 @@
+"""Lexicographic max margin (Definition 5) in the ℓ1 and ℓ∞ balls: the face method beside others.
+
+Nested data: every level settles a few samples and leaves a smaller face to the next one. For ℓ1 a
+binary tree over the coordinates, whose 63 inner nodes are settled one after the other; for ℓ∞
+independent blocks of 4 columns with rising margins. Tied data: the same with levels that coincide,
+every row four times. Peers: one linear program (the first level alone, all rows), N linear programs
+one by one (at each level, every sample at the minimum is tried for whether it can be raised), and
+cvxpy_leximin (20 and 500 samples). One by one stops after 105 times our CPU seconds, and its ratio
+is then a lower bound.
+
+"apart" is the largest difference of the sorted margins to ours; ε, δ and the verdict are those of
+our certificate of the first level, "proof" the CPU seconds that proving all levels takes.
+Usage: python benchmarks/lexicographic.py [seconds per peer]
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from common import OUT, Bench, Row, measured, timed, within
+
+import lexmargin as lm
+from lexmargin.backends.face import face_levels
+from lexmargin.ops.base import FloatArray, IntArray
+
+LIMIT: Final = 12.0
+SMALL: Final = 20
+OURS: Final = "lexmargin, all levels"
+ONE: Final = "one LP, HiGHS"
+NAIVE: Final = "one by one, HiGHS"
+SLACK: Final = 1e-7
+"""What one by one gives away at earlier levels: the feasibility tolerance of HiGHS."""
+LEXIMIN: Final = "cvxpy_leximin"
+SIZES: Final = (500, 1000, 2000, 4000)
+
+
+def tree(count: int, rng: np.random.Generator, tied: bool) -> FloatArray:
+    """Return rows z_n whose ℓ1 optimum splits the unit mass along a binary tree, node by node."""
+    depth = 6 if count >= 500 else 2
+    rows, waiting, level = [], [(np.arange(2**depth), 1.0, 0)], 0
+    while waiting:
+        columns, share, generation = waiting.pop(0)
+        level = generation if tied else level + 1
+        part = 0.5 if tied else rng.uniform(0.35, 0.65)
+        half = columns.size // 2
+        for kept, mass in ((columns[:half], part * share), (columns[half:], (1 - part) * share)):
+            row = np.zeros(2**depth)
+            row[kept] = (1.0 + level / 16.0) / mass
+            rows.append(row)
+            if kept.size > 1:
+                waiting.append((kept, mass, generation + 1))
+    top = 1.0 + (level + 1) / 16.0
+    repeated = np.repeat(np.array(rows), 4 if tied else 1, axis=0)[:count]
+    rest = rng.uniform(1.2 * top, 4.0 * top, size=(count - len(repeated), 2**depth))
+    return np.vstack([repeated, np.round(8.0 * rest) / 8.0 if tied else rest])
+
+
+def blocks(count: int, rng: np.random.Generator, tied: bool) -> FloatArray:
+    """Return rows z_n in independent blocks of 4 columns."""
+    each = 100 if count >= 500 else 10
+    total = count // each
+    Z = np.zeros((count, 4 * total))
+    for k in range(total):
+        hidden = rng.choice([-1.0, 1.0], 4)
+        if tied:
+            X = np.repeat(rng.integers(-3, 4, size=(-(-each // 4), 4)), 4, axis=0)[:each] * 1.0
+        else:
+            X = rng.standard_normal((each, 4))
+        along = X @ hidden
+        # The margin of the block's rows along the hidden corner is at least this.
+        wanted = 1.0 + (k // 4 if tied else 0.3 * k)
+        X += np.outer((np.abs(along) + wanted - along) / 4.0, hidden)
+        Z[k * each : (k + 1) * each, 4 * k : 4 * k + 4] = X
+    return Z
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Polytope:
+    """The ball as rows and bounds for scipy's linprog, scores ``scores @ x`` (N,)."""
+
+    scores: FloatArray
+    equal: FloatArray | None
+    bounds: tuple[float, float | None]
+
+    @classmethod
+    def of(cls, Z: FloatArray, norm: float) -> Polytope:
+        """Return the ℓ∞ ball as a box, the ℓ1 ball as the simplex of (p, q), θ = p - q."""
+        if norm == np.inf:
+            return cls(Z, None, (-1.0, 1.0))
+        scores = np.hstack([Z, -Z])
+        return cls(scores, np.ones((1, scores.shape[1])), (0.0, None))
+
+    def raised(
+        self, goal: FloatArray, level: float, rows: IntArray, above: FloatArray
+    ) -> tuple[FloatArray, float]:
+        """Return (x, t) of ``max goal·x + level t  s.t.  scores[rows] x >= above``.
+
+        Where ``level`` is 1 the rows with ``above = -inf`` must be at least t.
+        """
+        from scipy.optimize import linprog
+
+        free = np.isneginf(above)
+        A = np.hstack([-self.scores[rows], free[:, None] * 1.0])
+        equal = None if self.equal is None else np.append(self.equal, [[0.0]], axis=1)
+        found = linprog(
+            -np.append(goal, level), A_ub=A, b_ub=np.where(free, 0.0, -above), A_eq=equal,
+            b_eq=None if equal is None else [1.0],
+            bounds=[self.bounds] * goal.size + [(None, None)], method="highs",
+        )  # fmt: skip
+        if found.status != 0:
+            raise RuntimeError(found.message)
+        return np.asarray(found.x[:-1]), float(found.x[-1])
+
+
+def first_level(Z: FloatArray, norm: float) -> float:
+    """Return the max margin by one linear program with all rows."""
+    ball = Polytope.of(Z, norm)
+    nothing = np.zeros(ball.scores.shape[1])
+    count = len(Z)
+    return ball.raised(nothing, 1.0, np.arange(count), np.full(count, -np.inf))[1]
+
+
+def one_by_one(Z: FloatArray, norm: float, limit: float) -> tuple[FloatArray, int]:
+    """Return the margins (NaN where not settled in ``limit`` CPU s) and the number of programs."""
+    ball = Polytope.of(Z, norm)
+    count, began, solves = len(Z), time.process_time(), 0
+    values = np.full(count, np.nan)
+    everyone = np.arange(count)
+    while np.any(np.isnan(values)):
+        above = np.where(np.isnan(values), -np.inf, values * (1.0 - SLACK))
+        nothing = np.zeros(ball.scores.shape[1])
+        x, level = ball.raised(nothing, 1.0, everyone, above)
+        solves += 1
+        now = ball.scores @ x
+        floor = np.where(np.isnan(values), level * (1.0 - SLACK), above)
+        for n in np.flatnonzero(np.isnan(values) & (now <= level * (1.0 + SLACK))):
+            others = np.delete(everyone, n)
+            best, _ = ball.raised(ball.scores[n], 0.0, others, floor[others])
+            solves += 1
+            if ball.scores[n] @ best <= level * (1.0 + 10.0 * SLACK):
+                values[n] = level
+            if time.process_time() - began > limit:
+                return values, solves
+    return values, solves
+
+
+def leximin(Z: FloatArray, norm: float) -> FloatArray:
+    """Return the margins by cvxpy_leximin with HiGHS."""
+    import cvxpy as cp
+    from cvxpy_leximin import Leximin, Problem
+
+    logging.disable(logging.CRITICAL)
+    theta = cp.Variable(Z.shape[1])
+    scores = Z @ theta
+    stated = Problem(Leximin([scores[n] for n in range(len(Z))]), [cp.norm(theta, norm) <= 1])
+    stated.solve(solver="HIGHS")
+    return np.asarray(Z @ theta.value)
+
+
+def judged(Z: FloatArray, norm: float, theta: FloatArray) -> tuple[Any, float]:
+    """Return our certificate of the chain of levels, and the CPU seconds of ``lexmargin.solve``."""
+    labels = np.where(np.arange(len(Z)) % 2, 1, -1)
+    problem = lm.Lexicographic(lm.Linear(), lm.Dataset(Z * labels[:, None], labels), norm=norm)
+    began = time.process_time()
+    found = lm.solve(problem)
+    spent = time.process_time() - began
+    assert np.allclose(np.sort(Z @ found.direction), np.sort(Z @ theta), rtol=0.0, atol=1e-8)
+    return found.certificate, spent
+
+
+def apart(one: FloatArray, other: FloatArray) -> float:
+    """Return the largest difference of two sorted vectors."""
+    return float(np.max(np.abs(np.sort(one) - np.sort(other))))
+
+
+def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float, peers: bool) -> float:
+    """Print the rows of one instance; return our median seconds."""
+    timing, memory = measured(lambda: face_levels(Z, norm), runs=7, budget=4.0)
+    answer = timing.result
+    certificate, whole = judged(Z, norm, answer.theta)
+    bench.add(
+        Row(
+            name, OURS, timing.seconds, certificate.stationarity, certificate.complementarity,
+            certificate.verdict.value, memory,
+            figures={
+                "levels": len(answer.levels), "LPs": answer.solves,
+                "proof": max(0.0, whole - timing.median),
+            },
+        )
+    )  # fmt: skip
+    one, memory = measured(lambda: first_level(Z, norm), runs=5, budget=4.0)
+    gap = abs(one.result - answer.levels[0].value)
+    bench.add(Row(name, ONE, one.seconds, memory=memory, figures={"apart": gap}))
+    if peers:
+        budget = max(2.0, 105.0 * timing.median)
+        naive = within(lambda: timed(lambda: one_by_one(Z, norm, budget), 1), 10.0 * budget)
+        if isinstance(naive, str):
+            bench.add(Row(name, NAIVE, note=naive))
+        else:
+            values, solves = naive.result
+            settled = int(np.count_nonzero(~np.isnan(values)))
+            done = settled == len(Z)
+            figures = {"LPs": float(solves), "settled": float(settled)}
+            if done:
+                figures["apart"] = apart(values, answer.margins)
+            note = "" if done else "stopped: the ratio is a lower bound"
+            bench.add(Row(name, NAIVE, naive.seconds, note=note, figures=figures))
+    if len(Z) in (SMALL, 500):
+        found = within(lambda: timed(lambda: leximin(Z, norm), 1), limit)
+        if isinstance(found, str):
+            bench.add(Row(name, LEXIMIN, note=found))
+        else:
+            figures = {"apart": apart(found.result, answer.margins)}
+            bench.add(Row(name, LEXIMIN, found.seconds, figures=figures))
+    ratios = bench.ratios(name)
+    if len(Z) == 2000:
+        bench.target(f"{name}: all levels / one LP", 1.0 / ratios[ONE], 10.0, at_least=False)
+    if len(Z) >= 500 and NAIVE in ratios:
+        bench.target(f"{name}: one by one / all levels", ratios[NAIVE], 100.0)
+    return timing.median
+
+
+def main(limit: float) -> None:
+    """Print the table."""
+    warnings.simplefilter("ignore")
+    sys.path.append(str(OUT / "peers"))
+    import cvxpy  # noqa: F401  so that no child pays for it
+    from scipy.optimize import linprog  # noqa: F401
+
+    make: dict[float, Callable[[int, np.random.Generator, bool], FloatArray]]
+    make = {1.0: tree, np.inf: blocks}
+    face_levels(tree(SMALL, np.random.default_rng(0), False), 1.0)
+    with Bench("lexicographic", "Lexicographic max margin, CPU seconds", OURS) as bench:
+        for norm, data in make.items():
+            for tied in (False, True):
+                words = f"{'tied' if tied else 'nested'}, norm {norm:g}"
+                seconds = []
+                for count in (SMALL, *SIZES):
+                    Z = data(count, np.random.default_rng(0), tied)
+                    name = f"{words}, N = {count}, d = {Z.shape[1]}"
+                    peers = count in (SMALL, 500, 2000)
+                    seconds.append(run(bench, name, Z, norm, limit, peers))
+                bench.growth(f"{OURS}, {words}", "N", SIZES, seconds[1:])
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if sys.argv[1:] else LIMIT)

@@ -1,0 +1,160 @@
+"""Build the documentation site: ``make docs`` writes it to ``out/docs/html``.
+
+Pages that are made and not written are staged beside the written ones: the gallery of
+``problems/``, the measured paper (``lexmargin paper``), the comparison reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAPERS = (ROOT / "docs" / "paper", ROOT / "out" / "paper")
+
+# One thread per process, as everywhere else here; no window.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["MPLBACKEND"] = "Agg"
+
+MADE = ("paper/paper", "comparisons", "benchmarks")
+COMPARISONS = {
+    "compare-linear.html": "Nine solvers on the linear problems",
+    "compare-networks.html": "Nonconvex solvers on the networks",
+}
+
+
+def say(text: str) -> None:
+    print(f"docs: {text}", flush=True)
+
+
+def measured_paper() -> Path | None:
+    """Return the folder of the measured paper; measure it quickly where there is none yet."""
+    for folder in PAPERS:
+        if (folder / "paper.md").is_file():
+            return folder
+    lexmargin = [sys.executable, "-c", "from lexmargin.cli import main; main()"]
+    asked = subprocess.run(
+        [*lexmargin, "paper", "--help"], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    if asked.returncode:
+        say("this lexmargin has no command `paper`; the site is built without that page")
+        return None
+    out = PAPERS[-1]
+    say("measuring the paper's statements (lexmargin paper --quick)")
+    made = subprocess.run(
+        [*lexmargin, "paper", "--quick", "--out", str(out)], stdin=subprocess.DEVNULL, check=False
+    )
+    if not (out / "paper.md").is_file():
+        sys.exit(f"docs: `lexmargin paper --quick` ended with {made.returncode} and wrote no page.")
+    return out
+
+
+def stage_paper(source: Path, folder: Path) -> None:
+    """Copy the measured paper: its Markdown as a page, its own HTML page as it is."""
+    unused = shutil.ignore_patterns("*.html", "*.pdf", "*.svg", "records")
+    shutil.copytree(folder, source / "paper", ignore=unused)
+    text = (folder / "paper.md").read_text(encoding="utf-8")
+    title = re.search(r"^# .*$", text, re.MULTILINE)
+    page = text[title.end() :] if title else text
+    # Anchors in HTML are unknown to Sphinx's cross-references; its own targets are not.
+    page = re.sub(r'^<a id="([\w.-]+)"></a>$', r"(\1)=", page, flags=re.MULTILINE)
+    whole = ""
+    if (folder / "index.html").is_file():
+        extra = source / "_extra" / "paper"
+        extra.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "index.html", extra / "measured.html")
+        whole = '<a href="measured.html">The same as one page to keep</a>.\n'
+    (source / "paper" / "paper.md").write_text(
+        f"# The paper, measured\n\n{whole}\n{page.lstrip()}", encoding="utf-8"
+    )
+
+
+def stage_comparisons(source: Path) -> None:
+    """Copy the reports of ``lexmargin compare`` and link those that are there."""
+    there = {name: title for name, title in COMPARISONS.items() if (DOCS / name).is_file()}
+    known = [*there, *sorted(p.name for p in DOCS.glob("compare-*.html") if p.name not in there)]
+    if not known:
+        return
+    extra = source / "_extra" / "reports"
+    extra.mkdir(parents=True)
+    lines = ["# Comparisons of solvers", ""]
+    lines += ["Reports of `lexmargin compare`, each one page that needs nothing else.", ""]
+    for name in known:
+        shutil.copy(DOCS / name, extra / name)
+        lines += ["", f'<a href="reports/{name}">{COMPARISONS.get(name, name)}</a>', ""]
+        picture = (DOCS / name).with_suffix(".png")
+        if picture.is_file():
+            shutil.copy(picture, source / picture.name)
+            lines.append(f"![{COMPARISONS.get(name, name)}]({picture.name})")
+    (source / "comparisons.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def with_plain_links(text: str) -> str:
+    """Name the files that a page of the checkout links to; the site does not hold them."""
+    return re.sub(r"(?<!!)\[([^\]]+)\]\((?![a-z]+:|#)([^)\s]+)\)", r"\1 (`\2`)", text)
+
+
+def stage(source: Path, families: Sequence[str]) -> None:
+    """Put everything Sphinx reads into one folder."""
+    shutil.rmtree(source, ignore_errors=True)
+    skipped = shutil.ignore_patterns("compare-*", "paper", "__pycache__", "build.py", "gallery.py")
+    shutil.copytree(DOCS, source, ignore=skipped)
+    sys.path.insert(0, str(DOCS))
+    import gallery
+
+    count = gallery.write(source, families)
+    say(f"drew {count} problems")
+    stage_comparisons(source)
+    measured = source / "benchmarks.md"
+    if measured.is_file():
+        text = measured.read_text(encoding="utf-8")
+        measured.write_text(with_plain_links(text), encoding="utf-8")
+
+
+def stage_index(source: Path) -> None:
+    """List in the table of contents those made pages that are there."""
+    made = [name for name in MADE if (source / f"{name}.md").is_file()]
+    if made:
+        toctree = ["", "```{toctree}", ":hidden:", ":caption: Measured", "", *made, "```", ""]
+        with (source / "index.md").open("a", encoding="utf-8") as index:
+            index.write("\n".join(toctree))
+
+
+def build(out: Path, families: Sequence[str] = (), paper: Path | None = None) -> int:
+    """Build the site into ``out/html``, the measured paper with it; warnings are errors."""
+    from sphinx.cmd.build import main as sphinx
+
+    source = out / "source"
+    stage(source, families)
+    if paper is not None:
+        stage_paper(source, paper)
+    stage_index(source)
+    shutil.rmtree(out / "html", ignore_errors=True)
+    flags = ["-W", "--keep-going", "-q", "-E", "-b", "html", "-d", str(out / "doctrees")]
+    code: int = sphinx([*flags, str(source), str(out / "html")])
+    if code == 0:
+        say(f"the site is {out / 'html' / 'index.html'}")
+    return code
+
+
+def main() -> int:
+    """Read the command line and build."""
+    parser = argparse.ArgumentParser(description="Build the documentation site.")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "docs", help="where to")
+    parser.add_argument("--families", nargs="*", default=(), help="only these of the gallery")
+    parser.add_argument("--paper", type=Path, help="folder that `lexmargin paper --out` wrote")
+    parser.add_argument("--no-paper", action="store_true", help="leave the measured paper out")
+    asked = parser.parse_args()
+    paper = None if asked.no_paper else asked.paper or measured_paper()
+    return build(asked.out.resolve(), asked.families, paper)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

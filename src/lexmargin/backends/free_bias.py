@@ -1,0 +1,89 @@
+"""The W-set of a linear part and a bias: the hard-margin SVM with an unregularised bias."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lexmargin.backends.linear_answer import LinearAnswer
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.w_set import WSet
+from lexmargin.ops.base import FloatArray
+from lexmargin.predictors.bias import Bias, BiasForm
+from lexmargin.predictors.linear import Linear
+from lexmargin.predictors.sums import Member, Sum
+
+__all__ = ["bias_samples", "has_bias", "never_negative", "rows_with_bias", "w_set_point"]
+
+_FORMS = (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES, BiasForm.SQUARE)
+
+
+def has_bias(problem: Formulation) -> bool:
+    """Say whether eq. 13 is ``min ‖w‖²  s.t.  y_n (w·x_n + β) >= 1``, β free or β >= 0.
+
+    One linear member and one bias of degree 2, and samples of both classes: with one class alone a
+    bias may do it, and the optimum 0 needs no solver.
+    """
+    if not isinstance(problem, WSet) or _members(problem) is None:
+        return False
+    signs = problem.data.signed
+    return bool(np.any(signs != signs[0]))
+
+
+def rows_with_bias(problem: Formulation) -> FloatArray | None:
+    """Return the rows ``y_n (x_n, 1)`` of a linear member and a bias (N, p + 1), or None.
+
+    A predictor of the family separates only where some ``(w, β)`` has positive products.
+    """
+    if _members(problem) is None:
+        return None
+    X, y = bias_samples(problem)
+    return np.column_stack([y[:, None] * X, y])
+
+
+def bias_samples(problem: Formulation) -> tuple[FloatArray, FloatArray]:
+    """Return X (N, p), the columns that the linear member reads, and y (N,) in -1/+1.
+
+    Only for a linear member with a bias of degree 2.
+    """
+    linear, _ = _required(problem)
+    X = problem.data.X
+    columns = linear.columns
+    return (X if columns is None else X[:, list(columns)]), np.asarray(problem.data.signed, float)
+
+
+def never_negative(problem: Formulation) -> bool:
+    """Say whether β >= 0: the paper's literal b²."""
+    return _required(problem)[1].form is BiasForm.SQUARE
+
+
+def w_set_point(problem: WSet, answer: LinearAnswer) -> FloatArray:
+    """Return (w, b) flat (d,) with margin 1 and the shortest b of its score: ``‖b‖² = |β|``."""
+    linear, bias = _required(problem)
+    score = answer.bias / answer.margin
+    root = math.sqrt(abs(score))
+    if bias.form is not BiasForm.TWO_SQUARES:
+        block = np.array([math.copysign(root, score)])
+    else:
+        block = np.array([root, 0.0] if score > 0.0 else [0.0, root])
+    assert isinstance(problem.predictor, Sum)
+    first = problem.predictor.members[0] is linear
+    return np.concatenate([answer.w, block] if first else [block, answer.w])
+
+
+def _members(problem: Formulation) -> tuple[Member, Bias] | None:
+    predictor = problem.predictor
+    if not isinstance(predictor, Sum) or len(predictor.members) != 2 or predictor.outputs > 1:
+        return None
+    for linear, other in (predictor.members, predictor.members[::-1]):
+        bias = other.predictor
+        if isinstance(linear.predictor, Linear) and isinstance(bias, Bias) and bias.form in _FORMS:
+            return linear, bias
+    return None
+
+
+def _required(problem: Formulation) -> tuple[Member, Bias]:
+    found = _members(problem)
+    assert found is not None, "has_bias says whether there is one"
+    return found

@@ -1,0 +1,39 @@
+"""The whole certificate of a direction of a homogeneous predictor."""
+
+from __future__ import annotations
+
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.global_bounds import with_global_bound
+from lexmargin.certificate.judge import certify_arrays
+from lexmargin.certificate.refine import refine
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.curvature import Curvature
+
+__all__ = ["certify_direction"]
+
+
+def certify_direction(
+    functions: MarginFunctions, theta: FloatArray, degree: float, norm: float, limits: Tolerances
+) -> Certificate:
+    """Judge θ/‖θ‖: first order, then kinks and curvature, then bounds on all margins.
+
+    Parameters
+    ----------
+    functions : the margin functions of a homogeneous predictor.
+    theta : (d,) the point, at any scale.
+    degree, norm : α and the exponent of the ball.
+    limits : what counts as equal.
+    """
+    first = certify_arrays(
+        functions.values(theta),
+        functions.jacobian(theta),
+        theta,
+        degree,
+        norm,
+        limits,
+        linear=functions.curvature is Curvature.AFFINE and degree == 1.0,
+    )
+    refined = refine(functions, theta, degree, norm, first)
+    return with_global_bound(functions, theta, norm, refined)

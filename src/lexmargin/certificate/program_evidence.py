@@ -1,0 +1,100 @@
+"""Finding, once, the evidence for a certificate of any formulation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.evidence import evidence_for
+from lexmargin.certificate.fritz_john import fritz_john
+from lexmargin.certificate.given import Evidence
+from lexmargin.certificate.ladder import WIDEST
+from lexmargin.certificate.level_chain import recorded_levels
+from lexmargin.certificate.margin_programs import (
+    margin_path_setting,
+    plain_point,
+    scaled_margin_setting,
+)
+from lexmargin.certificate.multipliers import spread
+from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.plain_curvature import improved
+from lexmargin.certificate.program_facts import level_rows
+from lexmargin.certificate.stationarity import on_support
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
+
+__all__ = ["evidence_for_problem"]
+
+
+def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
+    """Return λ, and what else the certificate's verdict needs, at the point θ (d,)."""
+    functions, norm = problem.functions, problem.norm_p
+    match problem:
+        case ConstrainedPath() | RegularizationPath():
+            weights = np.zeros(functions.count)
+            weights[certificate.support] = certificate.multipliers[certificate.support]
+            return Evidence(support=certificate.support, multipliers=weights, tau=np.nan)
+        case ScaledMargin() | WSet():
+            return _of_program(problem, theta, certificate)
+        case MarginPath() if functions.homogeneity.degree is None:
+            return _of_program(problem, theta, certificate)
+        case Lexicographic():
+            if functions.homogeneity.degree is None:
+                level = MarginPath(problem.predictor, problem.data, 1.0, norm)
+                return _of_program(level, theta, certificate)
+            found = evidence_for(functions, theta, norm, certificate)
+            Z = level_rows(problem)
+            if Z is None or certificate.verdict is not Verdict.GLOBAL:
+                return found
+            unit, count = theta / vector_norm(theta, norm), problem.levels or functions.count
+            chain = recorded_levels(Z, unit, norm, count, certificate.tolerances.gap)
+            return replace(found, levels=chain)
+        case _:
+            return evidence_for(functions, theta, norm, certificate)
+
+
+def _of_program(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
+    limits = certificate.tolerances
+    found = Evidence(
+        support=certificate.support,
+        multipliers=np.maximum(certificate.multipliers, 0.0),
+        tau=certificate.tau,
+    )
+    point = plain_point(problem, theta, limits)
+    if point is None:
+        return found
+    verdict, support = certificate.verdict, certificate.support
+    if verdict is Verdict.NOT_STATIONARY:
+        unit = point.unit()
+        if unit.target is None and unit.norm != 2.0:
+            return found
+        widest = on_support(unit, unit.support(WIDEST), penalised=True)
+        return replace(found, refutation=widest.multipliers)
+    doubtful = verdict is Verdict.KKT and certificate.stationarity > limits.stationarity
+    if verdict is Verdict.FRITZ_JOHN or doubtful:
+        weights = fritz_john(point.jacobian[support], limits.stationarity).multipliers
+        return replace(found, singular=spread(support, point.values.size, weights))
+    if verdict is Verdict.SADDLE:
+        return replace(found, better=_better(problem, point.w, certificate))
+    return found
+
+
+def _better(problem: Formulation, w: Array, certificate: Certificate) -> Array | None:
+    first_order = replace(certificate, verdict=Verdict.KKT)
+    match problem:
+        case MarginPath():
+            multipliers = certificate.multipliers * vector_norm(w, 2.0)
+            return improved(margin_path_setting(problem, w), multipliers, first_order)
+        case ScaledMargin():
+            setting = scaled_margin_setting(problem, w)
+            return improved(setting, certificate.multipliers, first_order)
+        case _:
+            return None

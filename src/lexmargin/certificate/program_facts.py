@@ -1,0 +1,186 @@
+"""What evidence establishes about a problem of any formulation, with NumPy alone: for receipts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.curvature import Curvature
+from lexmargin.certificate.facts import Facts, establish
+from lexmargin.certificate.given import Evidence
+from lexmargin.certificate.ladder import WIDEST
+from lexmargin.certificate.level_chain import checked_levels
+from lexmargin.certificate.loss_programs import (
+    certify_constrained_path,
+    certify_regularization_path,
+)
+from lexmargin.certificate.margin_programs import (
+    certify_margin_path,
+    certify_scaled_margin,
+    certify_w_set,
+    evaluated,
+)
+from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.qualification import proved_independent
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.verdict import Verdict
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
+from lexmargin.ops.curvature import Curvature as FunctionCurvature
+
+__all__ = ["establish_problem", "level_rows"]
+
+_MODULAR_LIMIT: Final = 40_000
+_CHAIN_LIMIT: Final = 200_000
+_REASONS: Final[Mapping[Verdict, str]] = {
+    Verdict.NOT_SEPARATING: "a margin is not positive",
+    Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
+    Verdict.FRITZ_JOHN: "the weights given combine the active gradients to 0",
+    Verdict.UNDECIDED: "what is given does not decide",
+    Verdict.CLARKE_KKT: "stationary with the slopes given at the kinks",
+    Verdict.KKT: "stationary within tolerance",
+    Verdict.SADDLE: "the better point given is feasible and better",
+    Verdict.STRICT_LOCAL: "positive curvature on the critical cone",
+    Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
+}
+
+
+def establish_problem(
+    problem: Formulation, theta: Array, limits: Tolerances, evidence: Evidence
+) -> Facts:
+    """Recompute what a receipt claims of θ (d,), for every formulation (math §3).
+
+    The losses carry their own multipliers, and nothing of the evidence is used for them. For the
+    programs at a scale of their own λ is measured as given; for homogeneous margin problems see
+    :func:`~lexmargin.certificate.facts.establish`.
+    """
+    match problem:
+        case ConstrainedPath():
+            return _of_loss(problem, theta, certify_constrained_path(problem, theta, limits))
+        case RegularizationPath():
+            return _of_loss(problem, theta, certify_regularization_path(problem, theta, limits))
+        case ScaledMargin():
+            found = certify_scaled_margin(problem, theta, limits, evidence)
+            return _of_program(problem, theta, found, evidence)
+        case WSet():
+            found = certify_w_set(problem, theta, limits, evidence)
+            return _of_program(problem, theta, found, evidence)
+        case Lexicographic():
+            return _of_levels(problem, theta, limits, evidence)
+        case MarginPath() if problem.functions.homogeneity.degree is None:
+            found = certify_margin_path(problem, theta, limits, evidence)
+            return _of_program(problem, theta, found, evidence)
+        case _:
+            return establish(problem.functions, theta, problem.norm_p, limits, evidence)
+
+
+def level_rows(problem: Lexicographic) -> Array | None:
+    """Return Z (N, d) where levels are proven by a chain of duals: linear f_n, ℓ1 or ℓ∞ ball."""
+    functions = problem.functions
+    polyhedral = problem.norm_p == 1.0 or math.isinf(problem.norm_p)
+    linear = functions.curvature is FunctionCurvature.AFFINE and functions.homogeneity.degree == 1.0
+    if not (polyhedral and linear) or functions.count * functions.size > _CHAIN_LIMIT:
+        return None
+    return functions.jacobian(np.zeros(functions.size))
+
+
+# -- from a certificate ----------------------------------------------------------------------------
+
+
+def _of_loss(problem: Formulation, theta: Array, found: Certificate) -> Facts:
+    facts = _facts(found, theta)
+    weights = np.zeros(found.multipliers.size)
+    weights[found.support] = found.multipliers[found.support]
+    return replace(facts, multipliers=weights)
+
+
+def _of_program(
+    problem: Formulation, theta: Array, found: Certificate, evidence: Evidence
+) -> Facts:
+    facts = _facts(found, theta)
+    if found.licq is None:
+        return facts
+    functions = problem.functions
+    w = problem.rho_value * theta
+    values = evaluated(functions, w)
+    tau = min(evidence.tau, WIDEST)
+    support = np.flatnonzero(values <= (1.0 + tau) * float(np.min(values)))
+    rows = functions.jacobian(w)[support]
+    independent = proved_independent(rows) if rows.size <= _MODULAR_LIMIT else None
+    return replace(facts, support=support, independent=independent)
+
+
+def _facts(found: Certificate, theta: Array) -> Facts:
+    curvature = found.curvature
+    smallest = curvature.smallest if isinstance(curvature, Curvature) else None
+    return Facts(
+        verdict=found.verdict,
+        reason=_REASONS[found.verdict],
+        support=found.support,
+        degree=found.degree,
+        margin=found.margin,
+        stationarity=found.stationarity,
+        stationarity_bound=found.stationarity_bound,
+        complementarity=found.complementarity,
+        euler=found.euler,
+        licq=found.licq,
+        independent=None,
+        nearest_kink=found.nearest_kink,
+        bound=found.bound,
+        gap=found.gap,
+        curvature=smallest,
+        better_margin=None,
+        feasibility=found.feasibility,
+        angle=found.angle,
+        levels=found.levels,
+    )
+
+
+# -- levels ----------------------------------------------------------------------------------------
+
+
+def _of_levels(
+    problem: Lexicographic, theta: Array, limits: Tolerances, evidence: Evidence
+) -> Facts:
+    """Establish level 1, then the levels after it by the chain of duals where there is one."""
+    functions, norm = problem.functions, problem.norm_p
+    count = problem.levels or functions.count
+    alpha = functions.homogeneity.degree
+    if alpha is None:
+        level = MarginPath(problem.predictor, problem.data, 1.0, norm)
+        found = certify_margin_path(level, theta, limits, evidence)
+        facts, values = _of_program(level, theta, found, evidence), functions.values(theta)
+    else:
+        facts = establish(functions, theta, norm, limits, evidence)
+        values = functions.values(theta) / vector_norm(theta, norm) ** alpha
+    facts = replace(facts, levels=tuple(float(v) for v in np.sort(values)[:count]))
+    if not facts.verdict.stationary or count == 1:
+        return facts
+    linear = functions.curvature is FunctionCurvature.AFFINE and alpha == 1.0
+    if linear and facts.verdict is Verdict.GLOBAL:
+        if 1.0 < norm < math.inf:
+            return replace(facts, reason=f"{facts.reason}; that direction is unique")
+        Z = level_rows(problem)
+        if Z is not None:
+            unit = theta / vector_norm(theta, norm)
+            proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
+            facts = replace(facts, levels_gap=proof.gap)
+            if proof.proven >= count:
+                return replace(facts, reason=f"{facts.reason}; duality proves all {count} levels")
+            return replace(
+                facts,
+                verdict=Verdict.UNDECIDED,
+                reason=f"level {proof.proven + 1} is not proven by what is given",
+            )
+    word = Verdict.KKT if facts.verdict is Verdict.GLOBAL else facts.verdict
+    return replace(facts, verdict=word, reason=f"level 1: {facts.reason}")

@@ -1,0 +1,322 @@
+"""The documentation site: built without a warning, asks nobody for anything, reads on a phone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NEEDED = ("sphinx", "furo", "myst_parser", "latex2mathml")
+MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+CHROMIUM = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
+PAGES = (
+    "index.html",
+    "quickstart.html",
+    "certify.html",
+    "choose.html",
+    "conventions.html",
+    "extend/index.html",
+    "extend/predictor.html",
+    "extend/formulation.html",
+    "extend/profile.html",
+    "extend/problem.html",
+    "api.html",
+    "gallery.html",
+    "comparisons.html",
+    "paper/paper.html",
+)
+
+
+def make(out: Path, *options: str) -> Path:
+    if MISSING:
+        pytest.skip(f"the site needs {', '.join(MISSING)}: pip install 'lexmargin[docs]'")
+    built = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out), *options],
+        cwd=out,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return out / "html"
+
+
+PAPER = """# The paper, measured
+
+| statement | finding |
+|---|---|
+| [A statement](#a-statement-id) | holds |
+
+<a id="a-statement-id"></a>
+
+## A statement
+
+![A statement](figures/a.png)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All pages, of the gallery one family, and a paper of one statement."""
+    paper = tmp_path_factory.mktemp("paper")
+    (paper / "figures").mkdir()
+    shutil.copy(ROOT / "docs" / "compare-linear.png", paper / "figures" / "a.png")
+    (paper / "paper.md").write_text(PAPER, encoding="utf-8")
+    (paper / "index.html").write_text("<!doctype html><title>whole</title>", encoding="utf-8")
+    out = tmp_path_factory.mktemp("site")
+    return make(out, "--paper", str(paper), "--families", "linear")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything, with two statements of the paper measured."""
+    paper = tmp_path_factory.mktemp("paper")
+    only = ("--only", "bias-literal-square", "--only", "dead-neuron")
+    subprocess.run(
+        [
+            *(sys.executable, "-c", "from lexmargin.cli import main; main()"),
+            *("paper", "--quick", *only, "--out", str(paper)),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    return make(tmp_path_factory.mktemp("whole"), "--paper", str(paper))
+
+
+LOADS = re.compile(
+    r"""<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|data)=["']([^"']+)"""
+    r"""|<link\b[^>]*?\bhref=["']([^"']+)|url\(["']?([^"')]+)|@import\s+["']([^"']+)""",
+    re.IGNORECASE,
+)
+
+
+def asked_elsewhere(text: str) -> list[str]:
+    """What a page or a style sheet would load from another machine."""
+    found = ["".join(groups) for groups in LOADS.findall(text)]
+    return [name for name in found if re.match(r"(?:\w+:)?//", name)]
+
+
+def test_every_page_is_there_and_asks_nobody(site: Path) -> None:
+    for page in PAGES:
+        assert (site / page).is_file(), page
+    for file in (*site.rglob("*.html"), *site.rglob("*.css")):
+        assert asked_elsewhere(file.read_text(encoding="utf-8")) == [], file.name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script async src="https://cdn.example/mathjax.js"></script>',
+        '<link rel="stylesheet" href="//fonts.example/css">',
+        "@import 'https://fonts.example/css'",
+        "background: url(http://example.org/a.png)",
+    ],
+)
+def test_a_page_that_asks_is_noticed(text: str) -> None:
+    assert len(asked_elsewhere(text)) == 1
+
+
+def test_equations_are_mathematics(site: Path) -> None:
+    """Written ones and those of docstrings, as MathML: no TeX is left over in the text."""
+    for page in ("api.html", "certify.html", "choose.html", "conventions.html"):
+        text = (site / page).read_text(encoding="utf-8")
+        assert text.count("<math") > 5, page
+        assert not re.search(r"\\(?:theta|lambda|gamma|frac|sum|le)\b|:math:", text), page
+    reference = (site / "api.html").read_text(encoding="utf-8")
+    hard_margin = reference[reference.index('id="lexmargin.HardMargin"') :][:6000]
+    assert "<math" in hard_margin and "<mfrac>" in hard_margin and "<mo>&#x02207;" in reference
+
+
+def test_every_problem_of_a_family_has_a_picture(site: Path) -> None:
+    shelf = sorted(path.stem for path in (ROOT / "problems" / "linear").glob("*.toml"))
+    text = (site / "gallery.html").read_text(encoding="utf-8")
+    for name in shelf:
+        assert f"linear-{name}.svg" in text and f"linear/{name}" in text
+    assert text.count('loading="lazy"') == len(shelf)
+
+
+def test_the_measured_paper_is_a_page(site: Path) -> None:
+    page = (site / "paper" / "paper.html").read_text(encoding="utf-8")
+    assert page.count("<h1>The paper, measured") == 1 and 'href="measured.html"' in page
+    assert (site / "paper" / "measured.html").is_file()
+    target = re.search(r'href="#([\w-]+)">A statement', page)
+    assert target and f'id="{target[1]}"' in page
+    assert 'href="paper/paper.html"' in (site / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def builder(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """``docs/build.py`` as a module."""
+    source = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
+    assert source is not None and source.loader is not None
+    module = importlib.util.module_from_spec(source)
+    # It names one thread and no window for its own process.
+    for name, value in (("OMP_NUM_THREADS", "1"), ("MPLBACKEND", "Agg")):
+        monkeypatch.setenv(name, value)
+    source.loader.exec_module(module)
+    return module
+
+
+def test_without_the_command_there_is_no_paper(
+    builder: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No command, no page; a command that leaves no page is an error; a page is not made twice."""
+    codes = iter((2, 0, 1))
+
+    def run(words: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(words, next(codes))
+
+    monkeypatch.setattr(builder, "PAPERS", (tmp_path / "docs", tmp_path / "out"))
+    monkeypatch.setattr(builder.subprocess, "run", run)
+    assert builder.measured_paper() is None
+    with pytest.raises(SystemExit, match="wrote no page"):
+        builder.measured_paper()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "paper.md").touch()
+    assert builder.measured_paper() == tmp_path / "out"
+    with pytest.raises(StopIteration):
+        next(codes)
+
+
+def test_links_into_the_checkout_are_named(builder: types.ModuleType) -> None:
+    text = "[a](../benchmarks/a.py) [b](https://b.example) [c](#c) ![d](d.png)"
+    wanted = "a (`../benchmarks/a.py`) [b](https://b.example) [c](#c) ![d](d.png)"
+    assert builder.with_plain_links(text) == wanted
+
+
+def test_formulas_of_docstrings() -> None:
+    if MISSING:
+        pytest.skip(f"the site needs {', '.join(MISSING)}: pip install 'lexmargin[docs]'")
+    sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+    try:
+        formulas = importlib.import_module("formulas")
+    finally:
+        sys.path.pop(0)
+    cases = {
+        "``½‖w‖²``": r":math:`\tfrac{1}{2}\|w\|^{2}`",
+        "`f_n(w) >= 1`": r":math:`f_{n}(w) \ge  1`",
+        "``Σ_k γ^{2/α_k}``": r":math:`\sum _{k} \gamma ^{2/\alpha _{k}}`",
+        "``γ*(1)``": r":math:`\gamma ^{*}(1)`",
+        "`S_τ = {n : f_n}`": r":math:`S_{\tau } = \{n : f_{n}\}`",
+        "``θ̂``": r":math:`\hat{\theta }`",
+        "``(N, d)``": "``(N, d)``",
+        "`one_class`": "``one_class``",
+        '``"linear/*"``': '``"linear/*"``',
+        ":class:`Dataset`": ":class:`Dataset`",
+        "|gap| of `a|b`": r"\|gap\| of ``a|b``",
+    }
+    for text, wanted in cases.items():
+        assert formulas.with_equations(text) == wanted
+
+
+@pytest.mark.long
+def test_pictures_are_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    """Drawn again, in another process, every picture is the same, bit for bit."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "gallery.py"), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first = whole.parent / "source" / "gallery"
+    names = sorted(path.name for path in first.glob("*.svg"))
+    shelf = sorted((ROOT / "problems").rglob("*.toml"))
+    assert len(names) == len(shelf) + 1
+    again = tmp_path / "gallery"
+    assert [n for n in names if (first / n).read_bytes() != (again / n).read_bytes()] == []
+
+
+# First in the page, so that it sees every fault; it reports when everything has been loaded.
+PROBE = """<script>
+"use strict";
+(() => {
+  const faults = [];
+  addEventListener("error", (e) => faults.push(String(e.message || e.target.src || "load")), true);
+  addEventListener("unhandledrejection", (e) => faults.push(String(e.reason)));
+  addEventListener("load", () => setTimeout(() => {
+    const requests = performance.getEntriesByType("resource").map((r) => r.name)
+      .filter((name) => !name.startsWith("file:") && !name.startsWith("data:"));
+    const root = document.documentElement;
+    const box = [...document.querySelectorAll("math")].map((m) => m.getBoundingClientRect().width);
+    const report = { faults, requests, wide: root.scrollWidth, window: innerWidth,
+      math: box.filter((width) => width > 0).length, title: document.title };
+    const out = document.createElement("pre");
+    out.textContent = "PROBE" + JSON.stringify(report) + "END";
+    document.body.append(out);
+  }, 300));
+})();
+</script>"""
+
+
+def opened(file: Path, width: int, profile: Path) -> tuple[dict[str, object], str]:
+    """Open a page in a browser that can reach nothing; return its report and what it logged."""
+    assert CHROMIUM is not None
+    probed = file.with_name(f"probed-{file.name}")
+    text = file.read_text(encoding="utf-8")
+    probed.write_text(text.replace("<head>", f"<head>{PROBE}", 1), encoding="utf-8")
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            *("--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"),
+            *("--enable-logging=stderr", "--virtual-time-budget=6000", "--dump-dom"),
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={profile}",
+            probed.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    )
+    probed.unlink()
+    found = re.search(r">PROBE(.*?)END<", done.stdout, re.DOTALL)
+    assert found, done.stdout[-500:]
+    report = json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return report, "\n".join(console)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the site with")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_finds_no_fault(whole: Path, width: int, tmp_path: Path) -> None:
+    for page in PAGES:
+        report, console = opened(whole / page, width, tmp_path / "profile")
+        assert report["faults"] == [] and report["requests"] == [] and console == "", page
+        assert report["wide"] <= report["window"], f"{page} scrolls sideways at {width}"
+        if page in ("api.html", "certify.html", "gallery.html"):
+            assert report["math"] > 10, page
+
+
+@pytest.mark.long
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the site with")
+def test_the_browser_notices_a_fault(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text(
+        '<!doctype html><html><head><title>x</title></head><body style="width:3000px">'
+        '<img src="https://example.invalid/a.png"><script>nothing_here()</script></body></html>',
+        encoding="utf-8",
+    )
+    report, _ = opened(page, 390, tmp_path / "profile")
+    assert report["faults"] and report["requests"] and report["wide"] > report["window"]

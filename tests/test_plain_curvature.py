@@ -1,0 +1,156 @@
+"""Second order at a scale: strict local optima and saddles of eq. 6, 7 and 14."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lexmargin as lm
+from lexmargin.certificate import Verdict, certify
+from lexmargin.certificate.curvature import Curvature, CurvatureKind
+from lexmargin.formulations.base import Formulation
+
+R = math.sqrt
+ONE = lm.Dataset([[1.0]], [1], one_class=True)
+TWO_THREE = lm.Sum([lm.DiagonalNetwork(2), lm.DiagonalNetwork(3)])
+SHALLOW_DEEP = lm.Sum([lm.Linear(), lm.DiagonalNetwork(2)])
+
+
+def points(X: Any) -> lm.Dataset:
+    return lm.Dataset(np.array(X, float), [1] * len(X), one_class=True)
+
+
+def cubic(part: float) -> list[float]:
+    return [0.0, 0.0, part, part, part]
+
+
+def quadratic(part: float) -> list[float]:
+    return [part, part, 0.0, 0.0, 0.0]
+
+
+# λ of f = uv + pqr at ‖w‖² = ρ²: 1 on the branch of uv, 1/s at p = q = r = s = ρ/√3. The smallest
+# eigenvalue of I - λ ∇²f on the tangents is then 1 (p, q and r) or 1 - λ (u = v).
+STRICT: dict[str, tuple[Formulation, Any, float]] = {
+    "6.7-uv": (lm.MarginPath(TWO_THREE, ONE, R(6.7)), quadratic(R(0.5)), 1.0),
+    "6.7-pqr": (lm.MarginPath(TWO_THREE, ONE, R(6.7)), cubic(R(1 / 3)), 1 - R(3 / 6.7)),
+    "6.8-uv": (lm.MarginPath(TWO_THREE, ONE, R(6.8)), quadratic(R(0.5)), 1.0),
+    "6.8-pqr": (lm.MarginPath(TWO_THREE, ONE, R(6.8)), cubic(R(1 / 3)), 1 - R(3 / 6.8)),
+    "min-norm": (
+        lm.MarginPath(TWO_THREE, ONE, R(6.7), gamma=3.35),
+        quadratic(R(0.5)),
+        1.0,
+    ),
+    # f = θ_1 + uv at ‖w‖² = ρ²: w_1 = λ = 1. In eq. 14 the costs are γ² and γ: λ = γ u/v = γ.
+    "depth-1-plus-2": (
+        lm.MarginPath(SHALLOW_DEEP, ONE, 10.0),
+        [0.1, R(49.5) / 10, R(49.5) / 10],
+        # On the tangents (√99, -s, -s)/n and (0, 1, -1)/√2: 1 - 2 w_u w_v… = 1 - 1/ρ².
+        1 - 1 / 100,
+    ),
+    # Each eigenvalue is of the Hessian in v = √c w: c_k = γ^{2/α_k} divides out.
+    "cascade-1e4": (lm.load("sums/cascade-breaks-scaled-1e4"), [1, 0, 1, 0, 0], 1.0),
+    "cascade-1e6": (lm.load("sums/cascade-breaks-scaled-1e6"), [1, 0, 1, 0, 0], 1.0),
+}
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_strict_local_optima(name: str) -> None:
+    problem, theta, smallest = STRICT[name]
+    theta = np.array(theta, float)
+    found = certify(problem, theta)
+    assert found.verdict is Verdict.STRICT_LOCAL, found.report()
+    curvature = found.curvature
+    assert isinstance(curvature, Curvature) and curvature.kind is CurvatureKind.POSITIVE
+    assert curvature.smallest == pytest.approx(smallest, rel=1e-6)
+    # Slightly off it is not even stationary.
+    rng = np.random.default_rng(3)
+    step = rng.standard_normal(theta.size)
+    step -= theta * (step @ theta) / (theta @ theta)
+    assert not certify(problem, theta + 1e-4 * step).certified
+
+
+@pytest.mark.parametrize("rho_squared", [2.9, 3.1])
+def test_the_cubic_branch_begins_as_a_saddle(rho_squared: float) -> None:
+    """1 - λ = 1 - √3/ρ changes sign at ρ² = 3."""
+    problem = lm.MarginPath(TWO_THREE, ONE, R(rho_squared))
+    found = certify(problem, np.array(cubic(R(1 / 3))))
+    if rho_squared > 3.0:
+        assert found.verdict is Verdict.STRICT_LOCAL
+        return
+    assert found.verdict is Verdict.SADDLE, found.report()
+    curvature = found.curvature
+    assert isinstance(curvature, Curvature) and curvature.shown
+    assert curvature.smallest == pytest.approx(1 - R(3 / rho_squared), rel=1e-6)
+    assert curvature.witness is not None and curvature.margin_after is not None
+    assert curvature.margin_after > (rho_squared / 3) ** 1.5 * (1 + 1e-6)
+    assert curvature.margin_after <= rho_squared / 2 * (1 + 1e-12)
+    # The witness: u = v alone.
+    assert abs(curvature.witness[:2]) == pytest.approx(np.full(2, R(0.5)), abs=1e-6)
+
+
+SADDLE = points([[1.0, 2.0]])
+START = [1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+SADDLES: dict[str, tuple[Formulation, Any]] = {
+    "max-form": (lm.MarginPath(TWO_THREE, SADDLE, 1.0), np.array(START) / R(2)),
+    "min-norm": (lm.MarginPath(TWO_THREE, SADDLE, 1.0, gamma=1.0), START),
+    "eq-14": (lm.ScaledMargin(TWO_THREE, SADDLE, 10.0), START),
+    # f = θ_1² + 2 θ_2² + θ_1³/10 is neither homogeneous nor a sum without shared parameters.
+    "neither": (
+        lm.MarginPath(
+            lm.Polynomial([[2, 0], [0, 2], [3, 0]]), points([[1, 2, 0.1]]), 1.0, gamma=1.1
+        ),
+        [1, 0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SADDLES)
+def test_saddles_are_shown(name: str) -> None:
+    problem, theta = SADDLES[name]
+    found = certify(problem, np.array(theta, float))
+    assert found.verdict is Verdict.SADDLE, found.report()
+    word = "rises" if name == "max-form" else "falls"
+    assert any(word in why for why in found.reasons)
+    # The Hessian is -1 along the second input (saddle-is-kkt), as at depth 2 alone.
+    if name != "neither":
+        assert isinstance(found.curvature, Curvature)
+        assert found.curvature.smallest == pytest.approx(-1.0, rel=1e-6)
+
+
+def test_flat_directions_are_undecided() -> None:
+    """f = θ_1² + θ_2² + θ_3⁴ does not change on the circle of the first two."""
+    problem = lm.MarginPath(
+        lm.Polynomial([[2, 0, 0], [0, 2, 0], [0, 0, 4]]), points([[1, 1, 0.1]]), 1.0
+    )
+    found = certify(problem, np.array([0.6, 0.8, 0.0]))
+    assert found.verdict is Verdict.KKT
+    assert any("flat" in why for why in found.reasons)
+
+
+def test_rotations_of_a_member_are_factored_out() -> None:
+    """A linear part plus a two-layer linear network of width 2: an orbit of dimension 1."""
+    predictor = lm.Sum([lm.Linear(), lm.Network((2,), lm.Identity())])
+    problem = lm.MarginPath(predictor, ONE, 2.0)
+    # f = θ_1 + a·w with ρθ_1 = 1 and ‖ρ a‖ = ‖ρ w‖ = √(3/2), as for depth 1 + 2.
+    part = R(1.5) / 2
+    found = certify(problem, np.array([0.5, 0.6 * part, 0.8 * part, 0.6 * part, 0.8 * part]))
+    assert found.verdict is Verdict.STRICT_LOCAL, found.report()
+    assert any("dimension 1" in why for why in found.reasons)
+
+
+def test_a_jump_of_the_second_derivative_is_undecided() -> None:
+    """relu² at 0 on the second sample; λ_1 a = 1/2, w_1² = 2 a², 1/(2a) + 2a³ = γ at a = 1."""
+    predictor = lm.Sum([lm.Linear(), lm.Network((1,), lm.ReLU(power=2))])
+    problem = lm.MarginPath(predictor, points([[1.0, 0.0], [0.0, 1.0]]), 1.0, gamma=2.5)
+    found = certify(problem, np.array([0.5, 2.5, R(2.0), 0.0, 1.0]))
+    assert found.verdict is Verdict.KKT, found.report()
+    assert any("jumps" in why for why in found.reasons)
+
+
+def test_other_norms_have_no_second_order() -> None:
+    problem = lm.MarginPath(TWO_THREE, ONE, 2.0, norm=3.0)
+    found = certify(problem, np.array([0.5 ** (1 / 3), 0.5 ** (1 / 3), 0, 0, 0]))
+    assert found.verdict is Verdict.KKT and found.curvature is None
