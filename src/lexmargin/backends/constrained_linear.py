@@ -336,7 +336,12 @@ class _Local:
         system.flat[: size * (size + 1) : size + 2] += 1.0
         system[:size, size] = system[size, :size] = unit
         system[size, size] = 0.0
-        step: FloatArray = np.linalg.solve(system, np.append(right, along))[:size]
+        target = np.append(right, along)
+        try:
+            step: FloatArray = np.linalg.solve(system, target)[:size]
+        except np.linalg.LinAlgError:
+            # μ below the rounding of H: the identity is lost, and H alone may be singular.
+            step = np.linalg.lstsq(system, target, rcond=None)[0][:size]
         return step
 
 

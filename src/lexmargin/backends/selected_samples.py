@@ -141,6 +141,7 @@ class SelectedSamples(Compiled):
         held = np.zeros(0, dtype=np.int64)
         if warm is None:
             values, held = self._nearer(values, numbers, _left(settings, began).time_limit)
+        begin, given = values, warm
         margins = self._margins(values)
         rows = np.sort(np.argsort(margins, kind="stable")[: self._first])
         rows = np.union1d(rows, held)
@@ -168,8 +169,9 @@ class SelectedSamples(Compiled):
             if slack.min() >= -_VIOLATED * size:
                 return total.answer(self._whole(raw, rows))
             rows = np.union1d(rows, np.flatnonzero(slack <= _NEAR * size))
+        # From where the start was: units that died on few samples would stay dead on all.
         whole = self._compile(self.program)
-        return total.answer(total.add(whole.solve(_left(settings, began), values, numbers, warm)))
+        return total.answer(total.add(whole.solve(_left(settings, began), begin, numbers, given)))
 
     def _nearer(
         self, values: dict[str, FloatArray], numbers: Mapping[str, float], limit: float | None

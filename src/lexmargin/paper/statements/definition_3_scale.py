@@ -57,14 +57,17 @@ class DefinitionThreeScale(Statement):
     start: tuple[float, ...] = (1.0, 0.0, 1.0, 0.0)
 
     def measure(self, effort: Effort) -> Measurement:
-        """Descend, certify the direction reached, and divide its margin by γ*(1)."""
+        """Descend, polish, certify the direction reached, and divide its margin by γ*(1)."""
         data = Dataset(self.X, self.y, one_class=True)
         predictor = DiagonalNetwork(2)
         problem = HardMargin(predictor, data)
         best = solve(problem)
         steps = 2000 if effort is Effort.QUICK else 100_000
-        path = descend(predictor, data, start=np.array(self.start), steps=steps, polish=False)
-        limit = certify(problem, path.direction)
+        path = descend(predictor, data, start=np.array(self.start), steps=steps)
+        ended = path.polished is not None and path.polished.converged
+        end = path.polished.theta if ended and path.polished is not None else path.direction
+        moved = path.polished.moved if ended and path.polished is not None else 0.0
+        limit = certify(problem, end)
         beside = np.array(self.start) + 1e-2
         other = descend(predictor, data, start=beside, steps=steps, polish=False)
         word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
@@ -99,7 +102,11 @@ class DefinitionThreeScale(Statement):
             "other margin": tuple(other.records.normalized_margin),
             "best": (best.margin,),
         }
-        return Measurement(checks, curves, (f"The limit's verdict: {limit.verdict.value}.",))
+        remarks = (
+            f"The limit's verdict: {limit.verdict.value}.",
+            f"The polish moved the last direction by {moved:.2g}.",
+        )
+        return Measurement(checks, curves, remarks)
 
     def draw(self, measurement: Measurement) -> Any:
         """Normalised margin over steps, with γ*(1)."""
