@@ -14,8 +14,9 @@ run: install
 train-digits: install
 	$(VENV)/python examples/train_digits.py
 
+# One process per core; `-n 0` in PYTEST_ADDOPTS runs them one after another.
 test: install
-	$(VENV)/python -m pytest
+	$(VENV)/python -m pytest -n auto --dist worksteal
 
 test-long: install
 	$(VENV)/python -m pytest -m long
