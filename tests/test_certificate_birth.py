@@ -129,6 +129,35 @@ def test_every_pattern_of_random_directions_is_listed(dimension):
     assert len(listed) <= {2: 2 * 12, 3: 2 * (1 + 11 + 55)}[dimension]
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+@pytest.mark.parametrize("exponents", [[-200, 0, 0, 0], [-150, 130, 0, -20], [-170, -170, 0, 0]])
+def test_birth_values_with_samples_of_all_lengths(exponents, slope):
+    # c σ(u·x) is the same for (c/t, t x): what is long may carry as little as what is short.
+    lengths = 10.0 ** np.array(exponents)
+    X, c = np.array(XOR, float), np.array(SIGNS) * np.array([1.0, 0.7, 0.9, 1.3])
+    plain, mixed = birth_value(X, c, slope), birth_value(X * lengths[:, None], c / lengths, slope)
+    assert mixed.lower == pytest.approx(plain.lower, rel=1e-12)
+    assert mixed.upper == pytest.approx(plain.upper, rel=1e-12)
+    assert np.linalg.norm(mixed.direction) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("lengths", [[1e-200, 1, 1, 1], [1e-100, 1, 1e-100, 1]])
+def test_xor_with_samples_of_all_lengths_is_global(lengths):
+    X = np.array(XOR, float) * np.array(lengths)[:, None]
+    f = functions(Network((4,), ReLU()), X, SIGNS)
+    sizes = (np.sqrt(2.0) * np.array(lengths)) ** -0.5
+    W = np.array(XOR) / math.sqrt(2.0) * sizes[:, None]
+    found = judge(f, f.flatten([W, np.array(SIGNS) * sizes]))
+    # Σ |a_j| ‖w_j‖ = Σ 1/‖x_n‖, of which the short samples are all but the last digits.
+    assert found.verdict is Verdict.GLOBAL
+    assert found.margin == pytest.approx(0.5 / np.sum(sizes**2), rel=1e-12)
+
+
+def test_a_length_below_the_doubles_proves_nothing():
+    X = np.array([[1.0, 0.0], [0.0, 5e-324]])
+    assert birth_value(X, np.ones(2)).upper == math.inf
+
+
 def test_more_dimensions_and_samples_give_an_interval():
     rng = np.random.default_rng(0)
     X, c = rng.standard_normal((30, 5)), rng.standard_normal(30)

@@ -243,18 +243,76 @@ def test_other_norms_stay_below_a_smooth_verdict(norm):
     assert found.verdict in (Verdict.UNDECIDED, Verdict.CLARKE_KKT)
 
 
-def test_deeper_networks_use_an_outer_approximation():
+def test_deeper_networks_are_judged_by_every_pattern_that_occurs_nearby():
     f = functions(Network((2, 2), ReLU()), [[1.0, 0.0], [0.0, 1.0]])
     cube = [np.eye(2), np.eye(2), np.ones(2)]
-    found = judge(f, f.flatten([np.array(block) for block in cube]))
-    assert found.nearest_kink == 0.0
-    assert found.verdict is Verdict.CLARKE_KKT and "contains the generalised" in found.reasons[0]
+    theta = f.flatten([np.array(block) for block in cube])
+    found = judge(f, theta)
+    assert found.nearest_kink == 0.0 and found.verdict is Verdict.CLARKE_KKT
+    kinks = measure_kinks(f, theta, np.array([0, 1])).within(1e-9, [0, 1])
+    sets = gradient_sets(f, theta, np.array([0, 1]), kinks)
+    assert sets.exact and all(len(vertices) == 4 for vertices in sets.vertices)
+    # Every vertex is a limit of gradients: near points show each of them.
+    rng = np.random.default_rng(0)
+    steps = rng.standard_normal((2000, f.size)) * [*[1e-9] * 4, *[1e-6] * 4, 1e-9, 1e-9]
+    near = np.array([f.jacobian(theta + step) for step in steps])
+    for n, vertices in enumerate(sets.vertices):
+        for vertex in vertices:
+            assert np.min(np.abs(near[:, n] - vertex).max(axis=1)) < 1e-5
     wide = functions(Network((14, 14), ReLU()), [[1.0, 0.0], [0.0, 1.0]])
     blocks = [np.zeros(shape) for shape in wide.shapes]
     for block, small in zip(blocks, cube, strict=True):
         block[tuple(slice(0, n) for n in small.shape)] = small
     many = judge(wide, wide.flatten(blocks))
     assert many.verdict is Verdict.UNDECIDED and "too many" in many.reasons[0]
+
+
+def deaf_unit() -> tuple[MarginFunctions, np.ndarray]:
+    """Sample 3 is on the kink of a first-layer unit with w < 0 whose reader has no other input.
+
+    The reader follows that unit and stays off on both sides of the kink, so that the generalised
+    gradient of the sample is one point; were both slopes 1 it would hold a second one, with which
+    θ is stationary: λ = (1, 1, 1, 1) at margin 5. The diagonal network makes all margins 5.
+    """
+    c1, c2 = math.sqrt(0.3), math.sqrt(0.7)
+    x3, d, e = np.array([2.0, 0.0]), np.array([-2.0, 1.0]), np.array([-0.6, 0.8])
+    x1 = np.array([-10.0, -2.0])
+    x, y = np.array([x1 + d, x1, d - e, x3]), np.array([1, -1, -1, 1])
+    units, w = np.array([-c1 * (d + x3), c2 * e]), np.array([-c1, c2])
+    deep = y * np.maximum(np.maximum(x @ units.T, 0.0) @ w, 0.0)
+    lengths = (5.0 - deep) ** -0.5
+    predictor = Sum(
+        (
+            Member(Network((2, 1), ReLU()), columns=(0, 1)),
+            Member(DiagonalNetwork(3), columns=(2, 3, 4, 5)),
+        )
+    )
+    f = functions(predictor, np.hstack([x, np.diag(y * lengths)]), y)
+    return f, f.flatten([units, w[None, :], np.ones(1), *[1.0 / lengths] * 3])
+
+
+def test_a_set_that_only_contains_the_generalised_gradient_certifies_nothing():
+    from scipy.optimize import linprog
+
+    f, theta = deaf_unit()
+    assert f.values(theta) == pytest.approx(np.full(4, 5.0), rel=1e-12)
+    found = judge(f, theta)
+    assert found.stationarity < 1e-12 and found.verdict is Verdict.UNDECIDED
+    assert "which may be smaller" in found.reasons[0]
+    # One gradient per sample describes all margins to first order here, and one direction raises
+    # them all: θ is not stationary.
+    rows_ = np.hstack([-f.jacobian(theta), np.ones((4, 1))])
+    answer = linprog(
+        np.append(np.zeros(f.size), -1.0),
+        A_ub=rows_,
+        b_ub=np.zeros(4),
+        A_eq=np.append(theta, 0.0)[None, :],
+        b_eq=[0.0],
+        bounds=[(-1.0, 1.0)] * f.size + [(None, None)],
+    )
+    ahead = theta + 1e-3 * answer.x[:-1]
+    before = np.min(f.values(theta / np.linalg.norm(theta)))
+    assert np.min(f.values(ahead / np.linalg.norm(ahead))) > before * (1.0 + 4e-5)
 
 
 def test_a_looser_tolerance_sees_more_kinks():

@@ -392,6 +392,36 @@ def test_fritz_john_is_told_apart_from_kkt():
     assert certify(regular, np.array([1.0])).verdict is Verdict.NOT_STATIONARY
 
 
+def test_gradients_above_the_margin_do_not_make_the_level_stationary():
+    # f1 and f2 = (1 + e) f1-like pull in opposite directions and f3, also above the margin, is what
+    # a wider support is kept for: 0 is a combination of ∇f1 and ∇f2, but only f1 is active.
+    e, c, pull = 5e-3, 1e-4, 5.0
+    slope = 2.0 * (1.0 + e) - c * pull
+    X = [[2, -1, 1, 0], [2 * (1 + e), -1 - e, -1, 0], [slope, 1 + e - slope, 0, pull]]
+    predictor = Polynomial(((0, 1, 0), (0, 2, 0), (1, 0, 0), (0, 0, 1)))
+    problem = MarginPath(predictor, lm.Dataset(X, [1, 1, 1], one_class=True), 1.0)
+    found = certify(problem, [0.0, 1.0, 0.0])
+    assert not found.verdict.stationary and found.tau > 1e-3
+    better = problem.functions.values(np.array([e / 2, math.sqrt(1 - e * e / 4), 0.0]))
+    assert np.min(better) > 1.002 * found.margin
+    # With f2 as small as f1 the same combination is what it seems.
+    X[1] = [2, -1, -1, 0]
+    problem = MarginPath(predictor, lm.Dataset(X, [1, 1, 1], one_class=True), 1.0)
+    assert certify(problem, [0.0, 1.0, 0.0]).verdict is Verdict.KKT
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1e-150, 1e150])
+@pytest.mark.parametrize("problem", [lm.HardMargin, lm.Lexicographic])
+def test_a_direction_is_judged_at_any_scale_and_depth(problem, scale):
+    b, e = np.array([[1.0, 1.0], [0.0, 0.0]]) / math.sqrt(2), np.array([[1.0, 0.0], [0.0, 0.0]])
+    data = lm.Dataset(np.eye(2), [1, 1], one_class=True)
+    blocks = [b, e, e, e, e[0]]
+    stated = problem(Network((2, 2, 2, 2)), data)
+    found, scaled = certify(stated, blocks), certify(stated, [scale * x for x in blocks])
+    assert found.verdict.certified and scaled.verdict is found.verdict
+    assert scaled.margin == pytest.approx(found.margin, rel=1e-14)
+
+
 def test_no_smooth_verdict_on_a_kink():
     # Network of degree 2 plus a linear part; the second unit is dead.
     predictor = Sum([Linear(), Network((2,), ReLU())])

@@ -15,6 +15,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.certificate.multipliers import normalised_rows
 from lexmargin.certificate.raising import Raised, raise_margin
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -30,6 +31,7 @@ _ALL_PATTERNS = 10
 _PATTERN_LIMIT = 40_000
 _WORK_LIMIT = 20_000_000
 _SLIVER = 1e-12
+_SHORTEST = 2.0**-1000
 _STEPS = 10.0 ** np.arange(-4.0, 0.25, 0.25)
 
 
@@ -85,10 +87,17 @@ def birth_value(
     used = np.flatnonzero((weights != 0.0) & np.any(X != 0.0, axis=1))
     if not used.size:
         return Birth(0.0, 0.0, np.eye(X.shape[1])[0], 1.0, True)
-    scale = float(np.max(np.abs(X[used])))
-    rows, c = X[used] / scale, weights[used]
-    size = float(np.max(np.abs(c)))
-    c = c / size
+    # `c σ(u·x) = c ‖x‖ σ(u·x/‖x‖)`: samples of any lengths side by side.
+    with np.errstate(over="ignore", under="ignore"):
+        rows, lengths = normalised_rows(X[used])
+    if not (np.min(lengths) > _SHORTEST and np.max(lengths) < math.inf):
+        return Birth(0.0, math.inf, np.eye(X.shape[1])[0], 1.0, False)
+    c, exponents = np.frexp(weights[used])
+    c, more = np.frexp(c * np.frexp(lengths)[0])
+    exponents = exponents + more + np.frexp(lengths)[1]
+    top = int(np.max(exponents))
+    with np.errstate(under="ignore"):
+        c = np.ldexp(c, exponents - top)
     coordinates, basis, dropped = _coordinates(rows)
     mass = float(np.abs(c) @ np.linalg.norm(coordinates, axis=1))
     lower, best, sign = _search(coordinates, c, slope)
@@ -105,8 +114,11 @@ def birth_value(
         )
         upper, exact = upper + (sliver + 4.0 * _EPS * (c.size + 2)) * mass, True
     upper += dropped * float(np.abs(c).sum())
-    factor = scale * size
-    return Birth(lower * factor, max(upper, lower) * factor, best @ basis, sign, exact)
+    # The lengths and their products with λ are rounded, and the smallest may have been flushed.
+    upper = max(upper, lower) * (1.0 + _EPS * (X.shape[1] + 8)) + c.size * 2.0**-1000
+    with np.errstate(over="ignore", under="ignore"):
+        low, high = (float(np.ldexp(np.float64(value), top)) for value in (lower, upper))
+    return Birth(low, high, best @ basis, sign, exact)
 
 
 def _coordinates(rows: FloatArray) -> tuple[FloatArray, FloatArray, float]:

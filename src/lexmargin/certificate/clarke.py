@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.certificate.kinks import Kink
-from lexmargin.certificate.multipliers import nonnegative_multipliers
+from lexmargin.certificate.multipliers import nonnegative_multipliers, normalised_rows
 from lexmargin.certificate.slopes import Recording, record, rows, sensitivities
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors.networks import Network
-from lexmargin.predictors.sums import Sum
 
 __all__ = [
     "Clarke",
@@ -99,9 +97,9 @@ def gradient_sets(
 ) -> GradientSets | None:
     """Return the gradient sets of the support at θ, every listed kink with a slope in [0, 1].
 
-    Exact for networks of one hidden layer: their units are independent. For kinks in several layers
-    the slopes of different layers multiply, and not every pattern need be a limit of gradients: the
-    set is then an outer approximation. None where there are too many patterns to list.
+    Exact where every kinked unit reads an input that is not 0. A unit that reads 0 from kinked
+    units follows them, and not every pattern need be a limit of gradients: the set is then an outer
+    approximation. None where there are too many patterns to list.
     """
     per_sample = functions.count // functions.data.n_samples
     own: dict[int, list[Kink]] = {}
@@ -121,13 +119,28 @@ def gradient_sets(
         return rows(functions, record(functions, theta, slopes), support.tolist())
 
     felt = _signs(functions, recording)
+    reached = all(_reached(recording, kink) for kink in kinks)
     return assembled_sets(
         [[kink.layer for kink in own_kinks] for own_kinks in found],
         at,
         [[float(felt[k.layer][k.sample, k.unit]) for k in own_kinks] for own_kinks in found],
         functions.size,
-        _independent(functions),
+        reached,
     )
+
+
+def _reached(recording: Recording, kink: Kink) -> bool:
+    """Tell whether the unit can be put on either side of its kink by its own weights alone.
+
+    `z = w·h` moves with w unless h = 0. Layer by layer, each by far more than what the layers
+    before it move, every pattern of signs of one sample's kinks then occurs near θ. A unit that
+    reads h = 0 from other units follows them instead; one that reads x = 0 makes no kink at all.
+    """
+    one = recording.kinked[kink.layer]
+    if one.reach is None:
+        return False
+    own = one.reach.reshape(one.reach.shape[0], -1)[kink.sample, 0]
+    return not one.deep or bool(own > 0.0)
 
 
 def assembled_sets(
@@ -187,8 +200,7 @@ def _spread_out(part: FloatArray) -> bool:
         return False
     if not part.shape[0]:
         return True
-    sizes = np.linalg.norm(part, axis=1, keepdims=True)
-    return bool(np.linalg.svd(part / sizes, compute_uv=False)[-1] > _INDEPENDENT)
+    return bool(np.linalg.svd(normalised_rows(part)[0], compute_uv=False)[-1] > _INDEPENDENT)
 
 
 def _signs(functions: MarginFunctions, recording: Recording) -> list[FloatArray]:
@@ -200,14 +212,6 @@ def _signs(functions: MarginFunctions, recording: Recording) -> list[FloatArray]
         for one, slope in zip(recording.rectified, everything, strict=True)
         if one.power == 1.0
     ]
-
-
-def _independent(functions: MarginFunctions) -> bool:
-    predictor = functions.predictor
-    members = (
-        [m.predictor for m in predictor.members] if isinstance(predictor, Sum) else [predictor]
-    )
-    return all(len(one.widths) <= 1 for one in members if isinstance(one, Network))
 
 
 def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.global_bounds import with_global_bound
 from lexmargin.certificate.judge import certify_arrays
+from lexmargin.certificate.norms import unit_scale
 from lexmargin.certificate.refine import refine
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.margins import MarginFunctions
@@ -26,6 +27,7 @@ def certify_direction(
     degree, norm : α and the exponent of the ball.
     limits : what counts as equal.
     """
+    theta = unit_scale(theta)
     first = certify_arrays(
         functions.values(theta),
         functions.jacobian(theta),

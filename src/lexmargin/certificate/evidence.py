@@ -15,7 +15,7 @@ from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.global_bounds import global_bound
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
-from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.point import unit_point
 from lexmargin.certificate.raising import raise_margin
 from lexmargin.certificate.slopes import record, rows
@@ -37,7 +37,7 @@ def evidence_for(
     )
     alpha = functions.homogeneity.degree
     assert alpha is not None
-    verdict = certificate.verdict
+    verdict, flat = certificate.verdict, unit_scale(flat)
     if verdict in (Verdict.NOT_SEPARATING, Verdict.UNDECIDED):
         return found
     point = unit_point(functions.values(flat), functions.jacobian(flat), flat, alpha, norm)

@@ -17,7 +17,7 @@ from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.given import Evidence, measured_of
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
-from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.certificate.qualification import LicqReport, licq, proved_independent
 from lexmargin.certificate.raising import normalised_margin, significant_gain
@@ -123,6 +123,7 @@ def establish(
     """
     alpha = functions.homogeneity.degree
     assert alpha is not None
+    theta = unit_scale(theta)
     point = unit_point(functions.values(theta), functions.jacobian(theta), theta, alpha, norm)
     if point.margin <= 0.0:
         return _blank(Verdict.NOT_SEPARATING, "a margin is not positive", point)
@@ -150,8 +151,9 @@ def establish(
     if found.bound is not None:
         below = linear_margin(point) if linear else point.margin
         found.gap = relative_gap(found.bound, point.unscaled(below))
+    nearest = None if kinks is None else kinks.nearest_on_support.distance
     word, reason = _word(
-        functions, point, unit, first, evidence, limits, found, smooth, doubt or sloped
+        functions, point, unit, first, evidence, limits, found, smooth, doubt or sloped, nearest
     )
     return Facts(
         verdict=word,
@@ -167,7 +169,7 @@ def establish(
         independent=proved_independent(support_rows)
         if support_rows.size <= _MODULAR_LIMIT
         else None,
-        nearest_kink=None if kinks is None else kinks.nearest_on_support.distance,
+        nearest_kink=nearest,
         bound=found.bound,
         gap=found.gap,
         curvature=found.curvature,
@@ -195,6 +197,7 @@ def _word(
     found: _Found,
     smooth: bool,
     doubt: str,
+    kink: float | None,
 ) -> tuple[Verdict, str]:
     if doubt:
         return Verdict.UNDECIDED, doubt
@@ -219,11 +222,12 @@ def _word(
     affine = functions.curvature is Curvature.AFFINE
     if point.norm == 2.0 and not affine:
         found.curvature = smallest_curvature(
-            functions, unit, evidence.support, evidence.multipliers, first.residual, limits
+            functions, unit, evidence.support, evidence.multipliers, first.residual, limits, kink
         )
         near = 10.0 * first.residual
         zero = max(_FLAT * max(1.0, abs(found.curvature or 0.0)), math.sqrt(near))
-        if found.curvature is not None and found.curvature > zero:
+        clear = kink is None or kink * (found.curvature or 0.0) > near
+        if found.curvature is not None and found.curvature > zero and clear:
             return Verdict.STRICT_LOCAL, "positive curvature on the critical cone"
     return Verdict.KKT, "ε and δ are within their tolerances"
 

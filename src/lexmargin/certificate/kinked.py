@@ -40,7 +40,11 @@ def judged_at_kink(
     complementarity = degree * float(clarke.multipliers @ excess)
     verdict, why = _judged(clarke, complementarity, certificate)
     if not clarke.exact and verdict is Verdict.CLARKE_KKT:
-        why += "; for these kinks from a set that contains the generalised gradient"
+        verdict = Verdict.UNDECIDED
+        why = (
+            "stationary with elements of sets that contain the generalised gradients, which may be "
+            "smaller"
+        )
     multipliers = spread(certificate.support, certificate.multipliers.size, clarke.multipliers)
     multipliers.setflags(write=False)
     found = replace(

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from lexmargin.errors import ParameterError
 
-__all__ = ["Array", "check_norm", "dual_exponent", "norm_gradient", "scaled_norm", "vector_norm"]
+__all__ = [
+    "Array",
+    "check_norm",
+    "dual_exponent",
+    "norm_gradient",
+    "scaled_norm",
+    "unit_scale",
+    "vector_norm",
+]
 
 Array = NDArray[np.float64]
 
@@ -60,6 +68,16 @@ def vector_norm(x: Array, p: float) -> float:
         return math.ldexp(mantissa, exponent)
     except OverflowError:
         return math.inf
+
+
+def unit_scale(x: Array) -> Array:
+    """Return x times the power of two that brings its largest entry into [1/2, 1).
+
+    What is homogeneous is then evaluated where no power of ‖x‖ leaves the range of doubles.
+    """
+    exponent = math.frexp(float(np.max(np.abs(x), initial=0.0)))[1]
+    # Two halves, because 2^-e itself may leave the range of doubles.
+    return cast(Array, np.ldexp(np.ldexp(x, -(exponent // 2)), -(exponent - exponent // 2)))
 
 
 def norm_gradient(x: Array, p: float) -> Array:

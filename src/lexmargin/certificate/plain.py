@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.fritz_john import fritz_john
@@ -66,6 +67,10 @@ class PlainPoint:
     def margin(self) -> float:
         """The smallest f_n(w)."""
         return float(np.min(self.values))
+
+    def tight(self, limits: Tolerances) -> NDArray[np.intp]:
+        """Return the active set of Fritz John: no δ bounds what weight there may lie above it."""
+        return np.flatnonzero(self.values <= (1.0 + limits.support) * self.margin)
 
     def unit(self) -> UnitPoint:
         """Return the point in the form that the measures of stationarity take."""
@@ -186,17 +191,18 @@ def _word(
         noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
         if point.margin <= noise:
             return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
-    rows = point.jacobian[measured.support]
     within = (
         measured.residual <= limits.stationarity
         and measured.complementarity <= limits.complementarity
     )
     # With degrees, `J v = f > 0` rules such multipliers out.
     if not within and point.interior is None:
+        tight = point.tight(limits)
+        rows = point.jacobian[tight]
         if given is None:
             singular = fritz_john(rows, limits.stationarity).holds
         else:
-            weights = None if given.singular is None else given.singular[measured.support]
+            weights = None if given.singular is None else given.singular[tight]
             singular = combined_to_zero(rows, weights, limits.stationarity)
         if singular and point.free:
             return Verdict.KKT, ("0 is a combination of the active gradients: t is stationary",)

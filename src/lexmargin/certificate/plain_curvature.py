@@ -228,7 +228,7 @@ def _reduce(
     if curvature_jumps(functions, w, used, found.tolerances.kink):
         return "the second derivative of relu^p jumps at this point"
     root = np.sqrt(costs)
-    bend = _differences(functions, w, used)
+    bend = _differences(functions, w, used, found.nearest_kink)
     if exact:
         checked = _exact(functions, w, used)
         if isinstance(checked, str):
@@ -288,9 +288,16 @@ def _null_space(rows: Array, orbit: Array) -> Array:
     return result
 
 
-def _differences(functions: MarginFunctions, w: Array, weights: Array) -> Array:
-    """Return `Σ weights_n ∇²f_n(w)` by central differences of the judge's own gradients."""
+def _differences(
+    functions: MarginFunctions, w: Array, weights: Array, nearest_kink: float | None
+) -> Array:
+    """Return `Σ weights_n ∇²f_n(w)` by central differences of the judge's own gradients.
+
+    Each stays on this side of the nearest kink, which is measured as a part of ‖w‖.
+    """
     step = 1e-5 * vector_norm(w, 2.0) / math.sqrt(w.size)
+    if nearest_kink is not None:
+        step = min(step, 0.1 * nearest_kink * vector_norm(w, 2.0))
     columns = []
     for i in range(w.size):
         shift = np.zeros(w.size)

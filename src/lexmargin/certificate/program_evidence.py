@@ -71,7 +71,7 @@ def _of_program(problem: Formulation, theta: Array, certificate: Certificate) ->
     point = plain_point(problem, theta, limits)
     if point is None:
         return found
-    verdict, support = certificate.verdict, certificate.support
+    verdict = certificate.verdict
     if verdict is Verdict.NOT_STATIONARY:
         unit = point.unit()
         if unit.target is None and unit.norm != 2.0:
@@ -80,8 +80,9 @@ def _of_program(problem: Formulation, theta: Array, certificate: Certificate) ->
         return replace(found, refutation=widest.multipliers)
     doubtful = verdict is Verdict.KKT and certificate.stationarity > limits.stationarity
     if verdict is Verdict.FRITZ_JOHN or doubtful:
-        weights = fritz_john(point.jacobian[support], limits.stationarity).multipliers
-        return replace(found, singular=spread(support, point.values.size, weights))
+        tight = point.tight(limits)
+        weights = fritz_john(point.jacobian[tight], limits.stationarity).multipliers
+        return replace(found, singular=spread(tight, point.values.size, weights))
     if verdict is Verdict.SADDLE:
         return replace(found, better=_better(problem, point.w, certificate))
     return found

@@ -25,7 +25,7 @@ from lexmargin.certificate.margin_programs import (
     certify_w_set,
     evaluated,
 )
-from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.qualification import proved_independent
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
@@ -161,6 +161,7 @@ def _of_levels(
         found = certify_margin_path(level, theta, limits, evidence)
         facts, values = _of_program(level, theta, found, evidence), functions.values(theta)
     else:
+        theta = unit_scale(theta)
         facts = establish(functions, theta, norm, limits, evidence)
         values = functions.values(theta) / vector_norm(theta, norm) ** alpha
     facts = replace(facts, levels=tuple(float(v) for v in np.sort(values)[:count]))

@@ -29,7 +29,7 @@ from lexmargin.certificate.krawczyk_programs import (
     prove_zero_part,
 )
 from lexmargin.certificate.multipliers import nonnegative_multipliers
-from lexmargin.certificate.norms import vector_norm
+from lexmargin.certificate.norms import unit_scale, vector_norm
 from lexmargin.certificate.sphere import DIMENSIONS, sphere_bound
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
@@ -145,6 +145,7 @@ def _is_linear(problem: Formulation) -> bool:
 
 def _direction(problem: Formulation, flat: FloatArray) -> LinearProof | KktProof:
     functions, norm = problem.functions, problem.norm_p
+    flat = unit_scale(flat)
     if _is_linear(problem) and (norm in (1.0, 2.0) or math.isinf(norm)):
         rows = functions.jacobian(np.zeros(functions.size))
         found = exact_max_margin(rows, norm, flat)

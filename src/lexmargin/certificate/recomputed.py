@@ -62,11 +62,13 @@ def smallest_curvature(
     multipliers: Array,
     residual: float,
     limits: Tolerances,
+    nearest_kink: float | None = None,
 ) -> float | None:
     """Return the smallest eigenvalue of `I - Σ λ_n ∇²f_n` on the tangents of active f_n.
 
-    Symmetries are projected out; by central differences of the gradients. None where it is too
-    large, or where a second derivative jumps; 1 where there is no tangent.
+    Symmetries are projected out; by central differences of the gradients, on this side of the
+    nearest kink. None where it is too large, or where a second derivative jumps; 1 where there is
+    no tangent.
     """
     if functions.size > _HESSIAN_LIMIT:
         return None
@@ -83,7 +85,7 @@ def smallest_curvature(
     tangents = basis[int(np.count_nonzero(sigma > 1e-8 * sigma[0])) :]
     if not tangents.shape[0]:
         return 1.0
-    step = 1e-5
+    step = 1e-5 if nearest_kink is None else min(1e-5, 0.1 * nearest_kink)
     curved = np.array(
         [
             (

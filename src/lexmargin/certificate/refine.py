@@ -220,15 +220,17 @@ def _chosen(
     choice = best_birth(functions, rows, support, certificate.multipliers, slope, enough)
     values = choice.multipliers[support]
     residual = float(np.linalg.norm(theta - values @ rows))
-    if residual > max(limits.stationarity, certificate.stationarity):
+    f = functions.values(theta)[support]
+    complementarity = certificate.degree * float(values @ (f - np.min(f)))
+    worse = complementarity > max(limits.complementarity, certificate.complementarity)
+    if worse or residual > max(limits.stationarity, certificate.stationarity):
         old = functions.score_weights(certificate.multipliers)
         return certificate, birth_value(functions.data.X, old, slope), ""
-    f = functions.values(theta)[support]
     found = replace(
         certificate,
         multipliers=choice.multipliers,
         stationarity=max(residual, certificate.stationarity_bound),
-        complementarity=certificate.degree * float(values @ (f - np.min(f))),
+        complementarity=complementarity,
     )
     return found, choice.birth, f", and at least {choice.floor / total:.10g} for every λ"
 

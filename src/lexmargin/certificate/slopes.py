@@ -21,13 +21,14 @@ class Rectified:
     """One application of `max(z, 0)^power`: z and the result (N, …), and the size of its inputs.
 
     ``reach`` (N, 1) or (N,) is ‖h_n‖ where `z_nj = w_j·h_n`: moving w_j by |z_nj|/‖h_n‖ reaches
-    the kink. None where z is no product with parameters.
+    the kink. None where z is no product with parameters. ``deep``: h_n depends on parameters.
     """
 
     argument: Node
     output: Node
     power: float
     reach: FloatArray | None
+    deep: bool = False
 
 
 @final
@@ -38,6 +39,7 @@ class _SlopeOps(Ops[Node]):
         self._inner = JacobianOps()
         self._slopes = slopes
         self._reach: dict[Node, FloatArray] = {}
+        self._deep: set[Node] = set()
         self.rectified: list[Rectified] = []
         self.kinked = 0
 
@@ -48,11 +50,13 @@ class _SlopeOps(Ops[Node]):
         else:
             node = self._inner.relu(a, power)
         self.kinked += power == 1.0
-        self.rectified.append(Rectified(a, node, power, self._reach.get(a)))
+        self.rectified.append(Rectified(a, node, power, self._reach.get(a), a in self._deep))
         return node
 
     def linear(self, inputs: Node, weights: Node) -> Node:
         node = self._inner.linear(inputs, weights)
+        if inputs.live:
+            self._deep.add(node)
         # Squares of very large or very small inputs leave the doubles.
         largest = np.abs(inputs.value).max(axis=1, initial=0.0)
         scale = np.where(largest > 0.0, largest, 1.0)
