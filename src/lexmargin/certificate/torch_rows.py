@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, final
 
 import numpy as np
@@ -12,16 +13,22 @@ from lexmargin.certificate.norms import Array
 from lexmargin.certificate.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.certificate.torch_kinks import module_kinks
 from lexmargin.certificate.torch_slopes import kinked_gradients
-from lexmargin.errors import DataError, DegreeError, ShapeError, UnsupportedError
+from lexmargin.errors import (
+    DataError,
+    DegreeError,
+    LexmarginError,
+    ShapeError,
+    UnsupportedError,
+)
 
 __all__ = ["TorchScores"]
 
-_HOMOGENEOUS: Final = ("ReLU", "LeakyReLU", "PReLU")
+_HOMOGENEOUS: Final = ("ReLU", "LeakyReLU", "RReLU")
 _BATCH: Final = 512
 _CHUNK_BYTES: Final = 256_000_000
 _SAME: Final = 1e-9
 _TOGETHER: Final = 64
-_NO_DERIVATIVE: Final = ("autograd.Function", "forward AD", "forward-mode AD", "jvp")
+_FORWARD: Final = ("autograd.Function", "forward AD", "forward-mode AD", "jvp")
 
 
 @final
@@ -34,14 +41,15 @@ class TorchScores(Scores):
     Raises
     ------
     DataError
-        for weights that are not finite, or scores that are not the same twice.
+        for weights that are not finite or not real.
     DegreeError
-        for dropout or batch normalisation in training mode, and activations that are not
-        homogeneous, by name.
+        for dropout or batch normalisation in training mode, by name; for scores that are not the
+        same twice, or that depend on the other samples.
     ShapeError
         where the module cannot read the samples.
     UnsupportedError
-        for a module that computes in another precision than its parameters', or without any.
+        for a module that cannot be evaluated in double precision, without parameters, or with an
+        operation that torch cannot differentiate.
     """
 
     def __init__(self, module: Any, X: Any) -> None:
@@ -49,6 +57,15 @@ class TorchScores(Scores):
 
         self._torch, self._module = torch, module
         _refuse(module)
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if torch.nn.parameter.is_lazy(tensor):
+                raise UnsupportedError(
+                    f"{name!r} has no shape yet.", "Call the lazy module once before certifying it."
+                )
+            if tensor.is_complex():
+                raise DataError(
+                    f"{name!r} has entries of type {tensor.dtype}.", "θ must be real numbers."
+                )
         trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         if not trained:
             raise UnsupportedError(
@@ -79,6 +96,9 @@ class TorchScores(Scores):
         self._X = self._double(inputs)
         self.count = int(self._X.shape[0])
         self._parameters = self._split(self.theta)
+        if not self._X.is_floating_point() and not self._reads_samples():
+            # Whole numbers are meant as such by embeddings; other layers take real numbers.
+            self._X = self._X.to(torch.float64)
         self._steady()
 
     # -- the four evaluations ----------------------------------------------------------------------
@@ -95,9 +115,7 @@ class TorchScores(Scores):
         parameters = self._parameters if theta is None else self._split(theta)
         along = self._split(direction)
         parts = []
-        with self._torch.no_grad(), warnings.catch_warnings():
-            # The first use of forward mode makes torch warn of its own deprecated parts.
-            warnings.simplefilter("ignore")
+        with self._torch.no_grad(), _derivatives():
             for x in self._batches(samples):
                 call = self._call(x)
                 parts.append(self._torch.func.jvp(call, (parameters,), (along,))[1])
@@ -117,13 +135,14 @@ class TorchScores(Scores):
         for first in range(0, samples.size, chunk):
             part = slice(first, min(first + chunk, samples.size))
             x = self._X[self._index(samples[part])]
-            try:
-                parts = batched(parameters, x, weights[part])
-            except RuntimeError:
-                # Control flow that looks at values cannot be vectorised: one sample at a time.
-                pairs = zip(x, weights[part], strict=True)
-                each = [gradient(parameters, *pair) for pair in pairs]
-                parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
+            with _derivatives():
+                try:
+                    parts = batched(parameters, x, weights[part])
+                except RuntimeError:
+                    # Control flow that looks at values cannot be vectorised: one by one.
+                    pairs = zip(x, weights[part], strict=True)
+                    each = [gradient(parameters, *pair) for pair in pairs]
+                    parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
             for name, place in zip(self.names, self.slices, strict=True):
                 found[part, place] = self._numpy(parts[name]).reshape(part.stop - part.start, -1)
         return found
@@ -137,9 +156,10 @@ class TorchScores(Scores):
             with self._torch.enable_grad():
                 scores = self._scores(leaves, x)
                 objective = (scores * weights[first : first + len(x)]).sum()
-            parts = self._torch.autograd.grad(
-                objective, [leaves[n] for n in self.names], materialize_grads=True
-            )
+            with _derivatives():
+                parts = self._torch.autograd.grad(
+                    objective, [leaves[n] for n in self.names], materialize_grads=True
+                )
             for part, place in zip(parts, self.slices, strict=True):
                 total[place] += self._numpy(part).reshape(-1)
             first += len(x)
@@ -168,8 +188,7 @@ class TorchScores(Scores):
             for start in range(0, len(directions), chunk):
                 part = slice(start, start + chunk)
                 along = self._split_rows(directions[part])
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
+                with _derivatives():
                     try:
                         parts = batched(along, x, w)
                     except RuntimeError:
@@ -211,7 +230,8 @@ class TorchScores(Scores):
         found = []
         for name, part in self._module.named_modules():
             kind = type(part).__name__
-            if "Norm" in kind:
+            other = type(part).__module__ == "torch.nn.modules.activation"
+            if "Norm" in kind or (other and kind not in _HOMOGENEOUS):
                 found.append(f"{name or 'the module'!r} is a {kind}")
         return tuple(found)
 
@@ -223,16 +243,11 @@ class TorchScores(Scores):
                 self._module, {**self._fixed, **parameters}, (x,)
             )
         except RuntimeError as error:
-            if "shape" in str(error) or "size" in str(error):
+            # What vmap cannot batch is no fault of the samples, and `rows` does without.
+            if "vmap" not in str(error) and ("shape" in str(error) or "size" in str(error)):
                 raise ShapeError(
                     f"The module cannot read samples of shape {tuple(x.shape[1:])}: {error}.",
                     "Give X as the module takes it, one sample along the first axis.",
-                ) from error
-            if any(word in str(error) for word in _NO_DERIVATIVE):
-                raise UnsupportedError(
-                    f"The module has an operation without forward-mode derivatives: {error}",
-                    "Write it with torch's own operations, or give its autograd.Function a "
-                    "setup_context and a jvp.",
                 ) from error
             raise
         if not isinstance(scores, self._torch.Tensor) or not 1 <= scores.ndim <= 2:
@@ -288,10 +303,27 @@ class TorchScores(Scores):
     def _numpy(self, tensor: Any) -> Array:
         return np.asarray(tensor.detach().cpu().numpy(), dtype=np.float64)
 
+    def _reads_samples(self) -> bool:
+        try:
+            self.values(samples=np.arange(1))
+        except Exception:
+            return False
+        return True
+
     def _steady(self) -> None:
         """Refuse scores that are random, or that depend on the other samples of a batch."""
         few = np.arange(min(self.count, 32))
-        together = self.values(samples=few)
+        try:
+            together = self.values(samples=few)
+        except LexmarginError:
+            raise
+        except Exception as error:
+            raise UnsupportedError(
+                "The module cannot be evaluated on samples and weights of type float64: "
+                f"{type(error).__name__}: {error}",
+                "forward takes one batch of samples; register constant tensors as buffers, which "
+                "are copied to float64.",
+            ) from error
         alone = np.concatenate([self.values(samples=few[k : k + 1]) for k in few[:8]])
         again = self.values(samples=few)
         scale = _SAME * float(np.max(np.abs(together), initial=0.0))
@@ -305,6 +337,23 @@ class TorchScores(Scores):
                 "The score of a sample depends on the other samples of its batch.",
                 "Call module.eval(), or remove batch normalisation.",
             )
+
+
+@contextmanager
+def _derivatives() -> Iterator[None]:
+    """Name what torch cannot differentiate."""
+    with warnings.catch_warnings():
+        # The first use of forward mode makes torch warn of its own deprecated parts.
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except RuntimeError as error:
+            mode = "forward-mode " if any(w in str(error) for w in _FORWARD) else ""
+            raise UnsupportedError(
+                f"The module has an operation without {mode}derivatives: {error}",
+                "Write it with torch's own operations, or give its autograd.Function a "
+                "setup_context and a jvp.",
+            ) from error
 
 
 def _refuse(module: Any) -> None:
@@ -322,9 +371,4 @@ def _refuse(module: Any) -> None:
                 f"Not homogeneous: {where} is a {kind} in training mode, where every score "
                 "depends on the whole batch.",
                 "Call module.eval() first; trained shifts may still rule homogeneity out.",
-            )
-        if home == "torch.nn.modules.activation" and kind not in _HOMOGENEOUS:
-            raise DegreeError(
-                f"Not homogeneous: {where} is a {kind} (Definition 1 needs σ(cz) = c^k σ(z)).",
-                f"Use {', '.join(_HOMOGENEOUS)}, or powers of them.",
             )

@@ -236,9 +236,16 @@ def _missing(name: str, error: ModuleNotFoundError) -> MissingBackendError:
 
 def plain_samples(X: Any) -> Any:
     """Return samples or labels as a NumPy array, wherever they are."""
-    if hasattr(X, "detach"):
-        X = X.detach().cpu().numpy()
-    return np.asarray(X)
+    try:
+        if hasattr(X, "detach"):
+            X = X.detach().cpu()
+            # NumPy lacks torch's shorter types.
+            X = (X.double() if X.is_floating_point() else X).numpy()
+        return np.asarray(X)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"The samples or labels are no array: {error}", "Give numbers of one shape per sample."
+        ) from error
 
 
 def _samples(X: Any, y: ArrayLike) -> Any:
@@ -253,6 +260,8 @@ def _dataset(X: Any, y: ArrayLike) -> Dataset:
         raise DataError(
             f"X has {plain.ndim} dimension(s).", "Give one sample along the first axis."
         )
+    if not plain.size:
+        raise DataError(f"X has the shape {plain.shape}.", "Give at least one sample.")
     return Dataset(plain.reshape(plain.shape[0], -1), plain_samples(y))
 
 
