@@ -226,7 +226,17 @@ def gordan_sum(
     ]
 
 
-@pytest.mark.parametrize("statement", [("hard-margin", ""), ("margin-path", "rho = 2")])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        ("hard-margin", ""),
+        ("margin-path", "rho = 2"),
+        ("lexicographic", "norm = 1"),
+        ("lexicographic", ""),
+        ("scaled-margin", "gamma = 2"),
+        ("w-set", ""),
+    ],
+)
 @pytest.mark.parametrize("name", INSEPARABLE)
 def test_inseparable_data_come_with_their_proof(
     capsys: pytest.CaptureFixture[str],
@@ -287,18 +297,96 @@ def test_extreme_scales_end_in_an_exit_code(
             assert direction == pytest.approx([0.5**0.5, 0.5**0.5], abs=1e-6)
 
 
+MIXED = lm.Sum([lm.Linear(), lm.DiagonalNetwork(2)])
+POINTS = lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, -1])
+ODD = (0, -1, float("nan"), True, "3", None, 1j, [2])
+
+
+@pytest.mark.parametrize("bad", ODD)
+def test_numbers_that_are_none_are_named(bad: Any) -> None:
+    """The same errors for users of the library: γ <= 0, starts < 1, text, None, lists, …."""
+    linear = lm.Linear()
+    statements: list[Any] = [
+        lambda: lm.ScaledMargin(MIXED, POINTS, gamma=bad),
+        lambda: lm.MarginPath(linear, POINTS, rho=bad),
+        lambda: lm.ConstrainedPath(linear, POINTS, rho=bad),
+        lambda: lm.RegularizationPath(linear, POINTS, strength=bad),
+        lambda: lm.RegularizationPath(linear, POINTS, strength=1.0, power=bad),
+        lambda: lm.WSet(MIXED, POINTS, levels=bad),
+        lambda: lm.Network((bad,)),
+        lambda: lm.DiagonalNetwork(bad),
+        lambda: lm.Linear(bad),
+        lambda: lm.ReLU(bad),
+        lambda: lm.Log(bad),
+        lambda: lm.trace(lm.ConstrainedPath(linear, POINTS), [bad, 1e9]),
+    ]
+    if bad is not None:
+        statements += [
+            lambda: lm.MarginPath(linear, POINTS, gamma=bad),
+            lambda: lm.Lexicographic(linear, POINTS, levels=bad),
+            lambda: lm.solve(lm.HardMargin(linear, POINTS), starts=bad),
+            lambda: lm.solve(lm.HardMargin(linear, POINTS), time_limit=bad),
+            lambda: lm.trace(lm.ConstrainedPath(linear, POINTS), [1.0], time_limit=bad),
+            lambda: lm.descend(linear, POINTS, time_limit=bad),
+        ]
+    for number, statement in enumerate(statements):
+        with pytest.raises(LexmarginError):
+            pytest.fail(f"statement {number} returned {statement()!r}")
+
+
+@pytest.mark.parametrize("grid", [[], [2.0, 1.0], [1.0, 1.0], [0.0, 1.0], ["a"], None, 3.0, [[1]]])
+def test_grids_that_are_none_are_named(grid: Any) -> None:
+    with pytest.raises(LexmarginError):
+        lm.trace(lm.ConstrainedPath(lm.Linear(), POINTS), grid)
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    """What an array yields is as good as a literal."""
+    two, whole = np.float32(2.0), np.int64(2)
+    path = lm.MarginPath(lm.Linear(), POINTS, rho=two)
+    assert lm.solve(path, starts=whole, start=[1, -1]).margin == pytest.approx(2 / 5**0.5, rel=1e-9)
+    assert lm.Network((whole,)).widths == (2,) and type(lm.DiagonalNetwork(whole).depth) is int
+
+
+@pytest.mark.parametrize("norm", [1.0, 2.0, float("inf")])
+def test_inseparable_scores_of_any_kind_come_with_their_proof(norm: float) -> None:
+    """Log predictors, several classes, the constrained path at the origin: a Gordan vector too."""
+    rows, labels = INSEPARABLE["xor"]
+    data = lm.Dataset(rows, labels)
+    three = lm.Dataset([[1.0], [2.0], [3.0]], [0, 1, 2])
+    bias = lm.Sum([lm.Linear(), lm.Bias()])
+    for problem in (
+        lm.Lexicographic(lm.Linear(), data, norm=norm),
+        lm.ConstrainedPath(lm.Linear(), data, norm=norm),
+        lm.MarginPath(lm.Log(), data, norm=norm),
+        lm.HardMargin(lm.Linear(3), three, norm=norm),
+        lm.WSet(bias, data),
+        lm.ScaledMargin(bias, data, gamma=2.0),
+        lm.MarginPath(bias, data, norm=norm),
+    ):
+        with pytest.raises(NotSeparableError) as caught:
+            lm.solve(problem)
+        assert caught.value.proof is not None, problem
+
+
 def test_nothing_bad_gets_past_python(tmp_path: Path) -> None:
     """The same errors for users of the library."""
     problem = lm.load(GOOD)
     for arguments in (
         {"starts": 0},
+        {"workers": 0},
+        {"workers": "2"},
         {"time_limit": 0.0},
         {"time_limit": float("nan")},
         {"seed": -1},
+        {"seed": None},
         {"grade": "hihg"},
+        {"grade": None},
         {"solver": "clarable"},
+        {"solver": 3},
         {"start": np.array([np.nan, 1.0])},
         {"start": np.ones(5)},
+        {"start": "a"},
     ):
         with pytest.raises(LexmarginError):
             lm.solve(problem, **arguments)

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from lexmargin.certificate import certify_arrays
 from lexmargin.data import Dataset, load_dataset
-from lexmargin.errors import DegreeError, ParameterError, ShapeError, UnsupportedError
+from lexmargin.errors import (
+    DataError,
+    DegreeError,
+    ParameterError,
+    ShapeError,
+    UnsupportedError,
+)
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -364,7 +370,13 @@ def test_starts_and_json() -> None:
     ("call", "error"),
     [
         (lambda: descend(Linear(), SKEW, start=np.zeros(3)), ShapeError),
-        (lambda: descend(Linear(), SKEW, start=np.array([np.nan, 0.0])), ParameterError),
+        (lambda: descend(Linear(), SKEW, start=np.array([np.nan, 0.0])), DataError),
+        (lambda: descend(Linear(), SKEW, start="text"), ShapeError),
+        (lambda: descend(Linear(), SKEW, loss="hinge"), ParameterError),
+        (lambda: descend(Linear(), SKEW, seed=-1), ParameterError),
+        (lambda: descend(Linear(), SKEW, seed=0.5), ParameterError),
+        (lambda: descend(Linear(), SKEW, time_limit="soon"), ParameterError),
+        (lambda: descend(Linear(), SKEW, record="often"), ParameterError),
         (lambda: descend(Linear(), SKEW, steps=-1), ParameterError),
         (lambda: descend(Linear(), SKEW, time_limit=0.0), ParameterError),
         (lambda: descend(Linear(), SKEW, record=0), ParameterError),

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -344,11 +345,24 @@ def test_what_a_problem_cannot_mean_is_named(make: Any, word: str) -> None:
         make()
 
 
-def test_levels_beyond_the_samples_settle_all_of_them() -> None:
-    """k > N of Definition 5: there are N margins, and all are settled."""
+def test_levels_beyond_the_samples_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """k > N of Definition 5: there is no such level."""
     rows = lm.Dataset([[1.0, 1.0], [2.0, 3.0]], [1, 1], one_class=True)
-    solution = lm.solve(lm.Lexicographic(lm.Linear(), rows, norm=1, levels=9))
-    assert [level.value for level in solution.levels] == pytest.approx([1.0, 3.0])
+    every = lm.solve(lm.Lexicographic(lm.Linear(), rows, norm=1, levels=np.int64(2)))
+    assert [level.value for level in every.levels] == pytest.approx([1.0, 3.0])
+    with pytest.raises(ParameterError, match="2 margins"):
+        lm.Lexicographic(lm.Linear(), rows, norm=1, levels=3)
+    file = tmp_path / "levels.toml"
+    file.write_text(
+        'title = "t"\nsource = "s"\nformulation = "lexicographic"\nlevels = 3\n'
+        '[predictor]\nkind = "linear"\n[data]\nX = [[1, 1], [2, 3]]\ny = [1, 1]\n'
+    )
+    with pytest.raises(SystemExit) as caught:
+        main(["solve", str(file)])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("error (parameter): levels is 3")
 
 
 def test_xor_with_three_neurons_ends_with_a_negative_verdict_and_its_proof(

@@ -152,6 +152,7 @@ def descend(
     """Follow gradient descent in the log domain, and judge where it leads."""
     from lexmargin.certificate import certify
     from lexmargin.formulations import HardMargin
+    from lexmargin.formulations.constrained_path import checked_loss
     from lexmargin.library import Library
     from lexmargin.library_build import load
     from lexmargin.losses import Loss
@@ -159,11 +160,7 @@ def descend(
     from lexmargin.paths import descend as run
 
     stated = load(problem, Library(tuple(library or ())))
-    try:
-        chosen = Loss(loss) if loss else getattr(stated, "loss", Loss.EXPONENTIAL)
-    except ValueError:
-        known = ", ".join(item.value for item in Loss)
-        raise ParameterError(f"Unknown loss {loss!r}.", f"Use one of {known}.") from None
+    chosen = checked_loss(loss) if loss else getattr(stated, "loss", Loss.EXPONENTIAL)
     if flow is not None and rate is not None:
         raise BadInputError("Both --flow and --rate were given.", "Gradient flow has no steps.")
     path = run(

@@ -165,7 +165,7 @@ class InvisibleLevelWarning(UserWarning):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a sentence naming the known names closest to ``name`` (or all of a short list)."""
-    names = sorted(known)
+    names, name = sorted(known), str(name)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"

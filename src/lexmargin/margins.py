@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TypeVar, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lexmargin.data import Dataset
-from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.errors import DataError, ParameterError, ShapeError
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity
@@ -147,6 +148,28 @@ class MarginFunctions:
             )
         return np.concatenate([np.asarray(b, dtype=np.float64).reshape(-1) for b in blocks])
 
+    def point(self, theta: ArrayLike | Sequence[ArrayLike]) -> FloatArray:
+        """Return θ flat, ``(d,)``, as users give it: a flat vector, or one array per block.
+
+        Raises :class:`~lexmargin.errors.ShapeError` where it does not fit the predictor, and
+        :class:`~lexmargin.errors.DataError` where it is not finite.
+        """
+        try:
+            vector = isinstance(theta, np.ndarray) and theta.ndim == 1
+            if vector or all(np.ndim(entry) == 0 for entry in theta):  # type: ignore[union-attr]
+                flat = np.array(theta, dtype=np.float64)
+                self.blocks(flat)
+            else:
+                flat = self.flatten([np.asarray(block, dtype=np.float64) for block in theta])  # type: ignore[union-attr]
+        except (TypeError, ValueError) as error:
+            raise ShapeError(
+                f"θ cannot be read as numbers ({error}).",
+                f"Give the blocks of shapes {list(self.shapes)}, or all of them flattened.",
+            ) from error
+        if not np.all(np.isfinite(flat)):
+            raise DataError("θ contains NaN or infinite entries.", "Give a finite point.")
+        return flat
+
     def values(self, theta: FloatArray) -> FloatArray:
         """Return ``f(θ)``, ``(count,)``."""
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -220,5 +243,6 @@ class MarginFunctions:
     def pre_activations(self, theta: FloatArray) -> list[FloatArray]:
         """Return the arguments of every power-1 ReLU, one ``(N, width)`` array per layer."""
         ops = KinkOps()
-        self.evaluate(ops, self.blocks(theta))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.evaluate(ops, self.blocks(theta))
         return ops.pre_activations

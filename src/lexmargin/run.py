@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, backend
-from lexmargin.errors import MissingBackendError, ShapeError
+from lexmargin.errors import MissingBackendError
 from lexmargin.formulations.base import (
     Formulation,
     FormulationName,
@@ -126,12 +126,7 @@ def starting_theta(
     """Return the given start, or a seeded one that separates where a short descent finds one."""
     functions = problem.functions
     if start is not None:
-        array = isinstance(start, np.ndarray)
-        theta = np.asarray(start, dtype=float) if array else functions.flatten(list(start))
-        functions.blocks(theta)
-        if not np.all(np.isfinite(theta)):
-            raise ShapeError("The start has NaN or infinite entries.", "Give finite numbers.")
-        return theta
+        return functions.point(start)
     if isinstance(problem.predictor, Log):
         # Elsewhere the logarithm is not defined.
         verdict = separability_of_rows(functions.features)

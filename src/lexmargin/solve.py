@@ -11,13 +11,10 @@ import numpy as np
 
 from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
-from lexmargin.certificate import Tolerances, Verdict, certify
+from lexmargin.certificate import Tolerances, certify
 from lexmargin.certificate.inseparable import prove_inseparable
-from lexmargin.errors import (
-    NotSeparableError,
-    ParameterError,
-    UnsupportedError,
-)
+from lexmargin.checks import positive, whole
+from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedError
 from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.levels import Level
@@ -33,6 +30,7 @@ from lexmargin.multistart import Progress, default_starts, outcomes, ranked
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.polish import polish as polish_point
+from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
 from lexmargin.separability import Separability, separability_of_rows
 from lexmargin.solution import RawAnswer, Solution, Times
@@ -45,6 +43,8 @@ _NEED_A_SEPARATOR = (
     FormulationName.HARD_MARGIN,
     FormulationName.MARGIN_PATH,
     FormulationName.LEXICOGRAPHIC,
+    FormulationName.SCALED_MARGIN,
+    FormulationName.W_SET,
 )
 SPECIALISED = (
     "face",
@@ -100,15 +100,14 @@ def solve(
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
         NotSeparableError: the linear data admit no separator; carries the Gordan vector.
+        SolverFailedError: the solver took separable data for inseparable ones.
         ParameterError: starts or workers < 1, or a time limit that is not positive.
     """
-    for name, value in (("starts", starts), ("workers", workers)):
-        if value is not None and (isinstance(value, bool) or value < 1):
-            raise ParameterError(f"{name} is {value}.", "Give at least 1.")
-    if time_limit is not None and not time_limit > 0:
-        raise ParameterError(f"The time limit is {time_limit} s.", "Give a positive number.")
-    if seed < 0:
-        raise ParameterError(f"The seed is {seed}.", "Give 0 or more.")
+    if starts is not None:
+        starts = whole(starts, "starts")
+    if time_limit is not None:
+        time_limit = positive(time_limit, "time_limit", infinite=True)
+    workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = named_grade(grade)
@@ -124,13 +123,22 @@ def solve(
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
     found: list[Solution] = []
-    for outcome in outcomes(jobs, engine, deadline, workers, progress):
-        found.append(judge(problem, chosen, asked, outcome, seed, polish=polish))
-        if len(found) == 1 < len(jobs) and _hopeless(problem, found[0]):
-            break
+    try:
+        for outcome in outcomes(jobs, engine, deadline, workers, progress):
+            found.append(judge(problem, chosen, asked, outcome, seed, polish=polish))
+            if len(found) == 1 and _unseparated(problem, found[0]):
+                _refuse_inseparable(problem)
+                if len(jobs) > 1 and prove_inseparable(problem) is not None:
+                    break
+    except NotSeparableError as error:
+        if error.proof is not None:
+            raise
+        _refuse_inseparable(problem)
+        raise SolverFailedError(
+            f"The solver {chosen.name!r} found no separator, but these data have one.",
+            "Its margin may be below the rounding of doubles: choose another solver.",
+        ) from error
     best = ranked(problem, found)
-    if not problem.functions.multi_class:
-        _refuse_inseparable(problem, best[0])
     return replace(best[0], others=tuple(best[1:]))
 
 
@@ -320,25 +328,10 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     )
 
 
-def _hopeless(problem: Formulation, first: Solution) -> bool:
-    """Say whether the first start failed because no parameters separate: then all others will."""
-    failed = first.certificate is None or first.certificate.verdict is Verdict.NOT_SEPARATING
-    wanted = problem.name in _NEED_A_SEPARATOR
-    return wanted and failed and prove_inseparable(problem) is not None
-
-
-def _refuse_inseparable(problem: Formulation, best: Solution) -> None:
+def _refuse_inseparable(problem: Formulation) -> None:
     """Raise with a proof when linear data have no separator; a solver's word is not enough."""
-    functions = problem.functions
-    if best.certificate is not None and best.margin > 0:
-        return
-    linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
-    rows = rows_with_bias(problem)
+    rows = _linear_rows(problem)
     if rows is None:
-        if not linear or problem.name not in _NEED_A_SEPARATOR:
-            return
-        rows = functions.jacobian(np.zeros(functions.size))
-    elif problem.name not in (FormulationName.W_SET, FormulationName.SCALED_MARGIN):
         return
     proof = separability_of_rows(rows)
     if not proof.separable:
@@ -348,6 +341,27 @@ def _refuse_inseparable(problem: Formulation, best: Solution) -> None:
             "Use a richer predictor, or remove the contradicting samples.",
             proof=proof,
         )
+
+
+def _linear_rows(problem: Formulation) -> FloatArray | None:
+    """Return rows that every separator makes positive, where scores are linear; else None."""
+    functions = problem.functions
+    if functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0:
+        return functions.jacobian(np.zeros(functions.size))
+    if isinstance(problem.predictor, Log):
+        # Where some score is not positive the logarithm is not defined.
+        return functions.features
+    return rows_with_bias(problem)
+
+
+def _unseparated(problem: Formulation, first: Solution) -> bool:
+    """Say whether the first start may have failed because nothing separates: then all others will.
+
+    The paths have an answer for all data; only where it is the origin there is nothing to judge.
+    """
+    if first.certificate is None:
+        return True
+    return problem.name in _NEED_A_SEPARATOR and not first.margin > 0
 
 
 def _count(proof: Separability) -> int:

@@ -10,6 +10,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from lexmargin.checks import positive
 from lexmargin.data import Dataset
 from lexmargin.errors import InvisibleLevelWarning, ParameterError
 from lexmargin.formulations.base import (
@@ -20,7 +21,6 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
-from lexmargin.formulations.margin_path import checked_positive
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -80,7 +80,7 @@ class ConstrainedPath(Formulation):
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
         object.__setattr__(self, "loss", checked_loss(self.loss))
-        checked_positive(self.rho, "rho")
+        object.__setattr__(self, "rho", positive(self.rho, "rho"))
 
     @property
     def norm_p(self) -> float:

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
+from lexmargin.checks import whole
 from lexmargin.data import Dataset
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import (
@@ -107,7 +108,7 @@ class Lexicographic(Formulation):
         method: which algorithm.
 
     Raises:
-        ParameterError: a norm below 1, or levels below 1.
+        ParameterError: a norm below 1, or levels below 1 or above N.
         UnsupportedError: saturation of margin functions that are not concave. There may be no
             sample that is tight in all optima, and a multiplier proves nothing about other optima.
     """
@@ -128,9 +129,13 @@ class Lexicographic(Formulation):
         except ValueError as error:
             known = ", ".join(repr(m.value) for m in LexicographicMethod)
             raise ParameterError(f"There is no method {self.method!r}.", f"Use {known}.") from error
-        bad = isinstance(self.levels, bool) or not isinstance(self.levels, (int, type(None)))
-        if bad or (self.levels is not None and self.levels < 1):
-            raise ParameterError(f"levels must be a whole number >= 1, not {self.levels!r}.")
+        if self.levels is not None:
+            object.__setattr__(self, "levels", whole(self.levels, "levels"))
+            if self.levels > self.functions.count:
+                raise ParameterError(
+                    f"levels is {self.levels}, and there are {self.functions.count} margins.",
+                    "Give at most that many, or leave levels out for all of them.",
+                )
         if self.method is LexicographicMethod.SATURATION and not self.concave:
             raise UnsupportedError(
                 "Saturation needs concave margin functions: here no sample need be tight in all "
@@ -162,8 +167,7 @@ class Lexicographic(Formulation):
     @property
     def wanted(self) -> int:
         """How many smallest margins are to be settled."""
-        count = self.functions.count
-        return count if self.levels is None else min(self.levels, count)
+        return self.functions.count if self.levels is None else self.levels
 
     def score_matrix(self) -> FloatArray | None:
         """Return Z (N, d) when every f_n is one increasing function of ``θ·z_n``, else None."""

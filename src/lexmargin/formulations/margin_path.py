@@ -7,8 +7,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from lexmargin.checks import positive
 from lexmargin.data import Dataset
-from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import (
     MARGIN,
     Formulation,
@@ -33,7 +33,7 @@ from lexmargin.program import (
     Variable,
 )
 
-__all__ = ["MarginPath", "checked_positive"]
+__all__ = ["MarginPath"]
 
 
 @final
@@ -65,9 +65,9 @@ class MarginPath(Formulation):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
-        checked_positive(self.rho, "rho")
+        object.__setattr__(self, "rho", positive(self.rho, "rho"))
         if self.gamma is not None:
-            checked_positive(self.gamma, "gamma")
+            object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
 
     @property
     def norm_p(self) -> float:
@@ -138,14 +138,3 @@ class MarginPath(Formulation):
             size = vector_norm(theta, self.norm)
             return size * size
         return float(self.functions.values(self.rho * theta).min())
-
-
-def checked_positive(value: float, name: str) -> float:
-    """Return ``value`` if it is a finite number > 0, else raise :class:`ParameterError`."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not (np.isfinite(number) and number > 0):
-        raise ParameterError(f"{name} must be a finite number > 0, not {value!r}.")
-    return number

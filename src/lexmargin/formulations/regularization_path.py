@@ -10,6 +10,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from lexmargin.checks import positive
 from lexmargin.data import Dataset
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import (
@@ -21,7 +22,6 @@ from lexmargin.formulations.base import (
     vector_norm,
 )
 from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
-from lexmargin.formulations.margin_path import checked_positive
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, Sense
@@ -74,8 +74,9 @@ class RegularizationPath(Formulation):
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
         object.__setattr__(self, "loss", checked_loss(self.loss))
-        checked_positive(self.strength, "strength")
-        if not (checked_positive(self.power, "power") >= 1.0):
+        object.__setattr__(self, "strength", positive(self.strength, "strength"))
+        object.__setattr__(self, "power", positive(self.power, "power"))
+        if not self.power >= 1.0:
             raise ParameterError(f"power must be >= 1, not {self.power!r}.")
 
     @property

@@ -9,9 +9,9 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from lexmargin.checks import positive
 from lexmargin.data import Dataset
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
-from lexmargin.formulations.margin_path import checked_positive
 from lexmargin.formulations.parts import Parts
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -48,7 +48,7 @@ class ScaledMargin(Formulation):
     equation: ClassVar[str] = "eq. 14"
 
     def __post_init__(self) -> None:
-        checked_positive(self.gamma, "gamma")
+        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
         self.parts  # noqa: B018  a predictor without degrees says so now
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from lexmargin.checks import whole
 from lexmargin.data import Dataset
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
@@ -90,10 +91,10 @@ class WSet(Formulation):
 
     def __post_init__(self) -> None:
         count = len(self.parts.items)
-        whole = isinstance(self.levels, int) and not isinstance(self.levels, bool)
-        if not whole or not 1 <= self.levels <= count:
+        object.__setattr__(self, "levels", whole(self.levels, "levels"))
+        if self.levels > count:
             raise ParameterError(
-                f"levels is {self.levels!r}; the predictor has {count} part(s).",
+                f"levels is {self.levels}; the predictor has {count} part(s).",
                 f"Give a whole number between 1 and {count}.",
             )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.checks import positive, whole
 from lexmargin.data import Dataset
 from lexmargin.errors import LexmarginError, ParameterError
 from lexmargin.formulations.base import vector_norm
+from lexmargin.formulations.constrained_path import checked_loss
 from lexmargin.formulations.start import random_theta
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
@@ -159,15 +161,15 @@ def descend(
     Source: Nacson et al. (2019), eq. 4, Remark 2, Definition 4; Lyu & Li (2020).
     """
     began = time.perf_counter()
-    deadline = math.inf if time_limit is None else began + _limit(time_limit)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ParameterError(f"steps must be a whole number >= 0, not {steps!r}.")
+    limit = math.inf if time_limit is None else positive(time_limit, "time_limit", infinite=True)
+    deadline = began + limit
+    steps, seed = whole(steps, "steps", 0), whole(seed, "seed", 0)
     if flow is not None and step_rule is not None:
         raise ParameterError(
             "Both a step rule and a gradient flow were given.", "Choose one of the two."
         )
     functions = MarginFunctions(predictor, data)
-    oracle = LossOracle(functions, Loss(loss))
+    oracle = LossOracle(functions, checked_loss(loss))
     theta = _start(functions, start, seed)
     run = _Run(oracle, Recorder(functions, monitors or {}), deadline, progress)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -289,15 +291,14 @@ def schedule(record: int | Sequence[float], last: float, first: float) -> list[f
     Raises:
         ParameterError: fewer than one per decade, or numbers that do not lie in [0, last].
     """
-    if isinstance(record, bool) or (isinstance(record, int) and record < 1):
-        raise ParameterError(f"record must be at least 1 per decade, not {record!r}.")
-    if not isinstance(record, int):
-        wanted = sorted({float(r) for r in record})
-        if any(not 0 <= r <= last for r in wanted):
+    if isinstance(record, Iterable):
+        wanted = sorted({0.0 if r == 0 else positive(r, "every record") for r in record})
+        if any(r > last for r in wanted):
             raise ParameterError(
                 f"A record was asked for outside of [0, {last:g}].", "Record within the path."
             )
         return wanted
+    record = whole(record, "record")
     decades = math.log10(last / first) if last > first else 0.0
     count = max(1, math.ceil(decades * record))
     grid = first * 10.0 ** (np.arange(count + 1) * decades / count)
@@ -306,23 +307,12 @@ def schedule(record: int | Sequence[float], last: float, first: float) -> list[f
     return sorted({0.0, float(last), *(float(g) for g in grid if g < last)})
 
 
-def _limit(seconds: float) -> float:
-    if isinstance(seconds, bool) or not seconds > 0:
-        raise ParameterError(f"time_limit must be a positive number of seconds, not {seconds!r}.")
-    return float(seconds)
-
-
 def _start(
     functions: MarginFunctions, start: FloatArray | Sequence[FloatArray] | None, seed: int
 ) -> FloatArray:
     if start is None:
         return random_theta(functions, np.random.default_rng(seed))
-    flat = all(np.ndim(part) == 0 for part in start)
-    theta = np.array(start, dtype=np.float64) if flat else functions.flatten(list(start))
-    functions.blocks(theta)
-    if not np.all(np.isfinite(theta)):
-        raise ParameterError("The start is not finite.", "Start from finite numbers.")
-    return theta
+    return functions.point(start)
 
 
 def _polished(functions: MarginFunctions, theta: FloatArray) -> tuple[Polished | None, str]:

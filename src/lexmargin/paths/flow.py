@@ -11,7 +11,7 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.errors import ParameterError
+from lexmargin.checks import positive
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.steps import LossOracle
 
@@ -49,9 +49,7 @@ class GradientFlow:
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", FlowMethod(self.method))
         for name in ("time", "rtol", "atol"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
-                raise ParameterError(f"{name} must be a positive number, not {value!r}.")
+            object.__setattr__(self, name, positive(getattr(self, name), name))
 
 
 @final

@@ -10,6 +10,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.checks import positive
 from lexmargin.errors import ParameterError
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
@@ -93,7 +94,7 @@ class ConstantStep(StepRule):
     eta: float
 
     def __post_init__(self) -> None:
-        _positive(self.eta, "eta")
+        object.__setattr__(self, "eta", positive(self.eta, "eta"))
 
     def first(self) -> float:
         return math.log(self.eta)
@@ -118,7 +119,7 @@ class LossNormalizedStep(StepRule):
     eta: float
 
     def __post_init__(self) -> None:
-        _positive(self.eta, "eta")
+        object.__setattr__(self, "eta", positive(self.eta, "eta"))
 
     def first(self) -> float:
         return self.eta
@@ -145,7 +146,7 @@ class LineSearch(StepRule):
     sufficient: float = 0.7
 
     def __post_init__(self) -> None:
-        _positive(self.initial, "initial")
+        object.__setattr__(self, "initial", positive(self.initial, "initial"))
         if not (math.isfinite(self.growth) and self.growth >= 1.0):
             raise ParameterError(f"growth must be a number >= 1, not {self.growth!r}.")
         for name in ("shrink", "sufficient"):
@@ -172,8 +173,3 @@ class LineSearch(StepRule):
             if -math.inf < trial.log_loss <= point.log_loss - self.sufficient * eta * slope:
                 return trial, eta
             eta *= self.shrink
-
-
-def _positive(value: float, name: str) -> None:
-    if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
-        raise ParameterError(f"{name} must be a positive number, not {value!r}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from lexmargin.checks import positive, whole
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -131,8 +131,9 @@ def trace(
         UnsupportedError: a problem without a path parameter.
     """
     grid = _checked_grid(problem, rhos)
-    if time_limit is not None and not time_limit > 0:
-        raise ParameterError(f"The time limit is {time_limit} s.", "Give a positive number.")
+    if time_limit is not None:
+        time_limit = positive(time_limit, "time_limit", infinite=True)
+    seed = whole(seed, "seed", 0)
     shelves = library or Library()
     problem = at_parameter(problem, grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
@@ -184,17 +185,17 @@ def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tupl
 
 
 def _checked_grid(problem: Formulation, rhos: Sequence[float] | AdaptiveGrid) -> list[float]:
-    ends = (rhos.first, rhos.last) if isinstance(rhos, AdaptiveGrid) else rhos
-    grid = [float(rho) for rho in ends]
     if not isinstance(problem, (MarginPath, ConstrainedPath, RegularizationPath)):
         raise UnsupportedError(
             f"{problem.name} has no path parameter.",
             "Trace a margin path, a constrained path or a regularization path.",
         )
+    ends = (rhos.first, rhos.last) if isinstance(rhos, AdaptiveGrid) else rhos
+    if not isinstance(ends, Iterable):
+        raise ParameterError(f"{ends!r} is no grid.", "Give a list of values.")
+    grid = [positive(rho, "every value of the grid") for rho in ends]
     if not grid:
         raise ParameterError("The grid is empty.", "Give at least one value.")
-    if not all(math.isfinite(rho) and rho > 0 for rho in grid):
-        raise ParameterError("The grid has values that are not positive.", "Give rho > 0 only.")
     falling = isinstance(problem, RegularizationPath)
     steps = np.diff(grid)
     if not np.all(steps < 0 if falling else steps > 0):

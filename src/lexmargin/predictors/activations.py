@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeVar, final
 
+from lexmargin.checks import positive
 from lexmargin.errors import ParameterError
 from lexmargin.ops.base import Ops
 
@@ -39,6 +40,7 @@ class ReLU(Activation):
     power: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "power", positive(self.power, "power"))
         if not self.power >= 1.0:
             raise ParameterError(f"The power of a ReLU must be >= 1, not {self.power!r}.")
 

@@ -8,7 +8,6 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from lexmargin.errors import ParameterError
 from lexmargin.ops.base import Ops
 from lexmargin.ops.curvature import Curvature, CurvatureOps
 from lexmargin.ops.degree import DegreeOps, Homogeneity, classify
@@ -54,10 +53,3 @@ class Predictor(ABC):
         """Return the curvature of the scores in θ: affine, concave, or not known to be either."""
         blocks = [Curvature.AFFINE for _ in self.shapes(n_features)]
         return self(CurvatureOps(), blocks, Curvature.CONSTANT)
-
-
-def positive_int(value: int, name: str) -> int:
-    """Return ``value`` if it is an integer >= 1, else raise :class:`ParameterError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ParameterError(f"{name} must be a whole number >= 1, not {value!r}.")
-    return value

@@ -9,9 +9,10 @@ from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
+from lexmargin.checks import positive, whole
 from lexmargin.errors import ParameterError
 from lexmargin.ops.base import Ops
-from lexmargin.predictors.base import Predictor, Shape, positive_int
+from lexmargin.predictors.base import Predictor, Shape
 
 __all__ = ["Linear", "Log"]
 
@@ -29,7 +30,7 @@ class Linear(Predictor):
     outputs: int = 1
 
     def __post_init__(self) -> None:
-        positive_int(self.outputs, "outputs")
+        object.__setattr__(self, "outputs", whole(self.outputs, "outputs"))
 
     @property
     def block_count(self) -> int:
@@ -60,6 +61,7 @@ class Log(Predictor):
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "power", positive(self.power, "power"))
         if not self.power >= 1.0:
             raise ParameterError(f"The power of a log predictor must be >= 1, not {self.power!r}.")
         if not math.isfinite(self.shift):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar, final
 
+from lexmargin.checks import whole
 from lexmargin.errors import ParameterError
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.activations import Activation, Identity
-from lexmargin.predictors.base import Predictor, Shape, positive_int
+from lexmargin.predictors.base import Predictor, Shape
 
 __all__ = ["ConvolutionalNetwork", "DiagonalNetwork", "Network"]
 
@@ -30,10 +31,9 @@ class Network(Predictor):
     outputs: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
-        for width in self.widths:
-            positive_int(width, "every width")
-        positive_int(self.outputs, "outputs")
+        widths = tuple(whole(width, "every width") for width in self.widths)
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "outputs", whole(self.outputs, "outputs"))
         if not isinstance(self.activation, Activation):
             raise ParameterError(
                 f"activation must be an Activation such as ReLU(), not {self.activation!r}."
@@ -67,7 +67,7 @@ class DiagonalNetwork(Predictor):
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        positive_int(self.depth, "depth")
+        object.__setattr__(self, "depth", whole(self.depth, "depth"))
 
     @property
     def block_count(self) -> int:
@@ -97,7 +97,7 @@ class ConvolutionalNetwork(Predictor):
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        positive_int(self.depth, "depth")
+        object.__setattr__(self, "depth", whole(self.depth, "depth"))
 
     @property
     def block_count(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar, final
 
+from lexmargin.checks import whole
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
@@ -27,14 +28,11 @@ class Polynomial(Predictor):
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        rows = tuple(tuple(row) for row in self.exponents)
+        rows = tuple(tuple(whole(e, "every exponent", 0) for e in row) for row in self.exponents)
         object.__setattr__(self, "exponents", rows)
         if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
             raise ParameterError("exponents must be rows of equal, positive length.")
         for row in rows:
-            for e in row:
-                if isinstance(e, bool) or not isinstance(e, int) or e < 0:
-                    raise ParameterError(f"An exponent must be a whole number >= 0, not {e!r}.")
             if sum(row) == 0:
                 raise ParameterError("A monomial without any θ is a constant; use a Bias member.")
 

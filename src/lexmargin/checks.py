@@ -1,0 +1,43 @@
+"""Numbers as users give them: taken where they mean one thing, else refused by name."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+from lexmargin.errors import ParameterError
+
+__all__ = ["positive", "whole"]
+
+
+def whole(value: object, name: str, least: int = 1) -> int:
+    """Return ``value`` as an integer >= ``least``; NumPy integers are integers, True is not.
+
+    Raises:
+        ParameterError: anything else.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise ParameterError(f"{name} must be a whole number >= {least}, not {value!r}.")
+    return number
+
+
+def positive(value: object, name: str, *, infinite: bool = False) -> float:
+    """Return ``value`` as a number > 0, finite unless ``infinite`` is allowed.
+
+    Raises:
+        ParameterError: anything else; also True, and text that spells a number.
+    """
+    try:
+        # Text would compare and format like a number for a while, and fail far from here.
+        text = isinstance(value, (bool, str, bytes))
+        number = math.nan if text else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (number > 0 and (infinite or math.isfinite(number))):
+        kind = "a number" if infinite else "a finite number"
+        raise ParameterError(f"{name} must be {kind} > 0, not {value!r}.")
+    return number
