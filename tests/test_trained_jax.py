@@ -10,7 +10,13 @@ import pytest
 import lexmargin as lm
 from lexmargin.certificate import Verdict, certify_arrays
 from lexmargin.certificate import trained as trained_module
-from lexmargin.errors import DataError, DegreeError, ShapeError, UnsupportedError
+from lexmargin.errors import (
+    DataError,
+    DegreeError,
+    ParameterError,
+    ShapeError,
+    UnsupportedError,
+)
 from lexmargin.margins import MarginFunctions
 
 jax = pytest.importorskip("jax", reason="jax is not installed: an optional extra")
@@ -103,6 +109,9 @@ REFUSED = [
     ("clip", two_layers(lambda z: jnp.clip(z, 0.0, 3.0)), "not homogeneous"),
     ("sum", lambda p, X: jax.nn.relu(X @ p["W"].T) @ p["a"].T + X @ p["W"][:1].T, "not homogen"),
     ("mixing", lambda p, X: two_layers(jax.nn.relu)(p, X - X.mean(axis=0)), "other samples"),
+    ("tiny-tanh", lambda p, X: two_layers(jnp.tanh)(p, 1e-8 * X), "fails by"),
+    ("early-cap", lambda p, X: two_layers(jax.nn.relu6)(p, 1e-4 * X), "fails by"),
+    ("late-gelu", lambda p, X: two_layers(jax.nn.gelu)(p, 1e6 * X), "fails by"),
 ]
 
 
@@ -124,6 +133,37 @@ def test_an_output_bias_is_named_even_where_it_is_zero():
         return two_layers(jax.nn.relu)(p, inputs) + p["b"]
 
     with pytest.raises(DegreeError, match="'b' is a bias"):
+        lm.certify_function(f, params, X, y)
+
+
+def detached_share(z):
+    h = jax.nn.relu(z)
+    return h * (1.0 + jax.lax.stop_gradient(h / (1e-30 + h.sum(axis=1, keepdims=True))))
+
+
+@jax.custom_vjp
+def backwards_only(z):
+    return 2.0 * z
+
+
+backwards_only.defvjp(lambda z: (2.0 * z, None), lambda _, g: (2.0 * g,))
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (two_layers(detached_share), "not those of its scores"),
+        (two_layers(backwards_only), "can't apply forward-mode"),
+        (lambda p, X: np.asarray(X @ p["W"].T) @ p["a"].T, "TracerArrayConversionError"),
+        (lambda p, X: X @ p["W"][0] if p["a"][0, 0] > 0 else X @ p["W"][1], "TracerBool"),
+        (lambda p, X: X @ p["missing"], "KeyError: 'missing'"),
+    ],
+    ids=["detached", "custom-vjp", "numpy", "branch", "key"],
+)
+def test_what_jax_cannot_differentiate_is_named(f, message):
+    params, X, y = symmetric_leaky()
+    X = X + 0.1 * np.random.default_rng(0).normal(size=X.shape)
+    with pytest.raises(UnsupportedError, match=message):
         lm.certify_function(f, params, X, y)
 
 
@@ -173,6 +213,8 @@ def test_bad_input_is_named():
         lm.certify_function(leaky, {**params, "a": params["a"] * np.nan}, X, y)
     with pytest.raises(ShapeError, match="cannot read samples"):
         lm.certify_function(leaky, params, np.hstack([X, X]), y)
+    with pytest.raises(ParameterError, match="f is a dict"):
+        lm.certify_function(params, leaky, X, y)
     with pytest.raises(ShapeError, match="row of scores"):
         lm.certify_function(lambda p, x: leaky(p, x).mean(), params, X, y)
     with pytest.raises(DataError, match="entries of type"):

@@ -10,7 +10,13 @@ import numpy as np
 from lexmargin.certificate.jax_kinks import function_kinks, kinked_gradients
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.scores import Indices, KinkedRows, KinkReport, Scores, displaced
-from lexmargin.errors import DataError, DegreeError, ShapeError, UnsupportedError
+from lexmargin.errors import (
+    DataError,
+    DegreeError,
+    ParameterError,
+    ShapeError,
+    UnsupportedError,
+)
 
 __all__ = ["JaxScores"]
 
@@ -33,14 +39,22 @@ class JaxScores(Scores):
     ShapeError
         where f cannot read the samples, or does not return one row of scores for each.
     UnsupportedError
-        for a function that computes in single precision.
+        for a function that computes in single precision, or that JAX cannot trace, evaluate or
+        differentiate.
+    ParameterError
+        for an f that is no function.
     """
 
     def __init__(self, f: Callable[[Any, Any], Any], params: Any, X: Any) -> None:
         import jax
         import jax.experimental
 
-        self._jax, self._f = jax, f
+        if not callable(f):
+            raise ParameterError(
+                f"f is a {type(f).__name__}.", "Give a function: f(params, X) returns the scores."
+            )
+        # Compiled once for each shape; the many passes below would trace it every time.
+        self._jax, self._f = jax, jax.jit(f)
         leaves, self._tree = jax.tree_util.tree_flatten_with_path(params)
         if not leaves:
             raise UnsupportedError("params holds no arrays.", "Give the trained parameters.")
@@ -194,10 +208,16 @@ class JaxScores(Scores):
     def _scores(self, params: Any, x: Any) -> Any:
         try:
             scores = self._f(params, x)
-        except TypeError as error:
-            raise ShapeError(
-                f"f cannot read samples of shape {tuple(x.shape[1:])}: {error}.",
-                "Give X as f takes it, one sample along the first axis.",
+        except Exception as error:
+            said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            if type(error) is TypeError and "shape" in said:
+                raise ShapeError(
+                    f"f cannot read samples of shape {tuple(x.shape[1:])}: {said}",
+                    "Give X as f takes it, one sample along the first axis.",
+                ) from error
+            raise UnsupportedError(
+                f"f cannot be evaluated or differentiated: {said}",
+                "f(params, X) is to use JAX's own operations, with jax.numpy.where in place of if.",
             ) from error
         if getattr(scores, "ndim", 0) not in (1, 2) or scores.shape[0] != x.shape[0]:
             raise ShapeError(
