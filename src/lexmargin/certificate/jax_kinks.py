@@ -17,7 +17,7 @@ _PAIRED: Final = ("max", "min")
 _COMPARED: Final = ("ge", "gt", "le", "lt")
 _NAMES: Final = """
 add sub mul div neg dot_general conv_general_dilated integer_pow square reduce_sum reshape transpose
-broadcast_in_dim squeeze expand_dims concatenate slice dynamic_slice gather select_n
+broadcast_in_dim squeeze expand_dims concatenate stack slice dynamic_slice gather select_n
 convert_element_type copy copy_p stop_gradient pad iota split rev tanh logistic exp
 """
 _SMOOTH: Final = frozenset(_NAMES.split())

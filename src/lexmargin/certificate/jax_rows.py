@@ -53,8 +53,7 @@ class JaxScores(Scores):
             raise ParameterError(
                 f"f is a {type(f).__name__}.", "Give a function: f(params, X) returns the scores."
             )
-        # Compiled once for each shape; the many passes below would trace it every time.
-        self._jax, self._f = jax, jax.jit(f)
+        self._jax, self._f = jax, f
         leaves, self._tree = jax.tree_util.tree_flatten_with_path(params)
         if not leaves:
             raise UnsupportedError("params holds no arrays.", "Give the trained parameters.")
@@ -79,6 +78,10 @@ class JaxScores(Scores):
         self._X = plain if plain.dtype.kind in "iub" else plain.astype(np.float64)
         self.count = int(plain.shape[0])
         with self._double():
+            traced = jax.make_jaxpr(self._scores)(self._split(self.theta), self._X[:1])
+            if _loops(traced.jaxpr):
+                # JAX compiles loops anew in every pass, unless the whole function is compiled.
+                self._f = jax.jit(f)
             self._steady()
 
     def values(self, theta: Array | None = None, samples: Indices | None = None) -> Array:
@@ -272,3 +275,14 @@ def _name(path: Any) -> str:
     """Return the keys to a leaf, joined by points."""
     words = [getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path]
     return ".".join(str(word) for word in words) or "params"
+
+
+def _loops(jaxpr: Any) -> bool:
+    """Tell whether a computation has control flow of its own."""
+    for equation in jaxpr.eqns:
+        inner = [getattr(part, "jaxpr", part) for part in equation.params.values()]
+        if equation.primitive.name in ("scan", "while", "cond") or any(
+            _loops(part) for part in inner if hasattr(part, "eqns")
+        ):
+            return True
+    return False
