@@ -2,7 +2,8 @@
 
 Eq. 13, eq. 14 and eq. 7 of sums of parts: ``D w = Σ λ_n ∇f_n(w)``, ``f_S(w) = 1``, λ_S >= 0, with a
 weight D per entry. The regularization path: ``∇L(θ) + μ∇‖θ‖^q = 0``. Both ask for the nearest
-point: where a block is free (eq. 13), steps of least norm leave it where the solver put it.
+point: where a block is free (eq. 13), steps of least norm leave it where the solver put it. Norms
+other than ℓ2 have a module of their own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lexmargin.formulations.w_set import WSet
 from lexmargin.hessian import weighted_hessian
 from lexmargin.losses import Loss, log_weights
 from lexmargin.margins import MarginFunctions
+from lexmargin.norm_polish import polish_in_norm
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
 
@@ -59,8 +61,9 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     """Return a point near θ that solves the KKT system better, None where there is none.
 
     Args:
-        problem: a :class:`WSet`, a :class:`ScaledMargin`, a :class:`MarginPath` with γ, or a
-            :class:`RegularizationPath` in the Euclidean norm; any other gives None.
+        problem: a :class:`WSet`, a :class:`ScaledMargin`, a :class:`MarginPath` with γ, a
+            :class:`RegularizationPath`, or a problem in a norm that
+            :func:`~lexmargin.norm_polish.polish_in_norm` knows; any other gives None.
         theta: (d,) the solver's answer.
     """
     functions = problem.functions
@@ -69,7 +72,9 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     )
     if not smooth or not np.all(np.isfinite(theta)):
         return None
-    if isinstance(problem, RegularizationPath):
+    if problem.norm_p != 2.0:
+        found = polish_in_norm(problem, theta)
+    elif isinstance(problem, RegularizationPath):
         found = _penalised(problem, theta)
     else:
         stated = _weights(problem, theta)

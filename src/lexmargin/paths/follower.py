@@ -293,10 +293,12 @@ class Follower:
             answers = (*answers, StageAnswer(raw.values, raw.multipliers))
         assert raw is not None
         theta = problem.theta(answers, self._unit)
-        if isinstance(problem, RegularizationPath):
+        if isinstance(problem, RegularizationPath) or problem.norm_p not in (1.0, 2.0, math.inf):
+            # The cone solvers stop at half the digits of θ in these norms.
             polished = polish_stated(problem, theta)
             if polished is not None and polished.residual <= 1e-9 and polished.moved <= 1e-2:
                 theta = polished.theta
+        if isinstance(problem, RegularizationPath):
             return _Found(theta, raw, kept, problem.log_objective(theta))
         sign = -1.0 if isinstance(problem, MarginPath) and problem.gamma is None else 1.0
         worth = sign * problem.objective(theta)
