@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
 from lexmargin.certificate.curvature import CurvatureKind, measure_curvature
 from lexmargin.certificate.curved import PredictorCurved
+from lexmargin.certificate.facts import establish
+from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.raising import normalised_margin, raise_margin, significant_gain
 from lexmargin.certificate.refine import refine
@@ -121,6 +123,25 @@ def test_a_strict_local_maximum_turned_is_nothing(case, angle):
     found = judge(functions(predictor, X), turned)
     assert not found.verdict.stationary, found.report()
     assert found.curvature is None
+
+
+@pytest.mark.parametrize(("step", "above"), [(1e-6, 9e-3), (1e-5, 4e-3), (1e-4, 4e-4)])
+def test_weight_above_the_margin_holds_nothing_in_place(step, above):
+    # Off the saddle (1, 0) of f1 = a² + 2b² by a step along b; f2 = (1 + s) a² - ab pulls back with
+    # λ_2 = step, so that δ = 2 s step is within tolerance although f2 is not active: along b the
+    # margin rises until f2 is reached, at b ≈ s.
+    predictor = Polynomial(((2, 0, 0), (0, 2, 0), (1, 1, 0), (0, 0, 2)))
+    f = functions(predictor, [[1, 2, 0, 0.5], [1 + above, 0, -1, 0.5]])
+    theta = np.array([1.0, step, 0.0])
+    found = judge(f, theta)
+    assert found.tau > 1e-5 and found.stationarity < 1e-12 and found.complementarity < 1e-7
+    ahead = np.array([1.0, above - 3 * above**2, 0.0])
+    gain = np.min(f.values(ahead / np.linalg.norm(ahead))) / found.margin - 1.0
+    assert gain > 0.5 * above**2
+    assert found.verdict is Verdict.SADDLE
+    evidence = Evidence(support=found.support, multipliers=found.multipliers, tau=found.tau)
+    facts = establish(f, theta, 2.0, Tolerances(), evidence)
+    assert facts.verdict is Verdict.KKT and facts.curvature == pytest.approx(-1.0, abs=1e-2)
 
 
 def test_multipliers_of_a_saddle_do_not_pass_for_a_maximum():

@@ -139,6 +139,7 @@ def measure_curvature(
     weights = used[support] * lengths
     error = certificate.stationarity
     strong = weights > max(_STRONG, 100.0 * error) * float(np.max(weights))
+    strong &= certificate.tolerances.tight(functions.values(theta))[support]
     if functions.size > LIMIT:
         # Flat orbits do not hide negative curvature, which is all that is looked for here.
         cone = _Cone(theta, used, jacobian, strong, np.zeros((0, functions.size)))

@@ -41,10 +41,9 @@ def judged_at_kink(
     verdict, why = _judged(clarke, complementarity, certificate)
     if not clarke.exact and verdict is Verdict.CLARKE_KKT:
         verdict = Verdict.UNDECIDED
-        why = (
-            "stationary with elements of sets that contain the generalised gradients, which may be "
-            "smaller"
-        )
+        # A unit that follows others, or a weight that acts twice, may be given slopes here that no
+        # limit of gradients has.
+        why = "stationary for slopes that need not be those of a generalised gradient"
     multipliers = spread(certificate.support, certificate.multipliers.size, clarke.multipliers)
     multipliers.setflags(write=False)
     found = replace(

@@ -70,7 +70,7 @@ class PlainPoint:
 
     def tight(self, limits: Tolerances) -> NDArray[np.intp]:
         """Return the active set of Fritz John: no δ bounds what weight there may lie above it."""
-        return np.flatnonzero(self.values <= (1.0 + limits.support) * self.margin)
+        return np.flatnonzero(limits.tight(self.values))
 
     def unit(self) -> UnitPoint:
         """Return the point in the form that the measures of stationarity take."""

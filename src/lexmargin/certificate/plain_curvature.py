@@ -242,7 +242,8 @@ def _reduce(
     support = found.support
     weights = used[support] * np.linalg.norm(jacobian[support], axis=1)
     error = found.stationarity
-    held = support[weights > max(_STRONG, 100.0 * error) * float(np.max(weights))]
+    strong = weights > max(_STRONG, 100.0 * error) * float(np.max(weights))
+    held = support[strong & found.tolerances.tight(functions.values(w))[support]]
     orbit = symmetry_tangents(functions, w, functions.jacobian(w)) * root
     tangents = _null_space(jacobian[held], orbit)
     sizes = {"dimension": tangents.shape[1], "symmetries": orbit.shape[0]}

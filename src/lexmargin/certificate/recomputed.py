@@ -77,7 +77,8 @@ def smallest_curvature(
         return None
     jacobian = functions.jacobian(unit)[support]
     weights = used[support] * np.linalg.norm(jacobian, axis=1)
-    strong = jacobian[weights > max(_STRONG, 100.0 * residual) * float(np.max(weights))]
+    held_strongly = weights > max(_STRONG, 100.0 * residual) * float(np.max(weights))
+    strong = jacobian[held_strongly & limits.tight(functions.values(unit))[support]]
     sizes = np.linalg.norm(strong, axis=1, keepdims=True)
     orbit = symmetry_tangents(functions, unit, functions.jacobian(unit))
     held = np.vstack([strong / np.where(sizes > 0.0, sizes, 1.0), orbit])

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, fields
 from typing import final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lexmargin.errors import ParameterError
 
 __all__ = ["DEFAULT", "Tolerances"]
@@ -69,6 +72,14 @@ class Tolerances:
         return Tolerances(
             support=t, stationarity=t, complementarity=t, feasibility=t, gap=t, kink=t
         )
+
+    def tight(self, margins: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which margins (N,) are the smallest up to ``support``, whatever τ serves ε and δ.
+
+        A margin above that may carry weight within δ, but it holds nothing in place: θ can move
+        until it is reached.
+        """
+        return np.asarray(margins <= (1.0 + self.support) * np.min(margins))
 
     def to_json(self) -> dict[str, float]:
         """Return the tolerances by name."""

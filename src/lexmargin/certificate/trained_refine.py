@@ -152,12 +152,7 @@ def _at_kink(
     )
     if sets is None:
         return _open(found, f"{where}: too many combinations of slopes to list")
-    judged, clarke = judged_at_kink(found, sets, theta, degree, values, where)
-    if judged.verdict is Verdict.CLARKE_KKT and not clarke.exact:
-        # A weight that acts twice may be given two slopes here that no limit of gradients has.
-        why = f"{where}: stationary for slopes that need not be those of a generalised gradient"
-        return replace(judged, verdict=Verdict.UNDECIDED, reasons=(why, *found.reasons))
-    return judged
+    return judged_at_kink(found, sets, theta, degree, values, where)[0]
 
 
 def _doubt(
