@@ -37,19 +37,19 @@ def paper(
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> None:
     """Measure the paper's statements and write a page on which each stands beside its figure."""
-    from lexmargin.paper import Effort, measure_all, named
+    from lexmargin.paper import Effort, measure_all, measured_before, named
     from lexmargin.paper.page import write_pages
 
     chosen = named(tuple(dict.fromkeys(only or ())))
     effort = Effort.QUICK if quick else Effort.FULL
     records: list[Record] = []
+    folder = out / "records" / effort.value
     with _progress() as progress:
-        records.extend(
-            measure_all(
-                chosen, effort, out / "records" / effort.value, workers, time_limit, progress
-            )
-        )
-    pages = write_pages(records, out)
+        records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress))
+    # The page keeps what was measured before, so that one statement can be measured again.
+    fresh = {record.id: record for record in records}
+    known = fresh | {r.id: r for r in measured_before(named(()), effort, folder)}
+    pages = write_pages([known[s.id] for s in named(()) if s.id in known], out)
     if as_json:
         stored = [record.to_json() for record in records]
         typer.echo(json.dumps(stored, ensure_ascii=False, allow_nan=False))

@@ -32,7 +32,8 @@ _STYLE = {
     "figure.dpi": 120.0,
     "savefig.dpi": 200.0,
     "svg.hashsalt": "lexmargin",
-    "svg.fonttype": "none",
+    # Outlines: a viewer without the font would set the words in another, over each other.
+    "svg.fonttype": "path",
 }
 
 

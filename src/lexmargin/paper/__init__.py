@@ -1,6 +1,6 @@
 """Floor 9: the paper's statements, measured."""
 
-from lexmargin.paper.measure import Record, measure_all
+from lexmargin.paper.measure import Record, measure_all, measured_before
 from lexmargin.paper.shelf import STATEMENTS, named, statement
 from lexmargin.paper.statement import (
     Check,
@@ -23,6 +23,7 @@ __all__ = [
     "Relation",
     "Statement",
     "measure_all",
+    "measured_before",
     "named",
     "statement",
 ]

@@ -21,7 +21,7 @@ from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
 from lexmargin.version import VERSION
 
-__all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "source_of"]
+__all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "measured_before", "source_of"]
 
 TIME_LIMIT: Final = 600.0
 """Seconds for one statement; then its process is ended."""
@@ -118,7 +118,8 @@ def measure_all(
             f"{folder} cannot be made: {error.strerror or error}.", "Name another folder."
         ) from None
     keys = {stated.id: _key(stated, effort) for stated in statements}
-    done = {stated.id: _stored(folder, stated.id, keys[stated.id]) for stated in statements}
+    done: dict[str, Record | None] = dict.fromkeys(keys)
+    done |= {record.id: record for record in measured_before(statements, effort, folder)}
     missing = [stated.id for stated in statements if done[stated.id] is None]
     count = len(statements)
     for index, fresh in enumerate(_measured(missing, effort, keys, workers, time_limit)):
@@ -132,6 +133,14 @@ def measure_all(
             yield record
 
 
+def measured_before(
+    statements: tuple[Statement, ...], effort: Effort, folder: Path
+) -> tuple[Record, ...]:
+    """Return the records in a folder that this code made with this effort, in the order given."""
+    found = (_stored(folder, stated.id, _key(stated, effort)) for stated in statements)
+    return tuple(record for record in found if record is not None)
+
+
 def _measured(
     names: list[str], effort: Effort, keys: dict[str, str], workers: int, time_limit: float
 ) -> Iterator[Record]:
@@ -143,7 +152,7 @@ def _measured(
     # One thread of linear algebra per process: more would fight over the same cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(max_workers=min(workers, len(names)), context=context, max_tasks=1)
+    pool = ProcessPool(max_workers=min(workers, len(names)), context=context)
     try:
         futures = {
             pool.schedule(_work, args=[name, effort.value], timeout=time_limit): name

@@ -68,6 +68,8 @@ class _Entry:
     id: str
     title: str
     reference: str
+    equation: str
+    mathml: str
     says: str
     corrected: str
     literal: _Found
@@ -149,6 +151,8 @@ def _entry(record: Record, figures: Path) -> _Entry:
         id=record.id,
         title=stated.title,
         reference=stated.reference,
+        equation=stated.equation,
+        mathml=_mathml(stated.equation),
         says=stated.says,
         corrected=stated.corrected,
         literal=_found(measured, Reading.PAPER),
@@ -206,6 +210,13 @@ def _drawing(stated: Statement, measured: Measurement, folder: Path) -> str:
     files = save(stated.draw(measured), folder, stated.id)
     drawn = next(path for path in files if path.suffix == ".svg").read_bytes()
     return "data:image/svg+xml;base64," + base64.b64encode(drawn).decode("ascii")
+
+
+def _mathml(latex: str) -> str:
+    """Return the equation as a browser shows it without script or font."""
+    from latex2mathml.converter import convert
+
+    return str(convert(latex, display="block"))
 
 
 def _code(stated: Statement) -> str:

@@ -185,6 +185,8 @@ class Statement(ABC):
     """One line."""
     reference: ClassVar[str]
     """Equation, lemma, theorem or section of the paper."""
+    equation: ClassVar[str]
+    """What the paper writes there, in LaTeX."""
     says: ClassVar[str]
     """What the paper states, in our words, with the formula."""
     corrected: ClassVar[str] = ""

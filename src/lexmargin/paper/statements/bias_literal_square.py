@@ -35,6 +35,10 @@ class BiasLiteralSquare(Statement):
     id: ClassVar[str] = "bias-literal-square"
     title: ClassVar[str] = "A bias that is a square has one sign"
     reference: ClassVar[str] = "§3.2, eq. 13"
+    equation: ClassVar[str] = (
+        r"\min_{\theta_1,b}\ \|\theta_1\|^2\ "
+        r"\text{s.t.}\ y_n(\theta_1\cdot x_n+b^2)\ge 1\ \forall n"
+    )
     says: ClassVar[str] = (
         "With f_n = y_n(θ_1·x_n + b²) both paths approach the hard-margin SVM with an "
         "unregularised bias: ‖w_1‖² of eq. 13 is the SVM's."
@@ -93,7 +97,7 @@ class BiasLiteralSquare(Statement):
         curves = measurement.curves
         x, y, label = (np.array(curves[k]) for k in ("x", "y", "label"))
         with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="compressed")
             left, right = min(x.min(), 0.0) - 1.0, max(x.max(), 0.0) + 1.0
             low, high = min(y.min(), 0.0) - 1.0, max(y.max(), 0.0) + 1.0
             at = np.array([left, right])

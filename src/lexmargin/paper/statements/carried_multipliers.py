@@ -41,6 +41,10 @@ class CarriedMultipliersIdentity(Statement):
     id: ClassVar[str] = "carried-multipliers"
     title: ClassVar[str] = "Gradient descent carries its own multipliers"
     reference: ClassVar[str] = "Remark 2, Theorem 2"
+    equation: ClassVar[str] = (
+        r"-\frac{\nabla L(\theta)}{\|\nabla L(\theta)\|}=\frac{\theta}{\|\theta\|},\quad "
+        r"-\nabla L(\theta)=\sum_n e^{-f_n(\theta)}\nabla f_n(\theta)"
+    )
     says: ClassVar[str] = (
         "Along gradient descent λ_n ∝ e^{-f_n(θ)}, scaled so that ‖Σ λ_n ∇f_n(w)‖ = ‖w‖ at "
         "w = θ/γ^{1/α}, has the relative residual sqrt(2(1 - cos∠(θ, -∇L))), and the best "

@@ -38,6 +38,10 @@ class CascadeBreaks(Statement):
     id: ClassVar[str] = "cascade-breaks"
     title: ClassVar[str] = "The cascade that breaks"
     reference: ClassVar[str] = "Theorem 1, the conjecture after it; eq. 14"
+    equation: ClassVar[str] = (
+        r"\min_w\ \sum_{k=1}^{K}\gamma^{2/\alpha_k}\|w_k\|^2\ "
+        r"\text{s.t.}\ f_n(w)\ge 1\ \forall n,\quad \gamma\to\infty"
+    )
     says: ClassVar[str] = (
         "The paths also prefer, among the solutions of smallest ‖w_1‖, those of smallest ‖w_2‖, "
         "then ‖w_3‖, and so on: 'this will continue'."

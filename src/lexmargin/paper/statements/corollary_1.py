@@ -19,6 +19,9 @@ __all__ = ["STATEMENT", "CorollaryOne"]
 _NEAR: Final = 0.01
 """How near to 1 the ratio is at the last ρ: log N/γ*(ρ) is below it there on every instance."""
 
+_ROUNDING: Final = 1e-12
+"""A ratio below this is not drawn."""
+
 
 @final
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class CorollaryOne(Statement):
     id: ClassVar[str] = "corollary-1"
     title: ClassVar[str] = "The ratio of the two margins tends to 1"
     reference: ClassVar[str] = "Corollary 1"
+    equation: ClassVar[str] = (
+        r"\lim_{\rho\to\infty}\frac{\gamma^*(\rho)}{\gamma(\rho,"
+        r"\theta_c(\rho))}=1"
+    )
     says: ClassVar[str] = "γ*(ρ)/γ(ρ, θ_c(ρ)) → 1 for ρ → ∞; by Lemma 3 like log N/γ*(ρ)."
     problems: ClassVar[tuple[str, ...]] = (
         "paths/l1-constrained-1000",
@@ -88,18 +95,17 @@ class CorollaryOne(Statement):
                 zip(measurement.checks, marks, strict=False)
             ):
                 ratio = curves[f"ratio {number}"]
-                good = ratio > 0
+                good = ratio > _ROUNDING
                 axes.loglog(
                     curves[f"rho {number}"][good],
                     ratio[good],
                     mark,
                     ms=3,
                     color=color,
-                    label=check.instance,
+                    label=check.instance + ("" if good.any() else ": 0 to rounding"),
                 )
-            axes.set_ylim(bottom=1e-6)
             axes.set_xlabel("scale ρ")
-            axes.set_ylabel("γ*(ρ)/γ(ρ, θ_c) - 1")
+            axes.set_ylabel("$\\gamma^*(\\rho)/\\gamma(\\rho,\\theta_c(\\rho))-1$")
             figure.legend(frameon=False, loc="outside upper left", fontsize=8)
             return figure
 

@@ -36,6 +36,10 @@ class DeadNeuron(Statement):
     id: ClassVar[str] = "dead-neuron"
     title: ClassVar[str] = "A stationary point that a new neuron improves"
     reference: ClassVar[str] = "Assumption 3, Definition 3"
+    equation: ClassVar[str] = (
+        r"f_n\in C^2,\quad\theta=\sum_n\lambda_n\nabla f_n(\theta),"
+        r"\quad\lambda\ge 0"
+    )
     says: ClassVar[str] = (
         "The limit is stationary in the sense of Definition 3, with gradients as automatic "
         "differentiation gives them; residual 0 and a positive reduced Hessian then say 'strict "

@@ -12,7 +12,7 @@ from lexmargin.data import Dataset
 from lexmargin.formulations import HardMargin
 from lexmargin.paper.evidence import certified, residual
 from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
-from lexmargin.paths import descend
+from lexmargin.paths import LineSearch, descend
 from lexmargin.plots import BLUE, GREY, VERMILION, style
 from lexmargin.predictors import DiagonalNetwork
 from lexmargin.solve import solve
@@ -23,6 +23,9 @@ _RATIO: Final = 1e-6
 """Of the two margins: both are certified to 1e-8."""
 _EPSILON: Final = 1e-8
 """Stationarity residual that counts as zero, the certificate's own."""
+
+_STEPS: Final = LineSearch(initial=0.02, growth=1.02)
+"""Short steps: a long one leaves the saddle for good before it has been seen."""
 
 
 @final
@@ -38,6 +41,11 @@ class DefinitionThreeScale(Statement):
     id: ClassVar[str] = "definition-3-scale"
     title: ClassVar[str] = "A limit of gradient descent below the largest margin"
     reference: ClassVar[str] = "Definition 3, Theorem 2"
+    equation: ClassVar[str] = (
+        r"f_n(\theta)\ge\gamma^*(1)\ \forall n,\quad "
+        r"\theta=\sum_{n:\,f_n(\theta)=\gamma^*(1)}\lambda_n\nabla f_n(\theta),\quad\lambda"
+        r"\ge 0"
+    )
     says: ClassVar[str] = (
         "A first-order stationary point of the max-margin problem is a unit vector θ with "
         "f_n(θ) ≥ γ*(1) for all n and θ = Σ λ_n ∇f_n(θ), λ_n > 0 only where f_n(θ) = γ*(1)."
@@ -63,13 +71,13 @@ class DefinitionThreeScale(Statement):
         problem = HardMargin(predictor, data)
         best = solve(problem)
         steps = 2000 if effort is Effort.QUICK else 100_000
-        path = descend(predictor, data, start=np.array(self.start), steps=steps)
+        path = descend(predictor, data, start=np.array(self.start), steps=steps, step_rule=_STEPS)
         ended = path.polished is not None and path.polished.converged
         end = path.polished.theta if ended and path.polished is not None else path.direction
         moved = path.polished.moved if ended and path.polished is not None else 0.0
         limit = certify(problem, end)
         beside = np.array(self.start) + 1e-2
-        other = descend(predictor, data, start=beside, steps=steps, polish=False)
+        other = descend(predictor, data, start=beside, steps=steps, step_rule=_STEPS, polish=False)
         word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
         known = certified((limit,)) or limit.verdict.stationary
         checks = (
@@ -127,7 +135,7 @@ class DefinitionThreeScale(Statement):
                 label="start in the saddle's direction",
             )
             axes.set_xscale("log")
-            axes.set_ylim(bottom=0.0)
+            axes.set_ylim(0.0, 1.1)
             axes.set_xlabel("step of gradient descent, plus 1")
             axes.set_ylabel("margin $\\min_n f_n(\\theta)/\\|\\theta\\|^2$")
             axes.legend(frameon=False, loc="lower right")

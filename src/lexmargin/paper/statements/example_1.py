@@ -13,7 +13,7 @@ from lexmargin.paper.evidence import residual
 from lexmargin.paper.instances import Instance, breast_cancer_linear, diagonal_pair, rows, two_axes
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREEN, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
 from lexmargin.predictors import DiagonalNetwork, Linear
 from lexmargin.solve import solve
 
@@ -21,6 +21,8 @@ __all__ = ["STATEMENT", "ExampleOne"]
 
 _NEAR: Final = 0.02
 """Distance of unit vectors at the last ρ; its rate is log N/ρ^α times the data's condition."""
+_ROUNDING: Final = 1e-12
+"""A distance below this is not drawn."""
 
 
 @final
@@ -37,19 +39,25 @@ class ExampleOne(Statement):
     id: ClassVar[str] = "example-1"
     title: ClassVar[str] = "Homogeneous predictors: the two paths meet"
     reference: ClassVar[str] = "Definition 2, Theorem 2's setting, Example 1"
+    equation: ClassVar[str] = (
+        r"\sup_{a\in\Theta_c(\rho)}\ \inf_{b\in\Theta_m(\rho)}\|a-b\|"
+        r"\to 0"
+    )
     says: ClassVar[str] = (
         "For α-homogeneous predictors the constrained path nears the margin path: the directed "
         "distance sup over Θ_c(ρ) of the distance to Θ_m(ρ) tends to 0."
     )
     problems: ClassVar[tuple[str, ...]] = (
         "linear/norms-two-points-l2",
+        "linear/norms-two-points-linf",
         "paths/l1-constrained-1000",
         "networks/diagonal-2",
         "real/breast_cancer",
     )
     caption: ClassVar[str] = (
-        "Distance of the constrained path's direction to the nearest max-margin direction. On the "
-        "symmetric pair it is 0 at every ρ and not drawn; elsewhere it falls like 1/ρ^α."
+        "Distance of the constrained path's direction to the nearest max-margin direction: it "
+        "falls like 1/ρ^α, or is 0 at every ρ. The distance is directed: on the ℓ∞ ball Θ_m is the "
+        "segment (1, t), ½ ≤ t ≤ 1, and seen from Θ_m (dotted) the paths stay ½ apart."
     )
 
     against: tuple[float, ...] = ()
@@ -99,29 +107,76 @@ class ExampleOne(Statement):
                 )
             )
             curves |= {f"rho {number}": tuple(grid), f"distance {number}": tuple(apart)}
-        return Measurement(tuple(checks), curves)
+        segment, back = self._segment(count)
+        checks.append(segment)
+        number = len(checks) - 1
+        grid = [float(r) for r in np.logspace(1.0, 4.0, count)]
+        curves |= {f"rho {number}": tuple(grid), f"distance {number}": (0.0,) * count}
+        curves |= {"rho back": tuple(grid), "distance back": back}
+        remark = (
+            f"{segment.instance}: the distance of Θ_m to Θ_c, the other way round, is "
+            f"{back[-1]:.6g} at ρ = {grid[-1]:g}. Definition 2 does not ask for it."
+        )
+        return Measurement(tuple(checks), curves, (remark,))
+
+    @staticmethod
+    def _segment(count: int) -> tuple[Check, tuple[float, ...]]:
+        """Return the check on the ℓ∞ ball, and the distance of Θ_m to Θ_c along the grid.
+
+        There Θ_m = {(1, t) : ½ ≤ t ≤ 1}: both margins of (1, t) are at least 1, and no θ_1 > 1 is
+        in the ball. A distance to a point is convex, so that its supremum is at an end.
+        """
+        data = rows(((1.0, 0.0), (0.0, 2.0)))
+        grid = [float(r) for r in np.logspace(1.0, 4.0, count)]
+        path = trace(ConstrainedPath(Linear(), data, norm=math.inf), grid)
+        thetas = np.array([point.theta for point in path.points])
+        nearest = np.column_stack([np.ones(len(grid)), np.clip(thetas[:, 1], 0.5, 1.0)])
+        apart = np.linalg.norm(thetas - nearest, axis=1)
+        ends = np.array([[1.0, 0.5], [1.0, 1.0]])
+        back = np.linalg.norm(thetas[:, None] - ends, axis=2).max(axis=1)
+        check = Check(
+            "Z = (1,0), (0,2), linear, ℓ∞",
+            "largest distance of θ_c to the segment Θ_m, at every ρ",
+            float(apart.max()),
+            Relation.AT_MOST,
+            0.0,
+            _NEAR,
+            max(point.mismatch for point in path.points),
+            path.certified,
+        )
+        return check, tuple(float(b) for b in back)
 
     def draw(self, measurement: Measurement) -> Any:
         """Distances over ρ."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
         with style() as plt:
             figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-            marks = ((BLUE, "o-"), (GREEN, "s-"), (None, ""), (ORANGE, "^-"), (VERMILION, "v-"))
+            looks = [(BLUE, "o-"), (GREEN, "s-"), (GREY, "x-"), (ORANGE, "^-"), (VERMILION, "v-")]
+            if len(measurement.checks) == len(looks):
+                looks.pop()  # without the real data
+            looks.append(("black", ".-"))
             for number, (check, (color, mark)) in enumerate(
-                zip(measurement.checks, marks, strict=False)
+                zip(measurement.checks, looks, strict=True)
             ):
-                if color is None:
-                    continue
+                apart = curves[f"distance {number}"]
+                seen = apart > _ROUNDING
                 axes.loglog(
-                    curves[f"rho {number}"],
-                    np.maximum(curves[f"distance {number}"], 1e-16),
+                    curves[f"rho {number}"][seen],
+                    apart[seen],
                     mark,
                     ms=3,
                     color=color,
-                    label=check.instance,
+                    label=check.instance + ("" if seen.any() else ": 0 to rounding"),
                 )
+            axes.loglog(
+                curves["rho back"],
+                curves["distance back"],
+                ":",
+                color="black",
+                label="the other way round, ℓ∞",
+            )
             axes.set_xlabel("scale ρ")
-            axes.set_ylabel("distance between the paths")
+            axes.set_ylabel("distance of $\\Theta_c(\\rho)$ to $\\Theta_m(\\rho)$")
             figure.legend(frameon=False, loc="outside upper left", fontsize=8)
             return figure
 

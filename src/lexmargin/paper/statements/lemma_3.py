@@ -18,7 +18,7 @@ from lexmargin.paper.instances import (
 )
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREY, ORANGE, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
 
 __all__ = ["STATEMENT", "LemmaThree"]
 
@@ -40,6 +40,7 @@ class LemmaThree(Statement):
     id: ClassVar[str] = "lemma-3"
     title: ClassVar[str] = "The constrained path's margin is within log N of the largest"
     reference: ClassVar[str] = "Lemma 3, eq. 8"
+    equation: ClassVar[str] = r"\gamma^*(\rho)-\gamma(\rho,\theta_c(\rho))\le\log N"
     says: ClassVar[str] = "γ*(ρ) - γ(ρ, θ_c(ρ)) ≤ log N at every ρ, whatever the predictor."
     problems: ClassVar[tuple[str, ...]] = (
         "paths/l1-constrained-10",
@@ -104,12 +105,24 @@ class LemmaThree(Statement):
             figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), layout="constrained")
             rho, best = curves[f"rho {shown}"], curves[f"best {shown}"]
             left.fill_between(
-                rho, best - curves[f"log N {shown}"], best, color=GREY, alpha=0.25, lw=0
+                rho,
+                best - curves[f"log N {shown}"],
+                best,
+                color=GREY,
+                alpha=0.25,
+                lw=0,
+                label="log N wide",
             )
-            left.plot(rho, best, color=BLUE, label="γ*(ρ)")
-            left.plot(rho, curves[f"own {shown}"], "o", ms=3, color=ORANGE, label="γ(ρ, θ_c)")
+            left.plot(rho, best, color=BLUE, label="$\\gamma^*(\\rho)$")
+            left.plot(
+                rho,
+                curves[f"own {shown}"],
+                "o",
+                ms=3,
+                color=ORANGE,
+                label="$\\gamma(\\rho,\\theta_c(\\rho))$",
+            )
             left.set_xscale("log")
-            left.set_yscale("symlog", linthresh=1.0)
             left.set_xlabel("scale ρ")
             left.set_ylabel("margin (nats)")
             left.legend(frameon=False, loc="upper left")
@@ -118,15 +131,16 @@ class LemmaThree(Statement):
             for number, (name, mark) in enumerate(
                 zip(names, ("o-", "s-", "^-", "v-"), strict=False)
             ):
+                color = (BLUE, ORANGE, GREEN, VERMILION)[number]
                 gap = curves[f"best {number}"] - curves[f"own {number}"]
                 share = gap / curves[f"log N {number}"]
-                right.plot(curves[f"rho {number}"], share, mark, ms=3, label=name)
+                right.plot(curves[f"rho {number}"], share, mark, ms=3, color=color, label=name)
             right.axhline(1.0, color=GREY, ls="--", lw=0.8)
             right.set_xscale("log")
             right.set_ylim(-0.03, 1.1)
             right.set_xlabel("scale ρ")
-            right.set_ylabel("(γ* - γ) / log N")
-            right.legend(frameon=False)
+            right.set_ylabel("$(\\gamma^*-\\gamma)/\\log N$")
+            right.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.0, 0.93))
             return figure
 
 

@@ -34,6 +34,10 @@ class LicqNotNeeded(Statement):
     id: ClassVar[str] = "licq-not-needed"
     title: ClassVar[str] = "Stationary where the constraint qualification fails"
     reference: ClassVar[str] = "Assumption 5, Theorem 2"
+    equation: ClassVar[str] = (
+        r"\{\nabla f_n(\bar\theta):f_n(\bar\theta)=\gamma^*(1)\}\ "
+        r"\text{linearly independent}"
+    )
     says: ClassVar[str] = (
         "The limit of gradient descent is stationary if, among others, LICQ holds there: the "
         "gradients of the support are linearly independent."

@@ -38,6 +38,10 @@ class LossResolution(Statement):
     id: ClassVar[str] = "loss-resolution"
     title: ClassVar[str] = "What double precision sees of the loss"
     reference: ClassVar[str] = "eq. 5, Theorem 4"
+    equation: ClassVar[str] = (
+        r"\Theta_c(\rho)=\mathrm{argmin}_{\|\theta\|\le 1}\,"
+        r"\sum_n e^{-f_n(\rho\theta)}"
+    )
     says: ClassVar[str] = (
         "θ_c(ρ) minimises L(ρθ) over the unit ball, and for large ρ settles every level of the "
         "margins; read as 'evaluate L and minimise it'."

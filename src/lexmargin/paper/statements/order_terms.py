@@ -35,6 +35,10 @@ class OrderTerms(Statement):
     id: ClassVar[str] = "order-terms"
     title: ClassVar[str] = "A discarded part need not vanish"
     reference: ClassVar[str] = "Theorem 1, eq. 12"
+    equation: ClassVar[str] = (
+        r"\theta_k^*=\frac{1}{\rho}\,(w_k^*+o(1))\,\gamma^*(\rho)^{1/"
+        r"\alpha_k}"
+    )
     says: ClassVar[str] = (
         "ρ θ_k(ρ) = γ*(ρ)^{1/α_k}(w_k* + o(1)); read as 'the discarded part, w_1* = 0, goes to 0'."
     )

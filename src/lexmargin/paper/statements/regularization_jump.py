@@ -33,6 +33,10 @@ class RegularizationJump(Statement):
     id: ClassVar[str] = "regularization-jump"
     title: ClassVar[str] = "The regularization path jumps over norms"
     reference: ClassVar[str] = "§2.2, the three paths"
+    equation: ClassVar[str] = (
+        r"\Theta_c(\rho)=\mathrm{argmin}_{\|\theta\|\le 1}\,L(\rho\theta),\quad "
+        r"\Theta_r(\mu)=\mathrm{argmin}_\theta\,L(\theta)+\frac{\mu}{2}\|\theta\|^2"
+    )
     says: ClassVar[str] = (
         "The constrained and the regularization path are two parametrisations of one path: "
         "min L + (μ/2)‖θ‖² visits every norm as μ falls."

@@ -40,6 +40,10 @@ class SvmWithBias(Statement):
     id: ClassVar[str] = "svm-with-bias"
     title: ClassVar[str] = "A bias of higher degree is not regularised"
     reference: ClassVar[str] = "§3.2, eq. 13"
+    equation: ClassVar[str] = (
+        r"\min_{\theta_1,b}\ \|\theta_1\|^2\ "
+        r"\text{s.t.}\ y_n(\theta_1\cdot x_n+b|b|)\ge 1\ \forall n"
+    )
     says: ClassVar[str] = (
         "With a bias of degree 2 both paths tend to the hard-margin SVM with an unregularised "
         "bias, and not to the SVM with a constant feature whose bias is regularised."
@@ -153,7 +157,7 @@ class SvmWithBias(Statement):
             ("path", "black", ":", 2.2, "margin path, ρ = 1e3"),
         )
         with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="compressed")
             left, right = min(x.min(), 0.0) - 1.0, max(x.max(), 0.0) + 1.0
             at = np.array([left, right])
             for name, color, dash, width, text in looks:

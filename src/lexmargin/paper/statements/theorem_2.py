@@ -38,6 +38,10 @@ class TheoremTwo(Statement):
     id: ClassVar[str] = "theorem-2"
     title: ClassVar[str] = "Gradient descent ends at a stationary point of the max margin"
     reference: ClassVar[str] = "Theorem 2, Definition 3"
+    equation: ClassVar[str] = (
+        r"\bar\theta=\lim_{t\to\infty}\frac{\theta(t)}{\|\theta(t)\|}="
+        r"\sum_n\lambda_n\nabla f_n(\bar\theta),\quad\lambda\ge 0"
+    )
     says: ClassVar[str] = (
         "Where gradient descent on an α-homogeneous predictor converges in direction, the limit "
         "is a first-order stationary point of the max-margin problem (rescaled to its own margin)."

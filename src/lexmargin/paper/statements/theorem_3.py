@@ -38,6 +38,10 @@ class TheoremThree(Statement):
     id: ClassVar[str] = "theorem-3"
     title: ClassVar[str] = "The gradient turns into the parameters' own direction"
     reference: ClassVar[str] = "Theorem 3, Remark 2, Definition 4"
+    equation: ClassVar[str] = (
+        r"\lim_{t\to\infty}\,-\frac{\nabla L(\theta(t))}{\|\nabla L(\theta(t))\|}="
+        r"\lim_{t\to\infty}\frac{\theta(t)}{\|\theta(t)\|}"
+    )
     says: ClassVar[str] = (
         "Limits of the optimization path are stationary points of the constrained path as well: "
         "the angle between θ and -∇L(θ) tends to 0."

@@ -38,6 +38,7 @@ class TheoremFourThirdLevel(Statement):
     id: ClassVar[str] = "theorem-4-third-level"
     title: ClassVar[str] = "The third level, where the constrained path goes elsewhere"
     reference: ClassVar[str] = "Theorem 4, Definition 5"
+    equation: ClassVar[str] = r"\Theta_c^{\infty}\subseteq\Theta_{m,N}^*"
     says: ClassVar[str] = (
         "Limits of the constrained path θ_c(ρ) are lexicographic max-margin directions: the "
         "second, the third, … smallest margins are the largest possible, one after another."
