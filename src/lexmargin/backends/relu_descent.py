@@ -2,25 +2,25 @@
 
 A round of the convex-concave procedure has a second-order cone for every neuron. Here ``‖v_j‖`` is
 replaced by its quadratic model at the current point and the round becomes a least-distance program,
-solved by a dual active-set method; concave kinks enter as further
-rows where a step meets them. Points stay feasible and the norm falls at every step.
+solved by a dual active-set method that starts from the last multipliers; concave kinks enter as
+further rows where a step meets them. Points stay feasible and the norm falls at every step.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexmargin.backends.relu_subproblem import TwoLayer
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Budget", "Descent", "local_descent"]
 
-_GENERATED = 6
+_GENERATED = 40
 _SHORT = 1e-11
 _ON_KINK = 1e-7
 _DEAD = 1e-5
@@ -88,20 +88,19 @@ def local_descent(
     Returns:
         None where the pattern of v allows no margin, or nothing better than ``bound`` is near.
     """
-    n, h = data.y.size, signs.size
-    kept = _Kinks(np.zeros(0, dtype=np.int64), np.zeros((0, h)))
-    found: Descent | None = None
+    held = _Held(np.zeros(0, dtype=np.int64), np.zeros((0, signs.size)), np.zeros(0))
+    last: _Point | None = None
     objective = _stretched(data, v, signs)
     if np.isfinite(objective):
-        v = v * (objective / float(np.linalg.norm(v, axis=1).sum()))
+        v = v * (objective / _total(v))
     radial, stuck = 1.0, 0
     for _ in range(most):
         if budget.over:
             break
-        solved = _round(data, v, signs, kept, budget, radial)
+        solved = _round(data, v, signs, held, budget, radial)
         if solved is None:
             break
-        step, rows, gates, mu = solved
+        step, rows = solved
         shrink, following = 1.0, v + step
         reached = _stretched(data, following, signs)
         while not reached < objective and shrink > 0.1 and np.isfinite(objective):
@@ -113,131 +112,150 @@ def local_descent(
         radial = min(1.0, 4.0 * radial) if shrink < 1.0 else max(_SHARPER * radial, _RADIAL)
         gain = objective - reached
         if not gain > 0.0:
-            if found is None:
-                found = _ended(n, v, signs, rows, gates, mu, objective)
+            if last is None:
+                last = _Point(v, signs, rows, objective)
             stuck += 1
             if stuck == 2 or radial == 1.0:
                 break
             radial = 1.0
             continue
-        following = following * (reached / float(np.linalg.norm(following, axis=1).sum()))
-        sizes = np.linalg.norm(following, axis=1)
+        following = following * (reached / _total(following))
+        sizes = _sizes(following)
         alive = sizes > _DEAD * float(sizes.max())
-        used = mu > 0.0
         if not np.all(alive):
             reached = _stretched(data, following[alive], signs[alive])
             if not np.isfinite(reached):
                 break
-        v, signs, gates = following[alive], signs[alive], gates[:, alive]
-        kept = _Kinks(rows[used], gates[used])
-        found = _ended(n, v, signs, rows, gates, mu, reached)
+            following, signs = following[alive], signs[alive]
+            rows = _Held(rows.rows, rows.gates[:, alive], rows.multipliers)
+        v, held = following, rows
+        last = _Point(v, signs, rows, reached)
         slow = gain < 0.1 * (reached - bound)
         objective = reached
         if gain <= accuracy * objective or (np.isfinite(bound) and slow):
             break
-    return found
+    return None if last is None else last.ended(data.y.size)
+
+
+def _sizes(v: FloatArray) -> FloatArray:
+    return np.sqrt(np.einsum("jp,jp->j", v, v))
+
+
+def _total(v: FloatArray) -> float:
+    return float(_sizes(v).sum())
 
 
 def _stretched(data: TwoLayer, v: FloatArray, signs: FloatArray) -> float:
     """Return ``Σ ‖v_j‖`` of v brought to margin 1; inf where it does not separate."""
     least = float(data.values(v, signs).min())
-    return float(np.linalg.norm(v, axis=1).sum()) / least if least > 0.0 else np.inf
-
-
-def _ended(
-    count: int,
-    v: FloatArray,
-    signs: FloatArray,
-    rows: IntArray,
-    gates: FloatArray,
-    mu: FloatArray,
-    objective: float,
-) -> Descent:
-    lam = np.zeros(count)
-    np.add.at(lam, rows, mu)
-    shares = np.zeros((count, signs.size))
-    np.add.at(shares, rows, mu[:, None] * (gates == 1.0))
-    return Descent(v, signs, lam, shares, objective)
+    return _total(v) / least if least > 0.0 else np.inf
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Kinks:
-    """Rows of the last program that had multipliers: sample and slopes."""
+class _Held:
+    """Rows of a program: sample, slopes of all units there, multiplier."""
 
     rows: IntArray
     gates: FloatArray
+    multipliers: FloatArray
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Point:
+    v: FloatArray
+    signs: FloatArray
+    held: _Held
+    objective: float
+
+    def ended(self, count: int) -> Descent:
+        rows, mu = self.held.rows, self.held.multipliers
+        lam = np.zeros(count)
+        np.add.at(lam, rows, mu)
+        shares = np.zeros((count, self.signs.size))
+        np.add.at(shares, rows, mu[:, None] * (self.held.gates == 1.0))
+        return Descent(self.v, self.signs, lam, shares, self.objective)
 
 
 def _round(
-    data: TwoLayer,
-    v: FloatArray,
-    signs: FloatArray,
-    kept: _Kinks,
-    budget: Budget,
-    radial: float,
-) -> tuple[FloatArray, IntArray, FloatArray, FloatArray] | None:
-    """Return the step of one round, its rows (sample and slopes) and their multipliers."""
+    data: TwoLayer, v: FloatArray, signs: FloatArray, held: _Held, budget: Budget, radial: float
+) -> tuple[FloatArray, _Held] | None:
+    """Return the step of one round and its rows; ``held`` are those of the round before."""
     n, p = data.X.shape
     m = signs.size
-    sizes = np.linalg.norm(v, axis=1)
-    unit = v / sizes[:, None]
+    sizes = _sizes(v)
+    unit = np.ascontiguousarray((v / sizes[:, None]).T)
     z = data.X @ v.T
     base = np.where(z > 0.0, 1.0, data.slope)
     ys = data.y[:, None] * signs
     concave = ys < 0.0
     # B_j = ((I - uuᵀ) + radial uuᵀ)/‖v_j‖; its root turns norms into one Euclidean length.
-    root = np.sqrt(sizes)
-    stretch = radial**-0.5
-    along = data.X @ unit.T
-    turned = root[:, None] * (
-        data.X[:, None, :] + ((stretch - 1.0) * along)[:, :, None] * unit[None, :, :]
+    root, stretch = np.sqrt(sizes), radial**-0.5
+    turned = root * (
+        data.X[:, :, None] + ((stretch - 1.0) / sizes * z)[:, None, :] * unit[None, :, :]
     )
-    begin = ((root * stretch)[:, None] * unit).reshape(-1)
-    rows: NDArray[np.int64] = np.arange(n)
-    gates = base
-    if kept.rows.size:
+    begin = (root * stretch) * unit
+
+    def written(rows: IntArray, gates: FloatArray) -> tuple[FloatArray, FloatArray]:
+        slopes = ys[rows] * gates
+        matrix = (slopes[:, None, :] * turned[rows]).reshape(rows.size, p * m)
+        return matrix, 1.0 + (1.0 / radial - 1.0) * np.einsum("rj,rj->r", slopes, z[rows])
+
+    rows: IntArray = np.arange(n)
+    gates, mu = base, np.zeros(n)
+    if held.rows.size:
+        mu = held.multipliers[:n]
+        used = np.flatnonzero(held.multipliers)
         near = concave & (np.abs(z) <= _ON_KINK * sizes)
-        held = np.where(near[kept.rows], kept.gates, base[kept.rows])
-        differs = np.any(held != base[kept.rows], axis=1)
-        rows = np.concatenate([rows, kept.rows[differs]])
-        gates = np.vstack([base, held[differs]])
-    step, mu = None, np.zeros(0)
+        own = held.rows[used]
+        sides = np.where(near[own], held.gates[used], base[own])
+        differs = np.any(sides != base[own], axis=1)
+        extra = used[differs]
+        rows = np.concatenate([rows, own[differs]])
+        gates = np.vstack([base, sides[differs]])
+        # A row that stood first and changed sides must not lend its multiplier twice.
+        mu = np.concatenate([mu, np.where(extra >= n, held.multipliers[extra], 0.0)])
+    matrix, right = written(rows, gates)
+    step: FloatArray | None = None
     for _ in range(_GENERATED):
         budget.take()
-        slopes = ys[rows] * gates
-        matrix = (slopes[:, :, None] * turned[rows]).reshape(rows.size, m * p)
-        right = 1.0 - np.einsum("pj,pj->p", slopes, z[rows]) + matrix @ begin
-        solved = _least_distance(matrix, right)
+        solved = _least_distance(matrix, right, mu)
         if solved is None:
             return None
         w, mu = solved
-        moved = (w - begin).reshape(m, p)
-        step = root[:, None] * (
-            moved + (stretch - 1.0) * np.einsum("jp,jp->j", moved, unit)[:, None] * unit
-        )
+        moved = w.reshape(p, m) - begin
+        along = np.einsum("pj,pj->j", moved, unit)
+        step = (root * (moved + (stretch - 1.0) * along * unit)).T
         ahead = z + data.X @ step.T
         met = np.where(concave, np.where(ahead > 0.0, 1.0, data.slope), base)
-        short = np.einsum("nj,nj->n", ys * met, ahead) < 1.0 - _SHORT
-        if not np.any(short):
+        fresh = np.flatnonzero(np.einsum("nj,nj->n", ys * met, ahead) < 1.0 - _SHORT)
+        if not fresh.size or budget.over:
             break
-        fresh = np.flatnonzero(short)
-        rows = np.concatenate([rows, fresh])
-        gates = np.vstack([gates, met[fresh]])
-    if step is None:
-        return None
-    if mu.size < rows.size:
-        # The last program still met kinks; a shorter step may do.
-        rows, gates = rows[: mu.size], gates[: mu.size]
-    return step, rows, gates, mu
+        more, level = written(fresh, met[fresh])
+        matrix, right = np.vstack([matrix, more]), np.concatenate([right, level])
+        rows, gates = np.concatenate([rows, fresh]), np.vstack([gates, met[fresh]])
+        mu = np.concatenate([mu, np.zeros(fresh.size)])
+    assert step is not None
+    return step, _Held(rows, gates, mu)
 
 
-def _least_distance(rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+def _least_distance(
+    rows: FloatArray, right: FloatArray, guess: FloatArray
+) -> tuple[FloatArray, FloatArray] | None:
     """Return u and λ of ``min ½‖u‖² s.t. rows u >= right``, None where nothing is feasible."""
     import daqp
 
-    d, free = rows.shape[1], np.full(right.size, 1e30)
-    u, _, flag, details = daqp.solve(np.eye(d), np.zeros(d), rows, free, right, primal_tol=1e-11)
+    eye, linear = _identity(rows.shape[1])
+    start = -guess if np.any(guess) else None
+    u, _, flag, details = daqp.solve(
+        eye, linear, rows, np.full(right.size, 1e30), right, primal_tol=1e-11, dual_start=start
+    )
     if flag < 1:
         return None
     return np.asarray(u), np.maximum(-np.asarray(details["lam"]), 0.0)
+
+
+@functools.cache
+def _identity(size: int) -> tuple[FloatArray, FloatArray]:
+    return np.eye(size), np.zeros(size)
