@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.certificate import Certificate, Verdict, certify_arrays
-from lexmargin.certificate.birth import _patterns, birth_value, dead_units, leak
+from lexmargin.certificate.birth import (
+    _moment_bound,
+    _patterns,
+    birth_value,
+    dead_units,
+    leak,
+)
 from lexmargin.certificate.refine import refine
 from lexmargin.data import Dataset
 from lexmargin.margins import MarginFunctions
@@ -41,6 +47,10 @@ def judge(f: MarginFunctions, theta, **options) -> Certificate:
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, **options)
     return refine(f, theta, degree, 2.0, first)
+
+
+def net_of(f: MarginFunctions, W, a) -> np.ndarray:
+    return f.flatten([np.array(W, float), np.array(a, float)])
 
 
 def two_samples(degrees: float) -> np.ndarray:
@@ -156,6 +166,31 @@ def test_xor_with_samples_of_all_lengths_is_global(lengths):
 def test_a_length_below_the_doubles_proves_nothing():
     X = np.array([[1.0, 0.0], [0.0, 5e-324]])
     assert birth_value(X, np.ones(2)).upper == math.inf
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.4])
+def test_the_moment_bound_is_above_every_value(slope):
+    rng = np.random.default_rng(1)
+    for spread in (0.01, 0.3, 3.0):
+        rows = np.eye(1, 5) + spread * rng.standard_normal((20, 5))
+        c = rng.standard_normal(20) + (1.0 if spread < 1.0 else 0.0)
+        u = np.vstack([rng.standard_normal((2000, 5)), c @ rows, -c @ rows, np.eye(5)]).T
+        z = rows @ (u / np.linalg.norm(u, axis=0))
+        values = np.abs(c @ np.where(z > 0.0, z, slope * z))
+        assert np.max(values) <= _moment_bound(rows, c, slope)
+
+
+def test_a_birth_test_that_is_only_bounded_proves_no_optimum():
+    # Six samples of either sign on the axes: the two sums of units are the best network, and the
+    # bound for so many samples in so many dimensions does not reach its margin.
+    y = np.repeat([1, -1], 6)
+    f = functions(Network((2,), ReLU()), np.eye(12), y)
+    unit = np.array([y > 0, y < 0]) / math.sqrt(6.0)
+    found = judge(f, net_of(f, 6.0**0.25 * unit, 6.0**0.25 * np.array([1.0, -1.0])))
+    assert found.verdict is Verdict.CLARKE_KKT and "birth test undecided" in found.reasons[-1]
+    birth = birth_value(f.data.X, f.score_weights(found.multipliers))
+    assert not birth.exact and birth.upper > 1.1 * birth.lower
+    assert found.bound >= 0.5 * birth.upper / np.sum(found.multipliers) * (1 - 1e-12)
 
 
 def test_more_dimensions_and_samples_give_an_interval():

@@ -144,6 +144,26 @@ def test_weight_above_the_margin_holds_nothing_in_place(step, above):
     assert facts.verdict is Verdict.KKT and facts.curvature == pytest.approx(-1.0, abs=1e-2)
 
 
+@pytest.mark.parametrize(("error", "kind"), [(1e-12, "positive"), (9e-8, "undecided")])
+def test_a_small_curvature_is_no_larger_than_the_error_of_the_point(error, kind):
+    # The smallest eigenvalue is 1e-4; a point that is off by ε knows it to about √ε.
+    f = functions(DiagonalNetwork(2), [[1, 1 - 1e-4]])
+    theta = np.array([R, 0, R, 0])
+    certificate = replace(judge(f, theta), stationarity=error)
+    found = measure_curvature(PredictorCurved(f), theta, 2.0, certificate)
+    assert found.kind.value == kind and found.smallest == pytest.approx(1e-4, rel=1e-6)
+
+
+def test_multipliers_that_were_not_measured_bend_nothing():
+    # λ of samples outside the support would make any Lagrangian convex.
+    f = functions(DiagonalNetwork(2), [[1, 2], [2, -9]])
+    theta = np.array([R, 0, R, 0])
+    support, weights = np.array([0]), np.array([1.0, 0.2])
+    evidence = Evidence(support=support, multipliers=weights, tau=1e-7)
+    facts = establish(f, theta, 2.0, Tolerances(), evidence)
+    assert facts.verdict is Verdict.KKT and facts.curvature == pytest.approx(-1.0, abs=1e-6)
+
+
 def test_multipliers_of_a_saddle_do_not_pass_for_a_maximum():
     # λ = ½ of the global direction is not a multiplier of the saddle: the Lagrangian is convex
     # with it, and only stationarity tells that it does not belong here.
@@ -211,6 +231,13 @@ def test_symmetry_tangents_keep_margins_and_norm(predictor, count):
     assert basis.shape == (count, f.size)
     assert np.abs(jacobian @ basis.T).max(initial=0.0) < 1e-12
     assert np.abs(basis @ theta).max(initial=0.0) < 1e-12
+
+
+def test_a_rotation_that_changes_a_gradient_given_is_no_symmetry():
+    f = functions(Network((2,), Identity()), np.eye(2))
+    theta = np.random.default_rng(0).standard_normal(f.size)
+    assert symmetry_tangents(f, theta, f.jacobian(theta)).shape[0] == 1
+    assert symmetry_tangents(f, theta, np.ones((1, f.size))).shape[0] == 0
 
 
 def test_units_on_one_ray_and_equal_squares_turn():

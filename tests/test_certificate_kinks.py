@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
 from lexmargin.certificate.clarke import GradientSets, clarke_stationarity, gradient_sets
+from lexmargin.certificate.kinked import judged_at_kink
 from lexmargin.certificate.kinks import Kink, measure_kinks
 from lexmargin.certificate.refine import refine
 from lexmargin.certificate.slopes import record, rows
@@ -313,6 +315,63 @@ def test_a_set_that_only_contains_the_generalised_gradient_certifies_nothing():
     ahead = theta + 1e-3 * answer.x[:-1]
     before = np.min(f.values(theta / np.linalg.norm(theta)))
     assert np.min(f.values(ahead / np.linalg.norm(ahead))) > before * (1.0 + 4e-5)
+
+
+def test_a_kink_as_near_as_the_error_of_the_point_allows_no_strict_maximum():
+    # Each unit reads along its own sample, and is 3e-7 away from the other one.
+    f, _ = crossed(3e-7)
+    unit_rows = f.data.X / np.linalg.norm(f.data.X, axis=1, keepdims=True)
+    theta = net(f, unit_rows, np.ones(2))
+    exact = judge(f, theta)
+    assert exact.nearest_kink == pytest.approx(3e-7, rel=1e-3)
+    assert exact.verdict is Verdict.STRICT_LOCAL
+    unit = theta / np.linalg.norm(theta)
+    turned = unit + 6e-8 * np.array([0.5, -0.5, 0.5, 0.5, 0.0, 0.0])
+    found = judge(f, turned)
+    assert 1e-8 < found.stationarity < 1e-7
+    assert found.verdict is Verdict.KKT
+    assert any("a kink is as near" in why for why in found.reasons)
+
+
+def test_a_margin_of_rounding_size_on_a_kink_is_undecided():
+    # Two units all but cancel, and a third is dead: on a kink for every sample.
+    f = functions(Network((3,), ReLU()), [[1.0, 0.5]])
+    theta = net(f, [[1, 0.5], [1, 0.5], [0, 0]], [1.0, -1.0 + 2.0**-52, 0.0])
+    found = judge(f, theta)
+    assert found.margin > 0.0 and found.verdict is Verdict.UNDECIDED
+    assert found.reasons[0].startswith("on a kink") and "rounding error" in found.reasons[0]
+
+
+def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
+    f, theta = xor()
+    certificate = replace(judge(f, theta), support=np.array([0, 1]))
+    sets = GradientSets(np.eye(2), (np.zeros((0, 2)),) * 2, (np.zeros(0),) * 2,
+                        (np.zeros((0, 2)),) * 2, True)  # fmt: skip
+    for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):
+        values = np.array([1.0, 1.0 + above])
+        found, _ = judged_at_kink(certificate, sets, np.full(2, math.sqrt(0.5)), 1.0, values, "")
+        assert found.verdict is verdict and found.stationarity < 1e-12
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_the_lower_bound_at_a_kink_is_below_every_distance(seed):
+    # Gradients on any side of θ; the true distance is that of least squares over all vertices.
+    from scipy.optimize import nnls
+
+    rng = np.random.default_rng(seed)
+    base, parts = rng.standard_normal((3, 5)), rng.standard_normal((3, 2, 5))
+    theta = rng.standard_normal(5)
+    theta /= np.linalg.norm(theta)
+    none = (np.zeros((0, 5)),) * 3
+    found = clarke_stationarity(
+        GradientSets(base, tuple(parts), (np.ones(2),) * 3, none, True), theta
+    )
+    corners = [b + s * p[0] + t * p[1] for b, p in zip(base, parts, strict=True)
+               for s in (0, 1) for t in (0, 1)]  # fmt: skip
+    distance = nnls(np.array(corners).T, theta)[1]
+    assert found.lower <= distance + 1e-12
+    assert found.residual == pytest.approx(distance, abs=1e-7)
 
 
 def test_a_looser_tolerance_sees_more_kinks():

@@ -203,6 +203,15 @@ def test_predictors_without_a_bound() -> None:
     assert global_bound(diagonal, np.ones(4), norm=1.0) is None
 
 
+@pytest.mark.parametrize("better", [1e-5, 3e-7])
+def test_a_maximum_that_is_nearly_the_largest_is_not_global(better: float) -> None:
+    # f = θ_1⁴ + (1 + c) θ_2⁴: local maxima on both axes, one of them larger by c.
+    stated = problem(lm.Polynomial(((4, 0), (0, 4))), [[1.0, 1.0 + better]])
+    least, most = lm.certify(stated, [1.0, 0.0]), lm.certify(stated, [0.0, 1.0])
+    assert most.verdict is Verdict.GLOBAL and least.verdict is Verdict.STRICT_LOCAL
+    assert least.gap == pytest.approx(better, rel=0.1)
+
+
 def test_only_positive_verdicts_are_raised() -> None:
     stated, theta, _, _ = GLOBAL["diagonal-3"]
     theta = np.array(theta, float)

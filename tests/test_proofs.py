@@ -18,7 +18,7 @@ import lexmargin as lm
 from examples_of_predictors import PREDICTORS, dataset_for, point_for
 from lexmargin.certificate.exact_linear import check_exact_margin, exact_gap, exact_max_margin
 from lexmargin.certificate.krawczyk import prove_kkt
-from lexmargin.certificate.proofs import prove
+from lexmargin.certificate.proofs import LinearProof, prove
 from lexmargin.cli import main
 from lexmargin.errors import NotSeparableError, ParameterError
 from lexmargin.margins import MarginFunctions
@@ -287,6 +287,31 @@ def test_the_radius_covers_the_true_point() -> None:
         found = prove_kkt(f, theta)
         assert found.proved
         assert found.radius >= np.linalg.norm(w - exact) / np.linalg.norm(w) * (1 - 1e-6)
+
+
+@pytest.mark.parametrize(("step", "near"), [(1e-7, True), (3e-6, False), (1e-4, False)])
+def test_a_true_point_that_is_far_away_proves_nothing_of_this_one(step: float, near: bool) -> None:
+    # Turned along the tangents of the one active sample Newton's method still finds its way back.
+    f = functions(lm.DiagonalNetwork(2), [(1, 2)])
+    theta = np.array([0.0, 1.0, 0.0, 1.0]) + step * np.array([1.0, 0.5, -0.5, -0.5])
+    found = prove_kkt(f, theta)
+    assert found.proved is near
+    assert near or "away, not nearer" in found.reason
+
+
+@pytest.mark.parametrize(("turn", "proved"), [(1e-9, True), (1e-5, False), (1e-3, False)])
+def test_levels_of_the_euclidean_ball_are_compared_one_by_one(turn: float, proved: bool) -> None:
+    # γ* = 1 at (1, 0) and the second margin is 2: turned by φ the first falls by φ²/2, the second
+    # by φ.
+    data = lm.Dataset([[1, 0], [2, 1]], [1, 1], one_class=True)
+    problem = lm.Lexicographic(lm.Linear(), data)
+    found = prove(problem, [math.cos(turn), -math.sin(turn)])
+    assert isinstance(found, LinearProof) and found.gap.gap < 1e-6
+    assert found.proved is proved
+    assert found.levels_gap == pytest.approx(turn, rel=1e-2)
+    assert found.to_json()["levels_gap"] == found.levels_gap and "exact levels" in found.report()
+    first = prove(lm.Lexicographic(lm.Linear(), data, levels=1), [1.0, -turn])
+    assert isinstance(first, LinearProof) and first.proved and first.levels_gap is None
 
 
 NOT_PROVED = [

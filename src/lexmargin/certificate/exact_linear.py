@@ -17,7 +17,7 @@ import numpy as np
 
 from lexmargin.certificate.exact_basis import polyhedral_pair
 from lexmargin.certificate.multipliers import nonnegative_multipliers, smallest_hull_point
-from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.errors import NotSeparableError, ParameterError, SolverFailedError
 from lexmargin.exact import (
     combination,
@@ -30,7 +30,14 @@ from lexmargin.exact import (
 )
 from lexmargin.separability import separability_of_rows
 
-__all__ = ["ExactGap", "ExactMargin", "check_exact_margin", "exact_gap", "exact_max_margin"]
+__all__ = [
+    "ExactGap",
+    "ExactMargin",
+    "check_exact_margin",
+    "exact_gap",
+    "exact_levels_gap",
+    "exact_max_margin",
+]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _NEAR = 1e-6
@@ -183,6 +190,24 @@ def exact_gap(Z: Array, found: ExactMargin, theta: Array) -> ExactGap:
         return ExactGap(squared, 1.0 + _root(-squared))
     # 1 - r = (1 - r²)/(1 + r) keeps the digits.
     return ExactGap(squared, float(1 - squared) / (1.0 + _root(squared)))
+
+
+def exact_levels_gap(Z: Array, found: ExactMargin, theta: Array, count: int) -> float:
+    """Return the largest difference of the ``count`` smallest margins of θ from the exact ones.
+
+    In units of the first; ℓ2, where one direction has the max margin and its levels are its own.
+    """
+    point = to_fractions(unit_scale(theta).tolist())
+    best = sorted(matvec(Z, found.theta))[:count]
+    given = sorted(matvec(Z, point))[:count]
+    # w has margin 1, so that its sorted margins are the levels; those of θ are b ‖w‖/‖θ‖.
+    squared = dot(found.theta, found.theta) / dot(point, point)
+    factor, worst = _root(squared), 0.0
+    for a, b in zip(best, given, strict=True):
+        total = float(a) + abs(float(b)) * factor
+        # a² - b² c² over a + b c keeps the digits.
+        worst = max(worst, abs(float(a * a - b * b * squared)) / total if b > 0 else total)
+    return worst
 
 
 def _root(value: Fraction) -> float:

@@ -17,7 +17,7 @@ from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["LIMIT", "KktProof", "not_proved", "prove_kkt", "proved_near"]
+__all__ = ["LIMIT", "KktProof", "not_proved", "only_near", "prove_kkt", "proved_near"]
 
 LIMIT = 100
 """Largest number of parameters that is tried."""
@@ -115,7 +115,15 @@ def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
     if not licq(jacobian[support], 1e-12).holds:
         return not_proved("the gradients of the samples that carry weight are dependent", size)
     system = KktSystem(functions, w, support, multipliers[carries])
-    return proved_near(system)
+    return only_near(proved_near(system))
+
+
+def only_near(proof: KktProof) -> KktProof:
+    """Return the proof, or that the true point is too far from the given one to speak of it."""
+    if proof.proved and proof.radius > _NEAR:
+        why = f"a true KKT point lies {proof.radius:.3g} away, not nearer"
+        return not_proved(why, proof.dimension)
+    return proof
 
 
 def proved_near(system: KktSystem) -> KktProof:

@@ -15,7 +15,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.certificate.enclosure import Equations, enclosed, precision
-from lexmargin.certificate.krawczyk import KktProof, not_proved
+from lexmargin.certificate.krawczyk import KktProof, not_proved, only_near
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.losses import Loss
@@ -52,10 +52,8 @@ def prove_polyhedral_path(problem: ConstrainedPath, theta: Array) -> KktProof:
         if doubt:
             return not_proved(doubt, face.lead)
         radius = face.distance(box)
-    if radius > _NEAR:
-        return not_proved(f"a true minimum lies {radius:.3g} away, not nearer", face.lead)
     reason = f"the global minimum lies within {radius:.3g} of this point (relative)"
-    return KktProof(True, radius, reason, face.lead)
+    return only_near(KktProof(True, radius, reason, face.lead))
 
 
 @final

@@ -18,7 +18,13 @@ import numpy as np
 
 from lexmargin.certificate.enclosure import BallMargins, Equations, enclosed, precision
 from lexmargin.certificate.kkt_system import KktSystem
-from lexmargin.certificate.krawczyk import LIMIT, KktProof, not_proved, proved_near
+from lexmargin.certificate.krawczyk import (
+    LIMIT,
+    KktProof,
+    not_proved,
+    only_near,
+    proved_near,
+)
 from lexmargin.certificate.krawczyk_polyhedral import prove_polyhedral_path
 from lexmargin.certificate.margin_programs import evaluated
 from lexmargin.certificate.multipliers import nonnegative_multipliers
@@ -111,9 +117,7 @@ def _costs(problem: MarginPath | ScaledMargin) -> list[Any] | None:
 
 
 def _global(proof: KktProof, functions: MarginFunctions) -> KktProof:
-    if proof.proved and proof.radius > _NEAR:
-        why = f"a true KKT point lies {proof.radius:.3g} away, not nearer"
-        return not_proved(why, proof.dimension)
+    proof = only_near(proof)
     if not proof.proved or functions.curvature > Curvature.CONCAVE:
         return proof
     return replace(proof, reason=f"{proof.reason}; the problem is convex: it is the global optimum")

@@ -18,6 +18,7 @@ from lexmargin.certificate.exact_linear import (
     ExactGap,
     ExactMargin,
     exact_gap,
+    exact_levels_gap,
     exact_max_margin,
     summary,
 )
@@ -52,19 +53,25 @@ _LOOKS = 2
 @final
 @dataclass(frozen=True, eq=False)
 class LinearProof:
-    """The exact max margin, and how far the given direction is from it."""
+    """The exact max margin, and how far the given direction is from it.
+
+    ``levels_gap``: where the later levels of Definition 5 are asked for, the largest error of the
+    sorted margins, in units of the first.
+    """
 
     exact: ExactMargin
     gap: ExactGap
+    levels_gap: float | None = None
 
     @property
     def proved(self) -> bool:
-        """Whether the given margin is proved to be the maximum up to a relative 1e-6."""
-        return self.gap.gap <= _NEAR
+        """Whether the given margins are proved to be the best up to a relative 1e-6."""
+        return max(self.gap.gap, self.levels_gap or 0.0) <= _NEAR
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"proved": self.proved, **summary(self.exact, self.gap)}
+        found = {"proved": self.proved, **summary(self.exact, self.gap)}
+        return found if self.levels_gap is None else {**found, "levels_gap": self.levels_gap}
 
     def report(self) -> str:
         """Return a short text."""
@@ -74,6 +81,8 @@ class LinearProof:
             ("exact gap", f"{self.gap.gap:.3e} of the direction given"),
             ("exact LICQ", f"{word} on {len(self.exact.active)} active samples"),
         ]
+        if self.levels_gap is not None:
+            lines.append(("exact levels", f"{self.levels_gap:.3e} of the first, at most"))
         return "\n".join(f"{name:<16}{text}" for name, text in lines)
 
 
@@ -171,7 +180,11 @@ def _levels(problem: Lexicographic, flat: FloatArray) -> LinearProof | ExactLeve
     count = min(problem.levels or functions.count, functions.count)
     if _is_linear(problem) and norm == 2.0:
         # One direction has the max margin: the later levels are its own.
-        return _direction(problem, flat)
+        proof = _direction(problem, flat)
+        if count == 1 or not isinstance(proof, LinearProof):
+            return proof
+        rows = functions.jacobian(np.zeros(functions.size))
+        return replace(proof, levels_gap=exact_levels_gap(rows, proof.exact, flat, count))
     if _is_linear(problem) and (norm == 1.0 or math.isinf(norm)):
         rows = functions.jacobian(np.zeros(functions.size))
         found = exact_levels(rows, norm, flat, count)

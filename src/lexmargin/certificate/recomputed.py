@@ -72,7 +72,9 @@ def smallest_curvature(
     """
     if functions.size > _HESSIAN_LIMIT:
         return None
-    used = np.maximum(multipliers, 0.0)
+    # Stationarity is measured on the support alone: nothing else may bend the Lagrangian.
+    used = np.zeros(multipliers.size)
+    used[support] = np.maximum(multipliers[support], 0.0)
     if curvature_jumps(functions, unit, used, limits.kink):
         return None
     jacobian = functions.jacobian(unit)[support]
