@@ -158,6 +158,27 @@ def test_the_curves_of_a_certificate_are_drawn_as_they_are() -> None:
     _close(figure)
 
 
+def test_a_direction_that_does_not_separate_has_no_multipliers_to_draw() -> None:
+    margins, certificate = _judged(1.0, -1.0)
+    figure, top, bottom = _axes(margins, certificate)
+    assert "NOT_SEPARATING" in top.get_title(loc="left")
+    assert [text.get_text() for text in bottom.texts] == ["no multiplier is positive"]
+    _close(figure)
+
+
+def test_where_all_samples_support_no_others_are_named() -> None:
+    figure = margin_figure(*_curved(), "turned")
+    assert len(figure.axes[0].get_legend().get_texts()) == 3
+    both = lm.certify(
+        lm.HardMargin(lm.Linear(), lm.Dataset(np.eye(2), [1, 1], one_class=True)), np.ones(2)
+    )
+    alone = margin_figure(np.full(2, 0.5**0.5), both, "two axes")
+    words = [text.get_text() for text in alone.axes[0].get_legend().get_texts()]
+    assert words == ["support (2)", "margin γ"]
+    _close(figure)
+    _close(alone)
+
+
 def test_one_curve_alone_takes_the_whole_width() -> None:
     margins, certificate = _curved()
     figure = margin_figure(margins, replace(certificate, trade_off=None), "turned")

@@ -111,7 +111,13 @@ def detached_share(z):
     return h * (1.0 + (h / h.sum(dim=1, keepdim=True)).detach())
 
 
-@pytest.mark.parametrize("function", [blocked, detached_share], ids=["no-grad", "detached"])
+def rounded(z):
+    return F.relu(z.float()).double()
+
+
+@pytest.mark.parametrize(
+    "function", [blocked, detached_share, rounded], ids=["no-grad", "detached", "single-precision"]
+)
 @pytest.mark.parametrize("limit", [20_000_000, 0], ids=["gradients", "inner-products"])
 def test_gradients_of_another_function_are_refused(function, limit, monkeypatch):
     monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)

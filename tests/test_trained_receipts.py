@@ -188,6 +188,45 @@ def test_curves_of_a_module_are_those_of_the_problem(torch):
         assert ours.count == theirs.count and ours.residual == pytest.approx(theirs.residual)
     with pytest.raises(ParameterError, match="samples and labels"):
         curves(net, XOR_X)
+    with pytest.raises(ParameterError, match="taus"):
+        curves(net, XOR_X, (), y=XOR_Y)
+
+
+@pytest.mark.parametrize("gap", [0.0, 2e-3])
+def test_curves_at_a_kink_are_those_of_the_generalised_gradients(torch, gap):
+    # Units at right angles to a sample: slope 0 there has an ε of 1/2, the right slopes none.
+    X = XOR_X.copy()
+    X[0] *= 1.0 + gap
+    net = xor(torch)
+    with torch.no_grad():
+        for one in net.parameters():
+            one *= 3.0
+    theta = np.concatenate([p.detach().numpy().reshape(-1) for p in net.parameters()])
+    stated = lm.HardMargin(lm.Network((4,), lm.ReLU()), lm.Dataset(X, XOR_Y))
+    for found in (curves(stated, theta), curves(net, X, y=XOR_Y)):
+        for point in found.tau_curve:
+            all_four = point.tau >= gap
+            assert point.count == (4 if all_four else 3)
+            # Without the first sample its unit is out of reach: a quarter of ‖θ‖².
+            assert point.residual == pytest.approx(0.0 if all_four else 0.5, abs=1e-12)
+        best, last = found.trade_off[0], found.trade_off[-1]
+        # Each sample has a quarter of α γ Σ λ = 1.
+        assert best.residual < 1e-12
+        assert best.complementarity == pytest.approx(gap / 4.0, abs=1e-15)
+        assert last.residual == pytest.approx(0.5 if gap else 0.0, abs=0.05)
+        assert last.complementarity <= best.complementarity
+
+
+def test_curves_stay_away_where_slopes_cannot_be_chosen(torch):
+    class Masked(torch.nn.Module):
+        def forward(self, z):
+            return z * (z.detach() > 0.0)
+
+    plain = xor(torch)
+    net = torch.nn.Sequential(plain[0], Masked(), plain[2])
+    found = curves(net, XOR_X, y=XOR_Y)
+    assert found.verdict is Verdict.UNDECIDED
+    assert found.tau_curve is None and found.trade_off is None
 
 
 # -- receipts --------------------------------------------------------------------------------------

@@ -204,7 +204,8 @@ def test_a_jump_of_the_second_derivative_is_undecided(framework):
     X, y = np.eye(2), np.array([1, 1])
     X, y = np.vstack([X, [[-1.0, -1.0]]]), np.append(y, -1)
     forward = two_layers(framework.relu(2))
-    shifted = lambda *a: forward(*a) - 0.5 * (a[2].sum(axis=1) < 0) * a[1][1].sum() ** 3  # noqa: E731
+    third = lambda x: -x[:, 0] * (x.sum(axis=1) < 0)  # noqa: E731
+    shifted = lambda *a: forward(*a) - 0.5 * third(a[2]) * a[1][1].sum() ** 3  # noqa: E731
     found = framework.certify(shifted, blocks, X, y)
     if found.verdict is Verdict.KKT:
         assert "jumps" in found.curvature.reason

@@ -22,6 +22,7 @@ _SPAN = 20.0
 _NAMED = 40
 _UPRIGHT = 12
 _ROUNDING = 1e-16
+_PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 _STYLE = {
     "font.size": 9.0,
@@ -99,7 +100,8 @@ def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> 
 def _draw_margins(axes: Any, ordered: FloatArray, support: Any, margin: float) -> None:
     rank = np.arange(1, ordered.size + 1)
     rest = ~support
-    axes.plot(rank[rest], ordered[rest], ".", color=BLUE, ms=4, label=f"other ({rest.sum()})")
+    if np.any(rest):
+        axes.plot(rank[rest], ordered[rest], ".", color=BLUE, ms=4, label=f"other ({rest.sum()})")
     axes.plot(
         rank[support],
         ordered[support],
@@ -125,6 +127,9 @@ def _draw_margins(axes: Any, ordered: FloatArray, support: Any, margin: float) -
 
 def _draw_multipliers(axes: Any, samples: IntArray, weights: FloatArray) -> None:
     """Draw λ of the support alone, each bar named by its sample where there is room."""
+    if not np.any(weights > 0.0):
+        axes.text(0.5, 0.5, "no multiplier is positive", transform=axes.transAxes, ha="center")
+        axes.set_yticks([])
     place = np.arange(samples.size)
     axes.bar(place, weights, width=0.6, color=VERMILION)
     step = 1 + samples.size // _NAMED
@@ -147,7 +152,7 @@ def _draw_tau_curve(axes: Any, certificate: Certificate) -> None:
         if k == 0 or count != counts[k - 1]:
             axes.annotate(
                 f"{count}", (taus[k], residuals[k]), (0, 5), textcoords="offset points",
-                ha="center", fontsize=7.0,
+                ha="center", fontsize=7.0, bbox=_PLAIN,
             )  # fmt: skip
     axes.axhline(
         certificate.tolerances.stationarity, color=GREY, lw=0.8, ls="--", label="tolerance of ε"
@@ -158,7 +163,7 @@ def _draw_tau_curve(axes: Any, certificate: Certificate) -> None:
     _logarithmic(axes, [*residuals, certificate.tolerances.stationarity])
     axes.set_xlabel("support tolerance τ (numbers: size of $S_τ$)")
     axes.set_ylabel("stationarity ε")
-    axes.legend(frameon=False, loc="best", fontsize=7.0)
+    _legend_over_lines(axes)
 
 
 def _draw_trade_off(axes: Any, certificate: Certificate) -> None:
@@ -176,7 +181,12 @@ def _draw_trade_off(axes: Any, certificate: Certificate) -> None:
     axes.set_xlim(min(reach) / 5.0, max(reach) * 5.0)
     axes.set_xlabel("complementarity δ")
     axes.set_ylabel("stationarity ε")
-    axes.legend(frameon=False, loc="best", fontsize=7.0)
+    _legend_over_lines(axes)
+
+
+def _legend_over_lines(axes: Any) -> None:
+    """Draw the legend on the background, so that no line runs through its words."""
+    axes.legend(loc="best", fontsize=7.0, facecolor="white", framealpha=1.0, edgecolor="none")
 
 
 def _above_zero(values: Sequence[float]) -> FloatArray:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.certify import certify, flattened
+from lexmargin.certificate.clarke import GradientSets, clarke_stationarity, gradient_sets
+from lexmargin.certificate.kinks import measure_kinks, samples_of
 from lexmargin.certificate.ladder import rungs
-from lexmargin.certificate.point import unit_point
-from lexmargin.certificate.stationarity import curve, trade_off
+from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.point import UnitPoint, unit_point
+from lexmargin.certificate.scores import Indices
+from lexmargin.certificate.stationarity import (
+    WEIGHTS,
+    CurvePoint,
+    TradeOffPoint,
+    curve,
+    trade_off,
+)
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.certificate.trained import is_module, trained_margins
+from lexmargin.certificate.trained import TrainedMargins, is_module, trained_margins
+from lexmargin.certificate.trained_refine import trained_sets
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import Formulation
+from lexmargin.margins import MarginFunctions
 
 __all__ = ["curves"]
 
@@ -31,6 +44,9 @@ def curves(
 ) -> Certificate:
     """Return the certificate of θ with ``tau_curve`` and, for ℓ2, ``trade_off`` filled in.
 
+    At a kink of the ℓ2 ball each ε is the smallest over the generalised gradients, as in the
+    verdict; a curve stays None where their slopes cannot be chosen, or are too many.
+
     Args:
         problem: a formulation of a homogeneous predictor. Or a torch module; then ``theta`` are the
             samples X and ``y`` the labels, and all gradients are formed.
@@ -41,8 +57,12 @@ def curves(
 
     Raises:
         DegreeError: the predictor is not homogeneous.
+        ParameterError: no tolerance, or one that is not a positive number.
         UnsupportedError: the direction does not separate, so that it has no support.
     """
+    grid = rungs(1e-12) if taus is None else taus
+    if not grid or not all(0.0 < tau < np.inf for tau in grid):
+        raise ParameterError(f"taus are {taus!r}.", "Give positive numbers, or leave them out.")
     if is_module(problem):
         if y is None:
             raise ParameterError(
@@ -52,19 +72,130 @@ def curves(
         margins, norm = trained_margins(problem, theta, y), 2.0
         values, flat, degree = margins.values, margins.theta, found.degree
         jacobian = margins.rows(np.arange(margins.count))
+        kinked = _module_kinks(margins, degree, tolerances.kink)
     else:
         degree, norm = problem.require_homogeneous(), problem.norm_p
         flat = flattened(problem, theta)
         values, jacobian = problem.functions.values(flat), problem.functions.jacobian(flat)
         found = certify(problem, flat, tolerances=tolerances)
+        kinked = _predictor_kinks(problem.functions, flat, tolerances.kink)
     point = unit_point(values, jacobian, flat, degree, norm)
     if point.margin <= 0.0:
         raise UnsupportedError(
             "A direction that does not separate has no curves.", "Certify it to see which fail."
         )
-    grid = rungs(1e-12) if taus is None else taus
+    widest = point.support(max(grid))
+    if norm == 2.0 and kinked.on(widest):
+        return replace(
+            found,
+            tau_curve=_kinked_curve(kinked, point, widest, grid),
+            trade_off=_kinked_trade_off(kinked),
+        )
     return replace(
         found,
         tau_curve=curve(point, grid),
         trade_off=trade_off(point) if norm == 2.0 else None,
+    )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Kinked:
+    """A direction with kinks.
+
+    on
+        whether any of these margins is on a kink.
+    sets
+        the gradient sets of these margins at θ̂; None where the slopes cannot be chosen.
+    values, degree, theta
+        f_n(θ̂) (N,), α, and θ̂ (d,).
+    """
+
+    on: Callable[[Indices], bool]
+    sets: Callable[[Indices], GradientSets | None]
+    values: Array
+    degree: float
+    theta: Array
+
+
+def _predictor_kinks(functions: MarginFunctions, theta: Array, limit: float) -> _Kinked:
+    scaled = theta / float(np.max(np.abs(theta)))
+    unit = scaled / float(np.linalg.norm(scaled))
+    everyone = np.arange(functions.count)
+    measured = measure_kinks(functions, unit, everyone)
+
+    def on(indices: Indices) -> bool:
+        return measured is not None and bool(measured.within(limit, samples_of(functions, indices)))
+
+    def sets(indices: Indices) -> GradientSets | None:
+        assert measured is not None
+        near = measured.within(limit, samples_of(functions, indices))
+        return gradient_sets(functions, unit, indices, near)
+
+    degree = functions.homogeneity.degree or 1.0
+    return _Kinked(on, sets, functions.values(unit), degree, unit)
+
+
+def _module_kinks(margins: TrainedMargins, degree: float, limit: float) -> _Kinked:
+    size = vector_norm(margins.theta, 2.0)
+    theta = margins.theta / size
+
+    def on(indices: Indices) -> bool:
+        report = margins.kinks(indices)
+        return bool(report.unknown) or (report.felt is not None and report.felt <= limit)
+
+    def sets(indices: Indices) -> GradientSets | None:
+        return trained_sets(margins, indices, degree, limit)
+
+    return _Kinked(on, sets, margins.values / size**degree, degree, theta)
+
+
+def _kinked_curve(
+    kinked: _Kinked, point: UnitPoint, widest: Indices, taus: tuple[float, ...]
+) -> tuple[CurvePoint, ...] | None:
+    sets = kinked.sets(widest)
+    if sets is None:
+        return None
+    found: list[CurvePoint] = []
+    known: dict[int, float] = {}
+    for tau in taus:
+        support = point.support(tau)
+        if support.size not in known:
+            chosen = _chosen(sets, np.searchsorted(widest, support))
+            known[support.size] = clarke_stationarity(chosen, kinked.theta).residual
+        found.append(CurvePoint(float(tau), known[support.size], int(support.size)))
+    return tuple(found)
+
+
+def _kinked_trade_off(kinked: _Kinked) -> tuple[TradeOffPoint, ...] | None:
+    """Minimise `ε² + weight² δ²` over λ and the generalised gradients of all samples."""
+    sets = kinked.sets(np.arange(kinked.values.size))
+    if sets is None:
+        return None
+    excess = kinked.degree * (kinked.values - float(np.min(kinked.values)))
+    found = []
+    for weight in WEIGHTS:
+        # δ is one more entry of every element, and 0 is what it should add up to.
+        lifted = GradientSets(
+            np.column_stack([sets.base, weight * excess]),
+            tuple(np.pad(part, ((0, 0), (0, 1))) for part in sets.parts),
+            sets.signs,
+            tuple(
+                np.column_stack([part, np.full(len(part), weight * share)])
+                for part, share in zip(sets.vertices, excess, strict=True)
+            ),
+            sets.exact,
+        )
+        clarke = clarke_stationarity(lifted, np.append(kinked.theta, 0.0))
+        residual = vector_norm(kinked.theta - clarke.multipliers @ clarke.elements[:, :-1], 2.0)
+        found.append(TradeOffPoint(weight, residual, float(clarke.multipliers @ excess)))
+    return tuple(found)
+
+
+def _chosen(sets: GradientSets, rows: Indices) -> GradientSets:
+    def some(parts: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(parts[n] for n in rows)
+
+    return GradientSets(
+        sets.base[rows], some(sets.parts), some(sets.signs), some(sets.vertices), sets.exact
     )

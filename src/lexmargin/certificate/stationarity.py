@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from lexmargin.certificate.point import UnitPoint
 from lexmargin.certificate.polyhedral import largest_pairing
 
 __all__ = [
+    "WEIGHTS",
     "CurvePoint",
     "Stationarity",
     "TradeOffPoint",
@@ -28,6 +29,10 @@ __all__ = [
     "stationarity",
     "trade_off",
 ]
+
+
+WEIGHTS: Final = (0.0, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
+"""Weights of δ against ε in a trade-off."""
 
 
 @final
@@ -204,9 +209,7 @@ def curve(point: UnitPoint, taus: Sequence[float]) -> tuple[CurvePoint, ...]:
     return tuple(found)
 
 
-def trade_off(
-    point: UnitPoint, weights: Sequence[float] = (0.0, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
-) -> tuple[TradeOffPoint, ...]:
+def trade_off(point: UnitPoint, weights: Sequence[float] = WEIGHTS) -> tuple[TradeOffPoint, ...]:
     """Return pairs (ε, δ) over *all* samples, for the ℓ2 ball.
 
     Each is the minimum of `‖θ̂ - Jᵀλ‖² + weight² · (α Σ λ_n (f_n - γ))²` over λ ≥ 0; δ falls and ε

@@ -159,7 +159,8 @@ def _check_slopes(scores: Scores, points: list[Array]) -> None:
     """Compare `v·∇F` with differences of F at points where no kink is likely.
 
     Detached factors and rounding with a gradient of its own pass Euler's identity and make every
-    residual one of another function. A kink crossed on the way disturbs single samples only.
+    residual one of another function; single precision in between makes it noise. A kink crossed on
+    the way disturbs single samples only.
     Reverse mode must agree too: unlike forward mode it stops at no_grad blocks.
     """
     few = np.arange(scores.count)[np.unique(np.linspace(0, scores.count - 1, _SLOPES).astype(int))]
@@ -179,7 +180,8 @@ def _check_slopes(scores: Scores, points: list[Array]) -> None:
         raise UnsupportedError(
             "The derivatives of the network are not those of its scores: differences of the scores "
             f"contradict them for {min(wrong):.0%} of the samples tried.",
-            "Certify it without detached factors, straight-through estimators and no_grad blocks.",
+            "Certify it without detached factors, straight-through estimators, no_grad blocks and "
+            "casts to single precision.",
         )
 
 

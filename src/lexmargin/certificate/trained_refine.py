@@ -8,7 +8,7 @@ from typing import Final, Protocol, final
 import numpy as np
 
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.clarke import assembled_sets
+from lexmargin.certificate.clarke import GradientSets, assembled_sets
 from lexmargin.certificate.curvature import second_order
 from lexmargin.certificate.curved import Curved
 from lexmargin.certificate.kinked import judged_at_kink
@@ -17,7 +17,7 @@ from lexmargin.certificate.rotations import rotation_tangents
 from lexmargin.certificate.scores import Indices, KinkReport, Scores
 from lexmargin.certificate.verdict import Verdict
 
-__all__ = ["Trained", "TrainedCurved", "refine_trained"]
+__all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
 _ROWS: Final = 500
 _EPS: Final = float(np.finfo(np.float64).eps)
@@ -130,29 +130,37 @@ def _at_kink(
         return _open(
             found, f"{where}: {support.size} support margins are too many to choose slopes"
         )
-    samples, seeds = margins.samples[support], margins.seeds[support]
-    kinked = margins.scores.kinked_rows(samples, seeds, limit)
-    if kinked is None:
-        return _open(
-            found, f"{where}: one gradient decides nothing, and slopes there cannot be chosen"
-        )
     curved = TrainedCurved(margins)
     values = curved.values(theta)[support]
     doubt = _doubt(curved.rows(theta, support), theta, values, degree, found)
     if doubt:
         return _open(found, f"{where}: {doubt}")
+    sets = trained_sets(margins, support, degree, limit)
+    if sets is None:
+        return _open(found, f"{where}: the slopes there cannot be chosen, or are too many to list")
+    return judged_at_kink(found, sets, theta, degree, values, where)[0]
+
+
+def trained_sets(
+    margins: Trained, indices: Indices, degree: float, tolerance: float
+) -> GradientSets | None:
+    """Return the gradient sets of some margins at θ̂, every kink within ``tolerance`` free.
+
+    None where the slopes at kinks cannot be chosen one by one, or have too many combinations.
+    """
+    samples, seeds = margins.samples[indices], margins.seeds[indices]
+    kinked = margins.scores.kinked_rows(samples, seeds, tolerance)
+    if kinked is None:
+        return None
     # Gradients were taken at θ; at θ̂ they are smaller by ‖θ‖^{α-1}.
     shrunk = vector_norm(margins.scores.theta, 2.0) ** (1.0 - degree)
-    sets = assembled_sets(
+    return assembled_sets(
         [[operation for operation, _ in own] for own in kinked.kinks],
         lambda on: kinked.at(on) * shrunk,
         [[0.0] * len(own) for own in kinked.kinks],
-        theta.size,
+        margins.scores.theta.size,
         False,
     )
-    if sets is None:
-        return _open(found, f"{where}: too many combinations of slopes to list")
-    return judged_at_kink(found, sets, theta, degree, values, where)[0]
 
 
 def _doubt(
