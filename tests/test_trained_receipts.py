@@ -210,9 +210,9 @@ def test_curves_at_a_kink_are_those_of_the_generalised_gradients(torch, gap):
             # Without the first sample its unit is out of reach: a quarter of ‖θ‖².
             assert point.residual == pytest.approx(0.0 if all_four else 0.5, abs=1e-12)
         best, last = found.trade_off[0], found.trade_off[-1]
-        # Each sample has a quarter of α γ Σ λ = 1.
+        # Each sample gives a quarter of θ̂, the first by a gradient that is longer by the gap.
         assert best.residual < 1e-12
-        assert best.complementarity == pytest.approx(gap / 4.0, abs=1e-15)
+        assert best.complementarity == pytest.approx(gap / (1.0 + gap) / 4.0, abs=1e-15)
         assert last.residual == pytest.approx(0.5 if gap else 0.0, abs=0.05)
         assert last.complementarity <= best.complementarity
 
