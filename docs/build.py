@@ -65,6 +65,7 @@ def stage_paper(source: Path, folder: Path) -> None:
     page = text[title.end() :] if title else text
     # Anchors in HTML are unknown to Sphinx's cross-references; its own targets are not.
     page = re.sub(r'^<a id="([\w.-]+)"></a>$', r"(\1)=", page, flags=re.MULTILINE)
+    page = linked(page, (source / "gallery.md").read_text(encoding="utf-8"))
     whole = ""
     if (folder / "index.html").is_file():
         extra = source / "_extra" / "paper"
@@ -74,6 +75,18 @@ def stage_paper(source: Path, folder: Path) -> None:
     (source / "paper" / "paper.md").write_text(
         f"# The paper, measured\n\n{whole}\n{page.lstrip()}", encoding="utf-8"
     )
+
+
+def linked(page: str, gallery: str) -> str:
+    """Send the links of the measured paper to the gallery, and to the one page to keep."""
+
+    def there(link: re.Match[str]) -> str:
+        label = link["anchor"].replace("/", "-")
+        if f"({label})=" in gallery:
+            return f"[`{link['text']}`](#{label})"
+        return f'<a href="measured.html#{link["anchor"]}"><code>{link["text"]}</code></a>'
+
+    return re.sub(r"\[`(?P<text>[^`]+)`\]\(index\.html#(?P<anchor>[^)]+)\)", there, page)
 
 
 def stage_comparisons(source: Path) -> None:

@@ -116,7 +116,7 @@ def three_norms() -> Any:
     X = np.array([[0.5, 2.0], [1.5, 1.4], [2.0, 2.4], [-0.7, -1.6], [-2.1, -1.2], [-1.6, -2.6]])
     data = lm.Dataset(X, [1, 1, 1, -1, -1, -1])
     with style() as plt:
-        figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="compressed")
         reach = np.array([-4.6, 4.6])
         for norm, label, colour, dash in (
             (1.0, "ℓ1", VERMILION, "-"),

@@ -40,6 +40,7 @@ PAGES = (
     "gallery.html",
     "comparisons.html",
     "paper/paper.html",
+    "paper/measured.html",
 )
 
 
@@ -69,7 +70,14 @@ PAPER = """# The paper, measured
 
 ## A statement
 
+$$
+\\gamma^*(\\rho)\\le 1
+$$
+
 ![A statement](figures/a.png)
+
+Code: [`src/a.py`](index.html#code-a-statement-id); problems:
+[`linear/l1-axes`](index.html#problem-linear/l1-axes), [`real/far`](index.html#problem-real/far).
 """
 
 
@@ -161,6 +169,11 @@ def test_the_measured_paper_is_a_page(site: Path) -> None:
     target = re.search(r'href="#([\w-]+)">A statement', page)
     assert target and f'id="{target[1]}"' in page
     assert 'href="paper/paper.html"' in (site / "index.html").read_text(encoding="utf-8")
+    # Problems of the gallery are linked there, the rest to the page to keep; equations are shown.
+    assert 'href="../gallery.html#problem-linear-l1-axes"' in page
+    assert 'href="measured.html#problem-real/far"' in page
+    assert 'href="measured.html#code-a-statement-id"' in page
+    assert "<math" in page and "index.html#" not in page.replace("../index.html#", "")
 
 
 @pytest.fixture

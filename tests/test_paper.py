@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_a_measurement_survives_its_record() -> None:
 def test_every_statement_declares_itself(name: str) -> None:
     stated = statement(name)
     assert stated.id == name and source_of(stated).endswith(f"/{name.replace('-', '_')}.py")
-    assert stated.title and stated.reference and stated.says and stated.caption
+    assert stated.title and stated.reference and stated.equation and stated.says and stated.caption
     known = Library().problem_paths()
     assert [p for p in stated.problems if p not in known] == []
 
@@ -169,6 +170,8 @@ def test_the_pages_hold_every_part_and_need_nothing(
         assert f"lexmargin paper --only {QUICKEST} --quick" in text
         assert "Differs on two samples 150° apart" in text and source_of(stated) in text
         assert all(name in text for name in stated.problems)
+    assert f'<a href="#equation-{QUICKEST}">{stated.reference}</a>' in html and "<math" in html
+    assert stated.equation in markdown and f"](index.html#code-{QUICKEST})" in markdown
     assert "ended &lt;at&gt; its limit" in html and "ended <at> its limit" in markdown
     assert "class DeadNeuron(Statement)" in html and "dead neuron hides a descent" in html
     assert (tmp_path / "figures" / f"{QUICKEST}.png").stat().st_size > 10_000
@@ -183,6 +186,20 @@ def test_the_same_records_give_the_same_bytes(run: tuple[Path, Record], tmp_path
 
     first = written("first")
     assert first == written("second") and len(first) == 4
+
+
+def test_one_statement_again_keeps_the_page(run: tuple[Path, Record], tmp_path: Path) -> None:
+    """``--only`` measures one; the page still shows what was measured before, in page order."""
+    folder = tmp_path / "records" / "quick"
+    folder.mkdir(parents=True)
+    shutil.copy(run[0] / f"{QUICKEST}.json", folder)
+    other = replace(run[1], id="lemma-3", key="of another version")
+    (folder / "lemma-3.json").write_text(json.dumps(other.to_json()), encoding="utf-8")
+    arguments = ["paper", "--only", "loss-resolution", "--quick", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0 and QUICKEST not in done.output
+    headings = re.findall(r'<h2 id="([^"]*)"', (tmp_path / "index.html").read_text("utf-8"))
+    assert headings == ["loss-resolution", QUICKEST]
 
 
 def test_the_command_prints_a_table_and_says_what_was_found(tmp_path: Path) -> None:

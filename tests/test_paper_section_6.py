@@ -75,3 +75,13 @@ def test_the_finding_is_computed(row: Row, tmp_path: Path) -> None:
         for name, drawn in (("first", measured), ("again", stored))
     )
     assert first == again
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [ExampleTwo(), SvmWithBias(), TheoremThree(time=1e30, toy_only=True)],
+    ids=lambda stated: stated.id,
+)
+def test_measured_again_every_number_is_the_same(stated: Statement) -> None:
+    """Bit for bit, and so is the figure, which is drawn from these numbers alone."""
+    assert stated.measure(Effort.QUICK) == stated.measure(Effort.QUICK)

@@ -38,7 +38,7 @@ class ExampleOne(Statement):
 
     id: ClassVar[str] = "example-1"
     title: ClassVar[str] = "Homogeneous predictors: the two paths meet"
-    reference: ClassVar[str] = "Definition 2, Theorem 2's setting, Example 1"
+    reference: ClassVar[str] = "Definition 2, Example 1"
     equation: ClassVar[str] = (
         r"\sup_{a\in\Theta_c(\rho)}\ \inf_{b\in\Theta_m(\rho)}\|a-b\|"
         r"\to 0"
