@@ -11,11 +11,11 @@ import pytest
 import lexmargin as lm
 from exact_leximin import leximin_margins
 from lexmargin.backends.face import face_levels
-from lexmargin.certificate import Certificate, Verdict, certify
+from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
 from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.certificate.origin import largest_margins, origin_is_least
 from lexmargin.certificate.staged import prove_levels
-from lexmargin.certificate.w_levels import least_first_level
+from lexmargin.certificate.w_levels import judge_later_level, least_first_level
 from lexmargin.errors import DataError, ShapeError
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -261,6 +261,32 @@ def test_a_level_after_a_positive_one_is_judged(excess):
         assert found.reasons[0].startswith("level ")
 
 
+def test_a_later_level_is_global_only_where_what_it_holds_is_the_only_one():
+    problem = WSet(TWO_SQUARES, BIAS, 2)
+    best = np.array([0.8, -0.4, 0.0, R(1.4)])
+    values = problem.functions.values(best)
+    for unique, verdict in ((True, Verdict.GLOBAL), (False, Verdict.KKT)):
+        found = judge_later_level(problem, best, values, 1, Tolerances(), unique)
+        assert found.verdict is verdict
+
+
+@pytest.mark.parametrize("short", [1e-6, 1e-5, 1e-3])
+def test_a_point_that_is_a_little_short_of_its_level_is_infeasible(short):
+    best = np.array([0.8, -0.4, 0.0, R(1.4)])
+    # Margins (1 - s): w_1 and the squares shrink together.
+    scaled = best * np.array([1 - short, 1 - short, 1.0, R(1 - short)])
+    axes = np.array([1, 8]) / R(65)
+    gamma = math.log(100 / R(65))
+    for problem, point in (
+        (WSet(TWO_SQUARES, BIAS), scaled),
+        (WSet(TWO_SQUARES, BIAS, 2), scaled),
+        (MarginPath(Log(), AXES, 100.0, gamma=gamma), axes * math.exp(-short * gamma)),
+    ):
+        found = certify(problem, point)
+        assert found.verdict is Verdict.NOT_STATIONARY and "infeasible" in found.reasons[0]
+        assert found.feasibility == pytest.approx(short, rel=1e-3)
+
+
 def network(X, y, width, activation=None) -> lm.HardMargin:
     data = lm.Dataset(np.array(X, float), y, one_class=True)
     return lm.HardMargin(Network((width,), activation or ReLU()), data)
@@ -357,6 +383,28 @@ def test_the_gap_of_the_constrained_path_bounds_the_true_distance():
         found = certify(problem, theta)
         true = (problem.objective(theta) - best) / max(1.0, abs(problem.objective(theta)))
         assert found.gap >= true - 1e-14
+
+
+@pytest.mark.parametrize("turn", [0.3, 0.8, 1.2])
+@pytest.mark.parametrize("rho", [1.0, 10.0])
+def test_the_gap_of_the_logistic_loss_bounds_the_true_distance(rho, turn):
+    # Convex is L, not log L: at angle φ the loss of one sample is log(1 + e^{-ρ cos φ}).
+    problem = ConstrainedPath(Linear(), points([[1, 0]]), rho, 2.0, "logistic")
+    level = math.log(math.log1p(math.exp(-rho * math.cos(turn))))
+    best = math.log(math.log1p(math.exp(-rho)))
+    found = certify(problem, np.array([math.cos(turn), math.sin(turn)]))
+    assert found.gap >= (level - best) / max(1.0, abs(level))
+
+
+def test_the_bound_of_a_concave_path_is_met_by_its_answer():
+    # γ*(ρ) = log(ρ/√65): the bound is that number at the answer and above it elsewhere.
+    for rho in (10.0, 100.0, 1e4):
+        problem, best = MarginPath(Log(), AXES, rho), math.log(rho / R(65))
+        assert certify(problem, np.array([1, 8]) / R(65)).bound == pytest.approx(best, rel=1e-12)
+        for turn in (-0.3, -0.01, 0.01, 0.05):
+            angle = math.atan2(8, 1) + turn
+            found = certify(problem, np.array([math.cos(angle), math.sin(angle)]))
+            assert found.bound is None or found.bound >= best
 
 
 @pytest.mark.parametrize("power", [1.5, 2.0, 3.0])
@@ -457,6 +505,21 @@ def test_a_max_margin_point_that_is_not_lexicographic_is_not_global():
     assert certify(lm.HardMargin(Linear(), points(Z), 1.0), np.ones(2)).verdict is Verdict.GLOBAL
     assert level_word([[1, 0], [1, 1e-6]], (1, 0.5), INF).verdict is Verdict.UNDECIDED
     assert level_word([[1, 0], [1, 1e-6]], (1, 1), INF).verdict is Verdict.GLOBAL
+
+
+@pytest.mark.parametrize("exponent", [-900, -400, 400, 900])
+@pytest.mark.parametrize(("Z", "theta", "norm"), [
+    ([[2, 0], [4, -1], [0, 2], [-1, 1]], (2 / 7, 5 / 7), 1.0),
+    ([[3, 4, 2], [-1, -1, 0], [3, 4, 2]], (-1 / 3, 0, 2 / 3), 1.0),
+    ([[1, 0], [1, 1e-6]], (1, 1), INF),
+])  # fmt: skip
+def test_levels_are_proven_in_any_unit(Z, theta, norm, exponent):
+    found = level_word(np.ldexp(np.array(Z, float), exponent), theta, norm)
+    assert found.verdict is Verdict.GLOBAL, found.reasons
+    proof = prove_levels(
+        np.ldexp(np.array(Z, float), exponent), np.array(theta, float), norm, 2, 1e-7
+    )
+    assert proof.values == pytest.approx(np.ldexp(np.sort(np.array(Z) @ theta)[:2], exponent))
 
 
 def test_equal_margins_that_could_be_split_are_not_proven():

@@ -87,4 +87,5 @@ def _walk(
         if hold:
             duals.hold(dual, np.flatnonzero(tight))
         proven = int(np.count_nonzero(fixed))
-    return LevelProof(tuple(float(v) for v in wanted), min(proven, count), worst)
+    levels = tuple(float(v) for v in np.ldexp(wanted, duals.exponent))
+    return LevelProof(levels, min(proven, count), worst)

@@ -55,7 +55,7 @@ class _Equality:
 @final
 @dataclass(eq=False)
 class LevelDuals:
-    """The levels of a point θ, proven one after another.
+    """The levels of a point θ, proven one after another; margins in units of ``2^exponent``.
 
     A later level may need multipliers of either sign on what earlier levels hold fixed. They are
     found on the face where those hold with equality, and made non-negative by adding multiples of
@@ -73,6 +73,10 @@ class LevelDuals:
     _held: list[_Equality] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # Rows beside the signs of an ℓ1 face, in one system: of one size whatever the data's unit.
+        self.exponent = math.frexp(float(np.max(np.abs(self.Z), initial=0.0)))[1]
+        half = self.exponent // 2
+        self.Z = np.ldexp(np.ldexp(self.Z, -half), half - self.exponent)
         self.values = self.Z @ self.theta
         self._reach = np.abs(self.Z) @ np.abs(self.theta)
         self._core: NDArray[np.int64] = np.zeros(0, dtype=np.int64)

@@ -68,7 +68,8 @@ def prove_levels(Z: Array, theta: Array, norm: float, count: int, tolerance: flo
         duals.hold(dual, np.flatnonzero(tight))
         # Equal margins of samples that are free to rise are proven at later levels.
         proven = int(np.count_nonzero(fixed))
-    return LevelProof(tuple(float(v) for v in wanted), min(proven, count), worst)
+    levels = tuple(float(v) for v in np.ldexp(wanted, duals.exponent))
+    return LevelProof(levels, min(proven, count), worst)
 
 
 def with_levels(
