@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from adversarial import FAMILIES, NEVER, TOLERANCE, Case, Row, judged, kkt_point, measures, oracle
+import adversarial
+from adversarial import (
+    FAMILIES,
+    NEVER,
+    TOLERANCE,
+    Array,
+    Case,
+    Row,
+    judged,
+    kkt_point,
+    measures,
+    oracle,
+)
+from lexmargin.certificate import Certificate, Tolerances
+from lexmargin.certificate.trained_judge import certify_by_gram
+from lexmargin.errors import DegreeError
 
 SAMPLE = 40
 
@@ -30,6 +47,45 @@ def test_no_direction_in_thousands_deceives_the_judge(family: str) -> None:
         assert row.certified == 0
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Gradients at hand, as if each were a pass through a network."""
+
+    theta: Array
+    values: Array
+    jacobian: Array
+
+    def rows(self, indices: Array) -> Array:
+        return self.jacobian[indices]
+
+    def push(self, indices: Array, direction: Array) -> Array:
+        return self.jacobian[indices] @ direction
+
+    def pull(self, indices: Array, weights: Array) -> Array:
+        return weights @ self.jacobian[indices]
+
+
+def by_inner_products(
+    f: Array, jacobian: Array, theta: Array, degree: float, tolerances: Tolerances
+) -> Certificate:
+    """As for a large network, whose degree is measured before anything else."""
+    product = jacobian @ theta
+    if np.max(np.abs(product - degree * f)) > tolerances.euler * np.max(np.abs(product)):
+        raise DegreeError("f has another degree.")
+    return certify_by_gram(Rows(theta, f, jacobian), degree, tolerances, memory=1e3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_direction_deceives_the_inner_products(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adversarial, "certify_arrays", by_inner_products)
+    rng, row = np.random.default_rng(8), Row(family)
+    wrong = [judged(FAMILIES[family](rng), family, row) for _ in range(SAMPLE)]
+    assert not [complaint for complaint in wrong if complaint]
+    assert row.directions == SAMPLE
+
+
 def test_the_oracle_and_the_witness_agree_on_what_is_stationary() -> None:
     base = kkt_point(np.random.default_rng(0))
     assert base.witness is not None
@@ -46,8 +102,6 @@ def test_the_oracle_and_the_witness_agree_on_what_is_stationary() -> None:
 
 
 def test_a_wrong_verdict_would_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    import adversarial
-
     real = adversarial.certify_arrays
     accepting = adversarial.Tolerances.at(0.5)
 
