@@ -7,6 +7,10 @@ import math
 import multiprocessing
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +141,45 @@ def test_a_time_limit_ends_the_process(tmp_path: Path) -> None:
     (record,) = measure_all((statement(QUICKEST),), Effort.QUICK, tmp_path, time_limit=0.05)
     assert record.measurement is None and "time limit" in record.failure
     assert multiprocessing.active_children() == []
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_leaves_no_process_and_no_half_record(
+    tmp_path: Path, sent: signal.Signals
+) -> None:
+    words = ["paper", "--quick", "--only", "lemma-3", "--only", QUICKEST, "--out", str(tmp_path)]
+    command = [sys.executable, "-c", "from lexmargin.cli import main; main()", *words]
+    records = tmp_path / "records" / "quick"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
+        tasks = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        until = time.monotonic() + 120.0
+        while not (records / f"{QUICKEST}.json").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        children = [int(pid) for pid in tasks.read_text(encoding="utf-8").split()]
+        parent.send_signal(sent)
+        parent.wait(timeout=60.0)
+    assert children and [path.name for path in records.iterdir()] == [f"{QUICKEST}.json"]
+    until = time.monotonic() + 60.0
+    while any(alive(pid) for pid in children) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in children)
+    told: list[str] = []
+    (record,) = measure_all(
+        (statement(QUICKEST),),
+        Effort.QUICK,
+        records,
+        progress=lambda name, _done, _count: told.append(name),
+    )
+    assert record.measurement is not None and told == []
 
 
 @pytest.mark.parametrize(("workers", "limit"), [(0, 1.0), (1, 0.0), (1, math.nan)])

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, as_completed
@@ -152,7 +153,9 @@ def _measured(
     # One thread of linear algebra per process: more would fight over the same cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(max_workers=min(workers, len(names)), context=context)
+    pool = ProcessPool(
+        max_workers=min(workers, len(names)), context=context, initializer=_end_with_parent
+    )
     try:
         futures = {
             pool.schedule(_work, args=[name, effort.value], timeout=time_limit): name
@@ -173,6 +176,19 @@ def _measured(
     finally:
         pool.stop()
         pool.join()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone: a killed parent cannot stop its pool."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _work(name: str, effort: str) -> tuple[dict[str, Any] | None, str, float]:
