@@ -330,7 +330,13 @@ def test_the_origin_is_least_until_the_jump(loss):
     exponential = loss == "exponential"
     gain = -np.expm1(-(s**3)) if exponential else math.log(2) - np.log1p(np.exp(-(s**3)))
     jump = float(np.max(gain / (3 * s**2)))
-    for factor, least in ((1.001, True), (0.9999, False), (0.5, False), (10.0, True)):
+    for factor, least in (
+        (1.001, True),
+        (0.9999, False),
+        (0.99999, False),
+        (0.5, False),
+        (10.0, True),
+    ):
         problem = RegularizationPath(lm.DiagonalNetwork(3), ONE, factor * jump, loss=loss)
         assert origin_is_least(problem) is least
         found = certify(problem, np.zeros(3))

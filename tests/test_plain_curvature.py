@@ -68,6 +68,22 @@ def test_weight_above_the_margin_holds_nothing_in_place(step: float, above: floa
     assert found.verdict is Verdict.SADDLE
 
 
+@pytest.mark.parametrize(("part", "verdict"), [
+    (0.0, Verdict.STRICT_LOCAL), (1e-2, Verdict.KKT)
+])  # fmt: skip
+def test_a_part_of_little_cost_out_of_its_place_is_no_strict_minimum(
+    part: float, verdict: Verdict
+) -> None:
+    # f = w_1 + 1e-7 uv with γ = 1e6: u and v cost 1e-6 of w_1 and are not worth it; 0 is best.
+    predictor = lm.Sum(
+        [lm.Member(lm.Linear(), columns=(0,)), lm.Member(lm.DiagonalNetwork(2), columns=(1,))]
+    )
+    problem = lm.ScaledMargin(predictor, points([[1.0, 1e-7]]), 1e6)
+    theta = np.array([1.0 - 1e-7 * part**2, part, part])
+    assert problem.objective(theta) >= problem.objective(np.array([1.0, 0.0, 0.0]))
+    assert certify(problem, theta).verdict is verdict
+
+
 @pytest.mark.parametrize("name", STRICT)
 def test_strict_local_optima(name: str) -> None:
     problem, theta, smallest = STRICT[name]

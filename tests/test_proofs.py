@@ -299,6 +299,23 @@ def test_a_true_point_that_is_far_away_proves_nothing_of_this_one(step: float, n
     assert near or "away, not nearer" in found.reason
 
 
+@pytest.mark.parametrize("slope", [0.0, 1e-9])
+def test_a_multiplier_that_is_zero_or_negative_at_the_true_point_proves_nothing(
+    slope: float,
+) -> None:
+    # Both margins are 1 at w = (1, 0), where λ_2 = 0, or -slope; 2e-8 off it λ_2 looks positive.
+    found = prove_kkt(functions(lm.Linear(), [(1, slope), (1, 1)]), np.array([1.0, 2e-8]))
+    assert found.support == (0, 1) and not found.proved
+    assert "not clearly positive" in found.reason
+
+
+def test_a_sample_that_is_short_of_the_margin_by_a_billionth_is_noticed() -> None:
+    # (1, 0) solves the equations of sample 0 alone; there sample 1 has the margin 1 - 1e-9.
+    found = prove_kkt(functions(lm.Linear(), [(1, 0), (1 - 1e-9, 1)]), np.array([1.0, 0.0]))
+    assert not found.proved and "not clearly at least" in found.reason
+    assert prove_kkt(functions(lm.Linear(), [(1, 0), (1 + 1e-9, 1)]), np.array([1.0, 0.0])).proved
+
+
 @pytest.mark.parametrize(("turn", "proved"), [(1e-9, True), (1e-5, False), (1e-3, False)])
 def test_levels_of_the_euclidean_ball_are_compared_one_by_one(turn: float, proved: bool) -> None:
     # γ* = 1 at (1, 0) and the second margin is 2: turned by φ the first falls by φ²/2, the second

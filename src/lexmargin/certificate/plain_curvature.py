@@ -228,6 +228,11 @@ def _reduce(
     if curvature_jumps(functions, w, used, found.tolerances.kink):
         return "the second derivative of relu^p jumps at this point"
     root = np.sqrt(costs)
+    # A part of little cost may be far from its place, seen from the whole; curvature is not.
+    v = root * w
+    misfit = vector_norm(v - used @ functions.jacobian(w) / root, 2.0) / vector_norm(v, 2.0)
+    if misfit > found.tolerances.stationarity:
+        return f"in the metric of the cost ε is {misfit:.3g}"
     bend = _differences(functions, w, used, found.nearest_kink)
     if exact:
         checked = _exact(functions, w, used)
