@@ -74,6 +74,11 @@ def curves(
         jacobian = margins.rows(np.arange(margins.count))
         kinked = _module_kinks(margins, degree, tolerances.kink)
     else:
+        if not isinstance(problem, Formulation):
+            raise ParameterError(
+                f"A {type(problem).__name__} has no curves.",
+                "Give a formulation or a torch module.",
+            )
         degree, norm = problem.require_homogeneous(), problem.norm_p
         flat = flattened(problem, theta)
         values, jacobian = problem.functions.values(flat), problem.functions.jacobian(flat)

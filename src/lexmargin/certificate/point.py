@@ -86,6 +86,8 @@ def _shift(x: Array, exponent: int) -> Array:
 
 def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
     try:
+        if np.iscomplexobj(value):
+            raise TypeError("its entries are complex")
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
@@ -140,7 +142,7 @@ def unit_point(
     p = check_norm(norm)
     values, gradients = _matrix("margins f", f, 1), _matrix("jacobian", jacobian, 2)
     point = _matrix("direction theta", theta, 1)
-    alpha = float(degree)
+    alpha = float(degree) if isinstance(degree, (int, float, np.number)) else math.nan
     if not (math.isfinite(alpha) and alpha > 0.0):
         raise DegreeError(
             f"The degree is {degree!r}.", "Homogeneity (Definition 1) needs a degree above 0."
