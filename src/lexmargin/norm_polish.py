@@ -1,4 +1,4 @@
-"""Polish in norms other than ℓ2: Newton steps on the KKT system, in θ or in its dual vector.
+"""Polish in any norm: Newton steps on the KKT system, in θ or in its dual vector.
 
 With ``h = ½‖·‖_p²`` and its conjugate ``h* = ½‖·‖_q²``, 1/p + 1/q = 1, a point w and its dual
 ``z = ∇h(w)`` determine each other. For p > 2 the Hessian of h is finite everywhere, for p < 2 that
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
@@ -42,23 +43,21 @@ System = tuple[float, FloatArray, FloatArray]
 """Relative residual, right-hand side and matrix of a Newton step."""
 
 Losses = ConstrainedPath | RegularizationPath
+BoolArray = NDArray[np.bool_]
 
 
 def polish_in_norm(problem: Formulation, theta: FloatArray) -> Polished | None:
     """Return a point near θ that solves the KKT system better, None where there is none.
 
-    Margin problems and their paths for homogeneous f_n and 1 < p < ∞, the constrained path for
-    1 < p < ∞, the regularization path for any p; f_n smooth at θ.
+    Margin problems and their paths for homogeneous f_n and 1 < p < ∞, the constrained and the
+    regularization path for any p; f_n smooth at θ.
     """
-    p = problem.norm_p
-    finite = 1.0 < p < math.inf
+    finite = 1.0 < problem.norm_p < math.inf
+    if isinstance(problem, ConstrainedPath):
+        return _constrained(problem, theta) if finite else _on_a_face(problem, theta)
     if isinstance(problem, RegularizationPath):
         return _penalised(problem, theta) if finite else _on_a_face(problem, theta)
-    if not finite:
-        return None
-    if isinstance(problem, ConstrainedPath):
-        return _constrained(problem, theta)
-    if isinstance(problem, (HardMargin, MarginPath, Lexicographic)):
+    if finite and isinstance(problem, (HardMargin, MarginPath, Lexicographic)):
         return _margin(problem, theta)
     return None
 
@@ -66,7 +65,7 @@ def polish_in_norm(problem: Formulation, theta: FloatArray) -> Polished | None:
 @final
 @dataclass(frozen=True)
 class _Dual:
-    """The variable s of the Newton steps: w itself for p > 2, ``z = ∇½‖w‖_p²`` for p < 2."""
+    """The variable s of the Newton steps: w itself for p > 2, ``z = ∇½‖w‖_p²`` for p <= 2."""
 
     p: float
 
@@ -90,7 +89,7 @@ def _gradient(x: FloatArray, p: float) -> FloatArray:
 
 
 def _hessian(x: FloatArray, p: float) -> FloatArray:
-    """Return ``∇²½‖x‖_p²``, p > 2."""
+    """Return ``∇²½‖x‖_p²``, p >= 2."""
     size = vector_norm(x, p)
     unit = np.abs(x) / size
     slope = np.sign(x) * unit ** (p - 1.0)
@@ -279,46 +278,68 @@ def _penalised(problem: RegularizationPath, theta: FloatArray) -> Polished | Non
     return point, _push(problem, point, shift, 1.0)[0], residual
 
 
-def _on_a_face(problem: RegularizationPath, theta: FloatArray) -> Polished | None:
-    """Solve the regularization path where ``‖θ‖ = c·u`` on ``θ = B u``: ℓ1 and ℓ∞."""
+def _on_a_face(problem: Losses, theta: FloatArray) -> Polished | None:
+    """Return the best answer with ``‖θ‖ = c·u`` on a face ``θ = B u`` of the ℓ1 or ℓ∞ ball."""
     best: Polished | None = None
+    size = vector_norm(theta, problem.norm_p)
+    if not size > 0.0:
+        return None
     for width in _FACES:
-        found = _with_face(problem, theta, width)
-        if found is not None and (best is None or found[2] < best[2]):
+        large = np.abs(theta) > width * size
+        held = large if problem.norm_p == 1.0 else np.abs(theta) >= (1.0 - width) * size
+        found = _with_face(problem, theta, size, held)
+        if best is None or found[2] < best[2]:
             best = found
     return best
 
 
-def _with_face(problem: RegularizationPath, theta: FloatArray, width: float) -> Polished | None:
-    q, p = problem.power, problem.norm_p
-    size = vector_norm(theta, p)
-    if not size > 0.0:
-        return None
-    identity, signs = np.eye(theta.size), np.sign(theta)
+def _with_face(problem: Losses, theta: FloatArray, size: float, held: BoolArray) -> Polished:
+    """Solve ``Bᵀ(-∇L(B u)) = μ c`` for u and μ, where ``c·u`` is held, or for ``μ = (c·u)^{q-1}``.
+
+    ``held``: the entries that are not 0 (ℓ1), or as large as any (ℓ∞).
+    """
+    identity, signs, p = np.eye(theta.size), np.sign(theta), problem.norm_p
     if p == 1.0:
-        held = np.abs(theta) > width * size
         basis, slopes, u = identity[:, held], signs[held], theta[held]
     else:
-        held = np.abs(theta) >= (1.0 - width) * size
         basis = np.column_stack([np.where(held, signs, 0.0), identity[:, ~held]])
         slopes, u = np.append(1.0, np.zeros(basis.shape[1] - 1)), np.append(size, theta[~held])
-    shift = math.log(problem.coefficient * q) + (q - 1.0) * math.log(size)
-
-    def system(u: FloatArray) -> System:
-        _, pull, slope = _push(problem, basis @ u, shift, 1.0)
-        length = float(slopes @ u)
-        grown = (max(length, 1e-300) / size) ** (q - 1.0)
-        matrix = (q - 1.0) * grown / length * np.outer(slopes, slopes) + basis.T @ slope @ basis
-        right = basis.T @ pull - grown * slopes
-        return float(np.linalg.norm(right)) / (grown * float(np.linalg.norm(slopes))), right, matrix
-
-    solved, residual = _newton(u, u.size, system)
-    point = basis @ solved
-    weights, pull, _ = _push(problem, point, shift, 1.0)
-    length = vector_norm(point, p)
-    grown = (length / size) ** (q - 1.0)
-    if p == 1.0:
-        wrong = np.where(held, -signs * point / length, np.abs(pull) / grown - 1.0)
+    d = u.size
+    path = isinstance(problem, ConstrainedPath)
+    scale = problem.rho_value
+    if isinstance(problem, RegularizationPath):
+        power = problem.power
+        shift = math.log(problem.coefficient * power) + (power - 1.0) * math.log(size)
     else:
-        wrong = np.where(held, -signs * pull / grown, np.abs(point) / length - 1.0)
-    return point, weights, max(residual, float(wrong.max()))
+        power = 1.0
+        values = problem.functions.values(scale * theta)
+        shift = float(log_weights(problem.loss, values, problem.classes).max())
+        pull = _push(problem, scale * theta, shift, scale)[1]
+        shift += math.log(max(vector_norm(pull, math.inf if p == 1.0 else 1.0), 1e-300))
+        u = np.append(u / size, 1.0)
+
+    def system(x: FloatArray) -> System:
+        _, pull, slope = _push(problem, scale * (basis @ x[:d]), shift, scale)
+        length, inner = float(slopes @ x[:d]), basis.T @ slope @ basis
+        level = float(x[d]) if path else (max(length, 1e-300) / size) ** (power - 1.0)
+        right = basis.T @ pull - level * slopes
+        apart = float(np.linalg.norm(right)) / (abs(level) * float(np.linalg.norm(slopes)))
+        if not path:
+            steep = (power - 1.0) * level / length
+            return apart, right, steep * np.outer(slopes, slopes) + inner
+        matrix = np.zeros((d + 1, d + 1))
+        matrix[:d, :d], matrix[:d, d], matrix[d, :d] = inner, slopes, slopes
+        return max(apart, abs(1.0 - length)), np.append(right, 1.0 - length), matrix
+
+    solved, residual = _newton(u, d, system)
+    point = basis @ solved[:d]
+    weights, pull, _ = _push(problem, scale * point, shift, scale)
+    length = vector_norm(point, p)
+    level = float(solved[d]) if path else (length / size) ** (power - 1.0)
+    if p == 1.0:
+        wrong = np.where(held, -signs * point / length, np.abs(pull) / level - 1.0)
+    else:
+        wrong = np.where(held, -signs * pull / level, np.abs(point) / length - 1.0)
+    if isinstance(problem, ConstrainedPath):
+        weights = problem.loss_weights(point)
+    return point, weights, max(residual, float(wrong.max())) if level > 0.0 else math.inf

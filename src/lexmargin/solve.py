@@ -181,10 +181,12 @@ def judge(
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
     claimed = _claimed_bound(problem, theta, raw)
-    polished = _polished(problem, theta) if polish else None
+    # Newton's method on the path has ended where a polish would.
+    ended = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
+    polished = _polished(problem, theta) if polish and not ended else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
-    if isinstance(problem, ConstrainedPath) and profile.backend is not BackendName.NEWTON:
+    if isinstance(problem, ConstrainedPath) and not ended:
         problem.warn_invisible(theta)
     tolerances = Tolerances.at(grade.verified)
     certificate = certify(problem, theta, tolerances=tolerances)

@@ -1,9 +1,8 @@
 """Polish of programs whose scale matters: Newton steps on the KKT system of the program as stated.
 
 Eq. 13, eq. 14 and eq. 7 of sums of parts: ``D w = Σ λ_n ∇f_n(w)``, ``f_S(w) = 1``, λ_S >= 0, with a
-weight D per entry. The regularization path: ``∇L(θ) + μ∇‖θ‖^q = 0``. Both ask for the nearest
-point: where a block is free (eq. 13), steps of least norm leave it where the solver put it. Norms
-other than ℓ2 have a module of their own.
+weight D per entry. Where a block is free (eq. 13), steps of least norm leave it where the solver
+put it. Losses and norms other than ℓ2 have a module of their own.
 """
 
 from __future__ import annotations
@@ -16,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
 from lexmargin.hessian import weighted_hessian
-from lexmargin.losses import Loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.norm_polish import polish_in_norm
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.ops.curvature import Curvature
 
 __all__ = ["StatedPolish", "polish_stated"]
 
@@ -61,9 +59,8 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     """Return a point near θ that solves the KKT system better, None where there is none.
 
     Args:
-        problem: a :class:`WSet`, a :class:`ScaledMargin`, a :class:`MarginPath` with γ, a
-            :class:`RegularizationPath`, or a problem in a norm that
-            :func:`~lexmargin.norm_polish.polish_in_norm` knows; any other gives None.
+        problem: a :class:`WSet`, a :class:`ScaledMargin`, a :class:`MarginPath` with γ, or a
+            problem that :func:`~lexmargin.norm_polish.polish_in_norm` knows; others give None.
         theta: (d,) the solver's answer.
     """
     functions = problem.functions
@@ -72,10 +69,8 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     )
     if not smooth or not np.all(np.isfinite(theta)):
         return None
-    if problem.norm_p != 2.0:
+    if problem.norm_p != 2.0 or isinstance(problem, (ConstrainedPath, RegularizationPath)):
         found = polish_in_norm(problem, theta)
-    elif isinstance(problem, RegularizationPath):
-        found = _penalised(problem, theta)
     else:
         stated = _weights(problem, theta)
         found = None if stated is None else _constrained(functions, theta, *stated)
@@ -236,46 +231,3 @@ def _misfit(
         float(1.0 - values.min()),
     )
     return max(parts) if np.all(np.isfinite(parts)) else math.inf
-
-
-def _penalised(
-    problem: RegularizationPath, start: FloatArray
-) -> tuple[FloatArray, FloatArray, float] | None:
-    """Newton steps for ``log(-∇L)``-scaled stationarity: every term is divided by μ q ‖θ‖^{q-2}."""
-    from scipy.linalg import lstsq
-
-    functions, q = problem.functions, problem.power
-    single = problem.loss is Loss.EXPONENTIAL or not functions.multi_class
-    if problem.norm_p != 2.0 or not single:
-        return None
-    theta = start.copy()
-    best: tuple[FloatArray, FloatArray, float] | None = None
-    for _ in range(_STEPS):
-        size = float(np.linalg.norm(theta))
-        if not size > 0:
-            break
-        values, jacobian = functions.values(theta), functions.jacobian(theta)
-        logs = log_weights(problem.loss, values, problem.classes)
-        push = math.log(problem.coefficient * q) + (q - 2.0) * math.log(size)
-        with np.errstate(under="ignore", over="ignore"):
-            weights = np.exp(np.minimum(logs - push, 600.0))
-            curvature = weights
-            if problem.loss is not Loss.EXPONENTIAL:
-                curvature = weights * np.exp(log_weights(Loss.LOGISTIC, -values))
-        misfit = weights @ jacobian - theta
-        residual = float(np.linalg.norm(misfit)) / size
-        if not math.isfinite(residual):
-            break
-        if best is None or residual < best[2]:
-            best = theta, weights, residual
-        if residual <= 1e-15:
-            break
-        unit = theta / size
-        hessian = (jacobian * curvature[:, None]).T @ jacobian + np.eye(theta.size)
-        hessian += (q - 2.0) * np.outer(unit, unit)
-        if functions.curvature > Curvature.AFFINE:
-            hessian -= weighted_hessian(functions, theta, weights)
-        move = lstsq(hessian, misfit, cond=1e-14, lapack_driver="gelsy")[0]
-        length = float(np.linalg.norm(move))
-        theta = theta + move * min(1.0, 0.3 * size / max(length, 1e-300))
-    return best

@@ -201,7 +201,7 @@ class PyomoOps(ModelOps[Any]):
         out = np.empty(len(rows), dtype=object)
         for i, row in enumerate(rows):
             total = pyo.quicksum(pyo.exp(v) for v in row)
-            out[i] = 2 * pyo.atanh(total / (2 + total))
+            out[i] = pyo.log(1 + total)
         return out
 
     def sum_exp(self, a: Any) -> Any:
@@ -235,9 +235,12 @@ class PyomoOps(ModelOps[Any]):
 
 
 def _softplus(v: Any) -> Any:
-    """Return log(1 + e^v): .nl files have no log1p, and log(1 + tiny) would round to 0."""
-    decay = pyo.exp(-abs(v))
-    return 0.5 * (v + abs(v)) + 2 * pyo.atanh(decay / (2 + decay))
+    """Return log(1 + e^v): .nl files have no log1p, and CasADi reads none with atanh.
+
+    Terms below 1e-16 round to 0; these losses are stated as they are only where some margin is
+    small, and then the sum is far above that.
+    """
+    return 0.5 * (v + abs(v)) + pyo.log(1 + pyo.exp(-abs(v)))
 
 
 def _numbers(values: Any) -> FloatArray:

@@ -255,7 +255,10 @@ class Follower:
                 known = float(problem.functions.values(rho * found.theta).min())
             short = 1e-9 * abs(best.value) if isinstance(problem, MarginPath) else allowed
             if best.value - known > short:
-                others = [self._solve(rho, best.direction, {MARGIN: best.multipliers})]
+                # Of the compiled models only those of the margin path have constraints on f_n.
+                known_too = self.smooth or isinstance(problem, MarginPath)
+                carried = {MARGIN: best.multipliers} if known_too else None
+                others = [self._solve(rho, best.direction, carried)]
         candidates = [one for one in (found, *others) if one is not None]
         return min(candidates, key=lambda one: one.worth, default=None)
 
@@ -293,8 +296,8 @@ class Follower:
             answers = (*answers, StageAnswer(raw.values, raw.multipliers))
         assert raw is not None
         theta = problem.theta(answers, self._unit)
-        if isinstance(problem, RegularizationPath) or problem.norm_p not in (1.0, 2.0, math.inf):
-            # The cone solvers stop at half the digits of θ in these norms.
+        if not (self.smooth or (isinstance(problem, MarginPath) and problem.norm_p == 2.0)):
+            # Other solvers stop at half the digits of θ.
             polished = polish_stated(problem, theta)
             if polished is not None and polished.residual <= 1e-9 and polished.moved <= 1e-2:
                 theta = polished.theta
