@@ -283,9 +283,10 @@ def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float
         slopes = elements @ theta - rounding
         if np.any(slopes <= 0.0):
             return 0.0
-        excess = float(np.max((gains + rounding * np.linalg.norm(repaired)) / slopes))
-        if excess <= 0.0:
+        noise = rounding * np.linalg.norm(repaired)
+        if np.all(gains + noise <= 0.0):
             length = float(np.linalg.norm(repaired))
             return max(0.0, float(theta @ repaired)) / length if length > 0.0 else 0.0
-        repaired = repaired - 1.000001 * excess * theta
+        # Further than is asked for: what is left must be clear of the rounding of the products.
+        repaired = repaired - 1.000001 * float(np.max((gains + 2.0 * noise) / slopes)) * theta
     return 0.0

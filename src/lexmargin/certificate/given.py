@@ -125,12 +125,13 @@ def _refuted(point: UnitPoint, evidence: Evidence, limits: Tolerances) -> float:
     if np.any(slopes <= 0.0):
         return 0.0
     for _ in range(4):
-        gains = extended @ residual + rounding * np.linalg.norm(residual)
-        step = float(np.max(gains / slopes))
-        if step <= 0.0:
+        gains, noise = extended @ residual, rounding * np.linalg.norm(residual)
+        if np.all(gains + noise <= 0.0):
             length = float(np.linalg.norm(residual))
             lower = max(0.0, float(target @ residual)) / length if length > 0.0 else 0.0
             return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
+        # Further than is asked for: what is left must be clear of the rounding of the products.
+        step = float(np.max((gains + 2.0 * noise) / slopes))
         residual = residual - 1.000001 * step * ascent
     return 0.0
 

@@ -1,0 +1,120 @@
+"""Evidence establishes what it proves and no more, whoever wrote it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import lexmargin as lm
+from lexmargin.certificate import Tolerances, Verdict, certify
+from lexmargin.certificate.evidence import evidence_for
+from lexmargin.certificate.facts import Facts, establish
+from lexmargin.certificate.given import Evidence
+from lexmargin.formulations.base import Formulation
+
+R = math.sqrt(0.5)
+LIMITS = Tolerances()
+XOR = lm.Dataset([[1, 1], [-1, -1], [1, -1], [-1, 1]], [1, 1, -1, -1])
+SCALE = 2.0**-0.25
+
+
+def points(X: list[list[float]]) -> lm.Dataset:
+    return lm.Dataset(np.array(X, float), [1] * len(X), one_class=True)
+
+
+def flat(problem: Formulation, *blocks: object) -> np.ndarray:
+    return problem.functions.flatten([np.array(block, float) for block in blocks])
+
+
+def facts(problem: Formulation, theta: np.ndarray, evidence: Evidence) -> Facts:
+    return establish(problem.functions, theta, 2.0, LIMITS, evidence)
+
+
+def honest(problem: Formulation, theta: np.ndarray) -> Evidence:
+    return evidence_for(problem.functions, theta, 2.0, certify(problem, theta))
+
+
+def xor() -> tuple[Formulation, np.ndarray]:
+    problem = lm.HardMargin(lm.Network((4,), lm.ReLU()), XOR)
+    return problem, flat(problem, XOR.X * SCALE * R, XOR.y * SCALE)
+
+
+def test_slopes_outside_their_range_or_off_their_kink_establish_nothing() -> None:
+    problem, theta = xor()
+    evidence = honest(problem, theta)
+    assert facts(problem, theta, evidence).verdict is Verdict.GLOBAL
+    for slope in (
+        (0, 0, 2, 1.5),  # larger than 1
+        (0, 0, 2, -0.1),
+        (0, 0, 0, 0.5),  # unit 0 is on for sample 0
+        (0, 0, 1, 0.5),  # and unit 1 off
+    ):
+        forged = replace(evidence, slopes=(slope,))
+        found = facts(problem, theta, forged)
+        assert found.verdict is Verdict.UNDECIDED
+        assert "no kink, or outside [0, 1]" in found.reason
+
+
+def test_kinks_in_several_layers_have_no_slopes_of_their_own() -> None:
+    problem = lm.HardMargin(lm.Network((2, 2), lm.ReLU()), points([[1, 0], [0, 1]]))
+    theta = flat(problem, np.eye(2), np.eye(2), np.ones(2))
+    assert certify(problem, theta).verdict is Verdict.CLARKE_KKT
+    evidence = Evidence(support=np.array([0, 1]), multipliers=np.ones(2), tau=1e-7)
+    found = facts(problem, theta, evidence)
+    assert found.verdict is Verdict.UNDECIDED and "several layers" in found.reason
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_refutation_never_exceeds_the_distance_it_bounds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), points([[1, 0.6], [0.6, 1], [1.5, 1.5]]))
+    theta = rng.uniform(0.2, 1.0, 4)
+    certificate = certify(problem, theta)
+    assert certificate.verdict is Verdict.NOT_STATIONARY
+    evidence = honest(problem, theta)
+    found = facts(problem, theta, evidence)
+    assert found.verdict is Verdict.NOT_STATIONARY
+    assert found.stationarity_bound <= certificate.stationarity * (1.0 + 1e-9)
+    # Other weights refute less, not more.
+    forged = replace(evidence, refutation=rng.uniform(0.0, 2.0, 3))
+    assert facts(problem, theta, forged).stationarity_bound <= certificate.stationarity
+
+
+def test_a_stationary_point_cannot_be_refuted() -> None:
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), points([[1, 0.6], [0.6, 1]]))
+    theta = np.sqrt(0.625) * np.ones(4)
+    evidence = honest(problem, theta)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        forged = replace(evidence, refutation=rng.exponential(size=2) * rng.choice([1e-3, 1, 1e3]))
+        assert facts(problem, theta, forged).verdict is Verdict.GLOBAL
+
+
+@pytest.mark.parametrize("above", [1e-4, 1e-2, 1.0])
+def test_weight_above_the_margin_is_not_forgiven(above: float) -> None:
+    # λ on a sample above the margin makes ε small and δ large.
+    problem = lm.HardMargin(lm.Linear(), points([[1, 0], [0.5, 0.5 + above]]))
+    theta = np.array([1.0, 1.0]) * R
+    f, J = problem.functions.values(theta), problem.functions.jacobian(theta)
+    weights = np.linalg.solve(J.T, theta)
+    assert np.all(weights > 0.0) and weights[np.argmax(f)] > 0.0
+    evidence = Evidence(support=np.array([0, 1]), multipliers=weights, tau=1e-2)
+    found = facts(problem, theta, evidence)
+    assert found.stationarity < 1e-12 < found.complementarity
+    assert found.verdict is Verdict.UNDECIDED
+
+
+def test_a_direction_called_better_must_be() -> None:
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), points([[1, 2]]))
+    theta = np.array([R, 0.0, R, 0.0])
+    evidence = replace(honest(problem, theta), better=None)
+    assert facts(problem, theta, evidence).verdict is Verdict.KKT
+    worse = replace(evidence, better=np.array([0.6, 0.0, 0.8, 0.0]))
+    assert facts(problem, theta, worse).verdict is Verdict.KKT
+    better = replace(evidence, better=np.array([0.0, 1.0, 0.0, 1.0]))
+    assert facts(problem, theta, better).verdict is Verdict.SADDLE
+    negative = replace(evidence, bound=np.array([-1.0]))
+    assert facts(problem, theta, negative).bound is None
