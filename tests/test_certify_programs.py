@@ -13,6 +13,8 @@ from exact_leximin import leximin_margins
 from lexmargin.backends.face import face_levels
 from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
 from lexmargin.certificate.inseparable import prove_inseparable
+from lexmargin.certificate.level_chain import checked_levels
+from lexmargin.certificate.level_duals import LevelDuals
 from lexmargin.certificate.origin import largest_margins, origin_is_least
 from lexmargin.certificate.staged import prove_levels
 from lexmargin.certificate.w_levels import judge_later_level, least_first_level
@@ -511,6 +513,20 @@ def test_a_max_margin_point_that_is_not_lexicographic_is_not_global():
     assert certify(lm.HardMargin(Linear(), points(Z), 1.0), np.ones(2)).verdict is Verdict.GLOBAL
     assert level_word([[1, 0], [1, 1e-6]], (1, 0.5), INF).verdict is Verdict.UNDECIDED
     assert level_word([[1, 0], [1, 1e-6]], (1, 1), INF).verdict is Verdict.GLOBAL
+
+
+@pytest.mark.parametrize("trace", [1e-8, 1e-5, 0.0])
+def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
+    # At (1, 0) both margins are 1 and sample 1 can rise to 2: weight on it makes a gap of its size,
+    # within tolerance, which bounds f_1 by 1 + gap/λ_1 = 2 only.
+    Z, flat = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, 0.0])
+    weights = np.array([1.0 - trace, trace])
+    assert checked_levels(Z, flat, INF, 2, 1e-4, [weights]).proven == 1
+    monkeypatch.setattr(LevelDuals, "level", lambda self, free: self.measured(weights, free))
+    assert prove_levels(Z, flat, INF, 2, 1e-4).proven == 1
+    # A chain that is too short, or not of weights, proves what it proves.
+    assert checked_levels(Z, flat, INF, 2, 1e-4, []).proven == 0
+    assert checked_levels(Z, flat, INF, 2, 1e-4, [np.array([2.0, -1.0])]).proven == 0
 
 
 @pytest.mark.parametrize("exponent", [-900, -400, 400, 900])
