@@ -137,7 +137,7 @@ class TheoremOneDiscard(Statement):
             "shallow": tuple(shallow),
         }
         if not self.toy_only:
-            real, seen = self._wine((10.0, 1e4) if quick else (1.0, 10.0, 1e2, 1e4, 1e5, 1e6))
+            real, seen = self._wine((10.0, 1e4) if quick else (1.0, 10.0, 1e2, 1e4, 1e5))
             checks.append(real)
             curves |= seen
         return Measurement(tuple(checks), curves)
