@@ -71,13 +71,17 @@ class DefinitionThreeScale(Statement):
         problem = HardMargin(predictor, data)
         best = solve(problem)
         steps = 2000 if effort is Effort.QUICK else 100_000
-        path = descend(predictor, data, start=np.array(self.start), steps=steps, step_rule=_STEPS)
+        path = descend(
+            predictor, data, start=np.array(self.start), steps=steps, step_rule=_STEPS, record=40
+        )
         ended = path.polished is not None and path.polished.converged
         end = path.polished.theta if ended and path.polished is not None else path.direction
         moved = path.polished.moved if ended and path.polished is not None else 0.0
         limit = certify(problem, end)
         beside = np.array(self.start) + 1e-2
-        other = descend(predictor, data, start=beside, steps=steps, step_rule=_STEPS, polish=False)
+        other = descend(
+            predictor, data, start=beside, steps=steps, step_rule=_STEPS, record=40, polish=False
+        )
         word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
         known = certified((limit,)) or limit.verdict.stationary
         checks = (

@@ -96,7 +96,9 @@ class RegularizationJump(Statement):
         curves = measurement.curves
         with style() as plt:
             figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-            axes.axhspan(0.0, 1.58249752, color=GREY, alpha=0.12, lw=0)
+            axes.axhspan(
+                0.0, 1.58249752, color=GREY, alpha=0.12, lw=0, label="never visited by $f = uvw$"
+            )
             axes.plot(curves["mu"], curves["continuous"], "o-", ms=3, color=BLUE, label="$f = uv$")
             axes.plot(curves["mu"], curves["norm"], "s", ms=4, color=VERMILION, label="$f = uvw$")
             axes.invert_xaxis()

@@ -139,7 +139,7 @@ class TheoremTwo(Statement):
             axes.set_ylim(0.0, 1.05)
             axes.set_xlabel("step of gradient descent, plus 1; diamonds: the limit")
             axes.set_ylabel("margin / best known")
-            axes.legend(frameon=False, loc="lower right")
+            figure.legend(frameon=False, loc="outside upper left", fontsize=8)
             return figure
 
 
