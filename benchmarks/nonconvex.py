@@ -1,36 +1,51 @@
-"""Smooth nonconvex hard margins at size: our augmented Lagrangian beside Ipopt.
+"""Smooth nonconvex hard margins at size: our augmented Lagrangian, the declared model, and peers.
 
 Two-layer networks with quadratic and relu² units, labels of a teacher with 2 units. Peers: Ipopt
-with hand-written NumPy callbacks and L-BFGS, the same with the exact Hessian (small sizes), plain
-Pyomo -> .nl -> Ipopt, SLSQP. Same starts, CPU seconds, medians over the seeds; every answer is
-judged by our certificate.
-Usage: python benchmarks/nonconvex.py [seeds] [small|growth|large] [seconds per peer]
+with callbacks written by hand in NumPy, with the exact Hessian and with L-BFGS; Uno's filter-SQP;
+SLSQP. "Pyomo, whole" is the declared model through .nl and Ipopt on all samples at once, "Pyomo"
+what the toolkit makes of it. Every method gets the same starts; one that needs more than a third of
+the limit gets the first start only, one without an answer no second chance: the CPU seconds it had
+until then bound the ratio from below. Objectives are compared at margin 1, as medians over the
+starts that both methods had.
+Usage: python benchmarks/nonconvex.py [starts] [wall seconds per solve]
 """
 
 from __future__ import annotations
 
+import importlib
+import math
+import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 import numpy as np
-from common import growth, machine, within
+from common import Bench, Row, peak_memory, within
 
 import lexmargin as lm
 from lexmargin.backends import backend
+from lexmargin.backends.base import Compiled
+from lexmargin.backends.casadi import CasadiProgram
+from lexmargin.backends.pyomo import PyomoProgram
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.library import Library, grade
 from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.program import Program
 from lexmargin.run import run
+from lexmargin.solution import SolverSettings
 
-SIZES = {
-    "small": (("square", 500, 100),),
-    "growth": tuple(("square", n, 100) for n in (500, 1000, 2000, 4000)),
-    "large": (("square", 2000, 100), ("relu2", 1000, 1000)),
-}
-TARGETS = {"square": 50.0, "relu2": 25.0}
+OURS: Final = "augmented-lagrangian"
+LBFGS, EXACT = "Ipopt by hand, L-BFGS", "Ipopt by hand, exact"
+PYOMO, WHOLE = "Pyomo, Ipopt", "Pyomo, Ipopt, whole"
+CASADI, CASADI_WHOLE = "CasADi, Ipopt L-BFGS", "CasADi, Ipopt L-BFGS, whole"
+RESIDUAL: Final = 1e-12
+SAME: Final = 1e-6
+"""Objectives closer than this, relatively, are the same."""
+
+Way = Callable[[lm.HardMargin, FloatArray], FloatArray]
 
 
 def problem(kind: str, samples: int, parameters: int) -> lm.HardMargin:
@@ -46,12 +61,24 @@ def problem(kind: str, samples: int, parameters: int) -> lm.HardMargin:
     return lm.HardMargin(lm.Network((units,), activation), data)
 
 
+def starts(instance: lm.HardMargin, count: int) -> list[FloatArray]:
+    """Return starts near margin 1, or with scores of size 1 where the start does not separate."""
+    found = []
+    for seed in range(count):
+        drawn = random_theta(instance.functions, np.random.default_rng(seed))
+        theta, _ = separating_theta(instance.functions, drawn)
+        level = float(instance.functions.values(theta).min())
+        size = level if level > 0 else float(np.abs(instance.functions.values(theta)).max())
+        found.append(theta * size ** (-1.0 / instance.degree))
+    return found
+
+
 @final
 class Callbacks:
     """cyipopt's view of ``min ½‖w‖² s.t. f_n(w) >= 1``, in NumPy by hand."""
 
     def __init__(self, instance: lm.HardMargin, exact: bool) -> None:
-        self._kind = isinstance(instance.predictor.activation, lm.Square)  # type: ignore[attr-defined]
+        self._square = isinstance(instance.predictor.activation, lm.Square)  # type: ignore[attr-defined]
         self._X, self._y = instance.data.X, instance.data.signed
         self._h, self._p = instance.functions.shapes[0]
         self._shape = (self._h, self._p)
@@ -62,7 +89,7 @@ class Callbacks:
     def _parts(self, w: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         W, a = w[: -self._h].reshape(self._shape), w[-self._h :]
         z = self._X @ W.T
-        if not self._kind:
+        if not self._square:
             z = np.maximum(z, 0.0)
         return a, z, z * z, 2.0 * z
 
@@ -83,8 +110,7 @@ class Callbacks:
         return np.hstack([inner.reshape(len(s), -1), outer]).reshape(-1)
 
     def _hessianstructure(self) -> tuple[IntArray, IntArray]:
-        size = self._h * self._p + self._h
-        rows, columns = np.tril_indices(size)
+        rows, columns = np.tril_indices(self._h * self._p + self._h)
         return rows.astype(np.int64), columns.astype(np.int64)
 
     def _hessian(self, w: FloatArray, lagrange: FloatArray, factor: float) -> FloatArray:
@@ -93,120 +119,230 @@ class Callbacks:
         weights = lagrange * self._y
         full = factor * np.eye(w.size)
         for j in range(h):
-            on = np.ones(len(z)) if self._kind else (z[:, j] > 0).astype(float)
+            on = np.ones(len(z)) if self._square else (z[:, j] > 0).astype(float)
             block = (self._X * (weights * on * 2.0 * a[j])[:, None]).T @ self._X
             full[j * p : (j + 1) * p, j * p : (j + 1) * p] += block
-            cross = (weights * d[:, j]) @ self._X
-            full[h * p + j, j * p : (j + 1) * p] += cross
+            full[h * p + j, j * p : (j + 1) * p] += (weights * d[:, j]) @ self._X
         return np.asarray(full[np.tril_indices(w.size)])
 
 
-def by_hand(instance: lm.HardMargin, start: FloatArray, exact: bool) -> FloatArray:
-    """Solve with cyipopt and hand-written callbacks."""
-    import cyipopt
+def by_hand(exact: bool) -> Way:
+    """Return cyipopt with callbacks written by hand."""
 
-    n = instance.functions.count
-    solver: Any = cyipopt.Problem(
-        n=start.size, m=n, problem_obj=Callbacks(instance, exact), cl=np.ones(n),
-        cu=np.full(n, 2e19),
-    )  # fmt: skip
-    options = {"print_level": 0, "sb": "yes", "tol": 1e-9, "max_iter": 3000}
-    if not exact:
-        options["hessian_approximation"] = "limited-memory"
-    for name, value in options.items():
-        solver.add_option(name, value)
-    found, _ = solver.solve(start)
-    return np.asarray(found)
+    def solve(instance: lm.HardMargin, start: FloatArray) -> FloatArray:
+        import cyipopt
 
+        n = instance.functions.count
+        solver: Any = cyipopt.Problem(
+            n=start.size, m=n, problem_obj=Callbacks(instance, exact), cl=np.ones(n),
+            cu=np.full(n, 2e19),
+        )  # fmt: skip
+        options = {"print_level": 0, "sb": "yes", "tol": 1e-9, "max_iter": 3000}
+        options["mumps_pivot_order"] = 0
+        if not exact:
+            options["hessian_approximation"] = "limited-memory"
+        for name, value in options.items():
+            solver.add_option(name, value)
+        found, _ = solver.solve(start)
+        return np.asarray(found)
 
-def by_profile(instance: lm.HardMargin, start: FloatArray, name: str) -> FloatArray:
-    """Solve through one of our profiles."""
-    profile = Library().profile(name)
-    done = run(
-        instance, profile, grade("high"), backend(profile.backend), start,
-        np.random.default_rng(0), None,
-    )  # fmt: skip
-    return instance.theta(done.answers, done.unit)
+    return solve
 
 
-def judged(instance: lm.HardMargin, theta: FloatArray) -> tuple[float, float, str]:
-    """Return the objective at margin 1, the residual, the verdict."""
+def by_profile(name: str) -> Way:
+    """Return one of the shelf's profiles."""
+
+    def solve(instance: lm.HardMargin, start: FloatArray) -> FloatArray:
+        profile = Library().profile(name)
+        done = run(
+            instance, profile, grade("high"), backend(profile.backend), start,
+            np.random.default_rng(0), None,
+        )  # fmt: skip
+        return instance.theta(done.answers, done.unit)
+
+    return solve
+
+
+def whole(name: str, compile_: Callable[[Program], Compiled]) -> Way:
+    """Return a profile's solver on the whole program, every sample a row of it."""
+
+    def solve(instance: lm.HardMargin, start: FloatArray) -> FloatArray:
+        profile = Library().profile(name)
+        settings = SolverSettings(profile.solver, profile.options(grade("high")))
+        program = instance.program()
+        raw = compile_(program).solve(settings, instance.initial_values(start, 1.0))
+        blocks = [raw.values[variable.name] for variable in instance.block_variables()]
+        return instance.functions.flatten(blocks)
+
+    return solve
+
+
+WAYS: Final[dict[str, Way]] = {
+    OURS: by_profile("augmented-lagrangian"),
+    LBFGS: by_hand(False),
+    EXACT: by_hand(True),
+    "Uno filter-SQP": by_profile("uno-filtersqp"),
+    "SLSQP": by_profile("slsqp"),
+    PYOMO: by_profile("ipopt"),
+    WHOLE: whole("ipopt", PyomoProgram),
+    CASADI: by_profile("ipopt-lbfgs"),
+    CASADI_WHOLE: whole("ipopt-lbfgs", CasadiProgram),
+}
+IPOPT: Final = (LBFGS, EXACT)
+
+
+@final
+@dataclass(frozen=True)
+class Answers:
+    """What one method gave: CPU seconds and objective at margin 1 of every start it had.
+
+    Attributes:
+        seconds, objectives: of the starts with an answer.
+        worst: the certificate with the largest residual.
+        memory: the most that one start needed, bytes.
+        note: why the last start has no answer.
+        spent: CPU seconds of the start without an answer; NaN where there is none.
+    """
+
+    seconds: tuple[float, ...]
+    objectives: tuple[float, ...]
+    worst: lm.Certificate | None
+    memory: float
+    note: str
+    spent: float
+
+
+def tried(way: Way, instance: lm.HardMargin, begins: list[FloatArray], limit: float) -> Answers:
+    """Run a method from the starts, every solve in a process of its own."""
+    seconds: list[float] = []
+    objectives: list[float] = []
+    memories: list[float] = []
+    worst: lm.Certificate | None = None
+    note, cut = "", math.nan
+    for begin in begins:
+
+        def work(start: FloatArray = begin) -> tuple[float, FloatArray, float]:
+            kept: list[FloatArray] = []
+            began = time.process_time()
+            memory = peak_memory(lambda: kept.append(way(instance, start)))
+            spent = time.process_time() - began
+            return spent, (kept or [way(instance, start)])[0], memory
+
+        before = children_seconds()
+        done = within(work, limit)
+        if isinstance(done, str):
+            cut = children_seconds() - before
+            note = f"{done}, {cut:.0f} CPU s"
+            break
+        spent, theta, memory = done
+        seconds.append(spent)
+        memories.append(memory)
+        objective, certificate = judged(instance, theta)
+        objectives.append(objective)
+        if worst is None or certificate.stationarity > worst.stationarity:
+            worst = certificate
+        if spent > limit / 3.0:
+            break
+    memory = max(memories, default=math.nan)
+    return Answers(tuple(seconds), tuple(objectives), worst, memory, note, cut)
+
+
+def children_seconds() -> float:
+    """Return the CPU seconds of all processes of ours that have ended, killed ones included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def judged(instance: lm.HardMargin, theta: FloatArray) -> tuple[float, lm.Certificate]:
+    """Return ``½‖w‖²`` at margin 1 (inf where θ does not separate), and our certificate."""
+    certificate = lm.certify(instance, theta)
     margin = float(instance.functions.values(theta).min())
     if not margin > 0:
-        return np.inf, np.inf, "NOT_SEPARATING"
-    degree = instance.degree
-    certificate = lm.certify(instance, theta)
-    scaled = 0.5 * float(theta @ theta) * margin ** (-2.0 / degree)
-    return scaled, certificate.stationarity, certificate.verdict.value
+        return math.inf, certificate
+    return 0.5 * float(theta @ theta) * margin ** (-2.0 / instance.degree), certificate
 
 
-def routes(parameters: int) -> dict[str, Callable[[lm.HardMargin, FloatArray], FloatArray]]:
-    """Return the ways to the answer worth trying at a size."""
-    found: dict[str, Callable[[lm.HardMargin, FloatArray], FloatArray]] = {
-        "augmented-lagrangian": lambda p, s: by_profile(p, s, "augmented-lagrangian"),
-        "Ipopt by hand, L-BFGS": lambda p, s: by_hand(p, s, False),
-    }
-    if parameters <= 100:
-        found["Ipopt by hand, exact"] = lambda p, s: by_hand(p, s, True)
-        found["Pyomo -> .nl -> Ipopt"] = lambda p, s: by_profile(p, s, "ipopt")
-        found["SLSQP"] = lambda p, s: by_profile(p, s, "slsqp")
+def report(
+    bench: Bench, kind: str, size: tuple[int, int], ways: tuple[str, ...], count: int, limit: float
+) -> dict[str, Answers]:
+    """Print the methods on one instance."""
+    instance = problem(kind, *size)
+    words = "quadratic" if kind == "square" else "relu²"
+    name = f"{words}, N = {size[0]}, d = {instance.functions.size}"
+    begins = starts(instance, count)
+    found = {}
+    for method in ways:
+        answers = found[method] = tried(WAYS[method], instance, begins, limit)
+        figures = {}
+        if answers.objectives:
+            figures = {
+                "median objective": statistics.median(answers.objectives),
+                "least objective": min(answers.objectives),
+                "starts": float(len(answers.objectives)),
+            }
+        worst = answers.worst
+        bench.add(
+            Row(
+                name, method, answers.seconds,
+                math.nan if worst is None else worst.stationarity,
+                math.nan if worst is None else worst.complementarity,
+                "" if worst is None else worst.verdict.value,
+                answers.memory, answers.note, figures,
+            )
+        )  # fmt: skip
+    bench.ratios(name)
     return found
 
 
-def row(kind: str, samples: int, parameters: int, seeds: int, limit: float) -> float:
-    """Print the routes on one instance; return our median seconds."""
-    instance = problem(kind, samples, parameters)
-    functions = instance.functions
-    starts = []
-    for seed in range(seeds):
-        drawn = random_theta(functions, np.random.default_rng(seed))
-        theta, _ = separating_theta(functions, drawn)
-        # One start for all: near margin 1, or with scores of size 1.
-        level = float(functions.values(theta).min())
-        size = level if level > 0 else float(np.abs(functions.values(theta)).max())
-        starts.append(theta * size ** (-1.0 / instance.degree))
-    print(
-        f"\n{kind}, N = {samples}, d = {functions.size}, {seeds} starts (target {TARGETS[kind]}x)"
-    )
-    ours = np.nan
-    for name, way in routes(parameters).items():
-
-        def work(
-            start: FloatArray,
-            way: Callable[[lm.HardMargin, FloatArray], FloatArray] = way,
-        ) -> tuple[float, FloatArray]:
-            began = time.process_time()
-            theta = way(instance, start)
-            return time.process_time() - began, theta
-
-        done = [within(lambda s=start: work(s), limit) for start in starts]  # type: ignore[misc]
-        good = [d for d in done if not isinstance(d, str)]
-        failed = [d for d in done if isinstance(d, str)]
-        if not good:
-            print(f"  {name:<24}{failed[0]}")
+def targets(bench: Bench, words: str, found: dict[str, Answers], wanted: float) -> None:
+    """Print what the issue asks of one instance."""
+    ours = found[OURS]
+    seconds = {m: statistics.median(a.seconds) for m, a in found.items() if a.seconds}
+    # A start without an answer would have cost more than it had.
+    least = {m: seconds.get(m, answers.spent) for m, answers in found.items()}
+    fastest = min((m for m in IPOPT if m in found), key=lambda m: least[m])
+    bound = "" if fastest in seconds else ", at least"
+    what = f"{words}: {fastest} / ours{bound}"
+    bench.target(what, least[fastest] / seconds[OURS], wanted)
+    worst = math.nan if ours.worst is None else ours.worst.stationarity
+    bench.target(f"{words}: residual", worst, RESIDUAL, at_least=False)
+    excess = -math.inf
+    for method, answers in found.items():
+        shared = min(len(answers.objectives), len(ours.objectives))
+        if method in (OURS, PYOMO, CASADI) or not shared:
             continue
-        seconds = statistics.median(d[0] for d in good)
-        ours = seconds if name == "augmented-lagrangian" else ours
-        verdicts = [judged(instance, d[1]) for d in good]
-        objective = statistics.median(v[0] for v in verdicts)
-        residual = statistics.median(v[1] for v in verdicts)
-        print(
-            f"  {name:<24}{seconds:>9.3f} s{seconds / ours:>8.1f}x  objective {objective:.6f} "
-            f"(least {min(v[0] for v in verdicts):.6f})  residual {residual:.1e}"
-            f"  failed {len(failed)}"
-        )
-    return ours
+        mine = statistics.median(ours.objectives[:shared])
+        excess = max(excess, mine / statistics.median(answers.objectives[:shared]) - 1.0)
+    what = f"{words}: objective above the best peer's, relatively"
+    bench.target(what, excess, SAME, at_least=False)
+    for few, whole_model in ((PYOMO, WHOLE), (CASADI, CASADI_WHOLE)):
+        if few in seconds and whole_model in found:
+            bound = "" if whole_model in seconds else ", at least"
+            what = f"{words}: {whole_model} / on working sets{bound}"
+            bench.target(what, least[whole_model] / seconds[few], 3.0)
 
 
 def main() -> None:
     """Read the arguments and print the tables."""
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    which = sys.argv[2] if len(sys.argv) > 2 else "large"
-    limit = float(sys.argv[3]) if len(sys.argv) > 3 else 120.0
-    print(machine())
-    mine = [row(*size, seeds, limit) for size in SIZES[which]]
-    if which == "growth":
-        print(f"growth of ours in N: exponent {growth([s[1] for s in SIZES[which]], mine):.2f}")
+    # Imported here, so that no method pays for it.
+    for module in ("casadi", "cyipopt", "pyomo.environ", "scipy.linalg", "scipy.optimize"):
+        importlib.import_module(module)
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    limit = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    with Bench("nonconvex", "Smooth nonconvex hard margins, CPU seconds", OURS) as bench:
+        few = tuple(name for name in WAYS if not name.startswith("CasADi"))
+        found = report(bench, "square", (2000, 100), few, count, limit)
+        targets(bench, "quadratic, N = 2000, d = 100", found, 50.0)
+        many = (OURS, LBFGS, "SLSQP", *(name for name in WAYS if name.startswith("CasADi")))
+        found = report(bench, "relu2", (1000, 1000), many, count, limit)
+        targets(bench, "relu², N = 1000, d = 1000", found, 25.0)
+        sizes = (500, 1000, 2000, 4000)
+        seconds = []
+        for samples in sizes:
+            instance = problem("square", samples, 100)
+            answers = tried(WAYS[OURS], instance, starts(instance, count), limit)
+            seconds.append(statistics.median(answers.seconds))
+        bench.growth(f"{OURS}, quadratic, d = 100", "N", sizes, seconds)
 
 
 if __name__ == "__main__":

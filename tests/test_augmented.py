@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import lexmargin as lm
+from lexmargin import augmented
 from lexmargin.augmented import WorkingSet, augmented_lagrangian, loss_descent
 from lexmargin.backends import BackendName, backend
 from lexmargin.certificate.verdict import Verdict
@@ -55,6 +58,44 @@ def test_teachers_are_learned_to_rounding_level(kind: str) -> None:
     w = problem.functions.flatten(list(solution.theta))
     pulled = problem.functions.combined_gradient(w, solution.multipliers)
     assert np.linalg.norm(w - pulled) <= 1e-9 * np.linalg.norm(w)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_large_problems_begin_with_rounds_of_short_steps(
+    monkeypatch: pytest.MonkeyPatch, classes: int
+) -> None:
+    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    rounds = 0
+    approached = augmented._approached
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal rounds
+        rounds += 1
+        return approached(*arguments)
+
+    monkeypatch.setattr("lexmargin.augmented._approached", counted)
+    problem = teacher("relu2")
+    if classes == 3:
+        labels = np.argmax(problem.data.X[:, :3], axis=1)
+        network = lm.Network((6,), lm.ReLU(power=2), outputs=3)
+        problem = lm.HardMargin(network, lm.Dataset(problem.data.X, labels))
+    solution = lm.solve(problem, solver="augmented-lagrangian", polish=False)
+    assert rounds > 1
+    assert solution.claim is Claim.LOCALLY_OPTIMAL
+    assert solution.certificate is not None and solution.certificate.verdict.stationary
+    assert solution.certificate.stationarity <= 1e-11
+
+
+def test_rounds_end_early_where_nothing_separates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((21, 3))
+    problem = lm.HardMargin(lm.Network((1,), lm.Square()), lm.Dataset(X, [1, -1] * 10 + [1]))
+    functions = problem.functions
+    w = random_theta(functions, rng)
+    points = list(augmented_lagrangian(functions, w, np.zeros(functions.count), rounds=500))
+    assert functions.values(points[-1][0]).min() < 0.1
+    assert len(points) == augmented._CHANCE
 
 
 @pytest.mark.parametrize("form", ["max", "min-norm"])

@@ -20,16 +20,16 @@ from lexmargin.ops.jacobian import JacobianOps
 __all__ = ["WorkingSet", "augmented_lagrangian", "loss_descent"]
 
 _NEWTON = 40
-_SHORT = 20
 _CHEAP = 100
-_COARSE = 20
-_AGAIN = 5
-_STILL = 3e-4
-_MOVING = 1e-4
+_COARSE = 80
+_LONGER = 1.1
+_LONGEST = 500.0
+_NEAR = 0.3
+_FINE = 1e-7
 _STIFF = 20.0
-_RETURNS = 5
-_ROUGH = 5e-3
 _HOPELESS = 0.1
+_CHANCE = 10
+_SPENT = 1e-2
 _LARGE = 500_000
 _ROUNDING = 1e-14
 _ARRIVED = 1e-10
@@ -147,17 +147,18 @@ def augmented_lagrangian(
     if penalty is None:
         # λ is about ‖w‖²/(α|S|): the first round may fall short by a tenth of the margin.
         penalty = 5.0 * float(w @ w) / max(1, int(np.count_nonzero(lam)))
-    # At size a round of L-BFGS steps costs a tenth of one of Newton steps; these take over where
-    # the objective rests, and hand back, a few times, where they move it on.
-    large = part.rows.size * w.size > _LARGE
-    coarse, left, returns = large, _COARSE, _RETURNS
-    objective, accuracy, first = np.inf, 1e-2, penalty
-    for count in range(rounds):
-        if coarse:
-            w, arrived = _approached(part, w, lam, penalty), False
-        else:
-            steps = _SHORT if large and returns else _NEWTON
-            w, arrived = _minimised(part, w, lam, penalty, accuracy, deadline, steps)
+    first, accuracy = penalty, 1e-2
+    if part.rows.size * w.size > _LARGE:
+        for coarse in _coarse_rounds(functions, w, lam, penalty, deadline):
+            w, lam, worst = coarse
+            yield w, lam
+            if worst <= _ARRIVED or time.perf_counter() > deadline:
+                return
+            accuracy = max(1e-13, min(accuracy, 0.1 * worst))
+        if worst > _SPENT:
+            return
+    for _ in range(rounds):
+        w, arrived = _minimised(part, w, lam, penalty, accuracy, deadline)
         f = functions.values(w)
         if not np.all(np.isfinite(f)):
             return
@@ -166,27 +167,45 @@ def augmented_lagrangian(
         yield w, lam
         if worst <= _ARRIVED or time.perf_counter() > deadline:
             return
-        previous, objective = objective, 0.5 * float(w @ w)
-        change = abs(objective - previous)
-        if coarse:
-            left -= 1
-            if count + 1 >= _COARSE // 2 and float(f.min()) <= _HOPELESS:
-                return
-            coarse = left > 0 and (worst > _ROUGH or change > _STILL * objective)
-        elif large and not arrived and returns and change > _MOVING * objective:
-            coarse, left, returns = True, _AGAIN, returns - 1
-        else:
-            returns = 0
-            if worst > 0.1 * violation and (arrived or penalty < _STIFF * first):
-                penalty *= 4.0
+        if worst > 0.1 * violation and (arrived or penalty < _STIFF * first):
+            penalty *= 4.0
         if penalty > _LARGEST * first:
             return
-        if not coarse:
-            accuracy = max(1e-13, min(0.1 * accuracy, 0.1 * worst))
+        accuracy = max(1e-13, min(0.1 * accuracy, 0.1 * worst))
         violation = worst
 
 
-def _approached(part: WorkingSet, w: FloatArray, lam: FloatArray, penalty: float) -> FloatArray:
+def _coarse_rounds(
+    functions: MarginFunctions, w: FloatArray, lam: FloatArray, penalty: float, deadline: float
+) -> Iterator[tuple[FloatArray, FloatArray, float]]:
+    """Yield ``(w, λ, violation)`` after rounds of L-BFGS steps.
+
+    At size such a round costs a tenth of one of Newton steps, and leaves saddles as surely. It sees
+    the samples near the margin or with a multiplier; all are priced in between. Where violations
+    stop falling, rounds are too short for the merit, and grow.
+    """
+    part = WorkingSet(functions, np.arange(functions.count))
+    least, steps = np.inf, float(_CHEAP)
+    for count in range(1, _COARSE + 1):
+        w = _approached(part, w, lam[part.rows], penalty, int(steps))
+        f = functions.values(w)
+        if not np.all(np.isfinite(f)):
+            return
+        worst = float(np.abs(np.minimum(f - 1.0, lam / penalty)).max())
+        lam = np.maximum(0.0, penalty * (1.0 - f) + lam)
+        yield w, lam, worst
+        if worst <= _FINE or (count == _CHANCE and float(f.min()) <= _HOPELESS):
+            return
+        if worst > 0.7 * least:
+            steps = min(_LONGER * steps, _LONGEST)
+        least = min(least, worst)
+        if count >= _CHANCE:
+            part = WorkingSet(functions, np.flatnonzero((f <= 1.0 + _NEAR) | (lam > 0.0)))
+
+
+def _approached(
+    part: WorkingSet, w: FloatArray, lam: FloatArray, penalty: float, steps: int
+) -> FloatArray:
     """Return a point of a lower merit by L-BFGS, whose steps are cheap while they must be short."""
     from scipy.optimize import minimize
 
@@ -195,7 +214,7 @@ def _approached(part: WorkingSet, w: FloatArray, lam: FloatArray, penalty: float
         weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
         return 0.5 * float(x @ x) + 0.5 * float(weights @ weights) / penalty, x - pull(weights)
 
-    options = {"maxiter": _CHEAP, "maxcor": _MEMORY, "ftol": 1e-12, "gtol": 0.0}
+    options = {"maxiter": steps, "maxcor": _MEMORY, "ftol": 1e-15, "gtol": 0.0}
     found = np.asarray(minimize(merit, w, jac=True, method="L-BFGS-B", options=options).x)
     return found if np.all(np.isfinite(found)) else w
 
@@ -207,7 +226,6 @@ def _minimised(
     penalty: float,
     accuracy: float,
     deadline: float,
-    steps: int,
 ) -> tuple[FloatArray, bool]:
     """Return where the gradient of a round's merit is about ``accuracy ‖w‖``, and whether it is.
 
@@ -219,7 +237,7 @@ def _minimised(
     f, pull = part.recorded(w)
     fresh = True
     model: _Model | None = None
-    for _ in range(steps):
+    for _ in range(_NEWTON):
         weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
         if fresh:
             value = 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty
