@@ -295,8 +295,10 @@ def test_both_algorithms_agree_on_digits(norm: float) -> None:
     data = lm.load_dataset("digits", positive=[3], negative=[8])
     face = lm.solve(Lexicographic(Linear(), data, norm=norm))
     staged = Lexicographic(Linear(), data, norm=norm, method=LexicographicMethod.ORDERED_SUMS)
-    sums = lm.solve(staged, "highs", grade="high")
+    sums = lm.solve(staged)
     difference = np.sort(face.margins) - np.sort(sums.margins)
+    assert sums.solver == "highs" and sums.certificate is not None
+    assert sums.certificate.verdict is lm.Verdict.GLOBAL, sums.report()
     assert face.certificate is not None and face.certificate.verdict is lm.Verdict.GLOBAL
     assert face.margin > 0
     assert np.abs(difference).max() <= 1e-7 * face.margin

@@ -153,6 +153,12 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
             engine = backend(profile.backend)
             if not engine.available(profile.solver) and engine.suits(problem):
                 return profile
+    if isinstance(problem, Lexicographic) and problem.linear and problem.norm in (1.0, np.inf):
+        # Each sum is a linear program on the face of the one before, often a single point: a
+        # simplex method ends at a vertex of it, an interior-point method finds no interior.
+        simplex = library.profile("highs")
+        if not backend(simplex.backend).available(simplex.solver):
+            return simplex
     if problem.program().is_convex:
         return library.profile("clarabel")
     pyomo = library.profile("ipopt")
