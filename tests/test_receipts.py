@@ -266,6 +266,34 @@ def test_the_rejected_field_is_named() -> None:
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (put("theta_sha256", "0" * 64), "theta_sha256"),
+        (put("data", "sha256", "0" * 64), "data.sha256"),
+        (put("evidence", "tau", 0.5), "evidence.tau"),
+        (put("tolerances", "stationarity", 0.5), "tolerances.stationarity"),
+        (put("tolerances", "kink", 1e-12), "tolerances.kink"),
+        (put("claims", "gap", 0.5), "claims.gap"),
+        (put("digest", "0" * 64), "digest"),
+    ],
+)
+def test_each_check_stands_on_its_own(change: Any, field: str) -> None:
+    content = forged("linear", change)
+    if field == "digest":
+        content["digest"] = "0" * 64
+    with pytest.raises(RejectedReceiptError) as caught:
+        again(content)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("value", [-0.4, 0.0])
+@pytest.mark.parametrize("place", ["multipliers", "bound", "refutation", "singular"])
+def test_weights_are_positive(place: str, value: float) -> None:
+    with pytest.raises(ReceiptError, match="one positive number"):
+        again(forged("linear", put("evidence", place, {"n": [0], "values": [value]})))
+
+
 # -- reading ---------------------------------------------------------------------------------------
 
 

@@ -268,6 +268,8 @@ FORGERIES: list[tuple[str, Any]] = [
     ("levels-l1", put("parameters", "levels", 2)),
     ("levels-linf", put("norm", 1)),
     ("levels-wrong", put("claims", "verdict", "GLOBAL")),
+    ("levels-l2", put("evidence", "support", [0, 1, 2])),
+    ("scaled-bias", put("evidence", "support", [0])),
 ]
 
 

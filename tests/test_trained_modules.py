@@ -8,6 +8,7 @@ import pytest
 import lexmargin as lm
 from lexmargin.certificate import Verdict
 from lexmargin.certificate import trained as trained_module
+from lexmargin.certificate.curvature import CurvatureKind
 from lexmargin.errors import DataError, DegreeError, ShapeError, UnsupportedError
 
 torch = pytest.importorskip("torch", reason="torch is not installed: an optional extra")
@@ -282,3 +283,27 @@ def test_buffers_are_constants():
     found, wanted = lm.certify(Centred(), X, y), lm.certify(Two(F.relu), X - 0.25, y)
     assert found.verdict is wanted.verdict is Verdict.NOT_SEPARATING
     assert found.margin == pytest.approx(wanted.margin, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-9, 5e-8])
+def test_a_dead_neuron_is_no_strict_local_maximum(size):
+    # Automatic differentiation sees no curvature at a dead unit, and the margin rises from there
+    # (math §7.8, case dead-neuron: two samples at 150°, all of the weight on their bisector).
+    angle = np.deg2rad(75.0)
+
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            rows = [[np.cos(angle), np.sin(angle)], [size, 0.0]]
+            self.inner = nn.Parameter(torch.tensor(rows, dtype=torch.float64))
+            self.outer = nn.Parameter(torch.tensor([1.0, size], dtype=torch.float64))
+
+        def forward(self, x):
+            return x[:, 2] * (F.relu(x[:, :2] @ self.inner.T) @ self.outer)
+
+    X = [[np.cos(k * angle), np.sin(k * angle), s] for s in (1.0, -1.0) for k in (0, 2)]
+    found = lm.certify(Pair(), X, [1, 1, -1, -1])
+    # Halves of 1/cos(75°) on either class.
+    assert found.margin == pytest.approx(np.cos(angle) / 2.0, rel=1e-6)
+    assert found.verdict is Verdict.KKT and found.nearest_kink <= 1e-7
+    assert found.curvature.kind is CurvatureKind.UNDECIDED
