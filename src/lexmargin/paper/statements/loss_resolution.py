@@ -56,7 +56,8 @@ class LossResolution(Statement):
     )
     caption: ClassVar[str] = (
         "Error of θ₂ when L itself is minimised in doubles (red) and when levels are peeled "
-        "(blue; 0 is drawn at 1e-17), over the nats between the first level and the next, ρ(m₂ - m₁)."
+        "(blue; 0 is drawn at 1e-17), over the nats between the first level and the next, "
+        "ρ(m₂ - m₁)."
     )
 
     rho: float = 100.0

@@ -53,8 +53,8 @@ class TheoremThree(Statement):
     )
     caption: ClassVar[str] = (
         "Along gradient flow: the angle of Remark 2 (lines) and the residual ε with the best "
-        "non-negative multipliers over all samples (dashed; 0 to rounding on the linear pair). Both "
-        "fall only like 1/log t, hence the range of t; the loss is handled by its logarithm "
+        "non-negative multipliers over all samples (dashed; 0 to rounding on the linear pair). "
+        "Both fall only like 1/log t, hence the range of t; the loss is handled by its logarithm "
         "throughout."
     )
 
