@@ -41,6 +41,8 @@ _ROUNDS: Final = 12
 _APPROACH: Final = 40
 _ROUGHLY: Final = 1e-3
 _NEAR: Final = 0.05
+_MOST: Final = 0.75
+_CLOSE: Final = 0.2
 _VIOLATED: Final = 1e-9
 
 
@@ -107,8 +109,9 @@ class SelectedSamples(Compiled):
         program: the whole program.
         constraint: its constraint ``f_n >= r``.
         compile_: what turns a program into a solver's own terms.
-        first: how many samples of least margin at the start the first working set holds; by default
-            twice the number of parameters, between 100 and a quarter of all.
+        first: how many samples of least margin at the start the first working set holds, unless
+            the augmented Lagrangian chose them; by default twice the number of parameters, between
+            100 and a quarter of all.
     """
 
     def __init__(
@@ -140,16 +143,19 @@ class SelectedSamples(Compiled):
         warm = multipliers
         held = np.zeros(0, dtype=np.int64)
         if warm is None:
-            values, held = self._nearer(values, numbers, _left(settings, began).time_limit)
+            limit = _left(settings, began).time_limit
+            values, warm, held = self._nearer(values, numbers, limit)
         begin, given = values, warm
         margins = self._margins(values)
-        rows = np.sort(np.argsort(margins, kind="stable")[: self._first])
-        rows = np.union1d(rows, held)
+        if held.size:
+            rows = np.union1d(held, np.flatnonzero(margins <= (1.0 + _CLOSE) * margins.min()))
+        else:
+            rows = np.sort(np.argsort(margins, kind="stable")[: self._first])
         if warm is not None and self._constraint.name in warm:
             held = np.flatnonzero(np.reshape(warm[self._constraint.name], -1) > 0.0)
             rows = np.union1d(rows, held)
         for _ in range(_ROUNDS):
-            if 2 * rows.size > count:
+            if rows.size > _MOST * count:
                 break
             some = None
             if warm is not None:
@@ -162,7 +168,7 @@ class SelectedSamples(Compiled):
                 if raw.ran is Ran.TIME_LIMIT or raw.claim is Claim.INFEASIBLE:
                     return total.answer(self._whole(raw, rows))
                 break
-            values, warm = dict(raw.values), None
+            values, warm = dict(raw.values), dict(self._whole(raw, rows).multipliers)
             slack = self._margins(values) - self._level(values, numbers)
             size = max(abs(self._level(values, numbers)), np.finfo(float).tiny)
             slack[rows] = np.inf
@@ -175,18 +181,19 @@ class SelectedSamples(Compiled):
 
     def _nearer(
         self, values: dict[str, FloatArray], numbers: Mapping[str, float], limit: float | None
-    ) -> tuple[dict[str, FloatArray], IntArray]:
-        """Return a start nearer to a solution and the samples that count there, where it is cheap.
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray] | None, IntArray]:
+        """Return a start nearer to a solution, its multipliers, and the samples that count there.
 
-        Rounds of the augmented Lagrangian, until margins fall short by 1e-3 at most.
+        Rounds of the augmented Lagrangian, until margins fall short by 1e-3 at most; where these do
+        not apply or do not separate, the start as it is, with nothing.
         """
         functions = self._left.functions
         try:
             parts = homogeneous_program(self.program)
         except UnsupportedError:
-            return values, np.zeros(0, dtype=np.int64)
+            return values, None, np.zeros(0, dtype=np.int64)
         w = parts.flat(values)
-        nothing = values, np.zeros(0, dtype=np.int64)
+        nothing = values, None, np.zeros(0, dtype=np.int64)
         if not np.any(w) or functions.pre_activations(w):
             return nothing
         w = parts.wide(w)
@@ -204,8 +211,8 @@ class SelectedSamples(Compiled):
             return nothing
         # Inside by a little: an interior point method starts from there.
         w = parts.scaled(w, margin / (1.0 + 1e-3))
-        answer, _ = parts.answer(w, lam, numbers)
-        return answer, np.flatnonzero(lam > 0.0)
+        answer, duals = parts.answer(w, lam, numbers)
+        return answer, duals, np.flatnonzero(lam > 0.0)
 
     def _margins(self, values: Mapping[str, FloatArray]) -> FloatArray:
         factors = self._left.factors or (1.0,) * len(self._left.blocks)
