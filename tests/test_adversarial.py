@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import adversarial
 from adversarial import (
     FAMILIES,
+    LIMITS,
     NEVER,
     TOLERANCE,
     Array,
@@ -20,7 +22,7 @@ from adversarial import (
     measures,
     oracle,
 )
-from lexmargin.certificate import Certificate, Tolerances
+from lexmargin.certificate import Certificate, Tolerances, Verdict
 from lexmargin.certificate.trained_judge import certify_by_gram
 from lexmargin.errors import DegreeError
 
@@ -84,6 +86,22 @@ def test_no_direction_deceives_the_inner_products(
     wrong = [judged(FAMILIES[family](rng), family, row) for _ in range(SAMPLE)]
     assert not [complaint for complaint in wrong if complaint]
     assert row.directions == SAMPLE
+
+
+@pytest.mark.parametrize("judge", [by_inner_products, adversarial.certify_arrays])
+def test_a_far_sample_with_a_steep_gradient_is_not_ruled_out(
+    judge: Callable[..., Certificate],
+) -> None:
+    # Two per cent above the margin, λ = 1e-8 on it makes θ̂ = Σ λ_n ∇f_n exactly, with δ = 2e-10.
+    f, theta = np.array([1.0, 1.02]), np.array([1.0, 0.0])
+    jacobian = np.array([[1.0, 0.1], [1.02, -1e7]])
+    exact = np.linalg.solve(jacobian.T, theta)
+    assert np.all(exact > 0.0) and measures(Case(f, jacobian, theta, 1.0), exact)[1] < 1e-9
+    found = judge(f, jacobian, theta, 1.0, tolerances=LIMITS)
+    assert found.verdict is not Verdict.NOT_STATIONARY
+    jacobian[1, 1] = -1.0
+    found = judge(f, jacobian, theta, 1.0, tolerances=LIMITS)
+    assert found.verdict is Verdict.NOT_STATIONARY and found.stationarity_bound > 0.09
 
 
 def test_the_oracle_and_the_witness_agree_on_what_is_stationary() -> None:
