@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lexmargin.backends.relu_birth import newborns
 from lexmargin.backends.relu_descent import Budget, local_descent
+from lexmargin.backends.relu_exchange import merged
 from lexmargin.backends.relu_search import search
 from lexmargin.backends.relu_subproblem import TwoLayer, solve_round
 
@@ -66,3 +68,43 @@ def test_the_search_does_not_depend_on_the_clock() -> None:
     np.testing.assert_array_equal(first.v, second.v)
     np.testing.assert_array_equal(first.multipliers, second.multipliers)
     assert first.residual <= 1e-12
+
+
+def test_units_are_merged_only_where_no_sample_tells_them_apart() -> None:
+    data, v, signs = instance(1, 0.1)
+    beside = v + 1e-6 * np.abs(v)
+    doubled, both = np.vstack([v, beside]), np.append(signs, signs)
+    fewer, kept = merged(data, doubled, both)
+    assert kept.size <= signs.size
+    np.testing.assert_allclose(
+        data.values(fewer, kept), data.values(doubled, both), rtol=0.0, atol=1e-12
+    )
+    total = np.linalg.norm(doubled, axis=1).sum()
+    assert np.linalg.norm(fewer, axis=1).sum() <= total * (1 + 1e-12)
+
+
+def test_births_climb_to_the_kink_that_holds_them() -> None:
+    """``max relu(u·x_1) - 50 relu(u·x_2)`` is at ``u ⟂ x_2``: the sine of the angle between."""
+    angle = np.deg2rad(40.0)
+    X = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    data = TwoLayer(X, np.array([1.0, -1.0]), 0.0)
+    found = newborns(data, np.array([1.0, 50.0]), 8)
+    best = max(one.value for one in found if one.sign > 0.0)
+    # A ridge of 1e-9 under 50 σ(u·x_2) costs 5e-8.
+    assert best == pytest.approx(np.sin(angle), rel=2e-7)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_networks_wide_enough_reach_one_value_from_every_start(seed: int) -> None:
+    """The wide problem is convex (Pilanci & Ergen 2020): N + 1 units need not fear local optima."""
+    data, _, _ = instance(seed, 0.0)
+    ends = []
+    for start in range(3):
+        rng = np.random.default_rng(start)
+        signs = np.array([1.0, -1.0] * 8)
+        v = np.array([data.X[rng.choice(np.flatnonzero(data.y == s))] for s in signs])
+        v = v + 0.1 * rng.standard_normal(v.shape)
+        found = search(data, v, signs, rounds=3000)
+        assert found.residual <= 1e-9
+        ends.append(float(np.linalg.norm(found.v, axis=1).sum()))
+    assert max(ends) == pytest.approx(min(ends), rel=1e-4)

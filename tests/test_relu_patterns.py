@@ -100,6 +100,24 @@ def test_every_seed_ends_in_a_certified_point(
     assert found.multipliers.sum() == pytest.approx(total, rel=1e-8)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_searches_from_beside_the_answer_never_worsen_it(seed: int) -> None:
+    stated = problem((5, 4))
+    compiled = backend(BackendName.FIXED_PATTERN).compile(stated.program())
+    begin, separates = separating_theta(
+        stated.functions, random_theta(stated.functions, np.random.default_rng(seed))
+    )
+    assert separates
+    values = stated.initial_values(begin, 1.0)
+    sizes = []
+    for shakes in (0, 1, 4):
+        raw = compiled.solve(SolverSettings("nnls", {"shakes": shakes}), values)
+        assert (raw.ran, raw.claim) == (Ran.FINISHED, Claim.LOCALLY_OPTIMAL)
+        sizes.append(sum(float((block**2).sum()) for block in raw.values.values()))
+    assert sizes[1] <= sizes[0] * (1 + 1e-12)
+    assert sizes[2] <= sizes[1] * (1 + 1e-12)
+
+
 def test_a_point_beside_the_answer_is_no_stationary_one() -> None:
     stated = problem((5, 4))
     found = lm.solve(stated, seed=0, starts=1)
@@ -194,7 +212,9 @@ def test_it_is_the_default_for_deep_networks_and_several_classes_only() -> None:
     assert choose_profile(other, library).name != "fixed-pattern"
 
 
-@pytest.mark.parametrize(("option", "value"), [("round", 3), ("rounds", -1), ("attempts", 0.5)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("round", 3), ("rounds", -1), ("attempts", 0.5), ("shakes", 1.5)]
+)
 def test_bad_options_are_named(option: str, value: float) -> None:
     stated = problem((4, 3))
     compiled = backend(BackendName.FIXED_PATTERN).compile(stated.program())

@@ -26,6 +26,7 @@ _ON_KINK = 1e-7
 _DEAD = 1e-5
 _RADIAL = 1e-3
 _SHARPER = 0.3
+_HOPE = 0.3
 
 
 @final
@@ -130,7 +131,7 @@ def local_descent(
             rows = _Held(rows.rows, rows.gates[:, alive], rows.multipliers)
         v, held = following, rows
         last = _Point(v, signs, rows, reached)
-        slow = gain < 0.1 * (reached - bound)
+        slow = gain < _HOPE * (reached - bound)
         objective = reached
         if gain <= accuracy * objective or (np.isfinite(bound) and slow):
             break
@@ -138,7 +139,8 @@ def local_descent(
 
 
 def _sizes(v: FloatArray) -> FloatArray:
-    return np.sqrt(np.einsum("jp,jp->j", v, v))
+    lengths: FloatArray = np.sqrt(np.einsum("jp,jp->j", v, v))
+    return lengths
 
 
 def _total(v: FloatArray) -> float:

@@ -13,6 +13,7 @@ from lexmargin.backends.gated import GatedNetwork
 from lexmargin.backends.pattern_search import pattern_search
 from lexmargin.backends.relu_birth import newborns
 from lexmargin.backends.relu_descent import Budget, Descent, local_descent
+from lexmargin.backends.relu_exchange import Exchange, merged
 from lexmargin.backends.relu_newton import clarke_newton
 from lexmargin.backends.relu_subproblem import Round, TwoLayer, solve_round
 from lexmargin.ops.base import FloatArray
@@ -22,16 +23,10 @@ __all__ = ["ReluAnswer", "descend_rounds", "search"]
 _ROUNDS = 200
 _FIRST_ROUNDS = 40
 _DEAD = 1e-7
-_GAIN = 1e-6
-_BORN = 1e-6
-_PRUNED = 5
 _SEPARATED = 1e-6
 _ROUGH = 1e-4
-_SMALL = 0.05
-_BIRTH_STEPS = 14
 _LAST = 40
 _STEPS = 60
-_PARALLEL = 1e-12
 _STATIONARY = 1e-10
 
 
@@ -87,7 +82,7 @@ def search(
     v: FloatArray,
     signs: FloatArray,
     *,
-    exchanges: int = 6,
+    exchanges: int = 20,
     rounds: int = 700,
     attempts: int = 4,
     deadline: float = np.inf,
@@ -96,18 +91,18 @@ def search(
     """Minimise ``Σ ‖v_j‖ s.t. y_n Σ_j s_j σ(v_j·x_n) >= 1`` from one start, signs included.
 
     Local descent first. Then the best newborn neurons take the places of dead units, or the network
-    grows by one, settles, and gives up a small unit; whatever is better is kept. Steps of
-    :func:`~lexmargin.backends.pattern_search.pattern_search` end it.
+    grows by one to three of them, settles, and gives up as many small units; whatever is better is
+    kept. Steps of :func:`~lexmargin.backends.pattern_search.pattern_search` end it.
 
     Args:
         data: samples with ``max ‖x_n‖`` near 1, labels, slope.
         v: (h, p) start; its pattern is what counts.
         signs: s_j = ±1, (h,).
-        exchanges: tries without gain before the search ends.
+        exchanges: tries without gain before a kick, and kicks without gain before the search ends.
         rounds: least-distance programs of the search.
         attempts: further starts with other signs where the given one leads to no separator.
         deadline: of ``time.perf_counter()``.
-        seed: of those other starts.
+        seed: of those other starts, and of what is exchanged together.
     """
     budget = _Budget(_ROUNDS, deadline)
     programs = Budget(rounds, deadline)
@@ -119,9 +114,7 @@ def search(
             v = v if first is None else first.v
             return _nothing(data, v, signs, budget)
         found = _descended(data, first.v, signs, programs) or _live(data, first, signs)
-    quiet = 0 if exchanges else 1
-    while quiet < max(exchanges, 1) and not programs.over:
-        found, quiet = _exchanged(data, found, width, quiet, exchanges, programs)
+    found = Exchange(data, width, programs, seed).improved(found, exchanges)
     programs.left = max(programs.left, _LAST)
     found = local_descent(data, found.v, found.signs, programs, accuracy=1e-7) or found
     return _polished(data, found, width, budget.spent + programs.spent, budget.late)
@@ -146,54 +139,9 @@ def _live(data: TwoLayer, first: Round, signs: FloatArray) -> Descent:
     )
 
 
-def _exchanged(
-    data: TwoLayer, found: Descent, width: int, quiet: int, exchanges: int, programs: Budget
-) -> tuple[Descent, int]:
-    """Return a better point of that width and 0, or the same one and how many tries failed."""
-    v, signs = _merged(found.v, found.signs)
-    goal = found.objective * (1.0 - _GAIN)
-    size = _SMALL * float(np.linalg.norm(v, axis=1).sum()) / signs.size
-    room = width - signs.size
-    born = [
-        one
-        for one in newborns(data, found.multipliers, max(exchanges, room), _BIRTH_STEPS)
-        if one.value > 1.0 + _BORN
-    ]
-    if not born:
-        return found, exchanges
-    if room > 0:
-        wide_v = np.vstack([v, *(size * one.u for one in born[:room])])
-        wide_signs = np.append(signs, [one.sign for one in born[:room]])
-        wide = local_descent(data, wide_v, wide_signs, programs, accuracy=_ROUGH)
-        if wide is not None and wide.objective < goal:
-            return wide, 0
-        quiet += 1
-    for one in born:
-        if quiet >= exchanges or programs.over:
-            break
-        wide = local_descent(
-            data, np.vstack([v, size * one.u]), np.append(signs, one.sign), programs,
-            accuracy=1e-3, most=3,
-        )  # fmt: skip
-        quiet += 1
-        if wide is None:
-            continue
-        if wide.signs.size <= width and wide.objective < goal:
-            return wide, 0
-        for unit in np.argsort(np.linalg.norm(wide.v, axis=1), kind="stable")[:_PRUNED]:
-            kept = np.arange(wide.signs.size) != unit
-            again = local_descent(
-                data, wide.v[kept], wide.signs[kept], programs,
-                accuracy=_ROUGH, most=20, bound=goal,
-            )  # fmt: skip
-            if again is not None and again.objective < goal and again.signs.size <= width:
-                return again, 0
-    return found, exchanges
-
-
 def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool) -> ReluAnswer:
     """Return the point after steps of Newton's method, with the residual of its Clarke system."""
-    v, live = _merged(found.v, found.signs)
+    v, live = merged(data, found.v, found.signs)
     p = data.X.shape[1]
     idle = width - live.size
     signs = np.append(live, np.ones(idle))
@@ -318,17 +266,6 @@ def descend_rounds(
         if settled or not gained or (np.isfinite(bound) and slow):
             break
     return last
-
-
-def _merged(v: FloatArray, signs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Add parallel units of one sign together."""
-    unit = v / np.linalg.norm(v, axis=1)[:, None]
-    same = (unit @ unit.T > 1.0 - _PARALLEL) & (signs[:, None] == signs[None, :])
-    first = np.argmax(same, axis=1)
-    owners = np.unique(first)
-    if owners.size == signs.size:
-        return v, signs
-    return np.array([v[first == k].sum(axis=0) for k in owners]), signs[owners]
 
 
 def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: _Budget) -> ReluAnswer:
