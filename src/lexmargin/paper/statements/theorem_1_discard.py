@@ -54,7 +54,7 @@ class TheoremOneDiscard(Statement):
     )
     caption: ClassVar[str] = (
         "Left: sizes of the three parts of degrees 1, 2, 3 in eq. 14 as the wanted margin γ grows: "
-        "only the deepest stays; the second is 0 to rounding all along. Middle: wine, parts of "
+        "only the deepest stays (sizes below 1e-12 are drawn there). Middle: wine, parts of "
         "degrees 1 and 2. Right: f = uv + pqr, the best margin (points) against the closed forms "
         "of its two branches; at ρ² = 27/4 the shallow one is dropped at once."
     )
