@@ -104,6 +104,17 @@ def test_a_far_sample_with_a_steep_gradient_is_not_ruled_out(
     assert found.verdict is Verdict.NOT_STATIONARY and found.stationarity_bound > 0.09
 
 
+@pytest.mark.parametrize("judge", [by_inner_products, adversarial.certify_arrays])
+@pytest.mark.parametrize(("error", "verdict"), [(5e-8, Verdict.KKT), (5e-7, Verdict.UNDECIDED)])
+def test_gradients_that_contradict_the_margins_prove_nothing(
+    judge: Callable[..., Certificate], error: float, verdict: Verdict
+) -> None:
+    # Within the tolerance of the degree, beyond that of the support.
+    jacobian = np.array([[1.0 + error, 0.0]])
+    found = judge(np.ones(1), jacobian, np.array([1.0, 0.0]), 1.0, tolerances=LIMITS)
+    assert found.stationarity < 1e-12 and found.verdict is verdict
+
+
 def test_the_oracle_and_the_witness_agree_on_what_is_stationary() -> None:
     base = kkt_point(np.random.default_rng(0))
     assert base.witness is not None
