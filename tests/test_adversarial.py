@@ -115,6 +115,21 @@ def test_gradients_that_contradict_the_margins_prove_nothing(
     assert found.stationarity < 1e-12 and found.verdict is verdict
 
 
+@pytest.mark.parametrize("judge", [by_inner_products, adversarial.certify_arrays])
+def test_multipliers_that_balance_both_residuals_are_found(
+    judge: Callable[..., Certificate],
+) -> None:
+    # The first sample alone misses ε by half of its tolerance, exact multipliers with the second
+    # miss δ by as much; half of the second's weight serves both.
+    f, theta = np.array([1.0, 1.0 + 5e-6]), np.array([1.0, 0.0])
+    jacobian = np.array([[1.0, 1.5e-7], [1.0 + 5e-6, -5e-6]])
+    case, exact = Case(f, jacobian, theta, 1.0), np.linalg.solve(jacobian.T, theta)
+    assert measures(case, np.array([1.0, 0.0]))[0] > 1.4e-7 and measures(case, exact)[1] > 1.4e-7
+    found = judge(f, jacobian, theta, 1.0, tolerances=LIMITS)
+    assert found.verdict is Verdict.KKT
+    assert max(measures(case, found.multipliers)) <= TOLERANCE
+
+
 def test_the_oracle_and_the_witness_agree_on_what_is_stationary() -> None:
     base = kkt_point(np.random.default_rng(0))
     assert base.witness is not None
