@@ -100,7 +100,7 @@ def test_every_seed_ends_in_a_certified_point(
     assert found.multipliers.sum() == pytest.approx(total, rel=1e-8)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 2, 3])
 def test_searches_from_beside_the_answer_never_worsen_it(seed: int) -> None:
     stated = problem((5, 4))
     compiled = backend(BackendName.FIXED_PATTERN).compile(stated.program())

@@ -52,7 +52,8 @@ class PatternAnswer:
         theta: (d,) with ``min f_n = 1`` where it separates.
         multipliers: λ (count,), summed over the pieces of a margin function.
         residual: the largest of ``‖θ - Σ μ_p ∇f^p‖/‖θ‖``, ``|f^p - 1|`` of its pieces, the
-            shortfall of ``f_n >= 1``, and negative μ relative to the largest.
+            shortfall of ``f_n >= 1``, negative μ relative to the largest, and how far, relative to
+            its layer, a unit is from the kink that a piece has it beyond.
         separates: whether every margin is positive.
         rounds: quadratic programs solved.
         out_of_time: the deadline ended the search.
@@ -326,8 +327,9 @@ class _Search:
         for _ in range(_NEWTON):
             pieces = net.pieces(theta, held.rows, held.gates)
             misfit = theta - mu @ pieces.rows
-            f, _ = net.evaluated(theta)
+            f, z = net.evaluated(theta)
             parts = (
+                _beyond_kinks(net, z, held),
                 float(np.linalg.norm(misfit)) / max(float(np.linalg.norm(theta)), 1e-300),
                 float(np.abs(pieces.values - 1.0).max()),
                 float(1.0 - f.min()),
@@ -354,6 +356,19 @@ class _Search:
             theta = theta + damping * move[:d]
             mu = mu + damping * move[d:]
         return best
+
+
+def _beyond_kinks(net: GatedNetwork, z: list[FloatArray], held: Held) -> float:
+    """Return the largest distance of a unit from a kink whose other side a piece is on.
+
+    Only the pieces that meet at θ span its generalised gradients.
+    """
+    farthest = 0.0
+    for now, gates, own in zip(z, held.gates, net.gates(z, held.rows), strict=True):
+        wrong = np.where(gates != own, np.abs(now[net.samples[held.rows]]), 0.0)
+        largest = float(np.abs(now).max(initial=0.0))
+        farthest = max(farthest, float(wrong.max(initial=0.0)) / max(largest, 1e-300))
+    return farthest
 
 
 def _cleaned(net: GatedNetwork, theta: FloatArray) -> FloatArray:
