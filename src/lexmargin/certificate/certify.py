@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
@@ -20,11 +19,11 @@ from lexmargin.certificate.margin_programs import (
     certify_scaled_margin,
     certify_w_set,
 )
-from lexmargin.certificate.norms import vector_norm
+from lexmargin.certificate.norms import unit_scale, vector_norm
 from lexmargin.certificate.staged import with_levels
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.trained import certify_module, is_module
-from lexmargin.errors import DataError, ParameterError
+from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.lexicographic import Lexicographic
@@ -81,8 +80,12 @@ def certify(
             raise ParameterError(
                 "Without a problem, certify needs f, jacobian and degree.", "Give all three."
             )
-        return certify_arrays(
-            f, jacobian, np.asarray(theta), degree, norm, tolerances, linear=linear
+        return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
+    if not isinstance(problem, Formulation):
+        raise ParameterError(
+            f"A {type(problem).__name__} cannot be certified.",
+            "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
+            "certify_function takes JAX functions.",
         )
     return _certify_problem(problem, flattened(problem, theta), tolerances)
 
@@ -116,6 +119,7 @@ def _certify_levels(problem: Lexicographic, flat: FloatArray, limits: Tolerances
         level = MarginPath(problem.predictor, problem.data, 1.0, problem.norm_p)
         first = certify_margin_path(level, flat, limits)
         return with_levels(first, None, flat, functions.values(flat), count, limits)
+    flat = unit_scale(flat)
     first = _certify_direction(problem, flat, limits)
     linear = functions.curvature is Curvature.AFFINE and alpha == 1.0
     values = functions.values(flat) / vector_norm(flat, problem.norm_p) ** alpha
@@ -129,18 +133,4 @@ def flattened(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> 
     Raises :class:`~lexmargin.errors.ShapeError` where it does not fit the predictor, and
     :class:`~lexmargin.errors.DataError` where it is not finite.
     """
-    functions = problem.functions
-    if _is_flat(theta):
-        flat = np.asarray(theta, dtype=np.float64)
-        functions.blocks(flat)
-    else:
-        flat = functions.flatten([np.asarray(block, dtype=np.float64) for block in theta])  # type: ignore[union-attr]
-    if not np.all(np.isfinite(flat)):
-        raise DataError("θ contains NaN or infinite entries.", "Certify a finite point.")
-    return flat
-
-
-def _is_flat(theta: object) -> bool:
-    if isinstance(theta, np.ndarray):
-        return theta.ndim == 1
-    return isinstance(theta, Sequence) and all(np.ndim(entry) == 0 for entry in theta)
+    return problem.functions.point(theta)
