@@ -307,3 +307,41 @@ def test_a_dead_neuron_is_no_strict_local_maximum(size):
     assert found.margin == pytest.approx(np.cos(angle) / 2.0, rel=1e-6)
     assert found.verdict is Verdict.KKT and found.nearest_kink <= 1e-7
     assert found.curvature.kind is CurvatureKind.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("activation", "low", "high"),
+    [
+        (nn.ReLU(), 0.0, 1.0),
+        (nn.ReLU(inplace=True), 0.0, 1.0),
+        (nn.LeakyReLU(0.25), 0.25, 1.0),
+        (lambda z: F.leaky_relu(z, negative_slope=0.25), 0.25, 1.0),
+        (torch.abs, -1.0, 1.0),
+        (lambda z: torch.maximum(z, 0.5 * z), 0.5, 1.0),
+        (lambda z: torch.minimum(z, 0.5 * z), 0.5, 1.0),
+        (lambda z: z.clamp(min=0.0), 0.0, 1.0),
+    ],
+    ids=["relu", "in-place", "leaky", "leaky-by-name", "abs", "maximum", "minimum", "clamp"],
+)
+def test_a_kink_may_have_every_slope_between_its_two(activation, low, high):
+    class Kinked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            rows = [[1.0, 1.0], [2.0, -1.0]]
+            self.inner = nn.Parameter(torch.tensor(rows, dtype=torch.float64))
+            self.outer = nn.Parameter(torch.tensor([1.0, 0.5], dtype=torch.float64))
+
+        def forward(self, x):
+            return activation(x @ self.inner.T) @ self.outer
+
+    # The second unit reads 0 from the first sample, and from no other.
+    X = np.array([[1.0, 2.0], [2.0, 1.0]])
+    scores = lm.trained_margins(Kinked(), X, [1, -1]).scores
+    found = scores.kinked_rows(np.arange(2), np.ones((2, 1)), 1e-7)
+    assert [len(own) for own in found.kinks] == [1, 0]
+    ends = [found.at([(), ()])[:, 2:4], found.at([(0,), ()])[:, 2:4]]
+    slopes = sorted(end[0, 0] / 0.5 for end in ends)
+    assert slopes == pytest.approx([low, high], abs=1e-12)
+    for end in ends:
+        np.testing.assert_allclose(end[0], end[0, 0] * X[0], atol=1e-12)
+    np.testing.assert_array_equal(ends[0][1], ends[1][1])
