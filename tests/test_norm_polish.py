@@ -13,6 +13,7 @@ import lexmargin as lm
 from lexmargin.certificate import Verdict
 from lexmargin.formulations import Formulation
 from lexmargin.norm_polish import polish_in_norm
+from lexmargin.stated_polish import _active_step
 
 Z = np.array([3.0, -1.0, 0.5])
 ONE = lm.Dataset([Z], [1], one_class=True)
@@ -150,3 +151,14 @@ def test_what_has_no_smooth_system_is_left_alone() -> None:
     assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.5), np.zeros(4)) is None
     assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.0), np.zeros(4)) is None
     assert polish_in_norm(lm.ConstrainedPath(linear, MANY, norm=math.inf), np.zeros(4)) is None
+
+
+def test_equal_samples_do_not_leave_a_polish_together() -> None:
+    """f = uv twice, at (3, 1/3): with λ < 0 both multipliers are proposed equally negative."""
+    twice = lm.Dataset([[1.0], [1.0]], [1, 1], one_class=True)
+    functions = lm.HardMargin(lm.DiagonalNetwork(2), twice).functions
+    theta, both, entries = np.array([3.0, 1.0 / 3.0]), np.array([0, 1]), np.ones(2)
+    point, multipliers, active = _active_step(
+        functions, theta, np.array([-0.5, -0.5]), both, entries, entries > 0, 1.0, 1.0
+    )
+    assert np.all(np.isfinite(point)) and np.all(multipliers >= 0.0) and active.size

@@ -198,7 +198,10 @@ def _active_step(
         proposed = multipliers[active] + change
         if active.size == 1 or proposed.min() >= -1e-12 * np.abs(proposed).max():
             break
-        active = active[proposed > 0.5 * proposed.min()]
+        kept = proposed > 0.5 * proposed.min()
+        # Equal samples have equal multipliers: one of them stays.
+        kept[np.argmax(proposed)] = True
+        active = active[kept]
     move = size * found[:d]
     length = float(np.linalg.norm(move))
     damping = min(1.0, 0.1 * size / length) if length > 0 else 1.0
