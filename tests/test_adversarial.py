@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import adversarial
+import lexmargin as lm
 from adversarial import (
     FAMILIES,
     LIMITS,
@@ -22,7 +23,7 @@ from adversarial import (
     measures,
     oracle,
 )
-from lexmargin.certificate import Certificate, Tolerances, Verdict
+from lexmargin.certificate import Certificate, Tolerances, Verdict, carried_multipliers
 from lexmargin.certificate.trained_judge import certify_by_gram
 from lexmargin.errors import DegreeError
 
@@ -156,3 +157,32 @@ def test_a_wrong_verdict_would_be_counted(monkeypatch: pytest.MonkeyPatch) -> No
     rng, row = np.random.default_rng(3), Row("turned direction")
     complaints = [judged(FAMILIES[row.family](rng), row.family, row) for _ in range(40)]
     assert row.false > 0 and any(complaints)
+
+
+def test_complementarity_counts_the_degree() -> None:
+    base = kkt_point(np.random.default_rng(4))
+    case = Case(base.f, base.jacobian, base.theta, base.degree)
+    loose = Tolerances(support=0.9, stationarity=0.9, complementarity=0.9)
+    turned = Case(case.f * np.linspace(1.0, 1.01, case.f.size), case.jacobian, case.theta, 3.0)
+    product = turned.jacobian @ turned.theta
+    fitted = Case(
+        turned.f, turned.jacobian * (3.0 * turned.f / product)[:, None], turned.theta, 3.0
+    )
+    found = adversarial.certify_arrays(
+        fitted.f, fitted.jacobian, fitted.theta, 3.0, tolerances=loose
+    )
+    assert found.complementarity > 1e-6
+    assert found.complementarity == pytest.approx(measures(fitted, found.multipliers)[1], rel=1e-9)
+
+
+def test_carried_multipliers_are_those_of_the_exponential_loss() -> None:
+    theta = np.array([2.0, 1.0])
+    Z = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.5]])
+    functions = lm.HardMargin(lm.Linear(), lm.Dataset(Z, [1, 1, 1], one_class=True)).functions
+    found = carried_multipliers(functions, theta)
+    weights = np.exp(-(Z @ theta))
+    gradient = weights @ Z
+    scale = np.linalg.norm(theta) / np.linalg.norm(gradient)
+    np.testing.assert_allclose(found.multipliers, scale * weights, rtol=1e-12)
+    cosine = gradient @ theta / (np.linalg.norm(gradient) * np.linalg.norm(theta))
+    assert found.residual == pytest.approx(np.sqrt(2.0 * (1.0 - cosine)), rel=1e-9)
