@@ -178,6 +178,9 @@ def _descend(
             return theta, step
         centred = np.sqrt(weights)[:, None] * (jacobian + gradient)
         hessian = centred.T @ centred / epsilon - scaled.hessian(theta, weights)
+        if not np.all(np.isfinite(hessian)):
+            # A start outside the domain of a log, from which no step leads in.
+            return theta, step
         moved = _newton_direction(hessian, gradient, tangent, theta)
         slope, length = float(moved @ tangent), 1.0
         while length > 1e-10:
@@ -297,7 +300,7 @@ class _State:
         self.misfit = pull - self.push * theta
         self.gaps = values[self.active] - level + epsilon * self.logs[self.active]
         turn = float(np.linalg.norm(self.misfit)) / length if length > 0 else math.inf
-        off = float(np.abs(self.gaps).max()) / self.size
+        off = float(np.abs(self.gaps).max(initial=0.0)) / self.size
         total = abs(float(self.weights.sum()) - 1.0)
         self.residual = max(turn, off, total) if np.all(np.isfinite(values)) else math.inf
         self.noise = 8.0 * _EPS
