@@ -323,10 +323,13 @@ def targets(bench: Bench, words: str, found: dict[str, Answers], wanted: float) 
         shared = min(len(answers.objectives), len(ours.objectives))
         if method in (OURS, PYOMO, CASADI) or not shared:
             continue
+        if not math.isfinite(statistics.median(answers.objectives[:shared])):
+            continue
         mine = statistics.median(ours.objectives[:shared])
         excess = max(excess, mine / statistics.median(answers.objectives[:shared]) - 1.0)
-    what = f"{words}: objective above the best peer's, relatively"
-    bench.target(what, excess, SAME, at_least=False)
+    if math.isfinite(excess):
+        what = f"{words}: objective above the best peer's, relatively"
+        bench.target(what, excess, SAME, at_least=False)
     for few, whole_model in ((PYOMO, WHOLE), (CASADI, CASADI_WHOLE)):
         if few in seconds and whole_model in found:
             bound = "" if whole_model in seconds else ", at least"

@@ -195,7 +195,8 @@ def write(source: Path, docs: Path) -> Path:
         "Every row is CPU seconds, the median of its runs and their range, of ours and of peers in "
         "the same run. ε and δ are the residuals of stationarity and complementarity as *our* "
         "certificate measures them on the answer of each method; a dash means not measured. "
-        "MiB is by how much the work raised the resident memory. `make bench` measures again and "
+        "MiB is by how much the work raised the resident memory. Sections of different dates were "
+        "measured on machines of different speed: compare ratios. `make bench` measures again and "
         "`make bench-page` writes this page.",
         "",
     ]
