@@ -154,6 +154,8 @@ def _measured(
 
     # One thread of linear algebra per process: more would fight over the same cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # joblib, which scikit-learn imports, tries a semaphore; an ended worker would leave it behind.
+    os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
     context = multiprocessing.get_context("spawn")
     pool = ProcessPool(
         max_workers=min(workers, len(names)), context=context, initializer=_end_with_parent
