@@ -180,9 +180,9 @@ def _coarse_rounds(
 ) -> Iterator[tuple[FloatArray, FloatArray, float]]:
     """Yield ``(w, λ, violation)`` after rounds of L-BFGS steps.
 
-    At size such a round costs a tenth of one of Newton steps, and leaves saddles as surely. It sees
-    the samples near the margin or with a multiplier; all are priced in between. Where violations
-    stop falling, rounds are too short for the merit, and grow.
+    At size such a round costs a fifth of one of Newton steps or less. It sees the samples near the
+    margin or with a multiplier; all are priced in between. Where violations stop falling, rounds
+    are too short for the merit, and grow.
     """
     part = WorkingSet(functions, np.arange(functions.count))
     least, steps = np.inf, float(_CHEAP)
