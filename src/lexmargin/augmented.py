@@ -28,7 +28,12 @@ _NEAR = 0.3
 _FINE = 1e-7
 _STIFF = 20.0
 _HOPELESS = 0.1
-_CHANCE = 10
+_CHANCE = 3
+_KICKS = 4
+_KICK = 0.3
+_NARROWED = 10
+_LEAP = 2.0
+_SETTLED = 0.05
 _SPENT = 1e-2
 _LARGE = 500_000
 _ROUNDING = 1e-14
@@ -182,10 +187,12 @@ def _coarse_rounds(
 
     At size such a round costs a fifth of one of Newton steps or less. It sees the samples near the
     margin or with a multiplier; all are priced in between. Where violations stop falling, rounds
-    are too short for the merit, and grow.
+    are too short for the merit, and grow; where they leap, μ is too small for the curvature of the
+    f_n, and the best point comes back with twice of it.
     """
-    part = WorkingSet(functions, np.arange(functions.count))
-    least, steps = np.inf, float(_CHEAP)
+    everyone = WorkingSet(functions, np.arange(functions.count))
+    part, best = everyone, (w, lam)
+    least, steps, kicks = np.inf, float(_CHEAP), 0
     for count in range(1, _COARSE + 1):
         w = _approached(part, w, lam[part.rows], penalty, int(steps))
         f = functions.values(w)
@@ -194,13 +201,29 @@ def _coarse_rounds(
         worst = float(np.abs(np.minimum(f - 1.0, lam / penalty)).max())
         lam = np.maximum(0.0, penalty * (1.0 - f) + lam)
         yield w, lam, worst
-        if worst <= _FINE or (count == _CHANCE and float(f.min()) <= _HOPELESS):
+        if worst <= _FINE:
             return
+        if count % _CHANCE == 0 and least >= 1.0 - _HOPELESS:
+            if kicks == _KICKS:
+                return
+            kicks, steps = kicks + 1, float(_CHEAP)
+            w, lam = _kicked(w, kicks), np.zeros_like(lam)
+            continue
+        if worst > _LEAP and least < _SETTLED:
+            penalty, (w, lam), part = 2.0 * penalty, best, everyone
+            continue
         if worst > 0.7 * least:
             steps = min(_LONGER * steps, _LONGEST)
-        least = min(least, worst)
-        if count >= _CHANCE:
+        if worst < least:
+            least, best = worst, (w, lam)
+        if count >= _NARROWED and least < _SETTLED:
             part = WorkingSet(functions, np.flatnonzero((f <= 1.0 + _NEAR) | (lam > 0.0)))
+
+
+def _kicked(w: FloatArray, seed: int) -> FloatArray:
+    """Return w after a random move: a sample that no unit sees has no gradient to be seen by."""
+    move = np.random.default_rng(seed).standard_normal(w.size)
+    return w + _KICK * float(np.linalg.norm(w) / np.linalg.norm(move)) * move
 
 
 def _approached(
