@@ -59,7 +59,7 @@ class WorkingSet:
         self.rows = np.arange(functions.count) if self.whole else np.asarray(rows)
         if not self.whole:
             self._features = np.ascontiguousarray(functions.features[self.rows])
-            self._signs = functions.score_weights(np.ones(functions.count))[self.rows]
+            self._signs = functions.signs[self.rows]
 
     def _record(self, theta: FloatArray) -> tuple[list[Any], Any]:
         parameters = [JacobianOps.parameter(block) for block in self._functions.blocks(theta)]

@@ -210,6 +210,11 @@ class MarginFunctions:
         """The inputs of the predictor, ``(N, p)``: X, or y_n x_n where it reads signed inputs."""
         return self._features
 
+    @property
+    def signs(self) -> FloatArray:
+        """What turns the score of a sample into f_n, ``(N,)``; two classes only."""
+        return self._signs
+
     def score_weights(self, weights: FloatArray) -> FloatArray:
         """Return v, ``(N,)`` or ``(N, C)``, with ``Σ v F = Σ_n weights_n f_n``."""
         if not self.multi_class:

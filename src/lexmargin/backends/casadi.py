@@ -19,7 +19,7 @@ from lexmargin.backends.base import (
 )
 from lexmargin.backends.capture import captured
 from lexmargin.backends.ipopt import IPOPT_STATUSES, Run, answer, ipopt_options, run_cyipopt
-from lexmargin.backends.nlp import Nlp, Rows, Slot, multiplier_vector, row_sign
+from lexmargin.backends.nlp import ModelNlp, Nlp, Rows, Slot, multiplier_vector, row_sign
 from lexmargin.backends.selected_samples import on_selected_samples
 from lexmargin.errors import MissingBackendError, ParameterError
 from lexmargin.ops.base import FloatArray, Relation, Sense
@@ -218,7 +218,7 @@ class CasadiProgram(CompiledNlp):
         numbers = ca.vertsplit(p) if model.parameters else []
         # Inlined: derivatives of a nested call would be nested calls again.
         outer = ca.Function("model", [x, p], inner.call([*parts, *numbers], True, False))
-        self.nlp = Nlp(
+        self.nlp = ModelNlp(
             model=outer,
             x_lower=np.concatenate(
                 [

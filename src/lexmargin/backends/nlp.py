@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -12,7 +13,16 @@ import numpy as np
 from lexmargin.errors import ShapeError, UnknownNameError, nearest
 from lexmargin.ops.base import FloatArray, IntArray, Relation
 
-__all__ = ["Evaluator", "Nlp", "Rows", "Slot", "multiplier_vector", "row_sign"]
+__all__ = [
+    "Evaluator",
+    "FunctionEvaluator",
+    "ModelNlp",
+    "Nlp",
+    "Rows",
+    "Slot",
+    "multiplier_vector",
+    "row_sign",
+]
 
 
 @final
@@ -33,9 +43,22 @@ class Rows:
     sign: float
 
 
+class Evaluator(ABC):
+    """A matrix of numbers as a function of arrays: its nonzeros, and where they stand."""
+
+    @abstractmethod
+    def __call__(self, *arguments: Any) -> FloatArray:
+        """Return the nonzeros of the output; the array is reused."""
+
+    @property
+    @abstractmethod
+    def structure(self) -> tuple[IntArray, IntArray]:
+        """Rows and columns of the nonzeros, in the order of the values."""
+
+
 @final
 @dataclass(frozen=True)
-class Evaluator:
+class FunctionEvaluator(Evaluator):
     """A CasADi function called on NumPy buffers, without conversions."""
 
     function: Any
@@ -51,7 +74,6 @@ class Evaluator:
         return buffer, trigger, inputs, output
 
     def __call__(self, *arguments: Any) -> FloatArray:
-        """Return the nonzeros of the output, column by column; the array is reused."""
         _, trigger, inputs, output = self._buffers
         for array, argument in zip(inputs, arguments, strict=True):
             array[: np.size(argument)] = argument
@@ -60,89 +82,53 @@ class Evaluator:
 
     @functools.cached_property
     def structure(self) -> tuple[IntArray, IntArray]:
-        """Rows and columns of the nonzeros, in the order of the values."""
         rows, columns = self.function.sparsity_out(0).get_triplet()
         return np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)
 
 
-@final
 @dataclass(frozen=True)
-class Nlp:
+class Nlp(ABC):
     """``min f(x, p)  s.t.  lower <= g(x, p) <= upper, x_lower <= x``, derivatives on demand.
 
-    Attributes:
-        model: CasADi function ``(x, p) -> (f, g)``; f is minimised, g is ``left - right`` up to
-            constants that went into the bounds.
-        scalar: the function is made of scalar operations (SX), not of matrices (MX).
+    f is minimised; g is ``left - right`` up to constants that went into the bounds.
     """
 
-    model: Any
     x_lower: FloatArray
     lower: FloatArray
     upper: FloatArray
     variables: Mapping[str, Slot]
     rows: Mapping[str, Rows]
     parameters: tuple[str, ...]
-    scalar: bool
 
-    @functools.cached_property
+    @property
+    @abstractmethod
     def expressions(self) -> tuple[Any, Any, Any, Any]:
         """Symbols x and p, and the expressions f and g of them."""
-        import casadi as ca
 
-        kind: Any = ca.SX if self.scalar else ca.MX
-        x = kind.sym("x", self.x_lower.size)
-        p = kind.sym("p", len(self.parameters))
-        f, g = self.model(x, p)
-        return x, p, f, g
-
-    @functools.cached_property
+    @property
+    @abstractmethod
     def objective(self) -> Evaluator:
-        """``f``."""
-        import casadi as ca
+        """``f``; arguments x, p, as of the next three."""
 
-        x, p, f, _ = self.expressions
-        return Evaluator(ca.Function("objective", [x, p], [ca.densify(f)]))
-
-    @functools.cached_property
+    @property
+    @abstractmethod
     def gradient(self) -> Evaluator:
         """``∇f``, dense."""
-        import casadi as ca
 
-        x, p, f, _ = self.expressions
-        return Evaluator(ca.Function("gradient", [x, p], [ca.densify(ca.gradient(f, x))]))
-
-    @functools.cached_property
+    @property
+    @abstractmethod
     def constraints(self) -> Evaluator:
         """``g``."""
-        import casadi as ca
 
-        x, p, _, g = self.expressions
-        return Evaluator(ca.Function("constraints", [x, p], [ca.densify(g)]))
-
-    @functools.cached_property
+    @property
+    @abstractmethod
     def jacobian(self) -> Evaluator:
         """``∂g/∂x``, sparse."""
-        import casadi as ca
 
-        x, p, _, g = self.expressions
-        if self.scalar and g.shape[0] > 1:
-            # Row by row, each derivative walks over one constraint and not over all of them.
-            matrix = ca.vertcat(*[ca.jacobian(row, x) for row in ca.vertsplit(g)])
-        else:
-            matrix = ca.jacobian(g, x)
-        return Evaluator(ca.Function("jacobian", [x, p], [matrix]))
-
-    @functools.cached_property
+    @property
+    @abstractmethod
     def hessian(self) -> Evaluator:
         """Lower triangle of ``σ ∇²f + Σ μ_i ∇²g_i``, sparse; arguments x, p, σ, μ."""
-        import casadi as ca
-
-        x, p, f, g = self.expressions
-        kind: Any = ca.SX if self.scalar else ca.MX
-        sigma, mu = kind.sym("sigma"), kind.sym("mu", g.shape[0])
-        matrix = ca.tril(ca.hessian(sigma * f + ca.dot(mu, g), x)[0])
-        return Evaluator(ca.Function("hessian", [x, p, sigma, mu], [matrix]))
 
     def prepare(self, *, second_order: bool) -> None:
         """Generate the derivatives a solver will ask for; once done they are kept."""
@@ -169,6 +155,73 @@ class Nlp:
             )
             found[name] = flat.reshape(slot.shape)
         return found
+
+
+@final
+@dataclass(frozen=True)
+class ModelNlp(Nlp):
+    """A program whose f and g are one CasADi function.
+
+    Attributes:
+        model: CasADi function ``(x, p) -> (f, g)``.
+        scalar: the function is made of scalar operations (SX), not of matrices (MX).
+    """
+
+    model: Any
+    scalar: bool
+
+    @functools.cached_property
+    def expressions(self) -> tuple[Any, Any, Any, Any]:
+        import casadi as ca
+
+        kind: Any = ca.SX if self.scalar else ca.MX
+        x = kind.sym("x", self.x_lower.size)
+        p = kind.sym("p", len(self.parameters))
+        f, g = self.model(x, p)
+        return x, p, f, g
+
+    @functools.cached_property
+    def objective(self) -> Evaluator:
+        import casadi as ca
+
+        x, p, f, _ = self.expressions
+        return FunctionEvaluator(ca.Function("objective", [x, p], [ca.densify(f)]))
+
+    @functools.cached_property
+    def gradient(self) -> Evaluator:
+        import casadi as ca
+
+        x, p, f, _ = self.expressions
+        return FunctionEvaluator(ca.Function("gradient", [x, p], [ca.densify(ca.gradient(f, x))]))
+
+    @functools.cached_property
+    def constraints(self) -> Evaluator:
+        import casadi as ca
+
+        x, p, _, g = self.expressions
+        return FunctionEvaluator(ca.Function("constraints", [x, p], [ca.densify(g)]))
+
+    @functools.cached_property
+    def jacobian(self) -> Evaluator:
+        import casadi as ca
+
+        x, p, _, g = self.expressions
+        if self.scalar and g.shape[0] > 1:
+            # Row by row, each derivative walks over one constraint and not over all of them.
+            matrix = ca.vertcat(*[ca.jacobian(row, x) for row in ca.vertsplit(g)])
+        else:
+            matrix = ca.jacobian(g, x)
+        return FunctionEvaluator(ca.Function("jacobian", [x, p], [matrix]))
+
+    @functools.cached_property
+    def hessian(self) -> Evaluator:
+        import casadi as ca
+
+        x, p, f, g = self.expressions
+        kind: Any = ca.SX if self.scalar else ca.MX
+        sigma, mu = kind.sym("sigma"), kind.sym("mu", g.shape[0])
+        matrix = ca.tril(ca.hessian(sigma * f + ca.dot(mu, g), x)[0])
+        return FunctionEvaluator(ca.Function("hessian", [x, p, sigma, mu], [matrix]))
 
 
 def multiplier_vector(nlp: Nlp, multipliers: Mapping[str, FloatArray] | None) -> FloatArray | None:

@@ -1,4 +1,8 @@
-"""The declarative nonlinear route: Pyomo model -> ``.nl`` file -> CasADi derivatives -> Ipopt."""
+"""The declarative nonlinear route: Pyomo model -> ``.nl`` file -> CasADi derivatives -> Ipopt.
+
+Where a program has one constraint per sample, the model is that of one sample with the sample's
+data as variables; see :mod:`lexmargin.backends.sampled_nlp`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,17 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, import_problem
 from lexmargin.backends.casadi import CompiledNlp, nlp_solver_problem
-from lexmargin.backends.nlp import Nlp, Rows, Slot, row_sign
-from lexmargin.backends.selected_samples import on_selected_samples
+from lexmargin.backends.nlp import ModelNlp, Nlp, Rows, Slot, row_sign
+from lexmargin.backends.sampled_nlp import SampledNlp
+from lexmargin.backends.selected_samples import (
+    margin_constraint,
+    on_selected_samples,
+    restricted,
+)
 from lexmargin.errors import MissingBackendError
-from lexmargin.ops.base import FloatArray
-from lexmargin.program import Program
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.program import Constraint, Margins, Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["PyomoBackend", "PyomoProgram"]
@@ -49,8 +59,14 @@ class PyomoProgram(CompiledNlp):
         self.program = program
         self._plugins = {}
         began = time.perf_counter()
-        self._ops = PyomoOps()
-        self.model = program.build(self._ops)
+        self._constraint = _of_every_sample(program)
+        stated, data = program, []
+        if self._constraint is not None:
+            stated = restricted(program, self._constraint, np.zeros(1, dtype=np.int64))
+            one = _functions(next(c for c in stated.constraints if c.name == self._constraint.name))
+            data = [one.features, one.signs]
+        self._ops = PyomoOps(data)
+        self.model = stated.build(self._ops)
         built = time.perf_counter()
         self._contradiction = ""
         with tempfile.TemporaryDirectory() as folder:
@@ -103,16 +119,13 @@ class PyomoProgram(CompiledNlp):
         row_of = {name: i for i, name in enumerate(rows)}
         parameters = tuple(self._ops.parameters)
         fixed = {name: column_of.get(c.name) for name, c in self._ops.parameters.items()}
-        free = [i for i in range(len(columns)) if i not in set(fixed.values())]
+        data = [column_of.get(entry.name) for part in self._ops.data for entry in part.values()]
+        others = {*fixed.values(), *data}
+        free = [i for i in range(len(columns)) if i not in others]
         place = {column: i for i, column in enumerate(free)}
-        symbols = [
-            imported.x[column] if column is not None else ca.MX.sym(f"unused_{i}")
-            for i, column in enumerate(fixed.values())
-        ]
         x = ca.vertcat(*[imported.x[i] for i in free])
-        p = ca.vertcat(*symbols) if symbols else ca.MX(0, 1)
+        p = _stacked([imported.x[c] if c is not None else None for c in fixed.values()])
         g = ca.vertcat(*imported.g) if len(imported.g) else ca.MX(0, 1)
-        model = ca.Function("model", [x, p], [imported.f, g]).expand()
         shapes = {variable.name: variable.shape for variable in self.program.variables}
         variables = {
             name: Slot(
@@ -124,23 +137,42 @@ class PyomoProgram(CompiledNlp):
             )
             for name, c in self._ops.variables.items()
         }
-        relations = self._ops.relations
-        return Nlp(
-            model=model,
-            x_lower=np.array([imported.x_lb[i] for i in free], dtype=float),
-            lower=np.array(imported.g_lb, dtype=float),
-            upper=np.array(imported.g_ub, dtype=float),
-            variables=variables,
-            rows={
-                name: Rows(
-                    np.array([row_of[entry.name] for entry in c.values()], dtype=np.int64),
-                    row_sign(relations[name]),
-                )
-                for name, c in self._ops.constraints.items()
-            },
-            parameters=parameters,
-            scalar=True,
+        x_lower = np.array([imported.x_lb[i] for i in free], dtype=float)
+        lower, upper = (np.array(b, dtype=float) for b in (imported.g_lb, imported.g_ub))
+        places = {
+            name: np.array([row_of[entry.name] for entry in c.values()], dtype=np.int64)
+            for name, c in self._ops.constraints.items()
+        }
+        if self._constraint is None:
+            held = self._rows(places)
+            model = ca.Function("model", [x, p], [imported.f, g]).expand()
+            return ModelNlp(x_lower, lower, upper, variables, held, parameters, model, True)
+        functions = _functions(self._constraint)
+        one = int(places.pop(self._constraint.name)[0])
+        further = np.delete(np.arange(lower.size), one)
+        count = functions.count
+        where = {int(row): count + i for i, row in enumerate(further)}
+        places = {
+            name: np.array([where[int(row)] for row in found], dtype=np.int64)
+            for name, found in places.items()
+        }
+        places[self._constraint.name] = np.arange(count)
+        s = _stacked([imported.x[c] if c is not None else None for c in data])
+        parts = [imported.f, g[one], g[further.tolist()] if further.size else ca.MX(0, 1)]
+        return SampledNlp(
+            x_lower,
+            np.concatenate([np.full(count, lower[one]), lower[further]]),
+            np.concatenate([np.full(count, upper[one]), upper[further]]),
+            variables,
+            self._rows(places),
+            parameters,
+            ca.Function("model", [x, p, s], parts).expand(),
+            np.column_stack([functions.features, functions.signs]),
         )
+
+    def _rows(self, places: Mapping[str, IntArray]) -> dict[str, Rows]:
+        relations = self._ops.relations
+        return {name: Rows(found, row_sign(relations[name])) for name, found in places.items()}
 
     def _auxiliaries(self, values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
         if not self._ops.auxiliaries:
@@ -150,3 +182,27 @@ class PyomoProgram(CompiledNlp):
             for i, number in enumerate(np.reshape(value, -1)):
                 component[i].set_value(float(number), skip_validation=True)
         return {name: start() for name, start in self._ops.auxiliaries.items()}
+
+
+def _functions(constraint: Constraint) -> MarginFunctions:
+    assert isinstance(constraint.left, Margins)
+    return constraint.left.functions
+
+
+def _of_every_sample(program: Program) -> Constraint | None:
+    """Return the constraint that is one expression of every sample, None where there is none.
+
+    The margin of a sample at the origin may be a constant, which a writer must see.
+    """
+    constraint = margin_constraint(program)
+    if constraint is None or not np.all(np.any(_functions(constraint).features, axis=1)):
+        return None
+    return constraint
+
+
+def _stacked(symbols: list[Any]) -> Any:
+    """Return a column of symbols, fresh ones where the file knows none."""
+    import casadi as ca
+
+    filled = [ca.MX.sym(f"unused_{i}") if s is None else s for i, s in enumerate(symbols)]
+    return ca.vertcat(*filled) if filled else ca.MX(0, 1)

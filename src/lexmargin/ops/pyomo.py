@@ -37,10 +37,22 @@ _NODES = tuple(
 
 @final
 class PyomoOps(ModelOps[Any]):
-    """The Pyomo target; ``model()`` returns a ``pyomo.environ.ConcreteModel``."""
+    """The Pyomo target; ``model()`` returns a ``pyomo.environ.ConcreteModel``.
 
-    def __init__(self) -> None:
+    Args:
+        data: constants that become variables of the model, so that derivatives generated once serve
+            other data of the same shape.
+    """
+
+    def __init__(self, data: Sequence[FloatArray] = ()) -> None:
         self._model = pyo.ConcreteModel()
+        self._data = tuple(data)
+        self.data: list[Any] = []
+        """The variables that stand for ``data``, in this order."""
+        for i, values in enumerate(self._data):
+            component = pyo.Var(range(values.size))
+            self._model.add_component(f"data_{i}", component)
+            self.data.append(component)
         self.variables: dict[str, Any] = {}
         self.parameters: dict[str, Any] = {}
         self.constraints: dict[str, Any] = {}
@@ -62,6 +74,11 @@ class PyomoOps(ModelOps[Any]):
         return out.reshape(values.shape)
 
     def constant(self, values: FloatArray) -> Any:
+        for known, component in zip(self._data, self.data, strict=True):
+            if values is known:
+                out = np.empty(values.size, dtype=object)
+                out[:] = [component[i] for i in range(values.size)]
+                return out.reshape(values.shape)
         return values
 
     def linear(self, inputs: Any, weights: Any) -> Any:
