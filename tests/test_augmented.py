@@ -13,8 +13,8 @@ from lexmargin.augmented import WorkingSet, augmented_lagrangian, loss_descent
 from lexmargin.backends import BackendName, backend
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import ParameterError, UnsupportedError
-from lexmargin.formulations.start import random_theta
-from lexmargin.polish import finished, polish
+from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.polish import finished, polish, settled
 from lexmargin.solution import Claim, Ran, SolverSettings
 from lexmargin.solve import choose_profile
 
@@ -95,7 +95,52 @@ def test_rounds_end_early_where_nothing_separates(monkeypatch: pytest.MonkeyPatc
     w = random_theta(functions, rng)
     points = list(augmented_lagrangian(functions, w, np.zeros(functions.count), rounds=500))
     assert functions.values(points[-1][0]).min() < 0.1
-    assert len(points) == augmented._CHANCE
+    assert len(points) == (augmented._KICKS + 1) * augmented._CHANCE
+
+
+def test_a_sample_that_no_unit_sees_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All relu² units are off at a sample: its margin is 0 and has no gradient."""
+    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    problem = teacher("relu2")
+    functions = problem.functions
+    X = problem.data.X
+    rng = np.random.default_rng(2)
+    W = rng.standard_normal(functions.shapes[0])
+    W -= np.outer(np.maximum(W @ X[0] + 1.0, 0.0), X[0]) / (X[0] @ X[0])
+    w = functions.flatten([W, rng.standard_normal(functions.shapes[1])])
+    assert functions.values(w)[0] == 0.0
+    assert not np.any(functions.jacobian(w)[0])
+    found = settled(
+        functions,
+        augmented_lagrangian(functions, w, np.zeros(functions.count), penalty=float(w @ w)),
+    )
+    assert found.converged
+    assert float(functions.values(found.theta).min()) >= 1.0 - 1e-9
+
+
+@pytest.mark.parametrize(("share", "leaps"), [(10.0, True), (1.0, False)])
+def test_a_penalty_that_is_too_small_doubles(
+    monkeypatch: pytest.MonkeyPatch, share: float, leaps: bool
+) -> None:
+    """After a leap of the margins, and where rounds never bring them near 1."""
+    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    penalties: list[float] = []
+    approached = augmented._approached
+
+    def recorded(part: Any, w: Any, lam: Any, penalty: float, steps: int) -> Any:
+        penalties.append(penalty)
+        found = approached(part, w, lam, penalty, steps)
+        return -2.0 * found if leaps and len(penalties) == 8 else found
+
+    monkeypatch.setattr("lexmargin.augmented._approached", recorded)
+    functions = teacher("relu2").functions
+    theta, _ = separating_theta(functions, random_theta(functions, np.random.default_rng(0)))
+    w = theta * float(np.abs(functions.values(theta)).max()) ** (-1.0 / 3.0)
+    start = share * float(w @ w)
+    w = list(augmented_lagrangian(functions, w, np.zeros(functions.count), 30, start))[-1][0]
+    doubled = 8 if leaps else penalties.index(2.0 * start)
+    assert penalties[doubled - 1 : doubled + 1] == [start, 2.0 * start]
+    assert float(functions.values(w).min()) >= 1.0 - 1e-5
 
 
 @pytest.mark.parametrize("form", ["max", "min-norm"])

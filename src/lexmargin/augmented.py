@@ -33,6 +33,7 @@ _KICKS = 4
 _KICK = 0.3
 _NARROWED = 10
 _LEAP = 2.0
+_QUIET = 12
 _SETTLED = 0.05
 _SPENT = 1e-2
 _LARGE = 500_000
@@ -187,12 +188,12 @@ def _coarse_rounds(
 
     At size such a round costs a fifth of one of Newton steps or less. It sees the samples near the
     margin or with a multiplier; all are priced in between. Where violations stop falling, rounds
-    are too short for the merit, and grow; where they leap, μ is too small for the curvature of the
-    f_n, and the best point comes back with twice of it.
+    are too short for the merit, and grow; where they leap, or never fall far, μ is too small for
+    the curvature of the f_n, and the best point comes back with twice of it.
     """
     everyone = WorkingSet(functions, np.arange(functions.count))
     part, best = everyone, (w, lam)
-    least, steps, kicks = np.inf, float(_CHEAP), 0
+    least, steps, kicks, quiet = np.inf, float(_CHEAP), 0, 0
     for count in range(1, _COARSE + 1):
         w = _approached(part, w, lam[part.rows], penalty, int(steps))
         f = functions.values(w)
@@ -206,16 +207,19 @@ def _coarse_rounds(
         if count % _CHANCE == 0 and least >= 1.0 - _HOPELESS:
             if kicks == _KICKS:
                 return
-            kicks, steps = kicks + 1, float(_CHEAP)
+            kicks, steps, quiet = kicks + 1, float(_CHEAP), 0
             w, lam = _kicked(w, kicks), np.zeros_like(lam)
             continue
-        if worst > _LEAP and least < _SETTLED:
-            penalty, (w, lam), part = 2.0 * penalty, best, everyone
-            continue
-        if worst > 0.7 * least:
-            steps = min(_LONGER * steps, _LONGEST)
+        slow = worst > 0.7 * least
         if worst < least:
-            least, best = worst, (w, lam)
+            least, best, quiet = worst, (w, lam), 0
+        else:
+            quiet += 1
+        if worst > _LEAP if least < _SETTLED else quiet == _QUIET:
+            penalty, (w, lam), part, quiet = 2.0 * penalty, best, everyone, 0
+            continue
+        if slow:
+            steps = min(_LONGER * steps, _LONGEST)
         if count >= _NARROWED and least < _SETTLED:
             part = WorkingSet(functions, np.flatnonzero((f <= 1.0 + _NEAR) | (lam > 0.0)))
 

@@ -141,7 +141,7 @@ class ConvexConcaveProgram(Compiled):
 
 
 def _options(settings: SolverSettings) -> tuple[int, int, int]:
-    known = {"exchanges": 20, "attempts": 4, "rounds": 700}
+    known = {"exchanges": 20, "attempts": 4, "rounds": 450}
     for name, value in settings.options.items():
         if name not in _OPTIONS:
             raise ParameterError(

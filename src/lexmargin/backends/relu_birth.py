@@ -22,6 +22,7 @@ _ASCENT = 40
 _RANDOM = 64
 _REFINED = 3
 _APART = 0.99
+_ROUGHLY_APART = 0.95
 _RIDGE = 1e-9
 
 
@@ -63,20 +64,23 @@ def newborns(
         u = u + (1.0 / (1.0 + (8.0 / steps) * step)) * gradient / length
         u = u / np.maximum(np.linalg.norm(u, axis=0), 1e-300)
     distinct: list[Newborn] = []
+    known = {1.0: np.zeros((0, rows.shape[1])), -1.0: np.zeros((0, rows.shape[1]))}
+
+    def apart(u: FloatArray, sign: float, nearest: float) -> bool:
+        return not (known[sign] @ u > nearest).any()
+
     for k in np.argsort(-seen, kind="stable"):
         if len(distinct) == count:
             break
-        begun = Newborn(where[:, k].copy(), float(sign[k]), float(seen[k]))
-        if not _apart(begun, distinct):
+        own = float(sign[k])
+        if not apart(where[:, k], own, _ROUGHLY_APART):
             continue
+        begun = Newborn(where[:, k].copy(), own, float(seen[k]))
         ended = _refined(rows, sign[k] * c, data.slope, begun)
-        if _apart(ended, distinct):
+        if apart(ended.u, own, _APART):
             distinct.append(ended)
+            known[own] = np.vstack([known[own], ended.u])
     return sorted(distinct, key=lambda one: -one.value)
-
-
-def _apart(one: Newborn, others: list[Newborn]) -> bool:
-    return all(one.sign != o.sign or one.u @ o.u < _APART for o in others)
 
 
 def _refined(rows: FloatArray, c: FloatArray, slope: float, begun: Newborn) -> Newborn:

@@ -83,7 +83,7 @@ def search(
     signs: FloatArray,
     *,
     exchanges: int = 20,
-    rounds: int = 700,
+    rounds: int = 450,
     attempts: int = 4,
     deadline: float = np.inf,
     seed: int = 0,
