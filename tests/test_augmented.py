@@ -64,7 +64,9 @@ def test_teachers_are_learned_to_rounding_level(kind: str) -> None:
 def test_large_problems_begin_with_rounds_of_short_steps(
     monkeypatch: pytest.MonkeyPatch, classes: int
 ) -> None:
-    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
+    for module in ("augmented", "backends.augmented_lagrangian"):
+        monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     rounds = 0
     approached = augmented._approached
 
@@ -87,7 +89,9 @@ def test_large_problems_begin_with_rounds_of_short_steps(
 
 
 def test_rounds_end_early_where_nothing_separates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
+    for module in ("augmented", "backends.augmented_lagrangian"):
+        monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((21, 3))
     problem = lm.HardMargin(lm.Network((1,), lm.Square()), lm.Dataset(X, [1, -1] * 10 + [1]))
@@ -100,7 +104,9 @@ def test_rounds_end_early_where_nothing_separates(monkeypatch: pytest.MonkeyPatc
 
 def test_a_sample_that_no_unit_sees_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
     """All relu² units are off at a sample: its margin is 0 and has no gradient."""
-    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
+    for module in ("augmented", "backends.augmented_lagrangian"):
+        monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     problem = teacher("relu2")
     functions = problem.functions
     X = problem.data.X
@@ -123,7 +129,9 @@ def test_a_penalty_that_is_too_small_doubles(
     monkeypatch: pytest.MonkeyPatch, share: float, leaps: bool
 ) -> None:
     """After a leap of the margins, and where rounds never bring them near 1."""
-    monkeypatch.setattr("lexmargin.augmented._LARGE", 0)
+    short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
+    for module in ("augmented", "backends.augmented_lagrangian"):
+        monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     penalties: list[float] = []
     approached = augmented._approached
 

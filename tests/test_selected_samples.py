@@ -134,8 +134,8 @@ def test_programs_with_margins_elsewhere_or_several_classes_stay_whole() -> None
 @pytest.mark.backend("casadi")
 def test_few_samples_stay_whole_and_many_are_selected() -> None:
     engine = backend(BackendName.CASADI)
-    assert isinstance(engine.compile(teacher(samples=499).program()), CasadiProgram)
-    assert isinstance(engine.compile(teacher(samples=500).program()), SelectedSamples)
+    assert isinstance(engine.compile(teacher(samples=199).program()), CasadiProgram)
+    assert isinstance(engine.compile(teacher(samples=200).program()), SelectedSamples)
 
 
 def test_a_round_that_does_not_settle_hands_over_to_the_whole_program() -> None:

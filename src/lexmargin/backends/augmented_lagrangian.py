@@ -7,19 +7,20 @@ steps solve the KKT system itself; see :mod:`lexmargin.augmented` and :mod:`lexm
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, final
 
 import numpy as np
 
-from lexmargin.augmented import augmented_lagrangian, loss_descent
+from lexmargin.augmented import Inner, augmented_lagrangian, in_order, loss_descent
 from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
 from lexmargin.backends.homogeneous import MAX_MARGIN, HomogeneousProgram, homogeneous_program
 from lexmargin.errors import ParameterError, nearest
 from lexmargin.formulations.base import Formulation
+from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.polish import settled
+from lexmargin.polish import Polished, settled
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
@@ -27,9 +28,10 @@ __all__ = ["AugmentedLagrangianBackend", "AugmentedLagrangianProgram"]
 
 _ROUNDS: Final = 60
 _FIRST_PENALTY: Final = 100.0
-_SEPARATED: Final = 0.1
 _STATIONARY: Final = 1e-9
 _LARGE: Final = 20_000
+
+_Begin = Callable[[HomogeneousProgram, FloatArray], FloatArray]
 
 
 @final
@@ -79,21 +81,21 @@ class AugmentedLagrangianProgram(Compiled):
         deadline = np.inf if limit is None else began + limit
         start_w = parts.flat(values)
         count = 0
-        # The descent of the loss is the second choice.
-        for attempt in (HomogeneousProgram.wide, _descended):
-            w = attempt(parts, start_w)
+        found: Polished | None = None
+        for begin, inner in _attempts(functions):
+            w = begin(parts, start_w)
             penalty = float(w @ w) * min(1.0, _FIRST_PENALTY / functions.count)
             lam = np.zeros(functions.count)
-            found = settled(
-                functions,
-                augmented_lagrangian(functions, w, lam, rounds, penalty, deadline),
-                deadline,
-            )
-            count += found.rounds
-            margin = float(functions.values(found.theta).min())
+            steps = augmented_lagrangian(functions, w, lam, rounds, penalty, deadline, inner)
+            again = settled(functions, steps, deadline)
+            count += again.rounds
+            if found is None or again.residual < found.residual:
+                found = again
             late = time.perf_counter() > deadline
-            if margin > _SEPARATED or late:
+            if late or found.residual <= _STATIONARY:
                 break
+        assert found is not None
+        margin = float(functions.values(found.theta).min())
         if not margin > 0.0:
             point = found.theta if np.any(found.theta) else start_w
             answer, _ = parts.answer(point, found.multipliers, numbers)
@@ -123,6 +125,13 @@ class AugmentedLagrangianProgram(Compiled):
             iterations=count,
             solve_seconds=time.perf_counter() - began,
         )
+
+
+def _attempts(functions: MarginFunctions) -> tuple[tuple[_Begin, Inner], ...]:
+    """Return beginnings and steps in the order of what they promise."""
+    wide = HomogeneousProgram.wide
+    first, other = in_order(functions)
+    return (wide, first), (wide, other), (_descended, first)
 
 
 def _descended(parts: HomogeneousProgram, w: FloatArray) -> FloatArray:

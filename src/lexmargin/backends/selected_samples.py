@@ -14,7 +14,7 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.augmented import augmented_lagrangian
+from lexmargin.augmented import augmented_lagrangian, in_order
 from lexmargin.backends.base import Compiled, checked_parameters, starting_values
 from lexmargin.backends.homogeneous import homogeneous_program
 from lexmargin.data import Dataset
@@ -33,7 +33,7 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["SelectedSamples", "margin_constraint", "on_selected_samples", "restricted"]
 
-_MANY: Final = 500
+_MANY: Final = 200
 """Below this many samples the whole program is solved at once."""
 
 _FEWEST: Final = 100
@@ -196,17 +196,20 @@ class SelectedSamples(Compiled):
         nothing = values, None, np.zeros(0, dtype=np.int64)
         if not np.any(w) or functions.pre_activations(w):
             return nothing
-        w = parts.wide(w)
-        lam = np.zeros(functions.count)
-        penalty = float(w @ w) * min(1.0, 100.0 / functions.count)
+        wide = parts.wide(w)
+        penalty = float(wide @ wide) * min(1.0, 100.0 / functions.count)
         deadline = np.inf if limit is None else time.perf_counter() + 0.1 * limit
-        rounds = augmented_lagrangian(functions, w, lam, _APPROACH, penalty, deadline)
-        for point in rounds:
-            w, lam = point
-            f = functions.values(w)
-            if float(np.abs(np.minimum(f - 1.0, lam)).max()) <= _ROUGHLY:
+        for inner in in_order(functions):
+            w, lam = wide, np.zeros(functions.count)
+            rounds = augmented_lagrangian(functions, w, lam, _APPROACH, penalty, deadline, inner)
+            for w, lam in rounds:
+                f = functions.values(w)
+                near = float(np.abs(np.minimum(f - 1.0, lam)).max()) <= _ROUGHLY
+                if near:
+                    break
+            margin = float(functions.values(w).min())
+            if near or time.perf_counter() > deadline:
                 break
-        margin = float(functions.values(w).min())
         if not margin > 0.5:
             return nothing
         # Inside by a little: an interior point method starts from there.
