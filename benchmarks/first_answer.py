@@ -121,4 +121,4 @@ def main(runs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 9)
+    main(int(sys.argv[1]) if sys.argv[1:] else 5)

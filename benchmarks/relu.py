@@ -197,7 +197,7 @@ def grow(bench: Bench, route: str, widths: tuple[int, ...]) -> None:
 def main() -> None:
     """Read the arguments, print the tables, keep them."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    few = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    few = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     title = "Hard margins of ReLU networks"
     with Bench("relu", title, ours=ROUTES[0]) as bench:
         for labels in ("teacher", "random"):

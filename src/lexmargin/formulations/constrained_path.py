@@ -124,6 +124,8 @@ class ConstrainedPath(Formulation):
     def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:
         if not answers:
             return self.program(unit)
+        if self.loss is Loss.EXPONENTIAL:
+            return None
         points = [self.blocks_of(answer) for answer in answers]
         found = next_loss(self.loss, [self.functions.values(w) for w in points], self.classes)
         if found is None:

@@ -192,7 +192,7 @@ class Follower:
         if isinstance(problem, RegularizationPath) and not np.any(found.theta):
             mismatch = float(np.abs(problem.functions.jacobian(found.theta)).max())
         certificate = certify(
-            problem, found.theta, tolerances=_tolerances(problem, found.theta, self._grade)
+            problem, found.theta, tolerances=_tolerances(problem, found.theta, values, self._grade)
         )
         if isinstance(problem, ConstrainedPath):
             mismatch = certificate.angle or _mismatch(problem, found.theta)
@@ -319,15 +319,16 @@ def _mismatch(problem: ConstrainedPath, theta: FloatArray) -> float:
     return max(0.0, 1.0 - float(pull @ theta) / size) if size > 0 else math.nan
 
 
-def _tolerances(problem: Formulation, theta: FloatArray, grade: Grade) -> Tolerances:
+def _tolerances(
+    problem: Formulation, theta: FloatArray, values: FloatArray, grade: Grade
+) -> Tolerances:
     """Return the grade's tolerances, or what rounding of f makes of the weights ``e^-f``."""
     verified = grade.verified
     if not isinstance(problem, ConstrainedPath):
         return Tolerances.at(verified)
-    w = problem.rho * theta
-    values = problem.functions.values(w)
     if not 1e3 * _EPS * float(np.abs(values).max()) > verified:
         return Tolerances.at(verified)
+    w = problem.rho * theta
     weights = problem.loss_weights(theta)
     rows = np.linalg.norm(problem.functions.jacobian(w), axis=1)
     pull = float(np.linalg.norm(problem.functions.combined_gradient(w, weights)))
