@@ -60,15 +60,27 @@ def places(nlp: Nlp, program: Program) -> FloatArray:
 @pytest.mark.parametrize("form", ["hard", "max", "min-norm"])
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_values_and_derivatives_are_those_of_the_whole(name: str, form: str, samples: int) -> None:
-    problem = stated(form, PREDICTORS[name], samples)
-    program = problem.program(0.5)
+    rng = np.random.default_rng(5)
+    program = stated(form, PREDICTORS[name], samples).program(0.5)
+    compare(program, {v.name: rng.standard_normal(v.shape) + 0.2 for v in program.variables})
+
+
+def test_a_last_group_of_hessians_is_filled_with_samples() -> None:
+    """33 samples are 32 and 1; at the score 0 of a zero the logarithm would have no value."""
+    rng = np.random.default_rng(7)
+    X = rng.uniform(1.0, 2.0, (33, 3))
+    program = lm.MarginPath(lm.Log(), lm.Dataset(X, np.ones(33), one_class=True)).program()
+    compare(program, {v.name: rng.uniform(1.0, 2.0, v.shape) for v in program.variables})
+
+
+def compare(program: Program, values: dict[str, FloatArray]) -> None:
+    """Compare f, g and their derivatives with those of the program in CasADi's matrices."""
     one, whole = PyomoProgram(program).nlp, CasadiProgram(program).nlp
     assert isinstance(one, SampledNlp)
     assert isinstance(whole, ModelNlp)
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(6)
     size, count = one.x_lower.size, one.lower.size
     assert (size, count) == (whole.x_lower.size, whole.lower.size)
-    values = {v.name: rng.standard_normal(v.shape) + 0.2 for v in program.variables}
     x, y = one.vector(values), whole.vector(values)
     p = np.array([q.value for q in program.parameters])
     assert one.parameters == whole.parameters
@@ -98,6 +110,7 @@ def test_values_and_derivatives_are_those_of_the_whole(name: str, form: str, sam
     full = lower + np.tril(lower, -1).T
     known = matrix(whole.hessian, (size, size), y, p, 0.7, at_whole)
     known = known + np.tril(known, -1).T
+    assert np.all(np.isfinite(known))
     np.testing.assert_allclose(
         full[np.ix_(here, here)], known[np.ix_(there, there)], rtol=1e-11, atol=1e-11
     )

@@ -173,7 +173,7 @@ def augmented_lagrangian(
         inner: the steps of the first rounds; :func:`in_order`'s first choice if None.
     """
     lam = np.asarray(multipliers, dtype=np.float64)
-    violation = np.inf
+    violation = worst = np.inf
     part = WorkingSet(functions, np.arange(functions.count))
     if penalty is None:
         # λ is about ‖w‖²/(α|S|): the first round may fall short by a tenth of the margin.

@@ -27,7 +27,6 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 __all__ = ["AugmentedLagrangianBackend", "AugmentedLagrangianProgram"]
 
 _ROUNDS: Final = 60
-_FIRST_PENALTY: Final = 100.0
 _STATIONARY: Final = 1e-9
 _LARGE: Final = 20_000
 
@@ -84,8 +83,7 @@ class AugmentedLagrangianProgram(Compiled):
         found: Polished | None = None
         for begin, inner in _attempts(functions):
             w = begin(parts, start_w)
-            penalty = float(w @ w) * min(1.0, _FIRST_PENALTY / functions.count)
-            lam = np.zeros(functions.count)
+            penalty, lam = parts.first_penalty(w), np.zeros(functions.count)
             steps = augmented_lagrangian(functions, w, lam, rounds, penalty, deadline, inner)
             again = settled(functions, steps, deadline)
             count += again.rounds

@@ -29,6 +29,8 @@ from lexmargin.program import (
 
 __all__ = ["MAX_MARGIN", "HomogeneousProgram", "homogeneous_program"]
 
+_SHARERS: Final = 100.0
+
 MAX_MARGIN: Final = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
 """The formulations whose programs, in the Euclidean norm, are recognised here."""
 
@@ -74,6 +76,14 @@ class HomogeneousProgram:
         dead stay so, being of degree 3.
         """
         return self.scaled(w, float(np.median(np.abs(self.functions.values(w)))) / 3.0)
+
+    def first_penalty(self, w: FloatArray) -> float:
+        """Return the first μ of an augmented Lagrangian that starts from :meth:`wide`.
+
+        μ about ``100 ‖w‖²/N``, at most ``‖w‖²``: Σλ is ``‖w‖²/α``, and the more samples share it,
+        the less each has to fall short for its part.
+        """
+        return float(w @ w) * min(1.0, _SHARERS / self.functions.count)
 
     def answer(
         self, w: FloatArray, multipliers: FloatArray, parameters: Mapping[str, float]

@@ -48,7 +48,11 @@ class PyomoBackend(Backend):
 
 @final
 class PyomoProgram(CompiledNlp):
-    """A Pyomo model and the nonlinear program read back from its ``.nl`` file, by names."""
+    """A Pyomo model and the nonlinear program read back from its ``.nl`` file, by names.
+
+    Attributes:
+        model: the ``ConcreteModel``; that of one sample where derivatives of one serve all.
+    """
 
     def __init__(self, program: Program) -> None:
         import casadi as ca

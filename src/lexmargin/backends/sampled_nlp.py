@@ -68,13 +68,13 @@ class SampledNlp(Nlp):
 
     @functools.cached_property
     def expressions(self) -> tuple[Any, Any, Any, Any]:
-        import casadi as ca
-
         x, p = self._matrices()
         f = self._rest(self._scalars[3])(x, p)
-        return x, p, f, self._constraints(x, p, ca)
+        return x, p, f, self._constraints(x, p)
 
-    def _constraints(self, x: Any, p: Any, ca: Any) -> Any:
+    def _constraints(self, x: Any, p: Any) -> Any:
+        import casadi as ca
+
         *symbols, _, one, further = self._scalars
         of_sample = ca.Function("of_sample", symbols, [ca.densify(one)])
         rows = self._mapped(of_sample, x, p).T
@@ -98,7 +98,7 @@ class SampledNlp(Nlp):
         import casadi as ca
 
         x, p = self._matrices()
-        return FunctionEvaluator(ca.Function("constraints", [x, p], [self._constraints(x, p, ca)]))
+        return FunctionEvaluator(ca.Function("constraints", [x, p], [self._constraints(x, p)]))
 
     @functools.cached_property
     def jacobian(self) -> Evaluator:
@@ -130,10 +130,17 @@ class _SummedHessian(Evaluator):
     """The Hessian of a Lagrangian, added up over the samples."""
 
     def __init__(self, function: Any, samples: FloatArray) -> None:
-        self._count, self._samples = samples.shape[0], samples
+        self._count = samples.shape[0]
         rows, columns = function.sparsity_out(0).get_triplet()
         self._structure = np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)
         self._together = min(_TOGETHER, self._count)
+        # Filled up with a sample, not with zeros: there a predictor may have no value, and no
+        # weight 0 mends that.
+        missing = -self._count % self._together
+        full = np.vstack([samples, np.repeat(samples[:1], missing, axis=0)])
+        self._chunks = full.reshape(-1, self._together * samples.shape[1])
+        self._once = np.zeros(self._together)
+        self._once[0] = 1.0
         self._mapped = FunctionEvaluator(function.map(self._together))
 
     @property
@@ -144,19 +151,16 @@ class _SummedHessian(Evaluator):
         x, p, factor, multipliers = arguments
         k = self._together
         every_x, every_p = np.tile(x, k), np.tile(p, k)
-        mu, others = multipliers[: self._count], multipliers[self._count :]
+        mu = np.zeros(len(self._chunks) * k)
+        mu[: self._count] = multipliers[: self._count]
+        others = multipliers[self._count :]
         total = np.zeros(self._structure[0].size)
-        for begin in range(0, self._count, k):
-            chosen = slice(begin, begin + k)
-            weights, samples = np.zeros(k), np.zeros((k, self._samples.shape[1]))
-            part = mu[chosen]
-            weights[: part.size], samples[: part.size] = part, self._samples[chosen]
-            # What belongs to no sample is counted once, with the first of them.
-            once = np.zeros(k)
-            once[0] = float(begin == 0)
+        # What belongs to no sample is counted once, with the first of them.
+        once = self._once
+        for weights, chunk in zip(mu.reshape(-1, k), self._chunks, strict=True):
             each = self._mapped(
-                every_x, every_p, samples.reshape(-1), factor * once, weights,
-                np.outer(once, others).reshape(-1),
-            )  # fmt: skip
+                every_x, every_p, chunk, factor * once, weights, np.outer(once, others).reshape(-1)
+            )
             total += each.reshape(k, -1).sum(axis=0)
+            once = np.zeros(k)
         return total

@@ -196,20 +196,24 @@ class SelectedSamples(Compiled):
         nothing = values, None, np.zeros(0, dtype=np.int64)
         if not np.any(w) or functions.pre_activations(w):
             return nothing
-        wide = parts.wide(w)
-        penalty = float(wide @ wide) * min(1.0, 100.0 / functions.count)
+        w = wide = parts.wide(w)
+        lam = nobody = np.zeros(functions.count)
+        penalty = parts.first_penalty(wide)
         deadline = np.inf if limit is None else time.perf_counter() + 0.1 * limit
+        least = np.inf
         for inner in in_order(functions):
-            w, lam = wide, np.zeros(functions.count)
-            rounds = augmented_lagrangian(functions, w, lam, _APPROACH, penalty, deadline, inner)
-            for w, lam in rounds:
-                f = functions.values(w)
-                near = float(np.abs(np.minimum(f - 1.0, lam)).max()) <= _ROUGHLY
-                if near:
+            for point in augmented_lagrangian(
+                functions, wide, nobody, _APPROACH, penalty, deadline, inner
+            ):
+                f = functions.values(point[0])
+                distance = float(np.abs(np.minimum(f - 1.0, point[1])).max())
+                if distance < least:
+                    least, (w, lam) = distance, point
+                if least <= _ROUGHLY:
                     break
-            margin = float(functions.values(w).min())
-            if near or time.perf_counter() > deadline:
+            if least <= _ROUGHLY or time.perf_counter() > deadline:
                 break
+        margin = float(functions.values(w).min())
         if not margin > 0.5:
             return nothing
         # Inside by a little: an interior point method starts from there.
