@@ -27,6 +27,9 @@ BoolArray = NDArray[np.bool_]
 _GRADIENT = 1e-13
 _SLOPE = 1e-9
 _STEPS_PER_FACE = 300
+_SHORT = 0.1
+"""Nats: a share of a shorter Newton step would only delay its quadratic convergence."""
+
 _ASIDE = 10.0
 """Longest tangent that is followed, in units of the change of ρ."""
 
@@ -385,7 +388,7 @@ def _euclidean(problem: _Problem, rho: float, begin: FloatArray | None) -> _Stat
         if problem.loss is Loss.EXPONENTIAL:
             # What raises all margins alike leaves the weights as they are.
             delta = 0.5 * float(np.ptp(change))
-        w = w + step * (np.log1p(delta) / delta if delta > 1e-8 else 1.0)
+        w = w + step * (np.log1p(delta) / delta if delta > _SHORT else 1.0)
         length = float(np.linalg.norm(w))
         if not inside or length > rho:
             w = w * (rho / length)

@@ -261,7 +261,7 @@ class _Chain:
         low = np.minimum((face.lower - x) / length, 0.0)
         high = np.full(x.size, np.inf) if face.norm == 1.0 else np.maximum((1 - x) / length, 0.0)
         origin = np.zeros(basis.shape[1])
-        answer = maximise_minimum(A, r, R, (low, high), (-np.inf, np.inf), origin)
+        answer = maximise_minimum(A, r, R, (low, high), (-np.inf, np.inf), origin, feasible=True)
         self.solves += answer.solves
         blocked = np.abs(answer.rows) > RESOLUTION.multiplier * max(1.0, _top(answer.rows))
         tight = np.flatnonzero(answer.multipliers > RESOLUTION.multiplier)

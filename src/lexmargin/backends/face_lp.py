@@ -19,6 +19,8 @@ FEASIBILITY = 1e-10
 
 _PRICING = 5e-10
 _MAX_ROUNDS = 500
+_DUAL, _PRIMAL = 1, 4
+"""HiGHS's numbers for ``simplex_strategy``."""
 
 
 @final
@@ -49,6 +51,8 @@ def maximise_minimum(
     row_bounds: tuple[FloatArray, FloatArray],
     bounds: tuple[float, float],
     start: FloatArray,
+    *,
+    feasible: bool = False,
 ) -> MaxMin:
     """Solve ``max τ  s.t.  A x + r >= τ`` in a polytope, working on the rows that matter.
 
@@ -57,6 +61,8 @@ def maximise_minimum(
         R, row_bounds: (k, m) rows of the polytope, and their lower and upper bounds.
         bounds: of every x; infinite for none.
         start: (m,) a point near the solution; picks the first rows.
+        feasible: x = 0 with τ = 0 satisfies every row and bound, so that the primal simplex method
+            can start there; it needs a fraction of the dual one's steps.
 
     Raises:
         MissingBackendError: HiGHS's Python package is not installed.
@@ -79,6 +85,9 @@ def maximise_minimum(
         ("dual_feasibility_tolerance", FEASIBILITY),
     ):
         solver.setOptionValue(option, value)
+    if feasible:
+        solver.setOptionValue("presolve", "off")
+        solver.setOptionValue("simplex_strategy", _PRIMAL)
     lower, upper = (np.full(size + 1, np.clip(b, -infinity, infinity)) for b in bounds)
     lower[-1], upper[-1] = -infinity, infinity
     solver.addVars(size + 1, lower, upper)
@@ -100,6 +109,8 @@ def maximise_minimum(
         add_samples(fresh.astype(np.int64))
         solver.run()
         _require_optimal(solver, highspy)
+        # Further rows leave the optimal basis dual feasible.
+        solver.setOptionValue("simplex_strategy", _DUAL)
         answer = solver.getSolution()
         values = np.asarray(answer.col_value, dtype=np.float64)
         x, level = values[:-1], float(values[-1])

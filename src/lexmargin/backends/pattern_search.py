@@ -68,7 +68,12 @@ class PatternAnswer:
 
 
 def pattern_search(
-    net: GatedNetwork, theta: FloatArray, *, rounds: int = 1500, deadline: float = np.inf
+    net: GatedNetwork,
+    theta: FloatArray,
+    *,
+    rounds: int = 1500,
+    deadline: float = np.inf,
+    shift: float = 1.0,
 ) -> PatternAnswer:
     """Minimise ``½‖θ‖² s.t. f_n(θ) >= 1`` from a separating θ.
 
@@ -79,11 +84,12 @@ def pattern_search(
         theta: (d,) where every margin is positive, at any scale.
         rounds: the most quadratic programs.
         deadline: of ``time.perf_counter()``.
+        shift: added to the curvature of the first model; little is needed near the answer.
     """
     f, _ = net.evaluated(theta)
     if not f.min() > 0.0:
         return PatternAnswer(theta, np.zeros(f.size), np.inf, False, 0, False)
-    search = _Search(net, theta, rounds, deadline)
+    search = _Search(net, theta, rounds, deadline, shift)
     best = search.descended()
     while search.left > 0 and not search.late:
         crossed = search.crossed()
@@ -102,7 +108,9 @@ def _size(theta: FloatArray) -> float:
 class _Search:
     """A point with margin 1, its pieces, and the shift of the quadratic model."""
 
-    def __init__(self, net: GatedNetwork, theta: FloatArray, rounds: int, deadline: float) -> None:
+    def __init__(
+        self, net: GatedNetwork, theta: FloatArray, rounds: int, deadline: float, shift: float
+    ) -> None:
         self._net, self._deadline = net, deadline
         self.left = rounds
         self._moved(theta)
@@ -110,7 +118,7 @@ class _Search:
         self._held = Held(
             np.zeros(0, dtype=np.int64), tuple(np.zeros((0, w)) for w in net.widths), empty
         )
-        self._shift = 1.0
+        self._shift = shift
         self._downhill: FloatArray | None = None
 
     @property

@@ -27,6 +27,7 @@ _SEPARATED = 1e-6
 _ROUGH = 1e-4
 _LAST = 40
 _STEPS = 60
+_NEAR = 1e-3
 _STATIONARY = 1e-10
 
 
@@ -150,7 +151,7 @@ def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool
     everyone = np.arange(data.y.size)
     net = GatedNetwork(data.X, (width,), data.slope, everyone, data.y[:, None])
     theta = np.concatenate([weights.reshape(-1), live * root, np.zeros(idle)])
-    point = pattern_search(net, theta, rounds=_STEPS)
+    point = pattern_search(net, theta, rounds=_STEPS, shift=_NEAR)
     W, a = net.blocks(point.theta)
     a = a.reshape(-1)
     w, signs = np.abs(a)[:, None] * W, np.where(a == 0.0, signs, np.sign(a))

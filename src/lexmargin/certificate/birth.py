@@ -157,7 +157,7 @@ def _search(
             gradient = sign * rows.T @ (c[:, None] * slopes)
             lengths = np.linalg.norm(gradient, axis=0)
             moved = np.where(lengths > 0.0, gradient / np.where(lengths > 0.0, lengths, 1.0), u)
-            if np.allclose(moved, u, rtol=0.0, atol=1e-15):
+            if np.abs(moved - u).max() <= 1e-15:
                 break
             u = moved
     return best, where / float(np.linalg.norm(where)), outer

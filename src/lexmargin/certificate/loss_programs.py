@@ -38,13 +38,15 @@ def _mismatch(direction: Array, gradient: Array, norm: float) -> float:
     """
     if norm == 1.0 or math.isinf(norm):
         return hoelder_gap(direction, gradient, norm)
-    wanted = norm_gradient(direction, norm)
-    angle = _angle(gradient, wanted)
-    sine = math.sin(min(angle, 0.5 * math.pi))
     if norm == 2.0:
-        return sine
+        return _sine(_angle(gradient, direction))
+    sine = _sine(_angle(gradient, norm_gradient(direction, norm)))
     supported = norm_gradient(gradient, dual_exponent(norm))
     return min(sine, vector_norm(direction - supported, norm))
+
+
+def _sine(angle: float) -> float:
+    return math.sin(min(angle, 0.5 * math.pi))
 
 
 def _measured(
@@ -88,14 +90,16 @@ def certify_constrained_path(
     dual = dual_exponent(norm)
     slope = vector_norm(gradient, dual)
     outside, inside = size > 1.0 + limits.feasibility, size < 1.0 - limits.feasibility
-    spent, length = _spent(weights, jacobian), vector_norm(gradient, 2.0)
+    spent = _spent(weights, jacobian)
+    length = slope if dual == 2.0 else vector_norm(gradient, 2.0)
     angle = math.nan
     if inside or slope == 0.0:
         residual, floor = length / spent if spent > 0.0 else 0.0, error
     else:
         floor = error * spent / length
-        residual = _mismatch(direction, gradient, norm)
-        angle = _angle(gradient, theta)
+        if norm == 2.0:
+            angle = _angle(gradient, theta)
+        residual = _mismatch(direction, gradient, norm) if math.isnan(angle) else _sine(angle)
     lower = max(0.0, residual - floor)
     reasons: tuple[str, ...]
     if outside:
@@ -115,7 +119,7 @@ def certify_constrained_path(
         verdict, reasons = Verdict.KKT, ("-∇L and θ agree within tolerance",)
     gap = None
     if functions.curvature <= Curvature.CONCAVE and not outside:
-        gap = _gap(problem, gradient, theta, values, error * spent)
+        gap = _gap(problem, slope, float(gradient @ theta), theta.size, values, error * spent)
         if verdict is Verdict.KKT and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point of the ball has a smaller loss",)
@@ -134,22 +138,22 @@ def certify_constrained_path(
         support=np.flatnonzero(weights > np.max(weights) * math.exp(-VISIBLE_NATS)),
         multipliers=carried,
         gap=gap,
-        angle=None if math.isnan(angle) or norm != 2.0 else angle,
+        angle=None if math.isnan(angle) else angle,
         checks=(Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
     return smooth_only(found, functions, w)
 
 
 def _gap(
-    problem: ConstrainedPath, gradient: Array, theta: Array, values: Array, rounding: float
+    problem: ConstrainedPath, slope: float, pull: float, size: int, values: Array, rounding: float
 ) -> float:
     """Return the proven distance to the least log L of the ball, relative to max(1, |log L|).
 
-    ``rounding`` bounds the length of g's error, which ‖g‖_* and g·θ may both carry.
+    ``slope`` is ‖g‖_*, ``pull`` g·θ; ``rounding`` bounds the length of g's error, which both may
+    carry.
     """
-    slope = vector_norm(gradient, dual_exponent(problem.norm_p))
-    nats = problem.rho * max(0.0, slope - float(gradient @ theta))
-    nats += problem.rho * (2.0 * math.sqrt(theta.size) * rounding + 8.0 * _EPS * slope)
+    nats = problem.rho * max(0.0, slope - pull)
+    nats += problem.rho * (2.0 * math.sqrt(size) * rounding + 8.0 * _EPS * slope)
     if problem.loss is not Loss.EXPONENTIAL:
         nats = -math.log1p(-nats) if nats < 1.0 else math.inf
     return nats / max(1.0, abs(log_loss(problem.loss, values, problem.classes)))

@@ -108,20 +108,29 @@ class BestMargin:
 
 def at_parameter(problem: Formulation, rho: float) -> Formulation:
     """Return the problem at another ρ, or another strength of the regularization path."""
+    moved: Formulation
     if isinstance(problem, RegularizationPath):
-        return replace(problem, strength=rho)
-    assert isinstance(problem, (MarginPath, ConstrainedPath))
-    return replace(problem, rho=rho)
+        moved = replace(problem, strength=rho)
+    else:
+        assert isinstance(problem, (MarginPath, ConstrainedPath))
+        moved = replace(problem, rho=rho)
+    # The margin functions do not depend on ρ: what they have computed is kept.
+    vars(moved)["functions"] = problem.functions
+    return moved
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A solved point: θ, what the solver said, the multipliers to start the next one from."""
+    """A solved point: θ, what the solver said, the multipliers to start the next one from.
+
+    ``objective`` is recomputed by us; of two points the one with the smaller ``worth`` is kept.
+    """
 
     theta: FloatArray
     raw: RawAnswer
     multipliers: dict[str, FloatArray]
+    objective: float
     worth: float
 
 
@@ -201,7 +210,7 @@ class Follower:
         return PathPoint(
             rho=rho,
             theta=found.theta,
-            objective=problem.objective(found.theta),
+            objective=found.objective,
             margin=float(values.min()),
             best_margin=math.nan if best is None else max(best.value, float(values.min())),
             mismatch=mismatch,
@@ -301,11 +310,12 @@ class Follower:
             polished = polish_stated(problem, theta)
             if polished is not None and polished.residual <= 1e-9 and polished.moved <= 1e-2:
                 theta = polished.theta
+        objective = problem.objective(theta)
         if isinstance(problem, RegularizationPath):
-            return _Found(theta, raw, kept, problem.log_objective(theta))
+            return _Found(theta, raw, kept, objective, problem.log_objective(theta))
         sign = -1.0 if isinstance(problem, MarginPath) and problem.gamma is None else 1.0
-        worth = sign * problem.objective(theta)
-        return _Found(theta, raw, kept, worth if math.isfinite(worth) else math.inf)
+        worth = sign * objective
+        return _Found(theta, raw, kept, objective, worth if math.isfinite(worth) else math.inf)
 
 
 def _mismatch(problem: ConstrainedPath, theta: FloatArray) -> float:
