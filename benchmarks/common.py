@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,17 +25,17 @@ from threadpoolctl import threadpool_info, threadpool_limits
 __all__ = [
     "OUT",
     "Bench",
+    "Ratio",
     "Row",
     "Timing",
+    "Unanswered",
     "available_memory",
     "fitted_exponent",
-    "growth",
     "machine",
     "machine_facts",
     "measured",
     "median_with_spread",
     "peak_memory",
-    "ratio",
     "timed",
     "within",
 ]
@@ -92,44 +93,54 @@ def timed(work: Callable[[], T], runs: int = 5, budget: float = 5.0) -> Timing[T
             return Timing(tuple(seconds), result)
 
 
-def within(work: Callable[[], T], limit: float) -> T | str:
+@final
+@dataclass(frozen=True)
+class Unanswered:
+    """Why work gave nothing, and the CPU seconds it had until its time was up; else NaN."""
+
+    why: str
+    spent: float = math.nan
+
+
+def within(work: Callable[[], T], limit: float) -> T | Unanswered:
     """Return what ``work`` returns in a forked process, or why it gave nothing in ``limit`` s."""
     context = get_context("fork")
     here, there = context.Pipe(duplex=False)
+    before = _children_seconds()
     child = context.Process(target=_send, args=(there, work), daemon=True)
     child.start()
     there.close()
+    late = False
     try:
-        if not here.poll(limit):
-            return f"no answer in {limit:g} s"
-        found: T | str = here.recv()
-        return found
+        late = not here.poll(limit)
+        if not late:
+            found: T | Unanswered = here.recv()
+            return found
     except EOFError:
-        return "the process died"
+        return Unanswered("the process died")
     finally:
         child.kill()
         child.join()
+    return Unanswered(f"no answer in {limit:.3g} s", _children_seconds() - before)
+
+
+def _children_seconds() -> float:
+    """Return the CPU seconds of all processes of ours that have ended, killed ones included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _send(there: Connection, work: Callable[[], object]) -> None:
     try:
         result = work()
     except Exception as error:
-        result = f"{type(error).__name__}: {error}".splitlines()[0]
+        result = Unanswered(f"{type(error).__name__}: {error}".splitlines()[0])
     there.send(result)
-
-
-def ratio(slow: Timing[Any], fast: Timing[Any]) -> float:
-    """How many times faster ``fast`` is, by medians."""
-    return slow.median / fast.median
 
 
 def fitted_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """Return the exponent of ``seconds ~ size^exponent``, least squares on logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-
-
-growth = fitted_exponent
 
 
 def peak_memory(work: Callable[[], object]) -> float:
@@ -212,6 +223,7 @@ class Row:
         verdict: our certificate's word.
         memory: bytes by which the work raised the resident memory at its peak.
         note: why there is no answer, or a remark.
+        spent: CPU seconds after which a method without an answer was stopped; else NaN.
         figures: further named numbers (an objective, a gap, a share of certified starts).
     """
 
@@ -223,7 +235,13 @@ class Row:
     verdict: str = ""
     memory: float = math.nan
     note: str = ""
+    spent: float = math.nan
     figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def least(self) -> float:
+        """Median seconds, or the seconds that were not enough; NaN where neither is known."""
+        return self.median if self.seconds else self.spent
 
     @property
     def median(self) -> float:
@@ -242,6 +260,23 @@ class Row:
             parts.append(f"{self.memory / 2**20:.0f} MiB")
         parts += [self.note] if self.note else []
         return f"  {self.method:<26}{parts[0]:<34}{', '.join(parts[1:])}"
+
+
+@final
+@dataclass(frozen=True)
+class Ratio:
+    """How many times slower a method is than ours; ``bound`` where it was stopped before."""
+
+    value: float
+    bound: bool
+
+    def __str__(self) -> str:
+        return f"{'at least ' if self.bound else ''}{self.value:.3g}"
+
+    @property
+    def words(self) -> str:
+        """What to add to the name of a goal."""
+        return ", at least" if self.bound else ""
 
 
 @final
@@ -286,25 +321,32 @@ class Bench:
         """Return the row of a method on an instance."""
         return next((r for r in self._rows if (r.instance, r.method) == (instance, method)), None)
 
-    def ratios(self, instance: str, ours: str | None = None) -> dict[str, float]:
+    def ratios(self, instance: str, ours: str | None = None) -> dict[str, Ratio]:
         """Print, keep and return how many times slower every peer is than ours, by medians.
 
-        A peer without an answer has no ratio: its limit is wall time, and ours CPU time.
+        A peer that was stopped has the ratio of what it had spent by then, a lower bound.
         """
         base = self.find(instance, ours or self.ours)
         if base is None or not base.seconds:
             return {}
         found = {
-            row.method: row.median / base.median
+            row.method: Ratio(row.least / base.median, not row.seconds)
             for row in self._rows
-            if row.instance == instance and row.method != base.method and row.seconds
+            if row.instance == instance and row.method != base.method
+            if math.isfinite(row.least)
         }
-        for method, value in found.items():
+        for method, one in found.items():
             self._ratios.append(
-                {"instance": instance, "method": method, "ours": base.method, "ratio": value}
+                {
+                    "instance": instance,
+                    "method": method,
+                    "ours": base.method,
+                    "ratio": one.value,
+                    "bound": one.bound,
+                }
             )
         if found:
-            text = ", ".join(f"{value:.3g} x {method}" for method, value in found.items())
+            text = ", ".join(f"{one} x {method}" for method, one in found.items())
             print(f"  -> {base.method}: {text}", flush=True)
         return found
 

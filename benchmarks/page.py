@@ -70,7 +70,7 @@ def section(document: Document, figure: str) -> list[str]:
             for target in document["targets"]
         ]
         lines += [*table(("goal", "reached", "wanted", ""), rows), ""]
-    ratios = {(r["instance"], r["method"]): r["ratio"] for r in document["ratios"]}
+    ratios = {(r["instance"], r["method"]): r for r in document["ratios"]}
     rows = []
     for row in document["rows"]:
         ratio = ratios.get((row["instance"], row["method"]))
@@ -81,7 +81,7 @@ def section(document: Document, figure: str) -> list[str]:
                 row["instance"],
                 row["method"],
                 spread(row),
-                "" if ratio is None else number(ratio),
+                "" if ratio is None else f"{'≥ ' * ratio['bound']}{number(ratio['ratio'])}",
                 number(row["stationarity"]),
                 number(row["complementarity"]),
                 row["verdict"],
@@ -195,6 +195,7 @@ def write(source: Path, docs: Path) -> Path:
         "Every row is CPU seconds, the median of its runs and their range, of ours and of peers in "
         "the same run. ε and δ are the residuals of stationarity and complementarity as *our* "
         "certificate measures them on the answer of each method; a dash means not measured. "
+        "Where a method was stopped, the CPU seconds it had bound its ratio from below (≥). "
         "MiB is by how much the work raised the resident memory. Sections of different dates were "
         "measured on machines of different speed: compare ratios. `make bench` measures again and "
         "`make bench-page` writes this page.",

@@ -94,7 +94,7 @@ def judged(
 def report(bench: Bench, words: str, problem: lm.ConstrainedPath, linear: bool) -> None:
     """Print the rows of one path."""
     name = f"{words}: N = {problem.data.n_samples}, d = {problem.functions.size}"
-    path, memory = measured(lambda: traced(problem), runs=9, budget=15.0)
+    path, memory = measured(lambda: traced(problem), runs=9, budget=6.0)
 
     def add(method: str, thetas: Thetas, seconds: tuple[float, ...], used: float) -> int:
         count, epsilon, delta = judged(problem, thetas, path.result)
@@ -104,18 +104,18 @@ def report(bench: Bench, words: str, problem: lm.ConstrainedPath, linear: bool) 
 
     own = [point.theta for point in path.result.points]
     count = add(OURS, own, path.seconds, memory)
-    apart, memory = measured(lambda: cold(problem), runs=5, budget=10.0)
+    apart, memory = measured(lambda: cold(problem), runs=5, budget=6.0)
     add(COLD, apart.result, apart.seconds, memory)
     if linear:
-        other, memory = measured(lambda: with_parameter(problem), runs=3, budget=20.0)
+        other, memory = measured(lambda: with_parameter(problem), runs=3, budget=3.0)
         add("CVXPY with a Parameter", other.result, other.seconds, memory)
-    few, memory = measured(lambda: lm.trace(problem, GRID), runs=5, budget=5.0)
+    few, memory = measured(lambda: lm.trace(problem, GRID), runs=5, budget=3.0)
     worst = max(p.certificate.stationarity for p in few.result.points if p.certificate.certified)
     good = sum(point.certified for point in few.result.points)
     figures = {"points": float(len(few.result.points)), "certified": float(good)}
     bench.add(Row(name, "trace, adaptive", few.seconds, worst, memory=memory, figures=figures))
     ratios = bench.ratios(name)
-    bench.target(f"{words}: trace / cold", 1.0 / ratios[COLD], 1.0 / 6.0, at_least=False)
+    bench.target(f"{words}: trace / cold", 1.0 / ratios[COLD].value, 1.0 / 6.0, at_least=False)
     bench.target(f"{words}: certified points of 40", count, 40)
 
 
@@ -140,7 +140,7 @@ def main() -> None:
             seconds = []
             for count in sizes:
                 problem = lm.ConstrainedPath(lm.Linear(), clouds(count, 10, 0.5), norm=norm)
-                seconds.append(timed(lambda p=problem: traced(p), runs=5, budget=3.0).median)
+                seconds.append(timed(lambda p=problem: traced(p), runs=3, budget=2.0).median)
             bench.growth(f"{OURS}, linear, norm {norm}", "N", sizes, seconds)
 
 

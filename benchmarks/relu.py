@@ -43,7 +43,7 @@ DEEP: Final = {
 DEEP_ROUTES: Final = ("fixed-pattern", "slsqp", "ipopt-casadi")
 GROWTH: Final = (20, 40, 80, 160)
 CERTIFIED: Final = 1e-9
-LIMIT: Final = 20.0
+LIMIT: Final = 8.0
 
 
 @final
@@ -197,7 +197,7 @@ def grow(bench: Bench, route: str, widths: tuple[int, ...]) -> None:
 def main() -> None:
     """Read the arguments, print the tables, keep them."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    few = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    few = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     title = "Hard margins of ReLU networks"
     with Bench("relu", title, ours=ROUTES[0]) as bench:
         for labels in ("teacher", "random"):

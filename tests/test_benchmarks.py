@@ -35,8 +35,11 @@ def filled(tmp_path: Path) -> Path:
     bench = common.Bench("sample", "A | title", "ours")
     bench.add(common.Row("one", "ours", (1.0, 2.0, 3.0), 1e-12, 0.0, "KKT", 2.0**20))
     bench.add(common.Row("one", "peer", (20.0,), figures={"gap": np.float64(0.5)}))
-    bench.add(common.Row("one", "late", note="no answer in 5 s"))
-    assert bench.ratios("one") == {"peer": 10.0}
+    bench.add(common.Row("one", "late", note="no answer in 5 s", spent=5.0))
+    bench.add(common.Row("one", "broken", note="ZeroDivisionError"))
+    peer, late = common.Ratio(10.0, False), common.Ratio(2.5, True)
+    assert bench.ratios("one") == {"peer": peer, "late": late}
+    assert (peer.words, late.words) == ("", ", at least")
     assert bench.ratios("unknown") == {}
     bench.growth("ours", "N", [1, 2, 4, 8], [1.0, 2.0, 4.0, 8.0])
     assert bench.target("faster", 10.0, 10.0) and not bench.target(
@@ -50,10 +53,12 @@ def test_results_are_plain_json(tmp_path: Path) -> None:
     text = filled(tmp_path).read_text()
     found = json.loads(text)
     assert "NaN" not in text
-    first, peer, late = found["rows"]
+    first, peer, late, broken = found["rows"]
     assert first["median"] == 2.0 and first["stationarity"] == 1e-12
     assert peer["stationarity"] is None and peer["figures"] == {"gap": 0.5}
     assert late["seconds"] == [] and late["median"] is None and late["note"]
+    assert (late["spent"], broken["spent"]) == (5.0, None)
+    assert [ratio["bound"] for ratio in found["ratios"]] == [False, True]
     assert found["growth"][0]["exponent"] == pytest.approx(1.0)
     assert [target["met"] for target in found["targets"]] == [True, False]
     assert found["machine"]["Python"] and found["machine"]["numpy"] == np.__version__
@@ -69,6 +74,7 @@ def test_the_page_shows_every_row_and_what_was_missed(tmp_path: Path) -> None:
         "N^1.00",
         "2 (1 to 3)",
         "20 (one run)",
+        "≥ 2.5",
         "Python",
     ):
         assert word in text, word
@@ -86,5 +92,7 @@ def test_work_past_its_limit_or_with_an_error_gives_a_sentence() -> None:
     import time
 
     assert common.within(lambda: 7, 30.0) == 7
-    assert common.within(lambda: time.sleep(30.0), 0.2) == "no answer in 0.2 s"
-    assert "ZeroDivisionError" in common.within(lambda: 1 / 0, 30.0)
+    late = common.within(lambda: time.sleep(30.0), 0.2)
+    assert late.why == "no answer in 0.2 s" and 0.0 <= late.spent < 30.0
+    broken = common.within(lambda: 1 / 0, 30.0)
+    assert "ZeroDivisionError" in broken.why and np.isnan(broken.spent)

@@ -160,6 +160,8 @@ class _Chain:
     def __init__(self, Z: FloatArray, norm: float, unit: float) -> None:
         self.face = Face.whole(Z, norm)
         self.free: IntArray = np.arange(Z.shape[0], dtype=np.int64)
+        # Of the free samples on the face, from the second level on.
+        self.slopes: FloatArray = np.zeros((Z.shape[0], 0))
         self.levels: list[Level] = []
         self.active: list[BoolArray] = []
         self.solves = 0
@@ -185,7 +187,8 @@ class _Chain:
         values = self.face.values()
         share = multipliers[tight] / multipliers[tight].sum()
         value = float(share @ values[samples])
-        still = self.face.constant(self.free, floor)
+        slopes = self.face.slopes(self.free)
+        still = np.linalg.norm(slopes, axis=1) <= floor
         still[tight] = True
         leaving = self.free[still]
         equal = np.abs(values[leaving] - value) <= RESOLUTION.tie * self.first
@@ -202,7 +205,7 @@ class _Chain:
                 weights,
             )
         )
-        self.free = self.free[~still]
+        self.free, self.slopes = self.free[~still], slopes[~still]
         settled = np.setdiff1d(np.arange(values.size), self.free)
         limit = value + RESOLUTION.tie * self.first
         self.settled = int(np.count_nonzero(values[settled] <= limit))
@@ -247,7 +250,7 @@ class _Chain:
         face = self.face
         basis = face.basis
         assert basis is not None
-        slopes = face.slopes(self.free)
+        slopes = self.slopes
         values = face.values()[self.free]
         # The face may be 1e-6 wide where the ball is 1: the level is solved at its own scale.
         scale = float(np.linalg.norm(slopes, axis=1).max())

@@ -22,6 +22,7 @@ _EPS: Final = float(np.finfo(np.float64).eps)
 _POSITIVE: Final = 1e-9
 _RANK: Final = 1e-9
 _ZERO: Final = 1e-12
+_TIGHT: Final = 1e-6
 _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 Mask = NDArray[np.bool_]
@@ -207,16 +208,20 @@ class LevelDuals:
         still = np.zeros((moving.size, 1))
         matrix = np.vstack([rises, np.hstack([steps, still]), np.hstack([-steps, still])])
         sides = np.concatenate([spare, high / lengths[moving], low / lengths[moving]])
-        kept = np.isfinite(sides)
-        answer = linprog(
-            np.append(np.zeros(count), -1.0),
-            A_ub=matrix[kept],
-            b_ub=sides[kept],
-            bounds=(None, None),
-            method="highs",
-            options=_OPTIONS,
-        )
-        if answer.x is None:
+        # Where θ is best, the rows that are tight there have the multipliers of all.
+        for most in (_TIGHT, np.finfo(np.float64).max):
+            kept = sides <= most
+            answer = linprog(
+                np.append(np.zeros(count), -1.0),
+                A_ub=matrix[kept],
+                b_ub=sides[kept],
+                bounds=(None, None),
+                method="highs",
+                options=_OPTIONS,
+            )
+            if answer.x is not None:
+                break
+        else:
             return guess, bound
         duals = np.zeros(sides.size)
         duals[kept] = np.maximum(-np.asarray(answer.ineqlin.marginals), 0.0)
@@ -272,8 +277,8 @@ class LevelDuals:
     def _made_positive(self, signed: Array) -> Array:
         """Add multiples of the earlier proofs, the latest first, until λ ≥ 0 and the ball holds."""
         weights = signed
+        pull = weights @ self.Z
         for level, held in reversed(list(enumerate(self._held))):
-            pull = weights @ self.Z
             needed = -weights[held.samples] / held.weights[held.samples]
             most = float(np.max(needed, initial=0.0))
             pushed = held.exposed
@@ -287,7 +292,9 @@ class LevelDuals:
             else:
                 wrong = -pull[pushed] * np.sign(held.pull[pushed]) / np.abs(held.pull[pushed])
                 most = max(most, float(np.max(wrong, initial=0.0)))
-            weights = weights + most * held.weights
+            if most > 0.0:
+                weights = weights + most * held.weights
+                pull = pull + most * held.pull
         return np.maximum(weights, 0.0)
 
 
