@@ -276,11 +276,12 @@ def report(
     begins = starts(instance, count)
     found: dict[str, Answers] = {}
     for method in ways:
-        given = limit
+        own = method in (OURS, PYOMO)
+        given = 10.0 * limit if own else limit
         for peers, mine, ratio in ((IPOPT, OURS, wanted), ((PLAIN,), PYOMO, 3.0)):
             if method in peers and found[mine].seconds:
                 given = max(limit, 1.05 * ratio * found[mine].least)
-        most = math.inf if method in (OURS, PYOMO) else limit / 3.0
+        most = math.inf if own else limit / 3.0
         answers = found[method] = tried(WAYS[method], instance, begins, given, most)
         figures = {}
         if answers.objectives:
