@@ -294,6 +294,7 @@ class Bench:
         self._ratios: list[dict[str, Any]] = []
         self._growth: list[dict[str, Any]] = []
         self._targets: list[dict[str, Any]] = []
+        self._remarks: list[str] = []
         self._began = time.time()
 
     def __enter__(self) -> Self:
@@ -378,6 +379,11 @@ class Bench:
         print(f"  -> {what}: {reached:.4g} (target {sign} {wanted:g}): {word}", flush=True)
         return met
 
+    def remark(self, text: str) -> None:
+        """Print and keep what stands below the goals: where the time of a missed one goes."""
+        print(f"  -> {text}", flush=True)
+        self._remarks.append(text)
+
     def write(self, folder: Path = OUT) -> Path:
         """Write everything kept; numbers that are not finite become null."""
         document = {
@@ -392,6 +398,7 @@ class Bench:
             "ratios": self._ratios,
             "growth": self._growth,
             "targets": self._targets,
+            "remarks": self._remarks,
         }
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"

@@ -70,6 +70,8 @@ def section(document: Document, figure: str) -> list[str]:
             for target in document["targets"]
         ]
         lines += [*table(("goal", "reached", "wanted", ""), rows), ""]
+    for remark in document["remarks"]:
+        lines += [remark, ""]
     ratios = {(r["instance"], r["method"]): r for r in document["ratios"]}
     rows = []
     for row in document["rows"]:

@@ -9,11 +9,11 @@ import pytest
 
 import lexmargin as lm
 from lexmargin import augmented
-from lexmargin.augmented import WorkingSet, augmented_lagrangian, loss_descent
+from lexmargin.augmented import WorkingSet, augmented_lagrangian
 from lexmargin.backends import BackendName, backend
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import ParameterError, UnsupportedError
-from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.formulations.start import loss_descent, random_theta, separating_theta
 from lexmargin.polish import finished, polish, settled
 from lexmargin.solution import Claim, Ran, SolverSettings
 from lexmargin.solve import choose_profile
@@ -138,7 +138,7 @@ def test_a_penalty_that_is_too_small_doubles(
     def recorded(part: Any, w: Any, lam: Any, penalty: float, steps: int) -> Any:
         penalties.append(penalty)
         found = approached(part, w, lam, penalty, steps)
-        return -2.0 * found if leaps and len(penalties) == 8 else found
+        return -2.0 * found if leaps and len(penalties) == 3 else found
 
     monkeypatch.setattr("lexmargin.augmented._approached", recorded)
     functions = teacher("relu2").functions
@@ -146,7 +146,7 @@ def test_a_penalty_that_is_too_small_doubles(
     w = theta * float(np.abs(functions.values(theta)).max()) ** (-1.0 / 3.0)
     start = share * float(w @ w)
     w = list(augmented_lagrangian(functions, w, np.zeros(functions.count), 30, start))[-1][0]
-    doubled = 8 if leaps else penalties.index(2.0 * start)
+    doubled = 3 if leaps else penalties.index(2.0 * start)
     assert penalties[doubled - 1 : doubled + 1] == [start, 2.0 * start]
     assert float(functions.values(w).min()) >= 1.0 - 1e-5
 
@@ -182,6 +182,15 @@ def test_a_working_set_is_a_part_of_the_whole() -> None:
     narrow = part.narrowed(np.array([2]))
     assert narrow.rows.tolist() == [20]
     assert narrow.recorded(theta)[0] == pytest.approx(f[2:])
+
+
+def test_starts_that_steps_do_not_separate_are_separated_by_the_loss() -> None:
+    functions = teacher("square").functions
+    for seed in range(3):
+        begin = random_theta(functions, np.random.default_rng(seed))
+        theta, separates = separating_theta(functions, begin)
+        assert separates
+        assert float(functions.values(theta).min()) > 0.0
 
 
 def test_several_classes_keep_every_row() -> None:

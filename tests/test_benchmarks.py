@@ -45,6 +45,7 @@ def filled(tmp_path: Path) -> Path:
     assert bench.target("faster", 10.0, 10.0) and not bench.target(
         "slower", 1.3, 1.2, at_least=False
     )
+    bench.remark("Most of it is set-up.")
     path: Path = bench.write(tmp_path)
     return path
 
@@ -75,6 +76,7 @@ def test_the_page_shows_every_row_and_what_was_missed(tmp_path: Path) -> None:
         "2 (1 to 3)",
         "20 (one run)",
         "≥ 2.5",
+        "\nMost of it is set-up.\n",
         "Python",
     ):
         assert word in text, word

@@ -119,7 +119,7 @@ def test_a_torn_result_is_run_again(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
-KILLED = [pytest.param(10, 3, id="10-units-3-kills")]
+KILLED = [pytest.param(4, 2, id="4-units-2-kills")]
 KILLED += [pytest.param(100, 20, id="100-units-20-kills", marks=pytest.mark.long)]
 
 

@@ -49,7 +49,7 @@ ROWS = (
     # ρ = 3 is not large.
     Row(TheoremOne(), TheoremOne(last=3.0, toy_only=True)),
     # A sample that only the shallowest part sees keeps it.
-    Row(TheoremOneDiscard(), TheoremOneDiscard(needed=True)),
+    Row(TheoremOneDiscard(), TheoremOneDiscard(needed=True, toy_only=True)),
     # Symmetric samples have the bias 0: the two SVMs are one.
     Row(SvmWithBias(), SvmWithBias(X=((2.0, 1.0), (-2.0, -1.0)), toy_only=True)),
     # An iterate is not its limit.

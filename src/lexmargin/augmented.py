@@ -18,7 +18,7 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.jacobian import JacobianOps
 
-__all__ = ["Inner", "WorkingSet", "augmented_lagrangian", "in_order", "loss_descent"]
+__all__ = ["Inner", "WorkingSet", "augmented_lagrangian", "in_order"]
 
 _NEWTON = 40
 _CHEAP = 100
@@ -45,7 +45,6 @@ _ARRIVED = 1e-10
 _LARGEST = 1e8
 _CONJUGATE = 150
 _MEMORY = 20
-_FIRST_MARGIN = 3.0
 
 
 class Inner(Enum):
@@ -115,37 +114,6 @@ class WorkingSet:
         parameters, scores = self._record(theta)
         parts = JacobianOps.pull_back(scores, self._signs, parameters, reduce=False)
         return np.concatenate([part.reshape(self.rows.size, -1) for part in parts], axis=1)
-
-
-def loss_descent(
-    functions: MarginFunctions, theta: FloatArray, iterations: int = 300
-) -> tuple[FloatArray, FloatArray]:
-    """Lower ``log Σ exp(-f_n(θ))`` by L-BFGS until the smallest margin is 3; return θ and softmax.
-
-    A separating point of a large margin for its norm, found faster than by descent of fixed steps.
-    """
-    from scipy.optimize import minimize
-
-    seen: dict[str, Any] = {"margin": -np.inf, "theta": theta, "weights": np.zeros(functions.count)}
-
-    def log_loss(x: FloatArray) -> tuple[float, FloatArray]:
-        f, pull = functions.recorded(x)
-        least = float(f.min())
-        weights = np.exp(least - f)
-        total = float(weights.sum())
-        weights /= total
-        if least > seen["margin"]:
-            seen.update(margin=least, theta=x.copy(), weights=weights)
-        return float(np.log(total)) - least, -pull(weights)
-
-    def stop(_: FloatArray) -> None:
-        if seen["margin"] >= _FIRST_MARGIN:
-            raise StopIteration
-
-    options = {"maxiter": iterations, "maxcor": _MEMORY, "ftol": 0.0, "gtol": 1e-12}
-    with np.errstate(over="ignore", invalid="ignore"):
-        minimize(log_loss, theta, jac=True, method="L-BFGS-B", options=options, callback=stop)
-    return seen["theta"], seen["weights"]
 
 
 def augmented_lagrangian(

@@ -230,7 +230,8 @@ class MarginFunctions:
         parameters, scores = self._record(theta)
         if self.multi_class:
             rows, own, other = self._pairs
-            f = (scores.value[rows, own] - scores.value[rows, other]) / self.unit
+            with np.errstate(invalid="ignore"):
+                f = (scores.value[rows, own] - scores.value[rows, other]) / self.unit
         else:
             f = scores.value * self._signs
 

@@ -30,7 +30,7 @@ from lexmargin.solution import Ran, RawAnswer, SolverSettings
 
 __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
 
-_START_ATTEMPTS = 8
+_START_ATTEMPTS = 4
 
 Start = FloatArray | Sequence[FloatArray]
 

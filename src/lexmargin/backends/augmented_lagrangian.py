@@ -12,11 +12,12 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.augmented import Inner, augmented_lagrangian, in_order, loss_descent
+from lexmargin.augmented import Inner, augmented_lagrangian, in_order
 from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
 from lexmargin.backends.homogeneous import MAX_MARGIN, HomogeneousProgram, homogeneous_program
 from lexmargin.errors import ParameterError, nearest
 from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.start import loss_descent
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature

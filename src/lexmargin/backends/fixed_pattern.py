@@ -14,14 +14,13 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.augmented import loss_descent
 from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
 from lexmargin.backends.gated import GatedNetwork, gated_network, kinked_slope
 from lexmargin.backends.homogeneous import MAX_MARGIN, homogeneous_program
 from lexmargin.backends.pattern_search import PatternAnswer, pattern_search
 from lexmargin.errors import ParameterError, UnsupportedError, nearest
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.start import random_theta
+from lexmargin.formulations.start import loss_descent, random_theta
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import math
@@ -83,11 +84,13 @@ def _vertex(
 # -- two parameters --------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=16)
 def circle_bound(functions: MarginFunctions, alpha: float) -> float:
     """Bound `min_n f_n(θ)/‖θ‖^α` over the square |θ|_∞ = 1, by bisection of its sides.
 
     The largest bound among the pieces is halved until it exceeds the best value met by less than
-    a part in 1e8, or until there are too many pieces; whatever is left is a bound.
+    a part in 1e8, or until there are too many pieces; whatever is left is a bound. All answers of
+    one problem are compared with the same one.
     """
     from flint import ctx
 
