@@ -5,7 +5,7 @@ binary tree over the coordinates, whose 63 inner nodes are settled one after the
 independent blocks of 4 columns with rising margins. Tied data: the same with levels that coincide,
 every row four times. Peers: one linear program (the first level alone, all rows), N linear programs
 one by one (at each level, every sample at the minimum is tried for whether it can be raised), and
-cvxpy_leximin (20 samples). One by one stops after 105 times our CPU seconds, and its ratio
+cvxpy_leximin (20 samples). One by one stops after 101 times our CPU seconds, and its ratio
 is then a lower bound.
 
 "apart" is the largest difference of the sorted margins to ours; ε, δ and the verdict are those of
@@ -200,7 +200,7 @@ def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float, peers
     gap = abs(one.result - answer.levels[0].value)
     bench.add(Row(name, ONE, one.seconds, memory=memory, figures={"apart": gap}))
     if peers:
-        budget = max(2.0, 105.0 * timing.median)
+        budget = max(2.0, 101.0 * timing.median)
         naive = within(lambda: timed(lambda: one_by_one(Z, norm, budget), 1), 10.0 * budget)
         if isinstance(naive, Unanswered):
             bench.add(Row(name, NAIVE, note=naive.why, spent=naive.spent))

@@ -273,7 +273,7 @@ def main() -> None:
     with Bench("overhead", "Overhead beside the same model by hand", "lexmargin") as bench:
         what = "(a) lexmargin / by hand"
         bench.target(what, convex(bench, runs, asked), TARGET, at_least=False)
-        nonconvex(bench, min(runs, 15), asked)
+        nonconvex(bench, min(runs, 7), asked)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from lexmargin.program import (
 
 __all__ = ["MAX_MARGIN", "HomogeneousProgram", "homogeneous_program"]
 
+_FIRM: Final = 0.2
+_FEW_PARAMETERS: Final = 500
 _SHARERS: Final = 100.0
 
 MAX_MARGIN: Final = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
@@ -81,9 +83,11 @@ class HomogeneousProgram:
         """Return the first μ of an augmented Lagrangian that starts from :meth:`wide`.
 
         μ about ``100 ‖w‖²/N``, at most ``‖w‖²``: Σλ is ``‖w‖²/α``, and the more samples share it,
-        the less each has to fall short for its part.
+        the less each has to fall short for its part. Never less than ``‖w‖²/5`` where Newton's
+        steps are taken: stiffness costs them nothing, and firm rounds end at smaller norms.
         """
-        return float(w @ w) * min(1.0, _SHARERS / self.functions.count)
+        least = _FIRM if self.functions.size <= _FEW_PARAMETERS else 0.0
+        return float(w @ w) * min(1.0, max(least, _SHARERS / self.functions.count))
 
     def answer(
         self, w: FloatArray, multipliers: FloatArray, parameters: Mapping[str, float]
