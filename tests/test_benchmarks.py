@@ -90,6 +90,8 @@ def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+# Of JAX, where another test of this process imported it; the child does not touch it.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_work_past_its_limit_or_with_an_error_gives_a_sentence() -> None:
     import time
 
