@@ -13,6 +13,7 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.augmented import Inner, in_order
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import FormulationName
 from lexmargin.margins import MarginFunctions
@@ -30,7 +31,6 @@ from lexmargin.program import (
 __all__ = ["MAX_MARGIN", "HomogeneousProgram", "homogeneous_program"]
 
 _FIRM: Final = 0.2
-_FEW_PARAMETERS: Final = 500
 _SHARERS: Final = 100.0
 
 MAX_MARGIN: Final = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
@@ -84,9 +84,9 @@ class HomogeneousProgram:
 
         μ about ``100 ‖w‖²/N``, at most ``‖w‖²``: Σλ is ``‖w‖²/α``, and the more samples share it,
         the less each has to fall short for its part. Never less than ``‖w‖²/5`` where Newton's
-        steps are taken: stiffness costs them nothing, and firm rounds end at smaller norms.
+        steps come first: stiffness costs them nothing, and firm rounds end at smaller norms.
         """
-        least = _FIRM if self.functions.size <= _FEW_PARAMETERS else 0.0
+        least = _FIRM if in_order(self.functions)[0] is Inner.NEWTON else 0.0
         return float(w @ w) * min(1.0, max(least, _SHARERS / self.functions.count))
 
     def answer(

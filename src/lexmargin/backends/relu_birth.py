@@ -20,7 +20,7 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = ["Newborn", "newborns"]
 
-_ASCENT = 40
+_ASCENT = 14
 _RANDOM = 64
 _REFINED = 3
 _APART = 0.99
@@ -39,9 +39,7 @@ class Newborn:
     value: float
 
 
-def newborns(
-    data: TwoLayer, multipliers: FloatArray, count: int, steps: int = _ASCENT, seed: int = 0
-) -> list[Newborn]:
+def newborns(data: TwoLayer, multipliers: FloatArray, count: int, seed: int = 0) -> list[Newborn]:
     """Return distinct local maximisers, best first; a lower bound of the maximum, not a proof."""
     c = multipliers * data.y
     used = np.flatnonzero(c)
@@ -55,7 +53,7 @@ def newborns(
     u = np.hstack([begin, begin])
     sign = np.repeat([1.0, -1.0], begin.shape[1])
     seen, where = np.full(u.shape[1], -np.inf), u.copy()
-    for step in range(steps):
+    for step in range(_ASCENT):
         # The function is linear where no sample changes sides: its value is u times its gradient.
         gradient = rows.T @ (c[:, None] * np.where(rows @ u > 0.0, 1.0, data.slope))
         gradient *= sign
@@ -64,7 +62,7 @@ def newborns(
         np.copyto(seen, values, where=better)
         np.copyto(where, u, where=better)
         # Long steps cross cells of the pattern, short ones settle on their walls.
-        u = u + gradient * (1.0 / ((1.0 + (8.0 / steps) * step) * _lengths(gradient)))
+        u = u + gradient * (1.0 / ((1.0 + (8.0 / _ASCENT) * step) * _lengths(gradient)))
         u /= _lengths(u)
     distinct: list[Newborn] = []
     sides = {one: _Side.of(rows, one * c, data.slope) for one in (1.0, -1.0)}

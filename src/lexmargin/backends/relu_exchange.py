@@ -22,7 +22,6 @@ _GAIN = 1e-6
 _BORN = 1e-6
 _PRUNED = 2
 _SMALL = 0.1
-_BIRTH_STEPS = 14
 _TOGETHER = 3
 _NEWBORNS = 12
 _SETTLE = 3
@@ -88,7 +87,7 @@ class Exchange:
     def _born(self, multipliers: FloatArray, above: float, count: int) -> list[Newborn]:
         """Return those that lower the norm; the network's own units, at 1, are among the found."""
         seed = int(self._rng.integers(2**31))
-        newest = newborns(self._data, multipliers, count, _BIRTH_STEPS, seed)
+        newest = newborns(self._data, multipliers, count, seed)
         largest = max([1.0, *(one.value for one in newest)])
         # Weak duality: λ over the largest value of the birth test is dual feasible.
         self._floor = max(self._floor, float(multipliers.sum()) / largest)

@@ -28,7 +28,6 @@ _ROUGH = 1e-4
 _LAST = 40
 _STEPS = 60
 _NEAR = 1e-3
-_BIRTH_STEPS = 14
 _STATIONARY = 1e-10
 
 
@@ -165,7 +164,7 @@ def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool
         other = clarke_newton(data, held, padded, found.multipliers, shares)
         if other.residual < residual:
             w, signs, lam, residual = other.v, held, other.multipliers, other.residual
-    births = newborns(data, lam, 1, _BIRTH_STEPS)
+    births = newborns(data, lam, 1)
     smallest = float(data.values(w, signs).min())
     separates = smallest > 0.0
     return ReluAnswer(
