@@ -544,6 +544,39 @@ def test_levels_are_proven_in_any_unit(Z, theta, norm, exponent):
     assert proof.values == pytest.approx(np.ldexp(np.sort(np.array(Z) @ theta)[:2], exponent))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_multiples_of_earlier_proofs_are_the_smallest_that_do(seed):
+    """One level after another, against the pull of the weights so far, formed anew every time."""
+    rng = np.random.default_rng(seed)
+    corner = rng.choice([-1.0, 1.0], 9)
+    Z = np.zeros((15, 9))
+    for k in range(3):
+        own = slice(5 * k, 5 * k + 5), slice(0, 3 * k + 3)
+        Z[own] = rng.standard_normal((5, 3 * k + 3))
+        along = Z[own[0]] @ corner
+        Z[own] += np.outer(np.abs(along) + 1.0 + 3.0 * k - along, corner[own[1]]) / (3 * k + 3)
+    duals = LevelDuals(Z, face_levels(Z, INF).theta, INF)
+    free = np.ones(15, dtype=bool)
+    while free.any():
+        dual = duals.level(free)
+        assert dual.gap <= 1e-10
+        least = duals.values[free].min()
+        tight = free & (duals.values <= least + 1e-9) & (dual.weights > 0.0)
+        duals.hold(dual, np.flatnonzero(tight))
+        free &= ~tight & (duals.values > least + 1e-9)
+    assert len(duals._held) == 3
+    for _ in range(5):
+        signed = np.zeros(15)
+        signed[duals._core] = rng.standard_normal(duals._core.size)
+        weights = signed
+        for held in reversed(duals._held):
+            pull, towards = weights @ duals.Z, np.sign(held.pull[held.exposed])
+            needed = [0.0, *(-weights[held.samples] / held.weights[held.samples])]
+            needed += list(-pull[held.exposed] * towards / np.abs(held.pull[held.exposed]))
+            weights = weights + max(needed) * held.weights
+        assert duals._made_positive(signed) == pytest.approx(weights, rel=1e-9, abs=1e-12)
+
+
 def test_equal_margins_that_could_be_split_are_not_proven():
     # Level 1 fixes sample 0 alone; sample 1 has the same margin at (1, 0) and can rise to 2.
     Z = np.array([[1.0, 0.0], [1.0, 1.0]])
