@@ -577,6 +577,14 @@ def test_multiples_of_earlier_proofs_are_the_smallest_that_do(seed):
         assert duals._made_positive(signed) == pytest.approx(weights, rel=1e-9, abs=1e-12)
 
 
+def test_a_point_beside_the_best_is_proven_with_the_gap_it_has():
+    """Margins 3 ± 1e-5 of level 2: one row alone is tight, and the proof needs both."""
+    Z = np.array([[1.0, 0.0], [3.0, 1.0], [3.0, -1.0]])
+    proof = prove_levels(Z, np.array([1.0, 1e-5]), INF, 3, 1e-4)
+    assert proof.proven == 3
+    assert proof.gap == pytest.approx(1e-5)
+
+
 def test_equal_margins_that_could_be_split_are_not_proven():
     # Level 1 fixes sample 0 alone; sample 1 has the same margin at (1, 0) and can rise to 2.
     Z = np.array([[1.0, 0.0], [1.0, 1.0]])
