@@ -30,7 +30,7 @@ import lexmargin as lm
 from lexmargin.backends.face import face_levels
 from lexmargin.ops.base import FloatArray, IntArray
 
-LIMIT: Final = 12.0
+LIMIT: Final = 10.0
 SMALL: Final = 20
 OURS: Final = "lexmargin, all levels"
 ONE: Final = "one LP, HiGHS"
@@ -183,7 +183,7 @@ def apart(one: FloatArray, other: FloatArray) -> float:
 
 def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float, peers: bool) -> float:
     """Print the rows of one instance; return our median seconds."""
-    timing, memory = measured(lambda: face_levels(Z, norm), runs=7, budget=4.0)
+    timing, memory = measured(lambda: face_levels(Z, norm), runs=5, budget=3.0)
     answer = timing.result
     certificate, whole = judged(Z, norm, answer.theta)
     bench.add(
@@ -196,7 +196,7 @@ def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float, peers
             },
         )
     )  # fmt: skip
-    one, memory = measured(lambda: first_level(Z, norm), runs=5, budget=4.0)
+    one, memory = measured(lambda: first_level(Z, norm), runs=5, budget=2.0)
     gap = abs(one.result - answer.levels[0].value)
     bench.add(Row(name, ONE, one.seconds, memory=memory, figures={"apart": gap}))
     if peers:

@@ -276,7 +276,7 @@ def report(
         for peers, mine, ratio in ((IPOPT, OURS, wanted), ((PLAIN,), PYOMO, 3.0)):
             if method in peers and found[mine].seconds:
                 given = max(limit, 1.05 * ratio * statistics.median(found[mine].seconds))
-        most = math.inf if own else limit
+        most = math.inf if method == OURS else limit
         answers = found[method] = tried(WAYS[method], instance, begins, given, most)
         figures = {}
         if answers.objectives:
@@ -333,7 +333,7 @@ def main() -> None:
     for module in ("casadi", "cyipopt", "pyomo.environ", "scipy.linalg", "scipy.optimize"):
         importlib.import_module(module)
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    limit = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
+    limit = float(sys.argv[2]) if len(sys.argv) > 2 else 8.0
     with Bench("nonconvex", "Smooth nonconvex hard margins, CPU seconds", OURS) as bench:
         every = tuple(WAYS)
         report(bench, "square", (300, 100), every, count, limit, 10.0)

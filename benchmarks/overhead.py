@@ -5,7 +5,8 @@
     cyipopt callbacks in NumPy with exact gradient, Jacobian and Hessian.
 
 Both sides get the same solver, options, start and data, in one process, alternating, after a
-warm-up; medians of the runs are compared. Our certificate judges both answers.
+warm-up; medians of the runs are compared. Our certificate judges both answers. How (a) grows is
+fitted to Gaussian clouds of four sizes.
 Usage: python benchmarks/overhead.py [runs] [grade]
 """
 
@@ -17,10 +18,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
-from common import Bench, Row
+from common import Bench, Row, peak_memory
 
 import lexmargin as lm
 from lexmargin.backends import backend
@@ -32,18 +33,24 @@ from lexmargin.library_profiles import Profile
 from lexmargin.ops.base import FloatArray
 from lexmargin.solution import SolverSettings
 
-TARGET = 1.15
+TARGET: Final = 1.15
+OURS, HAND = "lexmargin", "by hand"
+GROWTH: Final = (250, 500, 1000, 2000)
 
 
 @final
 @dataclass(frozen=True)
 class Side:
-    """One way to the answer: seconds of each run, the last answer, median seconds by phase."""
+    """One way to the answer: seconds of each run, the last answer, median seconds by phase.
+
+    ``memory`` is by how many bytes one more run raises the resident memory.
+    """
 
     seconds: tuple[float, ...]
     theta: FloatArray
     iterations: int | None
     phases: Mapping[str, float]
+    memory: float
 
     @property
     def median(self) -> float:
@@ -85,6 +92,7 @@ def alternate(ways: Mapping[str, Way], runs: int) -> dict[str, Side]:
                 phase: statistics.median(answer.phases.get(phase, 0.0) for answer in answers[name])
                 for phase in answers[name][0].phases
             },
+            peak_memory(ways[name]),
         )
         for name in ways
     }
@@ -105,7 +113,7 @@ def report(
         bench.add(
             Row(
                 title, name, side.seconds, certificate.stationarity, certificate.complementarity,
-                certificate.verdict.value, figures=figures,
+                certificate.verdict.value, side.memory, figures=figures,
             )
         )  # fmt: skip
     first, *_, last = sides
@@ -134,11 +142,10 @@ def ours(
     return once
 
 
-def convex(bench: Bench, runs: int, asked: str) -> float:
-    """(a) Against CVXPY by hand."""
+def both(problem: Formulation, asked: str) -> dict[str, Way]:
+    """Return a linear hard margin through the toolkit and in eight lines of CVXPY."""
     import cvxpy as cp
 
-    problem = lm.load("real/breast_cancer")
     rows = problem.functions.jacobian(np.zeros(problem.functions.size))
     profile = Library().profile("clarabel")
     options = profile.options(grade(asked))
@@ -154,9 +161,31 @@ def convex(bench: Bench, runs: int, asked: str) -> float:
             {"compile": model.compilation_time, "solver": stats.solve_time},
         )
 
-    ways = {"lexmargin": ours(problem, profile, options, None), "by hand": hand}
-    title = f"(a) linear hard margin, breast_cancer {rows.shape}, CVXPY + Clarabel, grade {asked}"
-    return report(bench, title, problem, asked, alternate(ways, runs))
+    return {OURS: ours(problem, profile, options, None), HAND: hand}
+
+
+def convex(bench: Bench, runs: int, asked: str) -> float:
+    """(a) Against CVXPY by hand."""
+    problem = lm.load("real/breast_cancer")
+    shape = (problem.functions.count, problem.functions.size)
+    title = f"(a) linear hard margin, breast_cancer {shape}, CVXPY + Clarabel, grade {asked}"
+    return report(bench, title, problem, asked, alternate(both(problem, asked), runs))
+
+
+def grow(bench: Bench, runs: int, asked: str) -> None:
+    """Fit how the seconds of both ways of (a) grow with the number of samples."""
+    seconds: dict[str, list[float]] = {OURS: [], HAND: []}
+    for count in GROWTH:
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((count, 30))
+        hidden = rng.standard_normal(30) / np.sqrt(30.0)
+        y = np.where(X @ hidden > 0, 1, -1)
+        X += 0.3 * y[:, None] * hidden
+        problem = lm.HardMargin(lm.Linear(), lm.Dataset(X, y))
+        for name, side in alternate(both(problem, asked), runs).items():
+            seconds[name].append(side.median)
+    for name, medians in seconds.items():
+        bench.growth(f"(a) {name}, 30 features", "N", GROWTH, medians)
 
 
 @final
@@ -253,7 +282,7 @@ def nonconvex(bench: Bench, runs: int, asked: str) -> None:
     ways = {
         "through .nl": ours(problem, profile, options, start),
         "through casadi": ours(problem, casadi, matrix, start),
-        "by hand": hand,
+        HAND: hand,
     }
     title = (
         f"(b) relu² network, {X.shape[0]} samples, {functions.size} parameters, Ipopt with exact "
@@ -263,17 +292,18 @@ def nonconvex(bench: Bench, runs: int, asked: str) -> None:
 
 
 def main() -> None:
-    """Run both."""
+    """Run all three."""
     if os.environ.get("OMP_NUM_THREADS") != "1":
         # More threads would measure the linear algebra of the cores instead of the toolkit.
         os.environ["OMP_NUM_THREADS"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.argv])
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
     asked = sys.argv[2] if len(sys.argv) > 2 else "mid"
-    with Bench("overhead", "Overhead beside the same model by hand", "lexmargin") as bench:
+    with Bench("overhead", "Overhead beside the same model by hand", OURS) as bench:
         what = "(a) lexmargin / by hand"
         bench.target(what, convex(bench, runs, asked), TARGET, at_least=False)
-        nonconvex(bench, min(runs, 7), asked)
+        nonconvex(bench, min(runs, 5), asked)
+        grow(bench, min(runs, 5), asked)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from typing import Any, Final
 from common import OUT
 
 ORDER: Final = (
-    "linear_hard_margin", "nonconvex", "relu", "paths", "lexicographic", "multipliers",
-    "first_answer", "overhead",
+    "linear_hard_margin", "linear_ten_minutes", "nonconvex", "relu", "paths", "lexicographic",
+    "multipliers", "first_answer", "overhead",
 )  # fmt: skip
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 COLOURS: Final = ("#1b6ca8", "#d1495b", "#edae49", "#66a182", "#8d5a97", "#5c5c5c", "#00798c")

@@ -386,13 +386,17 @@ def test_a_start_of_the_wrong_shape_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["sums/bias-free-two-squares", "sums/bias-scaled-1000", "paths/regularization-continuous"],
+    ("name", "solver"),
+    [
+        ("sums/bias-free-two-squares", "ipopt-casadi"),
+        ("sums/bias-scaled-1000", "auto"),
+        ("paths/regularization-continuous", "auto"),
+    ],
 )
-def test_a_polish_reaches_rounding_and_is_reported(name: str) -> None:
+def test_a_polish_reaches_rounding_and_is_reported(name: str, solver: str) -> None:
     _, problem = stated(name)
-    rough = lm.solve(problem, polish=False)
-    fine = solved(name)
+    rough = lm.solve(problem, solver, polish=False)
+    fine = lm.solve(problem, solver)
     assert rough.polished is None and fine.polished is not None
     moved, residual = fine.polished
     assert moved <= 1e-2 and residual <= 1e-12

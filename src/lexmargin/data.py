@@ -18,7 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from lexmargin.data_files import read_csv, read_npz
-from lexmargin.errors import DataError, ParameterError, UnknownNameError, nearest
+from lexmargin.data_samples import (
+    arrays_of,
+    is_sparse,
+    refuse_contradictions,
+    sparse_samples,
+)
+from lexmargin.errors import (
+    DataError,
+    ParameterError,
+    UnknownNameError,
+    UnsupportedError,
+    nearest,
+)
 
 __all__ = ["SHIPPED", "Dataset", "load_csv", "load_dataset", "load_npz"]
 
@@ -35,7 +47,8 @@ class Dataset:
     """N labelled samples of p features: the (x_n, y_n) of eq. 1.
 
     Args:
-        X: (N, p) finite real numbers: lists, arrays, integers, data frames.
+        X: (N, p) finite real numbers: lists, arrays, integers, data frames; a scipy sparse matrix
+            or array stays sparse.
         y: (N,) integers: -1/+1 or 0/1 for two classes (0 becomes -1), else 0..C-1 with every
             class present.
         name: shown in reports; not part of equality.
@@ -45,7 +58,8 @@ class Dataset:
             usually a mistake. Not stored, and not part of equality.
 
     Attributes:
-        X: float64, C-contiguous, read-only, without negative zeros.
+        samples: float64, read-only: C-contiguous without negative zeros, or CSR without stored
+            zeros, columns in order.
         y: int64, read-only: -1/+1 for two classes, else 0..C-1.
 
     Raises:
@@ -53,31 +67,52 @@ class Dataset:
             features, one class only, equal rows with different labels, labels out of range.
     """
 
-    X: FloatArray
+    samples: Any
     y: IntArray
     name: str
 
     def __init__(
         self, X: npt.ArrayLike, y: npt.ArrayLike, name: str = "", *, one_class: bool = False
     ) -> None:
-        samples = _samples(X)
+        samples = sparse_samples(X) if is_sparse(X) else _samples(X)
         labels = _labels(y, samples.shape[0], one_class)
-        _refuse_contradictions(samples, labels)
-        samples.setflags(write=False)
-        labels.setflags(write=False)
-        object.__setattr__(self, "X", samples)
+        refuse_contradictions(samples, labels)
+        for array in (labels, *arrays_of(samples)):
+            array.setflags(write=False)
+        object.__setattr__(self, "samples", samples)
         object.__setattr__(self, "y", labels)
         object.__setattr__(self, "name", name)
 
     @property
+    def X(self) -> FloatArray:
+        """The samples as a dense array (N, p).
+
+        Raises:
+            UnsupportedError: they are sparse, and what asks for them cannot read that.
+        """
+        if self.is_sparse:
+            raise UnsupportedError(
+                "These samples are sparse, and what was asked for needs dense ones.",
+                "Sparse samples serve the hard margin, the margin path and the W-set of a linear "
+                "predictor (solver 'active-set' or a convex one); else give X.toarray().",
+            )
+        dense: FloatArray = self.samples
+        return dense
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the samples are CSR."""
+        return not isinstance(self.samples, np.ndarray)
+
+    @property
     def n_samples(self) -> int:
         """N, the number of rows of X."""
-        return int(self.X.shape[0])
+        return int(self.samples.shape[0])
 
     @property
     def n_features(self) -> int:
         """p, the number of columns of X."""
-        return int(self.X.shape[1])
+        return int(self.samples.shape[1])
 
     @property
     def n_classes(self) -> int:
@@ -106,10 +141,16 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """sha256 over the shape and the bytes of X and y (little-endian), in hexadecimal."""
-        digest = hashlib.sha256(f"lexmargin-data {self.X.shape[0]} {self.X.shape[1]}\n".encode())
-        digest.update(self.X.astype("<f8", copy=False).tobytes())
-        digest.update(self.y.astype("<i8", copy=False).tobytes())
+        """sha256 over the shape and the bytes of X and y (little-endian), in hexadecimal.
+
+        Of sparse samples the values, columns and row ends are read in turn: they are not equal to
+        dense ones with the same entries.
+        """
+        kind = "lexmargin-sparse-data" if self.is_sparse else "lexmargin-data"
+        digest = hashlib.sha256(f"{kind} {self.n_samples} {self.n_features}\n".encode())
+        for array in (*arrays_of(self.samples), self.y):
+            form = "<f8" if array.dtype.kind == "f" else "<i8"
+            digest.update(array.astype(form, copy=False).tobytes())
         return digest.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -129,7 +170,7 @@ class Dataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickled arrays are writable again; going through the constructor freezes them.
-        return _rebuild, (self.X, self.y, self.name)
+        return _rebuild, (self.samples, self.y, self.name)
 
 
 def load_dataset(
@@ -224,7 +265,7 @@ def load_npz(path: str | Path, *, one_class: bool = False) -> Dataset:
 # -- checks of Dataset -----------------------------------------------------------------------------
 
 
-def _rebuild(X: FloatArray, y: IntArray, name: str) -> Dataset:
+def _rebuild(X: Any, y: IntArray, name: str) -> Dataset:
     return Dataset(X, y, name, one_class=True)
 
 
@@ -257,7 +298,10 @@ def _numbers(values: npt.NDArray[Any], what: str) -> FloatArray:
         )
     try:
         with np.errstate(over="ignore"):
-            return np.array(values, dtype=np.float64, order="C") + 0.0
+            copied = np.array(values, dtype=np.float64, order="C")
+            # Negative zeros become zeros.
+            copied += 0.0
+            return copied
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{what} holds an entry that is no float64 number ({error}).",
@@ -272,8 +316,7 @@ def _samples(X: npt.ArrayLike) -> FloatArray:
     if array.ndim != 2:
         raise DataError(
             f"X has {array.ndim} dimension(s), not 2.",
-            "Give one row per sample: X.reshape(-1, 1) for a single feature, a dense array for a "
-            "sparse matrix.",
+            "Give one row per sample: X.reshape(-1, 1) for a single feature.",
         )
     if array.shape[1] == 0:
         raise DataError("X has no features.", "Give at least one column.")
@@ -322,18 +365,6 @@ def _labels(y: npt.ArrayLike, n_samples: int, one_class: bool) -> IntArray:
             "Renumber them: numpy.unique(y, return_inverse=True)[1].",
         )
     return values.astype(np.int64)
-
-
-def _refuse_contradictions(samples: FloatArray, labels: IntArray) -> None:
-    first: dict[bytes, int] = {}
-    for n in range(samples.shape[0]):
-        m = first.setdefault(samples[n].tobytes(), n)
-        if labels[m] != labels[n]:
-            raise DataError(
-                f"Rows {m} and {n} (counted from 0) are equal and have different labels "
-                f"{int(labels[m])} and {int(labels[n])}: no predictor separates them.",
-                "Drop one of the two or correct its label.",
-            )
 
 
 # -- the shipped data sets -------------------------------------------------------------------------

@@ -31,6 +31,9 @@ _CLASSES: dict[FormulationName, type[Formulation]] = {
 }
 
 
+_SPARSE = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH, FormulationName.W_SET)
+
+
 @final
 class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Fit a problem of the paper: ``argmax_c F_c(x; θ)`` with θ its certified solution.
@@ -84,8 +87,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> MarginClassifier:
-        """Solve the formulation on the samples; returns ``self``."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        """Solve the formulation on the samples; returns ``self``.
+
+        The hard margin, the margin path and the W-set of linear predictors take sparse samples.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse=self._accepted())
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         count = self.classes_.size
@@ -123,9 +129,12 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         stated: Formulation = kind(predictor, data, **given)
         return stated
 
+    def _accepted(self) -> str | bool:
+        return "csr" if self.formulation in _SPARSE else False
+
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, X, dtype=np.float64, reset=False, accept_sparse=self._accepted())
         with np.errstate(over="ignore"):
             scores = self.problem_.predictor(NumpyOps(), self.solution_.theta, X)
         return np.asarray(scores, dtype=np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,9 @@ from lexmargin.ops.degree import Homogeneity
 from lexmargin.ops.jacobian import JacobianOps, Node
 from lexmargin.ops.numpy import KinkOps, NumpyOps
 from lexmargin.predictors.base import Predictor, Shape
+from lexmargin.predictors.bias import Bias, BiasForm
+from lexmargin.predictors.linear import Linear
+from lexmargin.predictors.sums import Member, Sum
 
 __all__ = ["MarginFunctions"]
 
@@ -53,6 +56,8 @@ class MarginFunctions:
                 "Make them equal.",
             )
         self.shapes  # noqa: B018  a predictor that cannot read these features says so now
+        if self.data.is_sparse and not self.predictor.reads_sparse:
+            self.data.X  # noqa: B018  says what sparse samples are for
 
     @functools.cached_property
     def shapes(self) -> tuple[Shape, ...]:
@@ -93,11 +98,11 @@ class MarginFunctions:
         return scores
 
     @functools.cached_property
-    def _features(self) -> FloatArray:
+    def _features(self) -> Any:
+        """Return the inputs of the predictor, dense or sparse."""
         if self.predictor.signed_inputs:
-            signed: FloatArray = self.data.signed[:, None] * self.data.X
-            return signed
-        return self.data.X
+            return self.data.signed[:, None] * self.data.X
+        return self.data.samples
 
     @functools.cached_property
     def _signs(self) -> FloatArray:
@@ -116,7 +121,8 @@ class MarginFunctions:
 
     def evaluate(self, ops: Ops[T], blocks: Sequence[T]) -> T:
         """Return all margin functions, ``(count,)``, in the target's arrays."""
-        scores = self.predictor(ops, blocks, ops.constant(self._features))
+        inputs = self._features if ops.reads_sparse else self.features
+        scores = self.predictor(ops, blocks, ops.constant(inputs))
         if not self.multi_class:
             return ops.multiply(scores, ops.constant(self._signs))
         rows, own, other = self._pairs
@@ -180,7 +186,7 @@ class MarginFunctions:
         parameters = [JacobianOps.parameter(block) for block in self.blocks(theta)]
         ops = JacobianOps()
         with np.errstate(invalid="ignore", divide="ignore"):
-            return parameters, self.predictor(ops, parameters, ops.constant(self._features))
+            return parameters, self.predictor(ops, parameters, ops.constant(self.features))
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Return the rows ``∇f_n(θ)``, ``(count, d)``; 0 is taken as the slope of relu at 0."""
@@ -207,8 +213,39 @@ class MarginFunctions:
 
     @property
     def features(self) -> FloatArray:
-        """The inputs of the predictor, ``(N, p)``: X, or y_n x_n where it reads signed inputs."""
-        return self._features
+        """The inputs of the predictor, ``(N, p)``: X, or y_n x_n where it reads signed inputs.
+
+        Raises :class:`~lexmargin.errors.UnsupportedError` for sparse samples.
+        """
+        dense: FloatArray = self.data.X if self.data.is_sparse else self._features
+        return dense
+
+    def linear_inputs(self) -> Any | None:
+        """Return the rows x̃_n with ``f_n(θ) = y_n x̃_n·θ / unit``, ``(N, d)``, or None.
+
+        The samples as they are stored, dense or sparse, for a linear score; with a column of ones
+        for each plain bias beside it. None for other predictors.
+        """
+        members: tuple[Member, ...] = (Member(self.predictor),)
+        if isinstance(self.predictor, Sum):
+            members = self.predictor.members
+        ones = np.ones((self.data.n_samples, 1))
+        parts: list[Any] = []
+        for member in members:
+            kind = member.predictor
+            if isinstance(kind, Linear) and kind.outputs == 1 and member.columns is None:
+                parts.append(self.data.samples)
+            elif isinstance(kind, Bias) and kind.form is BiasForm.PLAIN:
+                parts.append(ones)
+            else:
+                return None
+        if len(parts) == 1:
+            return parts[0]
+        if not self.data.is_sparse:
+            return np.hstack(parts)
+        from scipy import sparse
+
+        return sparse.hstack(parts, format="csr")
 
     @property
     def signs(self) -> FloatArray:

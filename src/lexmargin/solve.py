@@ -11,7 +11,8 @@ import numpy as np
 
 from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
-from lexmargin.certificate import Tolerances, certify
+from lexmargin.backends.suspects import suspects
+from lexmargin.certificate import Tolerances, certify, certify_linear_problem, require_linear
 from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedError
@@ -108,6 +109,8 @@ def solve(
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
+    if problem.data.is_sparse:
+        require_linear(problem)
     shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = named_grade(grade)
@@ -133,7 +136,8 @@ def solve(
     except NotSeparableError as error:
         if error.proof is not None:
             raise
-        _refuse_inseparable(problem)
+        if not _refuse_inseparable(problem):
+            raise
         raise SolverFailedError(
             f"The solver {chosen.name!r} found no separator, but these data have one.",
             "Its margin may be below the rounding of doubles: choose another solver.",
@@ -187,15 +191,20 @@ def judge(
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
     claimed = _claimed_bound(problem, theta, raw)
-    # Newton's method on the path has ended where a polish would.
-    ended = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
+    # Newton's method on the path and the active sets of affine margins end where a polish would.
+    newton = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
+    ended = newton or profile.backend is BackendName.ACTIVE_SET
     polished = _polished(problem, theta) if polish and not ended else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
     if isinstance(problem, ConstrainedPath) and not ended:
         problem.warn_invisible(theta)
     tolerances = Tolerances.at(grade.verified)
-    certificate = certify(problem, theta, tolerances=tolerances)
+    if problem.data.is_sparse:
+        # Multipliers are dear to find again there; claimed ones are measured like others.
+        certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
+    else:
+        certificate = certify(problem, theta, tolerances=tolerances)
     size = vector_norm(theta, problem.norm_p)
     direction = theta / size if size > 0 else theta
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
@@ -281,6 +290,8 @@ def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
     )
     if not (np.all(np.isfinite(theta)) and np.any(theta) and functions.size > 0):
         return None
+    if problem.data.is_sparse:
+        return None
     if not direction:
         stated = polish_stated(problem, theta)
         if stated is None or not stated.residual <= 1e-9 or stated.moved > _MOST_MOVED:
@@ -336,24 +347,31 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     )
 
 
-def _refuse_inseparable(problem: Formulation) -> None:
-    """Raise with a proof when linear data have no separator; a solver's word is not enough."""
-    rows = _linear_rows(problem)
+def _refuse_inseparable(problem: Formulation) -> bool:
+    """Raise with a proof when linear data have no separator; a solver's word is not enough.
+
+    Return whether they are known to have one.
+    """
+    some = suspects(problem) if problem.data.is_sparse else None
+    rows = _linear_rows(problem) if some is None else some.rows
     if rows is None:
-        return
+        return False
     proof = separability_of_rows(rows)
-    if not proof.separable:
-        raise NotSeparableError(
-            "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "
-            f"verified in exact arithmetic, has {_count(proof)} positive entries.",
-            "Use a richer predictor, or remove the contradicting samples.",
-            proof=proof,
-        )
+    if proof.separable:
+        return some is None
+    raise NotSeparableError(
+        "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "
+        f"verified in exact arithmetic, has {_count(proof)} positive entries.",
+        "Use a richer predictor, or remove the contradicting samples.",
+        proof=proof if some is None else some.of_all(proof),
+    )
 
 
 def _linear_rows(problem: Formulation) -> FloatArray | None:
     """Return rows that every separator makes positive, where scores are linear; else None."""
     functions = problem.functions
+    if problem.data.is_sparse:
+        return None
     if functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0:
         return functions.jacobian(np.zeros(functions.size))
     if isinstance(problem.predictor, Log):

@@ -27,7 +27,6 @@ from lexmargin.formulations.w_set import WSet
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
-from lexmargin.predictors.linear import Linear
 from lexmargin.program import (
     Combination,
     Constraint,
@@ -287,16 +286,15 @@ def _norm(program: Program, others: list[Constraint]) -> float:
 
 
 def _rows(functions: MarginFunctions) -> tuple[Any, FloatArray]:
-    """Return X and y with ``f_n(w) = y_n x_n·w``; X is the data themselves for a linear predictor.
+    """Return X and y with ``f_n(w) = y_n x_n·w``; X is the data themselves for a linear score.
 
     Raises :class:`UnsupportedError` where f_n(0) is not 0.
     """
-    if isinstance(functions.predictor, Linear) and not functions.multi_class:
+    inputs = functions.linear_inputs()
+    if inputs is not None:
         signs = np.asarray(functions.data.signed, dtype=np.float64)
-        if functions.unit == 1.0:
-            return functions.data.X, signs
         # A power of two: exact.
-        return functions.data.X / functions.unit, signs
+        return inputs if functions.unit == 1.0 else inputs / functions.unit, signs
     origin = np.zeros(functions.size)
     if np.any(functions.values(origin)):
         raise UnsupportedError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -42,13 +43,15 @@ def rows_with_bias(problem: Formulation) -> FloatArray | None:
     return np.column_stack([y[:, None] * X, y])
 
 
-def bias_samples(problem: Formulation) -> tuple[FloatArray, FloatArray]:
+def bias_samples(problem: Formulation) -> tuple[Any, FloatArray]:
     """Return X (N, p), the columns that the linear member reads, and y (N,) in -1/+1.
+
+    X is sparse where the samples are.
 
     Only for a linear member with a bias of degree 2.
     """
     linear, _ = _required(problem)
-    X = problem.data.X
+    X = problem.data.samples
     columns = linear.columns
     return (X if columns is None else X[:, list(columns)]), np.asarray(problem.data.signed, float)
 

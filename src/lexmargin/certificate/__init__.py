@@ -10,6 +10,8 @@ from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.certify import certify
 from lexmargin.certificate.curves import curves
 from lexmargin.certificate.judge import certify_arrays
+from lexmargin.certificate.linear_margins import certify_linear
+from lexmargin.certificate.linear_problems import certify_linear_problem, require_linear
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.verdict import Verdict
 
@@ -35,10 +37,13 @@ __all__ = [
     "certify",
     "certify_arrays",
     "certify_function",
+    "certify_linear",
+    "certify_linear_problem",
     "certify_module",
     "curves",
     "load_state",
     "module_receipt",
+    "require_linear",
     "trained_margins",
 ]
 

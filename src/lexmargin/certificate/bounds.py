@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -32,12 +32,12 @@ class DualBound:
     weights: Array
 
 
-def linear_dual_bound(Z: Array, multipliers: Array, norm: float = 2.0) -> DualBound:
+def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBound:
     """Bound the linear margin: `γ* = max_{‖θ‖≤1} min_n θ·z_n ≤ ‖Σ λ_n z_n‖_*` for Σλ = 1.
 
     Parameters
     ----------
-    Z : (N, d) rows z_n = y_n x_n.
+    Z : (N, d) rows z_n = y_n x_n, dense or CSR.
     multipliers : (N,) λ ≥ 0, not all 0, at any scale.
     norm : exponent of the ball.
 
@@ -68,7 +68,7 @@ def linear_dual_bound(Z: Array, multipliers: Array, norm: float = 2.0) -> DualBo
     dual = dual_exponent(norm)
     value = vector_norm(share @ rows, dual)
     # Σλ is 1 only up to rounding, and so are the sums over samples and coordinates.
-    rounding = _EPS * (used.size + 4) * vector_norm(share @ np.abs(rows), dual)
+    rounding = _EPS * (used.size + 4) * vector_norm(share @ abs(rows), dual)
     upper = (value + rounding) * (1.0 + _EPS * (Z.shape[1] + used.size + 4))
     return DualBound(value, upper, weights)
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.directions import certify_direction
 from lexmargin.certificate.judge import certify_arrays
+from lexmargin.certificate.linear_problems import certify_linear_problem, linear_w_set
 from lexmargin.certificate.loss_programs import (
     certify_constrained_path,
     certify_regularization_path,
@@ -91,6 +92,8 @@ def certify(
 
 
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
+    if problem.data.is_sparse or linear_w_set(problem):
+        return certify_linear_problem(problem, flat, limits)
     if isinstance(problem, ConstrainedPath):
         return certify_constrained_path(problem, flat, limits)
     if isinstance(problem, RegularizationPath):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.global_bounds import with_global_bound
 from lexmargin.certificate.judge import certify_arrays
+from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import unit_scale
 from lexmargin.certificate.refine import refine
 from lexmargin.certificate.tolerances import Tolerances
@@ -28,6 +29,9 @@ def certify_direction(
     limits : what counts as equal.
     """
     theta = unit_scale(theta)
+    rows = functions.linear_inputs()
+    if rows is not None:
+        return certify_linear(rows, functions.data.signed, theta, norm=norm, tolerances=limits)
     first = certify_arrays(
         functions.values(theta),
         functions.jacobian(theta),

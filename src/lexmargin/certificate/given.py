@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +55,15 @@ class Evidence:
 
 
 def measured_of(
-    point: UnitPoint, gradients: Array, evidence: Evidence, limits: Tolerances
+    point: UnitPoint, gradients: Any, evidence: Evidence, limits: Tolerances
 ) -> Stationarity:
     """Measure ε, δ and Euler's check of the λ given, and the lower bound of the refutation.
 
     Parameters
     ----------
     point : the unit direction, or a point with its target.
-    gradients : (N, d) elements of the generalised gradients, in the scale of the point.
+    gradients : (N, d) elements of the generalised gradients, in the scale of the point; dense or
+        CSR.
     evidence : with λ in the units of the problem.
     limits : δ within tolerance is what the lower bound allows.
     """
@@ -71,7 +72,7 @@ def measured_of(
         values = np.ldexp(evidence.multipliers[chosen] * point.factor, point.exponent)
     used = gradients[chosen]
     combination = values @ used
-    spent = float(np.linalg.norm(values @ np.abs(used)))
+    spent = float(np.linalg.norm(values @ abs(used)))
     residual = _residual(point, combination)
     excess = point.margins[chosen] - point.margin
     spread = np.zeros(point.margins.size)

@@ -10,17 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.certificate.bounds import DualBound, best_weights, linear_dual_bound, relative_gap
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.ladder import climb
+from lexmargin.certificate.ladder import Rung, climb
 from lexmargin.certificate.norms import vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.certificate.polyhedral_set import multipliers_of
-from lexmargin.certificate.qualification import compact, licq, mfcq
+from lexmargin.certificate.qualification import MultiplierSet, compact, licq, mfcq
+from lexmargin.certificate.rows import densified
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import DegreeError, ParameterError
 
-__all__ = ["certify_arrays"]
+__all__ = ["certify_arrays", "dual_bound", "judged", "not_separating"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _EPS = float(np.finfo(np.float64).eps)
@@ -81,30 +82,56 @@ def certify_arrays(
     if shortfall > tolerances.feasibility:
         notes = (f"the stated margin misses its target by {shortfall:.3g} of it",)
     if point.margin <= 0.0:
-        return _not_separating(point, tolerances, shortfall, notes)
+        return not_separating(point, tolerances, shortfall, notes)
 
     rung = climb(point, tolerances)
+    bound = dual_bound(point, rung.measured, tolerances) if linear else None
+    reach = None if bound is None else (bound.upper, _margin_from_below(point))
+    return judged(point, rung, mismatch, tolerances, shortfall, notes, reach, best_margin)
+
+
+def judged(
+    point: UnitPoint,
+    rung: Rung,
+    mismatch: float,
+    tolerances: Tolerances,
+    shortfall: float = 0.0,
+    notes: tuple[str, ...] = (),
+    reach: tuple[float, float] | None = None,
+    best_margin: float | None = None,
+) -> Certificate:
+    """Return the certificate of what was measured at a point with a positive margin.
+
+    Parameters
+    ----------
+    point : the unit direction, its gradients dense or CSR.
+    rung : ε and δ with their multipliers.
+    mismatch : the largest error of Euler's identity.
+    shortfall, notes, best_margin : as in :func:`certify_arrays`.
+    reach : for linear margins an upper bound on all of them, and a margin that the direction
+        surely has, both in the units of the point.
+    """
     measured = rung.measured
     rows = point.jacobian[measured.support]
     values = measured.multipliers[measured.support]
     verdict, reasons = _first_order(point, measured, mismatch, tolerances)
-    bound = _bound(point, measured, tolerances) if linear else None
-    gap = None
-    if bound is not None:
-        gap = relative_gap(bound.upper, _margin_from_below(point))
+    gap = bound = None
+    if reach is not None:
+        bound = point.unscaled(reach[0])
+        gap = relative_gap(*reach)
         if gap > tolerances.gap:
             reasons += (f"the margin is {gap:.3g} below the best bound found",)
         elif verdict is Verdict.KKT:
             verdict = Verdict.GLOBAL
             reasons += ("weak duality: no direction has a margin above the bound",)
-    best = best_margin
-    if best is None and verdict is Verdict.GLOBAL and bound is not None:
-        best = point.unscaled(bound.upper)
+    best = bound if best_margin is None and verdict is Verdict.GLOBAL else best_margin
     margin = point.unscaled(point.margin)
     ratio = None if best is None else margin / best
     pair = _lyu_li(point, measured)
-    rotated = compact(rows)
-    polytope = multipliers_of(point, rows, values, tolerances.rank)
+    dense = densified(rows)
+    polytope = MultiplierSet(None, None, None)
+    if dense is not None:
+        polytope = multipliers_of(point, dense, values, tolerances.rank)
     ranges = None
     if polytope.low is not None and polytope.high is not None:
         low, high = (point.unscaled_multipliers(x) for x in (polytope.low, polytope.high))
@@ -121,11 +148,11 @@ def certify_arrays(
         euler=measured.euler,
         multiplier_dimension=polytope.dimension,
         multiplier_range=ranges,
-        licq=licq(rotated, tolerances.rank),
+        licq=None if dense is None else licq(compact(dense), tolerances.rank),
         mfcq=mfcq(rows, 0.0, point.theta),
         curvature=None,
         gap=gap,
-        bound=None if bound is None else point.unscaled(bound.upper),
+        bound=bound,
         margin_ratio=ratio,
         definition_3=None
         if ratio is None
@@ -196,7 +223,7 @@ def _margin_from_below(point: UnitPoint) -> float:
     return float(np.min(products - rounding)) / (size * (1.0 + 4.0 * _EPS))
 
 
-def _bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> DualBound | None:
+def dual_bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> DualBound | None:
     """Bound all margins by the multipliers in hand, or by better ones where that is cheap."""
     found = None
     if np.any(measured.multipliers > 0.0):
@@ -208,15 +235,16 @@ def _bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> Dual
     if count * dimension > _IMPROVE_LIMIT or (smooth and count > 200):
         return found
     start = None if found is None else found.weights
-    better = linear_dual_bound(
-        point.jacobian, best_weights(point.jacobian, point.norm, start=start), point.norm
-    )
+    rows = densified(point.jacobian)
+    assert rows is not None
+    better = linear_dual_bound(rows, best_weights(rows, point.norm, start=start), point.norm)
     return better if found is None or better.upper < found.upper else found
 
 
-def _not_separating(
-    point: UnitPoint, limits: Tolerances, shortfall: float, notes: tuple[str, ...]
+def not_separating(
+    point: UnitPoint, limits: Tolerances, shortfall: float = 0.0, notes: tuple[str, ...] = ()
 ) -> Certificate:
+    """Return the certificate of a direction with a margin that is not positive."""
     worst = np.flatnonzero(point.margins <= point.margin)
     failing = int(np.count_nonzero(point.margins <= 0.0))
     return Certificate(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import norm_gradient, vector_norm
 from lexmargin.certificate.point import UnitPoint
+from lexmargin.certificate.rows import dual_lengths, row_lengths
 from lexmargin.certificate.stationarity import Stationarity, on_support
 from lexmargin.certificate.tolerances import Tolerances
 
@@ -99,9 +100,9 @@ def _far_reach(point: UnitPoint, support: NDArray[np.intp], limits: Tolerances) 
         return 0.0
     rows, excess = point.jacobian[far], point.margins[far] - point.margin
     if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
-        sizes = np.max(np.abs(rows), axis=1) if point.norm == 1.0 else np.sum(np.abs(rows), axis=1)
+        sizes = dual_lengths(rows, point.norm)
         return 2.0 * limits.complementarity * float(np.max(sizes / (point.degree * excess)))
-    sizes = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    sizes = row_lengths(rows)
     length = 1.0
     if point.target is None:
         length = vector_norm(norm_gradient(point.theta, point.norm), 2.0)

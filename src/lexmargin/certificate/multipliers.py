@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import cast, final
+from typing import Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.pivoting import pivoted
+from lexmargin.certificate.rows import densified, gram, is_dense
 from lexmargin.errors import ShapeError
 
 __all__ = [
@@ -34,6 +35,8 @@ _QR_LIMIT = 500_000_000
 _CONDITION = 1e-10
 """Reciprocal condition number of K below which the orthogonal method is worth its price."""
 _ROUNDS = 4
+_SPARSE_LIMIT = 6_000
+"""CSR rows up to which K (288 MB) is formed."""
 
 
 @final
@@ -137,24 +140,26 @@ class _Products:
     J itself is kept as it is: no copy of what may be most of the memory.
     """
 
-    jacobian: Array
+    jacobian: Any
     norms: Array
     square: Array
     gains: Array
 
     def residual(self, target: Array, scaled: Array) -> Array:
         """Return t - Jᵀλ for λ in the units of unit rows."""
-        return target - (scaled / self.norms) @ self.jacobian
+        found: Array = target - (scaled / self.norms) @ self.jacobian
+        return found
 
     def slopes(self, residual: Array) -> Array:
         """Return J r for unit rows."""
-        return (self.jacobian @ residual) / self.norms
+        found: Array = (self.jacobian @ residual) / self.norms
+        return found
 
 
-def _products(jacobian: Array, target: Array) -> _Products | None:
+def _products(jacobian: Any, target: Array) -> _Products | None:
     """Return the products, or None where squares of lengths leave the range of doubles."""
     with np.errstate(all="ignore"):
-        square = jacobian @ jacobian.T
+        square = gram(jacobian)
     squares = np.diag(square)
     if not (squares.min() > 1e-200 and squares.max() < 1e200):
         return None
@@ -270,7 +275,7 @@ def _lower_bound(
 
 
 def nonnegative_multipliers(
-    jacobian: Array,
+    jacobian: Any,
     target: Array,
     interior: Array | None = None,
     method: MultiplierMethod | None = None,
@@ -279,11 +284,13 @@ def nonnegative_multipliers(
 
     Parameters
     ----------
-    jacobian : (S, d) gradients of the support.
+    jacobian : (S, d) gradients of the support, dense or CSR.
     target : (d,) the vector to be represented, θ̂ for the ℓ2 ball.
     interior : (d,) a direction with J v > 0 (θ̂ itself, by Euler); gives ``lower`` its proof.
     method : ORTHOGONAL or GRAM. When None, the Gram form for more columns than rows and more than
-        a few thousand entries, and the orthogonal one where K turns out badly conditioned.
+        a few thousand entries, and the orthogonal one where K turns out badly conditioned. For CSR
+        rows that would fill more than 40 MB the Gram form whatever is asked, and λ = 0 for more
+        than 6,000 of them.
 
     Returns
     -------
@@ -301,6 +308,10 @@ def nonnegative_multipliers(
             "The jacobian needs one column per entry of the target.",
         )
     count, size = jacobian.shape
+    dense = densified(jacobian)
+    if dense is None:
+        return _by_sparse(jacobian, target, interior)
+    jacobian = dense
     # scipy's nnls ends the process on (d, 0) and returns garbage on (0, n).
     if jacobian.size == 0 or not (np.any(jacobian[0]) or np.any(jacobian)):
         length = vector_norm(target, 2.0)
@@ -323,13 +334,33 @@ def nonnegative_multipliers(
     return _orthogonal(jacobian, target, interior)
 
 
+def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSquares:
+    """Answer by K, which is formed dense, for rows too many to be made dense themselves."""
+    length = vector_norm(target, 2.0)
+    nothing = LeastSquares(
+        np.zeros(jacobian.shape[0]), length, 0.0, 0.0, MultiplierMethod.EMPTY, False
+    )
+    if jacobian.shape[0] == 0 or jacobian.shape[0] > _SPARSE_LIMIT:
+        return nothing
+    products = _products(jacobian, target)
+    if products is None:
+        return nothing
+    answer = _by_gram(products, target, False)
+    if answer is None:
+        # Repeated samples make K singular; what a small ridge spoils, the corrections with J mend.
+        size = float(np.max(np.sum(np.abs(products.square), axis=0)))
+        lifted = products.square + 16.0 * _EPS * size * np.eye(jacobian.shape[0])
+        answer = _by_gram(replace(products, square=lifted), target, True)
+    return nothing if answer is None else _gram_result(products, answer, target, interior)
+
+
 def _gram_result(
     products: _Products, answer: _GramAnswer, target: Array, interior: Array | None
 ) -> LeastSquares:
     mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
     residual, slopes = answer.residual, answer.slopes
     floor = (int(np.count_nonzero(answer.scaled)) + 4) * _EPS * mass
-    if products.jacobian.size <= _EXTENDED_LIMIT:
+    if is_dense(products.jacobian) and products.jacobian.size <= _EXTENDED_LIMIT:
         residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
         slopes = products.slopes(residual)
     lower = 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,9 @@ from lexmargin.certificate.norms import Array, check_norm, scaled_norm, vector_n
 from lexmargin.errors import DataError, DegreeError, ShapeError
 
 __all__ = ["UnitPoint", "check_euler", "row_sums", "unit_point"]
+
+_CHUNK: Final = 400_000
+"""Entries of the gradients whose sizes are formed at a time."""
 
 
 @final
@@ -31,7 +34,7 @@ class UnitPoint:
     margins
         f_n(θ̂)/s (N,).
     jacobian
-        ∇f_n(θ̂)/s (N, d).
+        ∇f_n(θ̂)/s (N, d), dense or CSR.
     factor, exponent
         s = factor · 2^exponent, kept apart because s may leave the range of doubles.
     target, interior
@@ -42,7 +45,7 @@ class UnitPoint:
 
     theta: Array
     margins: Array
-    jacobian: Array
+    jacobian: Any
     degree: float
     norm: float
     factor: float
@@ -106,16 +109,16 @@ def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
     return array
 
 
-def row_sums(jacobian: Array, theta: Array) -> Array:
+def row_sums(jacobian: Any, theta: Array) -> Array:
     """Return Σ_i |J_ni θ_i|, the size of the terms that cancel in `∇f_n·θ` (N,)."""
     sums = np.empty(jacobian.shape[0])
     for rows in _chunks(jacobian):
-        sums[rows] = np.abs(jacobian[rows]) @ np.abs(theta)
+        sums[rows] = abs(jacobian[rows]) @ np.abs(theta)
     return sums
 
 
-def _chunks(jacobian: Array) -> Iterator[slice]:
-    step = max(1, 1_000_000 // max(1, jacobian.shape[1]))
+def _chunks(jacobian: Any) -> Iterator[slice]:
+    step = max(1, _CHUNK * jacobian.shape[0] // max(1, jacobian.size))
     for start in range(0, jacobian.shape[0], step):
         yield slice(start, start + step)
 

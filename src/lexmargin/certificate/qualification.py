@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from lexmargin.certificate.multipliers import (
     smallest_hull_point,
 )
 from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.rows import is_dense, row_lengths
 
 __all__ = [
     "GradientChoice",
@@ -145,20 +146,26 @@ def proved_independent(jacobian: Array) -> bool:
     return int(rank_mod_prime(jacobian)) == int(jacobian.shape[0])
 
 
-def mfcq(jacobian: Array, tolerance: float, direction: Array | None = None) -> MfcqReport:
-    """Judge the Mangasarian-Fromovitz condition on gradients (S, d).
+def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> MfcqReport:
+    """Judge the Mangasarian-Fromovitz condition on gradients (S, d); CSR needs a direction.
 
     For α-homogeneous f_n with γ > 0 the direction θ̂ proves it, as `∇f_n·θ̂ = α f_n > 0`. Without
     a direction the shortest vector of the normalised gradients' convex hull is tried; it proves
     the condition whenever it holds (Gordan).
     """
-    rows, _ = normalised_rows(jacobian)
+    lengths = np.ones(jacobian.shape[0])
+    rows = jacobian
+    if is_dense(jacobian):
+        rows, _ = normalised_rows(jacobian)
+    else:
+        lengths = row_lengths(jacobian)
     if direction is None:
         weights, _ = smallest_hull_point(rows)
         direction = weights @ rows
     size = vector_norm(direction, 2.0)
     unit = direction / size if size > 0.0 else direction
-    slack = float(np.min(rows @ unit, initial=np.inf)) if rows.shape[0] else 1.0
+    divisors = np.where(lengths > 0.0, lengths, 1.0)
+    slack = float(np.min((rows @ unit) / divisors, initial=np.inf)) if rows.shape[0] else 1.0
     return MfcqReport(slack > tolerance, slack, unit)
 
 

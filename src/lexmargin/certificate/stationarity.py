@@ -18,6 +18,7 @@ from lexmargin.certificate.multipliers import (
 from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.certificate.point import UnitPoint
 from lexmargin.certificate.polyhedral import largest_pairing
+from lexmargin.certificate.rows import densified, with_column
 
 __all__ = [
     "WEIGHTS",
@@ -131,7 +132,7 @@ def on_support(
     if penalised:
         excess = point.degree * (point.margins[support] - point.margin) * size
         found = nonnegative_multipliers(
-            np.column_stack([rows, excess]),
+            with_column(rows, excess),
             np.append(target / size, 0.0),
             np.append(point.ascent, 0.0),
         )
@@ -153,7 +154,11 @@ def on_support(
 
 
 def _polyhedral(point: UnitPoint, support: NDArray[np.intp], penalised: bool) -> Stationarity:
-    rows = point.jacobian[support]
+    rows = densified(point.jacobian[support])
+    if rows is None:
+        nothing = np.zeros(support.size)
+        ends = (1.0, 0.0, 0.0)
+        return _completed(point, support, nothing, ends, 1.0, MultiplierMethod.EMPTY, False)
     gains = None
     if penalised:
         gains = rows @ point.theta - point.degree * (point.margins[support] - point.margin)

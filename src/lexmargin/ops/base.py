@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,9 @@ class Sense(StrEnum):
 
 class Ops(ABC, Generic[T]):
     """The operations predictors are made of; ``T`` is the target's array type."""
+
+    reads_sparse: ClassVar[bool] = False
+    """Whether constants may be scipy sparse arrays, for :meth:`linear` alone."""
 
     @abstractmethod
     def constant(self, values: FloatArray) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import cvxpy as cp
 import numpy as np
@@ -27,6 +27,8 @@ class CvxpyOps(ModelOps[Any]):
 
     Nonconvex predictors can be built and evaluated too; CVXPY then refuses to solve them.
     """
+
+    reads_sparse: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.variables: dict[str, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class _ArrayOps(Ops[Any]):
         return a[:, list(indices)]
 
     def repeat_row(self, a: Any, row: FloatArray) -> Any:
-        return self.constant(np.tile(row, (len(a), 1)))
+        return self.constant(np.tile(row, (a.shape[0], 1)))
 
     def stack(self, scalars: Sequence[Any]) -> Any:
         return self._xp.stack(list(scalars))
@@ -72,6 +72,8 @@ class _ArrayOps(Ops[Any]):
 @final
 class NumpyOps(_ArrayOps):
     """Plain values."""
+
+    reads_sparse: ClassVar[bool] = True
 
 
 @final

@@ -28,6 +28,11 @@ class Predictor(ABC):
     """Number of scores C; 1 for binary labels."""
 
     @property
+    def reads_sparse(self) -> bool:
+        """Whether sparse samples are read as they are: one score, linear in x but for biases."""
+        return False
+
+    @property
     @abstractmethod
     def block_count(self) -> int:
         """Number of parameter blocks, whatever the data."""

@@ -47,6 +47,10 @@ class Bias(Predictor):
             raise ParameterError(f"Unknown bias form {self.form!r}; use one of {forms}.") from None
 
     @property
+    def reads_sparse(self) -> bool:
+        return True
+
+    @property
     def block_count(self) -> int:
         return 1
 

@@ -33,6 +33,10 @@ class Linear(Predictor):
         object.__setattr__(self, "outputs", whole(self.outputs, "outputs"))
 
     @property
+    def reads_sparse(self) -> bool:
+        return self.outputs == 1
+
+    @property
     def block_count(self) -> int:
         return 1
 

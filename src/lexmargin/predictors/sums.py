@@ -54,6 +54,10 @@ class Sum(Predictor):
         return self.members[0].predictor.outputs
 
     @property
+    def reads_sparse(self) -> bool:
+        return all(m.columns is None and m.predictor.reads_sparse for m in self.members)
+
+    @property
     def block_count(self) -> int:
         return sum(m.predictor.block_count for m in self.members)
 
