@@ -3,10 +3,10 @@
 Nested data: every level settles a few samples and leaves a smaller face to the next one. For ℓ1 a
 binary tree over the coordinates, whose 63 inner nodes are settled one after the other; for ℓ∞
 independent blocks of 4 columns with rising margins. Tied data: the same with levels that coincide,
-every row four times. Peers: one linear program (the first level alone, all rows), N linear programs
-one by one (at each level, every sample at the minimum is tried for whether it can be raised), and
-cvxpy_leximin (20 samples). One by one stops after 101 times our CPU seconds, and its ratio
-is then a lower bound.
+every row four times (twice in the smallest). Peers: one linear program (the first level alone, all
+rows), N linear programs one by one (at each level, every sample at the minimum is tried for whether
+it can be raised), and cvxpy_leximin (12 samples). One by one stops after 101 times our CPU seconds,
+and its ratio is then a lower bound.
 
 "apart" is the largest difference of the sorted margins to ours; ε, δ and the verdict are those of
 our certificate of the first level, "proof" the CPU seconds that proving all levels takes.
@@ -31,7 +31,7 @@ from lexmargin.backends.face import face_levels
 from lexmargin.ops.base import FloatArray, IntArray
 
 LIMIT: Final = 10.0
-SMALL: Final = 20
+SMALL: Final = 12
 OURS: Final = "lexmargin, all levels"
 ONE: Final = "one LP, HiGHS"
 NAIVE: Final = "one by one, HiGHS"
@@ -39,6 +39,8 @@ SLACK: Final = 1e-7
 """What one by one gives away at earlier levels: the feasibility tolerance of HiGHS."""
 LEXIMIN: Final = "cvxpy_leximin"
 SIZES: Final = (500, 1000, 2000, 4000)
+PEERS: Final = (SMALL, 500, 2000)
+"""Sizes with peers and proofs; the others show how the cost grows."""
 
 
 def tree(count: int, rng: np.random.Generator, tied: bool) -> FloatArray:
@@ -57,14 +59,15 @@ def tree(count: int, rng: np.random.Generator, tied: bool) -> FloatArray:
             if kept.size > 1:
                 waiting.append((kept, mass, generation + 1))
     top = 1.0 + (level + 1) / 16.0
-    repeated = np.repeat(np.array(rows), 4 if tied else 1, axis=0)[:count]
+    times = 1 if not tied else 4 if count >= 500 else 2
+    repeated = np.repeat(np.array(rows), times, axis=0)[:count]
     rest = rng.uniform(1.2 * top, 4.0 * top, size=(count - len(repeated), 2**depth))
     return np.vstack([repeated, np.round(8.0 * rest) / 8.0 if tied else rest])
 
 
 def blocks(count: int, rng: np.random.Generator, tied: bool) -> FloatArray:
     """Return rows z_n in independent blocks of 4 columns."""
-    each = 100 if count >= 500 else 10
+    each = 100 if count >= 500 else 6
     total = count // each
     Z = np.zeros((count, 4 * total))
     for k in range(total):
@@ -181,7 +184,7 @@ def apart(one: FloatArray, other: FloatArray) -> float:
     return float(np.max(np.abs(np.sort(one) - np.sort(other))))
 
 
-def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float, peers: bool) -> float:
+def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float) -> float:
     """Print the rows of one instance; return our median seconds."""
     timing, memory = measured(lambda: face_levels(Z, norm), runs=5, budget=3.0)
     answer = timing.result
@@ -199,21 +202,20 @@ def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float, peers
     one, memory = measured(lambda: first_level(Z, norm), runs=5, budget=2.0)
     gap = abs(one.result - answer.levels[0].value)
     bench.add(Row(name, ONE, one.seconds, memory=memory, figures={"apart": gap}))
-    if peers:
-        budget = max(2.0, 101.0 * timing.median)
-        naive = within(lambda: timed(lambda: one_by_one(Z, norm, budget), 1), 10.0 * budget)
-        if isinstance(naive, Unanswered):
-            bench.add(Row(name, NAIVE, note=naive.why, spent=naive.spent))
-        else:
-            values, solves = naive.result
-            settled = int(np.count_nonzero(~np.isnan(values)))
-            done = settled == len(Z)
-            figures = {"LPs": float(solves), "settled": float(settled)}
-            if done:
-                figures["apart"] = apart(values, answer.margins)
-            spent = naive.median
-            row = Row(name, NAIVE, naive.seconds, figures=figures)
-            bench.add(row if done else replace(row, seconds=(), note="stopped", spent=spent))
+    budget = max(2.0, 101.0 * timing.median)
+    naive = within(lambda: timed(lambda: one_by_one(Z, norm, budget), 1), 10.0 * budget)
+    if isinstance(naive, Unanswered):
+        bench.add(Row(name, NAIVE, note=naive.why, spent=naive.spent))
+    else:
+        values, solves = naive.result
+        settled = int(np.count_nonzero(~np.isnan(values)))
+        done = settled == len(Z)
+        figures = {"LPs": float(solves), "settled": float(settled)}
+        if done:
+            figures["apart"] = apart(values, answer.margins)
+        spent = naive.median
+        row = Row(name, NAIVE, naive.seconds, figures=figures)
+        bench.add(row if done else replace(row, seconds=(), note="stopped", spent=spent))
     if len(Z) == SMALL:
         found = within(lambda: timed(lambda: leximin(Z, norm), 1), limit)
         if isinstance(found, Unanswered):
@@ -249,8 +251,13 @@ def main(limit: float) -> None:
                 for count in (SMALL, *SIZES):
                     Z = data(count, np.random.default_rng(0), tied)
                     name = f"{words}, N = {count}, d = {Z.shape[1]}"
-                    peers = count in (SMALL, 500, 2000)
-                    seconds.append(run(bench, name, Z, norm, limit, peers))
+                    if count in PEERS:
+                        seconds.append(run(bench, name, Z, norm, limit))
+                    else:
+                        timing = timed(
+                            lambda Z=Z, norm=norm: face_levels(Z, norm), runs=3, budget=2.0
+                        )
+                        seconds.append(timing.median)
                 bench.growth(f"{OURS}, {words}", "N", SIZES, seconds[1:])
 
 

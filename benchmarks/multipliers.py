@@ -24,7 +24,7 @@ from lexmargin.ops.base import FloatArray
 COUNTS: Final = (100, 1000)
 SIZES: Final = (1_000, 10_000, 50_000, 200_000)
 OURS: Final = "lexmargin"
-LIMIT: Final = 8.0
+LIMIT: Final = 6.0
 OWN_LIMIT: Final = 120.0
 Method = Callable[[FloatArray, FloatArray], FloatArray]
 

@@ -115,6 +115,32 @@ def test_a_free_bias_on_a_line() -> None:
     assert lm.certify(problem, np.array([2.0, -np.sqrt(2)])).verdict is lm.Verdict.NOT_STATIONARY
 
 
+@pytest.mark.parametrize("dense", (False, True))
+def test_multipliers_of_one_class_do_not_balance_a_bias(dense: bool) -> None:
+    """x = 1 and x = -5: at w = β = 1/2 only the first is tight; the optimum is w = 1/3, β = 2/3."""
+    X = np.array([[1.0], [-5.0]])
+    problem = lm.WSet(FREE, lm.Dataset(X if dense else sparse.csr_array(X), [1, -1]))
+    found = lm.certify(problem, np.array([0.5, np.sqrt(0.5)]))
+    assert found.verdict is lm.Verdict.NOT_STATIONARY and found.stationarity > 0.1
+    best = lm.certify(problem, np.array([1 / 3, np.sqrt(2 / 3)]))
+    assert best.verdict is lm.Verdict.GLOBAL
+    assert np.allclose(best.multipliers, 1 / 18, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dense", (False, True))
+def test_a_bias_without_slope_is_stationary_and_not_global(dense: bool) -> None:
+    """At b = 0 the literal eq. 13 has ∇_b f_n = 2|b| y_n = 0: KKT asks nothing of Σ λ y."""
+    X = np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, -1.0]])
+    problem = lm.WSet(FREE, lm.Dataset(X if dense else sparse.csr_array(X), [1, 1, -1]))
+    w = np.array([1.0, 0.5])
+    found = lm.certify(problem, np.append(w, 0.0))
+    assert found.verdict is lm.Verdict.KKT
+    assert np.allclose(found.multipliers, [1.0, 0.25, 0.0], rtol=1e-12)
+    for b in (1e-3, -1e-3, 1e-5):
+        scaled = np.append(w * (1.0 - b * abs(b)), b)
+        assert lm.certify(problem, scaled).verdict is lm.Verdict.NOT_STATIONARY
+
+
 @pytest.mark.parametrize("free", (False, True))
 def test_claims_are_measured_and_wrong_ones_do_no_harm(free: bool) -> None:
     X, y = cloud(3)

@@ -30,12 +30,10 @@ from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.polish import polish as polish_point
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
 from lexmargin.separability import Separability, separability_of_rows
 from lexmargin.solution import RawAnswer, Solution, Times
-from lexmargin.stated_polish import polish_stated
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
 
@@ -293,12 +291,16 @@ def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
     if problem.data.is_sparse:
         return None
     if not direction:
+        from lexmargin.stated_polish import polish_stated
+
         stated = polish_stated(problem, theta)
         if stated is None or not stated.residual <= 1e-9 or stated.moved > _MOST_MOVED:
             return None
         return _Better(stated.theta, stated.multipliers, stated.residual, stated.moved)
     if functions.curvature <= Curvature.CONCAVE or not functions.values(theta).min() > 0:
         return None
+    from lexmargin.polish import polish as polish_point
+
     try:
         found = polish_point(functions, theta)
     except UnsupportedError:

@@ -14,7 +14,7 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.backends.face_lp import maximise_minimum
+from lexmargin.backends.face_lp import maximise_minimum, simplex
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
 from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
@@ -159,6 +159,7 @@ class _Chain:
 
     def __init__(self, Z: FloatArray, norm: float, unit: float) -> None:
         self.face = Face.whole(Z, norm)
+        self.solver = simplex()
         self.free: IntArray = np.arange(Z.shape[0], dtype=np.int64)
         # Of the free samples on the face, from the second level on.
         self.slopes: FloatArray = np.zeros((Z.shape[0], 0))
@@ -189,10 +190,12 @@ class _Chain:
         value = float(share @ values[samples])
         slopes = self.face.slopes(self.free)
         still = np.linalg.norm(slopes, axis=1) <= floor
-        still[tight] = True
+        tied = np.zeros(still.size, dtype=bool)
+        tied[tight] = True
+        still |= tied
         leaving = self.free[still]
         equal = np.abs(values[leaving] - value) <= RESOLUTION.tie * self.first
-        equal |= np.isin(leaving, samples)
+        equal |= tied[still]
         weights = np.zeros(self.face.rows.shape[0])
         weights[self.free] = multipliers
         self.levels.append(
@@ -206,9 +209,9 @@ class _Chain:
             )
         )
         self.free, self.slopes = self.free[~still], slopes[~still]
-        settled = np.setdiff1d(np.arange(values.size), self.free)
         limit = value + RESOLUTION.tie * self.first
-        self.settled = int(np.count_nonzero(values[settled] <= limit))
+        near = values <= limit
+        self.settled = int(np.count_nonzero(near) - np.count_nonzero(near[self.free]))
 
     def _margins(self, point: FloatArray) -> FloatArray:
         return self.face.at(point).values()
@@ -223,6 +226,7 @@ class _Chain:
         pull = face.rows.sum(axis=0)
         guess = (np.arange(size) == np.argmax(pull)) * 1.0 if simplex else np.sign(pull)
         answer = maximise_minimum(
+            self.solver,
             face.rows,
             np.zeros(face.rows.shape[0]),
             R,
@@ -264,7 +268,10 @@ class _Chain:
         low = np.minimum((face.lower - x) / length, 0.0)
         high = np.full(x.size, np.inf) if face.norm == 1.0 else np.maximum((1 - x) / length, 0.0)
         origin = np.zeros(basis.shape[1])
-        answer = maximise_minimum(A, r, R, (low, high), (-np.inf, np.inf), origin, feasible=True)
+        everywhere = (-np.inf, np.inf)
+        answer = maximise_minimum(
+            self.solver, A, r, R, (low, high), everywhere, origin, feasible=True
+        )
         self.solves += answer.solves
         blocked = np.abs(answer.rows) > RESOLUTION.multiplier * max(1.0, _top(answer.rows))
         tight = np.flatnonzero(answer.multipliers > RESOLUTION.multiplier)

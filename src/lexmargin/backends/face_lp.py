@@ -12,7 +12,7 @@ from lexmargin.errors import MissingBackendError, SolverFailedError
 from lexmargin.formulations.optimal_face import BoolArray
 from lexmargin.ops.base import FloatArray, IntArray
 
-__all__ = ["FEASIBILITY", "MaxMin", "maximise_minimum"]
+__all__ = ["FEASIBILITY", "MaxMin", "maximise_minimum", "simplex"]
 
 FEASIBILITY = 1e-10
 """Feasibility tolerance asked of HiGHS (its smallest), for rows of unit size."""
@@ -44,7 +44,32 @@ class MaxMin:
     solves: int
 
 
+def simplex() -> Any:
+    """Return a silent HiGHS simplex solver, to be used for one program after another.
+
+    Raises:
+        MissingBackendError: HiGHS's Python package is not installed.
+    """
+    try:
+        import highspy
+    except ImportError as error:
+        raise MissingBackendError("highspy is not installed.", "pip install highspy.") from error
+    with captured():  # HiGHS prints its banner before it can be told not to.
+        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call,unused-ignore]
+    for option, value in (
+        ("output_flag", False),
+        ("log_to_console", False),
+        ("small_matrix_value", 1e-12),
+        ("solver", "simplex"),
+        ("primal_feasibility_tolerance", FEASIBILITY),
+        ("dual_feasibility_tolerance", FEASIBILITY),
+    ):
+        solver.setOptionValue(option, value)
+    return solver
+
+
 def maximise_minimum(
+    solver: Any,
     A: FloatArray,
     r: FloatArray,
     R: FloatArray,
@@ -57,6 +82,7 @@ def maximise_minimum(
     """Solve ``max τ  s.t.  A x + r >= τ`` in a polytope, working on the rows that matter.
 
     Args:
+        solver: from :func:`simplex`; an earlier program in it is forgotten.
         A, r: (N, m) and (N,) rows of about unit size.
         R, row_bounds: (k, m) rows of the polytope, and their lower and upper bounds.
         bounds: of every x; infinite for none.
@@ -65,29 +91,15 @@ def maximise_minimum(
             can start there; it needs a fraction of the dual one's steps.
 
     Raises:
-        MissingBackendError: HiGHS's Python package is not installed.
         SolverFailedError: HiGHS does not answer "optimal".
     """
-    try:
-        import highspy
-    except ImportError as error:
-        raise MissingBackendError("highspy is not installed.", "pip install highspy.") from error
+    import highspy
+
     count, size = A.shape
-    with captured():  # HiGHS prints its banner before it can be told not to.
-        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call,unused-ignore]
+    solver.clearModel()
+    solver.setOptionValue("presolve", "off" if feasible else "choose")
+    solver.setOptionValue("simplex_strategy", _PRIMAL if feasible else _DUAL)
     infinity = highspy.kHighsInf
-    for option, value in (
-        ("output_flag", False),
-        ("log_to_console", False),
-        ("small_matrix_value", 1e-12),
-        ("solver", "simplex"),
-        ("primal_feasibility_tolerance", FEASIBILITY),
-        ("dual_feasibility_tolerance", FEASIBILITY),
-    ):
-        solver.setOptionValue(option, value)
-    if feasible:
-        solver.setOptionValue("presolve", "off")
-        solver.setOptionValue("simplex_strategy", _PRIMAL)
     lower, upper = (np.full(size + 1, np.clip(b, -infinity, infinity)) for b in bounds)
     lower[-1], upper[-1] = -infinity, infinity
     solver.addVars(size + 1, lower, upper)

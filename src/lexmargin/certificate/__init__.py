@@ -5,10 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lexmargin.certificate.carried import CarriedMultipliers, carried_multipliers
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.certify import certify
-from lexmargin.certificate.curves import curves
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.linear_problems import certify_linear_problem, require_linear
@@ -16,6 +14,8 @@ from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.verdict import Verdict
 
 if TYPE_CHECKING:
+    from lexmargin.certificate.carried import CarriedMultipliers, carried_multipliers
+    from lexmargin.certificate.support_curves import curves
     from lexmargin.certificate.torch_state import load_state
     from lexmargin.certificate.trained import (
         TrainedMargins,
@@ -47,11 +47,14 @@ __all__ = [
     "trained_margins",
 ]
 
-# Trained modules need a dozen modules that no other problem does.
+# Trained modules need a dozen modules that no other problem does, curves those and others.
 _LATER = {
+    "CarriedMultipliers": "carried",
     "TrainedMargins": "trained",
+    "carried_multipliers": "carried",
     "certify_function": "trained",
     "certify_module": "trained",
+    "curves": "support_curves",
     "load_state": "torch_state",
     "module_receipt": "trained_receipt",
     "trained_margins": "trained",

@@ -11,19 +11,9 @@ from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.directions import certify_direction
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_problems import certify_linear_problem, linear_w_set
-from lexmargin.certificate.loss_programs import (
-    certify_constrained_path,
-    certify_regularization_path,
-)
-from lexmargin.certificate.margin_programs import (
-    certify_margin_path,
-    certify_scaled_margin,
-    certify_w_set,
-)
+from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
-from lexmargin.certificate.staged import with_levels
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.certificate.trained import certify_module, is_module
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
@@ -73,6 +63,8 @@ def certify(
             raise ParameterError(
                 "A module needs samples and labels.", "Call certify(module, X, y)."
             )
+        from lexmargin.certificate.trained import certify_module
+
         return certify_module(problem, theta, y, degree=degree, norm=norm, tolerances=tolerances)
     if y is not None:
         raise ParameterError("Labels belong to a torch module.", "Leave y out.")
@@ -92,19 +84,26 @@ def certify(
 
 
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
+    # Each problem brings its own modules: a linear one needs a third of all.
     if problem.data.is_sparse or linear_w_set(problem):
         return certify_linear_problem(problem, flat, limits)
-    if isinstance(problem, ConstrainedPath):
-        return certify_constrained_path(problem, flat, limits)
-    if isinstance(problem, RegularizationPath):
-        return certify_regularization_path(problem, flat, limits)
-    if isinstance(problem, ScaledMargin):
-        return certify_scaled_margin(problem, flat, limits)
-    if isinstance(problem, WSet):
-        return certify_w_set(problem, flat, limits)
+    if isinstance(problem, (ConstrainedPath, RegularizationPath)):
+        from lexmargin.certificate import loss_programs
+
+        if isinstance(problem, ConstrainedPath):
+            return loss_programs.certify_constrained_path(problem, flat, limits)
+        return loss_programs.certify_regularization_path(problem, flat, limits)
     homogeneous = problem.functions.homogeneity.degree is not None
-    if isinstance(problem, MarginPath) and not homogeneous:
-        return certify_margin_path(problem, flat, limits)
+    plain = isinstance(problem, MarginPath) and not homogeneous
+    if plain or isinstance(problem, (ScaledMargin, WSet)):
+        from lexmargin.certificate import margin_programs
+
+        if isinstance(problem, ScaledMargin):
+            return margin_programs.certify_scaled_margin(problem, flat, limits)
+        if isinstance(problem, WSet):
+            return margin_programs.certify_w_set(problem, flat, limits)
+        assert isinstance(problem, MarginPath)
+        return margin_programs.certify_margin_path(problem, flat, limits)
     if isinstance(problem, Lexicographic):
         return _certify_levels(problem, flat, limits)
     return _certify_direction(problem, flat, limits)
@@ -116,6 +115,9 @@ def _certify_direction(problem: Formulation, flat: FloatArray, limits: Tolerance
 
 
 def _certify_levels(problem: Lexicographic, flat: FloatArray, limits: Tolerances) -> Certificate:
+    from lexmargin.certificate.margin_programs import certify_margin_path
+    from lexmargin.certificate.staged import with_levels
+
     functions, count = problem.functions, problem.levels or problem.functions.count
     alpha = functions.homogeneity.degree
     if alpha is None:

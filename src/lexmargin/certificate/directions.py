@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.global_bounds import with_global_bound
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import unit_scale
-from lexmargin.certificate.refine import refine
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -32,6 +30,10 @@ def certify_direction(
     rows = functions.linear_inputs()
     if rows is not None:
         return certify_linear(rows, functions.data.signed, theta, norm=norm, tolerances=limits)
+    # Modules that linear scores have no use for.
+    from lexmargin.certificate.global_bounds import with_global_bound
+    from lexmargin.certificate.refine import refine
+
     first = certify_arrays(
         functions.values(theta),
         functions.jacobian(theta),

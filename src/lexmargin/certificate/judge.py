@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lexmargin.certificate.blanks import negative
 from lexmargin.certificate.bounds import DualBound, best_weights, linear_dual_bound, relative_gap
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.ladder import Rung, climb
@@ -245,36 +247,14 @@ def not_separating(
     point: UnitPoint, limits: Tolerances, shortfall: float = 0.0, notes: tuple[str, ...] = ()
 ) -> Certificate:
     """Return the certificate of a direction with a margin that is not positive."""
-    worst = np.flatnonzero(point.margins <= point.margin)
-    failing = int(np.count_nonzero(point.margins <= 0.0))
-    return Certificate(
-        verdict=Verdict.NOT_SEPARATING,
-        stationarity=math.nan,
-        stationarity_bound=math.nan,
-        complementarity=math.nan,
-        feasibility=shortfall,
+    found = negative(point.margins, point.norm, limits, notes)
+    return replace(
+        found,
         margin=point.unscaled(point.margin),
-        support=_frozen(worst),
-        multipliers=_frozen(np.zeros(point.margins.size)),
-        euler=math.nan,
-        multiplier_dimension=None,
-        multiplier_range=None,
-        licq=None,
-        mfcq=None,
-        curvature=None,
-        gap=None,
-        bound=None,
-        margin_ratio=None,
-        definition_3=None,
+        feasibility=shortfall,
         degree=point.degree,
-        nearest_kink=None,
-        norm=point.norm,
-        tolerances=limits,
-        reasons=(
-            f"{failing} of {point.margins.size} margins are not positive, "
-            f"the worst at sample {int(worst[0])}",
-            *notes,
-        ),
+        support=_frozen(found.support),
+        multipliers=_frozen(found.multipliers),
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.certificate.blanks import negative
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import Array, vector_norm
-from lexmargin.certificate.plain import negative
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import UnsupportedError

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.certificate.blanks import blank, negative
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.margin_programs import evaluated
 from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.certificate.origin import origin_is_least
-from lexmargin.certificate.plain import blank, negative, smooth_only
+from lexmargin.certificate.plain import smooth_only
 from lexmargin.certificate.stationarity import hoelder_gap
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict

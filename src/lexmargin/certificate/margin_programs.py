@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.certificate.blanks import blank, negative
 from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
-from lexmargin.certificate.plain import PlainPoint, blank, judge_plain, negative
+from lexmargin.certificate.plain import PlainPoint, judge_plain
 from lexmargin.certificate.plain_curvature import (
     Setting,
     cheapest,

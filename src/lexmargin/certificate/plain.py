@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.certificate.blanks import negative
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence, combined_to_zero, measured_of
@@ -24,7 +25,7 @@ from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["PlainPoint", "blank", "judge_plain", "negative", "smooth_only"]
+__all__ = ["PlainPoint", "judge_plain", "smooth_only"]
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -251,56 +252,4 @@ def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Cer
         gap=None,
         bound=None,
         reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),
-    )
-
-
-def negative(
-    values: Array, norm: float, limits: Tolerances, notes: tuple[str, ...] = ()
-) -> Certificate:
-    """Return the certificate of a point at which some f_n is not positive."""
-    margin = float(np.min(values))
-    worst = np.flatnonzero(values <= margin)
-    failing = int(np.count_nonzero(values <= 0.0))
-    return blank(
-        Verdict.NOT_SEPARATING,
-        values,
-        norm,
-        limits,
-        (
-            f"{failing} of {values.size} margins are not positive, "
-            f"the worst at sample {int(worst[0])}",
-            *notes,
-        ),
-    )
-
-
-def blank(
-    verdict: Verdict, values: Array, norm: float, limits: Tolerances, reasons: tuple[str, ...]
-) -> Certificate:
-    """Return a certificate that measures nothing but the margins."""
-    margin = float(np.min(values))
-    return Certificate(
-        verdict=verdict,
-        stationarity=math.nan,
-        stationarity_bound=math.nan,
-        complementarity=math.nan,
-        feasibility=0.0,
-        margin=margin,
-        support=np.flatnonzero(values <= margin),
-        multipliers=np.zeros(values.size),
-        euler=math.nan,
-        multiplier_dimension=None,
-        multiplier_range=None,
-        licq=None,
-        mfcq=None,
-        curvature=None,
-        gap=None,
-        bound=None,
-        margin_ratio=None,
-        definition_3=None,
-        degree=math.nan,
-        nearest_kink=None,
-        norm=norm,
-        tolerances=limits,
-        reasons=reasons,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
@@ -36,7 +35,6 @@ __all__ = [
     "TrainedMargins",
     "certify_function",
     "certify_module",
-    "is_module",
     "plain_samples",
     "trained_margins",
 ]
@@ -103,13 +101,6 @@ class TrainedMargins:
     def carried(self) -> CarriedMultipliers:
         """Return gradient descent's own multipliers, `λ_n ∝ e^{-f_n}` (math §7.10)."""
         return carried_multipliers(self, self.theta)
-
-
-def is_module(candidate: object) -> bool:
-    """Tell whether this is a `torch.nn.Module`; torch is never imported for it."""
-    torch = sys.modules.get("torch")
-    network = getattr(torch, "nn", None)
-    return network is not None and isinstance(candidate, network.Module)
 
 
 def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:

@@ -8,12 +8,12 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from lexmargin.certificate.blanks import negative
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.gram import GramMeasure, GramProblem, gram_matrix, row_norms
 from lexmargin.certificate.ladder import WIDEST, rungs
 from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.norms import Array, vector_norm
-from lexmargin.certificate.plain import negative
 from lexmargin.certificate.qualification import LicqReport, MfcqReport
 from lexmargin.certificate.scores import Indices
 from lexmargin.certificate.tolerances import Tolerances

@@ -124,8 +124,16 @@ class Face:
 
     def slopes(self, samples: npt.NDArray[np.int64]) -> FloatArray:
         """Return the margins of ``samples`` as linear functions of s, (samples, m)."""
-        part: FloatArray = self.rows[np.ix_(samples, self.free)]
-        return part if self.basis is None else part @ self.basis
+        if self.basis is None:
+            part: FloatArray = self.rows[np.ix_(samples, self.free)]
+            return part
+        moves = np.zeros((self.free.size, self.basis.shape[1]))
+        moves[self.free] = self.basis
+        if self.norm == np.inf:
+            return np.asarray(self.rows[samples] @ moves)
+        # θ and not x: half the columns, and no copy of the free ones.
+        half = self.free.size // 2
+        return np.asarray(self.rows[samples, :half] @ (moves[:half] - moves[half:]))
 
     def at(self, point: FloatArray) -> Face:
         """Return the same face with another point."""

@@ -14,6 +14,7 @@ from lexmargin.certificate.certify import certify, flattened
 from lexmargin.certificate.clarke import GradientSets, clarke_stationarity, gradient_sets
 from lexmargin.certificate.kinks import measure_kinks, samples_of
 from lexmargin.certificate.ladder import rungs
+from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.point import UnitPoint, unit_point
 from lexmargin.certificate.scores import Indices
@@ -25,7 +26,7 @@ from lexmargin.certificate.stationarity import (
     trade_off,
 )
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.certificate.trained import TrainedMargins, is_module, trained_margins
+from lexmargin.certificate.trained import TrainedMargins, trained_margins
 from lexmargin.certificate.trained_refine import trained_sets
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import Formulation

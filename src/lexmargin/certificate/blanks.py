@@ -1,0 +1,66 @@
+"""Certificates that measure nothing but the margins."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.norms import Array
+from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.verdict import Verdict
+
+__all__ = ["blank", "negative"]
+
+
+def negative(
+    values: Array, norm: float, limits: Tolerances, notes: tuple[str, ...] = ()
+) -> Certificate:
+    """Return the certificate of a point at which some f_n is not positive."""
+    margin = float(np.min(values))
+    worst = np.flatnonzero(values <= margin)
+    failing = int(np.count_nonzero(values <= 0.0))
+    return blank(
+        Verdict.NOT_SEPARATING,
+        values,
+        norm,
+        limits,
+        (
+            f"{failing} of {values.size} margins are not positive, "
+            f"the worst at sample {int(worst[0])}",
+            *notes,
+        ),
+    )
+
+
+def blank(
+    verdict: Verdict, values: Array, norm: float, limits: Tolerances, reasons: tuple[str, ...]
+) -> Certificate:
+    """Return a certificate that measures nothing but the margins."""
+    margin = float(np.min(values))
+    return Certificate(
+        verdict=verdict,
+        stationarity=math.nan,
+        stationarity_bound=math.nan,
+        complementarity=math.nan,
+        feasibility=0.0,
+        margin=margin,
+        support=np.flatnonzero(values <= margin),
+        multipliers=np.zeros(values.size),
+        euler=math.nan,
+        multiplier_dimension=None,
+        multiplier_range=None,
+        licq=None,
+        mfcq=None,
+        curvature=None,
+        gap=None,
+        bound=None,
+        margin_ratio=None,
+        definition_3=None,
+        degree=math.nan,
+        nearest_kink=None,
+        norm=norm,
+        tolerances=limits,
+        reasons=reasons,
+    )
