@@ -122,9 +122,18 @@ def test_multipliers_of_one_class_do_not_balance_a_bias(dense: bool) -> None:
     problem = lm.WSet(FREE, lm.Dataset(X if dense else sparse.csr_array(X), [1, -1]))
     found = lm.certify(problem, np.array([0.5, np.sqrt(0.5)]))
     assert found.verdict is lm.Verdict.NOT_STATIONARY and found.stationarity > 0.1
+    assert not all(check.holds for check in found.checks)
     best = lm.certify(problem, np.array([1 / 3, np.sqrt(2 / 3)]))
     assert best.verdict is lm.Verdict.GLOBAL
     assert np.allclose(best.multipliers, 1 / 18, rtol=1e-12)
+    assert all(check.holds for check in best.checks)
+
+
+def test_one_class_needs_no_weights() -> None:
+    """The bias alone separates one class: ‖w_1‖² = 0 at w = 0, b = 1."""
+    problem = lm.WSet(FREE, lm.Dataset([[1.0], [2.0]], [1, 1], one_class=True))
+    found = lm.certify(problem, np.array([0.0, 1.0]))
+    assert found.verdict is lm.Verdict.GLOBAL and found.levels == (0.0,)
 
 
 @pytest.mark.parametrize("dense", (False, True))
@@ -152,6 +161,7 @@ def test_claims_are_measured_and_wrong_ones_do_no_harm(free: bool) -> None:
     rng = np.random.default_rng(0)
     for claim in (
         7.0 * alone.multipliers, np.ones(data.n_samples), np.zeros(data.n_samples),
+        1.0 * (alone.multipliers > 0.0),
         -alone.multipliers, np.full(data.n_samples, np.nan), rng.random(data.n_samples),
     ):  # fmt: skip
         found = certify_linear_problem(problem, theta, lm.Tolerances(), claim)
@@ -196,6 +206,25 @@ def test_sparse_and_dense_samples_get_one_judgement(
         if not np.isnan(expected.stationarity):
             assert found.stationarity == pytest.approx(expected.stationarity, rel=1e-6, abs=1e-12)
             assert found.support.size == expected.support.size
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10_000), noise=st.sampled_from((1e-6, 1e-3, 0.1)), one=st.booleans())
+def test_no_bound_lies_below_the_best_margin(seed: int, noise: float, one: bool) -> None:
+    X, y = cloud(seed, 30, 12, 0.4)
+    problem = lm.WSet(FREE, lm.Dataset(X, y))
+    try:
+        answer = lm.solve(problem)
+    except NotSeparableError:
+        return
+    w, b = answer.theta
+    best = 1.0 / float(np.linalg.norm(w))
+    rng = np.random.default_rng(seed)
+    moved = w + noise * np.linalg.norm(w) * rng.standard_normal(w.size)
+    # Multipliers of one class alone bound nothing while the bias is free.
+    claim = np.where(y > 0, 1.0, 0.0) if one else rng.random(y.size)
+    found = certify_linear(X, y, moved, float(b[0] * abs(b[0])), multipliers=claim)
+    assert found.bound is None or found.bound >= best * (1.0 - 1e-9)
 
 
 @settings(max_examples=30)
