@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -158,7 +159,7 @@ def draw(document: Document, path: Path) -> None:
                 xycoords=("axes fraction", "data"), fontsize=6, color="#777777",
             )  # fmt: skip
     left.set_xscale("log")
-    left.set_yticks(range(len(instances)), instances)
+    left.set_yticks(range(len(instances)), [textwrap.fill(name, 36) for name in instances])
     left.set_ylim(len(instances) - 0.5, -0.5)
     left.set_xlabel("CPU seconds: median, smallest to largest")
     left.grid(axis="x", alpha=0.3)
@@ -178,7 +179,7 @@ def draw(document: Document, path: Path) -> None:
         right.set_xlabel(" or ".join(dict.fromkeys(one["variable"] for one in grown)))
         right.set_ylabel("CPU seconds")
         right.grid(alpha=0.3)
-        right.legend(fontsize=7)
+        figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", fontsize=7)
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     figure.savefig(path.with_suffix(".png"), dpi=110)
     plt.close(figure)
