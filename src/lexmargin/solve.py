@@ -33,7 +33,7 @@ from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
 from lexmargin.separability import Separability, separability_of_rows
-from lexmargin.solution import RawAnswer, Solution, Times
+from lexmargin.solution import Claim, RawAnswer, Solution, Times
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
 
@@ -191,7 +191,8 @@ def judge(
     claimed = _claimed_bound(problem, theta, raw)
     # Newton's method on the path and the active sets of affine margins end where a polish would.
     newton = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
-    ended = newton or profile.backend is BackendName.ACTIVE_SET
+    exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
+    ended = newton or exact
     polished = _polished(problem, theta) if polish and not ended else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers

@@ -26,7 +26,7 @@ from lexmargin.certificate.norms import (
     vector_norm,
 )
 from lexmargin.certificate.point import UnitPoint, row_sums
-from lexmargin.certificate.rows import is_dense, row_lengths, with_column
+from lexmargin.certificate.rows import is_dense, with_column
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.data_samples import is_sparse, sparse_samples
@@ -94,7 +94,7 @@ def certify_linear(
             raise DataError(f"The bias is {bias!r}.", "Give a finite number.")
         length, exponent = scaled_norm(direction, p)
         # A column of the size of the rows: then Σ λ y is compared with what λ weighs in Σ λ z.
-        largest = math.frexp(float(np.max(row_lengths(samples), initial=0.0)))[1]
+        largest = common + math.frexp(_longest(samples, common))[1]
         column = np.full(signs.size, math.ldexp(1.0, largest))
         rows = _signed(with_column(samples, column), signs, common)
         inside = np.append(unit, math.ldexp(bias / length, -exponent - largest))
@@ -151,6 +151,15 @@ def _owned(samples: Any) -> Any:
     if is_dense(samples):
         return samples.copy()
     return type(samples)((samples.data.copy(), samples.indices, samples.indptr), samples.shape)
+
+
+def _longest(samples: Any, common: int) -> float:
+    """Return max ‖x_n‖/2^e, whose squares stay in the range of doubles."""
+    squares = _owned(samples)
+    entries = squares if is_dense(squares) else squares.data
+    np.ldexp(entries, -common, out=entries)
+    entries *= entries
+    return math.sqrt(float(np.max(squares @ np.ones(squares.shape[1]))))
 
 
 def _signed(rows: Any, signs: Array, common: int) -> Any:

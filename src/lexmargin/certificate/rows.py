@@ -44,9 +44,12 @@ def with_column(rows: Any, column: Array) -> Any:
     from scipy import sparse
 
     # By hand: scipy's hstack needs several times the memory of the rows.
-    ends = rows.indptr + np.arange(rows.shape[0] + 1, dtype=rows.indptr.dtype)
+    entries, kind = rows.nnz + rows.shape[0], rows.indptr.dtype
+    if entries > np.iinfo(kind).max:
+        kind = np.dtype(np.int64)
+    ends = rows.indptr.astype(kind) + np.arange(rows.shape[0] + 1, dtype=kind)
     last = ends[1:] - 1
-    before = np.ones(rows.nnz + rows.shape[0], dtype=bool)
+    before = np.ones(entries, dtype=bool)
     before[last] = False
     data, indices = np.empty(before.size), np.empty(before.size, dtype=rows.indices.dtype)
     data[before], indices[before] = rows.data, rows.indices
