@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import pickle
 from typing import Any
 
@@ -13,6 +15,8 @@ from scipy import sparse
 
 import lexmargin as lm
 from lexmargin.certificate import certify_arrays, certify_linear, certify_linear_problem
+from lexmargin.certificate.point import UnitPoint
+from lexmargin.certificate.stationarity import on_support
 from lexmargin.errors import DataError, NotSeparableError, ShapeError, UnsupportedError
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separability import Separability, verify_separability_of_rows
@@ -122,11 +126,24 @@ def test_multipliers_of_one_class_do_not_balance_a_bias(dense: bool) -> None:
     problem = lm.WSet(FREE, lm.Dataset(X if dense else sparse.csr_array(X), [1, -1]))
     found = lm.certify(problem, np.array([0.5, np.sqrt(0.5)]))
     assert found.verdict is lm.Verdict.NOT_STATIONARY and found.stationarity > 0.1
-    assert not all(check.holds for check in found.checks)
+    assert not any(check.holds for check in found.checks)
     best = lm.certify(problem, np.array([1 / 3, np.sqrt(2 / 3)]))
     assert best.verdict is lm.Verdict.GLOBAL
     assert np.allclose(best.multipliers, 1 / 18, rtol=1e-12)
     assert all(check.holds for check in best.checks)
+
+
+def test_multipliers_bound_a_free_bias_only_when_balanced() -> None:
+    """x = 1 and x = -5: the best margin is 3; λ = (1, 1/100) as it is would bound it by 1.04."""
+    judge = importlib.import_module("lexmargin.certificate.linear_margins")
+    signs = np.array([1.0, -1.0])
+    rows = np.array([[1.0, 1.0], [5.0, -1.0]])
+    inside, target = np.array([1.0, 2.0]), np.array([1.0, 0.0])
+    point = UnitPoint(inside, rows @ inside, rows, 1.0, 2.0, 1.0, 0, target, inside)
+    measured = on_support(point, np.array([0, 1]))
+    tilted = dataclasses.replace(measured, multipliers=np.array([1.0, 0.01]))
+    upper = judge._upper(point, signs, tilted, lm.Tolerances())
+    assert 3.0 <= upper <= 3.0 * (1.0 + 1e-12)
 
 
 def test_one_class_needs_no_weights() -> None:
