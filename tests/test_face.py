@@ -11,7 +11,7 @@ import pytest
 from exact_leximin import leximin_margins
 from lexmargin.backends.face import face_levels, solve_face
 from lexmargin.backends.face_exact import check_chain, exact_chain
-from lexmargin.backends.face_lp import maximise_minimum, simplex
+from lexmargin.backends.face_lp import maximise_minimum, simplex_solver
 from lexmargin.data import Dataset, load_dataset
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations.lexicographic import Lexicographic
@@ -230,7 +230,7 @@ def test_face_keeps_equalities() -> None:
 def test_linear_program_reports_its_bounds() -> None:
     # max min(x1, 2 - x1 + x2) on [0, 1]²: x = (1, 1) or (1, 0); τ = 1.
     answer = maximise_minimum(
-        simplex(),
+        simplex_solver(),
         np.array([(1.0, 0.0), (-1.0, 1.0)]),
         np.array([0.0, 2.0]),
         np.zeros((0, 2)),

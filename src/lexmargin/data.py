@@ -94,7 +94,8 @@ class Dataset:
             raise UnsupportedError(
                 "These samples are sparse, and what was asked for needs dense ones.",
                 "Sparse samples serve the hard margin, the margin path and the W-set of a linear "
-                "predictor (solver 'active-set' or a convex one); else give X.toarray().",
+                "predictor, with the solver 'active-set' (a convex one for the first two); else "
+                "give X.toarray().",
             )
         dense: FloatArray = self.samples
         return dense

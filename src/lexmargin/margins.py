@@ -220,8 +220,9 @@ class MarginFunctions:
         dense: FloatArray = self.data.X if self.data.is_sparse else self._features
         return dense
 
+    @functools.cached_property
     def linear_inputs(self) -> Any | None:
-        """Return the rows x̃_n with ``f_n(θ) = y_n x̃_n·θ / unit``, ``(N, d)``, or None.
+        """The rows x̃_n with ``f_n(θ) = y_n x̃_n·θ / unit``, ``(N, d)``, or None.
 
         The samples as they are stored, dense or sparse, for a linear score; with a column of ones
         for each plain bias beside it. None for other predictors.
@@ -229,14 +230,13 @@ class MarginFunctions:
         members: tuple[Member, ...] = (Member(self.predictor),)
         if isinstance(self.predictor, Sum):
             members = self.predictor.members
-        ones = np.ones((self.data.n_samples, 1))
         parts: list[Any] = []
         for member in members:
             kind = member.predictor
             if isinstance(kind, Linear) and kind.outputs == 1 and member.columns is None:
                 parts.append(self.data.samples)
             elif isinstance(kind, Bias) and kind.form is BiasForm.PLAIN:
-                parts.append(ones)
+                parts.append(np.ones((self.data.n_samples, 1)))
             else:
                 return None
         if len(parts) == 1:

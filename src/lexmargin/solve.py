@@ -287,9 +287,9 @@ def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
         and problem.norm_p == 2.0
         and functions.homogeneity.degree is not None
     )
-    if not (np.all(np.isfinite(theta)) and np.any(theta) and functions.size > 0):
+    if problem.data.is_sparse or not functions.size:
         return None
-    if problem.data.is_sparse:
+    if not (np.all(np.isfinite(theta)) and np.any(theta)):
         return None
     if not direction:
         from lexmargin.stated_polish import polish_stated

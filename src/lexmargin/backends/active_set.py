@@ -290,7 +290,7 @@ def _rows(functions: MarginFunctions) -> tuple[Any, FloatArray]:
 
     Raises :class:`UnsupportedError` where f_n(0) is not 0.
     """
-    inputs = functions.linear_inputs()
+    inputs = functions.linear_inputs
     if inputs is not None:
         signs = np.asarray(functions.data.signed, dtype=np.float64)
         # A power of two: exact.

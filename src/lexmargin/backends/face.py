@@ -14,7 +14,7 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.backends.face_lp import maximise_minimum, simplex
+from lexmargin.backends.face_lp import maximise_minimum, simplex_solver
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
 from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
@@ -159,7 +159,7 @@ class _Chain:
 
     def __init__(self, Z: FloatArray, norm: float, unit: float) -> None:
         self.face = Face.whole(Z, norm)
-        self.solver = simplex()
+        self.solver = simplex_solver()
         self.free: IntArray = np.arange(Z.shape[0], dtype=np.int64)
         # Of the free samples on the face, from the second level on.
         self.slopes: FloatArray = np.zeros((Z.shape[0], 0))

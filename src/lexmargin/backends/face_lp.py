@@ -12,7 +12,7 @@ from lexmargin.errors import MissingBackendError, SolverFailedError
 from lexmargin.formulations.optimal_face import BoolArray
 from lexmargin.ops.base import FloatArray, IntArray
 
-__all__ = ["FEASIBILITY", "MaxMin", "maximise_minimum", "simplex"]
+__all__ = ["FEASIBILITY", "MaxMin", "maximise_minimum", "simplex_solver"]
 
 FEASIBILITY = 1e-10
 """Feasibility tolerance asked of HiGHS (its smallest), for rows of unit size."""
@@ -44,7 +44,7 @@ class MaxMin:
     solves: int
 
 
-def simplex() -> Any:
+def simplex_solver() -> Any:
     """Return a silent HiGHS simplex solver, to be used for one program after another.
 
     Raises:
@@ -82,7 +82,7 @@ def maximise_minimum(
     """Solve ``max τ  s.t.  A x + r >= τ`` in a polytope, working on the rows that matter.
 
     Args:
-        solver: from :func:`simplex`; an earlier program in it is forgotten.
+        solver: from :func:`simplex_solver`; an earlier program in it is forgotten.
         A, r: (N, m) and (N,) rows of about unit size.
         R, row_bounds: (k, m) rows of the polytope, and their lower and upper bounds.
         bounds: of every x; infinite for none.

@@ -12,8 +12,7 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.bias import Bias, BiasForm
-from lexmargin.predictors.linear import Linear
-from lexmargin.predictors.sums import Member, Sum
+from lexmargin.predictors.sums import Member, Sum, linear_and_bias
 
 __all__ = ["bias_samples", "has_bias", "never_negative", "rows_with_bias", "w_set_point"]
 
@@ -76,14 +75,8 @@ def w_set_point(problem: WSet, answer: LinearAnswer) -> FloatArray:
 
 
 def _members(problem: Formulation) -> tuple[Member, Bias] | None:
-    predictor = problem.predictor
-    if not isinstance(predictor, Sum) or len(predictor.members) != 2 or predictor.outputs > 1:
-        return None
-    for linear, other in (predictor.members, predictor.members[::-1]):
-        bias = other.predictor
-        if isinstance(linear.predictor, Linear) and isinstance(bias, Bias) and bias.form in _FORMS:
-            return linear, bias
-    return None
+    found = linear_and_bias(problem.predictor)
+    return found if found is not None and found[1].form in _FORMS else None
 
 
 def _required(problem: Formulation) -> tuple[Member, Bias]:

@@ -50,9 +50,7 @@ def suspects(problem: Formulation) -> Suspects | None:
     None where the samples separate after all, or where the rows are too many to be made dense.
     """
     free = isinstance(problem, WSet)
-    X: Any = problem.functions.linear_inputs()
-    if free:
-        X, _ = bias_samples(problem)
+    X: Any = bias_samples(problem)[0] if free else problem.functions.linear_inputs
     y = np.asarray(problem.data.signed, dtype=np.float64)
     found = hard_margin_linear(X, y, bias=free)
     index = np.flatnonzero(found.multipliers)

@@ -1,4 +1,4 @@
-"""Certificates that measure nothing but the margins."""
+"""What the margins say alone: certificates that measure nothing else, and a level missed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,22 @@ from lexmargin.certificate.norms import Array
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 
-__all__ = ["blank", "negative"]
+__all__ = ["against_level", "blank", "negative"]
+
+
+def against_level(margin: float, level: float, limits: Tolerances) -> tuple[float, str]:
+    """Return by how much of it the smallest margin misses its level, and why that forbids KKT.
+
+    The second is empty where the level is met: not missed, and not exceeded by every f_n.
+    """
+    shortfall, surplus = max(0.0, (level - margin) / level), max(0.0, (margin - level) / level)
+    if shortfall > limits.feasibility:
+        why = f"infeasible: the smallest f_n misses {level:.6g} by {shortfall:.3g} of it"
+    elif surplus > limits.feasibility:
+        why = f"no constraint is active: every f_n exceeds {level:.6g}"
+    else:
+        why = ""
+    return shortfall, why
 
 
 def negative(

@@ -27,7 +27,7 @@ def certify_direction(
     limits : what counts as equal.
     """
     theta = unit_scale(theta)
-    rows = functions.linear_inputs()
+    rows = functions.linear_inputs
     if rows is not None:
         return certify_linear(rows, functions.data.signed, theta, norm=norm, tolerances=limits)
     # Modules that linear scores have no use for.

@@ -67,8 +67,8 @@ def certify_linear(
     -------
     Certificate
         as :func:`certify_arrays` gives it for linear margins. LICQ and the set of multipliers are
-        None where the support of sparse samples is too large to be made dense; so are multipliers
-        that nobody claims for more than 6,000 tight sparse rows: the word is then UNDECIDED.
+        None where the support of sparse samples is too large to be made dense. Multipliers that
+        nobody claims are sought among at most 6,000 such rows; beyond, the word is UNDECIDED.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def certify_linear(
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
         return not_separating(point, tolerances)
-    rung = _claimed(point, multipliers, tolerances) or climb(point, tolerances)
+    rung = _claimed(point, signs, multipliers, tolerances) or climb(point, tolerances)
     upper = _upper(point, signs, rung.measured, tolerances)
     reach = None if upper is None else (upper, _surely(point, unit))
     return judged(point, rung, 0.0, tolerances, reach=reach)
@@ -172,7 +172,9 @@ def _signed(rows: Any, signs: Array, common: int) -> Any:
     return rows
 
 
-def _claimed(point: UnitPoint, multipliers: Array | None, limits: Tolerances) -> Rung | None:
+def _claimed(
+    point: UnitPoint, signs: Array, multipliers: Array | None, limits: Tolerances
+) -> Rung | None:
     """Return what the claimed multipliers measure, at their best scale; None if they do not do."""
     if multipliers is None:
         return None
@@ -188,7 +190,7 @@ def _claimed(point: UnitPoint, multipliers: Array | None, limits: Tolerances) ->
         return None
     values = unit_scale(values)
     if point.target is not None:
-        values = _balanced(values, np.sign(_last(point)))
+        values = _balanced(values, signs)
     combination = values @ point.jacobian
     if point.target is None:
         size = vector_norm(combination, dual_exponent(point.norm))
@@ -199,25 +201,19 @@ def _claimed(point: UnitPoint, multipliers: Array | None, limits: Tolerances) ->
     if not share > 0.0:
         return None
     values = values * share
-    for tau in rungs(limits.support):
-        support = point.support(tau)
-        if not np.any(np.delete(values, support)):
-            break
-    else:
+    highest = float(np.max(point.margins[values > 0.0]))
+    taus = (t for t in rungs(limits.support) if highest <= (1.0 + t) * point.margin)
+    tau = next(taus, None)
+    if tau is None:
         return None
-    evidence = Evidence(support=support, multipliers=point.unscaled_multipliers(values), tau=tau)
+    multipliers = point.unscaled_multipliers(values)
+    evidence = Evidence(support=point.support(tau), multipliers=multipliers, tau=tau)
     measured: Stationarity = measured_of(point, point.jacobian, evidence, limits)
     serve = (
         measured.residual <= limits.stationarity
         and measured.complementarity <= limits.complementarity
     )
     return Rung(tau, measured) if serve else None
-
-
-def _last(point: UnitPoint) -> Array:
-    """Return the last column of the rows: the labels, where the bias is free."""
-    last = point.jacobian[:, [-1]]
-    return np.asarray(last if is_dense(last) else last.toarray(), dtype=np.float64).reshape(-1)
 
 
 def _balanced(values: Array, signs: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.certificate.blanks import negative
+from lexmargin.certificate.blanks import against_level, negative
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import Array, vector_norm
@@ -16,8 +16,8 @@ from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation, FormulationName
 from lexmargin.formulations.w_set import WSet
-from lexmargin.predictors.bias import Bias, BiasForm
-from lexmargin.predictors.linear import Linear
+from lexmargin.predictors.bias import BiasForm
+from lexmargin.predictors.sums import linear_and_bias
 
 __all__ = ["certify_linear_problem", "linear_w_set", "require_linear"]
 
@@ -43,7 +43,7 @@ def certify_linear_problem(
     if isinstance(problem, WSet):
         return _judged_w_set(problem, theta, tolerances, multipliers)
     return certify_linear(
-        problem.functions.linear_inputs(), problem.data.signed, theta, norm=problem.norm_p,
+        problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
         multipliers=multipliers, tolerances=tolerances,
     )  # fmt: skip
 
@@ -54,7 +54,7 @@ def require_linear(problem: Formulation) -> None:
     Sparse samples are judged by no other function.
     """
     direction = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
-    if problem.name in direction and problem.functions.linear_inputs() is not None:
+    if problem.name in direction and problem.functions.linear_inputs is not None:
         return
     if not linear_w_set(problem):
         raise UnsupportedError(
@@ -84,7 +84,7 @@ def _judged_w_set(
     if not found.verdict.stationary:
         found = _without_slope(problem, w, found, multipliers)
     multipliers = found.multipliers * length
-    shortfall, surplus = max(0.0, 1.0 - margin), max(0.0, margin - 1.0)
+    shortfall, missed = against_level(margin, 1.0, limits)
     gap = None
     verdict, reasons = found.verdict, found.reasons
     if found.bound is not None:
@@ -92,12 +92,8 @@ def _judged_w_set(
         if verdict is Verdict.GLOBAL and gap > limits.gap:
             verdict = Verdict.KKT
             reasons = (*reasons, f"‖w_1‖² may be {gap:.3g} above the least one")
-    if shortfall > limits.feasibility:
-        verdict = Verdict.NOT_STATIONARY
-        reasons = (f"infeasible: the smallest f_n misses 1 by {shortfall:.3g}",)
-    elif surplus > limits.feasibility:
-        verdict = Verdict.NOT_STATIONARY
-        reasons = (f"no constraint is active: every f_n exceeds {margin:.9g}",)
+    if missed:
+        verdict, reasons = Verdict.NOT_STATIONARY, (missed,)
     return replace(
         found, verdict=verdict, reasons=reasons, feasibility=shortfall, margin=margin, gap=gap,
         multipliers=multipliers, multiplier_range=_scaled(found.multiplier_range, length),
@@ -160,13 +156,7 @@ def linear_w_set(problem: Formulation) -> bool:
     signs = problem.data.y
     if not np.any(signs != signs[0]):
         return False
-    members = getattr(problem.predictor, "members", ())
-    kinds = [member.predictor for member in members]
-    forms = [kind.form for kind in kinds if isinstance(kind, Bias)]
-    either = (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES)
-    both = len(kinds) == 2 and len(forms) == 1 and forms[0] in either
-    return (
-        both
-        and all(member.columns is None for member in members)
-        and any(isinstance(kind, Linear) and kind.outputs == 1 for kind in kinds)
-    )
+    found = linear_and_bias(problem.predictor)
+    if found is None or found[0].columns is not None:
+        return False
+    return found[1].form in (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES)

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.certificate.blanks import negative
+from lexmargin.certificate.blanks import against_level, negative
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence, combined_to_zero, measured_of
@@ -120,7 +120,7 @@ def judge_plain(
     if margin <= 0.0:
         return negative(point.values, point.norm, limits, notes)
     level = margin if point.level is None else point.level
-    shortfall, surplus = max(0.0, (level - margin) / level), max(0.0, (margin - level) / level)
+    shortfall, missed = against_level(margin, level, limits)
     unit = point.unit()
     if given is None:
         rung = climb(unit, limits)
@@ -130,12 +130,8 @@ def judge_plain(
     support = measured.support
     rows = point.jacobian[support]
     verdict, reasons = _word(point, unit, measured, limits, given)
-    if shortfall > limits.feasibility:
-        verdict = Verdict.NOT_STATIONARY
-        reasons = (f"infeasible: the smallest f_n misses {level:.6g} by {shortfall:.3g} of it",)
-    elif surplus > limits.feasibility:
-        verdict = Verdict.NOT_STATIONARY
-        reasons = (f"no constraint is active: every f_n exceeds {level:.6g}",)
+    if missed:
+        verdict, reasons = Verdict.NOT_STATIONARY, (missed,)
     polytope = MultiplierSet(None, None, None)
     if given is None:
         polytope = multipliers_of(

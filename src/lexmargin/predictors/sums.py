@@ -9,8 +9,10 @@ from typing import TypeVar, final
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
+from lexmargin.predictors.bias import Bias
+from lexmargin.predictors.linear import Linear
 
-__all__ = ["Member", "Sum"]
+__all__ = ["Member", "Sum", "linear_and_bias"]
 
 T = TypeVar("T")
 
@@ -89,3 +91,13 @@ class Sum(Predictor):
             score = part if score is None else ops.add(score, part)
         assert score is not None
         return score
+
+
+def linear_and_bias(predictor: Predictor) -> tuple[Member, Bias] | None:
+    """Return the two members of a sum of one linear score and one bias, in any order, or None."""
+    if not isinstance(predictor, Sum) or len(predictor.members) != 2 or predictor.outputs > 1:
+        return None
+    for linear, other in (predictor.members, predictor.members[::-1]):
+        if isinstance(linear.predictor, Linear) and isinstance(other.predictor, Bias):
+            return linear, other.predictor
+    return None
