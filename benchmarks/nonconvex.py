@@ -5,7 +5,8 @@ with callbacks written by hand in NumPy, with the exact Hessian and with L-BFGS;
 SLSQP. "Plain Pyomo" is the declared model through .nl, CasADi and Ipopt, as a user would write it;
 "Pyomo" what the toolkit makes of it. Every method gets the same starts; one that needs more than
 the limit gets the first start only, one without an answer no second chance: the CPU seconds it had
-until then bound the ratio from below. At the smaller size of both kinds more peers answer.
+until then bound the ratio from below. At the smaller size of both kinds more peers answer; plain
+Pyomo does not, and is left out there.
 Objectives are compared at margin 1, as medians over the starts that both methods had.
 Usage: python benchmarks/nonconvex.py [starts] [wall seconds per solve]
 """
@@ -336,7 +337,7 @@ def main() -> None:
     limit = float(sys.argv[2]) if len(sys.argv) > 2 else 8.0
     with Bench("nonconvex", "Smooth nonconvex hard margins, CPU seconds", OURS) as bench:
         every = tuple(WAYS)
-        small = every[:-1]
+        small = tuple(way for way in WAYS if way != PLAIN)
         report(bench, "square", (300, 100), small, count, limit, 10.0)
         found, ratios = report(bench, "square", (2000, 100), every, count, limit, 50.0)
         targets(bench, "quadratic, N = 2000, d = 100", found, ratios, 50.0)
