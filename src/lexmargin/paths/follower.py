@@ -36,8 +36,8 @@ _SHARP = 0.1
 """Turn between two neighbours (radians) beyond which they may lie on two branches; a smooth branch
 turns as far on a coarse grid, and then costs one more solve."""
 
-_FRESH_TURNS = 4
-"""Sharpest turns with fresh starts on both sides: a turn costs up to 24 solves."""
+_FRESH_POINTS = 8
+"""Points with fresh starts: each costs up to 12 solves."""
 
 _SWEEPS = 4
 """Rounds in which improvements are passed on; the last ones rarely find any."""
@@ -263,20 +263,16 @@ class Follower:
         A local method follows one branch, and the best branch changes along the path: where the
         direction turns sharply between two points, or where one of them is better than its
         neighbour at the neighbour's own ρ, each is solved again from the other; then from fresh
-        starts at the sharpest turns. What improves is passed on, both ways, until nothing does.
+        starts where a point is not certified and at the sharpest turns. What improves is passed on,
+        both ways, until nothing does.
         """
         if self._convex:
             return
-        turns = _turns(points)
-        turns.sort(key=lambda n: -_turn(points[n], points[n + 1]))
         changed = self._sweep(points, best, set())
-        for n in turns[:_FRESH_TURNS]:
-            for index in (n, n + 1):
-                if self.expired:
-                    return
-                changed |= self._again(
-                    points, index, best, self._fresh(self._at(points[index].rho))
-                )
+        for index in _doubtful(points)[:_FRESH_POINTS]:
+            if self.expired:
+                return
+            changed |= self._again(points, index, best, self._fresh(self._at(points[index].rho)))
         for _ in range(_SWEEPS):
             if not changed or self.expired:
                 return
@@ -439,9 +435,16 @@ def _turn(point: PathPoint, other: PathPoint) -> float:
     return float(np.linalg.norm(point.theta / sizes[0] - other.theta / sizes[1]))
 
 
-def _turns(points: list[PathPoint]) -> list[int]:
-    """Return the n between which and n + 1 the direction turns sharply."""
-    return [n for n, pair in enumerate(pairwise(points)) if _turn(*pair) > _SHARP]
+def _doubtful(points: list[PathPoint]) -> list[int]:
+    """Return the points that deserve fresh starts: first those that are not stationary, then those
+    at the sharpest turns of the direction.
+    """
+    found = [n for n, point in enumerate(points) if not point.certified]
+    turns = [(-_turn(*pair), n) for n, pair in enumerate(pairwise(points))]
+    for turn, n in sorted(turns):
+        if -turn > _SHARP:
+            found += [n, n + 1]
+    return list(dict.fromkeys(found))
 
 
 def _mismatch(problem: ConstrainedPath, theta: FloatArray) -> float:
