@@ -1,8 +1,8 @@
 """One program, one word: four statements of `min ‖w‖² s.t. f_n(w) >= 1` at the same point.
 
 With one homogeneous part, the hard margin, the margin path at ρ = 1 and γ = 1, the scaled margin at
-γ = 1 and the W-set are the same program. Rows that still depend on the statement are strict expected
-failures: the day their words agree, the row fails until it is moved to the plain ones.
+γ = 1 and the W-set are the same program. Rows that still depend on the statement are strict
+expected failures: the day their words agree, the row fails until it is moved to the plain ones.
 """
 
 from __future__ import annotations
