@@ -33,7 +33,7 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
-from lexmargin.separability import Separability, separability_of_rows
+from lexmargin.separability import Separability, contradiction_proof, separability_of_rows
 from lexmargin.solution import Claim, RawAnswer, Solution, Times
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
@@ -45,6 +45,10 @@ _NEED_A_SEPARATOR = (
     FormulationName.LEXICOGRAPHIC,
     FormulationName.SCALED_MARGIN,
     FormulationName.W_SET,
+)
+_WITHOUT_A_SEPARATOR = (
+    "The constrained and the regularization path need no separator, and separability(data) says "
+    "which samples can be separated."
 )
 SPECIALISED = (
     "face",
@@ -104,7 +108,8 @@ def solve(
 
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
-        NotSeparableError: the linear data admit no separator; carries the Gordan vector.
+        NotSeparableError: the linear data admit no separator, or two equal rows have different
+            labels, and the problem needs one; carries the Gordan vector.
         SolverFailedError: the solver took separable data for inseparable ones.
         ParameterError: starts or workers < 1, or a time limit that is not positive.
     """
@@ -115,6 +120,8 @@ def solve(
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     if problem.data.is_sparse:
         require_linear(problem)
+    if problem.name in _NEED_A_SEPARATOR:
+        _refuse_contradiction(problem)
     shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = named_grade(grade)
@@ -362,6 +369,19 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     )
 
 
+def _refuse_contradiction(problem: Formulation) -> None:
+    """Raise where two equal rows have different labels: no predictor at all separates them."""
+    proof = contradiction_proof(problem.data)
+    if proof is not None:
+        m, n = problem.data.contradiction or (0, 0)
+        raise NotSeparableError(
+            f"Rows {m} and {n} (counted from 0) are equal and have different labels: no predictor "
+            "separates them, and λ = 1/2 on both is a Gordan vector.",
+            _WITHOUT_A_SEPARATOR,
+            proof=proof,
+        )
+
+
 def _refuse_inseparable(problem: Formulation) -> bool:
     """Raise with a proof when linear data have no separator; a solver's word is not enough.
 
@@ -377,7 +397,7 @@ def _refuse_inseparable(problem: Formulation) -> bool:
     raise NotSeparableError(
         "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "
         f"verified in exact arithmetic, has {_count(proof)} positive entries.",
-        "Use a richer predictor, or remove the contradicting samples.",
+        f"Use a richer predictor. {_WITHOUT_A_SEPARATOR}",
         proof=proof if some is None else some.of_all(proof),
     )
 
