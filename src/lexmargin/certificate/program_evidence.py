@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -56,11 +57,12 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
                 level = MarginPath(problem.predictor, problem.data, 1.0, norm)
                 return _of_program(level, theta, certificate)
             found = evidence_for(functions, theta, norm, certificate)
-            Z = level_rows(problem)
-            if Z is None or certificate.verdict is not Verdict.GLOBAL:
+            Z, curved = level_rows(problem), 1.0 < norm < math.inf
+            if Z is None or curved or certificate.verdict is not Verdict.GLOBAL:
                 return found
             unit, count = theta / vector_norm(theta, norm), problem.levels or functions.count
-            chain = recorded_levels(Z, unit, norm, count, certificate.tolerances.gap)
+            weights, limit = certificate.multipliers, certificate.tolerances.gap
+            chain = recorded_levels(Z, unit, norm, count, limit, weights)
             return replace(found, levels=chain)
         case _:
             return evidence_for(functions, theta, norm, certificate)

@@ -27,6 +27,7 @@ from lexmargin.certificate.margin_programs import (
 )
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.qualification import proved_independent
+from lexmargin.certificate.staged import LIMIT, curved_levels
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
@@ -42,7 +43,6 @@ from lexmargin.ops.curvature import Curvature as FunctionCurvature
 __all__ = ["establish_problem", "level_rows"]
 
 _MODULAR_LIMIT: Final = 40_000
-_CHAIN_LIMIT: Final = 200_000
 _REASONS: Final[Mapping[Verdict, str]] = {
     Verdict.NOT_SEPARATING: "a margin is not positive",
     Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
@@ -89,11 +89,10 @@ def establish_problem(
 
 
 def level_rows(problem: Lexicographic) -> Array | None:
-    """Return Z (N, d) where levels are proven by a chain of duals: linear f_n, ℓ1 or ℓ∞ ball."""
+    """Return Z (N, d) where levels are proven: linear f_n, and not too many of them."""
     functions = problem.functions
-    polyhedral = problem.norm_p == 1.0 or math.isinf(problem.norm_p)
     linear = functions.curvature is FunctionCurvature.AFFINE and functions.homogeneity.degree == 1.0
-    if not (polyhedral and linear) or functions.count * functions.size > _CHAIN_LIMIT:
+    if not linear or functions.count * functions.size > LIMIT:
         return None
     return functions.jacobian(np.zeros(functions.size))
 
@@ -156,7 +155,7 @@ def _facts(found: Certificate, theta: Array) -> Facts:
 def _of_levels(
     problem: Lexicographic, theta: Array, limits: Tolerances, evidence: Evidence
 ) -> Facts:
-    """Establish level 1, then the levels after it by the chain of duals where there is one."""
+    """Establish level 1, then the levels after it from its multipliers or the chain of duals."""
     functions, norm = problem.functions, problem.norm_p
     count = problem.levels or functions.count
     alpha = functions.homogeneity.degree
@@ -173,12 +172,14 @@ def _of_levels(
         return facts
     linear = functions.curvature is FunctionCurvature.AFFINE and alpha == 1.0
     if linear and facts.verdict is Verdict.GLOBAL:
-        if 1.0 < norm < math.inf:
-            return replace(facts, reason=f"{facts.reason}; that direction is unique")
         Z = level_rows(problem)
         if Z is not None:
             unit = theta / vector_norm(theta, norm)
-            proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
+            if 1.0 < norm < math.inf:
+                weights = evidence.multipliers
+                proof = curved_levels(Z, unit, norm, count, limits.gap, weights)
+            else:
+                proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
             facts = replace(facts, levels_gap=proof.gap)
             if proof.proven >= count:
                 return replace(facts, reason=f"{facts.reason}; duality proves all {count} levels")
