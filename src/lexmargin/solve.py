@@ -184,7 +184,7 @@ def judge(
     if not outcome.answers:
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
-    if not np.any(theta) and not isinstance(problem, RegularizationPath):
+    if not np.any(theta) and not isinstance(problem, (ConstrainedPath, RegularizationPath)):
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
