@@ -199,7 +199,8 @@ def judge(
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
     foreign = not is_known(problem)
-    if not np.any(theta) and not foreign and not isinstance(problem, RegularizationPath):
+    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
+    if not np.any(theta) and not foreign and not losses:
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
