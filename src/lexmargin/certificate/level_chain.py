@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lexmargin.certificate.level_duals import LevelDual, LevelDuals, Mask
-from lexmargin.certificate.norms import Array
+from lexmargin.certificate.norms import Array, unit_scale
 from lexmargin.certificate.staged import LevelProof
 
 __all__ = ["checked_levels", "recorded_levels"]
@@ -53,7 +53,7 @@ def checked_levels(
         weights = next(rest, None)
         if weights is None or np.any(weights < 0.0):
             return None
-        return duals.measured(weights, free)
+        return duals.measured(unit_scale(weights), free)
 
     return _walk(duals, next_level, count, tolerance, hold=False)
 
