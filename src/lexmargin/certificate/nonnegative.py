@@ -1,4 +1,4 @@
-"""Least squares over the nonnegative orthant with NumPy alone."""
+"""Non-negative least squares where SciPy may be missing: for the verifier of receipts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from lexmargin.certificate.bounds import linear_dual_bound
 from lexmargin.certificate.global_bounds import enumerated_bound
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.nonnegative import nonnegative
-from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.margins import MarginFunctions
 
@@ -24,6 +24,8 @@ def proved_bound(
     functions: MarginFunctions, point: UnitPoint, weights: Array, linear: bool
 ) -> float | None:
     """Return the best upper bound on all margins that the weights, or enumeration, prove."""
+    # At any scale; the sums of subnormal weights would be rounded by parts of themselves.
+    weights = unit_scale(weights)
     total = float(np.sum(weights))
     if np.any(weights < 0.0) or not (math.isfinite(total) and total > 0.0):
         return None
