@@ -9,6 +9,7 @@ known to many digits.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
@@ -67,7 +68,7 @@ class Circle:
 
     def margin(self, t: mpmath.mpf) -> mpmath.mpf:
         """Return the smallest margin at θ̂ + t θ̂⊥, up to one factor."""
-        least = min(mpmath.polyval([_real(c) for c in reversed(p)], t) for p in self.numerators)
+        least = min(_value(p, t) for p in self.numerators)
         return least / (1 + t * t) ** (mpmath.mpf(self.degree) / 2)
 
     def maximisers(self, reach: float) -> list[mpmath.mpf]:
@@ -96,6 +97,13 @@ def _real(value: Fraction) -> mpmath.mpf:
     return mpmath.mpf(value.numerator) / value.denominator
 
 
+def _value(coefficients: Coefficients, t: mpmath.mpf) -> mpmath.mpf:
+    found = mpmath.mpf(0)
+    for c in reversed(coefficients):
+        found = found * t + _real(c)
+    return found
+
+
 def _tiny(reach: float) -> mpmath.mpf:
     return mpmath.mpf(reach) * mpmath.mpf(10) ** (-_DIGITS // 2)
 
@@ -111,7 +119,7 @@ def _roots(coefficients: Coefficients, reach: float) -> list[mpmath.mpf]:
         scaled.pop()
     if len(scaled) == 1:
         return []
-    roots = mpmath.polyroots(scaled[::-1], maxsteps=400, extraprec=400)
+    roots = mpmath.polyroots(scaled, maxsteps=400, extraprec=400, asc=True)
     small = mpmath.mpf(10) ** (-_DIGITS // 3)
     real = [mpmath.re(root) for root in roots if abs(mpmath.im(root)) <= small]
     return [root * mpmath.mpf(reach) for root in real if abs(root) <= 2]
@@ -272,7 +280,76 @@ def near_critical(rng: np.random.Generator, loose: bool) -> Trial:
     return Trial(None, note="no critical point with a positive margin")
 
 
+def outside_a_jump(rng: np.random.Generator) -> Trial:
+    """`f_n = y_n (x_n θ_1² + b|b|)` at b = ±1e-12 … ±1e-2: the Hessian jumps at b = 0.
+
+    With u = b²/‖θ‖² each margin is linear in u on either side, so that all maximisers are crossings
+    or b = 0.
+    """
+    count = int(rng.integers(1, 4))
+    x = np.abs(rng.standard_normal(count)) + rng.choice([0.05, 1.0])
+    y = np.ones(count, dtype=int)
+    if count > 1 and rng.random() < 0.5:
+        x[0], y[0] = -x[0], -1
+    data = lm.Dataset(x[:, None], y, one_class=True)
+    predictor = lm.Sum([lm.Polynomial(((2,),)), lm.Bias("signed-square")])
+    b = float(rng.choice([-1.0, 1.0])) * 10.0 ** rng.uniform(-12, -2)
+    limits = Tolerances.at(10.0 ** rng.uniform(-7, -1.5))
+    problem: Formulation = lm.HardMargin(predictor, data)
+    if rng.random() < 0.5:
+        problem = lm.ScaledMargin(predictor, data, 3.0)
+    theta = np.array([1.0, b])
+    level = float(np.min(problem.functions.values(theta)))
+    theta = theta / math.sqrt(level) if level > 0.0 else theta
+    try:
+        found = certify(problem, theta, tolerances=limits)
+    except LexmarginError as error:
+        return Trial(None, note=str(error))
+    at = math.atan(b)
+    places = [math.copysign(math.asin(math.sqrt(abs(s))), s) for s in _signed_maximisers(x, y)]
+    distance = min((abs(place - at) for place in places), default=math.inf)
+    wrong = ""
+    if found.verdict is Verdict.STRICT_LOCAL:
+        assert found.radius is not None
+        if distance > _ROOM * found.radius:
+            wrong = f"STRICT_LOCAL within {found.radius:.3g}, a maximiser {distance:.3g} away"
+    hidden = 0.0 if found.rise is None else found.rise.shortest
+    if found.verdict is Verdict.SADDLE and distance <= hidden:
+        wrong = f"SADDLE with a local maximiser {distance:.3g} away"
+    if wrong:
+        wrong += f": {type(problem).__name__}, {x.tolist()}, {y.tolist()}, {theta.tolist()}"
+    return Trial(found.verdict, wrong)
+
+
+def _signed_maximisers(x: Array, y: NDArray[np.int64]) -> list[float]:
+    """Return the strict local maximisers of the smallest margin in s = ±u, u = b²/‖θ‖² < 1."""
+    exact = [Fraction(float(v)) for v in x]
+    lines = {
+        side: [(int(k) * v, int(k) * (side - v)) for v, k in zip(exact, y, strict=True)]
+        for side in (1, -1)
+    }
+
+    def margin(s: Fraction) -> Fraction:
+        return min(a + slope * abs(s) for a, slope in lines[1 if s >= 0 else -1])
+
+    places = {Fraction(0)}
+    for side, own in lines.items():
+        for i, (a, slope) in enumerate(own):
+            for other, tilt in own[:i]:
+                if slope != tilt:
+                    u = (other - a) / (slope - tilt)
+                    if 0 < u < 1:
+                        places.add(side * u)
+    ends = [Fraction(-1), *sorted(places), Fraction(1)]
+    found = []
+    for left, here, right in zip(ends[:-2], ends[1:-1], ends[2:], strict=True):
+        if margin(here) > max(margin((left + here) / 2), margin((here + right) / 2)):
+            found.append(float(here))
+    return found
+
+
 FAMILIES: dict[str, Family] = {
+    "local: outside a jump of the Hessian": outside_a_jump,
     "local: third derivative": third_derivative,
     "local: blocked saddle": blocked_saddle,
     "local: saddle open on one side": open_on_one_side,
