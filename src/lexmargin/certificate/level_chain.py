@@ -10,7 +10,7 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.certificate.level_face import LevelDual, LevelFace, Mask
-from lexmargin.certificate.norms import Array
+from lexmargin.certificate.norms import Array, unit_scale
 
 __all__ = ["LevelProof", "checked_levels", "compared", "prove_levels", "recorded_levels"]
 
@@ -121,7 +121,7 @@ def checked_levels(
             if np.any(weights < 0.0):
                 return None
             if np.any(weights[free] > 0.0):
-                return face.measured(weights, free)
+                return face.measured(unit_scale(weights), free)
         return None
 
     return _walk(face, next_level, count, tolerance)

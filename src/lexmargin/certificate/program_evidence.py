@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.evidence import evidence_for
+from lexmargin.certificate.evidence import evidence_for, refutation_at
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence
-from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.level_chain import recorded_levels
 from lexmargin.certificate.margin_programs import (
     margin_path_setting,
@@ -22,10 +21,10 @@ from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.plain_curvature import improved
 from lexmargin.certificate.program_facts import level_rows
-from lexmargin.certificate.stationarity import on_support
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -36,7 +35,11 @@ __all__ = ["evidence_for_problem"]
 
 
 def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
-    """Return λ, and what else the certificate's verdict needs, at the point θ (d,)."""
+    """Return λ, and what else the certificate's verdict needs, at the point θ (d,).
+
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
+    """
+    require_known(problem)
     functions, norm = problem.functions, problem.norm_p
     match problem:
         case ConstrainedPath() | RegularizationPath():
@@ -78,8 +81,7 @@ def _of_program(problem: Formulation, theta: Array, certificate: Certificate) ->
         unit = point.unit()
         if unit.target is None and unit.norm != 2.0:
             return found
-        widest = on_support(unit, unit.support(WIDEST), penalised=True)
-        return replace(found, refutation=widest.multipliers)
+        return replace(found, refutation=refutation_at(unit, limits))
     doubtful = verdict is Verdict.KKT and certificate.stationarity > limits.stationarity
     if verdict is Verdict.FRITZ_JOHN or doubtful:
         tight = point.tight(limits)

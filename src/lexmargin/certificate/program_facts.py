@@ -11,7 +11,7 @@ import numpy as np
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.curvature import Curvature
-from lexmargin.certificate.facts import Facts, establish
+from lexmargin.certificate.facts import Facts, establish, margin_rounding
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.level_chain import checked_levels
@@ -32,11 +32,13 @@ from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature as FunctionCurvature
 
 __all__ = ["establish_problem", "level_rows"]
@@ -63,7 +65,10 @@ def establish_problem(
     The losses carry their own multipliers, and nothing of the evidence is used for them. For the
     programs at a scale of their own λ is measured as given; for homogeneous margin problems see
     :func:`~lexmargin.certificate.facts.establish`.
+
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
+    require_known(problem)
     match problem:
         case ConstrainedPath():
             return _of_loss(problem, theta, certify_constrained_path(problem, theta, limits))
@@ -97,21 +102,28 @@ def level_rows(problem: Lexicographic) -> Array | None:
 
 
 def _of_loss(problem: Formulation, theta: Array, found: Certificate) -> Facts:
-    facts = _facts(found, theta)
+    functions, w = problem.functions, problem.rho_value * theta
+    rounding = _rounding(functions, w, evaluated(functions, w), 1)
+    facts = replace(_facts(found, theta), rounding=rounding)
     weights = np.zeros(found.multipliers.size)
     weights[found.support] = found.multipliers[found.support]
     return replace(facts, multipliers=weights)
 
 
+def _rounding(functions: MarginFunctions, w: Array, values: Array, count: int) -> tuple[float, ...]:
+    """Return :func:`~lexmargin.certificate.facts.margin_rounding`; 0 where f is not defined."""
+    errors = margin_rounding(functions.jacobian(w), w, values, count)
+    return tuple(float(error) if math.isfinite(error) else 0.0 for error in errors)
+
+
 def _of_program(
     problem: Formulation, theta: Array, found: Certificate, evidence: Evidence
 ) -> Facts:
-    facts = _facts(found, theta)
+    functions, w = problem.functions, problem.rho_value * theta
+    values = evaluated(functions, w)
+    facts = replace(_facts(found, theta), rounding=_rounding(functions, w, values, 1))
     if found.licq is None:
         return facts
-    functions = problem.functions
-    w = problem.rho_value * theta
-    values = evaluated(functions, w)
     tau = min(evidence.tau, WIDEST)
     support = np.flatnonzero(values <= (1.0 + tau) * float(np.min(values)))
     rows = functions.jacobian(w)[support]
@@ -159,18 +171,24 @@ def _of_levels(
         level = MarginPath(problem.predictor, problem.data, 1.0, norm)
         found = certify_margin_path(level, theta, limits, evidence)
         facts, values = _of_program(level, theta, found, evidence), functions.values(theta)
+        unit, jacobian = theta, functions.jacobian(theta)
     else:
         theta = unit_scale(theta)
         facts = establish(functions, theta, norm, limits, evidence)
-        values = functions.values(theta) / vector_norm(theta, norm) ** alpha
-    facts = replace(facts, levels=tuple(float(v) for v in np.sort(values)[:count]))
+        size = vector_norm(theta, norm)
+        values = functions.values(theta) / size**alpha
+        unit, jacobian = theta / size, functions.jacobian(theta) / size ** (alpha - 1.0)
+    facts = replace(
+        facts,
+        levels=tuple(float(v) for v in np.sort(values)[:count]),
+        rounding=tuple(margin_rounding(jacobian, unit, values, count).tolist()),
+    )
     if not facts.verdict.stationary or count == 1:
         return facts
     linear = functions.curvature is FunctionCurvature.AFFINE and alpha == 1.0
     if linear and facts.verdict is Verdict.GLOBAL:
         Z = level_rows(problem)
         if Z is not None:
-            unit = theta / vector_norm(theta, norm)
             if 1.0 < norm < math.inf:
                 weights = evidence.multipliers
                 proof = curved_levels(Z, unit, norm, count, limits.gap, weights)
