@@ -27,10 +27,12 @@ from lexmargin.certificate.margin_programs import (
 )
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.qualification import proved_independent
+from lexmargin.certificate.staged import LIMIT, curved_levels
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -42,7 +44,6 @@ from lexmargin.ops.curvature import Curvature as FunctionCurvature
 __all__ = ["establish_problem", "level_rows"]
 
 _MODULAR_LIMIT: Final = 40_000
-_CHAIN_LIMIT: Final = 200_000
 _REASONS: Final[Mapping[Verdict, str]] = {
     Verdict.NOT_SEPARATING: "a margin is not positive",
     Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
@@ -64,7 +65,10 @@ def establish_problem(
     The losses carry their own multipliers, and nothing of the evidence is used for them. For the
     programs at a scale of their own λ is measured as given; for homogeneous margin problems see
     :func:`~lexmargin.certificate.facts.establish`.
+
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
+    require_known(problem)
     match problem:
         case ConstrainedPath():
             return _of_loss(problem, theta, certify_constrained_path(problem, theta, limits))
@@ -86,11 +90,10 @@ def establish_problem(
 
 
 def level_rows(problem: Lexicographic) -> Array | None:
-    """Return Z (N, d) where levels are proven by a chain of duals: linear f_n, ℓ1 or ℓ∞ ball."""
+    """Return Z (N, d) where levels are proven: linear f_n, and not too many of them."""
     functions = problem.functions
-    polyhedral = problem.norm_p == 1.0 or math.isinf(problem.norm_p)
     linear = functions.curvature is FunctionCurvature.AFFINE and functions.homogeneity.degree == 1.0
-    if not (polyhedral and linear) or functions.count * functions.size > _CHAIN_LIMIT:
+    if not linear or functions.count * functions.size > LIMIT:
         return None
     return functions.jacobian(np.zeros(functions.size))
 
@@ -160,7 +163,7 @@ def _facts(found: Certificate, theta: Array) -> Facts:
 def _of_levels(
     problem: Lexicographic, theta: Array, limits: Tolerances, evidence: Evidence
 ) -> Facts:
-    """Establish level 1, then the levels after it by the chain of duals where there is one."""
+    """Establish level 1, then the levels after it from its multipliers or the chain of duals."""
     functions, norm = problem.functions, problem.norm_p
     count = problem.levels or functions.count
     alpha = functions.homogeneity.degree
@@ -184,11 +187,13 @@ def _of_levels(
         return facts
     linear = functions.curvature is FunctionCurvature.AFFINE and alpha == 1.0
     if linear and facts.verdict is Verdict.GLOBAL:
-        if 1.0 < norm < math.inf:
-            return replace(facts, reason=f"{facts.reason}; that direction is unique")
         Z = level_rows(problem)
         if Z is not None:
-            proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
+            if 1.0 < norm < math.inf:
+                weights = evidence.multipliers
+                proof = curved_levels(Z, unit, norm, count, limits.gap, weights)
+            else:
+                proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
             facts = replace(facts, levels_gap=proof.gap)
             if proof.proven >= count:
                 return replace(facts, reason=f"{facts.reason}; duality proves all {count} levels")
