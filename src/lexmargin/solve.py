@@ -190,7 +190,8 @@ def judge(
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
     claimed = _claimed_bound(problem, theta, raw)
     # Newton's method on the path and the active sets of affine margins end where a polish would.
-    newton = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
+    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
+    newton = losses and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
     ended = newton or exact
     polished = _polished(problem, theta) if polish and not ended else None
