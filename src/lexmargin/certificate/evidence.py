@@ -11,19 +11,22 @@ from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
 from lexmargin.certificate.curvature import Curvature
 from lexmargin.certificate.facts import establish
-from lexmargin.certificate.given import Evidence
+from lexmargin.certificate.given import Evidence, refuted
 from lexmargin.certificate.global_bounds import global_bound
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
-from lexmargin.certificate.point import unit_point
+from lexmargin.certificate.point import UnitPoint, unit_point
 from lexmargin.certificate.raising import raise_margin
 from lexmargin.certificate.slopes import record, rows
 from lexmargin.certificate.stationarity import on_support
+from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["evidence_for"]
+__all__ = ["evidence_for", "refutation_at"]
+
+_ALL_LIMIT = 500_000
 
 
 def evidence_for(
@@ -44,8 +47,7 @@ def evidence_for(
     if verdict is Verdict.NOT_STATIONARY:
         if norm != 2.0:
             return found
-        widest = on_support(point, point.support(WIDEST), penalised=True)
-        return replace(found, refutation=point.unscaled_multipliers(widest.multipliers))
+        return replace(found, refutation=refutation_at(point, certificate.tolerances))
     unit = flat / vector_norm(flat, 2.0)
     kinks = measure_kinks(functions, unit, certificate.support)
     if kinks is not None and norm == 2.0:
@@ -60,6 +62,20 @@ def evidence_for(
             better = global_bound(functions, flat, certificate, norm)
             return replace(found, bound=None if better is None else better.weights)
     return found
+
+
+def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
+    """Return the weights (N,) that bound ε from below best, in the units of the problem.
+
+    Those of samples near the margin, where they are enough; else those of all.
+    """
+    near = on_support(point, point.support(WIDEST), penalised=True)
+    weights = point.unscaled_multipliers(near.multipliers)
+    enough = refuted(point, weights, limits) > limits.stationarity
+    if enough or point.jacobian.size > _ALL_LIMIT:
+        return weights
+    everyone = on_support(point, np.arange(point.margins.size), penalised=True)
+    return point.unscaled_multipliers(everyone.multipliers)
 
 
 def _slopes(

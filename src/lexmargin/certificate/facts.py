@@ -7,7 +7,7 @@ be verified where no solver, not even a least-squares one, is installed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -26,15 +26,17 @@ from lexmargin.certificate.slopes import record, rows
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
-from lexmargin.errors import LexmarginError
+from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["Facts", "establish"]
+__all__ = ["Facts", "establish", "margin_rounding"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _FLAT = 1e-6
 _MODULAR_LIMIT = 40_000
+_ELSEWHERE = 64.0
+"""Roundings by which sums differ between machines: far more than was seen, far less than shows."""
 
 
 @final
@@ -64,6 +66,8 @@ class Facts:
     levels_gap: float | None = None
     multipliers: Array | None = None
     """Where the problem itself has them: the weights of a loss."""
+    rounding: tuple[float, ...] = (0.0,)
+    """How far the smallest margins, in increasing order, may be from those of another machine."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that are not finite are null."""
@@ -96,6 +100,15 @@ class Facts:
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def margin_rounding(jacobian: Array, theta: Array, margins: Array, count: int) -> Array:
+    """Return how far the ``count`` smallest margins may lie from those of another machine.
+
+    A sum of products is rounded by parts of `Σ_i |∂_i f_n θ_i|`, in another order elsewhere.
+    """
+    smallest = np.argsort(margins, kind="stable")[:count]
+    return _ELSEWHERE * _EPS * row_sums(jacobian[smallest], theta)
 
 
 def establish(
@@ -140,6 +153,12 @@ def establish(
     first = measured_of(point, gradients, evidence, limits)
     doubt = _doubt(point, first, limits)
     smooth = not on
+    # Every margin within reach of δ has its part in a lower bound on ε.
+    near = kinks is not None and kinks.within(
+        limits.kink, samples_of(functions, point.support(WIDEST))
+    )
+    if near:
+        first = replace(first, lower=0.0)
     # At kinks the elements that λ combines, where there are slopes for them.
     support_rows = gradients[evidence.support]
     found = _Found()
@@ -174,7 +193,13 @@ def establish(
         gap=found.gap,
         curvature=found.curvature,
         better_margin=found.better,
+        rounding=_rounding(point),
     )
+
+
+def _rounding(point: UnitPoint) -> tuple[float, ...]:
+    error = margin_rounding(point.jacobian, point.theta, point.margins, 1)
+    return (point.unscaled(float(error[0])),)
 
 
 class _Found:
@@ -239,12 +264,12 @@ def _doubt(point: UnitPoint, first: Stationarity, limits: Tolerances) -> str:
         return "the margin is no larger than its own rounding error"
     try:
         mismatch = check_euler(point, limits.euler)
-    except LexmarginError as error:
-        return str(error)
+    except DegreeError:
+        return "f and the gradients contradict Euler's identity"
     if mismatch > max(limits.support, limits.stationarity):
         return "f and the gradients contradict Euler's identity"
     if first.floor > limits.stationarity:
-        return f"rounding alone may change ε by {first.floor:.3g}"
+        return "rounding alone may change ε by more than its tolerance"
     return ""
 
 
@@ -295,4 +320,5 @@ def _blank(verdict: Verdict, reason: str, point: UnitPoint) -> Facts:
         gap=None,
         curvature=None,
         better_margin=None,
+        rounding=_rounding(point),
     )

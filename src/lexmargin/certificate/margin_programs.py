@@ -351,9 +351,9 @@ def _with_later_levels(
 
 def _dropped(problem: WSet, w: Array) -> int:
     """Return how many of the shallowest parts are exactly 0."""
-    sizes = problem.parts.sizes(w)
+    # A square may underflow where no entry is 0.
     dropped = 0
-    while dropped < problem.levels and sizes[dropped] == 0.0:
+    while dropped < problem.levels and not np.any(w[problem.parts.entries(dropped)]):
         dropped += 1
     return dropped
 

@@ -12,13 +12,14 @@ from lexmargin.certificate.bounds import linear_dual_bound
 from lexmargin.certificate.global_bounds import enumerated_bound
 from lexmargin.certificate.kinks import curvature_jumps
 from lexmargin.certificate.linear_networks import linear_network_bound
-from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.nonnegative import nonnegative
+from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.certificate.symmetry import symmetry_tangents
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["linear_margin", "nonnegative", "proved_bound", "smallest_curvature"]
+__all__ = ["linear_margin", "proved_bound", "smallest_curvature"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _STRONG = 1e-6
@@ -29,6 +30,8 @@ def proved_bound(
     functions: MarginFunctions, point: UnitPoint, weights: Array, linear: bool
 ) -> float | None:
     """Return the best upper bound on all margins that the weights, or enumeration, prove."""
+    # At any scale; the sums of subnormal weights would be rounded by parts of themselves.
+    weights = unit_scale(weights)
     total = float(np.sum(weights))
     if np.any(weights < 0.0) or not (math.isfinite(total) and total > 0.0):
         return None
@@ -101,35 +104,3 @@ def smallest_curvature(
     )
     reduced = np.eye(tangents.shape[0]) - curved @ tangents.T
     return float(np.linalg.eigvalsh(0.5 * (reduced + reduced.T))[0])
-
-
-def nonnegative(matrix: Array, target: Array) -> Array:
-    """Return μ ≥ 0 that nearly minimises `‖A μ - b‖₂`: Lawson and Hanson's active set, in NumPy."""
-    size = matrix.shape[1]
-    found = np.zeros(size)
-    passive = np.zeros(size, dtype=bool)
-    scale = float(np.max(np.abs(matrix), initial=0.0)) * float(np.max(np.abs(target), initial=0.0))
-    for _ in range(3 * size):
-        gradient = matrix.T @ (target - matrix @ found)
-        gradient[passive] = -np.inf
-        entering = int(np.argmax(gradient)) if size else 0
-        if not size or gradient[entering] <= 1e-14 * scale:
-            break
-        passive[entering] = True
-        while True:
-            trial = np.zeros(size)
-            trial[passive] = np.linalg.lstsq(matrix[:, passive], target, rcond=None)[0]
-            if np.all(trial[passive] > 0.0):
-                found = trial
-                break
-            falling = passive & (trial <= 0.0)
-            step = float(np.min(found[falling] / (found[falling] - trial[falling])))
-            found = np.maximum(found + step * (trial - found), 0.0)
-            leaving = falling & (found <= 1e-15 * float(np.max(found, initial=0.0)))
-            if not np.any(leaving):
-                break
-            found[leaving] = 0.0
-            passive &= ~leaving
-            if not np.any(passive):
-                break
-    return found

@@ -167,7 +167,7 @@ def trace(
     except KeyboardInterrupt:
         end = PathEnd.INTERRUPTED
     return TracedPath(
-        problem=problem.name.value,
+        problem=str(problem.name),
         points=tuple(points),
         missing=_missing(grid, points, walk is not None),
         end=end,
