@@ -31,6 +31,7 @@ __all__ = [
     "Separation",
     "SeparationKind",
     "separability",
+    "verify_coefficients",
     "verify_separability",
 ]
 
@@ -85,7 +86,8 @@ class CoefficientProof:
 @final
 @dataclass(frozen=True)
 class Separation:
-    """The decomposition of data, exact; :func:`verify_separability` checks it again.
+    """The decomposition of data, exact; :func:`verify_separability` and
+    :func:`verify_coefficients` check it again.
 
     Args:
         kind: complete, quasi-complete or overlap.
@@ -232,7 +234,7 @@ def separability(dataset: Dataset, bias: bool = False) -> Separation:
 
 
 def verify_separability(dataset: Dataset, result: Separation) -> bool:
-    """Check kind, w, λ and every coefficient exactly, knowing nothing of how they were found.
+    """Check kind, w and λ exactly, knowing nothing of how they were found.
 
     ``Z w ≥ 0`` with zeros where ``λ > 0``, ``Zᵀ λ = 0``: then no w of C has more positive margins,
     because ``Σ λ_n z_n·w = 0``.
@@ -258,8 +260,20 @@ def verify_separability(dataset: Dataset, result: Separation) -> bool:
         positive = {n for n, value in enumerate(weights) if value > 0}
         if positive != set(range(count)) - set(strict) or any(_combined(Z, weights)):
             return False
-    return all(
-        _proved(Z, set(strict), j, proof) for j, proof in enumerate(result.coefficient_proofs)
+    return True
+
+
+def verify_coefficients(dataset: Dataset, result: Separation) -> bool:
+    """Check the range of every coefficient exactly, and the decomposition that it rests on."""
+    if not verify_separability(dataset, result):
+        return False
+    Z, strict, proofs = (
+        margin_rows(dataset, result.bias),
+        set(result.strict),
+        (result.coefficient_proofs),
+    )
+    return len(proofs) == Z.shape[1] and all(
+        _proved(Z, strict, j, proof) for j, proof in enumerate(proofs)
     )
 
 

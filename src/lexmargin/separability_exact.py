@@ -108,6 +108,8 @@ def _null_space(basis: list[list[int]], size: int) -> Any:
     if nullity == 0:
         return fmpz_mat(size, 0)
     taken = [[int(v) for v in row[:nullity]] for row in columns.tolist()]
+    shared = [math.gcd(*column) for column in zip(*taken, strict=True)]
+    taken = [[v // g for v, g in zip(row, shared, strict=True)] for row in taken]
     # Short columns keep the floats that guess from it well conditioned.
     return fmpz_mat(taken).transpose().lll().transpose()
 
