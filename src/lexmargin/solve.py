@@ -120,7 +120,7 @@ def solve(
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     if problem.data.is_sparse:
         require_linear(problem)
-    if problem.name in _NEED_A_SEPARATOR:
+    if is_known(problem) and problem.name in _NEED_A_SEPARATOR:
         _refuse_contradiction(problem)
     shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
@@ -477,7 +477,7 @@ def _linear_rows(problem: Formulation) -> FloatArray | None:
 def _unseparated(problem: Formulation, first: Solution) -> bool:
     """Say whether the first start may have failed because nothing separates: then all others will.
 
-    The paths have an answer for all data; only where it is the origin there is nothing to judge.
+    The paths of a loss have an answer for all data.
     """
     if not is_known(problem):
         return False

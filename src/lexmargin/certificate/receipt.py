@@ -40,7 +40,7 @@ from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
-from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.base import Formulation, FormulationName
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["CLAIMS", "Receipt", "read_receipt", "receipt", "write_receipt"]
@@ -91,6 +91,7 @@ CLAIMS: Final = (
 )
 """The names of what a receipt claims."""
 
+_AT_THE_ORIGIN: Final = (FormulationName.CONSTRAINED_PATH, FormulationName.REGULARIZATION_PATH)
 _TRUTHS: Final = ("licq", "independent")
 _COUNTS: Final = ("rank",)
 
@@ -245,7 +246,9 @@ def _read(content: dict[str, Any], data: Dataset | None) -> Receipt:
         hexadecimal(top.text(name), name)
     problem, count, size = _problem(top, data)
     theta = decoded(top.text("theta"), (size,), "theta")
-    if not np.all(np.isfinite(theta)) or not np.any(theta):
+    # The origin has no direction, but it can be what minimises a loss.
+    pointless = not np.any(theta) and top.text("formulation") not in _AT_THE_ORIGIN
+    if not np.all(np.isfinite(theta)) or pointless:
         raise ReceiptError("theta is zero or not finite.", "Write the receipt again.")
     if "state" in content:
         checked_state(top.raw("state"), size)
