@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from lexmargin.errors import LibraryError
+from lexmargin.files import read_file
 from lexmargin.library import Library
 from lexmargin.library_problems import ProblemFile
 from lexmargin.library_profiles import Grade, Profile
@@ -26,6 +27,8 @@ __all__ = [
     "problem_digest",
     "unit_of",
 ]
+
+_MAX_BYTES: Final = 2**32
 
 FORMAT: Final = 1
 """Version of the result files; files of another version are refused, never mixed."""
@@ -207,7 +210,4 @@ def code_digest() -> str:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LibraryError(f"{path} cannot be read: {error}.", "Check the path.") from None
+    return read_file(path, _MAX_BYTES, LibraryError, "Check the path.")
