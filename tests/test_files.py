@@ -181,3 +181,14 @@ def test_figures_pages_and_models_keep_the_old_file(tmp_path: Path) -> None:
                 with pytest.raises(BadInputError) if full else contextlib.nullcontext():
                     write()
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_high_limit_costs_nothing(tmp_path: Path) -> None:
+    import tracemalloc
+
+    (tmp_path / "a").write_bytes(b"12345")
+    tracemalloc.start()
+    assert read_file(tmp_path / "a", 2**40) == b"12345"
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert read_file("/proc/self/status", 2**20).startswith(b"Name:")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.arrays import array_of, real_array
 from lexmargin.data_files import read_csv, read_npz
 from lexmargin.data_samples import (
     arrays_of,
@@ -270,48 +270,8 @@ def _rebuild(X: Any, y: IntArray, name: str) -> Dataset:
     return Dataset(X, y, name, one_class=True)
 
 
-def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise DataError(f"{what} has masked entries.", "Fill or drop them first.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return np.asarray(values)
-    except (TypeError, ValueError, RuntimeError, Warning) as error:
-        raise DataError(
-            f"{what} cannot be read as an array ({error}): its rows are ragged or not numbers.",
-            "Give every row the same number of plain numbers.",
-        ) from error
-
-
-def _numbers(values: npt.NDArray[Any], what: str) -> FloatArray:
-    if values.dtype.kind == "O":
-        for index, entry in np.ndenumerate(values):
-            if isinstance(entry, (str, bytes, complex)) or not hasattr(entry, "__float__"):
-                raise DataError(
-                    f"{what} holds {entry!r} at {list(index)}, which is not a real number.",
-                    "Give real numbers only.",
-                )
-    elif values.dtype.kind not in "biuf":
-        raise DataError(
-            f"{what} has entries of type {values.dtype}, which are not real numbers.",
-            "Convert it to numbers first (exact strings such as '1/3' belong in a problem file).",
-        )
-    try:
-        with np.errstate(over="ignore"):
-            copied = np.array(values, dtype=np.float64, order="C")
-            # Negative zeros become zeros.
-            copied += 0.0
-            return copied
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{what} holds an entry that is no float64 number ({error}).",
-            "Give real numbers within ±1.7e308.",
-        ) from error
-
-
 def _samples(X: npt.ArrayLike) -> FloatArray:
-    array = _array(X, "X")
+    array = array_of(X, "X")
     if array.size == 0 and (array.ndim < 2 or array.shape[0] == 0):
         raise DataError("X has no samples.", "Give at least one row per class.")
     if array.ndim != 2:
@@ -321,7 +281,7 @@ def _samples(X: npt.ArrayLike) -> FloatArray:
         )
     if array.shape[1] == 0:
         raise DataError("X has no features.", "Give at least one column.")
-    samples = _numbers(array, "X")
+    samples = real_array(array, "X")
     bad = np.argwhere(~np.isfinite(samples))
     if bad.size:
         row, column = (int(i) for i in bad[0])
@@ -330,11 +290,11 @@ def _samples(X: npt.ArrayLike) -> FloatArray:
             f"({len(bad)} such entries in all).",
             "Drop or fill such entries: NaN and infinities have no margin.",
         )
-    return np.ascontiguousarray(samples)
+    return samples
 
 
 def _labels(y: npt.ArrayLike, n_samples: int, one_class: bool) -> IntArray:
-    array = _array(y, "y")
+    array = array_of(y, "y")
     if array.ndim != 1:
         raise DataError(
             f"y has {array.ndim} dimension(s), not 1.", "Give one label per row: y.ravel()."
@@ -343,7 +303,7 @@ def _labels(y: npt.ArrayLike, n_samples: int, one_class: bool) -> IntArray:
         raise DataError(
             f"y has {array.shape[0]} labels for {n_samples} samples.", "Give one label per row."
         )
-    values = _numbers(array, "y")
+    values = real_array(array, "y", truth=True)
     bad = np.flatnonzero(~(np.isfinite(values) & (values == np.rint(values))))
     if bad.size:
         raise DataError(

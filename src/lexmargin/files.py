@@ -21,6 +21,7 @@ __all__ = ["make_folder", "opened", "read_file", "write_file"]
 
 # Opening a FIFO for reading waits for a writer, unless told not to; regular files do not mind.
 _READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_MIB: Final = 2**20
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -77,8 +78,11 @@ def read_file(
     """
     with opened(path, error, advice) as stream:
         size = os.fstat(stream.fileno()).st_size
-        # A file may grow while it is read.
-        content = stream.read(most + 1) if size <= most else b""
+        # As much as there is, not as much as there may be: the buffer is made first. A file may
+        # grow while it is read.
+        content = stream.read(size + 1) if size <= most else b""
+        while size < len(content) <= most and (more := stream.read(_MIB)):
+            content += more
         if size > most or len(content) > most:
             raise error(f"{path} has {max(size, len(content))} bytes, more than {most}.", smaller)
         return content
