@@ -65,17 +65,21 @@ def real_array(
     error: type[LexmarginError] = DataError,
     *,
     truth: bool = False,
+    own: bool = True,
 ) -> FloatArray:
     """Return values as float64 of their own, C-contiguous, without negative zeros.
 
     Args:
         values, what, error: as for :func:`array_of`.
         truth: take truth values as 0 and 1, as labels may be given.
+        own: False leaves what already is float64 as it is, without a copy.
 
     Raises:
         LexmarginError: of the kind ``error``: entries that are no real numbers.
     """
     array = array_of(values, what, error)
+    if not own and array.dtype == np.float64:
+        return array
     kind = array.dtype.kind
     if kind == "O":
         _check_entries(array, what, error)

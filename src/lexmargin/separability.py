@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.arrays import real_array
 from lexmargin.data import Dataset
 from lexmargin.errors import ShapeError
 from lexmargin.exact import (
@@ -141,7 +142,7 @@ def separability_of_rows(rows: npt.ArrayLike, bias: bool = False) -> Separabilit
         DataError: NaN or an infinity.
         SolverFailedError: as :func:`separability`.
     """
-    Z = np.asarray(rows, dtype=np.float64)
+    Z = real_array(rows, "The array of rows", own=False)
     if Z.ndim != 2 or 0 in Z.shape:
         raise ShapeError(
             f"Rows of shape {Z.shape} are no (N, d) array.", "Give at least one row and one column."

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lexmargin.arrays import real_array
 from lexmargin.certificate.bounds import linear_dual_bound
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.given import Evidence, measured_of
@@ -29,7 +30,7 @@ from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.certificate.rows import is_dense, with_column
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.data_samples import is_sparse, sparse_samples
+from lexmargin.data_samples import is_sparse, stored_samples
 from lexmargin.errors import DataError, ShapeError, UnsupportedError
 
 __all__ = ["certify_linear"]
@@ -109,13 +110,13 @@ def certify_linear(
 
 
 def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]:
-    samples = _stored(X) if is_sparse(X) else np.asarray(X, dtype=np.float64)
+    samples = stored_samples(X) if is_sparse(X) else real_array(X, "X", own=False)
     if samples.ndim != 2 or 0 in samples.shape:
         raise ShapeError(
             f"The samples have the shape {samples.shape}.", "Give an (N, d) matrix with entries."
         )
-    signs = np.asarray(y, dtype=np.float64)
-    direction = np.asarray(theta, dtype=np.float64)
+    signs = real_array(y, "y", truth=True)
+    direction = real_array(theta, "theta")
     count, size = samples.shape
     if signs.shape != (count,) or direction.shape != (size,):
         raise ShapeError(
@@ -131,12 +132,6 @@ def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]
     if not np.any(direction):
         raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
     return samples, signs, direction
-
-
-def _stored(X: Any) -> Any:
-    """Return sparse samples as CSR without a copy where that is what they are."""
-    plain = X.format == "csr" and X.dtype == np.float64 and X.has_canonical_format
-    return X if plain else sparse_samples(X)
 
 
 def _exponent(samples: Any) -> int:
@@ -178,7 +173,7 @@ def _claimed(
     """Return what the claimed multipliers measure, at their best scale; None if they do not do."""
     if multipliers is None:
         return None
-    values = np.asarray(multipliers, dtype=np.float64)
+    values = real_array(multipliers, "multipliers")
     if values.shape != point.margins.shape:
         raise ShapeError(
             f"{values.shape} multipliers for {point.margins.size} samples.", "Give one per sample."

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lexmargin.arrays import array_of
 from lexmargin.certificate.carried import CarriedMultipliers, carried_multipliers
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.directions import certify_direction
@@ -232,11 +233,11 @@ def plain_samples(X: Any) -> Any:
             X = X.detach().cpu()
             # NumPy lacks torch's shorter types.
             X = (X.double() if X.is_floating_point() else X).numpy()
-        return np.asarray(X)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise DataError(
             f"The samples or labels are no array: {error}", "Give numbers of one shape per sample."
         ) from error
+    return array_of(X, "X or y")
 
 
 def _samples(X: Any, y: ArrayLike) -> Any:
