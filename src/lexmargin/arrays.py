@@ -64,14 +64,12 @@ def real_array(
     what: str,
     error: type[LexmarginError] = DataError,
     *,
-    truth: bool = False,
     own: bool = True,
 ) -> FloatArray:
     """Return values as float64 of their own, C-contiguous, without negative zeros.
 
     Args:
         values, what, error: as for :func:`array_of`.
-        truth: take truth values as 0 and 1, as labels may be given.
         own: False leaves what already is float64 as it is, without a copy.
 
     Raises:
@@ -83,7 +81,7 @@ def real_array(
     kind = array.dtype.kind
     if kind == "O":
         _check_entries(array, what, error)
-    elif kind not in "iuf" and not (truth and kind == "b"):
+    elif kind not in "iuf":
         raise error(
             f"{what} has entries of type {array.dtype}, {_KINDS.get(kind, 'which are')} and not "
             "real numbers.",

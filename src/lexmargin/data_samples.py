@@ -1,4 +1,4 @@
-"""Samples dense or sparse: what scipy calls sparse in one checked form, and equal rows of both."""
+"""Samples dense or sparse in one checked form, and equal rows of both."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.arrays import array_of, real_array
 from lexmargin.errors import DataError, LexmarginError
 
 __all__ = [
     "arrays_of",
     "check_structure",
+    "contradiction",
+    "dense_samples",
     "is_sparse",
-    "refuse_contradictions",
     "sparse_samples",
     "stored_samples",
 ]
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def is_sparse(X: object) -> bool:
@@ -37,8 +41,9 @@ def sparse_samples(X: Any) -> Any:
     """Return X as a CSR array of float64 of its own, columns in order, no stored zeros.
 
     Raises:
-        DataError: not two dimensions, no rows, no columns, entries that are not finite and real, or
-            arrays that are no sparse matrix together.
+        DataError: not two dimensions, no rows, no columns, entries that are not finite and real,
+            different rows of integers that become equal by rounding, arrays that are no sparse
+            matrix together.
     """
     from scipy import sparse
 
@@ -47,13 +52,8 @@ def sparse_samples(X: Any) -> Any:
         kind, arrays = _parts(X, shape)
         build = {"coo": sparse.coo_array, "csr": sparse.csr_array, "csc": sparse.csc_array}
         # Built anew: what X remembers of its own order may be false.
-        made = sparse.csr_array(
-            build.get(kind, sparse.bsr_array)(arrays, shape=shape), dtype=np.float64, copy=True
-        )
-        made.sum_duplicates()
-        made.eliminate_zeros()
-        # Arrays that own their memory and no more of it than the entries need.
-        made.prune()
+        given = build.get(kind, sparse.bsr_array)(arrays, shape=shape)
+        made = _in_order(sparse.csr_array(given, dtype=np.float64, copy=True))
     bad = np.flatnonzero(~np.isfinite(made.data))
     if bad.size:
         row = int(np.searchsorted(made.indptr, bad[0], side="right")) - 1
@@ -62,7 +62,18 @@ def sparse_samples(X: Any) -> Any:
             f"({bad.size} such entries in all).",
             "Drop or fill such entries: NaN and infinities have no margin.",
         )
+    if given.dtype.kind in "iu" and np.any(np.abs(made.data) >= 2.0**53):
+        _refuse_merged(_in_order(sparse.csr_array(given, copy=True)), made)
     return made
+
+
+def _in_order(rows: Any) -> Any:
+    """Return a CSR array that may be changed with its columns in order and without stored zeros."""
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    # No more memory than the entries need.
+    rows.prune()
+    return rows
 
 
 def stored_samples(X: Any) -> Any:
@@ -219,14 +230,83 @@ def _row_keys(samples: Any) -> Iterator[bytes]:
         yield digest.digest()
 
 
-def refuse_contradictions(samples: Any, labels: npt.NDArray[np.int64]) -> None:
-    """Raise :class:`DataError` where two equal rows have different labels."""
+def contradiction(samples: Any, labels: npt.NDArray[np.int64]) -> tuple[int, int] | None:
+    """Return the first two equal rows with different labels, or None."""
     first: dict[bytes, int] = {}
     for n, key in enumerate(_row_keys(samples)):
         m = first.setdefault(key, n)
         if labels[m] != labels[n]:
+            return m, n
+    return None
+
+
+def _refuse_merged(given: Any, samples: Any) -> None:
+    """Raise :class:`DataError` where different rows of integers are equal as float64 numbers.
+
+    ``given`` holds the entries before rounding, in the same places as ``samples`` does.
+    """
+    sparse = not isinstance(samples, np.ndarray)
+    entries, rounded = (given.data, samples.data) if sparse else (given, samples)
+    large = np.abs(rounded) >= 2.0**53
+    if not any(int(a) != b for a, b in zip(entries[large], rounded[large].tolist(), strict=True)):
+        return
+    first: dict[bytes, int] = {}
+    for n, key in enumerate(_row_keys(samples)):
+        m = first.setdefault(key, n)
+        one, other = (
+            given.data[given.indptr[k] : given.indptr[k + 1]] if sparse else given[k]
+            for k in (m, n)
+        )
+        apart = np.flatnonzero(one != other)
+        if apart.size:
+            column = given.indices[given.indptr[n] + apart[0]] if sparse else apart[0]
             raise DataError(
-                f"Rows {m} and {n} (counted from 0) are equal and have different labels "
-                f"{int(labels[m])} and {int(labels[n])}: no predictor separates them.",
-                "Drop one of the two or correct its label.",
+                f"Rows {m} and {n} (counted from 0) differ in column {int(column)}, "
+                f"{one[apart[0]]} against {other[apart[0]]}, and are equal as float64 numbers.",
+                "Subtract a constant from that column while it holds integers: time stamps become "
+                "times since the first one.",
             )
+
+
+def dense_samples(X: npt.ArrayLike) -> FloatArray:
+    """Return X as a C-contiguous float64 array of its own, without negative zeros.
+
+    Raises:
+        DataError: not two dimensions, no rows, no columns, entries that are not finite and real,
+            different rows of integers that become equal by rounding.
+    """
+    array = array_of(X, "X")
+    if array.size == 0 and (array.ndim < 2 or array.shape[0] == 0):
+        raise DataError("X has no samples.", "Give at least one row per class.")
+    if array.ndim != 2:
+        raise DataError(
+            f"X has {array.ndim} dimension(s), not 2.",
+            "Give one row per sample: X.reshape(-1, 1) for a single feature.",
+        )
+    if array.shape[1] == 0:
+        raise DataError("X has no features.", "Give at least one column.")
+    samples = real_array(array, "X")
+    bad = np.argwhere(~np.isfinite(samples))
+    if bad.size:
+        row, column = (int(i) for i in bad[0])
+        raise DataError(
+            f"X holds {samples[row, column]} at row {row}, column {column} "
+            f"({len(bad)} such entries in all).",
+            "Drop or fill such entries: NaN and infinities have no margin.",
+        )
+    if np.any(np.abs(samples) >= 2.0**53):
+        given = _unrounded(X, array)
+        if given is not None:
+            _refuse_merged(given, samples)
+    return samples
+
+
+def _unrounded(X: npt.ArrayLike, array: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """Return the entries of X as they were before numpy made one type of them; None if floats."""
+    if array.dtype.kind in "iuO":
+        return array
+    if isinstance(X, np.ndarray):
+        return None
+    # Lists and data frames of integers and floats lose the integers on the way to an array.
+    frame = getattr(X, "to_numpy", None)
+    return np.asarray(X, dtype=object) if frame is None else frame(dtype=object)

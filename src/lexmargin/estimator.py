@@ -100,7 +100,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if count < 2:
             raise ValueError("There is one class only; a classifier needs at least two classes.")
         data = Dataset(X, 2 * labels - 1 if count == 2 else labels)
-        predictor = self.predictor or _default(count)
+        predictor = self.predictor or _default(count, self.formulation)
         self.problem_ = self._stated(predictor, data)
         self.solution_ = solve(
             self.problem_,
@@ -161,7 +161,8 @@ def _check_sparse(X: Any) -> None:
         check_structure(X)
 
 
-def _default(count: int) -> Predictor:
-    if count > 2:
-        return Linear(outputs=count)
-    return Sum([Member(Linear()), Member(Bias(BiasForm.PLAIN))])
+def _default(count: int, formulation: str) -> Predictor:
+    """Return linear scores with a bias each: free in eq. 13, inside the norm elsewhere."""
+    outputs = count if count > 2 else 1
+    form = BiasForm.TWO_SQUARES if formulation == FormulationName.W_SET else BiasForm.PLAIN
+    return Sum([Member(Linear(outputs)), Member(Bias(form, outputs))])

@@ -30,6 +30,7 @@ from lexmargin.separability_program import GordanProgram, guess
 __all__ = [
     "Separability",
     "SeparabilityVerdict",
+    "contradiction_proof",
     "margin_rows",
     "separability",
     "separability_of_rows",
@@ -161,6 +162,24 @@ def separability_of_rows(rows: npt.ArrayLike, bias: bool = False) -> Separabilit
     if isinstance(outcome, dict):
         return _negative(Z.shape[0], outcome, bias)
     return _positive(_rounded(outcome, columns, Z), bias)
+
+
+def contradiction_proof(dataset: Dataset) -> Separability | None:
+    """Return the Gordan vector of two equal rows with different labels; None without such rows.
+
+    λ = 1/2 on their margins: ``f_m = -f_n`` there, whatever the predictor.
+    """
+    pair = dataset.contradiction
+    if pair is None:
+        return None
+    m, n = pair
+    half = Fraction(1, 2)
+    if dataset.is_binary:
+        return _negative(dataset.n_samples, {m: half, n: half}, False)
+    others = dataset.n_classes - 1
+    one, two = int(dataset.y[m]), int(dataset.y[n])
+    parts = {m * others + two - (two > one): half, n * others + one - (one > two): half}
+    return _negative(dataset.n_samples * others, parts, False)
 
 
 def verify_separability(dataset: Dataset, result: Separability) -> bool:

@@ -18,6 +18,7 @@ from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedError
 from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import is_known, word_of
 from lexmargin.formulations.levels import Level
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -32,7 +33,7 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
-from lexmargin.separability import Separability, separability_of_rows
+from lexmargin.separability import Separability, contradiction_proof, separability_of_rows
 from lexmargin.solution import Claim, RawAnswer, Solution, Times
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
@@ -45,6 +46,10 @@ _NEED_A_SEPARATOR = (
     FormulationName.SCALED_MARGIN,
     FormulationName.W_SET,
 )
+_WITHOUT_A_SEPARATOR = (
+    "The constrained and the regularization path need no separator, and separability(data) says "
+    "which samples can be separated."
+)
 SPECIALISED = (
     "face",
     "newton",
@@ -54,6 +59,10 @@ SPECIALISED = (
     "augmented-lagrangian",
 )
 """Profiles tried first, in this order, each for the problems its backend is made for."""
+
+_FOREIGN = (
+    "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
+)
 
 _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
@@ -94,11 +103,13 @@ def solve(
         progress: called with a short line before each run.
 
     Returns:
-        The best answer with its certificate; ``others`` holds the other stationary points.
+        The best answer with its certificate; ``others`` holds the other stationary points. The
+        answer to a formulation that is none of the paper's seven has none: ``unjudged`` says why.
 
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
-        NotSeparableError: the linear data admit no separator; carries the Gordan vector.
+        NotSeparableError: the linear data admit no separator, or two equal rows have different
+            labels, and the problem needs one; carries the Gordan vector.
         SolverFailedError: the solver took separable data for inseparable ones.
         ParameterError: starts or workers < 1, or a time limit that is not positive.
     """
@@ -109,6 +120,8 @@ def solve(
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     if problem.data.is_sparse:
         require_linear(problem)
+    if problem.name in _NEED_A_SEPARATOR:
+        _refuse_contradiction(problem)
     shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = named_grade(grade)
@@ -132,7 +145,7 @@ def solve(
                 if len(jobs) > 1 and prove_inseparable(problem) is not None:
                     break
     except NotSeparableError as error:
-        if error.proof is not None:
+        if error.proof is not None or not is_known(problem):
             raise
         if not _refuse_inseparable(problem):
             raise
@@ -149,7 +162,8 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
 
     Ipopt is reached through Pyomo and cyipopt, or through CasADi where cyipopt is missing.
     """
-    for name in SPECIALISED:
+    # A backend made for a problem of the paper would answer that one.
+    for name in SPECIALISED if is_known(problem) else ():
         if name in library.profiles():
             profile = library.profile(name)
             engine = backend(profile.backend)
@@ -184,7 +198,8 @@ def judge(
     if not outcome.answers:
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
-    if not np.any(theta) and not isinstance(problem, RegularizationPath):
+    foreign = not is_known(problem)
+    if not np.any(theta) and not foreign and not isinstance(problem, RegularizationPath):
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
@@ -193,23 +208,24 @@ def judge(
     newton = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
     ended = newton or exact
-    polished = _polished(problem, theta) if polish and not ended else None
+    polished = _polished(problem, theta) if polish and not (ended or foreign) else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
     if isinstance(problem, ConstrainedPath) and not ended:
         problem.warn_invisible(theta)
     tolerances = Tolerances.at(grade.verified)
+    certificate = None
     if problem.data.is_sparse:
         # Multipliers are dear to find again there; claimed ones are measured like others.
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
-    else:
+    elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
     size = vector_norm(theta, problem.norm_p)
     direction = theta / size if size > 0 else theta
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
     margins = functions.values(scale)
     return Solution(
-        problem=problem.name.value,
+        problem=word_of(problem),
         theta=functions.blocks(theta),
         direction=direction,
         objective=problem.objective(theta),
@@ -228,6 +244,7 @@ def judge(
         seed=seed,
         iterations=raw.iterations,
         claimed_bound=claimed,
+        unjudged=_FOREIGN if foreign else "",
     )
 
 
@@ -246,13 +263,15 @@ def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> f
         FormulationName.MARGIN_PATH,
         FormulationName.SCALED_MARGIN,
     )
-    if problem.name not in names or not raw.objective > 0.0:
+    if not is_known(problem) or problem.name not in names or not raw.objective > 0.0:
         return None
     return problem.objective(theta) * (raw.bound / raw.objective)
 
 
 def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
     """Return the levels of a staged problem at θ; none for the others."""
+    if not is_known(problem):
+        return ()
     if outcome.raw.levels:
         return outcome.raw.levels
     if isinstance(problem, Lexicographic):
@@ -331,7 +350,7 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     nothing = np.full(problem.functions.size, np.nan)
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(
-        problem=problem.name.value,
+        problem=word_of(problem),
         theta=problem.functions.blocks(nothing),
         direction=nothing,
         objective=float("nan"),
@@ -350,6 +369,19 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     )
 
 
+def _refuse_contradiction(problem: Formulation) -> None:
+    """Raise where two equal rows have different labels: no predictor at all separates them."""
+    proof = contradiction_proof(problem.data)
+    if proof is not None:
+        m, n = problem.data.contradiction or (0, 0)
+        raise NotSeparableError(
+            f"Rows {m} and {n} (counted from 0) are equal and have different labels: no predictor "
+            "separates them, and λ = 1/2 on both is a Gordan vector.",
+            _WITHOUT_A_SEPARATOR,
+            proof=proof,
+        )
+
+
 def _refuse_inseparable(problem: Formulation) -> bool:
     """Raise with a proof when linear data have no separator; a solver's word is not enough.
 
@@ -365,7 +397,7 @@ def _refuse_inseparable(problem: Formulation) -> bool:
     raise NotSeparableError(
         "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "
         f"verified in exact arithmetic, has {_count(proof)} positive entries.",
-        "Use a richer predictor, or remove the contradicting samples.",
+        f"Use a richer predictor. {_WITHOUT_A_SEPARATOR}",
         proof=proof if some is None else some.of_all(proof),
     )
 
@@ -388,6 +420,8 @@ def _unseparated(problem: Formulation, first: Solution) -> bool:
 
     The paths have an answer for all data; only where it is the origin there is nothing to judge.
     """
+    if not is_known(problem):
+        return False
     if first.certificate is None:
         return True
     return problem.name in _NEED_A_SEPARATOR and not first.margin > 0

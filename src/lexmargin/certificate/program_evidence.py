@@ -25,6 +25,7 @@ from lexmargin.certificate.stationarity import on_support
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -35,7 +36,11 @@ __all__ = ["evidence_for_problem"]
 
 
 def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
-    """Return λ, and what else the certificate's verdict needs, at the point θ (d,)."""
+    """Return λ, and what else the certificate's verdict needs, at the point θ (d,).
+
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
+    """
+    require_known(problem)
     functions, norm = problem.functions, problem.norm_p
     match problem:
         case ConstrainedPath() | RegularizationPath():

@@ -31,6 +31,7 @@ from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -63,7 +64,10 @@ def establish_problem(
     The losses carry their own multipliers, and nothing of the evidence is used for them. For the
     programs at a scale of their own λ is measured as given; for homogeneous margin problems see
     :func:`~lexmargin.certificate.facts.establish`.
+
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
+    require_known(problem)
     match problem:
         case ConstrainedPath():
             return _of_loss(problem, theta, certify_constrained_path(problem, theta, limits))

@@ -170,7 +170,7 @@ def receipt(
     content: dict[str, Any] = {
         "format": FORMAT,
         "versions": _versions(),
-        "formulation": problem.name.value,
+        "formulation": str(problem.name),
         "norm": "inf" if math.isinf(problem.norm_p) else problem.norm_p,
         "parameters": parameters_to_json(problem),
         "predictor": predictor_to_json(problem.predictor),

@@ -149,6 +149,10 @@ class Fields:
         shown = repr(self._values[name])
         return ReceiptError(f"{self._at(name)} is {shown[:80]}, not {wanted}.", "Write it again.")
 
+    def has(self, name: str) -> bool:
+        """Say whether a key that may be left out is there."""
+        return name in self._values
+
     def raw(self, name: str) -> Any:
         """Return the value as it stands."""
         return self._values[name]
@@ -212,7 +216,8 @@ def predictor_to_json(predictor: Predictor) -> dict[str, Any]:
         case Polynomial():
             return {"kind": "polynomial", "exponents": [list(row) for row in predictor.exponents]}
         case Bias():
-            return {"kind": "bias", "form": predictor.form.value}
+            several = {} if predictor.outputs == 1 else {"outputs": predictor.outputs}
+            return {"kind": "bias", "form": predictor.form.value, **several}
         case Log():
             return {"kind": "log", "power": predictor.power, "shift": predictor.shift}
         case Sum():
@@ -287,7 +292,9 @@ def _keys(value: object, key: str, table: dict[str, tuple[str, ...]]) -> tuple[s
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in table:
         raise ReceiptError(f"{key}.kind is {kind!r}.", nearest(str(kind), table))
-    return table[kind]
+    # Receipts of one output are as they were before biases had several.
+    several = kind == "bias" and isinstance(value, dict) and "outputs" in value
+    return (*table[kind], "outputs") if several else table[kind]
 
 
 def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
@@ -310,7 +317,9 @@ def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
                 raise ReceiptError(f"{key}.exponents is no list.", "Write the receipt again.")
             return Polynomial(tuple(_sizes(row, f"{key}.exponents", 0) for row in rows))
         case "bias":
-            return Bias(fields.text("form"))  # type: ignore[arg-type]
+            several = fields.has("outputs")
+            outputs = fields.whole("outputs", 2, _MAX_WIDTH) if several else 1
+            return Bias(fields.text("form"), outputs)  # type: ignore[arg-type]
         case "log":
             return Log(fields.number("power"), fields.number("shift"))
         case _:
