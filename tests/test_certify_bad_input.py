@@ -40,7 +40,7 @@ PROBLEM = lm.HardMargin(lm.Linear(), lm.Dataset(np.eye(2), [1, 1], one_class=Tru
         ({"jacobian": np.zeros((2, 2))}, DegreeError, "no single degree fits"),
         ({"degree": 2}, DegreeError, "degree 1 would fit"),
         ({"degree": 0}, DegreeError, "degree is 0"),
-        ({"degree": "two"}, DegreeError, "degree is 'two'"),
+        ({"degree": "two"}, ParameterError, "degree must be a number"),
         ({"norm": 0.5}, ParameterError, "norm exponent is 0.5"),
         ({"degree": None}, ParameterError, "needs f, jacobian and degree"),
         ({"theta": None}, ParameterError, "nothing to certify"),

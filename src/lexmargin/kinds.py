@@ -31,7 +31,7 @@ from typing import (
 
 from lexmargin.errors import ParameterError, nearest, shown
 
-__all__ = ["Exponent", "KindError", "Words", "check_kinds", "checked", "checked_class"]
+__all__ = ["Exponent", "KindError", "Words", "check_kinds", "checked", "checked_class", "described"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -175,19 +175,20 @@ def _check(plan: _Plan, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         if name in given:
             raise KindError(f"{plan.name} was given {name} twice.", "Give it once.")
         given[name] = value
-    for name in plan.needed:
-        if name not in given:
-            raise KindError(f"{plan.name} needs {name}.", f"It takes {', '.join(plan.known)}.")
     for name, value in given.items():
         rule = plan.rules.get(name)
         if rule is not None and not rule.holds(value):
             raise KindError(
-                f"{plan.name}: {name} is {_described(value)}; {rule.wanted} belongs there.",
+                f"{plan.name}: {name} must be {rule.wanted}, not {described(value)}.",
                 _advice(plan, given, name, rule),
             )
+    for name in plan.needed:
+        if name not in given:
+            raise KindError(f"{plan.name} needs {name}.", f"It takes {', '.join(plan.known)}.")
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """Return what was given in a few words: plain values as they are, others by their kind."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, types.FunctionType):
@@ -195,8 +196,12 @@ def _described(value: Any) -> str:
     if isinstance(value, _PLAIN) and not isinstance(value, Enum):
         return shown(value)
     if isinstance(value, (list, tuple, set, dict)):
-        return f"a {type(value).__name__} ({shown(value)})"
-    return f"a {type(value).__name__}"
+        return f"the {type(value).__name__} {shown(value)}"
+    return f"{_article(type(value).__name__)} {type(value).__name__}"
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "AEIOUaeiou" else "a"
 
 
 def _advice(plan: _Plan, given: Mapping[str, Any], name: str, rule: _Rule) -> str:
@@ -213,7 +218,7 @@ def _advice(plan: _Plan, given: Mapping[str, Any], name: str, rule: _Rule) -> st
         for (wanted, had), advice in _ADVICE.items():
             if kind.__name__ == wanted and isinstance(value, had):
                 return advice
-    return "See help() of it."
+    return ""
 
 
 # -- from annotations to kinds ---------------------------------------------------------------------
@@ -254,7 +259,9 @@ def _of_class(hint: type) -> _Rule | None:
     # Arrays are looked at where they are read, whatever they are made of.
     if hint is object or hint.__module__.split(".")[0] != "lexmargin":
         return None
-    return _Rule(lambda value: isinstance(value, hint), f"a {hint.__name__}", hint)
+    return _Rule(
+        lambda value: isinstance(value, hint), f"{_article(hint.__name__)} {hint.__name__}", hint
+    )
 
 
 def _either(rules: Sequence[_Rule], kind: type | None = None) -> _Rule:
@@ -284,7 +291,7 @@ def _list_of(item: _Rule | None) -> _Rule:
             # A zero-dimensional array.
             return False
 
-    return _Rule(holds, "a list" if item is None else f"a list whose every entry is {item.wanted}")
+    return _Rule(holds, "a list" if item is None else f"a list with {item.wanted} in every place")
 
 
 def _is_truth(value: Any) -> bool:

@@ -164,7 +164,7 @@ class MarginFunctions:
         if _is_flat(theta):
             flat = real_array(theta, "θ")
             self.blocks(flat)
-        elif isinstance(theta, (Sequence, np.ndarray)):
+        elif isinstance(theta, (Sequence, np.ndarray)) and not isinstance(theta, (str, bytes)):
             flat = self.flatten(
                 [real_array(block, f"block {k} of θ") for k, block in enumerate(theta)]
             )

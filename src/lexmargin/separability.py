@@ -25,6 +25,7 @@ from lexmargin.exact import (
     power_of_two_exponents,
     to_fractions,
 )
+from lexmargin.kinds import checked
 from lexmargin.separability_program import GordanProgram, guess
 
 __all__ = [
@@ -116,6 +117,7 @@ def margin_rows(dataset: Dataset, bias: bool = False) -> FloatArray:
     return rows.reshape(count * (classes - 1), classes * p) + 0.0
 
 
+@checked
 def separability(dataset: Dataset, bias: bool = False) -> Separability:
     """Decide exactly whether a linear predictor separates the data (all margins > 0).
 
@@ -182,6 +184,7 @@ def contradiction_proof(dataset: Dataset) -> Separability | None:
     return _negative(dataset.n_samples * others, parts, False)
 
 
+@checked
 def verify_separability(dataset: Dataset, result: Separability) -> bool:
     """Check a verdict's proof exactly, knowing nothing of how it was found."""
     return verify_separability_of_rows(margin_rows(dataset, result.bias), result)

@@ -33,19 +33,21 @@ from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.data_labels import coded_labels
 from lexmargin.data_samples import is_sparse, stored_samples
 from lexmargin.errors import DataError, ShapeError, UnsupportedError
+from lexmargin.kinds import Exponent, checked
 
 __all__ = ["certify_linear"]
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 
 
+@checked
 def certify_linear(
     X: Any,
     y: ArrayLike,
     theta: ArrayLike,
     bias: ArrayLike | None = None,
     *,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     multipliers: Array | None = None,
     tolerances: Tolerances = DEFAULT,
 ) -> Certificate:

@@ -43,6 +43,7 @@ from lexmargin.data import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
 from lexmargin.files import read_file, write_file
 from lexmargin.formulations.base import Formulation
+from lexmargin.kinds import checked
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["CLAIMS", "Receipt", "read_receipt", "receipt", "write_receipt"]
@@ -137,6 +138,7 @@ class Receipt:
         return _read(parsed(content), data)
 
 
+@checked
 def receipt(
     problem: Formulation,
     theta: ArrayLike | Sequence[FloatArray],
@@ -193,11 +195,13 @@ def receipt(
     return _read(content, data)
 
 
+@checked
 def write_receipt(found: Receipt, path: str | Path) -> None:
     """Replace the file by a receipt, in one step; an unwritable path is a :class:`ReceiptError`."""
     write_file(path, found.to_bytes(), ReceiptError)
 
 
+@checked
 def read_receipt(path: str | Path, data: Dataset | None = None) -> Receipt:
     """Read the form of a receipt; nothing in it is believed yet.
 

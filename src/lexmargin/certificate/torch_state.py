@@ -13,12 +13,14 @@ from lexmargin.errors import (
     UnknownNameError,
     nearest,
 )
+from lexmargin.kinds import checked
 from lexmargin.npz_archive import check_archive
 from lexmargin.safe_tensors import read_tensors
 
 __all__ = ["load_state"]
 
 
+@checked
 def load_state(module: Any, path: str | Path) -> Any:
     """Load a state dict into a module: a ``.safetensors`` file, or ``torch.save(state_dict)``.
 

@@ -30,6 +30,7 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.kinds import Exponent, checked
 from lexmargin.margins import MarginFunctions
 
 __all__ = [
@@ -104,6 +105,7 @@ class TrainedMargins:
         return carried_multipliers(self, self.theta)
 
 
+@checked
 def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:
     """Return the margin functions of a torch module at its weights, evaluated in float64.
 
@@ -125,13 +127,14 @@ def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:
     return _margins(scores, X, y)
 
 
+@checked
 def certify_module(
     module: Any,
     X: Any,
     y: ArrayLike,
     *,
     degree: float | None = None,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     tolerances: Tolerances = DEFAULT,
     memory: float = _MEMORY,
 ) -> Certificate:
@@ -168,6 +171,7 @@ def certify_module(
     return _certify(margins, degree, norm, tolerances, memory, _predictor(module, X, y, margins))
 
 
+@checked
 def certify_function(
     f: Callable[[Any, Any], Any],
     params: Any,
@@ -175,7 +179,7 @@ def certify_function(
     y: ArrayLike,
     *,
     degree: float | None = None,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     tolerances: Tolerances = DEFAULT,
     memory: float = _MEMORY,
 ) -> Certificate:

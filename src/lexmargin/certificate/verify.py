@@ -16,6 +16,7 @@ from lexmargin.certificate.receipt_state import array_hash, wrong_tensor
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
 from lexmargin.errors import ReceiptError, RejectedReceiptError
+from lexmargin.kinds import checked
 
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
@@ -61,6 +62,7 @@ class Verification:
         return "\n".join(lines)
 
 
+@checked
 def verify_receipt(found: Receipt) -> Verification:
     """Recompute every claim of a receipt and compare.
 
@@ -102,6 +104,7 @@ def verify_receipt(found: Receipt) -> Verification:
     return Verification(found, facts)
 
 
+@checked
 def verify_file(path: str | Path, data: Dataset | None = None) -> Verification:
     """Read and check a receipt; ``data`` where they are not inside, or to compare with.
 

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 
 from lexmargin.errors import LibraryError
 from lexmargin.files import read_file
+from lexmargin.kinds import checked_class
 from lexmargin.library import Library
 from lexmargin.library_problems import ProblemFile
 from lexmargin.library_profiles import Grade, Profile
@@ -45,6 +46,7 @@ _PACKAGES: Final = (
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Limits:
     """What one unit may use: wall seconds of the solver, MiB beyond what the process starts with.
