@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -12,7 +13,13 @@ import numpy as np
 from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
 from lexmargin.backends.suspects import suspects
-from lexmargin.certificate import Tolerances, Verdict, certify, certify_linear_problem, require_linear
+from lexmargin.certificate import (
+    Tolerances,
+    Verdict,
+    certify,
+    certify_linear_problem,
+    require_linear,
+)
 from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedError
@@ -25,8 +32,10 @@ from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
 from lexmargin.gordan import Separability, contradiction_proof, separability_of_rows
 from lexmargin.isolated import Job
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
+from lexmargin.library_build import stated
 from lexmargin.library_profiles import Finds, Grade, Profile
 from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
@@ -68,8 +77,9 @@ _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
 
 
+@checked
 def solve(
-    problem: Formulation,
+    problem: Formulation | str | Path,
     solver: str = AUTO,
     grade: str = "default",
     start: Start | None = None,
@@ -86,7 +96,7 @@ def solve(
     """Solve a problem of the paper and certify the answer.
 
     Args:
-        problem: a formulation.
+        problem: a formulation, or the name or the file of one.
         solver: a profile's name, or "auto" (see :func:`choose_profile`).
         grade: "default", "low", "mid" or "high": what is asked of the solver; the certificate
             verifies ten times looser.
@@ -118,15 +128,25 @@ def solve(
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
+    shelves = library or Library()
+    problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
     if is_known(problem) and problem.name in _NEED_A_SEPARATOR:
         _refuse_contradiction(problem)
-    shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
     asked = _Asked(
-        problem, named_grade(grade), start, starts, seed, deadline, workers, polish, verbose, progress
+        problem,
+        named_grade(grade),
+        start,
+        starts,
+        seed,
+        deadline,
+        workers,
+        polish,
+        verbose,
+        progress,
     )
     found = _answers(asked, chosen)
     second = _second_choice(problem, shelves, chosen) if solver == AUTO else None
