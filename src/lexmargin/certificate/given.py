@@ -140,25 +140,28 @@ def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> f
     """
     if refutation is None or (point.norm != 2.0 and point.target is None):
         return 0.0
-    with np.errstate(over="ignore", under="ignore"):
-        weights = np.ldexp(refutation * point.factor, point.exponent)
     rows, target = point.jacobian, point.theta if point.target is None else point.target
     excess = point.degree * (point.margins - point.margin)
-    first = target - weights @ rows
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        weights = np.ldexp(refutation * point.factor, point.exponent)
+        first = target - weights @ rows
     if not np.all(np.isfinite(first)):
         return 0.0
+    # The bound does not feel the scale of r.
+    first = unit_scale(first)
     # Of a product with a row, in its own and in the margins', which are sums of such terms too.
     lengths = np.linalg.norm(rows, axis=1)
     rounding = 8.0 * _EPS * rows.shape[1] * lengths
     doubt = rounding * max(1.0, float(np.linalg.norm(point.ascent)))
     climbs = rows @ point.ascent - doubt
     gains = rows @ first
-    prices = {max(0.0, float(weights @ excess))}
+    prices = {0.0}
     for tau in rungs(limits.support):
         far = (point.margins > (1.0 + tau) * point.margin) & (gains > 0.0)
-        prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * _FURTHER)
+        with np.errstate(over="ignore"):
+            prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * _FURTHER)
     best = 0.0
-    for price in prices:
+    for price in filter(math.isfinite, prices):
         allowed = price * (excess - point.degree * doubt)
         residual = first
         for _ in range(4):
