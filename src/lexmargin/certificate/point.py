@@ -15,6 +15,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lexmargin.arrays import real_array
 from lexmargin.certificate.norms import Array, check_norm, scaled_norm, shifted, vector_norm
 from lexmargin.errors import DataError, DegreeError, ShapeError
 
@@ -80,14 +81,7 @@ class UnitPoint:
 
 
 def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
-    try:
-        if np.iscomplexobj(value):
-            raise TypeError("its entries are complex")
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"The {name} is not an array of real numbers ({error}).", "Pass floats in NumPy form."
-        ) from error
+    array = real_array(value, f"The {name}", own=False)
     if array.ndim != dimensions:
         raise ShapeError(
             f"The {name} has {array.ndim} dimensions and needs {dimensions}.",
