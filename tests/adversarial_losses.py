@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import mpmath
@@ -20,6 +21,7 @@ from scipy.optimize import brentq
 import lexmargin as lm
 from adversarial_common import Family, Trial
 from lexmargin.certificate import Verdict
+from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
 
 __all__ = ["FAMILIES", "SHARES"]
@@ -324,7 +326,99 @@ def _sine(rows: Array, w: Array) -> float:
         return float(across / total) if along > 0 else 1.0
 
 
+# -- signs beyond the range of doubles -------------------------------------------------------------
+
+
+def _product(x: list[Fraction], blocks: list[list[Fraction]]) -> Fraction:
+    """Return Σ_i x_i Π_l u^l_i."""
+    total = Fraction(0)
+    for i, value in enumerate(x):
+        for block in blocks:
+            value = value * block[i]
+        total += value
+    return total
+
+
+def _units(x: list[Fraction], blocks: list[list[Fraction]], slope: int) -> Fraction:
+    """Return Σ_k v_k σ(u_k·x), σ the identity for slope 1 and relu for slope 0."""
+    inner, outer = blocks
+    size, total = len(x), Fraction(0)
+    for k, v in enumerate(outer):
+        z = sum(
+            (a * b for a, b in zip(x, inner[k * size : (k + 1) * size], strict=True)), Fraction(0)
+        )
+        total += v * (z if z > 0 or slope else 0)
+    return total
+
+
+def signs(rng: np.random.Generator) -> Trial:
+    """Margins so small, or so nearly 0, that doubles lose their sign; exact in rationals."""
+    kind = str(rng.choice(["linear", "diagonal", "units", "relu"]))
+    size, count, depth = int(rng.integers(1, 4)), int(rng.integers(1, 4)), int(rng.integers(2, 6))
+    far = float(rng.choice([30.0, 110.0, 160.0, 300.0]))
+
+    def scaled(shape: int) -> Array:
+        mantissas = np.round(rng.standard_normal(shape) * 4.0) / 4.0
+        powers = rng.choice([0.0, 0.0, -1.0, 1.0, -0.5], shape)
+        return np.asarray(mantissas * 10.0 ** (powers * far))
+
+    X = scaled(count * size).reshape(count, size) if rng.random() < 0.5 else None
+    rows = np.round(rng.standard_normal((count, size)) * 2.0) if X is None else X
+    exact = [[Fraction(float(a)) for a in row] for row in rows]
+    if kind == "linear":
+        predictor, shapes = lm.Linear(), [size]
+    elif kind == "diagonal":
+        predictor, shapes = lm.DiagonalNetwork(depth), [size] * depth
+    else:
+        width = int(rng.integers(1, 3))
+        activation = lm.ReLU() if kind == "relu" else None
+        predictor = lm.Network((width,), activation) if activation else lm.Network((width,))
+        shapes = [width * size, width]
+    blocks = [scaled(shape) for shape in shapes]
+    if rng.random() < 0.3 and len(blocks) > 1 and kind == "diagonal":
+        blocks = [blocks[0]] * len(blocks)
+    theta = np.concatenate(blocks)
+    if not np.any(theta):
+        theta = np.ones_like(theta)
+    parts, first = [], 0
+    for shape in shapes:
+        parts.append([Fraction(float(a)) for a in theta[first : first + shape]])
+        first += shape
+    if kind in ("linear", "diagonal"):
+        values = [_product(x, parts) for x in exact]
+    else:
+        values = [_units(x, parts, kind == "units") for x in exact]
+    data = lm.Dataset(rows, np.ones(count, dtype=int), one_class=True)
+    stated: list[Formulation] = [
+        lm.HardMargin(predictor, data),
+        lm.MarginPath(predictor, data, 1.0, gamma=1.0),
+        lm.WSet(predictor, data),
+        lm.ScaledMargin(predictor, data, 1.0),
+        lm.Lexicographic(predictor, data),
+        lm.ConstrainedPath(predictor, data, 1.0),
+    ]
+    problem = stated[int(rng.integers(len(stated)))]
+    try:
+        found = lm.certify(problem, theta)
+    except LexmarginError as error:
+        return Trial(None, note=str(error))
+    where = f"{problem!r}, rows {rows!r}, at {theta!r}"
+    least, word = min(values), found.verdict
+    if isinstance(problem, lm.ConstrainedPath):
+        false = found.separates is not None and found.separates is not (least > 0)
+        return Trial(word, wrong=f"{where}: separates {found.separates}" if false else "")
+    if word is Verdict.NOT_SEPARATING and least > 0:
+        return Trial(word, wrong=f"{where}: {word}, and every margin is positive")
+    if word is not Verdict.UNDECIDED and word is not Verdict.NOT_SEPARATING and least <= 0:
+        # Infeasible is not stationary either, whatever the margins are.
+        stated_level = isinstance(problem, (lm.MarginPath, lm.WSet, lm.ScaledMargin))
+        if not (word is Verdict.NOT_STATIONARY and stated_level):
+            return Trial(word, wrong=f"{where}: {word}, and a margin is {float(least):.3g}")
+    return Trial(word)
+
+
 FAMILIES: Final[dict[str, Family]] = {
+    "signs beyond doubles": signs,
     "loss: minimiser on the sphere": boundary,
     "loss: minimiser inside": interior,
     "loss: minimiser at the origin": origin,

@@ -150,7 +150,8 @@ def combined(jacobian: Array, weights: Any) -> tuple[Array, Array]:
 def _reach(rows: Array, w: Array) -> tuple[Array, Array]:
     """Return Σ_i |t_ni| and (Σ_i t_ni²)^{1/2} (N,), t_ni = ∂_i f_n w_i.
 
-    Rounding moves f_n by parts of the first at worst, and of the second as a rule. No intermediate leaves the range of doubles.
+    Rounding moves f_n by parts of the first at worst, and of the second as a rule. No intermediate
+    leaves the range of doubles.
     """
     up = math.frexp(float(np.max(np.abs(w), initial=0.0)))[1]
     down = math.frexp(float(np.max(np.abs(rows), initial=0.0)))[1]
