@@ -11,6 +11,7 @@ from lexmargin.certificate.blanks import against_level, negative
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import UnsupportedError
@@ -44,11 +45,13 @@ def certify_linear_problem(
     """
     require_linear(problem)
     if isinstance(problem, WSet):
-        return _judged_w_set(problem, theta, tolerances, multipliers)
-    return certify_linear(
-        problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
-        multipliers=multipliers, tolerances=tolerances,
-    )  # fmt: skip
+        found = _judged_w_set(problem, theta, tolerances, multipliers)
+    else:
+        found = certify_linear(
+            problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
+            multipliers=multipliers, tolerances=tolerances,
+        )  # fmt: skip
+    return with_shown_sign(found, problem, theta)
 
 
 def require_linear(problem: Formulation) -> None:
