@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+from scipy.optimize import nnls
 
 import lexmargin as lm
 from lexmargin.certificate import Tolerances, Verdict
@@ -23,7 +24,7 @@ from lexmargin.certificate.receipt_evidence import evidence_to_json
 from lexmargin.certificate.receipt_format import digest, encoded
 from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import LexmarginError, ReceiptError
-from receipt_cases import FAMILIES, Array, Case, Rng
+from receipt_cases import FAMILIES, Array, Case, Rng, unit
 
 _TINY: Final = 5e-324
 _MARGINS: Final = ("margin", "bound", "better_margin")
@@ -50,14 +51,14 @@ def read(content: dict[str, Any]) -> Receipt:
 # -- what a forger may invent ----------------------------------------------------------------------
 
 
-def tolerances(rng: Rng, sharpest: float) -> Tolerances:
+def tolerances(rng: Rng, sharpest: float, loosest: float) -> Tolerances:
     kind = int(rng.integers(4))
-    if kind == 0:
+    if kind == 0 and loosest >= 1e-7:
         return Tolerances()
     if kind == 1:
-        return Tolerances.at(1e-2)
+        return Tolerances.at(loosest)
     low = math.log10(max(sharpest, 1e-16)) + 0.1
-    powers = rng.uniform(max(low, -16.0), -2.0, 5)
+    powers = rng.uniform(max(low, -16.0), math.log10(loosest), 5)
     names = ("support", "stationarity", "complementarity", "feasibility", "gap")
     limits = {name: float(10.0**power) for name, power in zip(names, powers, strict=True)}
     if kind == 3 and sharpest == 0.0:
@@ -82,7 +83,8 @@ def weights(rng: Rng, count: int, old: Array | None) -> Array:
             case 2:
                 found = old / np.max(old) * float(rng.choice([1e300, 1.7e308, 1e-300, 1e-320]))
             case 3:
-                found = _TINY * rng.integers(0, 8, count)
+                shape = old / np.max(old) if rng.random() < 0.5 else rng.random(count)
+                found = _TINY * np.rint(shape * float(rng.integers(1, 9)))
             case 4:
                 found = np.eye(count)[int(rng.integers(count))] * np.max(old)
             case 5:
@@ -109,6 +111,20 @@ def better(rng: Rng, theta: Array) -> Array:
     return theta + step * float(10.0 ** rng.uniform(-9, 0))
 
 
+def fitted(case: Case, support: Any) -> Array:
+    """Return weights of the support's gradients that come nearest to a gradient of the norm."""
+    functions, p = case.problem.functions, case.problem.norm_p
+    theta = unit(case.theta, p)
+    target = np.sign(theta) * np.abs(theta) ** (0.0 if math.isinf(p) else p - 1.0)
+    if math.isinf(p):
+        target = np.where(np.abs(theta) >= 1.0 - 1e-9, np.sign(theta), 0.0)
+    rows = functions.jacobian(case.problem.rho_value * theta)[support]
+    size = float(np.max(np.abs(rows))) or 1.0
+    found = np.zeros(functions.count)
+    found[support] = nnls(rows.T / size, target)[0] / size
+    return found
+
+
 def evidence(rng: Rng, case: Case, word: Verdict, limits: Tolerances) -> Evidence:
     """Return the toolkit's best evidence for the word wanted, with some of it made up."""
     problem, theta = case.problem, case.theta
@@ -127,7 +143,11 @@ def evidence(rng: Rng, case: Case, word: Verdict, limits: Tolerances) -> Evidenc
         values = functions.values(problem.rho_value * theta)
         support = np.flatnonzero(values <= (1.0 + tau) * np.min(values))
         held = np.zeros(count)
-        held[support] = weights(rng, count, found.multipliers)[support]
+        if rng.random() < 0.5:
+            # δ is proportional to λ, and ε need not be.
+            held = fitted(case, support) * float(10.0 ** rng.choice([0.0, rng.uniform(-12.0, 0.0)]))
+        else:
+            held[support] = weights(rng, count, found.multipliers)[support]
         found = replace(found, tau=tau, support=support, multipliers=held)
     elif rng.random() < 0.3:
         held = np.zeros(count)
@@ -179,7 +199,7 @@ def blank(case: Case) -> dict[str, Any]:
 def forged(rng: Rng, case: Case) -> Forgery:
     """Return a receipt of a word that is false of the case."""
     word = list(case.false)[int(rng.integers(len(case.false)))]
-    limits = tolerances(rng, case.sharpest)
+    limits = tolerances(rng, case.sharpest, case.loosest)
     content = blank(case)
     content["tolerances"] = limits.to_json()
     content["evidence"] = evidence_to_json(evidence(rng, case, word, limits))
