@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.ladder import rungs
 from lexmargin.certificate.multipliers import MultiplierMethod, normalised_rows
 from lexmargin.certificate.norms import (
@@ -39,9 +40,8 @@ class Evidence:
         weights p (N,) of weak duality, where λ is not the best.
     slopes
         (layer, sample, unit, slope in [0, 1]) at the kinks: elements of the generalised gradients.
-    better
-        (d,) a point that is better: a unit direction of a larger margin, or a feasible point of
-        smaller cost.
+    ascent
+        a curve that begins at θ and leads upwards.
     refutation
         weights (N,) whose residual separates θ̂ from the cone of the support's gradients.
     singular
@@ -55,7 +55,7 @@ class Evidence:
     tau: float
     bound: Array | None = None
     slopes: tuple[tuple[int, int, int, float], ...] = ()
-    better: Array | None = None
+    ascent: Ascent | None = None
     refutation: Array | None = None
     singular: Array | None = None
     levels: tuple[Array, ...] = ()
