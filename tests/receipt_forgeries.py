@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 
 import lexmargin as lm
 from lexmargin.certificate import Tolerances, Verdict
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.program_evidence import evidence_for_problem
 from lexmargin.certificate.receipt import CLAIMS, Receipt, facts_of, receipt
@@ -27,7 +28,9 @@ from lexmargin.errors import LexmarginError, ReceiptError
 from receipt_cases import FAMILIES, Array, Case, Rng, unit
 
 _TINY: Final = 5e-324
-_MARGINS: Final = ("margin", "bound", "better_margin")
+_MARGINS: Final = ("margin", "bound")
+_ROUGH: Final = ("radius", "rate")
+"""A verifier repeats these within a factor only."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,22 @@ def weights(rng: Rng, count: int, old: Array | None) -> Array:
     return np.asarray(found)
 
 
-def better(rng: Rng, theta: Array) -> Array:
+def ascent(rng: Rng, theta: Array, count: int, old: Ascent | None) -> Ascent:
+    """Return a curve of any kind: along an axis, around the sphere, or near the one found."""
+    direction = np.eye(theta.size)[int(rng.integers(theta.size))]
     kind = int(rng.integers(4))
     if kind == 0:
-        return np.eye(theta.size)[int(rng.integers(theta.size))]
-    if kind == 1:
-        return theta * float(10.0 ** rng.uniform(-8, 8))
-    if kind == 2:
-        return rng.standard_normal(theta.size)
-    step = rng.standard_normal(theta.size) * float(np.max(np.abs(theta)))
-    return theta + step * float(10.0 ** rng.uniform(-9, 0))
+        direction = rng.standard_normal(theta.size)
+    elif kind == 1:
+        direction = rng.standard_normal(theta.size)
+        direction = direction - theta * (direction @ theta) / (theta @ theta)
+    elif kind == 2 and old is not None:
+        direction = old.direction + 10.0 ** rng.uniform(-9.0, 0.0) * direction
+    size = float(np.linalg.norm(direction))
+    direction = direction / size if size > 1e-9 else np.eye(theta.size)[0]
+    direction = direction * float(rng.choice([-1.0, 1.0]))
+    held = np.flatnonzero(rng.random(count) < 0.5)
+    return Ascent(direction, held, int(rng.integers(1, 3)))
 
 
 def fitted(case: Case, support: Any) -> Array:
@@ -160,8 +169,8 @@ def evidence(rng: Rng, case: Case, word: Verdict, limits: Tolerances) -> Evidenc
         found = replace(found, refutation=weights(rng, count, start))
     if rng.random() < 0.3:
         found = replace(found, singular=weights(rng, count, found.singular))
-    if rng.random() < 0.2:
-        found = replace(found, better=better(rng, theta))
+    if rng.random() < 0.4:
+        found = replace(found, ascent=ascent(rng, theta, count, found.ascent))
     if rng.random() < 0.3:
         found = replace(found, slopes=_slopes(rng, found, functions.data.n_samples))
     if isinstance(problem, lm.Lexicographic) and rng.random() < 0.7:
@@ -247,6 +256,8 @@ def misstated(rng: Rng, case: Case) -> Forgery:
         claims[name] = old + float(rng.choice([-1.0, 1.0])) * grown * (abs(old) + floor)
         if abs(claims[name] - old) <= (1e-4 if name == "curvature" else 1e-8) * (1.0 + abs(old)):
             claims[name] = old + (1.0 if name not in _MARGINS else 0.01 * old)
+        if name in _ROUGH:
+            claims[name] = old * 100.0
         return Forgery(signed(content), f"{name} {claims[name]!r}", f"it is {old!r}")
     if kind == 2:
         name = str(rng.choice(["licq", "independent", "rank"]))

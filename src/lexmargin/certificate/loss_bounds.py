@@ -65,7 +65,10 @@ def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
     exponential = point.loss is Loss.EXPONENTIAL
     with np.errstate(all="ignore"):
         if exponential:
-            lift = lift - math.log(float(point.weights @ np.exp(lift)))
+            total = float(point.weights @ np.exp(lift))
+            if not 0.0 < total < math.inf:
+                return math.inf
+            lift = lift - math.log(total)
         gradient, slack = _combined(point, lift)
         dual = dual_exponent(norm)
         size, error = vector_norm(gradient, dual), vector_norm(slack, dual)

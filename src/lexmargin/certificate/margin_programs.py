@@ -176,8 +176,8 @@ def _block_scales(
     sizes, idle = [], []
     for k, degree in enumerate(parts.degrees):
         mine = parts.entries(k)
-        slopes = np.sqrt(np.sum(near[:, mine] ** 2, axis=1))
-        reach = weight / margin * float(np.max(slopes, initial=0.0))
+        steepest = max((vector_norm(row, 2.0) for row in near[:, mine]), default=0.0)
+        reach = weight / margin * steepest
         sizes.append(max(vector_norm(target[mine], 2.0), reach))
         share = abs(float(target[mine] @ w[mine]))
         help_ = float(np.max(np.abs(near[:, mine] @ v[mine]), initial=0.0))
