@@ -7,7 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.certificate.blanks import against_level, negative
+from lexmargin.certificate.blanks import (
+    against_level,
+    negative,
+    squares_in_range,
+    too_small_or_large,
+)
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import Array, vector_norm
@@ -80,6 +85,8 @@ def _judged_w_set(
     values = functions.values(w)
     if not np.any(linear) or np.min(values) <= 0.0:
         return negative(values, 2.0, limits)
+    if not squares_in_range(linear):
+        return too_small_or_large(values, 2.0, limits)
     only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
     score = float(only_bias[0] * problem.data.signed[0])
     found = certify_linear(
