@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lexmargin import formulations
 from lexmargin.data import Dataset
+from lexmargin.data_samples import check_structure, is_sparse
 from lexmargin.errors import UnknownNameError, nearest
 from lexmargin.formulations.base import Formulation, FormulationName
 from lexmargin.ops.numpy import NumpyOps
@@ -98,6 +99,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         The hard margin, the margin path and the W-set of linear predictors take sparse samples.
         """
+        _check_sparse(X)
         X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse=self._accepted())
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -149,6 +151,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        _check_sparse(X)
         X = validate_data(self, X, dtype=np.float64, reset=False, accept_sparse=self._accepted())
         with np.errstate(over="ignore"):
             scores = self.problem_.predictor(NumpyOps(), self.solution_.theta, X)
@@ -166,6 +169,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scores = self.decision_function(X)
         chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
         return np.asarray(self.classes_[chosen])
+
+
+def _check_sparse(X: Any) -> None:
+    if is_sparse(X):
+        check_structure(X)
 
 
 def _default(count: int, formulation: str) -> Predictor:

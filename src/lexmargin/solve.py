@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -29,9 +30,12 @@ from lexmargin.formulations.levels import Level
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
+from lexmargin.gordan import Separability, contradiction_proof, separability_of_rows
 from lexmargin.isolated import Job
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
+from lexmargin.library_build import stated
 from lexmargin.library_profiles import Finds, Grade, Profile
 from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
@@ -39,7 +43,6 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
-from lexmargin.separability import Separability, contradiction_proof, separability_of_rows
 from lexmargin.solution import Claim, RawAnswer, Solution, Times
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
@@ -74,8 +77,9 @@ _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
 
 
+@checked
 def solve(
-    problem: Formulation,
+    problem: Formulation | str | Path,
     solver: str = AUTO,
     grade: str = "default",
     start: Start | None = None,
@@ -92,7 +96,7 @@ def solve(
     """Solve a problem of the paper and certify the answer.
 
     Args:
-        problem: a formulation.
+        problem: a formulation, or the name or the file of one.
         solver: a profile's name, or "auto" (see :func:`choose_profile`).
         grade: "default", "low", "mid" or "high": what is asked of the solver; the certificate
             verifies ten times looser.
@@ -124,11 +128,12 @@ def solve(
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
+    shelves = library or Library()
+    problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
-    if problem.name in _NEED_A_SEPARATOR:
+    if is_known(problem) and problem.name in _NEED_A_SEPARATOR:
         _refuse_contradiction(problem)
-    shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
     asked = _Asked(
@@ -492,7 +497,7 @@ def _linear_rows(problem: Formulation) -> FloatArray | None:
 def _unseparated(problem: Formulation, first: Solution) -> bool:
     """Say whether the first start may have failed because nothing separates: then all others will.
 
-    The paths have an answer for all data; only where it is the origin there is nothing to judge.
+    The paths of a loss have an answer for all data.
     """
     if not is_known(problem):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -86,7 +87,8 @@ def _found(
 ) -> tuple[LevelProof, tuple[Array, ...]]:
     from lexmargin.certificate.level_duals import level_dual
 
-    face, kept = LevelFace(Z, theta, norm), []
+    face = LevelFace(Z, theta, norm)
+    kept: list[Array] = []
 
     def next_level(free: Mask) -> LevelDual:
         dual = level_dual(face, free, None if kept else _shifted(known))
@@ -133,29 +135,30 @@ def _walk(
 ) -> LevelProof:
     given = np.sort(face.given)[:count]
     values = tuple(float(v) for v in np.ldexp(given, face.exponent))
-    missed = np.inf
+    first = missed = math.inf
     while face.sharp and face.bounds()[0].size < count:
         free = ~face.known
         dual = next_level(free)
         if dual is None:
             break
         missed = dual.gap / face.unit
+        first = first if face.held else missed
         if not missed <= tolerance:
             break
+        missed = math.inf
         if not face.hold(dual, free, tolerance):
             break
-    if not face.held:
-        return LevelProof(values, 0, missed)
+    if not first <= tolerance:
+        return LevelProof(values, 0, first)
     low, high = face.bounds()
     found = compared(given, low, high, tolerance)
     # Level 1 is what its own bound says, wherever the point is moved.
-    proven = max(1, found.proven)
-    gap = found.gap if found.proven < given.size and low.size > found.proven else missed
-    if proven == given.size:
-        gap = found.gap if found.proven else missed
+    if given.size == 1 and not found.proven:
+        return LevelProof(values, 1, first)
+    gap = missed if found.proven == low.size < given.size else found.gap
     best = found.optimum
     scaled = None if best is None else float(np.ldexp(best, face.exponent))
-    return LevelProof(values, proven, gap, scaled)
+    return LevelProof(values, max(1, found.proven), gap, scaled)
 
 
 def compared(given: Array, low: Array, high: Array, tolerance: float) -> LevelProof:

@@ -160,7 +160,7 @@ def _cap(setting: _Setting, ball: float) -> float:
     bent = vector_norm(np.asarray(setting.residual, dtype=np.float64), dual)
     # Norms of doubles rounded from long floats, and θ of norm 1 up to long floats.
     rounding = _LONG * (16 * setting.theta.size + 64)
-    return p * (setting.gap / setting.lower + (1.0 + 1e-12) * bent * ball + rounding)
+    return float(p * (setting.gap / setting.lower + (1.0 + 1e-12) * bent * ball + rounding))
 
 
 def _reach(setting: _Setting, cap: float) -> Array:
@@ -284,4 +284,4 @@ def _smallest_singular(rows: Array) -> float:
         return 0.0
     values = np.linalg.svd(rows / lengths[:, None], compute_uv=False)
     rounding = 8.0 * _EPS * rows.shape[1] * float(values[0])
-    return max(0.0, float(values[-1]) - rounding) * float(np.min(lengths))
+    return float(max(0.0, float(values[-1]) - rounding) * np.min(lengths))

@@ -152,10 +152,13 @@ def made_positive(face: LevelFace, signed: Array) -> Array:
         most = float(np.max(needed, initial=0.0))
         pushed = held.exposed
         if face.norm == 1.0:
-            along = float(pull @ face.point)
+            along, signs = float(pull @ face.point), face.signs
             top = float(np.max(np.abs(held.pull)))
-            room = top - np.abs(held.pull[pushed])
-            most = max(most, float(np.max((np.abs(pull[pushed]) - along) / room, initial=0.0)))
+            toward, push = signs * pull, signs * held.pull
+            most = max(most, _most(toward[pushed] - along, top - push[pushed]))
+            # What pulls against the signs is met by level 1 where no later level does.
+            every = pushed if level else np.arange(pull.size)
+            most = max(most, _most(-toward[every] - along, top + push[every]))
             if level == 0:
                 most = max(most, -along / top)
         else:
@@ -165,6 +168,12 @@ def made_positive(face: LevelFace, signed: Array) -> Array:
             weights = weights + most * held.weights
             pull = pull + most * held.pull
     return np.maximum(weights, 0.0)
+
+
+def _most(wanted: Array, room: Array) -> float:
+    """Return the largest ratio, of those whose room is more than rounding."""
+    useful = room > POSITIVE * np.max(room, initial=0.0)
+    return float(np.max(wanted[useful] / room[useful], initial=0.0))
 
 
 def _gap(dual: LevelDual) -> float:

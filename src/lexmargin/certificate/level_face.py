@@ -25,6 +25,8 @@ _EPS: Final = float(np.finfo(np.float64).eps)
 _LONG: Final = float(np.finfo(np.longdouble).eps)
 _RANK: Final = 1e-9
 """A row that moves less than this, relative to its length, is constant; its motion is counted."""
+_STILL: Final = 1e-13
+"""One that moves more than this has a level of its own, though it is hardly seen: none after it."""
 _ZERO: Final = 1e-12
 """Singular values below this are rounding of rows of unit length."""
 _ROUNDING: Final = 64.0
@@ -184,11 +186,15 @@ class LevelFace:
         self.basis = self._null_space()
 
     def exposed_by(self, pull: Array) -> Mask:
-        """Return the coordinates that every maximiser of pull·θ in the ball has at a bound."""
+        """Return the coordinates that every maximiser of pull·θ in the ball has at a bound.
+
+        In the ℓ1 ball after level 1: of the maximisers whose signs are those of level 1.
+        """
         size = np.abs(pull)
         top = float(np.max(size, initial=0.0))
         if self.norm == 1.0:
-            return np.asarray(size < (1.0 - POSITIVE) * top)
+            toward = self.signs * pull if self.held else size
+            return np.asarray(toward < (1.0 - POSITIVE) * top)
         return np.asarray(size > POSITIVE * top)
 
     def _null_space(self) -> Array:
@@ -206,10 +212,10 @@ class LevelFace:
         basis[open_] = inner
         return basis
 
-    def _moving(self, samples: Indices) -> Mask:
-        """Say which margins are not constant on the face."""
+    def _moving(self, samples: Indices, share: float = _RANK) -> Mask:
+        """Say which margins are not constant on the face, relative to the lengths of their rows."""
         rows = self.Z[samples]
-        return np.asarray(row_lengths(rows @ self.basis) > _RANK * row_lengths(rows))
+        return np.asarray(row_lengths(rows @ self.basis) > share * row_lengths(rows))
 
     def _equalities(self, open_: Mask) -> Array:
         rows = self.Z[self.core][:, open_]
@@ -251,7 +257,8 @@ class LevelFace:
     def _solved(self, point: Array, open_: Mask, samples: Indices, levels: Indices) -> Array:
         """Change the open coordinates least so that the samples of every level are equal."""
         rows = self.Z[samples][:, open_]
-        size = np.maximum(row_lengths(rows), _ZERO)
+        # By the whole rows: what moves of them may be nothing.
+        size = np.maximum(row_lengths(self.Z[samples]), _ZERO)
         system = np.zeros((samples.size, int(np.sum(open_)) + len(self.held)))
         system[:, : rows.shape[1]] = rows / size[:, None]
         system[np.arange(samples.size), rows.shape[1] + levels] = -1.0 / size
@@ -292,15 +299,16 @@ class LevelFace:
         rest = np.flatnonzero(~self.known)
         still = rest[~self._moving(rest)]
         if still.size:
-            self._note(still, self._spanned(still, dual))
+            self._note(still, self._spanned(still))
             self._low[still] = self.values[still] - self.errors[still]
+            self.sharp = self.sharp and not np.any(self._moving(still, _STILL))
 
     def _note(self, samples: Indices, errors: Array) -> None:
         self.known[samples] = True
         self.errors[samples] = errors
         self._settled_at[samples] = self.values[samples]
 
-    def _spanned(self, still: Indices, dual: LevelDual) -> Array:
+    def _spanned(self, still: Indices) -> Array:
         """Return the errors of margins that are combinations of what the levels hold."""
         open_ = ~self.exposed
         rows, aims = self._equalities(open_), self.Z[still]
@@ -325,14 +333,18 @@ class LevelFace:
             found += np.maximum(above, 0.0) @ part
             size = np.abs(level.pull[level.exposed])
             if self.norm == 1.0:
-                size = float(np.max(np.abs(level.pull))) - size
+                toward = (self.signs * level.pull)[level.exposed]
+                size = float(np.max(np.abs(level.pull))) - toward
             found += slack * np.max(outer[:, level.exposed] / size, axis=1, initial=0.0)
             loose += slack / float(np.min(size, initial=1.0))
         if self.norm == 1.0:
             # The open coordinates sum to 1 at the point, and to no more and hardly less at θ*.
-            loose += self._slacks[0] / float(np.max(np.abs(self.held[0].pull)))
+            against = self._slacks[0] / float(np.max(np.abs(self.held[0].pull)))
+            loose += against
             loose += abs(1.0 - float(self.signs[open_] @ self.point[open_]))
             beside = loose * np.abs(shares[-1])
+            # A coordinate of the other sign than that of level 1 is no larger than this.
+            beside += against * np.max(outer, axis=1, initial=0.0)
         return found + beside + 2.0 * _EPS * (self.point.size + 2) * self._reach[still]
 
     def bounds(self) -> tuple[Array, Array]:

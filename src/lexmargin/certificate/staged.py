@@ -59,6 +59,11 @@ def levels_word(proof: LevelProof, count: int) -> tuple[Verdict, str]:
             f"level {level} is {value:.9g} and {proof.optimum:.9g} at the optimum: "
             "it changes by more than the tolerance within that of the levels before"
         )
+    if math.isinf(proof.gap):
+        return (
+            Verdict.UNDECIDED,
+            f"level {level} can be raised or is not proven: no bound was found",
+        )
     return Verdict.UNDECIDED, (
         f"level {level} can be raised or is not proven: it may be {proof.gap:.3g} of the margin "
         "away from the optimum's"
