@@ -149,3 +149,12 @@ def test_a_receipt_is_not_written_into_a_closed_stdout(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False)
     assert done.returncode == 2
     assert json.loads(receipt.read_bytes())["claims"]["verdict"] == "GLOBAL"
+
+
+def test_every_line_goes_through_the_one_place() -> None:
+    import lexmargin
+
+    for file in Path(lexmargin.__file__).parent.glob("cli*.py"):
+        if file.name != "cli_output.py":
+            text = file.read_text("utf-8")
+            assert "typer.echo" not in text and "print(" not in text, file.name

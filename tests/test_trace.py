@@ -202,7 +202,8 @@ def test_a_path_that_need_not_separate_is_judged_by_remark_2() -> None:
     """At ρ = 0.1 no sample is separated by the ℓ1 minimiser: its own condition still holds."""
     path = lm.trace(lm.ConstrainedPath(lm.Linear(), AXES, norm=1), [0.1])
     point = path.points[0]
-    assert point.certificate.verdict is Verdict.NOT_SEPARATING and point.certified
+    assert point.certificate.verdict is Verdict.GLOBAL and point.certified
+    assert point.certificate.separates is False
     assert not np.isnan(point.mismatch)
 
 
@@ -341,7 +342,7 @@ def test_a_jump_of_the_regularization_path_is_reported() -> None:
 def test_the_tangent_of_a_linear_path_leads_nearer_to_it_than_the_ray_does() -> None:
     data = blobs()
     rows = data.signed[:, None] * data.X
-    problem = linear._Problem(rows, np.zeros(len(rows)), lm.Loss.EXPONENTIAL)
+    problem = linear.LinearLoss(rows, np.zeros(len(rows)), lm.Loss.EXPONENTIAL)
     for rho, factor in ((0.3, 1.5), (3.0, 1.3), (100.0, 1.3), (3000.0, 2.0)):
         here = linear.constrained_linear(rows, rho).w
         there = linear.constrained_linear(rows, factor * rho)

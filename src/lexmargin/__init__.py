@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         Square,
         Sum,
     )
-    from lexmargin.separability import separability
+    from lexmargin.separability import Coefficient, Separation, SeparationKind, separability
     from lexmargin.solution import Claim, Ran, Solution
     from lexmargin.solve import solve
 
@@ -82,6 +82,7 @@ _ROOMS = {
     "errors": ("LexmarginError",),
     "estimator": ("MarginClassifier",),
     "formulations": (
+        "Coefficient",
         "ConstrainedPath",
         "HardMargin",
         "Lexicographic",
@@ -109,7 +110,7 @@ _ROOMS = {
         "Square",
         "Sum",
     ),
-    "separability": ("separability",),
+    "separability": ("Coefficient", "Separation", "SeparationKind", "separability"),
     "solution": ("Claim", "Ran", "Solution"),
     "solve": ("solve",),
 }
@@ -120,6 +121,7 @@ __all__ = [
     "Bias",
     "Certificate",
     "Claim",
+    "Coefficient",
     "ConstrainedPath",
     "ConvolutionalNetwork",
     "Dataset",
@@ -142,6 +144,8 @@ __all__ = [
     "ReLU",
     "RegularizationPath",
     "ScaledMargin",
+    "Separation",
+    "SeparationKind",
     "Solution",
     "Square",
     "Sum",

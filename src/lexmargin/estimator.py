@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -63,6 +65,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     solution_ : the :class:`~lexmargin.solution.Solution`.
     certificate_ : its certificate.
 
+    Warns
+    -----
+    ConvergenceWarning
+        From ``fit``, where the solution is not certified.
+
     Raises
     ------
     NotSeparableError
@@ -110,6 +117,14 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
         )
         self.certificate_ = self.solution_.certificate
+        if self.certificate_ is None or not self.certificate_.certified:
+            word = "no answer" if self.certificate_ is None else self.certificate_.verdict.value
+            warnings.warn(
+                f"The solution is not certified ({self.solution_.solver}: {word}); its report is "
+                "in solution_. Another solver or grade, or more starts, may find a certified one.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self
 
     def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:

@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
+from lexmargin.certificate import Certificate, Tolerances, certify
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -79,15 +79,8 @@ class PathPoint:
 
     @property
     def certified(self) -> bool:
-        """Whether the point is what its program asks for, as far as we can tell.
-
-        At small ρ the constrained path need not separate the data, and no direction can be
-        certified there; its own condition is Remark 2, measured by ``mismatch``.
-        """
-        if self.certificate.certified:
-            return True
-        negative = self.certificate.verdict is Verdict.NOT_SEPARATING
-        return negative and self.mismatch <= self.certificate.tolerances.stationarity
+        """Whether the certificate holds; a path of a loss need not separate the data."""
+        return self.certificate.certified
 
     def slack(self, count: int) -> float:
         """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8)."""
