@@ -328,6 +328,9 @@ def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
         and problem.norm_p == 2.0
         and functions.homogeneity.degree is not None
     )
+    # Slack of one sum buys its square root at the next: staged answers are polished though convex.
+    staged = isinstance(problem, Lexicographic) and problem.linear
+    direction = direction and not staged
     if problem.data.is_sparse or not functions.size:
         return None
     if not (np.all(np.isfinite(theta)) and np.any(theta)):
