@@ -47,13 +47,19 @@ class LevelDual:
 
     For every θ' of the ball with ``f_n(θ') ≥ f_n(x)`` on the other samples of λ,
     ``min_U f_n(θ') ≤ min_U f_n(x) + gap``, because
-    ``gap = ‖Zᵀλ‖_* - x·Zᵀλ + Σ_U λ_n (f_n(x) - min_U f)``; rounding is counted in. ``noise`` is
-    what the rounding of x to doubles can add to it.
+    ``gap = ‖Zᵀλ‖_* - x·Zᵀλ + Σ_U λ_n (f_n(x) - min_U f)``; its own ``rounding`` is counted in.
+    ``noise`` is what x and λ of doubles can add to it.
     """
 
     weights: Array
     gap: float
     noise: float = 0.0
+    rounding: float = 0.0
+
+    @property
+    def sharp(self) -> bool:
+        """Whether the gap is that of x and λ in long floats."""
+        return self.gap <= _FINE * self.noise + 2.0 * self.rounding
 
 
 @final
@@ -134,24 +140,24 @@ class LevelFace:
         pressed = np.sum(np.abs(pull)) if self.norm != 1.0 else np.max(np.abs(pull))
         excess = max(0.0, float(pressed - pull @ self._long)) + self._beyond * float(pressed)
         counted = share * free[used]
-        least = self._least(free)
+        least, reach = self._least(free)
         rest = max(0.0, float(counted @ (self.Z[used] @ self._long - least)))
         # Of the sums in Zᵀλ, of their norm and of their product with x, each at its worst.
         spread = np.asarray(share, dtype=np.float64) @ np.abs(self.Z[used])
         longest, along = vector_norm(spread, dual_exponent(self.norm)), float(spread @ size)
         rounding = (used.size + 2) * longest + (2 * used.size + 4 * size.size + 4) * along
-        rounding += (size.size + 2) * float(np.max(self._reach[free])) * total
+        rounding += (size.size + 2) * reach * total
         noise = _ROUNDING * _EPS * (longest + along)
         gap = excess + rest + _LONG * rounding
         scaled = np.asarray(weights / total, dtype=np.float64)
-        return LevelDual(scaled, gap / total, noise / total)
+        return LevelDual(scaled, gap / total, noise / total, _LONG * rounding / total)
 
-    def _least(self, free: Mask) -> Any:
-        """Return min_U f in long floats."""
+    def _least(self, free: Mask) -> tuple[Any, float]:
+        """Return min_U f in long floats, and Σ_j |z_nj x_j| of the samples that may have it."""
         noise = 2.0 * _EPS * (self.point.size + 2) * self._reach
         limit = np.min(self.values[free] + noise[free])
         near = np.flatnonzero(free & (self.values - noise <= limit))
-        return np.min(self.Z[near] @ self._long)
+        return np.min(self.Z[near] @ self._long), float(np.max(self._reach[near]))
 
     # -- holding a level --------------------------------------------------------------------------
 
@@ -174,7 +180,7 @@ class LevelFace:
         if not surely or any(found.gap > limit for found in gaps):
             self._move(before)
             return False
-        self.sharp = self.sharp and all(found.gap <= _FINE * found.noise for found in gaps)
+        self.sharp = self.sharp and all(found.sharp for found in gaps)
         self._settle(gaps)
         return True
 
