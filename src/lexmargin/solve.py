@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -12,20 +13,29 @@ import numpy as np
 from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
 from lexmargin.backends.suspects import suspects
-from lexmargin.certificate import Tolerances, certify, certify_linear_problem, require_linear
+from lexmargin.certificate import (
+    Tolerances,
+    Verdict,
+    certify,
+    certify_linear_problem,
+    require_linear,
+)
 from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedError
 from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import is_known, word_of
 from lexmargin.formulations.levels import Level
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
 from lexmargin.gordan import Separability, contradiction_proof, separability_of_rows
 from lexmargin.isolated import Job
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
+from lexmargin.library_build import stated
 from lexmargin.library_profiles import Finds, Grade, Profile
 from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
@@ -59,12 +69,17 @@ SPECIALISED = (
 )
 """Profiles tried first, in this order, each for the problems its backend is made for."""
 
+_FOREIGN = (
+    "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
+)
+
 _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
 
 
+@checked
 def solve(
-    problem: Formulation,
+    problem: Formulation | str | Path,
     solver: str = AUTO,
     grade: str = "default",
     start: Start | None = None,
@@ -81,7 +96,7 @@ def solve(
     """Solve a problem of the paper and certify the answer.
 
     Args:
-        problem: a formulation.
+        problem: a formulation, or the name or the file of one.
         solver: a profile's name, or "auto" (see :func:`choose_profile`).
         grade: "default", "low", "mid" or "high": what is asked of the solver; the certificate
             verifies ten times looser.
@@ -98,7 +113,8 @@ def solve(
         progress: called with a short line before each run.
 
     Returns:
-        The best answer with its certificate; ``others`` holds the other stationary points.
+        The best answer with its certificate; ``others`` holds the other stationary points. The
+        answer to a formulation that is none of the paper's seven has none: ``unjudged`` says why.
 
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
@@ -112,43 +128,110 @@ def solve(
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
+    shelves = library or Library()
+    problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
-    if problem.name in _NEED_A_SEPARATOR:
+    if is_known(problem) and problem.name in _NEED_A_SEPARATOR:
         _refuse_contradiction(problem)
-    shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
-    asked = named_grade(grade)
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    asked = _Asked(
+        problem,
+        named_grade(grade),
+        start,
+        starts,
+        seed,
+        deadline,
+        workers,
+        polish,
+        verbose,
+        progress,
+    )
+    found = _answers(asked, chosen)
+    second = _second_choice(problem, shelves, chosen) if solver == AUTO else None
+    if second is not None and not _certified(found):
+        late = deadline is not None and time.monotonic() >= deadline
+        if not late:
+            found += _answers(asked, second)
+    best = ranked(problem, found)
+    if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
+        _refuse_claim(problem, best[0].solver)
+    return replace(best[0], others=tuple(best[1:]))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What :func:`solve` was asked, whoever answers."""
+
+    problem: Formulation
+    grade: Grade
+    start: Start | None
+    starts: int | None
+    seed: int
+    deadline: float | None
+    workers: int
+    polish: bool
+    verbose: bool
+    progress: Progress | None
+
+
+def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
+    """Return the judged answers of one profile, up to the first that is proved global."""
+    problem, start = asked.problem, asked.start
     engine = require(chosen)
     # A method that finds the global optimum needs one start, whatever the program looks like.
     convex = problem.program().is_convex or chosen.finds is Finds.GLOBAL
+    starts = asked.starts
     if starts is None:
         starts = default_starts(problem, convex) if start is None else 1
-    seeds = np.random.SeedSequence(seed).spawn(1 if convex else starts)
-    deadline = None if time_limit is None else time.monotonic() + time_limit
-    jobs = [Job(problem, chosen, asked, start, child, None, verbose) for child in seeds]
+    seeds = np.random.SeedSequence(asked.seed).spawn(1 if convex else starts)
+    jobs = [Job(problem, chosen, asked.grade, start, child, None, asked.verbose) for child in seeds]
     if isinstance(problem, RegularizationPath) and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
     found: list[Solution] = []
     try:
-        for outcome in outcomes(jobs, engine, deadline, workers, progress):
-            found.append(judge(problem, chosen, asked, outcome, seed, polish=polish))
+        for outcome in outcomes(jobs, engine, asked.deadline, asked.workers, asked.progress):
+            found.append(
+                judge(problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
+            )
+            word = found[-1].certificate
+            if word is not None and word.verdict is Verdict.GLOBAL:
+                break
             if len(found) == 1 and _unseparated(problem, found[0]):
                 _refuse_inseparable(problem)
                 if len(jobs) > 1 and prove_inseparable(problem) is not None:
                     break
     except NotSeparableError as error:
-        if error.proof is not None:
+        if error.proof is not None or not is_known(problem):
             raise
-        if not _refuse_inseparable(problem):
-            raise
+        _refuse_claim(problem, chosen.name, error)
+        raise
+    return found
+
+
+def _refuse_claim(problem: Formulation, name: str, error: Exception | None = None) -> None:
+    """Raise where linear data are called inseparable: with the proof, or because they are not."""
+    if _refuse_inseparable(problem):
         raise SolverFailedError(
-            f"The solver {chosen.name!r} found no separator, but these data have one.",
+            f"The solver {name!r} found no separator, but these data have one.",
             "Its margin may be below the rounding of doubles: choose another solver.",
         ) from error
-    best = ranked(problem, found)
-    return replace(best[0], others=tuple(best[1:]))
+
+
+def _certified(found: list[Solution]) -> bool:
+    return any(s.certificate is not None and s.certificate.certified for s in found)
+
+
+def _second_choice(problem: Formulation, library: Library, first: Profile) -> Profile | None:
+    """Return who else may answer a convex problem, where the default profile was not certified."""
+    if problem.data.is_sparse or not (is_known(problem) and problem.program().is_convex):
+        return None
+    profile = library.profile("clarabel")
+    usable = not backend(profile.backend).available(profile.solver)
+    return profile if usable and profile.name != first.name else None
 
 
 def choose_profile(problem: Formulation, library: Library) -> Profile:
@@ -156,7 +239,8 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
 
     Ipopt is reached through Pyomo and cyipopt, or through CasADi where cyipopt is missing.
     """
-    for name in SPECIALISED:
+    # A backend made for a problem of the paper would answer that one.
+    for name in SPECIALISED if is_known(problem) else ():
         if name in library.profiles():
             profile = library.profile(name)
             engine = backend(profile.backend)
@@ -191,32 +275,36 @@ def judge(
     if not outcome.answers:
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
-    if not np.any(theta) and not isinstance(problem, RegularizationPath):
+    foreign = not is_known(problem)
+    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
+    if not np.any(theta) and not foreign and not losses:
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
     claimed = _claimed_bound(problem, theta, raw)
     # Newton's method on the path and the active sets of affine margins end where a polish would.
-    newton = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
+    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
+    newton = losses and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
     ended = newton or exact
-    polished = _polished(problem, theta) if polish and not ended else None
+    polished = _polished(problem, theta) if polish and not (ended or foreign) else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
     if isinstance(problem, ConstrainedPath) and not ended:
         problem.warn_invisible(theta)
     tolerances = Tolerances.at(grade.verified)
+    certificate = None
     if problem.data.is_sparse:
         # Multipliers are dear to find again there; claimed ones are measured like others.
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
-    else:
+    elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
     size = vector_norm(theta, problem.norm_p)
     direction = theta / size if size > 0 else theta
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
     margins = functions.values(scale)
     return Solution(
-        problem=problem.name.value,
+        problem=word_of(problem),
         theta=functions.blocks(theta),
         direction=direction,
         objective=problem.objective(theta),
@@ -235,6 +323,7 @@ def judge(
         seed=seed,
         iterations=raw.iterations,
         claimed_bound=claimed,
+        unjudged=_FOREIGN if foreign else "",
     )
 
 
@@ -253,13 +342,15 @@ def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> f
         FormulationName.MARGIN_PATH,
         FormulationName.SCALED_MARGIN,
     )
-    if problem.name not in names or not raw.objective > 0.0:
+    if not is_known(problem) or problem.name not in names or not raw.objective > 0.0:
         return None
     return problem.objective(theta) * (raw.bound / raw.objective)
 
 
 def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
     """Return the levels of a staged problem at θ; none for the others."""
+    if not is_known(problem):
+        return ()
     if outcome.raw.levels:
         return outcome.raw.levels
     if isinstance(problem, Lexicographic):
@@ -338,7 +429,7 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     nothing = np.full(problem.functions.size, np.nan)
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(
-        problem=problem.name.value,
+        problem=word_of(problem),
         theta=problem.functions.blocks(nothing),
         direction=nothing,
         objective=float("nan"),
@@ -406,8 +497,10 @@ def _linear_rows(problem: Formulation) -> FloatArray | None:
 def _unseparated(problem: Formulation, first: Solution) -> bool:
     """Say whether the first start may have failed because nothing separates: then all others will.
 
-    The paths have an answer for all data; only where it is the origin there is nothing to judge.
+    The paths of a loss have an answer for all data.
     """
+    if not is_known(problem):
+        return False
     if first.certificate is None:
         return True
     return problem.name in _NEED_A_SEPARATOR and not first.margin > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -17,17 +18,20 @@ from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.kinds import Exponent, checked, described
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify", "flattened"]
 
 
+@checked
 def certify(
     problem: Formulation | Any | None = None,
     theta: ArrayLike | Sequence[FloatArray] | None = None,
@@ -36,7 +40,7 @@ def certify(
     f: ArrayLike | None = None,
     jacobian: ArrayLike | None = None,
     degree: float | None = None,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     linear: bool = False,
     tolerances: Tolerances = DEFAULT,
 ) -> Certificate:
@@ -55,6 +59,7 @@ def certify(
     Raises:
         ParameterError: neither a problem nor complete arrays.
         ShapeError, DataError, DegreeError: as :func:`certify_arrays`.
+        UnsupportedError: a formulation that is none of the paper's seven.
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
@@ -75,15 +80,23 @@ def certify(
             )
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
     if not isinstance(problem, Formulation):
-        raise ParameterError(
-            f"A {type(problem).__name__} cannot be certified.",
-            "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
-            "certify_function takes JAX functions.",
-        )
+        raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
     return _certify_problem(problem, flattened(problem, theta), tolerances)
 
 
+def _advice(given: object) -> str:
+    if isinstance(given, (str, Path)):
+        return "Load it: certify(lexmargin.load(…), theta)."
+    if isinstance(given, type):
+        return f"Make one of it: {given.__name__}(…)."
+    return (
+        "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
+        "certify_function takes JAX functions."
+    )
+
+
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
+    require_known(problem)
     # Each problem brings its own modules: a linear one needs a third of all.
     if problem.data.is_sparse or linear_w_set(problem):
         return certify_linear_problem(problem, flat, limits)

@@ -51,6 +51,8 @@ MAX_BYTES: Final = 96 * 2**20
 _MAX_WIDTH: Final = 10**6
 _MAX_BLOCKS: Final = 1000
 _MAX_DEPTH: Final = 16
+_MAX_DIGITS: Final = 19
+"""Of a whole number: none in a receipt is larger than a label, and all of them fit 64 bits."""
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -70,7 +72,8 @@ def parsed(content: bytes) -> dict[str, Any]:
     """Return the JSON object in ``content``.
 
     Raises:
-        ReceiptError: too large, not UTF-8, not JSON, a key twice, NaN or infinity, or no object.
+        ReceiptError: too large, not UTF-8, not JSON, a key twice, a number that is not finite,
+            or no object.
     """
     if len(content) > MAX_BYTES:
         raise ReceiptError(
@@ -79,7 +82,11 @@ def parsed(content: bytes) -> dict[str, Any]:
         )
     try:
         found = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            content.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_whole,
         )
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ReceiptError(f"This is no receipt: {error}.", "Write it again.") from error
@@ -97,6 +104,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number here")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no finite double")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"{text[:40]}… is no number here")
+    return int(text)
 
 
 def encoded(values: FloatArray) -> str:
@@ -161,6 +181,12 @@ class Fields:
         value = self._values[name]
         if not isinstance(value, str) or len(value) > MAX_BYTES:
             raise self._wrong(name, "a text")
+        return value
+
+    def truth(self, name: str) -> bool:
+        value = self._values[name]
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
         return value
 
     def whole(self, name: str, low: int = 0, high: int = 10**9) -> int:

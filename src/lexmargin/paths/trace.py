@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from lexmargin.checks import positive, whole
-from lexmargin.errors import ParameterError, UnsupportedError
+from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -20,8 +21,10 @@ from lexmargin.formulations import (
 )
 from lexmargin.formulations.regularization_path import Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
+from lexmargin.library_build import stated
 from lexmargin.multistart import Progress
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import BestMargin, Follower, PathPoint, at_parameter
@@ -99,8 +102,9 @@ class TracedPath:
         }
 
 
+@checked
 def trace(
-    problem: Formulation,
+    problem: Formulation | str | Path,
     rhos: Sequence[float] | AdaptiveGrid,
     *,
     solver: str = AUTO,
@@ -118,7 +122,7 @@ def trace(
 
     Args:
         problem: a :class:`MarginPath`, :class:`ConstrainedPath` or :class:`RegularizationPath`;
-            its own ρ (strength) is not used.
+            its own ρ (strength) is not used; or the name or the file of one.
         rhos: increasing positive numbers (strengths: decreasing), or an :class:`AdaptiveGrid`,
             which chooses them along the way.
         solver, grade, seed, library: as for :func:`solve`.
@@ -130,11 +134,12 @@ def trace(
         ParameterError: an empty or unsorted grid, or a value that is not positive.
         UnsupportedError: a problem without a path parameter.
     """
+    shelves = library or Library()
+    problem = stated(problem, shelves)
     grid = _checked_grid(problem, rhos)
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     seed = whole(seed, "seed", 0)
-    shelves = library or Library()
     problem = at_parameter(problem, grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     follower = Follower(problem, profile, named_grade(grade), require(profile), seed, time_limit)
@@ -160,10 +165,14 @@ def trace(
                 end = PathEnd.FAILED if follower.failed else PathEnd.TIME_LIMIT
                 break
             add(point)
+        if progress is not None:
+            progress("neighbours compared")
+        follower.improve(points, best)
+        points[:] = _with_best_margins(problem, points)
     except KeyboardInterrupt:
         end = PathEnd.INTERRUPTED
     return TracedPath(
-        problem=problem.name.value,
+        problem=str(problem.name),
         points=tuple(points),
         missing=_missing(grid, points, walk is not None),
         end=end,
@@ -235,7 +244,11 @@ def _best_points(
         smooth = follower.smooth and not problem.program().is_convex
         stated = (MarginPath if smooth else HardMargin)(predictor, data, norm=p)
         solver = "newton" if smooth else AUTO
-        found = solve(stated, solver, seed=seed, library=library, time_limit=left)
+        try:
+            found = solve(stated, solver, seed=seed, library=library, time_limit=left)
+        except NotSeparableError:
+            # Eq. 5 asks for no separator; there is no γ* > 0 then.
+            return _no_best
         weights = np.nan_to_num(np.maximum(found.multipliers, 0.0))
         total = float(weights.sum())
         if total > 0:
@@ -255,6 +268,27 @@ def _best_points(
         return ask
     traced = trace(path, grid, seed=seed, margins=False, library=library, time_limit=left)
     return {point.rho: _as_best(point) for point in traced.points}.get
+
+
+def _with_best_margins(problem: Formulation, points: list[PathPoint]) -> list[PathPoint]:
+    """Return the points with γ*(ρ) no less than what any of them shows for the ball of radius ρ.
+
+    A point of a smaller ball lies in the larger one; homogeneous margins can be scaled both ways.
+    """
+    if isinstance(problem, RegularizationPath):
+        return points
+    degree = problem.functions.homogeneity.degree
+    found = []
+    for point in points:
+        known = [point.best_margin]
+        for other in points:
+            if degree is not None:
+                known.append(other.margin * (point.rho / other.rho) ** degree)
+            elif other.rho <= point.rho:
+                known.append(other.margin)
+        # The origin lies in every ball; NaN stays NaN: γ* was not asked for.
+        found.append(replace(point, best_margin=float(np.maximum.reduce(known))))
+    return found
 
 
 def _as_best(point: PathPoint) -> BestMargin:
