@@ -17,9 +17,11 @@ from lexmargin.certificate.receipt_format import predictor_from_json, predictor_
 from lexmargin.certificate.scaled_bound import least_scaled_cost
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.certificate.w_levels import least_first_level
-from lexmargin.errors import LexmarginError, ParameterError, ReceiptError
+from lexmargin.errors import LexmarginError, NotSeparableError, ParameterError, ReceiptError
+from lexmargin.gordan import verify_separability_of_rows
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors import Bias, BiasForm, Linear, Sum
+from lexmargin.separability_rows import margin_rows
 
 THREE = lm.Dataset([[1.0], [2.0], [3.0]], [0, 1, 2])
 FORMS = [form for form in BiasForm if form is not BiasForm.PLAIN]
@@ -142,6 +144,19 @@ def test_free_biases_against_a_quadratic_program(form: BiasForm, seed: int) -> N
     scaled = lm.solve(lm.ScaledMargin(scores(form), data, gamma=gamma), starts=1)
     assert scaled.objective == pytest.approx(expected, rel=1e-6)
     assert scaled.certificate.verdict is Verdict.GLOBAL
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_inseparable_classes_come_with_their_proof(form: BiasForm) -> None:
+    """x = 1, 3, 2 of the classes 0, 0, 1: no linear scores put the middle apart."""
+    data = lm.Dataset([[1.0], [3.0], [2.0], [9.0]], [0, 0, 1, 2])
+    for problem in (
+        lm.WSet(scores(form), data),
+        lm.ScaledMargin(scores(form), data, gamma=2.0),
+    ):
+        with pytest.raises(NotSeparableError) as caught:
+            lm.solve(problem, starts=1)
+        assert verify_separability_of_rows(margin_rows(data, bias=True), caught.value.proof)
 
 
 # -- bounds that may not be too high ---------------------------------------------------------------
