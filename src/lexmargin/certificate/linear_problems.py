@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.translated import centred
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
@@ -74,11 +76,14 @@ def _judged_w_set(
     """Judge `w_1 = Σ λ_n y_n x_n`, `Σ λ_n y_n = 0`, and `‖w_1‖ ≥ 1/γ*` (eq. 13)."""
     functions = problem.functions
     linear = w[problem.parts.entries(0)]
-    values = functions.values(w)
+    only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
+    signs = np.asarray(problem.data.signed, dtype=np.float64)
+    score = float(only_bias[0] * signs[0])
+    near = centred(problem.data.samples, signs, linear, Fraction(score))
+    offset = score if near is None else near.bias
+    values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
     if not np.any(linear) or np.min(values) <= 0.0:
         return negative(values, 2.0, limits)
-    only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
-    score = float(only_bias[0] * problem.data.signed[0])
     found = certify_linear(
         problem.data.samples, problem.data.signed, linear, score, multipliers=multipliers,
         tolerances=limits,
@@ -105,7 +110,7 @@ def _judged_w_set(
         definition_3=None, degree=math.nan, kkt_epsilon=None, kkt_delta=None,
         levels=(length * length,),
         checks=_identities(
-            float(multipliers @ values), float(multipliers @ problem.data.signed) * score,
+            float(multipliers @ values), float(multipliers @ signs) * offset,
             length * length, limits,
         ),
     )  # fmt: skip
