@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.rows import is_dense
@@ -37,11 +38,23 @@ class Centred:
     bias: float
 
 
-def centred(samples: Any, signs: Array, w: Array, bias: Fraction) -> Centred | None:
-    """Return the samples centred; None for sparse ones, and where no column lies far from 0."""
+def centred(
+    samples: Any,
+    signs: Array,
+    w: Array,
+    bias: Fraction,
+    upward: NDArray[np.bool_] | None = None,
+) -> Centred | None:
+    """Return the samples centred; None for sparse ones, and where no column lies far from 0.
+
+    With ``upward`` (p,) the centre of a column is its largest entry, or its smallest.
+    """
     if not is_dense(samples):
         return None
     centres = column_centres(samples)
+    if upward is not None:
+        ends = np.where(upward, samples.max(axis=0), samples.min(axis=0))
+        centres = np.where(centres != 0.0, ends, 0.0)
     if not np.any(centres):
         return None
     moved = samples - centres
