@@ -27,7 +27,7 @@ __all__ = [
     "unit_of",
 ]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the result files; files of another version are refused, never mixed."""
 
 _PACKAGES: Final = (
