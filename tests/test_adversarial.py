@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import adversarial
+import adversarial_directions
 import lexmargin as lm
-from adversarial import (
+from adversarial_common import Row, Trial, count
+from adversarial_directions import (
     FAMILIES,
     LIMITS,
     NEVER,
     TOLERANCE,
     Array,
     Case,
-    Row,
-    judged,
     kkt_point,
     measures,
     oracle,
@@ -30,22 +30,24 @@ from lexmargin.errors import DegreeError
 SAMPLE = 40
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+EVERY = adversarial.families()
+
+
+@pytest.mark.parametrize("family", EVERY)
 def test_no_direction_deceives_the_judge(family: str) -> None:
-    rng = np.random.default_rng(7)
-    row = Row(family)
-    wrong = [judged(FAMILIES[family](rng), family, row) for _ in range(SAMPLE)]
-    assert not [complaint for complaint in wrong if complaint]
-    assert row.directions == SAMPLE
+    make, share = EVERY[family]
+    sample = max(3, round(SAMPLE * min(1.0, share)))
+    row = count(family, make, sample, [7])
+    assert not row.complaints
+    assert row.directions == sample
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 def test_no_direction_in_thousands_deceives_the_judge(family: str) -> None:
-    rng = np.random.default_rng(11)
-    row = Row(family)
-    wrong = [judged(FAMILIES[family](rng), family, row) for _ in range(20_000 // len(FAMILIES))]
-    assert not [complaint for complaint in wrong if complaint]
+    make, share = EVERY[family]
+    row = count(family, make, round(2000 * share), [11])
+    assert not row.complaints
     if family in NEVER:
         assert row.certified == 0
 
@@ -82,14 +84,13 @@ def by_inner_products(
 def test_no_direction_deceives_the_inner_products(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adversarial, "certify_arrays", by_inner_products)
-    rng, row = np.random.default_rng(8), Row(family)
-    wrong = [judged(FAMILIES[family](rng), family, row) for _ in range(SAMPLE)]
-    assert not [complaint for complaint in wrong if complaint]
+    monkeypatch.setattr(adversarial_directions, "certify_arrays", by_inner_products)
+    row = count(family, FAMILIES[family], SAMPLE, [8])
+    assert not row.complaints
     assert row.directions == SAMPLE
 
 
-@pytest.mark.parametrize("judge", [by_inner_products, adversarial.certify_arrays])
+@pytest.mark.parametrize("judge", [by_inner_products, adversarial_directions.certify_arrays])
 def test_a_far_sample_with_a_steep_gradient_is_not_ruled_out(
     judge: Callable[..., Certificate],
 ) -> None:
@@ -105,7 +106,7 @@ def test_a_far_sample_with_a_steep_gradient_is_not_ruled_out(
     assert found.verdict is Verdict.NOT_STATIONARY and found.stationarity_bound > 0.09
 
 
-@pytest.mark.parametrize("judge", [by_inner_products, adversarial.certify_arrays])
+@pytest.mark.parametrize("judge", [by_inner_products, adversarial_directions.certify_arrays])
 @pytest.mark.parametrize(("error", "verdict"), [(5e-8, Verdict.KKT), (5e-7, Verdict.UNDECIDED)])
 def test_gradients_that_contradict_the_margins_prove_nothing(
     judge: Callable[..., Certificate], error: float, verdict: Verdict
@@ -116,7 +117,7 @@ def test_gradients_that_contradict_the_margins_prove_nothing(
     assert found.stationarity < 1e-12 and found.verdict is verdict
 
 
-@pytest.mark.parametrize("judge", [by_inner_products, adversarial.certify_arrays])
+@pytest.mark.parametrize("judge", [by_inner_products, adversarial_directions.certify_arrays])
 def test_multipliers_that_balance_both_residuals_are_found(
     judge: Callable[..., Certificate],
 ) -> None:
@@ -147,16 +148,30 @@ def test_the_oracle_and_the_witness_agree_on_what_is_stationary() -> None:
 
 
 def test_a_wrong_verdict_would_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = adversarial.certify_arrays
-    accepting = adversarial.Tolerances.at(0.5)
+    real = adversarial_directions.certify_arrays
+    accepting = adversarial_directions.Tolerances.at(0.5)
 
     def careless(*arguments, tolerances):  # type: ignore[no-untyped-def]
         return real(*arguments, tolerances=accepting)
 
-    monkeypatch.setattr(adversarial, "certify_arrays", careless)
-    rng, row = np.random.default_rng(3), Row("turned direction")
-    complaints = [judged(FAMILIES[row.family](rng), row.family, row) for _ in range(40)]
-    assert row.false > 0 and any(complaints)
+    monkeypatch.setattr(adversarial_directions, "certify_arrays", careless)
+    row = count("turned direction", FAMILIES["turned direction"], 40, [3])
+    assert row.wrong > 0 and row.complaints
+
+
+def test_every_complaint_is_counted() -> None:
+    row = Row("of a test")
+    trials = (
+        Trial(Verdict.KKT),
+        Trial(Verdict.SADDLE, "no"),
+        Trial(None),
+        Trial(Verdict.KKT, refused="yes"),
+    )
+    for trial in trials:
+        row.add(trial)
+    assert (row.directions, row.certified, row.saddles, row.errors) == (4, 2, 1, 1)
+    assert (row.wrong, row.refused) == (1, 1)
+    assert row.complaints == ["no", "refused: yes"]
 
 
 def test_complementarity_counts_the_degree() -> None:
@@ -168,7 +183,7 @@ def test_complementarity_counts_the_degree() -> None:
     fitted = Case(
         turned.f, turned.jacobian * (3.0 * turned.f / product)[:, None], turned.theta, 3.0
     )
-    found = adversarial.certify_arrays(
+    found = adversarial_directions.certify_arrays(
         fitted.f, fitted.jacobian, fitted.theta, 3.0, tolerances=loose
     )
     assert found.complementarity > 1e-6

@@ -11,12 +11,11 @@ import pytest
 import lexmargin as lm
 from exact_leximin import leximin_margins
 from lexmargin.backends.face import face_levels
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
+from lexmargin.certificate import Certificate, Tolerances, Verdict, certify, level_duals
 from lexmargin.certificate.inseparable import prove_inseparable
-from lexmargin.certificate.level_chain import checked_levels
-from lexmargin.certificate.level_duals import LevelDuals
+from lexmargin.certificate.level_chain import checked_levels, prove_levels
+from lexmargin.certificate.level_face import LevelFace
 from lexmargin.certificate.origin import largest_margins, origin_is_least
-from lexmargin.certificate.staged import prove_levels
 from lexmargin.certificate.w_levels import judge_later_level, least_first_level
 from lexmargin.errors import DataError, ShapeError
 from lexmargin.formulations import (
@@ -522,7 +521,9 @@ def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
     Z, flat = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, 0.0])
     weights = np.array([1.0 - trace, trace])
     assert checked_levels(Z, flat, INF, 2, 1e-4, [weights]).proven == 1
-    monkeypatch.setattr(LevelDuals, "level", lambda self, free: self.measured(weights, free))
+    monkeypatch.setattr(
+        level_duals, "level_dual", lambda face, free, known=None: face.measured(weights, free)
+    )
     assert prove_levels(Z, flat, INF, 2, 1e-4).proven == 1
     # A chain that is too short, or not of weights, proves what it proves.
     assert checked_levels(Z, flat, INF, 2, 1e-4, []).proven == 0
@@ -555,26 +556,28 @@ def test_multiples_of_earlier_proofs_are_the_smallest_that_do(seed):
         Z[own] = rng.standard_normal((5, 3 * k + 3))
         along = Z[own[0]] @ corner
         Z[own] += np.outer(np.abs(along) + 1.0 + 3.0 * k - along, corner[own[1]]) / (3 * k + 3)
-    duals = LevelDuals(Z, face_levels(Z, INF).theta, INF)
+    face = LevelFace(Z, face_levels(Z, INF).theta, INF)
     free = np.ones(15, dtype=bool)
     while free.any():
-        dual = duals.level(free)
+        dual = level_duals.level_dual(face, free)
         assert dual.gap <= 1e-10
-        least = duals.values[free].min()
-        tight = free & (duals.values <= least + 1e-9) & (dual.weights > 0.0)
-        duals.hold(dual, np.flatnonzero(tight))
-        free &= ~tight & (duals.values > least + 1e-9)
-    assert len(duals._held) == 3
+        least = face.values[free].min()
+        tight = free & (face.values <= least + 1e-9) & (dual.weights > 0.0)
+        face.extend(dual, free, np.flatnonzero(tight))
+        free &= ~tight & (face.values > least + 1e-9)
+    assert len(face.held) == 3
     for _ in range(5):
         signed = np.zeros(15)
-        signed[duals._core] = rng.standard_normal(duals._core.size)
+        signed[face.core] = rng.standard_normal(face.core.size)
         weights = signed
-        for held in reversed(duals._held):
-            pull, towards = weights @ duals.Z, np.sign(held.pull[held.exposed])
+        for held in reversed(face.held):
+            pull, towards = weights @ face.Z, np.sign(held.pull[held.exposed])
             needed = [0.0, *(-weights[held.samples] / held.weights[held.samples])]
             needed += list(-pull[held.exposed] * towards / np.abs(held.pull[held.exposed]))
             weights = weights + max(needed) * held.weights
-        assert duals._made_positive(signed) == pytest.approx(weights, rel=1e-9, abs=1e-12)
+        assert level_duals.made_positive(face, signed) == pytest.approx(
+            weights, rel=1e-9, abs=1e-12
+        )
 
 
 def test_a_point_beside_the_best_is_proven_with_the_gap_it_has():

@@ -247,14 +247,11 @@ def test_bad_input(arguments: dict[str, object], match: str) -> None:
 def test_the_newton_backend_refuses_what_it_does_not_solve() -> None:
     engine = backend(BackendName.NEWTON)
     for problem in (
-        ConstrainedPath(Linear(), margin_data(AXES), 1.0, 3),
         ConstrainedPath(Log(), margin_data(AXES), 1.0, 1),
         ConstrainedPath(Network((2,), ReLU()), margin_data(AXES), 1.0),
     ):
         with pytest.raises(UnsupportedError):
             engine.compile(problem.program())
-    with pytest.raises(UnsupportedError):
-        constrained_linear(np.array(AXES), 1.0, 3.0)
     with pytest.raises(ParameterError):
         constrained_linear(np.array(AXES), -1.0, 1.0)
 

@@ -19,13 +19,14 @@ from lexmargin.errors import (
     UnknownNameError,
 )
 from lexmargin.formulations.base import FormulationName, vector_norm
+from lexmargin.gordan import SeparabilityVerdict
 from lexmargin.library import Library, grade, grades
 from lexmargin.library_build import build_data, build_predictor, load
 from lexmargin.library_problems import ActivationName, LossName, PredictorKind, ProblemFile
 from lexmargin.library_profiles import BackendName, Finds, Handles, Word
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.degree import HomogeneityKind
-from lexmargin.separability import SeparabilityVerdict, separability
+from lexmargin.separability import separability
 
 LIBRARY = Library()
 PROBLEMS = LIBRARY.problems()

@@ -17,6 +17,7 @@ import pytest
 import lexmargin as lm
 from examples_of_predictors import PREDICTORS
 from lexmargin.certificate import Tolerances, Verdict
+from lexmargin.certificate.nonnegative import nonnegative
 from lexmargin.certificate.receipt import Receipt, read_receipt, receipt, write_receipt
 from lexmargin.certificate.receipt_format import (
     canonical,
@@ -26,7 +27,6 @@ from lexmargin.certificate.receipt_format import (
     predictor_from_json,
     predictor_to_json,
 )
-from lexmargin.certificate.recomputed import nonnegative
 from lexmargin.certificate.verify import verify_file, verify_receipt
 from lexmargin.cli import main
 from lexmargin.errors import ReceiptError, RejectedReceiptError
@@ -218,7 +218,7 @@ FORGERIES = [
     ("not-separating", put("claims", "verdict", "UNDECIDED")),
     ("strict-local", put("claims", "verdict", "GLOBAL")),
     ("saddle", put("claims", "verdict", "STRICT_LOCAL")),
-    ("saddle", put("evidence", "better", None)),
+    ("saddle", put("evidence", "ascent", None)),
     ("linear", put("claims", "verdict", "KKT")),
     ("linear", put("evidence", "multipliers", "values", 0, 0.3)),
     ("linear", put("evidence", "support", [0])),
@@ -246,6 +246,13 @@ FORGERIES = [
     ("linear", put("claims", "rank", 1)),
     ("linear", put("claims", "sigma_min", 0.9)),
     ("strict-local", put("claims", "curvature", 5.0)),
+    ("strict-local", put("claims", "radius", 1e-30)),
+    ("strict-local", put("claims", "radius", None)),
+    ("saddle", put("claims", "rate", 5.0)),
+    ("saddle", put("evidence", "ascent", "held", [])),
+    ("saddle", put("evidence", "ascent", "order", 1)),
+    ("saddle", put("evidence", "ascent", "direction", encoded(np.array([0.0, 1.0, 0.0, -1.0])))),
+    ("saddle", put("evidence", "ascent", "direction", encoded(np.array([0.0, 0.6, 0.0, -0.8])))),
     ("linear", put("claims", "reason", "because I say so")),
 ]
 
@@ -290,7 +297,9 @@ def test_each_check_stands_on_its_own(change: Any, field: str) -> None:
 @pytest.mark.parametrize("value", [[0.5], {"margin": 0.5}, "0.5"])
 @pytest.mark.parametrize("claim", ["margin", "gap", "rank"])
 def test_claims_are_numbers(claim: str, value: Any) -> None:
-    with pytest.raises(ReceiptError, match=rf"claims\.{claim} is .*, not a number") as caught:
+    with pytest.raises(
+        ReceiptError, match=rf"claims\.{claim} is .*, not a (whole )?number"
+    ) as caught:
         again(forged("linear", put("claims", claim, value)))
     assert not isinstance(caught.value, RejectedReceiptError)
 
@@ -409,7 +418,7 @@ class Nothing(importlib.abc.MetaPathFinder):
         if name.split(".")[0] in {set(SOLVERS)!r}:
             raise ImportError(name)
 sys.meta_path.insert(0, Nothing())
-from lexmargin.certificate.recomputed import nonnegative
+from lexmargin.certificate.nonnegative import nonnegative
 from lexmargin.certificate.verify import verify_file
 for path in {[str(p) for p in paths]!r}:
     verify_file(path)

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         Square,
         Sum,
     )
-    from lexmargin.separability import separability
+    from lexmargin.separability import Coefficient, Separation, SeparationKind, separability
     from lexmargin.solution import Claim, Ran, Solution
     from lexmargin.solve import solve
 
@@ -80,6 +80,7 @@ _ROOMS = {
     "errors": ("LexmarginError",),
     "estimator": ("MarginClassifier",),
     "formulations": (
+        "Coefficient",
         "ConstrainedPath",
         "HardMargin",
         "Lexicographic",
@@ -107,7 +108,7 @@ _ROOMS = {
         "Square",
         "Sum",
     ),
-    "separability": ("separability",),
+    "separability": ("Coefficient", "Separation", "SeparationKind", "separability"),
     "solution": ("Claim", "Ran", "Solution"),
     "solve": ("solve",),
 }
@@ -118,6 +119,7 @@ __all__ = [
     "Bias",
     "Certificate",
     "Claim",
+    "Coefficient",
     "ConstrainedPath",
     "ConvolutionalNetwork",
     "Dataset",
@@ -140,6 +142,8 @@ __all__ = [
     "ReLU",
     "RegularizationPath",
     "ScaledMargin",
+    "Separation",
+    "SeparationKind",
     "Solution",
     "Square",
     "Sum",

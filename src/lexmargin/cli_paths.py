@@ -184,7 +184,7 @@ def descend(
         certificate = certify(HardMargin(stated.predictor, stated.data), point)
     if as_json:
         judged = None if certificate is None else certificate.to_json()
-        _emit({"problem": stated.name.value, **path.to_json(), "certificate": judged})
+        _emit({"problem": str(stated.name), **path.to_json(), "certificate": judged})
     else:
         typer.echo(_descent(path))
         if certificate is not None:

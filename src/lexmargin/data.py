@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,15 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.data_files import read_csv, read_npz
+from lexmargin.data_csv import COMMENT, read_csv
+from lexmargin.data_files import read_npz
+from lexmargin.data_labels import Label, coded_labels
 from lexmargin.data_samples import (
+    array_of,
     arrays_of,
+    contradiction,
+    dense_samples,
     is_sparse,
-    refuse_contradictions,
     sparse_samples,
 )
 from lexmargin.errors import (
@@ -49,8 +52,8 @@ class Dataset:
     Args:
         X: (N, p) finite real numbers: lists, arrays, integers, data frames; a scipy sparse matrix
             or array stays sparse.
-        y: (N,) integers: -1/+1 or 0/1 for two classes (0 becomes -1), else 0..C-1 with every
-            class present.
+        y: (N,) labels: integers, truth values or words (also categories of a data frame). Of two
+            classes the second in ascending order is +1; more are numbered 0..C-1 in that order.
         name: shown in reports; not part of equality.
         one_class: accept samples of one class only. Margin functions ``f_n = y_n F(x_n)`` of a
             predictor without bias see only ``z_n = y_n x_n``, so the rows of Z with ``y = +1``
@@ -61,27 +64,31 @@ class Dataset:
         samples: float64, read-only: C-contiguous without negative zeros, or CSR without stored
             zeros, columns in order.
         y: int64, read-only: -1/+1 for two classes, else 0..C-1.
+        classes: the labels as they were given, ascending: (negative, positive), or the C classes.
+            Not part of equality.
 
     Raises:
         DataError: NaN, ±inf, ragged or non-numeric rows, a wrong number of labels, no samples, no
-            features, one class only, equal rows with different labels, labels out of range.
+            features, one class only, labels that are missing, fractional or of mixed kinds,
+            different rows that become equal when integers beyond 2^53 are rounded.
     """
 
     samples: Any
     y: IntArray
     name: str
+    classes: tuple[Label, ...]
 
     def __init__(
         self, X: npt.ArrayLike, y: npt.ArrayLike, name: str = "", *, one_class: bool = False
     ) -> None:
-        samples = sparse_samples(X) if is_sparse(X) else _samples(X)
-        labels = _labels(y, samples.shape[0], one_class)
-        refuse_contradictions(samples, labels)
+        samples = sparse_samples(X) if is_sparse(X) else dense_samples(X)
+        labels, classes = _labels(y, samples.shape[0], one_class)
         for array in (labels, *arrays_of(samples)):
             array.setflags(write=False)
         object.__setattr__(self, "samples", samples)
         object.__setattr__(self, "y", labels)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "classes", classes)
 
     @property
     def X(self) -> FloatArray:
@@ -154,6 +161,24 @@ class Dataset:
             digest.update(array.astype(form, copy=False).tobytes())
         return digest.hexdigest()
 
+    @functools.cached_property
+    def contradiction(self) -> tuple[int, int] | None:
+        """Two equal rows with different labels, which no predictor separates; None without any.
+
+        For every predictor ``F`` the two rows have ``f_m = -f_n`` for the scores of their labels.
+        """
+        return contradiction(self.samples, self.y)
+
+    def standardized(self) -> Dataset:
+        """Return the data with every column less its mean, over its standard deviation.
+
+        No column is dropped; constant columns become zeros.
+
+        Raises:
+            UnsupportedError: sparse samples, which would become dense.
+        """
+        return _rebuild(_standardized(self.X), self.y, self.name, self.classes)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dataset):
             return NotImplemented
@@ -171,7 +196,7 @@ class Dataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickled arrays are writable again; going through the constructor freezes them.
-        return _rebuild, (self.samples, self.y, self.name)
+        return _rebuild, (self.samples, self.y, self.name, self.classes)
 
 
 def load_dataset(
@@ -232,20 +257,39 @@ def load_dataset(
     return Dataset(X, y, name)
 
 
-def load_csv(path: str | Path, label: str | None = None, *, one_class: bool = False) -> Dataset:
-    """Load comma-separated values with a header line; errors name line and column.
+def load_csv(
+    path: str | Path,
+    label: str | None = None,
+    *,
+    delimiter: str | None = None,
+    comment: str | None = COMMENT,
+    index: str | None = None,
+    standardize: bool = False,
+    one_class: bool = False,
+) -> Dataset:
+    """Load a CSV file with a header line; errors name line and column.
 
     Args:
         path: the file, UTF-8.
-        label: the name of the label column; the last column by default.
+        label: the name of the label column; the last column by default. Labels are integers or
+            words, as for :class:`Dataset`.
+        delimiter: what stands between cells, " " for runs of spaces. None: a comma, semicolon,
+            tab, bar or spaces, told from the header and the first sample.
+        comment: what a line begins with that is skipped; None for no comments.
+        index: the name of a column of row names, which is left out. A first column without a name
+            is one by itself ("Unnamed: 0" too), and so is a first cell beyond the header's.
+        standardize: as for :func:`load_dataset`.
         one_class: see :class:`Dataset`.
 
     Raises:
-        DataError: missing, empty or unreadable file, no header, a cell that is not a finite
-            number, a line of another length, and everything :class:`Dataset` refuses.
+        DataError: missing, empty or unreadable file, no header, missing values (with all their
+            lines), a cell that is not a finite number, a line of another length, and everything
+            :class:`Dataset` refuses.
+        ParameterError: a delimiter or comment that is none.
     """
-    X, y = read_csv(path, label)
-    return Dataset(X, y, Path(path).stem, one_class=one_class)
+    X, y = read_csv(path, label, delimiter=delimiter, comment=comment, index=index)
+    data = Dataset(X, y, Path(path).stem, one_class=one_class)
+    return data.standardized() if standardize else data
 
 
 def load_npz(path: str | Path, *, one_class: bool = False) -> Dataset:
@@ -266,75 +310,16 @@ def load_npz(path: str | Path, *, one_class: bool = False) -> Dataset:
 # -- checks of Dataset -----------------------------------------------------------------------------
 
 
-def _rebuild(X: Any, y: IntArray, name: str) -> Dataset:
-    return Dataset(X, y, name, one_class=True)
+def _rebuild(X: Any, y: IntArray, name: str, classes: tuple[Label, ...]) -> Dataset:
+    data = Dataset(X, y, name, one_class=True)
+    object.__setattr__(data, "classes", classes)
+    return data
 
 
-def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise DataError(f"{what} has masked entries.", "Fill or drop them first.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return np.asarray(values)
-    except (TypeError, ValueError, RuntimeError, Warning) as error:
-        raise DataError(
-            f"{what} cannot be read as an array ({error}): its rows are ragged or not numbers.",
-            "Give every row the same number of plain numbers.",
-        ) from error
-
-
-def _numbers(values: npt.NDArray[Any], what: str) -> FloatArray:
-    if values.dtype.kind == "O":
-        for index, entry in np.ndenumerate(values):
-            if isinstance(entry, (str, bytes, complex)) or not hasattr(entry, "__float__"):
-                raise DataError(
-                    f"{what} holds {entry!r} at {list(index)}, which is not a real number.",
-                    "Give real numbers only.",
-                )
-    elif values.dtype.kind not in "biuf":
-        raise DataError(
-            f"{what} has entries of type {values.dtype}, which are not real numbers.",
-            "Convert it to numbers first (exact strings such as '1/3' belong in a problem file).",
-        )
-    try:
-        with np.errstate(over="ignore"):
-            copied = np.array(values, dtype=np.float64, order="C")
-            # Negative zeros become zeros.
-            copied += 0.0
-            return copied
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{what} holds an entry that is no float64 number ({error}).",
-            "Give real numbers within ±1.7e308.",
-        ) from error
-
-
-def _samples(X: npt.ArrayLike) -> FloatArray:
-    array = _array(X, "X")
-    if array.size == 0 and (array.ndim < 2 or array.shape[0] == 0):
-        raise DataError("X has no samples.", "Give at least one row per class.")
-    if array.ndim != 2:
-        raise DataError(
-            f"X has {array.ndim} dimension(s), not 2.",
-            "Give one row per sample: X.reshape(-1, 1) for a single feature.",
-        )
-    if array.shape[1] == 0:
-        raise DataError("X has no features.", "Give at least one column.")
-    samples = _numbers(array, "X")
-    bad = np.argwhere(~np.isfinite(samples))
-    if bad.size:
-        row, column = (int(i) for i in bad[0])
-        raise DataError(
-            f"X holds {samples[row, column]} at row {row}, column {column} "
-            f"({len(bad)} such entries in all).",
-            "Drop or fill such entries: NaN and infinities have no margin.",
-        )
-    return np.ascontiguousarray(samples)
-
-
-def _labels(y: npt.ArrayLike, n_samples: int, one_class: bool) -> IntArray:
-    array = _array(y, "y")
+def _labels(
+    y: npt.ArrayLike, n_samples: int, one_class: bool
+) -> tuple[IntArray, tuple[Label, ...]]:
+    array = array_of(y, "y")
     if array.ndim != 1:
         raise DataError(
             f"y has {array.ndim} dimension(s), not 1.", "Give one label per row: y.ravel()."
@@ -343,29 +328,7 @@ def _labels(y: npt.ArrayLike, n_samples: int, one_class: bool) -> IntArray:
         raise DataError(
             f"y has {array.shape[0]} labels for {n_samples} samples.", "Give one label per row."
         )
-    values = _numbers(array, "y")
-    bad = np.flatnonzero(~(np.isfinite(values) & (values == np.rint(values))))
-    if bad.size:
-        raise DataError(
-            f"The label {values[bad[0]]} of row {int(bad[0])} is not an integer.",
-            "Use labels -1/+1 or 0..C-1.",
-        )
-    present = np.unique(values)
-    if present.size == 1 and not one_class:
-        raise DataError(
-            f"All {n_samples} labels are {int(present[0])}: there is one class only.",
-            "Give samples of two classes, or say one_class=True when the rows are y_n x_n.",
-        )
-    if set(present.tolist()) <= {-1.0, 1.0} or set(present.tolist()) <= {0.0, 1.0}:
-        return np.where(values > 0, 1, -1).astype(np.int64)
-    if present.size < 3 or not np.array_equal(present, np.arange(present.size)):
-        shown = ", ".join(f"{label:g}" for label in present[:8])
-        raise DataError(
-            f"The labels {shown}{', …' if present.size > 8 else ''} are neither -1/+1, nor 0/1, "
-            "nor 0..C-1 with every class present.",
-            "Renumber them: numpy.unique(y, return_inverse=True)[1].",
-        )
-    return values.astype(np.int64)
+    return coded_labels(array, y, one_class=one_class)
 
 
 # -- the shipped data sets -------------------------------------------------------------------------

@@ -1,8 +1,7 @@
-"""CSV and NPZ files read as plain arrays, without believing what a file says of its own size."""
+"""NPZ files read as plain arrays, without believing what a file says of its own size."""
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import zipfile
@@ -13,65 +12,14 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.errors import DataError, MissingBackendError, nearest
+from lexmargin.errors import DataError, MissingBackendError
 
-__all__ = ["read_blocks", "read_csv", "read_npz", "read_state"]
+__all__ = ["read_blocks", "read_npz", "read_state", "regular_file", "unreadable"]
 
 _HEADER_CAP = 10_000
 _UNPACKED_CAP = 256 * 2**20
 _RATIO_CAP = 100
 _PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
-
-
-def read_csv(path: str | Path, label: str | None = None) -> tuple[list[list[float]], list[int]]:
-    """Return the feature rows and the labels of a CSV file with a header line.
-
-    The label column is the named one, or the last.
-
-    Raises:
-        DataError: naming the line and the column.
-    """
-    file = _regular_file(path)
-    X: list[list[float]] = []
-    y: list[int] = []
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [cell.strip() for cell in next(reader, [])]
-            column = _label_column(file, header, label)
-            for row in reader:
-                if not row:
-                    continue
-                place = f"{file.name}, line {reader.line_num}"
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{place}: {len(row)} cells under a header of {len(header)}.",
-                        "Give every line one cell per column.",
-                    )
-                numbers = [
-                    _cell(text, f"{place}, column {title!r}")
-                    for text, title in zip(row, header, strict=True)
-                ]
-                value = numbers.pop(column)
-                if not value.is_integer() or abs(value) > 2**53:
-                    raise DataError(
-                        f"{place}, column {header[column]!r}: the label {row[column]!r} is not an "
-                        "integer.",
-                        "Use labels -1/+1 or 0..C-1.",
-                    )
-                X.append(numbers)
-                y.append(int(value))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file.name} is not UTF-8 text.", "Save it as UTF-8 CSV.") from error
-    except csv.Error as error:
-        raise DataError(
-            f"{file.name}, line {reader.line_num}: {error}.", "Save it as plain CSV."
-        ) from error
-    except OSError as error:
-        raise _unreadable(file, error) from error
-    if not X:
-        raise DataError(f"{file.name} has a header and no samples.", "Add one line per sample.")
-    return X, y
 
 
 def read_npz(path: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -83,7 +31,7 @@ def read_npz(path: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     Raises:
         DataError: whatever is wrong with the file.
     """
-    file = _regular_file(path)
+    file = regular_file(path)
     X, y = _members(file, ("X", "y"), "numpy.savez(path, X=X, y=y)")
     return X, y
 
@@ -95,7 +43,7 @@ def read_blocks(path: str | Path) -> list[npt.NDArray[np.float64]]:
         DataError: as :func:`read_npz`, or blocks that are missing, not numbered from 0, or not
             finite.
     """
-    file = _regular_file(path)
+    file = regular_file(path)
     blocks = [
         np.array(block, dtype=np.float64)
         for block in _members(file, None, "numpy.savez(path, block_0=…, block_1=…)")
@@ -117,7 +65,7 @@ def read_state(path: str | Path) -> dict[str, npt.NDArray[np.float64]]:
         DataError: whatever is wrong with the file, or entries that are not finite real numbers.
         MissingBackendError: safetensors is not installed.
     """
-    file = _regular_file(path)
+    file = regular_file(path)
     if file.suffix.lower() in _PICKLED or _is_pickled(file):
         raise DataError(
             f"{file.name} is a pickle: reading it would run whatever code it holds.",
@@ -205,10 +153,11 @@ def _members(file: Path, names: tuple[str, ...] | None, recipe: str) -> list[npt
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{file.name} is a damaged archive: {error}.", "Write it again.") from error
     except OSError as error:
-        raise _unreadable(file, error) from error
+        raise unreadable(file, error) from error
 
 
-def _regular_file(path: str | Path) -> Path:
+def regular_file(path: str | Path) -> Path:
+    """Return the path of a file that is one and not empty; raise :class:`DataError` otherwise."""
     file = Path(path)
     try:
         if file.is_dir():
@@ -220,58 +169,13 @@ def _regular_file(path: str | Path) -> Path:
         if file.stat().st_size == 0:
             raise DataError(f"{file} is empty.", "Write the samples into it.")
     except (OSError, ValueError) as error:
-        raise _unreadable(file, error) from error
+        raise unreadable(file, error) from error
     return file
 
 
-def _unreadable(file: Path, error: Exception) -> DataError:
+def unreadable(file: Path, error: Exception) -> DataError:
+    """Return the error that says why the system does not let a file be read."""
     return DataError(f"{file} cannot be read: {error}.", "Check the path and the permissions.")
-
-
-def _label_column(file: Path, header: list[str], label: str | None) -> int:
-    if len(header) < 2:
-        raise DataError(
-            f"{file.name}, line 1: the header has {len(header)} column(s).",
-            "Give a header line, comma-separated, with at least one feature and the label.",
-        )
-    for position, title in enumerate(header):
-        if not title:
-            raise DataError(
-                f"{file.name}, line 1, column {position + 1}: the column has no name.",
-                "Name every column in the header.",
-            )
-        if title in header[:position]:
-            raise DataError(
-                f"{file.name}, line 1: two columns are named {title!r}.", "Rename one of them."
-            )
-    if all(_is_number(title) for title in header):
-        raise DataError(
-            f"{file.name}, line 1 holds numbers instead of column names.", "Add a header line."
-        )
-    if label is None:
-        return len(header) - 1
-    if label not in header:
-        raise DataError(f"{file.name} has no label column {label!r}.", nearest(label, header))
-    return header.index(label)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _cell(text: str, place: str) -> float:
-    try:
-        value = math.nan if "_" in text else float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        shown = text if len(text) <= 40 else text[:40] + "…"
-        raise DataError(f"{place}: {shown!r} is not a finite number.", "Write it as a decimal.")
-    return value
 
 
 def _member(archive: zipfile.ZipFile, name: str, file: Path) -> npt.NDArray[Any]:

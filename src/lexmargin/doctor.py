@@ -93,7 +93,7 @@ def _examined(library: Library, profile: Profile) -> Finding:
         if certificate is None:
             reason = f"{solution.ran}: {solution.raw_status}"
             continue
-        reason = f"{problem.name.value} {certificate.verdict.value}"
+        reason = f"{problem.name} {certificate.verdict.value}"
         reason += f", ε = {certificate.stationarity:.1e}"
         if certificate.certified:
             return Finding(profile.name, profile.solver, True, reason)

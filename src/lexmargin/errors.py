@@ -63,7 +63,7 @@ class BadInputError(LexmarginError):
 
 
 class DataError(BadInputError):
-    """Samples or labels are unusable: NaN, infinities, ragged rows, one class, contradictions."""
+    """Samples or labels are unusable: NaN, infinities, ragged rows, one class."""
 
     code = "data"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -62,6 +64,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     solution_ : the :class:`~lexmargin.solution.Solution`.
     certificate_ : its certificate.
 
+    Warns
+    -----
+    ConvergenceWarning
+        From ``fit``, where the solution is not certified.
+
     Raises
     ------
     NotSeparableError
@@ -98,7 +105,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if count < 2:
             raise ValueError("There is one class only; a classifier needs at least two classes.")
         data = Dataset(X, 2 * labels - 1 if count == 2 else labels)
-        predictor = self.predictor or _default(count)
+        predictor = self.predictor or _default(count, self.formulation)
         self.problem_ = self._stated(predictor, data)
         self.solution_ = solve(
             self.problem_,
@@ -108,6 +115,14 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
         )
         self.certificate_ = self.solution_.certificate
+        if self.certificate_ is None or not self.certificate_.certified:
+            word = "no answer" if self.certificate_ is None else self.certificate_.verdict.value
+            warnings.warn(
+                f"The solution is not certified ({self.solution_.solver}: {word}); its report is "
+                "in solution_. Another solver or grade, or more starts, may find a certified one.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self
 
     def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:
@@ -153,7 +168,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[chosen])
 
 
-def _default(count: int) -> Predictor:
-    if count > 2:
-        return Linear(outputs=count)
-    return Sum([Member(Linear()), Member(Bias(BiasForm.PLAIN))])
+def _default(count: int, formulation: str) -> Predictor:
+    """Return linear scores with a bias each: free in eq. 13, inside the norm elsewhere."""
+    outputs = count if count > 2 else 1
+    form = BiasForm.TWO_SQUARES if formulation == FormulationName.W_SET else BiasForm.PLAIN
+    return Sum([Member(Linear(outputs)), Member(Bias(form, outputs))])

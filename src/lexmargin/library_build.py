@@ -10,6 +10,7 @@ import numpy as np
 
 from lexmargin import formulations
 from lexmargin.data import Dataset, load_csv, load_dataset, load_npz
+from lexmargin.data_csv import COMMENT
 from lexmargin.errors import LibraryError, ParameterError, UnsupportedError
 from lexmargin.expressions import Number
 from lexmargin.formulations.base import Formulation, FormulationName
@@ -123,7 +124,7 @@ def build_predictor(spec: PredictorSpec) -> Predictor:
         case PredictorKind.POLYNOMIAL:
             return Polynomial(_needed(spec.exponents, "exponents"))
         case PredictorKind.BIAS:
-            return Bias(spec.form or BiasForm.SIGNED_SQUARE)
+            return Bias(spec.form or BiasForm.SIGNED_SQUARE, outputs)
         case PredictorKind.LOG:
             return Log(1.0 if spec.power is None else spec.power, spec.shift or 0.0)
         case PredictorKind.SUM:
@@ -162,7 +163,14 @@ def build_data(spec: DataSpec, folder: Path, name: str = "") -> Dataset:
         DataError: samples or labels that cannot be used.
     """
     if spec.csv is not None:
-        return load_csv(folder / spec.csv, spec.label)
+        return load_csv(
+            folder / spec.csv,
+            spec.label,
+            delimiter=spec.delimiter,
+            comment=COMMENT if spec.comment is None else spec.comment or None,
+            index=spec.index,
+            standardize=spec.standardize,
+        )
     if spec.npz is not None:
         return load_npz(folder / spec.npz)
     if spec.dataset is not None:

@@ -90,15 +90,20 @@ class PredictorSpec:
 class DataSpec:
     """Samples as a file states them: inline, in a CSV or NPZ file, or shipped by scikit-learn.
 
-    ``X`` is a list of N rows of p exact numbers, ``y`` N labels in {-1, 1} or 0, 1, …;
+    ``X`` is a list of N rows of p exact numbers, ``y`` N labels: integers, truth values or words.
+    ``label``, ``delimiter``, ``comment`` and ``index`` are those of
+    :func:`~lexmargin.data.load_csv`; an empty ``comment`` says that there are none.
     ``positive`` lists the classes that become +1, ``negative`` those that become -1 (all others
     where it is left out).
     """
 
     X: tuple[tuple[Number, ...], ...] | None = None
-    y: tuple[int, ...] | None = None
+    y: tuple[int | str | bool, ...] | None = None
     csv: str | None = None
     label: str | None = None
+    delimiter: str | None = None
+    comment: str | None = None
+    index: str | None = None
     npz: str | None = None
     dataset: str | None = None
     positive: tuple[int, ...] | None = None
@@ -228,12 +233,12 @@ _NEEDED: Final[dict[FormulationName, str]] = {
 }
 _EUCLIDEAN: Final = (FormulationName.SCALED_MARGIN, FormulationName.W_SET)
 _KEYS: Final[dict[PredictorKind, tuple[str, ...]]] = {
-    PredictorKind.LINEAR: (),
+    PredictorKind.LINEAR: ("outputs",),
     PredictorKind.NETWORK: ("widths", "activation", "power", "slope", "outputs"),
     PredictorKind.DIAGONAL: ("depth",),
     PredictorKind.CONVOLUTION: ("depth",),
     PredictorKind.POLYNOMIAL: ("exponents",),
-    PredictorKind.BIAS: ("form",),
+    PredictorKind.BIAS: ("form", "outputs"),
     PredictorKind.LOG: ("power", "shift"),
     PredictorKind.SUM: ("members",),
 }
@@ -246,7 +251,7 @@ _REQUIRED: Final[dict[PredictorKind, str]] = {
 }
 _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "X": ("y",),
-    "csv": ("label",),
+    "csv": ("label", "delimiter", "comment", "index", "standardize"),
     "npz": (),
     "dataset": ("positive", "negative", "standardize"),
 }
@@ -347,7 +352,7 @@ def _check_data(spec: DataSpec, where: Where) -> None:
             "Give exactly one of X (with y), csv, npz, dataset.",
         )
     allowed = _SOURCES[given[0]]
-    for name in ("y", "label", "positive", "negative"):
+    for name in ("y", "label", "delimiter", "comment", "index", "positive", "negative"):
         if getattr(spec, name) is not None and name not in allowed:
             raise LibraryError(f"{where}: {given[0]} has no use for {name!r}.", "Remove the key.")
     if spec.standardize and "standardize" not in allowed:

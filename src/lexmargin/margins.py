@@ -235,7 +235,7 @@ class MarginFunctions:
             kind = member.predictor
             if isinstance(kind, Linear) and kind.outputs == 1 and member.columns is None:
                 parts.append(self.data.samples)
-            elif isinstance(kind, Bias) and kind.form is BiasForm.PLAIN:
+            elif isinstance(kind, Bias) and kind.form is BiasForm.PLAIN and kind.outputs == 1:
                 parts.append(np.ones((self.data.n_samples, 1)))
             else:
                 return None

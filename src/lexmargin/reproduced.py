@@ -8,8 +8,8 @@ from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import LexmarginError, NotSeparableError
 from lexmargin.formulations.base import Formulation
+from lexmargin.gordan import Separability
 from lexmargin.library_problems import ProblemFile
-from lexmargin.separability import Separability
 from lexmargin.solution import Solution
 
 __all__ = ["gordan_report", "reproduced_error", "reproduced_negative"]

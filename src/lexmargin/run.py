@@ -13,19 +13,21 @@ from lexmargin.backends import Backend, backend
 from lexmargin.errors import MissingBackendError
 from lexmargin.formulations.base import (
     Formulation,
-    FormulationName,
     StageAnswer,
     vector_norm,
 )
+from lexmargin.formulations.known import is_known
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.gordan import separability_of_rows
 from lexmargin.library_profiles import Grade, Handles, Profile
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors.linear import Log
-from lexmargin.separability import separability_of_rows
 from lexmargin.solution import Ran, RawAnswer, SolverSettings
 
 __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
@@ -81,7 +83,7 @@ def run(
     settings = SolverSettings(
         profile.solver, profile.options(grade, time_limit=time_limit), time_limit, verbose
     )
-    at_once = engine.whole(problem, settings)
+    at_once = engine.whole(problem, settings) if is_known(problem) else None
     if at_once is not None:
         answers: tuple[StageAnswer, ...] = (
             StageAnswer(at_once.values, at_once.multipliers),
@@ -163,7 +165,7 @@ def natural_unit(problem: Formulation, theta: FloatArray) -> float:
     functions = problem.functions
     size = vector_norm(theta, problem.norm_p)
     # The paths live in the unit ball, whatever the size of the start.
-    bounded = problem.name in (FormulationName.MARGIN_PATH, FormulationName.LEXICOGRAPHIC)
+    bounded = isinstance(problem, (MarginPath, Lexicographic))
     if (bounded or functions.homogeneity.degree is not None) and size > 0:
         theta = theta / size
     values = np.abs(functions.values(problem.rho_value * theta))

@@ -165,6 +165,9 @@ class Solution:
     """The best objective that any point can have, says the solver; the certificate never reads it.
     """
 
+    unjudged: str = ""
+    """Why an answer has no certificate, where its problem is none that is judged here."""
+
     @property
     def claimed_gap(self) -> float | None:
         """The part of the claimed bound that the objective misses it by, |bound - value|/|bound|.
@@ -178,7 +181,7 @@ class Solution:
 
     def report(self) -> str:
         """Return a short text: the run, the solver's claim, then our certificate."""
-        unjudged = f"{self.ran.value}: {self.raw_status}"
+        unjudged = self.unjudged or f"{self.ran.value}: {self.raw_status}"
         word = unjudged if self.certificate is None else self.certificate.verdict.value
         lines = [
             ("problem", self.problem),
@@ -219,6 +222,7 @@ class Solution:
             "margins": finite(self.margins),
             "multipliers": finite(self.multipliers),
             "certificate": certificate,
+            **({"unjudged": self.unjudged} if self.unjudged else {}),
             "times": {
                 "build": finite(self.times.build),
                 "solve": finite(self.times.solve),

@@ -12,16 +12,18 @@ import numpy as np
 from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
 from lexmargin.backends.suspects import suspects
-from lexmargin.certificate import Tolerances, certify, certify_linear_problem, require_linear
+from lexmargin.certificate import Tolerances, Verdict, certify, certify_linear_problem, require_linear
 from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedError
 from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import is_known, word_of
 from lexmargin.formulations.levels import Level
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
+from lexmargin.gordan import Separability, contradiction_proof, separability_of_rows
 from lexmargin.isolated import Job
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
@@ -32,7 +34,6 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
-from lexmargin.separability import Separability, separability_of_rows
 from lexmargin.solution import Claim, RawAnswer, Solution, Times
 
 __all__ = ["Run", "choose_profile", "judge", "run", "solve"]
@@ -45,6 +46,10 @@ _NEED_A_SEPARATOR = (
     FormulationName.SCALED_MARGIN,
     FormulationName.W_SET,
 )
+_WITHOUT_A_SEPARATOR = (
+    "The constrained and the regularization path need no separator, and separability(data) says "
+    "which samples can be separated."
+)
 SPECIALISED = (
     "face",
     "newton",
@@ -54,6 +59,10 @@ SPECIALISED = (
     "augmented-lagrangian",
 )
 """Profiles tried first, in this order, each for the problems its backend is made for."""
+
+_FOREIGN = (
+    "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
+)
 
 _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
@@ -94,11 +103,13 @@ def solve(
         progress: called with a short line before each run.
 
     Returns:
-        The best answer with its certificate; ``others`` holds the other stationary points.
+        The best answer with its certificate; ``others`` holds the other stationary points. The
+        answer to a formulation that is none of the paper's seven has none: ``unjudged`` says why.
 
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
-        NotSeparableError: the linear data admit no separator; carries the Gordan vector.
+        NotSeparableError: the linear data admit no separator, or two equal rows have different
+            labels, and the problem needs one; carries the Gordan vector.
         SolverFailedError: the solver took separable data for inseparable ones.
         ParameterError: starts or workers < 1, or a time limit that is not positive.
     """
@@ -109,39 +120,98 @@ def solve(
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     if problem.data.is_sparse:
         require_linear(problem)
+    if problem.name in _NEED_A_SEPARATOR:
+        _refuse_contradiction(problem)
     shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
-    asked = named_grade(grade)
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    asked = _Asked(
+        problem, named_grade(grade), start, starts, seed, deadline, workers, polish, verbose, progress
+    )
+    found = _answers(asked, chosen)
+    second = _second_choice(problem, shelves, chosen) if solver == AUTO else None
+    if second is not None and not _certified(found):
+        late = deadline is not None and time.monotonic() >= deadline
+        if not late:
+            found += _answers(asked, second)
+    best = ranked(problem, found)
+    if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
+        _refuse_claim(problem, best[0].solver)
+    return replace(best[0], others=tuple(best[1:]))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What :func:`solve` was asked, whoever answers."""
+
+    problem: Formulation
+    grade: Grade
+    start: Start | None
+    starts: int | None
+    seed: int
+    deadline: float | None
+    workers: int
+    polish: bool
+    verbose: bool
+    progress: Progress | None
+
+
+def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
+    """Return the judged answers of one profile, up to the first that is proved global."""
+    problem, start = asked.problem, asked.start
     engine = require(chosen)
     # A method that finds the global optimum needs one start, whatever the program looks like.
     convex = problem.program().is_convex or chosen.finds is Finds.GLOBAL
+    starts = asked.starts
     if starts is None:
         starts = default_starts(problem, convex) if start is None else 1
-    seeds = np.random.SeedSequence(seed).spawn(1 if convex else starts)
-    deadline = None if time_limit is None else time.monotonic() + time_limit
-    jobs = [Job(problem, chosen, asked, start, child, None, verbose) for child in seeds]
+    seeds = np.random.SeedSequence(asked.seed).spawn(1 if convex else starts)
+    jobs = [Job(problem, chosen, asked.grade, start, child, None, asked.verbose) for child in seeds]
     if isinstance(problem, RegularizationPath) and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
     found: list[Solution] = []
     try:
-        for outcome in outcomes(jobs, engine, deadline, workers, progress):
-            found.append(judge(problem, chosen, asked, outcome, seed, polish=polish))
+        for outcome in outcomes(jobs, engine, asked.deadline, asked.workers, asked.progress):
+            found.append(
+                judge(problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
+            )
+            word = found[-1].certificate
+            if word is not None and word.verdict is Verdict.GLOBAL:
+                break
             if len(found) == 1 and _unseparated(problem, found[0]):
                 _refuse_inseparable(problem)
                 if len(jobs) > 1 and prove_inseparable(problem) is not None:
                     break
     except NotSeparableError as error:
-        if error.proof is not None:
+        if error.proof is not None or not is_known(problem):
             raise
-        if not _refuse_inseparable(problem):
-            raise
+        _refuse_claim(problem, chosen.name, error)
+        raise
+    return found
+
+
+def _refuse_claim(problem: Formulation, name: str, error: Exception | None = None) -> None:
+    """Raise where linear data are called inseparable: with the proof, or because they are not."""
+    if _refuse_inseparable(problem):
         raise SolverFailedError(
-            f"The solver {chosen.name!r} found no separator, but these data have one.",
+            f"The solver {name!r} found no separator, but these data have one.",
             "Its margin may be below the rounding of doubles: choose another solver.",
         ) from error
-    best = ranked(problem, found)
-    return replace(best[0], others=tuple(best[1:]))
+
+
+def _certified(found: list[Solution]) -> bool:
+    return any(s.certificate is not None and s.certificate.certified for s in found)
+
+
+def _second_choice(problem: Formulation, library: Library, first: Profile) -> Profile | None:
+    """Return who else may answer a convex problem, where the default profile was not certified."""
+    if problem.data.is_sparse or not (is_known(problem) and problem.program().is_convex):
+        return None
+    profile = library.profile("clarabel")
+    usable = not backend(profile.backend).available(profile.solver)
+    return profile if usable and profile.name != first.name else None
 
 
 def choose_profile(problem: Formulation, library: Library) -> Profile:
@@ -149,7 +219,8 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
 
     Ipopt is reached through Pyomo and cyipopt, or through CasADi where cyipopt is missing.
     """
-    for name in SPECIALISED:
+    # A backend made for a problem of the paper would answer that one.
+    for name in SPECIALISED if is_known(problem) else ():
         if name in library.profiles():
             profile = library.profile(name)
             engine = backend(profile.backend)
@@ -184,32 +255,36 @@ def judge(
     if not outcome.answers:
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
-    if not np.any(theta) and not isinstance(problem, RegularizationPath):
+    foreign = not is_known(problem)
+    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
+    if not np.any(theta) and not foreign and not losses:
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
     claimed = _claimed_bound(problem, theta, raw)
     # Newton's method on the path and the active sets of affine margins end where a polish would.
-    newton = isinstance(problem, ConstrainedPath) and profile.backend is BackendName.NEWTON
+    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
+    newton = losses and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
     ended = newton or exact
-    polished = _polished(problem, theta) if polish and not ended else None
+    polished = _polished(problem, theta) if polish and not (ended or foreign) else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
     if isinstance(problem, ConstrainedPath) and not ended:
         problem.warn_invisible(theta)
     tolerances = Tolerances.at(grade.verified)
+    certificate = None
     if problem.data.is_sparse:
         # Multipliers are dear to find again there; claimed ones are measured like others.
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
-    else:
+    elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
     size = vector_norm(theta, problem.norm_p)
     direction = theta / size if size > 0 else theta
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
     margins = functions.values(scale)
     return Solution(
-        problem=problem.name.value,
+        problem=word_of(problem),
         theta=functions.blocks(theta),
         direction=direction,
         objective=problem.objective(theta),
@@ -228,6 +303,7 @@ def judge(
         seed=seed,
         iterations=raw.iterations,
         claimed_bound=claimed,
+        unjudged=_FOREIGN if foreign else "",
     )
 
 
@@ -246,13 +322,15 @@ def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> f
         FormulationName.MARGIN_PATH,
         FormulationName.SCALED_MARGIN,
     )
-    if problem.name not in names or not raw.objective > 0.0:
+    if not is_known(problem) or problem.name not in names or not raw.objective > 0.0:
         return None
     return problem.objective(theta) * (raw.bound / raw.objective)
 
 
 def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
     """Return the levels of a staged problem at θ; none for the others."""
+    if not is_known(problem):
+        return ()
     if outcome.raw.levels:
         return outcome.raw.levels
     if isinstance(problem, Lexicographic):
@@ -331,7 +409,7 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     nothing = np.full(problem.functions.size, np.nan)
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(
-        problem=problem.name.value,
+        problem=word_of(problem),
         theta=problem.functions.blocks(nothing),
         direction=nothing,
         objective=float("nan"),
@@ -350,6 +428,19 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     )
 
 
+def _refuse_contradiction(problem: Formulation) -> None:
+    """Raise where two equal rows have different labels: no predictor at all separates them."""
+    proof = contradiction_proof(problem.data)
+    if proof is not None:
+        m, n = problem.data.contradiction or (0, 0)
+        raise NotSeparableError(
+            f"Rows {m} and {n} (counted from 0) are equal and have different labels: no predictor "
+            "separates them, and λ = 1/2 on both is a Gordan vector.",
+            _WITHOUT_A_SEPARATOR,
+            proof=proof,
+        )
+
+
 def _refuse_inseparable(problem: Formulation) -> bool:
     """Raise with a proof when linear data have no separator; a solver's word is not enough.
 
@@ -365,7 +456,7 @@ def _refuse_inseparable(problem: Formulation) -> bool:
     raise NotSeparableError(
         "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "
         f"verified in exact arithmetic, has {_count(proof)} positive entries.",
-        "Use a richer predictor, or remove the contradicting samples.",
+        f"Use a richer predictor. {_WITHOUT_A_SEPARATOR}",
         proof=proof if some is None else some.of_all(proof),
     )
 
@@ -388,6 +479,8 @@ def _unseparated(problem: Formulation, first: Solution) -> bool:
 
     The paths have an answer for all data; only where it is the origin there is nothing to judge.
     """
+    if not is_known(problem):
+        return False
     if first.certificate is None:
         return True
     return problem.name in _NEED_A_SEPARATOR and not first.margin > 0

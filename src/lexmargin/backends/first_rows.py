@@ -6,6 +6,7 @@ import numpy as np
 
 from lexmargin.backends.signed_rows import SignedRows
 from lexmargin.errors import DataError
+from lexmargin.formulations.base import vector_norm
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["dual_norm", "first_rows", "lowest", "power_of_two"]
@@ -62,5 +63,5 @@ def power_of_two(size: float) -> float:
 
 
 def dual_norm(g: FloatArray, p: float) -> float:
-    """Return ``‖g‖_*`` of the ℓ_p norm, p in {1, 2, inf}."""
-    return float(np.linalg.norm(g, {1.0: np.inf, 2.0: 2.0, np.inf: 1.0}[p]))
+    """Return ``‖g‖_*`` of the ℓ_p norm, p >= 1: the norm with ``1/p + 1/q = 1``."""
+    return vector_norm(g, np.inf if p == 1.0 else 1.0 if p == np.inf else p / (p - 1.0))

@@ -70,21 +70,24 @@ def graded_basis(rows: FloatArray, log_weights: FloatArray) -> GradedBasis:
 
 
 def graded_step(
-    basis: GradedBasis, log_weights: FloatArray, log_curvatures: FloatArray
+    basis: GradedBasis,
+    log_weights: FloatArray,
+    log_curvatures: FloatArray,
+    terms: FloatArray,
 ) -> tuple[FloatArray, float]:
     """Return the Newton step of ``Σ_n p_n`` and the size of its scaled gradient.
 
     ``log_weights`` are those of the gradient ``Σ p_n r_n``, ``log_curvatures`` those of the
-    Hessian ``Σ h_n r_n r_nᵀ``. The step solves ``H s = Σ p_n r_n``, each equation
-    divided by its level.
+    Hessian ``Σ h_m t_m t_mᵀ``, with terms t (M, k) in the coordinates of the basis: its rows, or
+    their differences. The step solves ``H s = Σ p_n r_n``, each equation divided by its level.
     """
     if not basis.pivots:
         return np.zeros(basis.directions.shape[0]), 0.0
     scale = basis.levels[None, :]
     with np.errstate(under="ignore"):
         gradient = np.sum(_scaled(log_weights, scale, basis.rows), axis=0)
-        weighted = _scaled(log_curvatures, scale, basis.rows)
-        matrix = weighted.T @ basis.rows
+        weighted = _scaled(log_curvatures, scale, terms)
+        matrix = weighted.T @ terms
     sizes = np.abs(basis.rows).max(axis=0)
     step = np.linalg.solve(matrix / sizes[None, :], gradient) / sizes
     return basis.directions @ step, float(np.max(np.abs(gradient)))

@@ -1,6 +1,6 @@
 """The toolkit's own Newton methods as a backend, for the paths that solvers do not reach.
 
-The constrained path (eq. 5) of linear margin functions in the norms 1, 2 and inf, where convex
+The constrained and the regularization path of linear margin functions in any norm, where convex
 solvers stop at 1e-5 and cannot see below 36 nats at all; and the Euclidean paths (eq. 5, eq. 6) of
 smooth margin functions, whose margins may be 1e12.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
@@ -20,12 +21,15 @@ from lexmargin.backends.base import (
     no_answer,
     starting_values,
 )
-from lexmargin.backends.constrained_linear import constrained_linear, supports
+from lexmargin.backends.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.entropic import EntropicPoint, correct, escape, follow
+from lexmargin.backends.first_rows import dual_norm
+from lexmargin.backends.penalised import PenalisedProgram, stated_penalty
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
@@ -45,7 +49,6 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["NewtonBackend", "NewtonProgram", "SmoothProgram"]
 
-_NORMS: Final = (1.0, 2.0, np.inf)
 _MOST_PARAMETERS: Final = 300
 _MOST_ENTRIES: Final = 300_000
 _BALL: Final = "ball"
@@ -53,17 +56,16 @@ _BALL: Final = "ball"
 
 @final
 class NewtonBackend(Backend):
-    """Eq. 5 and eq. 6 by Newton steps: linear f_n in three norms, smooth f_n in the Euclidean."""
+    """Eq. 5 and eq. 6 by Newton steps: linear f_n in any norm, smooth f_n in the Euclidean."""
 
     def available(self, solver: str) -> str:
         return ""
 
     def suits(self, problem: Formulation) -> bool:
         functions = problem.functions
-        linear = functions.curvature <= Curvature.AFFINE and functions.homogeneity.degree == 1.0
+        if isinstance(problem, (ConstrainedPath, RegularizationPath)) and _linear(functions):
+            return True
         if isinstance(problem, ConstrainedPath):
-            if linear and supports(problem.norm_p, _loss(problem)):
-                return True
             return problem.loss is Loss.EXPONENTIAL and _smooth(functions, problem.norm_p)
         if isinstance(problem, MarginPath):
             other = problem.gamma is None and functions.homogeneity.degree is None
@@ -76,13 +78,13 @@ class NewtonBackend(Backend):
             found = _stated_loss(objective)
             if found is not None and program.curvature <= Curvature.AFFINE:
                 return NewtonProgram(program)
+        if stated_penalty(program) is not None:
+            return PenalisedProgram(program)
         return SmoothProgram(program)
 
 
-def _loss(problem: ConstrainedPath) -> Loss:
-    """Return the loss of one score per sample: the cross-entropy of two classes is logistic."""
-    binary = problem.loss is Loss.CROSS_ENTROPY and not problem.functions.multi_class
-    return Loss.LOGISTIC if binary else problem.loss
+def _linear(functions: MarginFunctions) -> bool:
+    return functions.curvature <= Curvature.AFFINE and functions.homogeneity.degree == 1.0
 
 
 def _smooth(functions: MarginFunctions, norm: float) -> bool:
@@ -90,20 +92,32 @@ def _smooth(functions: MarginFunctions, norm: float) -> bool:
     return norm == 2.0 and small and not functions.pre_activations(np.ones(functions.size))
 
 
-def _stated_loss(objective: Expression) -> tuple[Loss, Margins, tuple[float, ...]] | None:
-    """Return the loss, its margins and the ``log c_n`` of an objective that is a loss alone."""
+@final
+@dataclass(frozen=True, eq=False)
+class _Stated:
+    """A loss, its margins, how many belong to a sample, and ``log c_n`` where they are given."""
+
+    loss: Loss
+    margins: Margins
+    group: int = 1
+    offsets: tuple[float, ...] = ()
+
+
+def _stated_loss(objective: Expression) -> _Stated | None:
+    """Return what an objective that is a loss alone consists of."""
     if isinstance(objective, LogLoss):
-        return Loss.EXPONENTIAL, objective.margins, objective.offsets
+        return _Stated(Loss.EXPONENTIAL, objective.margins, offsets=objective.offsets)
     if isinstance(objective, Combination) and len(objective.terms) == 1:
         factor, term = objective.terms[0]
-        if factor == 1.0 and isinstance(term, LogisticLoss) and term.group == 1:
-            return Loss.LOGISTIC, term.margins, ()
+        if factor == 1.0 and isinstance(term, LogisticLoss):
+            loss = Loss.LOGISTIC if term.group == 1 else Loss.CROSS_ENTROPY
+            return _Stated(loss, term.margins, term.group)
     return None
 
 
 @final
 class NewtonProgram(Compiled):
-    """``min log Σ c_n exp(-z_n·w)  s.t.  ‖w‖_p <= ρ``, p in {1, 2, ∞}, levels peeled."""
+    """``min log L(w)  s.t.  ‖w‖_p <= ρ``, ``f_n = z_n·w - log c_n``, levels peeled for p = 1, ∞."""
 
     def __init__(self, program: Program) -> None:
         began = time.perf_counter()
@@ -114,20 +128,19 @@ class NewtonProgram(Compiled):
         norm = None if ball is None else ball.left
         if (
             found is None
-            or found[1].factors
+            or found.margins.factors
             or program.curvature > Curvature.AFFINE
             or ball is None
             or ball.relation is not Relation.AT_MOST
             or not isinstance(norm, Norm)
-            or norm.p not in _NORMS
             or len(program.parameters) != 1
         ):
             raise UnsupportedError(
                 f"This {program.name} program is not a log-loss of linear margin functions over "
-                "a ball of norm 1, 2 or inf.",
+                "a ball.",
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
-        self._loss, margins, offsets = found
+        self._stated, margins, offsets = found, found.margins, found.offsets
         self._functions = margins.functions
         self._rows = self._functions.jacobian(np.zeros(self._functions.size))
         self._offsets = np.array(offsets) if offsets else np.zeros(len(self._rows))
@@ -148,17 +161,15 @@ class NewtonProgram(Compiled):
         # A point alone may lie on a wrong face; with its multiplier it is the path's own.
         warm = self._functions.flatten([known[name] for name in self._blocks])
         begin = warm if multipliers and np.any(warm) else None
-        point = constrained_linear(
-            self._rows, radius, self._norm.p, self._loss, self._offsets, begin=begin
-        )
+        point = self._point(radius, begin)
         if begin is not None and not point.converged:
-            point = constrained_linear(self._rows, radius, self._norm.p, self._loss, self._offsets)
+            point = self._point(radius, None)
         seconds = time.perf_counter() - began
         blocks = self._functions.blocks(point.w)
         # ∂ log L*/∂ρ: the dual norm of the gradient of log L.
-        weights = np.exp(point.log_weights - point.log_loss)
-        dual = {1.0: np.inf, 2.0: 2.0, np.inf: 1.0}[self._norm.p]
-        ball = np.array(np.linalg.norm(weights @ self._rows, dual))
+        with np.errstate(under="ignore"):
+            weights = np.exp(point.log_weights - point.log_loss)
+        ball = np.array(dual_norm(weights @ self._rows, self._norm.p))
         status = f"residual {point.residual:.1e}, levels {point.nats:.1f} nats below the heaviest"
         return RawAnswer(
             values=dict(zip(self._blocks, blocks, strict=True)),
@@ -169,6 +180,12 @@ class NewtonProgram(Compiled):
             iterations=point.iterations,
             build_seconds=self._build_seconds,
             solve_seconds=seconds,
+        )
+
+    def _point(self, radius: float, begin: FloatArray | None) -> LinearPathPoint:
+        stated, p = self._stated, self._norm.p
+        return constrained_linear(
+            self._rows, radius, p, stated.loss, self._offsets, begin, group=stated.group
         )
 
 

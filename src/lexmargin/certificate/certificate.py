@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.certificate.ascent import Rise
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.qualification import GradientChoice, LicqReport, MfcqReport
 from lexmargin.certificate.stationarity import CurvePoint, TradeOffPoint
@@ -67,6 +68,11 @@ class Certificate:
         constraint qualifications on the support.
     curvature
         second-order report; None where none was asked for.
+    radius
+        with STRICT_LOCAL: a strict local optimum lies within this part of ‖θ‖ (for costs, in the
+        metric of the cost); None with other words.
+    rise
+        with SADDLE: the gains along a curve that begins at θ; None with other words.
     gap, bound
         `(bound - γ)/bound` and the proven upper bound on all margins; None where there is none.
     margin_ratio, definition_3
@@ -120,6 +126,8 @@ class Certificate:
     levels: tuple[float, ...] | None = None
     tau_curve: tuple[CurvePoint, ...] | None = None
     trade_off: tuple[TradeOffPoint, ...] | None = None
+    radius: float | None = None
+    rise: Rise | None = None
 
     @property
     def certified(self) -> bool:
@@ -159,6 +167,8 @@ class Certificate:
             "licq": licq,
             "mfcq": None if self.mfcq is None else self.mfcq.holds,
             "curvature": curvature,
+            "radius": _number(self.radius),
+            "rise": None if self.rise is None else self.rise.to_json(),
             "gap": _number(self.gap),
             "bound": _number(self.bound),
             "margin_ratio": _number(self.margin_ratio),
@@ -230,6 +240,8 @@ class Certificate:
             lines.append(("γ/γ*", f"{self.margin_ratio:.12g}, Definition 3 {literal}"))
         if self.curvature is not None:
             lines.append(("curvature", str(self.curvature)))
+        if self.radius is not None:
+            lines.append(("radius", f"{self.radius:.1e}: a strict local optimum is as near"))
         degree = "none" if math.isnan(self.degree) else f"{self.degree:g}"
         lines.append(("degree, norm", f"{degree}, {self.norm:g}"))
         return "\n".join(f"{name:<16}{text}".rstrip() for name, text in lines)

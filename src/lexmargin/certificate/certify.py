@@ -17,6 +17,7 @@ from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -55,6 +56,7 @@ def certify(
     Raises:
         ParameterError: neither a problem nor complete arrays.
         ShapeError, DataError, DegreeError: as :func:`certify_arrays`.
+        UnsupportedError: a formulation that is none of the paper's seven.
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
@@ -84,6 +86,7 @@ def certify(
 
 
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
+    require_known(problem)
     # Each problem brings its own modules: a linear one needs a third of all.
     if problem.data.is_sparse or linear_w_set(problem):
         return certify_linear_problem(problem, flat, limits)

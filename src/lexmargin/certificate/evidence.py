@@ -6,24 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.certificate.birth import birth_value, dead_units, leak, raise_by_birth
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
-from lexmargin.certificate.curvature import Curvature
 from lexmargin.certificate.facts import establish
-from lexmargin.certificate.given import Evidence
+from lexmargin.certificate.given import Evidence, refuted
 from lexmargin.certificate.global_bounds import global_bound
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
-from lexmargin.certificate.point import unit_point
-from lexmargin.certificate.raising import raise_margin
+from lexmargin.certificate.point import UnitPoint, unit_point
 from lexmargin.certificate.slopes import record, rows
 from lexmargin.certificate.stationarity import on_support
+from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["evidence_for"]
+__all__ = ["evidence_for", "refutation_at"]
+
+_ALL_LIMIT = 500_000
 
 
 def evidence_for(
@@ -44,8 +44,7 @@ def evidence_for(
     if verdict is Verdict.NOT_STATIONARY:
         if norm != 2.0:
             return found
-        widest = on_support(point, point.support(WIDEST), penalised=True)
-        return replace(found, refutation=point.unscaled_multipliers(widest.multipliers))
+        return replace(found, refutation=refutation_at(point, certificate.tolerances))
     unit = flat / vector_norm(flat, 2.0)
     kinks = measure_kinks(functions, unit, certificate.support)
     if kinks is not None and norm == 2.0:
@@ -53,13 +52,27 @@ def evidence_for(
         if on:
             found = _slopes(functions, unit, found, on)
     if verdict is Verdict.SADDLE:
-        return replace(found, better=_better(functions, unit, alpha, certificate))
+        return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     if verdict is Verdict.GLOBAL:
         facts = establish(functions, flat, norm, certificate.tolerances, found)
         if facts.verdict is not Verdict.GLOBAL:
             better = global_bound(functions, flat, certificate, norm)
             return replace(found, bound=None if better is None else better.weights)
     return found
+
+
+def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
+    """Return the weights (N,) that bound ε from below best, in the units of the problem.
+
+    Those of samples near the margin, where they are enough; else those of all.
+    """
+    near = on_support(point, point.support(WIDEST), penalised=True)
+    weights = point.unscaled_multipliers(near.multipliers)
+    enough = refuted(point, weights, limits) > limits.stationarity
+    if enough or point.jacobian.size > _ALL_LIMIT:
+        return weights
+    everyone = on_support(point, np.arange(point.margins.size), penalised=True)
+    return point.unscaled_multipliers(everyone.multipliers)
 
 
 def _slopes(
@@ -90,30 +103,3 @@ def _slopes(
     values[evidence.support] = clarke.multipliers
     ordered = tuple((*key, slope) for key, slope in sorted(slopes.items()))
     return replace(evidence, multipliers=values, slopes=ordered)
-
-
-def _better(
-    functions: MarginFunctions, unit: Array, degree: float, certificate: Certificate
-) -> Array | None:
-    """Find again the better direction that made the verdict SADDLE."""
-    best: Array | None = None
-    margin = certificate.margin
-    curvature = certificate.curvature
-    support = certificate.support
-    if isinstance(curvature, Curvature) and curvature.shown and curvature.witness is not None:
-        assert curvature.step is not None
-        used = support[certificate.multipliers[support] > 0.0]
-        for held in (support, used):
-            steps = np.array([curvature.step])
-            raised = raise_margin(functions, unit, degree, curvature.witness, held, steps)
-            if raised.after > margin:
-                best, margin = raised.theta, raised.after
-    slope = leak(functions)
-    dead = dead_units(functions, unit, certificate.tolerances.kink) if slope is not None else []
-    if slope is not None and dead:
-        weights = functions.score_weights(certificate.multipliers)
-        born = birth_value(functions.data.X, weights, slope)
-        raised = raise_by_birth(functions, unit, born, certificate.multipliers, dead[0])
-        if raised.after > margin:
-            best = raised.theta
-    return best

@@ -18,7 +18,8 @@ import numpy as np
 
 from lexmargin.certificate.exact_basis import solve_near
 from lexmargin.certificate.exact_linear import to_text
-from lexmargin.certificate.level_duals import LevelDuals
+from lexmargin.certificate.level_duals import level_dual
+from lexmargin.certificate.level_face import LevelFace
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.polyhedral import smallest_dual_norm
 from lexmargin.exact import combination, matvec, to_fractions
@@ -214,12 +215,12 @@ def _chain(Z: Array, norm: float, point: Vector, count: int) -> tuple[Vector, ..
     """Return exact weights level by level, from guesses in floats."""
     margins = matvec(Z, point)
     floats = np.array([float(x) for x in point])
-    duals = LevelDuals(Z, floats, norm)
+    face = LevelFace(Z, floats, norm)
     fixed = [False] * len(margins)
     chain: list[Vector] = []
     while sum(fixed) < count:
         free = ~np.array(fixed)
-        guess = duals.level(free)
+        guess = level_dual(face, free)
         weights = _weights(Z, norm, point, margins, fixed, guess.weights)
         if weights is None:
             held = np.array([float(m) for m in margins])
@@ -236,7 +237,7 @@ def _chain(Z: Array, norm: float, point: Vector, count: int) -> tuple[Vector, ..
         ]
         for n in tight:
             fixed[n] = True
-        duals.hold(guess, np.array(tight, dtype=np.int64))
+        face.extend(guess, free, np.array(tight, dtype=np.int64))
     return tuple(chain)
 
 

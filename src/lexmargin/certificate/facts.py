@@ -7,34 +7,40 @@ be verified where no solver, not even a least-squares one, is installed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.certificate.ascent import rise
 from lexmargin.certificate.bounds import relative_gap
+from lexmargin.certificate.curvature import measured_curvature
+from lexmargin.certificate.curved import DifferencedCurved
 from lexmargin.certificate.given import Evidence, measured_of
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.certificate.qualification import LicqReport, licq, proved_independent
-from lexmargin.certificate.raising import normalised_margin, significant_gain
-from lexmargin.certificate.recomputed import linear_margin, proved_bound, smallest_curvature
+from lexmargin.certificate.recomputed import linear_margin, proved_bound
 from lexmargin.certificate.slopes import record, rows
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
-from lexmargin.errors import LexmarginError
+from lexmargin.certificate.vicinity import around_direction
+from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["Facts", "establish"]
+__all__ = ["Facts", "establish", "margin_rounding"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_FLAT = 1e-6
+_HESSIAN_LIMIT = 300
 _MODULAR_LIMIT = 40_000
+_STRICT = "positive curvature on the critical cone, and a strict maximiser is near"
+_ELSEWHERE = 64.0
+"""Roundings by which sums differ between machines: far more than was seen, far less than shows."""
 
 
 @final
@@ -57,13 +63,16 @@ class Facts:
     bound: float | None
     gap: float | None
     curvature: float | None
-    better_margin: float | None
+    radius: float | None
+    rate: float | None
     feasibility: float | None = None
     angle: float | None = None
     levels: tuple[float, ...] | None = None
     levels_gap: float | None = None
     multipliers: Array | None = None
     """Where the problem itself has them: the weights of a loss."""
+    rounding: tuple[float, ...] = (0.0,)
+    """How far the smallest margins, in increasing order, may be from those of another machine."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that are not finite are null."""
@@ -86,7 +95,8 @@ class Facts:
             "bound": _finite(self.bound),
             "gap": _finite(self.gap),
             "curvature": _finite(self.curvature),
-            "better_margin": _finite(self.better_margin),
+            "radius": _finite(self.radius),
+            "rate": _finite(self.rate),
             "feasibility": _finite(self.feasibility),
             "angle": _finite(self.angle),
             "levels": None if self.levels is None else [float(v) for v in self.levels],
@@ -96,6 +106,15 @@ class Facts:
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def margin_rounding(jacobian: Array, theta: Array, margins: Array, count: int) -> Array:
+    """Return how far the ``count`` smallest margins may lie from those of another machine.
+
+    A sum of products is rounded by parts of `Σ_i |∂_i f_n θ_i|`, in another order elsewhere.
+    """
+    smallest = np.argsort(margins, kind="stable")[:count]
+    return _ELSEWHERE * _EPS * row_sums(jacobian[smallest], theta)
 
 
 def establish(
@@ -140,11 +159,15 @@ def establish(
     first = measured_of(point, gradients, evidence, limits)
     doubt = _doubt(point, first, limits)
     smooth = not on
+    # Every margin within reach of δ has its part in a lower bound on ε.
+    near = kinks is not None and kinks.within(
+        limits.kink, samples_of(functions, point.support(WIDEST))
+    )
+    if near:
+        first = replace(first, lower=0.0)
     # At kinks the elements that λ combines, where there are slopes for them.
     support_rows = gradients[evidence.support]
     found = _Found()
-    if evidence.better is not None and norm == 2.0:
-        found.better = normalised_margin(functions, evidence.better, alpha)
     linear = functions.curvature is Curvature.AFFINE and alpha == 1.0
     weights = evidence.multipliers if evidence.bound is None else evidence.bound
     found.bound = proved_bound(functions, point, weights, linear)
@@ -173,8 +196,15 @@ def establish(
         bound=found.bound,
         gap=found.gap,
         curvature=found.curvature,
-        better_margin=found.better,
+        radius=found.radius,
+        rate=found.rate,
+        rounding=_rounding(point),
     )
+
+
+def _rounding(point: UnitPoint) -> tuple[float, ...]:
+    error = margin_rounding(point.jacobian, point.theta, point.margins, 1)
+    return (point.unscaled(float(error[0])),)
 
 
 class _Found:
@@ -184,7 +214,8 @@ class _Found:
         self.bound: float | None = None
         self.gap: float | None = None
         self.curvature: float | None = None
-        self.better: float | None = None
+        self.radius: float | None = None
+        self.rate: float | None = None
 
 
 def _word(
@@ -209,26 +240,24 @@ def _word(
         first.residual <= limits.stationarity and first.complementarity <= limits.complementarity
     ):
         return Verdict.UNDECIDED, "ε or δ of these multipliers misses its tolerance"
-    if found.better is not None:
-        margin = point.unscaled(point.margin)
-        held = point.margins[evidence.multipliers > 0.0]
-        uneven = float(np.max(held)) / point.margin - 1.0
-        if found.better > margin + significant_gain(margin, first.residual, uneven):
-            return Verdict.SADDLE, "the better direction has a larger margin"
+    curved = DifferencedCurved(functions, kink)
+    alpha, weights, support = point.degree, evidence.multipliers, evidence.support
+    around = around_direction(curved, unit, alpha, weights, support, limits, kink)
+    if evidence.ascent is not None and point.norm == 2.0:
+        shown = rise(around, evidence.ascent, first.residual)
+        if shown is not None:
+            found.rate = shown.rate
+            return Verdict.SADDLE, "the margin rises along the curve given from its beginning"
     if found.gap is not None and found.gap <= limits.gap:
         return Verdict.GLOBAL, "the margin meets an upper bound on all margins"
     if not smooth:
         return Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks"
     affine = functions.curvature is Curvature.AFFINE
-    if point.norm == 2.0 and not affine:
-        found.curvature = smallest_curvature(
-            functions, unit, evidence.support, evidence.multipliers, first.residual, limits, kink
-        )
-        near = 10.0 * first.residual
-        zero = max(_FLAT * max(1.0, abs(found.curvature or 0.0)), math.sqrt(near))
-        clear = kink is None or kink * (found.curvature or 0.0) > near
-        if found.curvature is not None and found.curvature > zero and clear:
-            return Verdict.STRICT_LOCAL, "positive curvature on the critical cone"
+    if point.norm == 2.0 and not affine and functions.size <= _HESSIAN_LIMIT:
+        word = measured_curvature(around, check=False, search=False)
+        found.curvature, found.radius = word.curvature.smallest, word.radius
+        if word.verdict is Verdict.STRICT_LOCAL:
+            return Verdict.STRICT_LOCAL, _STRICT
     return Verdict.KKT, "ε and δ are within their tolerances"
 
 
@@ -239,12 +268,12 @@ def _doubt(point: UnitPoint, first: Stationarity, limits: Tolerances) -> str:
         return "the margin is no larger than its own rounding error"
     try:
         mismatch = check_euler(point, limits.euler)
-    except LexmarginError as error:
-        return str(error)
+    except DegreeError:
+        return "f and the gradients contradict Euler's identity"
     if mismatch > max(limits.support, limits.stationarity):
         return "f and the gradients contradict Euler's identity"
     if first.floor > limits.stationarity:
-        return f"rounding alone may change ε by {first.floor:.3g}"
+        return "rounding alone may change ε by more than its tolerance"
     return ""
 
 
@@ -294,5 +323,7 @@ def _blank(verdict: Verdict, reason: str, point: UnitPoint) -> Facts:
         bound=None,
         gap=None,
         curvature=None,
-        better_margin=None,
+        radius=None,
+        rate=None,
+        rounding=_rounding(point),
     )

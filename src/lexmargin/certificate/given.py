@@ -9,16 +9,24 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.certificate.ladder import WIDEST
+from lexmargin.certificate.ascent import Ascent
+from lexmargin.certificate.ladder import rungs
 from lexmargin.certificate.multipliers import MultiplierMethod, normalised_rows
-from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.certificate.norms import (
+    Array,
+    dual_exponent,
+    norm_gradient,
+    unit_scale,
+    vector_norm,
+)
 from lexmargin.certificate.point import UnitPoint
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import Tolerances
 
-__all__ = ["Evidence", "combined_to_zero", "measured_of"]
+__all__ = ["Evidence", "combined_to_zero", "measured_of", "refuted"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_FURTHER = 1.000001
 
 
 @final
@@ -32,9 +40,8 @@ class Evidence:
         weights p (N,) of weak duality, where λ is not the best.
     slopes
         (layer, sample, unit, slope in [0, 1]) at the kinks: elements of the generalised gradients.
-    better
-        (d,) a point that is better: a unit direction of a larger margin, or a feasible point of
-        smaller cost.
+    ascent
+        a curve that begins at θ and leads upwards.
     refutation
         weights (N,) whose residual separates θ̂ from the cone of the support's gradients.
     singular
@@ -48,7 +55,7 @@ class Evidence:
     tau: float
     bound: Array | None = None
     slopes: tuple[tuple[int, int, int, float], ...] = ()
-    better: Array | None = None
+    ascent: Ascent | None = None
     refutation: Array | None = None
     singular: Array | None = None
     levels: tuple[Array, ...] = ()
@@ -68,18 +75,14 @@ def measured_of(
     limits : δ within tolerance is what the lower bound allows.
     """
     chosen = evidence.support
-    with np.errstate(over="ignore", under="ignore"):
-        values = np.ldexp(evidence.multipliers[chosen] * point.factor, point.exponent)
     used = gradients[chosen]
-    combination = values @ used
-    spent = float(np.linalg.norm(values @ abs(used)))
-    residual = _residual(point, combination)
+    residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
     excess = point.margins[chosen] - point.margin
     spread = np.zeros(point.margins.size)
     spread[chosen] = values
     return Stationarity(
         residual=residual,
-        lower=_refuted(point, evidence, limits),
+        lower=refuted(point, evidence.refutation, limits),
         floor=_EPS * (chosen.size + 2) * (1.0 + spent),
         hoelder_gap=math.nan,
         complementarity=max(0.0, point.degree * float(values @ excess)),
@@ -91,50 +94,93 @@ def measured_of(
     )
 
 
-def _residual(point: UnitPoint, combination: Array) -> float:
+def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Array, float]:
+    """Return ε, the λ (S,) in the scale of the point that it belongs to, and `‖Σ λ_n |∇f_n|‖`.
+
+    Where ε does not feel the scale of λ, as the Hölder gap, δ would: such λ are brought to
+    `‖Σ λ_n ∇f_n‖_* = 1`, as those of a certificate are.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        values = np.ldexp(multipliers * point.factor, point.exponent)
+        combination = values @ rows
+        spent = float(np.linalg.norm(values @ abs(rows)))
+    lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
+    if lost:
+        values = np.zeros(multipliers.size)
     if point.target is not None:
-        return vector_norm(point.target - combination, 2.0)
-    if point.norm == 1.0 or math.isinf(point.norm):
-        size = vector_norm(combination, dual_exponent(point.norm))
-        return max(0.0, 1.0 - float(point.theta @ combination) / size) if size > 0.0 else 1.0
-    target = norm_gradient(point.theta, point.norm)
-    residual = vector_norm(target - combination, 2.0) / vector_norm(target, 2.0)
-    if point.norm != 2.0 and np.any(combination):
-        supported = norm_gradient(combination, dual_exponent(point.norm))
-        residual = min(residual, vector_norm(point.theta - supported, point.norm))
-    return residual
+        return 1.0 if lost else vector_norm(point.target - combination, 2.0), values, spent
+    if point.norm == 2.0:
+        return 1.0 if lost else vector_norm(point.theta - combination, 2.0), values, spent
+    polyhedral = point.norm == 1.0 or math.isinf(point.norm)
+    residual = 1.0
+    if not (polyhedral or lost):
+        target = norm_gradient(point.theta, point.norm)
+        residual = vector_norm(target - combination, 2.0) / vector_norm(target, 2.0)
+    dual = dual_exponent(point.norm)
+    free = unit_scale(multipliers)
+    pull = free @ rows
+    size = vector_norm(pull, dual)
+    if not 0.0 < size < math.inf:
+        return residual, values, spent
+    if polyhedral:
+        other = max(0.0, 1.0 - float(point.theta @ pull) / size)
+    else:
+        other = vector_norm(point.theta - norm_gradient(pull, dual), point.norm)
+    if other > residual:
+        return residual, values, spent
+    return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size
 
 
-def _refuted(point: UnitPoint, evidence: Evidence, limits: Tolerances) -> float:
+def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> float:
     """Return a lower bound on ε over all λ ≥ 0 with δ within tolerance, ℓ2; 0 without one.
 
-    For r with `∇f_n·r + e_n s ≤ 0` on the widest support (e_n the share of n in δ), every λ has
-    `ε² + δ² ≥ (t·r/‖(r, s)‖)²`, t the unit target.
+    For r and s ≥ 0 with `∇f_n·r ≤ s e_n` for every n (e_n the share of n in δ), every λ has
+    `t·r ≤ ε ‖r‖ + s δ`, t the unit target. The weights give r; a step along a direction in which
+    all margins grow mends what samples near the margin lack, and s what the others do.
     """
-    if evidence.refutation is None or (point.norm != 2.0 and point.target is None):
+    if refutation is None or (point.norm != 2.0 and point.target is None):
         return 0.0
-    support = point.support(WIDEST)
-    with np.errstate(over="ignore", under="ignore"):
-        weights = np.ldexp(evidence.refutation[support] * point.factor, point.exponent)
-    excess = point.degree * (point.margins[support] - point.margin)
-    extended = np.column_stack([point.jacobian[support], excess])
-    target = np.append(point.theta if point.target is None else point.target, 0.0)
-    ascent = np.append(point.ascent, 0.0)
-    residual = target - weights @ extended
-    rounding = 8.0 * _EPS * extended.shape[1] * np.linalg.norm(extended, axis=1)
-    slopes = extended @ ascent - rounding * max(1.0, float(np.linalg.norm(ascent)))
-    if np.any(slopes <= 0.0):
+    rows, target = point.jacobian, point.theta if point.target is None else point.target
+    excess = point.degree * (point.margins - point.margin)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        weights = np.ldexp(refutation * point.factor, point.exponent)
+        first = target - weights @ rows
+    if not np.all(np.isfinite(first)):
         return 0.0
-    for _ in range(4):
-        gains, noise = extended @ residual, rounding * np.linalg.norm(residual)
-        if np.all(gains + noise <= 0.0):
+    # The bound does not feel the scale of r.
+    first = unit_scale(first)
+    # Of a product with a row, in its own and in the margins', which are sums of such terms too.
+    lengths = np.linalg.norm(rows, axis=1)
+    rounding = 8.0 * _EPS * rows.shape[1] * lengths
+    doubt = rounding * max(1.0, float(np.linalg.norm(point.ascent)))
+    climbs = rows @ point.ascent - doubt
+    gains = rows @ first
+    prices = {0.0}
+    for tau in rungs(limits.support):
+        far = (point.margins > (1.0 + tau) * point.margin) & (gains > 0.0)
+        with np.errstate(over="ignore"):
+            prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * _FURTHER)
+    best = 0.0
+    for price in filter(math.isfinite, prices):
+        allowed = price * (excess - point.degree * doubt)
+        residual = first
+        for _ in range(4):
             length = float(np.linalg.norm(residual))
-            lower = max(0.0, float(target @ residual)) / length if length > 0.0 else 0.0
-            return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
-        # Further than is asked for: what is left must be clear of the rounding of the products.
-        step = float(np.max((gains + 2.0 * noise) / slopes))
-        residual = residual - 1.000001 * step * ascent
-    return 0.0
+            lacking = rows @ residual + rounding * length - allowed
+            if np.all(lacking <= 0.0):
+                # The product t·r and its terms are rounded as well.
+                pull = float(target @ residual) - 8.0 * _EPS * rows.shape[1] * length
+                if length > 0.0:
+                    best = max(best, (pull - price * limits.complementarity) / length)
+                break
+            wrong = lacking > 0.0
+            if not np.any(wrong) or np.any(climbs[wrong] <= 0.0):
+                break
+            # Further than is asked for: what is left must be clear of the rounding.
+            noise = rounding[wrong] * length
+            step = _FURTHER * float(np.max((lacking[wrong] + noise) / climbs[wrong]))
+            residual = residual - step * point.ascent
+    return best
 
 
 def combined_to_zero(jacobian: Array, weights: Array | None, tolerance: float) -> bool:
@@ -144,7 +190,8 @@ def combined_to_zero(jacobian: Array, weights: Array | None, tolerance: float) -
     rows, norms = normalised_rows(jacobian)
     if np.any(weights[norms == 0.0] > 0.0):
         return True
-    shares = weights * norms
+    with np.errstate(over="ignore"):
+        shares = unit_scale(weights) * norms
     total = float(np.sum(shares))
     if not (math.isfinite(total) and total > 0.0):
         return False

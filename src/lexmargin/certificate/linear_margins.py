@@ -29,7 +29,8 @@ from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.certificate.rows import is_dense, with_column
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.data_samples import is_sparse, sparse_samples
+from lexmargin.data_labels import coded_labels
+from lexmargin.data_samples import array_of, is_sparse, sparse_samples
 from lexmargin.errors import DataError, ShapeError, UnsupportedError
 
 __all__ = ["certify_linear"]
@@ -41,7 +42,7 @@ def certify_linear(
     X: Any,
     y: ArrayLike,
     theta: ArrayLike,
-    bias: float | None = None,
+    bias: ArrayLike | None = None,
     *,
     norm: float = 2.0,
     multipliers: Array | None = None,
@@ -55,9 +56,11 @@ def certify_linear(
     Parameters
     ----------
     X : (N, d) samples, dense or scipy sparse.
-    y : (N,) labels -1/+1; all +1 where the rows already are y_n x_n.
-    theta : (d,) the direction, at any scale.
-    bias : b at the scale of θ; None where the predictor has no free bias.
+    y : (N,) labels of two classes, the second in ascending order being +1, as for
+        :class:`~lexmargin.data.Dataset`; all 1 where the rows already are y_n x_n.
+    theta : (d,) or (1, d) the direction, at any scale: scikit-learn's ``coef_``.
+    bias : b at the scale of θ, a number or an array of one: ``intercept_``; None where the
+        predictor has no free bias.
     norm : exponent p ≥ 1 of the ball; 2 with a free bias.
     multipliers : (N,) λ that somebody claims, at any scale; measured first, negative ones as 0.
         Others are sought only where they do not serve.
@@ -73,7 +76,7 @@ def certify_linear(
     Raises
     ------
     ShapeError, DataError
-        for arrays that do not fit, NaN, labels other than -1 and +1, θ = 0.
+        for arrays that do not fit, NaN, labels that name no two classes, θ = 0.
     ParameterError
         a norm below 1.
     UnsupportedError
@@ -90,14 +93,13 @@ def certify_linear(
         rows = _signed(_owned(samples), signs, common)
         point = UnitPoint(unit, rows @ unit, rows, 1.0, p, 1.0, common)
     else:
-        if not math.isfinite(bias):
-            raise DataError(f"The bias is {bias!r}.", "Give a finite number.")
+        offset = _offset(bias)
         length, exponent = scaled_norm(direction, p)
         # A column of the size of the rows: then Σ λ y is compared with what λ weighs in Σ λ z.
         largest = common + math.frexp(_longest(samples, common))[1]
         column = np.full(signs.size, math.ldexp(1.0, largest))
         rows = _signed(with_column(samples, column), signs, common)
-        inside = np.append(unit, math.ldexp(bias / length, -exponent - largest))
+        inside = np.append(unit, math.ldexp(offset / length, -exponent - largest))
         target = np.append(unit, 0.0)
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
@@ -114,23 +116,37 @@ def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]
         raise ShapeError(
             f"The samples have the shape {samples.shape}.", "Give an (N, d) matrix with entries."
         )
-    signs = np.asarray(y, dtype=np.float64)
     direction = np.asarray(theta, dtype=np.float64)
+    if direction.ndim == 2 and direction.shape[0] == 1:
+        direction = direction[0]
+    labels = array_of(y, "y")
     count, size = samples.shape
-    if signs.shape != (count,) or direction.shape != (size,):
+    if labels.shape != (count,) or direction.shape != (size,):
         raise ShapeError(
-            f"{count} samples of {size} features have y of shape {signs.shape} and theta of shape "
+            f"{count} samples of {size} features have y of shape {labels.shape} and theta of shape "
             f"{direction.shape}.",
             "Give one label per row and one weight per column.",
         )
-    if not np.all(np.abs(signs) == 1.0):
-        raise DataError("The labels are not all -1 or +1.", "Recode the two classes.")
+    codes, classes = coded_labels(labels, y, one_class=True)
+    if len(classes) > 2:
+        raise DataError(
+            f"The labels name {len(classes)} classes.", "Judge one class against the others."
+        )
     entries = samples if is_dense(samples) else samples.data
     if not (np.all(np.isfinite(entries)) and np.all(np.isfinite(direction))):
         raise DataError("The samples or theta hold NaN or infinities.", "Give finite numbers.")
     if not np.any(direction):
         raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
-    return samples, signs, direction
+    return samples, codes.astype(np.float64), direction
+
+
+def _offset(bias: ArrayLike) -> float:
+    value = np.asarray(bias, dtype=np.float64)
+    if value.size != 1:
+        raise ShapeError(f"The bias has the shape {value.shape}.", "Give one number.")
+    if not np.isfinite(value).all():
+        raise DataError(f"The bias is {value.item()!r}.", "Give a finite number.")
+    return float(value.item())
 
 
 def _stored(X: Any) -> Any:

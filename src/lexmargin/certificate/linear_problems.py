@@ -14,7 +14,10 @@ from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.hard_margin import HardMargin
+from lexmargin.formulations.known import require_known
+from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.w_set import WSet
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
@@ -53,8 +56,9 @@ def require_linear(problem: Formulation) -> None:
 
     Sparse samples are judged by no other function.
     """
-    direction = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
-    if problem.name in direction and problem.functions.linear_inputs is not None:
+    require_known(problem)
+    direction = isinstance(problem, (HardMargin, MarginPath))
+    if direction and problem.functions.linear_inputs is not None:
         return
     if not linear_w_set(problem):
         raise UnsupportedError(

@@ -15,7 +15,9 @@ from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence, combined_to_zero, measured_of
 from lexmargin.certificate.kinked import at_slope_zero
 from lexmargin.certificate.kinks import measure_kinks
-from lexmargin.certificate.ladder import Rung, climb
+from lexmargin.certificate.ladder import WIDEST, Rung, climb
+from lexmargin.certificate.multipliers import normalised_rows
+from lexmargin.certificate.nonnegative import nonnegative
 from lexmargin.certificate.norms import Array, norm_gradient, vector_norm
 from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.certificate.polyhedral_set import multipliers_of
@@ -203,6 +205,8 @@ def _word(
             singular = combined_to_zero(rows, weights, limits.stationarity)
         if singular and point.free:
             return Verdict.KKT, ("0 is a combination of the active gradients: t is stationary",)
+        if singular and given is not None and _has_multiplier(unit, limits):
+            return Verdict.UNDECIDED, ("a multiplier of the objective serves, and was not given",)
         if singular:
             return Verdict.FRITZ_JOHN, (
                 "0 is a combination of the active gradients, and no multiplier of the objective "
@@ -226,6 +230,21 @@ def _word(
             f"tolerances, and no better than {measured.lower:.3g} is proven from below",
         )
     return Verdict.KKT, ("ε and δ are within their tolerances",)
+
+
+def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
+    """Tell whether λ ≥ 0 that nearly serve may exist, by least squares in NumPy: for receipts.
+
+    A receipt can withhold them, and where 0 is a combination too nothing bounds ε from below.
+    """
+    if unit.target is None and (unit.norm == 1.0 or math.isinf(unit.norm)):
+        return True
+    target = norm_gradient(unit.theta, unit.norm) if unit.target is None else unit.target
+    rows, _ = normalised_rows(unit.jacobian[unit.support(WIDEST)])
+    values = nonnegative(rows.T, target)
+    return vector_norm(target - values @ rows, 2.0) <= limits.stationarity * vector_norm(
+        target, 2.0
+    )
 
 
 def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Certificate:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.evidence import evidence_for
+from lexmargin.certificate.evidence import evidence_for, refutation_at
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence
-from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.level_chain import recorded_levels
 from lexmargin.certificate.margin_programs import (
-    margin_path_setting,
     plain_point,
-    scaled_margin_setting,
 )
 from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.norms import Array, vector_norm
-from lexmargin.certificate.plain_curvature import improved
 from lexmargin.certificate.program_facts import level_rows
-from lexmargin.certificate.stationarity import on_support
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -35,7 +32,11 @@ __all__ = ["evidence_for_problem"]
 
 
 def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
-    """Return λ, and what else the certificate's verdict needs, at the point θ (d,)."""
+    """Return λ, and what else the certificate's verdict needs, at the point θ (d,).
+
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
+    """
+    require_known(problem)
     functions, norm = problem.functions, problem.norm_p
     match problem:
         case ConstrainedPath() | RegularizationPath():
@@ -51,11 +52,12 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
                 level = MarginPath(problem.predictor, problem.data, 1.0, norm)
                 return _of_program(level, theta, certificate)
             found = evidence_for(functions, theta, norm, certificate)
-            Z = level_rows(problem)
-            if Z is None or certificate.verdict is not Verdict.GLOBAL:
+            Z, curved = level_rows(problem), 1.0 < norm < math.inf
+            if Z is None or curved or certificate.verdict is not Verdict.GLOBAL:
                 return found
             unit, count = theta / vector_norm(theta, norm), problem.levels or functions.count
-            chain = recorded_levels(Z, unit, norm, count, certificate.tolerances.gap)
+            weights, limit = certificate.multipliers, certificate.tolerances.gap
+            chain = recorded_levels(Z, unit, norm, count, limit, weights)
             return replace(found, levels=chain)
         case _:
             return evidence_for(functions, theta, norm, certificate)
@@ -76,26 +78,12 @@ def _of_program(problem: Formulation, theta: Array, certificate: Certificate) ->
         unit = point.unit()
         if unit.target is None and unit.norm != 2.0:
             return found
-        widest = on_support(unit, unit.support(WIDEST), penalised=True)
-        return replace(found, refutation=widest.multipliers)
+        return replace(found, refutation=refutation_at(unit, limits))
     doubtful = verdict is Verdict.KKT and certificate.stationarity > limits.stationarity
     if verdict is Verdict.FRITZ_JOHN or doubtful:
         tight = point.tight(limits)
         weights = fritz_john(point.jacobian[tight], limits.stationarity).multipliers
         return replace(found, singular=spread(tight, point.values.size, weights))
     if verdict is Verdict.SADDLE:
-        return replace(found, better=_better(problem, point.w, certificate))
+        return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     return found
-
-
-def _better(problem: Formulation, w: Array, certificate: Certificate) -> Array | None:
-    first_order = replace(certificate, verdict=Verdict.KKT)
-    match problem:
-        case MarginPath():
-            multipliers = certificate.multipliers * vector_norm(w, 2.0)
-            return improved(margin_path_setting(problem, w), multipliers, first_order)
-        case ScaledMargin():
-            setting = scaled_margin_setting(problem, w)
-            return improved(setting, certificate.multipliers, first_order)
-        case _:
-            return None

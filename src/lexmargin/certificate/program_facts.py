@@ -11,7 +11,7 @@ import numpy as np
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.curvature import Curvature
-from lexmargin.certificate.facts import Facts, establish
+from lexmargin.certificate.facts import Facts, establish, margin_rounding
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.level_chain import checked_levels
@@ -27,21 +27,23 @@ from lexmargin.certificate.margin_programs import (
 )
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.qualification import proved_independent
+from lexmargin.certificate.staged import LIMIT, curved_levels
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature as FunctionCurvature
 
 __all__ = ["establish_problem", "level_rows"]
 
 _MODULAR_LIMIT: Final = 40_000
-_CHAIN_LIMIT: Final = 200_000
 _REASONS: Final[Mapping[Verdict, str]] = {
     Verdict.NOT_SEPARATING: "a margin is not positive",
     Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
@@ -49,8 +51,8 @@ _REASONS: Final[Mapping[Verdict, str]] = {
     Verdict.UNDECIDED: "what is given does not decide",
     Verdict.CLARKE_KKT: "stationary with the slopes given at the kinks",
     Verdict.KKT: "stationary within tolerance",
-    Verdict.SADDLE: "the better point given is feasible and better",
-    Verdict.STRICT_LOCAL: "positive curvature on the critical cone",
+    Verdict.SADDLE: "the curve given is feasible and better from its beginning",
+    Verdict.STRICT_LOCAL: "positive curvature on the critical cone, and a strict optimum is near",
     Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
 }
 
@@ -63,7 +65,10 @@ def establish_problem(
     The losses carry their own multipliers, and nothing of the evidence is used for them. For the
     programs at a scale of their own λ is measured as given; for homogeneous margin problems see
     :func:`~lexmargin.certificate.facts.establish`.
+
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
+    require_known(problem)
     match problem:
         case ConstrainedPath():
             return _of_loss(problem, theta, certify_constrained_path(problem, theta, limits))
@@ -85,11 +90,10 @@ def establish_problem(
 
 
 def level_rows(problem: Lexicographic) -> Array | None:
-    """Return Z (N, d) where levels are proven by a chain of duals: linear f_n, ℓ1 or ℓ∞ ball."""
+    """Return Z (N, d) where levels are proven: linear f_n, and not too many of them."""
     functions = problem.functions
-    polyhedral = problem.norm_p == 1.0 or math.isinf(problem.norm_p)
     linear = functions.curvature is FunctionCurvature.AFFINE and functions.homogeneity.degree == 1.0
-    if not (polyhedral and linear) or functions.count * functions.size > _CHAIN_LIMIT:
+    if not linear or functions.count * functions.size > LIMIT:
         return None
     return functions.jacobian(np.zeros(functions.size))
 
@@ -98,21 +102,28 @@ def level_rows(problem: Lexicographic) -> Array | None:
 
 
 def _of_loss(problem: Formulation, theta: Array, found: Certificate) -> Facts:
-    facts = _facts(found, theta)
+    functions, w = problem.functions, problem.rho_value * theta
+    rounding = _rounding(functions, w, evaluated(functions, w), 1)
+    facts = replace(_facts(found, theta), rounding=rounding)
     weights = np.zeros(found.multipliers.size)
     weights[found.support] = found.multipliers[found.support]
     return replace(facts, multipliers=weights)
 
 
+def _rounding(functions: MarginFunctions, w: Array, values: Array, count: int) -> tuple[float, ...]:
+    """Return :func:`~lexmargin.certificate.facts.margin_rounding`; 0 where f is not defined."""
+    errors = margin_rounding(functions.jacobian(w), w, values, count)
+    return tuple(float(error) if math.isfinite(error) else 0.0 for error in errors)
+
+
 def _of_program(
     problem: Formulation, theta: Array, found: Certificate, evidence: Evidence
 ) -> Facts:
-    facts = _facts(found, theta)
+    functions, w = problem.functions, problem.rho_value * theta
+    values = evaluated(functions, w)
+    facts = replace(_facts(found, theta), rounding=_rounding(functions, w, values, 1))
     if found.licq is None:
         return facts
-    functions = problem.functions
-    w = problem.rho_value * theta
-    values = evaluated(functions, w)
     tau = min(evidence.tau, WIDEST)
     support = np.flatnonzero(values <= (1.0 + tau) * float(np.min(values)))
     rows = functions.jacobian(w)[support]
@@ -139,7 +150,8 @@ def _facts(found: Certificate, theta: Array) -> Facts:
         bound=found.bound,
         gap=found.gap,
         curvature=smallest,
-        better_margin=None,
+        radius=found.radius,
+        rate=None if found.rise is None else found.rise.rate,
         feasibility=found.feasibility,
         angle=found.angle,
         levels=found.levels,
@@ -152,7 +164,7 @@ def _facts(found: Certificate, theta: Array) -> Facts:
 def _of_levels(
     problem: Lexicographic, theta: Array, limits: Tolerances, evidence: Evidence
 ) -> Facts:
-    """Establish level 1, then the levels after it by the chain of duals where there is one."""
+    """Establish level 1, then the levels after it from its multipliers or the chain of duals."""
     functions, norm = problem.functions, problem.norm_p
     count = problem.levels or functions.count
     alpha = functions.homogeneity.degree
@@ -160,21 +172,29 @@ def _of_levels(
         level = MarginPath(problem.predictor, problem.data, 1.0, norm)
         found = certify_margin_path(level, theta, limits, evidence)
         facts, values = _of_program(level, theta, found, evidence), functions.values(theta)
+        unit, jacobian = theta, functions.jacobian(theta)
     else:
         theta = unit_scale(theta)
         facts = establish(functions, theta, norm, limits, evidence)
-        values = functions.values(theta) / vector_norm(theta, norm) ** alpha
-    facts = replace(facts, levels=tuple(float(v) for v in np.sort(values)[:count]))
+        size = vector_norm(theta, norm)
+        values = functions.values(theta) / size**alpha
+        unit, jacobian = theta / size, functions.jacobian(theta) / size ** (alpha - 1.0)
+    facts = replace(
+        facts,
+        levels=tuple(float(v) for v in np.sort(values)[:count]),
+        rounding=tuple(margin_rounding(jacobian, unit, values, count).tolist()),
+    )
     if not facts.verdict.stationary or count == 1:
         return facts
     linear = functions.curvature is FunctionCurvature.AFFINE and alpha == 1.0
     if linear and facts.verdict is Verdict.GLOBAL:
-        if 1.0 < norm < math.inf:
-            return replace(facts, reason=f"{facts.reason}; that direction is unique")
         Z = level_rows(problem)
         if Z is not None:
-            unit = theta / vector_norm(theta, norm)
-            proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
+            if 1.0 < norm < math.inf:
+                weights = evidence.multipliers
+                proof = curved_levels(Z, unit, norm, count, limits.gap, weights)
+            else:
+                proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
             facts = replace(facts, levels_gap=proof.gap)
             if proof.proven >= count:
                 return replace(facts, reason=f"{facts.reason}; duality proves all {count} levels")

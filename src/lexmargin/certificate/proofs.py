@@ -34,6 +34,7 @@ from lexmargin.certificate.norms import unit_scale, vector_norm
 from lexmargin.certificate.sphere import DIMENSIONS, sphere_bound
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.known import require_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -97,12 +98,14 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
     neither is "not proved", with the reason.
 
     Args:
-        problem: any formulation.
+        problem: any formulation of the paper.
         theta: (d,) or one array per block.
 
     Raises:
         NotSeparableError: no direction has a positive margin.
+        UnsupportedError: a formulation that is none of the paper's seven.
     """
+    require_known(problem)
     flat = flattened(problem, theta)
     match problem:
         case ConstrainedPath() | RegularizationPath():
@@ -113,7 +116,7 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
             return _levels(problem, flat)
         case MarginPath() if problem.functions.homogeneity.degree is None:
             return _bounded(problem, flat, prove_margin_program(problem, flat))
-        case _:
+        case _:  # hard margins and homogeneous margin paths
             return _direction(problem, flat)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -82,13 +82,17 @@ CLAIMS: Final = (
     "bound",
     "gap",
     "curvature",
-    "better_margin",
+    "radius",
+    "rate",
     "feasibility",
     "angle",
     "levels",
     "levels_gap",
 )
 """The names of what a receipt claims."""
+
+_TRUTHS: Final = ("licq", "independent")
+_COUNTS: Final = ("rank",)
 
 
 @final
@@ -146,7 +150,7 @@ def receipt(
     """Return the receipt of a certificate, of any formulation.
 
     The verdict stated is the one that can be established again from the receipt without a solver;
-    where that is weaker than the certificate's, ``claims["reason"]`` says why.
+    it may be weaker than the certificate's.
 
     Args:
         problem, theta, certificate: as given to, and returned by, ``certify``.
@@ -159,16 +163,12 @@ def receipt(
     flat = flattened(problem, theta)
     evidence = evidence_for_problem(problem, flat, certificate)
     facts = establish_problem(problem, flat, certificate.tolerances, evidence)
-    if facts.verdict is not certificate.verdict:
-        facts = replace(
-            facts, reason=f"{facts.reason}; the certificate says {certificate.verdict.value}"
-        )
     data = problem.data
     inside = data.X.size <= _EMBED_LIMIT if embed is None else embed
     content: dict[str, Any] = {
         "format": FORMAT,
         "versions": _versions(),
-        "formulation": problem.name.value,
+        "formulation": str(problem.name),
         "norm": "inf" if math.isinf(problem.norm_p) else problem.norm_p,
         "parameters": parameters_to_json(problem),
         "predictor": predictor_to_json(problem.predictor),
@@ -317,14 +317,25 @@ def _claims(value: object) -> None:
     if part.text("verdict") not in {word.value for word in Verdict}:
         raise ReceiptError(f"claims.verdict is {part.text('verdict')[:40]!r}.")
     part.text("reason")
-    if part.raw("levels") is not None:
-        part.numbers("levels")
     for name in CLAIMS[2:]:
-        if name != "levels" and part.raw(name) is not None and not isinstance(part.raw(name), bool):
+        found = part.raw(name)
+        if found is None:
+            continue
+        if name in _TRUTHS:
+            part.truth(name)
+        elif name in _COUNTS:
+            part.whole(name)
+        elif name == "levels":
+            part.numbers(name)
+        else:
             part.number(name)
 
 
 def facts_of(found: Receipt) -> Facts:
-    """Recompute the facts of a receipt that has its data."""
+    """Recompute the facts of a receipt that has its data.
+
+    Whatever numbers somebody wrote: what overflows is not finite, and proves nothing.
+    """
     assert found.problem is not None
-    return establish_problem(found.problem, found.theta, found.tolerances, found.evidence)
+    with np.errstate(all="ignore"):
+        return establish_problem(found.problem, found.theta, found.tolerances, found.evidence)

@@ -51,6 +51,8 @@ MAX_BYTES: Final = 96 * 2**20
 _MAX_WIDTH: Final = 10**6
 _MAX_BLOCKS: Final = 1000
 _MAX_DEPTH: Final = 16
+_MAX_DIGITS: Final = 19
+"""Of a whole number: none in a receipt is larger than a label, and all of them fit 64 bits."""
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -70,7 +72,8 @@ def parsed(content: bytes) -> dict[str, Any]:
     """Return the JSON object in ``content``.
 
     Raises:
-        ReceiptError: too large, not UTF-8, not JSON, a key twice, NaN or infinity, or no object.
+        ReceiptError: too large, not UTF-8, not JSON, a key twice, a number that is not finite,
+            or no object.
     """
     if len(content) > MAX_BYTES:
         raise ReceiptError(
@@ -79,7 +82,11 @@ def parsed(content: bytes) -> dict[str, Any]:
         )
     try:
         found = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            content.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_whole,
         )
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ReceiptError(f"This is no receipt: {error}.", "Write it again.") from error
@@ -97,6 +104,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number here")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no finite double")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"{text[:40]}… is no number here")
+    return int(text)
 
 
 def encoded(values: FloatArray) -> str:
@@ -149,6 +169,10 @@ class Fields:
         shown = repr(self._values[name])
         return ReceiptError(f"{self._at(name)} is {shown[:80]}, not {wanted}.", "Write it again.")
 
+    def has(self, name: str) -> bool:
+        """Say whether a key that may be left out is there."""
+        return name in self._values
+
     def raw(self, name: str) -> Any:
         """Return the value as it stands."""
         return self._values[name]
@@ -157,6 +181,12 @@ class Fields:
         value = self._values[name]
         if not isinstance(value, str) or len(value) > MAX_BYTES:
             raise self._wrong(name, "a text")
+        return value
+
+    def truth(self, name: str) -> bool:
+        value = self._values[name]
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
         return value
 
     def whole(self, name: str, low: int = 0, high: int = 10**9) -> int:
@@ -212,7 +242,8 @@ def predictor_to_json(predictor: Predictor) -> dict[str, Any]:
         case Polynomial():
             return {"kind": "polynomial", "exponents": [list(row) for row in predictor.exponents]}
         case Bias():
-            return {"kind": "bias", "form": predictor.form.value}
+            several = {} if predictor.outputs == 1 else {"outputs": predictor.outputs}
+            return {"kind": "bias", "form": predictor.form.value, **several}
         case Log():
             return {"kind": "log", "power": predictor.power, "shift": predictor.shift}
         case Sum():
@@ -287,7 +318,9 @@ def _keys(value: object, key: str, table: dict[str, tuple[str, ...]]) -> tuple[s
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in table:
         raise ReceiptError(f"{key}.kind is {kind!r}.", nearest(str(kind), table))
-    return table[kind]
+    # Receipts of one output are as they were before biases had several.
+    several = kind == "bias" and isinstance(value, dict) and "outputs" in value
+    return (*table[kind], "outputs") if several else table[kind]
 
 
 def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
@@ -310,7 +343,9 @@ def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
                 raise ReceiptError(f"{key}.exponents is no list.", "Write the receipt again.")
             return Polynomial(tuple(_sizes(row, f"{key}.exponents", 0) for row in rows))
         case "bias":
-            return Bias(fields.text("form"))  # type: ignore[arg-type]
+            several = fields.has("outputs")
+            outputs = fields.whole("outputs", 2, _MAX_WIDTH) if several else 1
+            return Bias(fields.text("form"), outputs)  # type: ignore[arg-type]
         case "log":
             return Log(fields.number("power"), fields.number("shift"))
         case _:

@@ -35,7 +35,7 @@ _PARAMETERS: Final[Mapping[FormulationName, tuple[str, ...]]] = {
 
 def parameters_to_json(problem: Formulation) -> dict[str, Any]:
     """Return the parameters that state the problem, beside predictor, data and norm."""
-    found = {name: getattr(problem, name) for name in _PARAMETERS[problem.name]}
+    found = {name: getattr(problem, name) for name in _PARAMETERS[FormulationName(problem.name)]}
     return {
         name: value.value
         if isinstance(value, Loss)

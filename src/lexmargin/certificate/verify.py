@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -16,6 +18,11 @@ from lexmargin.certificate.receipt_state import array_hash, wrong_tensor
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
 from lexmargin.errors import ReceiptError, RejectedReceiptError
+from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.hard_margin import HardMargin
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
 
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
@@ -26,6 +33,13 @@ _RELATIVE: Final = 1e-9
 _ABSOLUTE: Final = 1e-12
 # Second differences, and eigenvalues near zero, repeat to fewer digits on another machine.
 _COARSE: Final = {"curvature": 1e-4, "sigma_min": 1e-9, "nearest_kink": 1e-9}
+# A radius may be a few units of the last place long, and a rate is measured where rounding begins.
+_ROUGH: Final = {"radius": 10.0, "rate": 1.5}
+# In the unit of the data, in which no absolute error is small.
+_OF_MARGINS: Final = frozenset({"margin", "bound", "levels"})
+_SIGNED: Final = frozenset({"curvature"})
+_USEFUL_TO_DIRECTIONS: Final = frozenset({"bound", "slopes", "ascent", "refutation", "tau"})
+_USEFUL_TO_PROGRAMS: Final = frozenset({"ascent", "refutation", "singular", "tau"})
 
 
 @final
@@ -86,14 +100,16 @@ def verify_receipt(found: Receipt) -> Verification:
         if wrong:
             raise _rejected("state.tensors", f"{wrong!r} is not the tensor that was hashed")
     _check_tolerances(found)
+    _check_unused(found)
     if found.evidence.tau > max(WIDEST, found.tolerances.support):
         raise _rejected("evidence.tau", f"{found.evidence.tau:g} is more than {WIDEST:g}")
     facts = facts_of(found)
     if not np.array_equal(facts.support, found.evidence.support):
         raise _rejected("evidence.support", "it is not the support at the tolerance τ stated")
     _check_weights(found, facts)
+    stated = facts.to_json()
     for name in CLAIMS[::-1]:
-        wrong = _differs(name, content["claims"][name], facts.to_json()[name])
+        wrong = _differs(name, content["claims"][name], stated[name], facts.rounding)
         if wrong:
             raise _rejected(f"claims.{name}", wrong)
     unsigned = {key: value for key, value in content.items() if key != "digest"}
@@ -131,29 +147,65 @@ def _check_weights(found: Receipt, facts: Facts) -> None:
     if facts.multipliers is None:
         return
     stated, computed = found.evidence.multipliers, facts.multipliers
-    if np.any(np.abs(stated - computed) > _RELATIVE * np.maximum(stated, computed)):
+    if not np.all(np.abs(stated - computed) <= _RELATIVE * np.maximum(stated, computed)):
         raise _rejected("evidence.multipliers", "they are not the weights of the loss")
 
 
-def _differs(name: str, claimed: Any, computed: Any) -> str:
-    """Return what is wrong with a claim, or an empty string."""
-    if name == "reason":
-        # What the certificate said beyond the established verdict is only covered by the digest.
-        return "" if str(claimed).startswith(computed) else f"it is {computed!r}"
-    plain = (type(None), bool, str)
-    if isinstance(claimed, plain) or isinstance(computed, plain):
-        return "" if claimed is computed or claimed == computed else f"it is {computed!r}"
-    if isinstance(claimed, list) or isinstance(computed, list):
-        if not (isinstance(claimed, list) and isinstance(computed, list)):
-            return f"it is {computed!r}"
+def _check_unused(found: Receipt) -> None:
+    """Refuse evidence that the problem has no use for: nothing would check it."""
+    problem, evidence = found.problem, found.evidence
+    names = {
+        "bound": evidence.bound is not None,
+        "slopes": bool(evidence.slopes),
+        "ascent": evidence.ascent is not None,
+        "refutation": evidence.refutation is not None,
+        "singular": evidence.singular is not None,
+        "levels": bool(evidence.levels),
+        "tau": not math.isnan(evidence.tau),
+    }
+    useful = _USEFUL_TO_PROGRAMS
+    if isinstance(problem, (ConstrainedPath, RegularizationPath)):
+        useful = frozenset()
+    elif isinstance(problem, (HardMargin, MarginPath, Lexicographic)):
+        assert problem is not None
+        if problem.functions.homogeneity.degree is not None:
+            useful = _USEFUL_TO_DIRECTIONS
+    if isinstance(problem, Lexicographic):
+        useful |= {"levels"}
+    for name, given in names.items():
+        if given and name not in useful:
+            raise _rejected(f"evidence.{name}", "this problem has no use for it")
+
+
+def _differs(name: str, claimed: Any, computed: Any, rounding: Sequence[float]) -> str:
+    """Return what is wrong with a claim, or an empty string.
+
+    ``rounding``: the absolute error of the smallest margins in order, in their own unit.
+    """
+    # 1 is not true, and true is not 1.
+    if type(claimed) is not type(computed):
+        return f"it is {computed!r}"
+    if isinstance(claimed, list):
         if len(claimed) != len(computed):
             return f"it has {len(computed)} entries"
-        pairs = zip(claimed, computed, strict=True)
-        return next(filter(None, (_differs(name, a, b) for a, b in pairs)), "")
-    size = max(abs(float(claimed)), abs(float(computed)))
-    floor = _COARSE.get(name, _ABSOLUTE)
+        errors = [*rounding, *[0.0] * len(claimed)]
+        pairs = zip(claimed, computed, errors, strict=False)
+        return next(filter(None, (_differs(name, a, b, [e]) for a, b, e in pairs)), "")
+    if not isinstance(claimed, float):
+        return "" if claimed == computed else f"it is {computed!r}"
+    if name in _ROUGH:
+        low, high = sorted((claimed, computed))
+        alike = low > 0.0 and high <= _ROUGH[name] * low
+        return "" if alike else f"it is {computed!r}, not {claimed!r}"
+    size = max(abs(claimed), abs(computed))
     relative = _COARSE.get(name, _RELATIVE)
-    if abs(float(claimed) - float(computed)) <= relative * size + floor * min(1.0, size + 1.0):
+    if name in _OF_MARGINS:
+        floor = rounding[0]
+    else:
+        floor = _COARSE.get(name, _ABSOLUTE)
+        if (claimed < 0.0) != (computed < 0.0) and name not in _SIGNED:
+            return f"it is {computed!r}, not {claimed!r}"
+    if abs(claimed - computed) <= relative * size + floor:
         return ""
     return f"it is {computed!r}, not {claimed!r}"
 

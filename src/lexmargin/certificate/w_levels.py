@@ -14,7 +14,7 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.certificate.fritz_john import fritz_john
-from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.w_set import WSet
@@ -63,7 +63,8 @@ def least_first_level(problem: WSet, w: Array, multipliers: Array) -> float | No
     forms = _bias_forms(problem)
     if forms is None or not np.all(np.isfinite(multipliers)):
         return None
-    rows, weights = problem.functions.jacobian(w)[:, problem.parts.entries(0)], multipliers
+    rows = problem.functions.jacobian(w)[:, problem.parts.entries(0)]
+    weights = unit_scale(multipliers)
     if forms:
         positive = np.asarray(problem.data.signed) > 0
         plus, minus = float(np.sum(weights[positive])), float(np.sum(weights[~positive]))

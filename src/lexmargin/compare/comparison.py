@@ -17,11 +17,11 @@ from lexmargin.compare.table import Table, table_of
 from lexmargin.compare.units import Limits, Unit, problem_digest
 from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError
+from lexmargin.gordan import separability_of_rows
 from lexmargin.library import Library
 from lexmargin.library_build import build
 from lexmargin.library_problems import ProblemFile
 from lexmargin.ops.curvature import Curvature
-from lexmargin.separability import separability_of_rows
 
 __all__ = ["Progress", "carry_out", "compare", "read_back"]
 

@@ -70,10 +70,11 @@ class Formulation(ABC):
     """A problem of the paper for one predictor on one data set.
 
     ``theta`` means the unknowns as the paper states the problem (w for the hard margin, θ in the
-    unit ball for the paths), flattened block by block.
+    unit ball for the paths), flattened block by block. ``name`` is the word in results: a
+    :class:`FormulationName` for the problems of the paper, any other word for others.
     """
 
-    name: ClassVar[FormulationName]
+    name: ClassVar[str]
     equation: ClassVar[str]
     predictor: Predictor
     data: Dataset

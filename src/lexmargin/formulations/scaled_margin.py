@@ -145,7 +145,7 @@ def scaled_program(
         # A coefficient below 1e-300 adds nothing to the others.
         terms.append((math.exp(max(exponent, -690.0)), SquaredNorm(parts.names(k), f"w_{k + 1}")))
     return Program(
-        name=problem.name.value,
+        name=str(problem.name),
         equation=equation,
         sense=Sense.MINIMIZE,
         objective=Combination(tuple(terms)),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -29,6 +31,19 @@ __all__ = ["BestMargin", "Follower", "PathPoint", "at_parameter"]
 
 _STEEPEST = 4.0
 """Longest step of the continuation as a factor of ρ; longer grids get points in between."""
+
+_SHARP = 0.1
+"""Turn between two neighbours (radians) beyond which they may lie on two branches; a smooth branch
+turns as far on a coarse grid, and then costs one more solve."""
+
+_FRESH_POINTS = 8
+"""Points with fresh starts: each costs up to 12 solves."""
+
+_SWEEPS = 4
+"""Rounds in which improvements are passed on; the last ones rarely find any."""
+
+_BETTER = 1e-9
+"""Relative gain that counts: below it two answers of one branch differ too."""
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -195,6 +210,11 @@ class Follower:
         if found is None:
             return None
         self._last, self._rho = found, rho
+        return self._judged(rho, found, best, began)
+
+    def _judged(
+        self, rho: float, found: _Found, best: BestMargin | None, began: float
+    ) -> PathPoint:
         problem = self._at(rho)
         values = problem.functions.values(problem.rho_value * found.theta)
         mismatch = math.nan
@@ -223,16 +243,100 @@ class Follower:
         """Return the best of a few starts at the first ρ."""
         problem = self._at(rho)
         found: list[_Found] = []
-        for seed in self._seeds.spawn(default_starts(problem, self._convex)):
+        for start in self._fresh(problem):
             if found and self.expired:
                 break
-            start = starting_theta(problem, None, np.random.default_rng(seed))
             if not found:
                 self._unit = natural_unit(problem, start)
             one = self._solve(rho, start, None)
             if one is not None:
                 found.append(one)
         return min(found, key=lambda one: one.worth, default=None)
+
+    def _fresh(self, problem: Formulation) -> Iterator[FloatArray]:
+        for seed in self._seeds.spawn(default_starts(problem, self._convex)):
+            yield starting_theta(problem, None, np.random.default_rng(seed))
+
+    def improve(self, points: list[PathPoint], best: Callable[[float], BestMargin | None]) -> None:
+        """Replace points of a nonconvex path, in place, by better ones, with neighbours as starts.
+
+        A local method follows one branch, and the best branch changes along the path: where the
+        direction turns sharply between two points, or where one of them is better than its
+        neighbour at the neighbour's own ρ, each is solved again from the other; then from fresh
+        starts where a point is not certified and at the sharpest turns. What improves is passed on,
+        both ways, until nothing does.
+        """
+        if self._convex:
+            return
+        changed = self._sweep(points, best, set())
+        for index in _doubtful(points)[:_FRESH_POINTS]:
+            if self.expired:
+                return
+            changed |= self._again(points, index, best, self._fresh(self._at(points[index].rho)))
+        for _ in range(_SWEEPS):
+            if not changed or self.expired:
+                return
+            changed = self._sweep(points, best, changed)
+
+    def _sweep(
+        self, points: list[PathPoint], best: Callable[[float], BestMargin | None], new: set[int]
+    ) -> set[int]:
+        """Try every point's neighbours as starts, from the end and back; return what changed.
+
+        ``new`` are points whose neighbours are tried whatever the turn.
+        """
+        changed: set[int] = set()
+        last = len(points) - 1
+        for way in (-1, 1):
+            for index in range(last, -1, -1) if way < 0 else range(last + 1):
+                other = index - way
+                if not 0 <= other <= last:
+                    continue
+                if self.expired:
+                    return changed
+                problem = self._at(points[index].rho)
+                starts = self._leads(problem, points[index], points[other], other in new | changed)
+                changed |= self._again(points, index, best, starts)
+        return changed
+
+    def _leads(
+        self, problem: Formulation, point: PathPoint, other: PathPoint, new: bool
+    ) -> list[FloatArray]:
+        """Return what of a neighbour's point is worth a start at this one."""
+        mine = _worth(problem, point.theta)
+        starts = []
+        if new or _turn(point, other) > _SHARP or _worth(problem, other.theta) < mine:
+            starts.append(other.theta)
+        ratio = 1.0
+        if not isinstance(problem, RegularizationPath):
+            ratio = other.rho / point.rho
+        # A point of a smaller ball lies in the larger one.
+        kept = ratio * other.theta
+        if ratio < 1.0 and _worth(problem, kept) < mine:
+            starts.append(kept)
+        return starts
+
+    def _again(
+        self,
+        points: list[PathPoint],
+        index: int,
+        best: Callable[[float], BestMargin | None],
+        starts: Iterable[FloatArray],
+    ) -> set[int]:
+        """Solve one point from these starts; return its index where one of them is better."""
+        began, rho = time.monotonic(), points[index].rho
+        least = _worth(self._at(rho), points[index].theta)
+        found: _Found | None = None
+        for start in starts:
+            if self.expired:
+                break
+            one = self._solve(rho, start, None)
+            if one is not None and one.worth < least - _BETTER * max(1.0, abs(least)):
+                found, least = one, one.worth
+        if found is None:
+            return set()
+        points[index] = self._judged(rho, found, best(rho), began)
+        return {index}
 
     def _step(self, rho: float) -> _Found | None:
         last = self._last
@@ -259,11 +363,12 @@ class Follower:
             others = [self._solve(rho, start, None) for start in problem.starts(1)]
         elif best is not None and math.isfinite(best.value):
             allowed = math.log(problem.functions.count) + 1e-9 * abs(best.value)
-            known = -math.inf
+            known, worth = -math.inf, math.inf
             if found is not None:
                 known = float(problem.functions.values(rho * found.theta).min())
+                worth = found.worth
             short = 1e-9 * abs(best.value) if isinstance(problem, MarginPath) else allowed
-            if best.value - known > short:
+            if best.value - known > short or _worth(problem, best.direction) < worth:
                 # Of the compiled models only those of the margin path have constraints on f_n.
                 known_too = self.smooth or isinstance(problem, MarginPath)
                 carried = {MARGIN: best.multipliers} if known_too else None
@@ -310,12 +415,36 @@ class Follower:
             polished = polish_stated(problem, theta)
             if polished is not None and polished.residual <= 1e-9 and polished.moved <= 1e-2:
                 theta = polished.theta
-        objective = problem.objective(theta)
-        if isinstance(problem, RegularizationPath):
-            return _Found(theta, raw, kept, objective, problem.log_objective(theta))
-        sign = -1.0 if isinstance(problem, MarginPath) and problem.gamma is None else 1.0
-        worth = sign * objective
-        return _Found(theta, raw, kept, objective, worth if math.isfinite(worth) else math.inf)
+        return _Found(theta, raw, kept, problem.objective(theta), _worth(problem, theta))
+
+
+def _worth(problem: Formulation, theta: FloatArray) -> float:
+    """Return what is smaller at the better of two points: the objective, or minus the margin."""
+    if isinstance(problem, RegularizationPath):
+        return problem.log_objective(theta)
+    sign = -1.0 if isinstance(problem, MarginPath) and problem.gamma is None else 1.0
+    worth = sign * problem.objective(theta)
+    return worth if math.isfinite(worth) else math.inf
+
+
+def _turn(point: PathPoint, other: PathPoint) -> float:
+    """Return the distance of two unit directions; the origin turns as far as can be."""
+    sizes = np.linalg.norm(point.theta), np.linalg.norm(other.theta)
+    if not (sizes[0] > 0.0 and sizes[1] > 0.0):
+        return 2.0 * float(sizes[0] != sizes[1])
+    return float(np.linalg.norm(point.theta / sizes[0] - other.theta / sizes[1]))
+
+
+def _doubtful(points: list[PathPoint]) -> list[int]:
+    """Return the points that deserve fresh starts: first those that are not stationary, then those
+    at the sharpest turns of the direction.
+    """
+    found = [n for n, point in enumerate(points) if not point.certified]
+    turns = [(-_turn(*pair), n) for n, pair in enumerate(pairwise(points))]
+    for turn, n in sorted(turns):
+        if -turn > _SHARP:
+            found += [n, n + 1]
+    return list(dict.fromkeys(found))
 
 
 def _mismatch(problem: ConstrainedPath, theta: FloatArray) -> float:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, final
 
 import numpy as np
 
 from lexmargin.checks import positive, whole
-from lexmargin.errors import ParameterError, UnsupportedError
+from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -160,10 +160,14 @@ def trace(
                 end = PathEnd.FAILED if follower.failed else PathEnd.TIME_LIMIT
                 break
             add(point)
+        if progress is not None:
+            progress("neighbours compared")
+        follower.improve(points, best)
+        points[:] = _with_best_margins(problem, points)
     except KeyboardInterrupt:
         end = PathEnd.INTERRUPTED
     return TracedPath(
-        problem=problem.name.value,
+        problem=str(problem.name),
         points=tuple(points),
         missing=_missing(grid, points, walk is not None),
         end=end,
@@ -235,7 +239,11 @@ def _best_points(
         smooth = follower.smooth and not problem.program().is_convex
         stated = (MarginPath if smooth else HardMargin)(predictor, data, norm=p)
         solver = "newton" if smooth else AUTO
-        found = solve(stated, solver, seed=seed, library=library, time_limit=left)
+        try:
+            found = solve(stated, solver, seed=seed, library=library, time_limit=left)
+        except NotSeparableError:
+            # Eq. 5 asks for no separator; there is no γ* > 0 then.
+            return _no_best
         weights = np.nan_to_num(np.maximum(found.multipliers, 0.0))
         total = float(weights.sum())
         if total > 0:
@@ -255,6 +263,27 @@ def _best_points(
         return ask
     traced = trace(path, grid, seed=seed, margins=False, library=library, time_limit=left)
     return {point.rho: _as_best(point) for point in traced.points}.get
+
+
+def _with_best_margins(problem: Formulation, points: list[PathPoint]) -> list[PathPoint]:
+    """Return the points with γ*(ρ) no less than what any of them shows for the ball of radius ρ.
+
+    A point of a smaller ball lies in the larger one; homogeneous margins can be scaled both ways.
+    """
+    if isinstance(problem, RegularizationPath):
+        return points
+    degree = problem.functions.homogeneity.degree
+    found = []
+    for point in points:
+        known = [point.best_margin]
+        for other in points:
+            if degree is not None:
+                known.append(other.margin * (point.rho / other.rho) ** degree)
+            elif other.rho <= point.rho:
+                known.append(other.margin)
+        # The origin lies in every ball; NaN stays NaN: γ* was not asked for.
+        found.append(replace(point, best_margin=float(np.maximum.reduce(known))))
+    return found
 
 
 def _as_best(point: PathPoint) -> BestMargin:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 
+from lexmargin.checks import whole
 from lexmargin.errors import ParameterError
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
@@ -34,10 +35,14 @@ class BiasForm(StrEnum):
 @final
 @dataclass(frozen=True)
 class Bias(Predictor):
-    """A score that does not depend on x. Blocks: ``b`` of shape ``(1,)``, or ``(2,)``."""
+    """A score that does not depend on x; ``outputs`` > 1 gives one bias per class.
+
+    Blocks: ``b`` of shape ``(1,)``, or ``(outputs, 1)`` as the weights of a feature that is 1; with
+    two squares ``(b_+, b_-)`` of shape ``(2,)`` or ``(outputs, 2)``.
+    """
 
     form: BiasForm = BiasForm.SIGNED_SQUARE
-    outputs: ClassVar[int] = 1  # type: ignore[misc]
+    outputs: int = 1
 
     def __post_init__(self) -> None:
         try:
@@ -45,17 +50,19 @@ class Bias(Predictor):
         except ValueError:
             forms = ", ".join(form.value for form in BiasForm)
             raise ParameterError(f"Unknown bias form {self.form!r}; use one of {forms}.") from None
+        object.__setattr__(self, "outputs", whole(self.outputs, "outputs"))
 
     @property
     def reads_sparse(self) -> bool:
-        return True
+        return self.outputs == 1
 
     @property
     def block_count(self) -> int:
         return 1
 
     def shapes(self, n_features: int) -> tuple[Shape, ...]:
-        return ((2,) if self.form is BiasForm.TWO_SQUARES else (1,),)
+        size = 2 if self.form is BiasForm.TWO_SQUARES else 1
+        return ((size,) if self.outputs == 1 else (self.outputs, size),)
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         (b,) = theta

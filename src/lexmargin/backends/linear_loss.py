@@ -1,0 +1,132 @@
+"""A loss of linear margin functions: its value, weights, gradient and Hessian in the log domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.ops.base import FloatArray
+
+__all__ = ["LinearLoss", "LossPoint"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_EXPONENTIAL = 1e-12
+"""Relative difference from the exponential loss below which doubles hardly see it."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LinearLoss:
+    """``log L`` of ``f_n = z_n·w - b_n``.
+
+    Attributes:
+        rows: z_n (N, d); of several classes sample by sample.
+        offsets: b_n (N,).
+        loss: which L.
+        group: margins of one sample, C - 1; read by the cross-entropy only.
+    """
+
+    rows: FloatArray
+    offsets: FloatArray
+    loss: Loss
+    group: int = 1
+
+    def values(self, w: FloatArray) -> FloatArray:
+        """Return f (N,)."""
+        return np.asarray(self.rows @ w - self.offsets)
+
+    def total(self, values: FloatArray) -> float:
+        """Return ``log L``."""
+        return log_loss(self.loss, values, self.group + 1)
+
+    def weights(self, values: FloatArray) -> FloatArray:
+        """Return ``log(-∂L/∂f_n)`` (N,)."""
+        return log_weights(self.loss, values, self.group + 1)
+
+    def curvature_rows(self, rows: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return log h (M,) and r (M, k) with ``∇²L = Σ_m h_m r_m r_mᵀ``, from rows (N, k).
+
+        Of the cross-entropy, with the probabilities q_c of the wrong classes of a sample and q_0
+        of its own, ``diag(q) - q qᵀ = Σ_c q_c q_0 e_c e_cᵀ + Σ_{c<k} q_c q_k (e_c - e_k)(…)ᵀ``.
+        """
+        weights = self.weights(values)
+        if self.loss is Loss.EXPONENTIAL:
+            return weights, rows
+        # log q_0 = -log(1 + Σ_c e^{-f_c}), for one class log_weights at -f.
+        if self.group == 1 or self.loss is Loss.LOGISTIC:
+            return weights + log_weights(Loss.LOGISTIC, -values), rows
+        q = weights.reshape(-1, self.group)
+        own = q[:, :1] + values.reshape(-1, self.group)[:, :1]
+        first, second = np.triu_indices(self.group, 1)
+        grouped = rows.reshape(len(q), self.group, rows.shape[1])
+        apart = grouped[:, first] - grouped[:, second]
+        logs = np.concatenate([(q + own).reshape(-1), (q[:, first] + q[:, second]).reshape(-1)])
+        return logs, np.concatenate([rows, apart.reshape(len(q) * first.size, rows.shape[1])])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LossPoint:
+    """log L at a point, with what a Newton step needs.
+
+    Attributes:
+        w: (d,).
+        values: f (N,).
+        total: log L.
+        weights: ``p_n = -∂ log L/∂f_n`` (N,).
+        gradient: ``g = Σ p_n z_n = -∇ log L`` (d,).
+    """
+
+    problem: LinearLoss
+    w: FloatArray
+    values: FloatArray
+    total: float
+    weights: FloatArray
+    gradient: FloatArray
+
+    @classmethod
+    def at(cls, problem: LinearLoss, w: FloatArray) -> LossPoint:
+        """Evaluate at w."""
+        values = problem.values(w)
+        total = problem.total(values)
+        with np.errstate(under="ignore"):
+            weights = np.exp(problem.weights(values) - total)
+        return cls(problem, w, values, total, weights, weights @ problem.rows)
+
+    def hessian(self) -> FloatArray:
+        """Return a positive semidefinite H (d, d), equal to ``∇² log L`` along the level set of L.
+
+        Exponential: ``Σ p_n (z_n - g)(z_n - g)ᵀ``. Others: ``∇²L/L - c g gᵀ`` with the largest c
+        that keeps it so, ``c = L/Σ e^{-f_n}`` by Cauchy and Schwarz: log L itself is not convex.
+        """
+        problem, rows, g = self.problem, self.problem.rows, self.gradient
+        share = 1.0
+        if problem.loss is not Loss.EXPONENTIAL:
+            other = log_loss(Loss.EXPONENTIAL, self.values)
+            share = float(np.exp(min(0.0, self.total - other)))
+        if share >= 1.0 - _EXPONENTIAL:
+            centred = np.sqrt(self.weights)[:, None] * (rows - g)
+            found = centred.T @ centred
+        else:
+            logs, terms = problem.curvature_rows(rows, self.values)
+            with np.errstate(under="ignore"):
+                scaled = np.exp(0.5 * (logs - self.total))[:, None] * terms
+            found = scaled.T @ scaled - share * np.outer(g, g)
+        # What cancels leaves its rounding: never less than that, feature by feature.
+        found.flat[:: g.size + 1] += 4.0 * _EPS * (self.weights @ rows**2)
+        return np.asarray(found)
+
+    def bound(self, rho: float, dual: float) -> float:
+        """Return how far log L may lie above its least value on the ball of radius ρ, in nats.
+
+        Exponential: ``ρ‖g‖_* - g·w``, log L being convex; others are convex themselves, and the
+        same bound G of ``1 - L*/L`` is ``-log(1 - G)`` nats (math.md §8).
+        """
+        size = float(np.linalg.norm(self.gradient, dual))
+        nats = max(0.0, rho * size - float(self.gradient @ self.w))
+        if self.problem.loss is Loss.EXPONENTIAL:
+            return nats
+        return -float(np.log1p(-nats)) if nats < 1.0 else np.inf
