@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.alone import quiet
 from lexmargin.errors import DataError
 
 __all__ = ["array_of", "arrays_of", "contradiction", "dense_samples", "is_sparse", "sparse_samples"]
@@ -127,8 +127,7 @@ def array_of(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise DataError(f"{what} has masked entries.", "Fill or drop them first.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with quiet("error"):
             return np.asarray(values)
     except (TypeError, ValueError, RuntimeError, Warning) as error:
         raise DataError(

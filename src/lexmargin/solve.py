@@ -12,7 +12,13 @@ import numpy as np
 from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
 from lexmargin.backends.suspects import suspects
-from lexmargin.certificate import Tolerances, Verdict, certify, certify_linear_problem, require_linear
+from lexmargin.certificate import (
+    Tolerances,
+    Verdict,
+    certify,
+    certify_linear_problem,
+    require_linear,
+)
 from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedError
@@ -126,7 +132,16 @@ def solve(
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
     asked = _Asked(
-        problem, named_grade(grade), start, starts, seed, deadline, workers, polish, verbose, progress
+        problem,
+        named_grade(grade),
+        start,
+        starts,
+        seed,
+        deadline,
+        workers,
+        polish,
+        verbose,
+        progress,
     )
     found = _answers(asked, chosen)
     second = _second_choice(problem, shelves, chosen) if solver == AUTO else None
