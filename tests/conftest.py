@@ -5,12 +5,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 from collections.abc import Generator
 
 import pytest
 
 REQUIRED_BACKENDS = frozenset({"cvxpy", "pyomo", "casadi", "cyipopt"})
 REQUIRE_VARIABLE = "LEXMARGIN_REQUIRE_BACKENDS"
+
+
+@pytest.fixture
+def interrupts() -> Generator[None]:
+    """Ctrl-C as in a terminal, here and in children: a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def needed_backends(item: pytest.Item) -> set[str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -349,6 +350,7 @@ def test_a_callback_that_raises_is_a_crash(name: BackendName, solver: str, part:
     assert not answer.has_values
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(("name", "solver"), CALLBACKS)
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), signal.SIGINT], ids=["raised", "signal"])
 def test_an_interrupt_gets_through(
@@ -359,6 +361,32 @@ def test_an_interrupt_gets_through(
     with_callback(compiled, "jacobian", failure)
     with pytest.raises(KeyboardInterrupt):
         compiled.solve(settings(name, solver), two_starts(problem))
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize(("name", "solver"), CALLBACKS)
+@pytest.mark.parametrize("part", ["objective", "constraints", "jacobian", "hessian"])
+def test_an_interrupt_between_two_evaluations_gets_through(
+    name: BackendName, solver: str, part: str
+) -> None:
+    """The signal comes as the callback is entered, where nothing guards it."""
+    problem = HardMargin(predictors.DiagonalNetwork(2), DIAGONAL)
+    compiled = backend(name).compile(problem.program())
+    sent = []
+
+    def trace(frame: FrameType, event: str, argument: Any) -> None:
+        if frame.f_code.co_name == part and "_Callbacks" in frame.f_code.co_qualname and not sent:
+            sent.append(part)
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        sys.settrace(trace)
+        try:
+            compiled.solve(settings(name, solver), two_starts(problem))
+        finally:
+            sys.settrace(None)
+    assert sent and signal.getsignal(signal.SIGINT) is before
 
 
 COMPILED = [

@@ -10,6 +10,7 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.certificate import Tolerances, Verdict, certify
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.evidence import evidence_for
 from lexmargin.certificate.facts import Facts, establish
 from lexmargin.certificate.given import Evidence
@@ -107,14 +108,21 @@ def test_weight_above_the_margin_is_not_forgiven(above: float) -> None:
     assert found.verdict is Verdict.UNDECIDED
 
 
-def test_a_direction_called_better_must_be() -> None:
+def test_a_curve_said_to_rise_must_begin_at_the_point_and_rise() -> None:
     problem = lm.HardMargin(lm.DiagonalNetwork(2), points([[1, 2]]))
     theta = np.array([R, 0.0, R, 0.0])
-    evidence = replace(honest(problem, theta), better=None)
+    evidence = replace(honest(problem, theta), ascent=None)
     assert facts(problem, theta, evidence).verdict is Verdict.KKT
-    worse = replace(evidence, better=np.array([0.6, 0.0, 0.8, 0.0]))
-    assert facts(problem, theta, worse).verdict is Verdict.KKT
-    better = replace(evidence, better=np.array([0.0, 1.0, 0.0, 1.0]))
-    assert facts(problem, theta, better).verdict is Verdict.SADDLE
+    held = np.array([0])
+    for direction in ([0.0, R, 0.0, -R], [R, 0.0, -R, 0.0]):
+        worse = replace(evidence, ascent=Ascent(np.array(direction), held, 2))
+        assert facts(problem, theta, worse).verdict is Verdict.KKT
+    better = replace(evidence, ascent=Ascent(np.array([0.0, R, 0.0, R]), held, 2))
+    found = facts(problem, theta, better)
+    # I - λ ∇²f is -1 along it.
+    assert found.verdict is Verdict.SADDLE and found.rate == pytest.approx(0.5, rel=0.1)
+    # The gain is of second order, and called one of first order it does not follow its rate.
+    wrong = replace(evidence, ascent=replace(better.ascent, order=1))
+    assert facts(problem, theta, wrong).verdict is Verdict.KKT
     negative = replace(evidence, bound=np.array([-1.0]))
     assert facts(problem, theta, negative).bound is None

@@ -80,7 +80,7 @@ def test_a_nonconvex_problem_loads_no_convex_modelling_system() -> None:
 
 @pytest.mark.parametrize(
     "first",
-    ["import lexmargin.solve", "import lexmargin.doctor", "from lexmargin.separability import *"],
+    ["import lexmargin.solve", "import lexmargin.doctor", "from lexmargin.gordan import *"],
 )
 def test_a_verb_is_not_hidden_by_its_module(first: str) -> None:
     code = (

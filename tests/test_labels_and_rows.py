@@ -16,10 +16,10 @@ from lexmargin.certificate import certify_linear
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.cli import main
 from lexmargin.errors import LibraryError, NotSeparableError
+from lexmargin.gordan import verify_separability_of_rows
 from lexmargin.library_build import build
 from lexmargin.library_problems import read_problem
 from lexmargin.predictors import Bias, Linear, Network, ReLU, Sum
-from lexmargin.separability import verify_separability_of_rows
 
 FREE = Sum([Linear(), Bias("two-squares")])
 

@@ -23,7 +23,7 @@ from lexmargin.cli import main
 from lexmargin.errors import NotSeparableError, ParameterError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, KinkInBox, combined_gradient, whole_power
-from lexmargin.separability import margin_rows
+from lexmargin.separability_rows import margin_rows
 
 NORMS = (1.0, 2.0, math.inf)
 F = Fraction

@@ -218,7 +218,7 @@ FORGERIES = [
     ("not-separating", put("claims", "verdict", "UNDECIDED")),
     ("strict-local", put("claims", "verdict", "GLOBAL")),
     ("saddle", put("claims", "verdict", "STRICT_LOCAL")),
-    ("saddle", put("evidence", "better", None)),
+    ("saddle", put("evidence", "ascent", None)),
     ("linear", put("claims", "verdict", "KKT")),
     ("linear", put("evidence", "multipliers", "values", 0, 0.3)),
     ("linear", put("evidence", "support", [0])),
@@ -246,6 +246,13 @@ FORGERIES = [
     ("linear", put("claims", "rank", 1)),
     ("linear", put("claims", "sigma_min", 0.9)),
     ("strict-local", put("claims", "curvature", 5.0)),
+    ("strict-local", put("claims", "radius", 1e-30)),
+    ("strict-local", put("claims", "radius", None)),
+    ("saddle", put("claims", "rate", 5.0)),
+    ("saddle", put("evidence", "ascent", "held", [])),
+    ("saddle", put("evidence", "ascent", "order", 1)),
+    ("saddle", put("evidence", "ascent", "direction", encoded(np.array([0.0, 1.0, 0.0, -1.0])))),
+    ("saddle", put("evidence", "ascent", "direction", encoded(np.array([0.0, 0.6, 0.0, -0.8])))),
     ("linear", put("claims", "reason", "because I say so")),
 ]
 

@@ -53,20 +53,19 @@ def test_the_table_says_how_many_points_are_only_stationary(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "stationary", "wanted"),
+    ("verdict", "wanted"),
     [
-        (Verdict.GLOBAL, False, Shown.GLOBAL),
-        (Verdict.STRICT_LOCAL, False, Shown.LOCAL),
-        (Verdict.KKT, False, Shown.STATIONARY),
-        (Verdict.CLARKE_KKT, False, Shown.STATIONARY),
-        (Verdict.SADDLE, False, Shown.NOTHING),
-        (Verdict.UNDECIDED, False, Shown.NOTHING),
-        (Verdict.NOT_SEPARATING, True, Shown.STATIONARY),
-        (Verdict.NOT_SEPARATING, False, Shown.NOTHING),
+        (Verdict.GLOBAL, Shown.GLOBAL),
+        (Verdict.STRICT_LOCAL, Shown.LOCAL),
+        (Verdict.KKT, Shown.STATIONARY),
+        (Verdict.CLARKE_KKT, Shown.STATIONARY),
+        (Verdict.SADDLE, Shown.NOTHING),
+        (Verdict.UNDECIDED, Shown.NOTHING),
+        (Verdict.NOT_SEPARATING, Shown.NOTHING),
     ],
 )
-def test_a_verdict_shows_what_it_says(verdict: Verdict, stationary: bool, wanted: Shown) -> None:
-    assert Shown.of(verdict, stationary) is wanted
+def test_a_verdict_shows_what_it_says(verdict: Verdict, wanted: Shown) -> None:
+    assert Shown.of(verdict) is wanted
     assert Shown.least([Shown.GLOBAL, wanted]) is wanted
     assert Shown.least([]) is Shown.NOTHING
     assert np.isfinite(verdict.rank)

@@ -18,8 +18,8 @@ from lexmargin.certificate import certify_arrays, certify_linear, certify_linear
 from lexmargin.certificate.point import UnitPoint
 from lexmargin.certificate.stationarity import on_support
 from lexmargin.errors import DataError, NotSeparableError, ShapeError, UnsupportedError
+from lexmargin.gordan import Separability, verify_separability_of_rows
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.separability import Separability, verify_separability_of_rows
 
 FREE = lm.Sum([lm.Linear(), lm.Bias()])
 TWO = lm.Sum([lm.Bias("two-squares"), lm.Linear()])

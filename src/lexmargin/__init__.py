@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from lexmargin.library import Library
     from lexmargin.library_build import load
     from lexmargin.losses import Loss
-    from lexmargin.paths import AdaptiveGrid, descend, trace
+    from lexmargin.paths.descend import descend
+    from lexmargin.paths.grid import AdaptiveGrid
+    from lexmargin.paths.trace import trace
     from lexmargin.predictors import (
         Bias,
         ConvolutionalNetwork,
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
         Square,
         Sum,
     )
-    from lexmargin.separability import separability
+    from lexmargin.separability import Coefficient, Separation, SeparationKind, separability
     from lexmargin.solution import Claim, Ran, Solution
     from lexmargin.solve import solve
 
@@ -80,6 +82,7 @@ _ROOMS = {
     "errors": ("LexmarginError",),
     "estimator": ("MarginClassifier",),
     "formulations": (
+        "Coefficient",
         "ConstrainedPath",
         "HardMargin",
         "Lexicographic",
@@ -107,7 +110,7 @@ _ROOMS = {
         "Square",
         "Sum",
     ),
-    "separability": ("separability",),
+    "separability": ("Coefficient", "Separation", "SeparationKind", "separability"),
     "solution": ("Claim", "Ran", "Solution"),
     "solve": ("solve",),
 }
@@ -118,6 +121,7 @@ __all__ = [
     "Bias",
     "Certificate",
     "Claim",
+    "Coefficient",
     "ConstrainedPath",
     "ConvolutionalNetwork",
     "Dataset",
@@ -140,6 +144,8 @@ __all__ = [
     "ReLU",
     "RegularizationPath",
     "ScaledMargin",
+    "Separation",
+    "SeparationKind",
     "Solution",
     "Square",
     "Sum",

@@ -1,4 +1,4 @@
-"""The command line: list, show, solve, certify, verify, doctor (design.md §7).
+"""The command line: list, show, solve, certify, verify, separability, doctor (design.md §7).
 
 Results go to stdout, progress to stderr and only on a terminal. Exit codes: 0 answered and
 certified, 1 answered and the verdict is negative, 2 bad input or usage, 3 the solver is missing,
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lexmargin.cli_compare import add_commands
+from lexmargin.cli_data import add_commands as add_data_commands
 from lexmargin.cli_paper import add_commands as add_paper_command
 from lexmargin.cli_paths import add_commands as add_path_commands
 from lexmargin.errors import ExitCode, LexmarginError, ParameterError
@@ -328,6 +329,7 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 
 
 add_commands(app)
+add_data_commands(app)
 add_paper_command(app)
 add_path_commands(app)
 

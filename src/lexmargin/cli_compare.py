@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
+from lexmargin.files import write_file
 
 if TYPE_CHECKING:
     from lexmargin.compare import Executor, Table
@@ -158,19 +159,10 @@ def _show(
     from lexmargin.compare.page import as_page
 
     if csv is not None:
-        _write(csv, as_csv(table))
+        write_file(csv, as_csv(table))
     if html is not None:
-        _write(html, as_page(table, library))
+        write_file(html, as_page(table, library))
     if as_json:
         typer.echo(json.dumps(table.to_json(), ensure_ascii=False, allow_nan=False))
     else:
         typer.echo(as_text(table, None if sys.stdout.isatty() else 160))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInputError(
-            f"{path} cannot be written: {error.strerror or error}.", "Name another file."
-        ) from None

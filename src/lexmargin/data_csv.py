@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 from array import array
@@ -14,8 +15,8 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.data_files import regular_file, unreadable
 from lexmargin.errors import DataError, ParameterError, nearest
+from lexmargin.npz_archive import samples_file
 
 __all__ = ["COMMENT", "read_csv"]
 
@@ -60,10 +61,13 @@ def read_csv(
         DataError: naming the line and the column.
         ParameterError: a delimiter or comment that is none.
     """
-    file = regular_file(path)
+    file = Path(path)
     _check(delimiter, comment)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with (
+            samples_file(path) as (content, _, _),
+            io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as stream,
+        ):
             lines = _Lines(stream, comment)
             found = delimiter or _sniffed(lines.peek(2), file)
             lines.spaces = found == _SPACE
@@ -76,8 +80,6 @@ def read_csv(
                 ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file.name} is not UTF-8 text.", "Save it as UTF-8 CSV.") from error
-    except OSError as error:
-        raise unreadable(file, error) from error
 
 
 def _check(delimiter: str | None, comment: str | None) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lexmargin import formulations
 from lexmargin.data import Dataset
+from lexmargin.data_samples import check_structure, is_sparse
 from lexmargin.errors import UnknownNameError, nearest
 from lexmargin.formulations.base import Formulation, FormulationName
 from lexmargin.ops.numpy import NumpyOps
@@ -62,6 +65,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     solution_ : the :class:`~lexmargin.solution.Solution`.
     certificate_ : its certificate.
 
+    Warns
+    -----
+    ConvergenceWarning
+        From ``fit``, where the solution is not certified.
+
     Raises
     ------
     NotSeparableError
@@ -91,6 +99,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         The hard margin, the margin path and the W-set of linear predictors take sparse samples.
         """
+        _check_sparse(X)
         X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse=self._accepted())
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -108,6 +117,14 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
         )
         self.certificate_ = self.solution_.certificate
+        if self.certificate_ is None or not self.certificate_.certified:
+            word = "no answer" if self.certificate_ is None else self.certificate_.verdict.value
+            warnings.warn(
+                f"The solution is not certified ({self.solution_.solver}: {word}); its report is "
+                "in solution_. Another solver or grade, or more starts, may find a certified one.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self
 
     def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:
@@ -134,6 +151,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        _check_sparse(X)
         X = validate_data(self, X, dtype=np.float64, reset=False, accept_sparse=self._accepted())
         with np.errstate(over="ignore"):
             scores = self.problem_.predictor(NumpyOps(), self.solution_.theta, X)
@@ -151,6 +169,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scores = self.decision_function(X)
         chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
         return np.asarray(self.classes_[chosen])
+
+
+def _check_sparse(X: Any) -> None:
+    if is_sparse(X):
+        check_structure(X)
 
 
 def _default(count: int, formulation: str) -> Predictor:

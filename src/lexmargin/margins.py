@@ -14,8 +14,9 @@ from typing import Any, TypeVar, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lexmargin.arrays import real_array
 from lexmargin.data import Dataset
-from lexmargin.errors import DataError, ParameterError, ShapeError
+from lexmargin.errors import DataError, ParameterError, ShapeError, shown
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity
@@ -160,18 +161,18 @@ class MarginFunctions:
         Raises :class:`~lexmargin.errors.ShapeError` where it does not fit the predictor, and
         :class:`~lexmargin.errors.DataError` where it is not finite.
         """
-        try:
-            vector = isinstance(theta, np.ndarray) and theta.ndim == 1
-            if vector or all(np.ndim(entry) == 0 for entry in theta):  # type: ignore[union-attr]
-                flat = np.array(theta, dtype=np.float64)
-                self.blocks(flat)
-            else:
-                flat = self.flatten([np.asarray(block, dtype=np.float64) for block in theta])  # type: ignore[union-attr]
-        except (TypeError, ValueError) as error:
+        if _is_flat(theta):
+            flat = real_array(theta, "θ")
+            self.blocks(flat)
+        elif isinstance(theta, (Sequence, np.ndarray)) and not isinstance(theta, (str, bytes)):
+            flat = self.flatten(
+                [real_array(block, f"block {k} of θ") for k, block in enumerate(theta)]
+            )
+        else:
             raise ShapeError(
-                f"θ cannot be read as numbers ({error}).",
+                f"θ is {shown(theta)}.",
                 f"Give the blocks of shapes {list(self.shapes)}, or all of them flattened.",
-            ) from error
+            )
         if not np.all(np.isfinite(flat)):
             raise DataError("θ contains NaN or infinite entries.", "Give a finite point.")
         return flat
@@ -289,3 +290,17 @@ class MarginFunctions:
         with np.errstate(invalid="ignore", divide="ignore"):
             self.evaluate(ops, self.blocks(theta))
         return ops.pre_activations
+
+
+def _is_flat(theta: Any) -> bool:
+    """Tell a flat vector, or what is no sequence at all, from a sequence of blocks."""
+    if isinstance(theta, np.ndarray):
+        return theta.ndim == 1
+    if not isinstance(theta, Sequence) or isinstance(theta, (str, bytes)):
+        # A tensor or a data frame: NumPy knows what it is.
+        return hasattr(theta, "__array__") or hasattr(theta, "toarray")
+    try:
+        return all(np.ndim(entry) == 0 for entry in theta)
+    except ValueError:
+        # Ragged inside.
+        return False

@@ -76,9 +76,13 @@ def outcomes(
         return isolated(replace(jobs[index], time_limit=None if rest is None else max(rest, 1e-3)))
 
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        for outcome in pool.map(process, range(len(jobs))):
-            if outcome is not None:
-                yield outcome
+        try:
+            for outcome in pool.map(process, range(len(jobs))):
+                if outcome is not None:
+                    yield outcome
+        finally:
+            # Who has seen enough does not wait for starts that have not begun.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:

@@ -21,13 +21,13 @@ from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.gordan import separability_of_rows
 from lexmargin.library_profiles import Grade, Handles, Profile
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors.linear import Log
-from lexmargin.separability import separability_of_rows
 from lexmargin.solution import Ran, RawAnswer, SolverSettings
 
 __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]

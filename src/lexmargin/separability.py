@@ -1,253 +1,348 @@
-"""Exact verdict on linear separability: a separating w, or a Gordan vector, both rational.
+"""Kinds of separation: which samples separate strictly, which coefficients run to infinity.
 
-Gordan's theorem: exactly one of the two exists for the rows z_n,
-``w`` with ``z_n·w > 0`` for all n, or ``λ ≥ 0, λ ≠ 0`` with ``Σ_n λ_n z_n = 0``.
-A linear program guesses, rational arithmetic decides: floating point only chooses where to look.
+For linear margins ``f_n(w) = z_n·w`` let ``C = {w : Z w ≥ 0}``. A w of C with as many positive
+margins as any other splits the samples: S are those it separates strictly, R the rest, which every
+w of C maps to 0. It is the decomposition of Ji and Telgarsky (2018), *Risk and parameter
+convergence of logistic regression*, into a separable part S and a part R where the loss is strongly
+convex on the span of its rows; a λ > 0 on R with ``Z_Rᵀ λ = 0`` proves it (Gordan, Stiemke).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from lexmargin.data import Dataset
-from lexmargin.errors import ShapeError
-from lexmargin.exact import (
-    all_positive,
-    combination,
-    matvec,
-    power_of_two_exponents,
-    to_fractions,
-)
-from lexmargin.separability_program import GordanProgram, guess
+from lexmargin.exact import combination, matvec
+from lexmargin.gordan import SeparabilityVerdict
+from lexmargin.kinds import checked
+from lexmargin.separability_exact import Decomposition, decompose
+from lexmargin.separability_rows import margin_rows
 
 __all__ = [
-    "Separability",
-    "SeparabilityVerdict",
-    "contradiction_proof",
-    "margin_rows",
+    "Coefficient",
+    "CoefficientProof",
+    "Separation",
+    "SeparationKind",
     "separability",
-    "separability_of_rows",
+    "verify_coefficients",
     "verify_separability",
-    "verify_separability_of_rows",
 ]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+Vector = tuple[Fraction, ...]
 
 
 @final
-class SeparabilityVerdict(StrEnum):
-    """Which side of Gordan's alternative holds."""
+class SeparationKind(StrEnum):
+    """What the cone ``C = {w : Z w ≥ 0}`` holds."""
 
-    SEPARABLE = "separable"
-    NOT_SEPARABLE = "not-separable"
+    COMPLETE = "complete"
+    """Some w has Z w > 0: the maximum-likelihood estimate does not exist."""
+    QUASI_COMPLETE = "quasi-complete"
+    """No w has, but some has Z w ≥ 0 and Z w ≠ 0: it does not exist either."""
+    OVERLAP = "overlap"
+    """Z w = 0 for all w of C: it exists."""
+
+
+@final
+class Coefficient(StrEnum):
+    """Where the maximum-likelihood estimate of one coefficient lies: the range of w_j over C."""
+
+    FINITE = "0"
+    """w_j = 0 for all w of C: the estimate is finite."""
+    PLUS = "+inf"
+    """w_j ≥ 0 on C, and > 0 somewhere."""
+    MINUS = "-inf"
+    """w_j ≤ 0 on C, and < 0 somewhere."""
+    EITHER = "either"
+    """w_j takes both signs on C."""
 
 
 @final
 @dataclass(frozen=True)
-class Separability:
-    """A verdict with its proof; :func:`verify_separability` checks it again.
+class CoefficientProof:
+    """One coefficient's range over C, with its proof in rationals.
 
     Args:
-        verdict: SEPARABLE or NOT_SEPARABLE.
-        bias: whether a column of ones was appended to X.
-        weights: the exact w of a separable verdict, one entry per column of
-            :func:`margin_rows`; float64 numbers unless no rounding of w separates.
-        gordan: the exact λ of a negative verdict, one entry per row, summing to 1.
+        value: the word.
+        above, below: w of C with w_j > 0 and with w_j < 0, where there are any.
+        bound: y with ``Zᵀ y = e_j`` where one of them is missing: then ``w_j = Σ y_n z_n·w``. On S
+            its entries are ≥ 0 for PLUS, ≤ 0 for MINUS and 0 for FINITE; on R they are free.
     """
 
-    verdict: SeparabilityVerdict
-    bias: bool = False
-    weights: tuple[Fraction, ...] | None = None
-    gordan: tuple[Fraction, ...] | None = None
+    value: Coefficient
+    above: Vector | None = None
+    below: Vector | None = None
+    bound: Vector | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Separation:
+    """The decomposition of data, exact; :func:`verify_separability` and
+    :func:`verify_coefficients` check it again.
+
+    Args:
+        kind: complete, quasi-complete or overlap.
+        bias: whether a column of ones was appended to X.
+        weights: w of C with the largest set of positive margins; 0 where the data overlap. One
+            entry per column of :func:`~lexmargin.separability_rows.margin_rows`.
+        strict: the margins S with z_n·w > 0; the samples themselves for two classes.
+        gordan: λ, one entry per margin, summing to 1: positive on R, 0 on S, with Zᵀλ = 0; None
+            where S is everything.
+        per_sample: margins per sample, C - 1 for C classes.
+    """
+
+    kind: SeparationKind
+    bias: bool
+    weights: Vector
+    strict: tuple[int, ...]
+    gordan: Vector | None
+    per_sample: int
+    decomposition: Decomposition = field(repr=False, compare=False)
 
     @property
     def exact(self) -> bool:
-        """True: no verdict is given that rational arithmetic has not confirmed."""
+        """True: nothing is said that rational arithmetic has not confirmed."""
         return True
 
     @property
     def separable(self) -> bool:
-        """Whether the rows are separable."""
-        return self.verdict is SeparabilityVerdict.SEPARABLE
+        """Whether some w separates all samples strictly."""
+        return self.kind is SeparationKind.COMPLETE
 
     @property
-    def witness(self) -> FloatArray | None:
-        """The separating w as float64, or None."""
-        return None if self.weights is None else _as_floats(self.weights)
+    def verdict(self) -> SeparabilityVerdict:
+        """Which side of Gordan's alternative holds."""
+        verdicts = SeparabilityVerdict
+        return verdicts.SEPARABLE if self.separable else verdicts.NOT_SEPARABLE
+
+    @property
+    def witness(self) -> FloatArray:
+        """The w as float64; it may separate fewer samples than the exact one."""
+        return _as_floats(self.weights)
 
     @property
     def gordan_float(self) -> FloatArray | None:
-        """The Gordan vector λ as float64, or None."""
+        """The λ as float64, or None."""
         return None if self.gordan is None else _as_floats(self.gordan)
 
     @property
-    def support(self) -> tuple[int, ...]:
-        """The rows with λ_n > 0: already these cannot be separated."""
+    def rest(self) -> tuple[int, ...]:
+        """The margins R that no w of C makes positive."""
         return tuple(n for n, value in enumerate(self.gordan or ()) if value > 0)
 
+    @property
+    def samples(self) -> tuple[int, ...]:
+        """The samples that w separates strictly from every other class."""
+        if self.per_sample == 1:
+            return self.strict
+        owners = [n // self.per_sample for n in self.strict]
+        return tuple(n for n in dict.fromkeys(owners) if owners.count(n) == self.per_sample)
 
-def margin_rows(dataset: Dataset, bias: bool = False) -> FloatArray:
-    """Return the rows z with ``f(w) = z·w`` for a linear predictor.
+    @functools.cached_property
+    def coefficient_proofs(self) -> tuple[CoefficientProof, ...]:
+        """The range of every coefficient with its proof; decided when first asked for.
 
-    Two classes: ``z_n = y_n x_n``, shape (N, p). C classes: ``(e_{y_n} - e_c) ⊗ x_n`` for every
-    ``c ≠ y_n`` in ascending order, shape (N(C-1), C·p), for w = (w_0, …, w_{C-1}) one class after
-    the other. With ``bias`` every x_n has a 1 appended, so p becomes p + 1.
-    """
-    X = dataset.X
-    if bias:
-        X = np.hstack([X, np.ones((dataset.n_samples, 1))])
-    if dataset.is_binary:
-        return np.ascontiguousarray(X * dataset.y[:, None]) + 0.0
-    count, classes, p = dataset.n_samples, dataset.n_classes, X.shape[1]
-    rows = np.zeros((count, classes - 1, classes, p))
-    samples = np.arange(count)
-    for k in range(classes - 1):
-        others = k + (k >= dataset.y)
-        rows[samples, k, dataset.y] = X
-        rows[samples, k, others] = -X
-    return rows.reshape(count * (classes - 1), classes * p) + 0.0
+        Raises:
+            SolverFailedError: no decision within the pivots allowed.
+        """
+        return tuple(_proof(*found) for found in self.decomposition.ranges())
+
+    @property
+    def coefficients(self) -> tuple[Coefficient, ...]:
+        """Per coefficient 0, +inf, -inf or either: its maximum-likelihood estimate.
+
+        In the order of ``weights``: the features and then the bias, class after class.
+        """
+        return tuple(proof.value for proof in self.coefficient_proofs)
+
+    @functools.cached_property
+    def undetermined(self) -> tuple[int, ...]:
+        """Coefficients that some v with Z v = 0 moves: linearly dependent columns.
+
+        The data say nothing about such a coefficient alone, and its range over C has both signs.
+        """
+        return self.decomposition.undetermined()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; rationals as text."""
+        return {
+            "kind": self.kind.value,
+            "verdict": self.verdict.value,
+            "bias": self.bias,
+            "weights": self.witness.tolist(),
+            "weights_exact": [str(value) for value in self.weights],
+            "strict": list(self.strict),
+            "rest": list(self.rest),
+            "coefficients": [c.value for c in self.coefficients],
+            "undetermined": list(self.undetermined),
+            "gordan": {str(n): str(v) for n, v in enumerate(self.gordan or ()) if v > 0},
+        }
+
+    def report(self) -> str:
+        """Return a short text."""
+        total = len(self.strict) + len(self.rest)
+        lines = [
+            ("separation", self.kind.value),
+            ("strict", f"{len(self.strict)} of {total} margins can be made positive together"),
+        ]
+        for word in Coefficient:
+            chosen = [j for j, c in enumerate(self.coefficients) if c is word]
+            if chosen:
+                lines.append((f"w_j {word.value}", ", ".join(map(str, chosen))))
+        if self.undetermined:
+            lines.append(("undetermined", ", ".join(map(str, self.undetermined))))
+        lines.append(("proof", "w and λ, checked in rational arithmetic"))
+        return "\n".join(f"{name:<16}{text}" for name, text in lines)
 
 
-def separability(dataset: Dataset, bias: bool = False) -> Separability:
-    """Decide exactly whether a linear predictor separates the data (all margins > 0).
+@checked
+def separability(dataset: Dataset, bias: bool = False) -> Separation:
+    """Decide exactly what linear scores can separate, and which coefficients run to infinity.
+
+    ``C = {w : Z w ≥ 0}``; complete separation: some w has Z w > 0; quasi-complete: Z w ≠ 0 at
+    best; overlap: Z w = 0 on C. It is the decomposition of Ji and Telgarsky (2018) of the samples
+    into a separable part S and a strongly convex part R: on the orthogonal complement of span(Z_R)
+    the direction of the constrained path (eq. 5) tends to the max margin of S, on span(Z_R) the
+    path stays finite. Albert and Anderson (1984) name the three kinds.
 
     Args:
-        dataset: two classes, or C classes (margins are score differences).
+        dataset: two classes, or C classes (margins are score differences); dense or sparse.
         bias: append a column of ones, regularised or not: separability is the same.
 
     Raises:
         SolverFailedError: no decision within the pivots allowed; not seen on real data.
+        UnsupportedError: sparse samples that are too large to be looked at exactly.
     """
-    return separability_of_rows(margin_rows(dataset, bias), bias=bias)
+    Z = margin_rows(dataset, bias)
+    found = decompose(Z)
+    strict = found.strict
+    count = Z.shape[0]
+    if len(strict) == count:
+        kind = SeparationKind.COMPLETE
+    else:
+        kind = SeparationKind.QUASI_COMPLETE if strict else SeparationKind.OVERLAP
+    per_sample = 1 if dataset.is_binary else dataset.n_classes - 1
+    return Separation(kind, bias, found.weights(), strict, found.gordan(), per_sample, found)
 
 
-def separability_of_rows(rows: npt.ArrayLike, bias: bool = False) -> Separability:
-    """Decide exactly whether some w has ``z_n·w > 0`` for all rows of an (N, d) array.
+@checked
+def verify_separability(dataset: Dataset, result: Separation) -> bool:
+    """Check kind, w and λ exactly, knowing nothing of how they were found.
 
-    Columns and rows are scaled by powers of two, which is exact and changes nothing; HiGHS solves
-    ``min ‖Zᵀλ‖₁, λ ≥ 0, Σλ = 1``, whose dual is the ℓ∞ max margin. Its dual vector is tried as w,
-    then its basis is solved in rationals for λ. Margins near rounding level take a second, sharper
-    look around the best direction, and at last exact simplex pivots.
-    ``bias`` is only recorded.
-
-    Raises:
-        ShapeError: not an (N, d) array with at least one row and one column.
-        DataError: NaN or an infinity.
-        SolverFailedError: as :func:`separability`.
+    ``Z w ≥ 0`` with zeros where ``λ > 0``, ``Zᵀ λ = 0``: then no w of C has more positive margins,
+    because ``Σ λ_n z_n·w = 0``.
     """
-    Z = np.asarray(rows, dtype=np.float64)
-    if Z.ndim != 2 or 0 in Z.shape:
-        raise ShapeError(
-            f"Rows of shape {Z.shape} are no (N, d) array.", "Give at least one row and one column."
-        )
-    columns = power_of_two_exponents(Z)
-    zero = np.flatnonzero(~np.any(Z != 0, axis=1))
-    if zero.size:
-        return _negative(Z.shape[0], {int(zero[0]): Fraction(1)}, bias)
-    scaled, row_exponents = _scaled(Z, columns)
-    direction, basis = guess(scaled)
-    w = _unscaled_floats(direction, columns)
-    if w is not None and all_positive(Z, w):
-        return _positive(to_fractions(w.tolist()), bias)
-    program = GordanProgram.build(Z, scaled, columns, row_exponents)
-    outcome = program.gordan(basis) or program.search()
-    if isinstance(outcome, dict):
-        return _negative(Z.shape[0], outcome, bias)
-    return _positive(_rounded(outcome, columns, Z), bias)
-
-
-def contradiction_proof(dataset: Dataset) -> Separability | None:
-    """Return the Gordan vector of two equal rows with different labels; None without such rows.
-
-    λ = 1/2 on their margins: ``f_m = -f_n`` there, whatever the predictor.
-    """
-    pair = dataset.contradiction
-    if pair is None:
-        return None
-    m, n = pair
-    half = Fraction(1, 2)
-    if dataset.is_binary:
-        return _negative(dataset.n_samples, {m: half, n: half}, False)
-    others = dataset.n_classes - 1
-    one, two = int(dataset.y[m]), int(dataset.y[n])
-    parts = {m * others + two - (two > one): half, n * others + one - (one > two): half}
-    return _negative(dataset.n_samples * others, parts, False)
-
-
-def verify_separability(dataset: Dataset, result: Separability) -> bool:
-    """Check a verdict's proof exactly, knowing nothing of how it was found."""
-    return verify_separability_of_rows(margin_rows(dataset, result.bias), result)
-
-
-def verify_separability_of_rows(rows: npt.ArrayLike, result: Separability) -> bool:
-    """Check ``z_n·w > 0`` for all n, or ``λ ≥ 0, λ ≠ 0, Σ λ_n z_n = 0``, in rationals."""
-    Z = np.asarray(rows, dtype=np.float64)
-    if result.separable:
-        w = result.weights
-        if w is None or result.gordan is not None or len(w) != Z.shape[1]:
+    Z = margin_rows(dataset, result.bias)
+    count, size = Z.shape
+    if len(result.weights) != size:
+        return False
+    margins = _products(Z, result.weights)
+    strict = tuple(n for n, margin in enumerate(margins) if margin > 0)
+    if any(margin < 0 for margin in margins) or strict != result.strict:
+        return False
+    kinds = {count: SeparationKind.COMPLETE, 0: SeparationKind.OVERLAP}
+    if result.kind is not kinds.get(len(strict), SeparationKind.QUASI_COMPLETE):
+        return False
+    if result.gordan is None:
+        if len(strict) != count:
             return False
-        return all(margin > 0 for margin in matvec(Z, w))
-    weights = result.gordan
-    if weights is None or result.weights is not None or len(weights) != Z.shape[0]:
+    else:
+        weights = result.gordan
+        if len(weights) != count or any(value < 0 for value in weights):
+            return False
+        positive = {n for n, value in enumerate(weights) if value > 0}
+        if positive != set(range(count)) - set(strict) or any(_combined(Z, weights)):
+            return False
+    return True
+
+
+def verify_coefficients(dataset: Dataset, result: Separation) -> bool:
+    """Check the range of every coefficient exactly, and the decomposition that it rests on."""
+    if not verify_separability(dataset, result):
         return False
-    if any(value < 0 for value in weights) or not any(weights):
+    Z, strict, proofs = (
+        margin_rows(dataset, result.bias),
+        set(result.strict),
+        (result.coefficient_proofs),
+    )
+    return len(proofs) == Z.shape[1] and all(
+        _proved(Z, strict, j, proof) for j, proof in enumerate(proofs)
+    )
+
+
+def _proved(Z: Any, strict: set[int], j: int, proof: CoefficientProof) -> bool:
+    for w, sign in ((proof.above, 1), (proof.below, -1)):
+        if w is not None and (
+            len(w) != Z.shape[1] or not w[j] * sign > 0 or any(m < 0 for m in _products(Z, w))
+        ):
+            return False
+    sides = proof.above is not None, proof.below is not None
+    words = {
+        (False, False): Coefficient.FINITE,
+        (True, False): Coefficient.PLUS,
+        (False, True): Coefficient.MINUS,
+        (True, True): Coefficient.EITHER,
+    }
+    if proof.value is not words[sides]:
         return False
-    return not any(combination(weights, Z))
+    if all(sides):
+        return True
+    y = proof.bound
+    if y is None or len(y) != Z.shape[0]:
+        return False
+    unit = [Fraction(int(i == j)) for i in range(Z.shape[1])]
+    if list(_combined(Z, y)) != unit:
+        return False
+    on_strict = [y[n] for n in strict]
+    if proof.value is Coefficient.FINITE:
+        return not any(on_strict)
+    sign = 1 if proof.value is Coefficient.PLUS else -1
+    return all(value * sign >= 0 for value in on_strict)
 
 
-def _scaled(Z: FloatArray, columns: IntArray) -> tuple[FloatArray, IntArray]:
-    """Z with entries below 1 in magnitude, and the row exponents that made it so."""
-    fractions, exponents = np.frexp(Z)
-    shifted = exponents.astype(np.int64) - columns[None, :]
-    row_exponents = np.where(fractions != 0, shifted, np.iinfo(np.int64).min).max(axis=1)
-    with np.errstate(under="ignore"):
-        return np.ldexp(fractions, shifted - row_exponents[:, None]), row_exponents
+def _products(Z: Any, w: Sequence[Fraction]) -> Sequence[Fraction]:
+    if isinstance(Z, np.ndarray):
+        return matvec(Z, w)
+    return [sum((Fraction(v) * w[c] for c, v in row), Fraction(0)) for row in _entries(Z)]
 
 
-def _unscaled_floats(w: FloatArray | None, columns: IntArray) -> FloatArray | None:
-    """w of the scaled columns for the original ones; None without a direction in it."""
-    if w is None or not np.any(w):
-        return None
-    fractions, exponents = np.frexp(w)
-    shifted = exponents.astype(np.int64) - columns
-    shifted -= shifted[w != 0].max()
-    with np.errstate(under="ignore"):
-        return np.asarray(np.ldexp(fractions, shifted), dtype=np.float64)
+def _combined(Z: Any, weights: Sequence[Fraction]) -> Sequence[Fraction]:
+    if isinstance(Z, np.ndarray):
+        return combination(weights, Z)
+    total = [Fraction(0)] * Z.shape[1]
+    for row, weight in zip(_entries(Z), weights, strict=True):
+        if weight:
+            for column, value in row:
+                total[column] += weight * Fraction(value)
+    return total
 
 
-def _rounded(w: tuple[Fraction, ...], columns: IntArray, Z: FloatArray) -> tuple[Fraction, ...]:
-    """The float64 neighbour of an exact separator, if it separates, else the separator itself."""
-    largest = max(abs(value) for value in w)
-    unit = tuple(value / largest for value in w)
-    # Other multiples of w round differently, which is enough where the margin is a few ulps.
-    for eighths in range(8, 16):
-        floats = np.array([float(value * eighths / 8) for value in unit])
-        candidate = _unscaled_floats(floats, columns)
-        if candidate is not None and all_positive(Z, candidate):
-            return to_fractions(candidate.tolist())
-    exact = [value / Fraction(2) ** int(c) for value, c in zip(unit, columns.tolist(), strict=True)]
-    size = max(abs(value) for value in exact)
-    return tuple(value / size for value in exact)
+def _entries(Z: Any) -> Iterator[list[tuple[int, float]]]:
+    for n in range(Z.shape[0]):
+        part = slice(Z.indptr[n], Z.indptr[n + 1])
+        yield list(zip(Z.indices[part].tolist(), Z.data[part].tolist(), strict=True))
 
 
-def _positive(weights: tuple[Fraction, ...], bias: bool) -> Separability:
-    return Separability(SeparabilityVerdict.SEPARABLE, bias, weights=weights)
+def _proof(above: Vector | None, below: Vector | None, bound: Vector | None) -> CoefficientProof:
+    if above is not None and below is not None:
+        return CoefficientProof(Coefficient.EITHER, above, below)
+    if above is None and below is None:
+        return CoefficientProof(Coefficient.FINITE, bound=bound)
+    value = Coefficient.PLUS if above is not None else Coefficient.MINUS
+    return CoefficientProof(value, above, below, bound)
 
 
-def _negative(count: int, parts: dict[int, Fraction], bias: bool) -> Separability:
-    total = sum(parts.values())
-    gordan = tuple(parts.get(n, Fraction(0)) / total for n in range(count))
-    return Separability(SeparabilityVerdict.NOT_SEPARABLE, bias, gordan=gordan)
-
-
-def _as_floats(values: tuple[Fraction, ...]) -> FloatArray:
+def _as_floats(values: Vector) -> FloatArray:
     array = np.array([float(value) for value in values])
     array.setflags(write=False)
     return array

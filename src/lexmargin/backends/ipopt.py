@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Final, final
 
 import numpy as np
@@ -220,7 +224,8 @@ def run_cyipopt(
             for name, value in options.items():
                 _add_option(problem, name, value)
             lagrange: Any = [] if multipliers is None else multipliers
-            found, info = problem.solve(x, lagrange=lagrange)
+            with _interrupts_kept(callbacks):
+                found, info = problem.solve(x, lagrange=lagrange)
         finally:
             problem.close()
     seconds = time.perf_counter() - began
@@ -243,6 +248,31 @@ def run_cyipopt(
         seconds=seconds,
         log=output.text,
     )
+
+
+@contextmanager
+def _interrupts_kept(callbacks: _Callbacks) -> Iterator[None]:
+    """Keep what Ctrl-C raises until Ipopt has returned.
+
+    Raised anywhere in a callback but inside its own guard it would pass through cyipopt, which
+    drops some exceptions. Only the main thread is interrupted.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        try:
+            before(number, frame)
+        except BaseException as error:
+            callbacks.error = callbacks.error or error
+
+    signal.signal(signal.SIGINT, keep)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _add_option(problem: Any, name: str, value: float | int | str) -> None:

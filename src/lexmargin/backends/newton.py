@@ -1,7 +1,7 @@
 """The toolkit's own Newton methods as a backend, for the paths that solvers do not reach.
 
-The constrained path (eq. 5) of linear margin functions in any norm, where convex solvers stop at
-1e-5 and cannot see below 36 nats at all; and the Euclidean paths (eq. 5, eq. 6) of
+The constrained and the regularization path of linear margin functions in any norm, where convex
+solvers stop at 1e-5 and cannot see below 36 nats at all; and the Euclidean paths (eq. 5, eq. 6) of
 smooth margin functions, whose margins may be 1e12.
 """
 
@@ -24,10 +24,12 @@ from lexmargin.backends.base import (
 from lexmargin.backends.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.entropic import EntropicPoint, correct, escape, follow
 from lexmargin.backends.first_rows import dual_norm
+from lexmargin.backends.penalised import PenalisedProgram, stated_penalty
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
@@ -61,9 +63,9 @@ class NewtonBackend(Backend):
 
     def suits(self, problem: Formulation) -> bool:
         functions = problem.functions
+        if isinstance(problem, (ConstrainedPath, RegularizationPath)) and _linear(functions):
+            return True
         if isinstance(problem, ConstrainedPath):
-            if _linear(functions):
-                return True
             return problem.loss is Loss.EXPONENTIAL and _smooth(functions, problem.norm_p)
         if isinstance(problem, MarginPath):
             other = problem.gamma is None and functions.homogeneity.degree is None
@@ -76,6 +78,8 @@ class NewtonBackend(Backend):
             found = _stated_loss(objective)
             if found is not None and program.curvature <= Curvature.AFFINE:
                 return NewtonProgram(program)
+        if stated_penalty(program) is not None:
+            return PenalisedProgram(program)
         return SmoothProgram(program)
 
 

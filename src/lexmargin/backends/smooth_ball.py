@@ -30,6 +30,8 @@ _RIDGES = (0.0, 1e-14, 1e-11, 1e-8, 1e-5, 1e-2)
 _SOLVED = 1e-9
 """Largest certified gap of an answer that counts as converged, relative to max(1, |log L|)."""
 _PATIENCE = 4
+_DONE = 1e-13
+"""Residual at the rounding of its sums."""
 _FLAT = 1e-6
 """Where ``dw/ds`` is smaller, the dual step is read off its own equation."""
 _TINY = 1e-30
@@ -75,7 +77,7 @@ def smooth_ball(problem: LinearLoss, rho: float, p: float, start: FloatArray) ->
     walk = _Walk(problem, rho, p)
     state = walk.at(start)
     best, quiet, steps = state, 0, 0
-    while steps < _MOST_STEPS and best.residual > 0.0 and quiet < _PATIENCE:
+    while steps < _MOST_STEPS and best.residual > _DONE and quiet < _PATIENCE:
         steps += 1
         following = walk.step(state)
         if following is None:
@@ -127,7 +129,7 @@ class _Walk:
             residual = float(np.linalg.norm(g - push * normal)) / float(np.linalg.norm(g))
         else:
             residual = float(np.linalg.norm(g)) / spent if spent > 0.0 else 0.0
-        return _At(point, normal, push, sphere, residual if residual > 1e-15 else 0.0)
+        return _At(point, normal, push, sphere, residual)
 
     def noise(self, point: LossPoint) -> float:
         """Return what rounding makes of log L."""

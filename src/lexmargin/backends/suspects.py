@@ -12,8 +12,8 @@ from lexmargin.backends.constraint_generation import hard_margin_linear
 from lexmargin.backends.free_bias import bias_samples
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.w_set import WSet
+from lexmargin.gordan import Separability
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.separability import Separability
 
 __all__ = ["Suspects", "suspects"]
 

@@ -15,14 +15,14 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.multipliers import normalised_rows
-from lexmargin.certificate.raising import Raised, raise_margin
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 
-__all__ = ["Birth", "birth_value", "dead_units", "leak", "raise_by_birth"]
+__all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widened"]
 
 _NonNegative = Callable[[FloatArray, FloatArray], FloatArray]
 
@@ -32,7 +32,6 @@ _PATTERN_LIMIT = 40_000
 _WORK_LIMIT = 20_000_000
 _SLIVER = 1e-12
 _SHORTEST = 2.0**-1000
-_STEPS = 10.0 ** np.arange(-4.0, 0.25, 0.25)
 
 
 @final
@@ -280,39 +279,35 @@ def dead_units(functions: MarginFunctions, theta: FloatArray, tolerance: float) 
     return [int(j) for j in np.flatnonzero(sizes <= tolerance * np.linalg.norm(theta))]
 
 
-def raise_by_birth(
-    functions: MarginFunctions,
-    theta: FloatArray,
-    birth: Birth,
-    multipliers: FloatArray,
-    unit: int | None,
-) -> Raised:
-    """Give one dead unit the weights `s(u; ±1)`, correct the others, and measure the margin.
+def widened(
+    functions: MarginFunctions, theta: FloatArray
+) -> tuple[MarginFunctions, FloatArray, int]:
+    """Return the network one dead unit wider, its direction (d + p + 1,), and the unit."""
+    network = functions.predictor
+    assert isinstance(network, Network)
+    incoming, outgoing = functions.blocks(theta)
+    wider = MarginFunctions(
+        replace(network, widths=(outgoing.size + 1,)), functions.data, functions.unit
+    )
+    incoming = np.vstack([incoming, np.zeros(incoming.shape[1])])
+    return wider, wider.flatten([incoming, np.append(outgoing, 0.0)]), outgoing.size
 
-    ``unit`` None adds a unit: what is measured is then a network one unit wider.
+
+def birth_ascent(
+    functions: MarginFunctions, birth: Birth, multipliers: FloatArray, unit: int
+) -> Ascent:
+    """Return the curve along which a dead unit gets the weights `s(u; ±1)/√2`.
 
     Parameters
     ----------
-    functions, theta : a two-layer network and its unit direction (d,).
+    functions : a two-layer network.
     birth : the direction u and the sign of the outer weight.
     multipliers : λ (N,); margins with λ_n > 0 are held.
+    unit : the dead unit.
     """
-    network = functions.predictor
-    assert isinstance(network, Network)
-    incoming, outgoing = (block.copy() for block in functions.blocks(theta))
-    if unit is None:
-        unit = outgoing.size
-        incoming = np.vstack([incoming, np.zeros(incoming.shape[1])])
-        outgoing = np.append(outgoing, 0.0)
-        functions = MarginFunctions(
-            replace(network, widths=(unit + 1,)), functions.data, functions.unit
-        )
-    incoming[unit], outgoing[unit] = 0.0, 0.0
-    start = functions.flatten([incoming, outgoing])
-    incoming, outgoing = np.zeros_like(incoming), np.zeros_like(outgoing)
+    incoming, outgoing = (np.zeros(shape) for shape in functions.shapes)
     incoming[unit], outgoing[unit] = birth.direction, birth.sign
-    direction = functions.flatten([incoming, outgoing]) / math.sqrt(2.0)
-    held = np.flatnonzero(multipliers > 0.0)
-    return raise_margin(
-        functions, start / float(np.linalg.norm(start)), 2.0, direction, held, _STEPS
+    direction = functions.flatten([incoming, outgoing])
+    return Ascent(
+        direction / float(np.linalg.norm(direction)), np.flatnonzero(multipliers > 0.0), 2
     )

@@ -13,7 +13,7 @@ from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
 from lexmargin.certificate.polyhedral import smallest_dual_norm
 from lexmargin.errors import ParameterError, ShapeError
 
-__all__ = ["DualBound", "best_weights", "linear_dual_bound", "relative_gap"]
+__all__ = ["DualBound", "best_weights", "linear_dual_bound", "relative_excess", "relative_gap"]
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -81,6 +81,16 @@ def relative_gap(upper: float, margin: float) -> float:
     if not (0.0 < upper < math.inf) or math.isnan(margin):
         return math.inf
     return max(0.0, (upper - margin) / upper)
+
+
+def relative_excess(cost: float, least: float) -> float:
+    """Return `1 - least/cost`, clipped to [0, …): what a cost is above a bound of all costs.
+
+    Infinite for a bound that proves nothing, such as NaN.
+    """
+    if math.isnan(least) or not cost > 0.0:
+        return math.inf
+    return max(0.0, 1.0 - least / cost)
 
 
 def best_weights(

@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.certificate.ascent import Rise
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.qualification import GradientChoice, LicqReport, MfcqReport
 from lexmargin.certificate.stationarity import CurvePoint, TradeOffPoint
@@ -67,6 +68,11 @@ class Certificate:
         constraint qualifications on the support.
     curvature
         second-order report; None where none was asked for.
+    radius
+        with STRICT_LOCAL: a strict local optimum lies within this part of ‖θ‖ (for costs, in the
+        metric of the cost); None with other words.
+    rise
+        with SADDLE: the gains along a curve that begins at θ; None with other words.
     gap, bound
         `(bound - γ)/bound` and the proven upper bound on all margins; None where there is none.
     margin_ratio, definition_3
@@ -81,6 +87,9 @@ class Certificate:
         radians between -∇L and θ̂ (Remark 2); None for other problems than those with a loss.
     checks
         further identities of this problem, with what was found and what they should be.
+    separates
+        of a loss, which asks for no separator: whether every f_n(ρθ) is positive; None for other
+        problems, and where it is not known.
     levels
         the values of the levels of a staged problem, recomputed; None for other problems.
     tau_curve, trade_off
@@ -120,6 +129,9 @@ class Certificate:
     levels: tuple[float, ...] | None = None
     tau_curve: tuple[CurvePoint, ...] | None = None
     trade_off: tuple[TradeOffPoint, ...] | None = None
+    radius: float | None = None
+    rise: Rise | None = None
+    separates: bool | None = None
 
     @property
     def certified(self) -> bool:
@@ -159,6 +171,8 @@ class Certificate:
             "licq": licq,
             "mfcq": None if self.mfcq is None else self.mfcq.holds,
             "curvature": curvature,
+            "radius": _number(self.radius),
+            "rise": None if self.rise is None else self.rise.to_json(),
             "gap": _number(self.gap),
             "bound": _number(self.bound),
             "margin_ratio": _number(self.margin_ratio),
@@ -171,6 +185,7 @@ class Certificate:
             "kkt_epsilon": _number(self.kkt_epsilon),
             "kkt_delta": _number(self.kkt_delta),
             "angle": _number(self.angle),
+            "separates": self.separates,
             "checks": [
                 {"name": c.name, "error": _number(c.error), "holds": c.holds} for c in self.checks
             ],
@@ -190,6 +205,8 @@ class Certificate:
         lines = [("verdict", self.verdict.value)]
         lines += [("because" if not index else "", why) for index, why in enumerate(self.reasons)]
         lines.append(("margin", f"{self.margin:.12g}"))
+        if self.separates is not None:
+            lines.append(("separates", "yes" if self.separates else "no"))
         if not math.isnan(self.stationarity):
             lines += [
                 ("stationarity", _against(self.stationarity, limits.stationarity)),
@@ -230,6 +247,8 @@ class Certificate:
             lines.append(("γ/γ*", f"{self.margin_ratio:.12g}, Definition 3 {literal}"))
         if self.curvature is not None:
             lines.append(("curvature", str(self.curvature)))
+        if self.radius is not None:
+            lines.append(("radius", f"{self.radius:.1e}: a strict local optimum is as near"))
         degree = "none" if math.isnan(self.degree) else f"{self.degree:g}"
         lines.append(("degree, norm", f"{degree}, {self.norm:g}"))
         return "\n".join(f"{name:<16}{text}".rstrip() for name, text in lines)

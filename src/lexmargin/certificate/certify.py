@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -23,12 +24,14 @@ from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.kinds import Exponent, checked, described
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify", "flattened"]
 
 
+@checked
 def certify(
     problem: Formulation | Any | None = None,
     theta: ArrayLike | Sequence[FloatArray] | None = None,
@@ -37,7 +40,7 @@ def certify(
     f: ArrayLike | None = None,
     jacobian: ArrayLike | None = None,
     degree: float | None = None,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     linear: bool = False,
     tolerances: Tolerances = DEFAULT,
 ) -> Certificate:
@@ -77,12 +80,19 @@ def certify(
             )
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
     if not isinstance(problem, Formulation):
-        raise ParameterError(
-            f"A {type(problem).__name__} cannot be certified.",
-            "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
-            "certify_function takes JAX functions.",
-        )
+        raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
     return _certify_problem(problem, flattened(problem, theta), tolerances)
+
+
+def _advice(given: object) -> str:
+    if isinstance(given, (str, Path)):
+        return "Load it: certify(lexmargin.load(…), theta)."
+    if isinstance(given, type):
+        return f"Make one of it: {given.__name__}(…)."
+    return (
+        "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
+        "certify_function takes JAX functions."
+    )
 
 
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from lexmargin.certificate.scores import Indices
 from lexmargin.certificate.symmetry import symmetry_tangents
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["Curved", "PredictorCurved"]
+__all__ = ["Curved", "DifferencedCurved", "PredictorCurved", "RescaledCurved"]
+
+_STEP: Final = 1e-5
 
 
 class Curved(ABC):
@@ -89,6 +91,79 @@ class PredictorCurved(Curved):
 
     def tangents(self, theta: Array, support: Indices) -> Array:
         return symmetry_tangents(self.functions, theta, self.functions.jacobian(theta))
+
+
+@final
+class DifferencedCurved(Curved):
+    """A predictor of the toolkit by NumPy alone: products are central differences of gradients.
+
+    Differences stay on this side of the nearest kink, which is a part of ‖θ‖.
+    """
+
+    def __init__(self, functions: MarginFunctions, nearest_kink: float | None) -> None:
+        self._inner = PredictorCurved(functions)
+        self.size, self.count = functions.size, functions.count
+        self._step = _STEP if nearest_kink is None else min(_STEP, 0.1 * nearest_kink)
+
+    def values(self, theta: Array) -> Array:
+        return self._inner.values(theta)
+
+    def rows(self, theta: Array, indices: Indices) -> Array:
+        return self._inner.rows(theta, indices)
+
+    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        return self._inner.combined_gradient(theta, weights)
+
+    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        step = self._step * float(np.linalg.norm(theta))
+        found = np.zeros(directions.shape)
+        for row, direction in enumerate(directions):
+            size = float(np.linalg.norm(direction))
+            if size == 0.0:
+                continue
+            shift = direction * (step / size)
+            ahead = self.combined_gradient(theta + shift, weights)
+            behind = self.combined_gradient(theta - shift, weights)
+            found[row] = (ahead - behind) * (size / (2.0 * step))
+        return found
+
+    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
+        return self._inner.jumps(theta, weights, tolerance)
+
+    def tangents(self, theta: Array, support: Indices) -> Array:
+        return self._inner.tangents(theta, support)
+
+
+@final
+class RescaledCurved(Curved):
+    """`u -> f(s u)` for sizes s (d,) of the coordinates."""
+
+    def __init__(self, inner: Curved, sizes: Array) -> None:
+        self._inner, self._sizes = inner, sizes
+        self.size, self.count = inner.size, inner.count
+
+    def values(self, theta: Array) -> Array:
+        return self._inner.values(self._sizes * theta)
+
+    def rows(self, theta: Array, indices: Indices) -> Array:
+        return self._inner.rows(self._sizes * theta, indices) * self._sizes
+
+    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        return self._inner.combined_gradient(self._sizes * theta, weights) * self._sizes
+
+    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        found = self._inner.products(self._sizes * theta, weights, directions * self._sizes)
+        return found * self._sizes
+
+    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
+        return self._inner.jumps(self._sizes * theta, weights, tolerance)
+
+    def tangents(self, theta: Array, support: Indices) -> Array:
+        found = self._inner.tangents(self._sizes * theta, support) / self._sizes
+        if not found.shape[0]:
+            return found
+        result: Array = np.linalg.qr(found.T)[0].T
+        return result
 
 
 @functools.lru_cache(maxsize=16)

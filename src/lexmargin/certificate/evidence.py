@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.certificate.birth import birth_value, dead_units, leak, raise_by_birth
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import clarke_stationarity, gradient_sets
-from lexmargin.certificate.curvature import Curvature
 from lexmargin.certificate.facts import establish
 from lexmargin.certificate.given import Evidence, refuted
 from lexmargin.certificate.global_bounds import global_bound
@@ -17,7 +15,6 @@ from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.point import UnitPoint, unit_point
-from lexmargin.certificate.raising import raise_margin
 from lexmargin.certificate.slopes import record, rows
 from lexmargin.certificate.stationarity import on_support
 from lexmargin.certificate.tolerances import Tolerances
@@ -55,7 +52,7 @@ def evidence_for(
         if on:
             found = _slopes(functions, unit, found, on)
     if verdict is Verdict.SADDLE:
-        return replace(found, better=_better(functions, unit, alpha, certificate))
+        return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     if verdict is Verdict.GLOBAL:
         facts = establish(functions, flat, norm, certificate.tolerances, found)
         if facts.verdict is not Verdict.GLOBAL:
@@ -106,30 +103,3 @@ def _slopes(
     values[evidence.support] = clarke.multipliers
     ordered = tuple((*key, slope) for key, slope in sorted(slopes.items()))
     return replace(evidence, multipliers=values, slopes=ordered)
-
-
-def _better(
-    functions: MarginFunctions, unit: Array, degree: float, certificate: Certificate
-) -> Array | None:
-    """Find again the better direction that made the verdict SADDLE."""
-    best: Array | None = None
-    margin = certificate.margin
-    curvature = certificate.curvature
-    support = certificate.support
-    if isinstance(curvature, Curvature) and curvature.shown and curvature.witness is not None:
-        assert curvature.step is not None
-        used = support[certificate.multipliers[support] > 0.0]
-        for held in (support, used):
-            steps = np.array([curvature.step])
-            raised = raise_margin(functions, unit, degree, curvature.witness, held, steps)
-            if raised.after > margin:
-                best, margin = raised.theta, raised.after
-    slope = leak(functions)
-    dead = dead_units(functions, unit, certificate.tolerances.kink) if slope is not None else []
-    if slope is not None and dead:
-        weights = functions.score_weights(certificate.multipliers)
-        born = birth_value(functions.data.X, weights, slope)
-        raised = raise_by_birth(functions, unit, born, certificate.multipliers, dead[0])
-        if raised.after > margin:
-            best = raised.theta
-    return best

@@ -28,7 +28,7 @@ from lexmargin.exact import (
     solve_integer,
     to_fractions,
 )
-from lexmargin.separability import separability_of_rows
+from lexmargin.gordan import separability_of_rows
 
 __all__ = [
     "ExactGap",

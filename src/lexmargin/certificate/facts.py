@@ -13,19 +13,22 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.certificate.ascent import rise
 from lexmargin.certificate.bounds import relative_gap
+from lexmargin.certificate.curvature import measured_curvature
+from lexmargin.certificate.curved import DifferencedCurved
 from lexmargin.certificate.given import Evidence, measured_of
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.certificate.qualification import LicqReport, licq, proved_independent
-from lexmargin.certificate.raising import normalised_margin, significant_gain
-from lexmargin.certificate.recomputed import linear_margin, proved_bound, smallest_curvature
+from lexmargin.certificate.recomputed import linear_margin, proved_bound
 from lexmargin.certificate.slopes import record, rows
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.certificate.vicinity import around_direction
 from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
@@ -33,8 +36,9 @@ from lexmargin.ops.curvature import Curvature
 __all__ = ["Facts", "establish", "margin_rounding"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_FLAT = 1e-6
+_HESSIAN_LIMIT = 300
 _MODULAR_LIMIT = 40_000
+_STRICT = "positive curvature on the critical cone, and a strict maximiser is near"
 _ELSEWHERE = 64.0
 """Roundings by which sums differ between machines: far more than was seen, far less than shows."""
 
@@ -59,7 +63,8 @@ class Facts:
     bound: float | None
     gap: float | None
     curvature: float | None
-    better_margin: float | None
+    radius: float | None
+    rate: float | None
     feasibility: float | None = None
     angle: float | None = None
     levels: tuple[float, ...] | None = None
@@ -90,7 +95,8 @@ class Facts:
             "bound": _finite(self.bound),
             "gap": _finite(self.gap),
             "curvature": _finite(self.curvature),
-            "better_margin": _finite(self.better_margin),
+            "radius": _finite(self.radius),
+            "rate": _finite(self.rate),
             "feasibility": _finite(self.feasibility),
             "angle": _finite(self.angle),
             "levels": None if self.levels is None else [float(v) for v in self.levels],
@@ -162,8 +168,6 @@ def establish(
     # At kinks the elements that λ combines, where there are slopes for them.
     support_rows = gradients[evidence.support]
     found = _Found()
-    if evidence.better is not None and norm == 2.0:
-        found.better = normalised_margin(functions, evidence.better, alpha)
     linear = functions.curvature is Curvature.AFFINE and alpha == 1.0
     weights = evidence.multipliers if evidence.bound is None else evidence.bound
     found.bound = proved_bound(functions, point, weights, linear)
@@ -192,7 +196,8 @@ def establish(
         bound=found.bound,
         gap=found.gap,
         curvature=found.curvature,
-        better_margin=found.better,
+        radius=found.radius,
+        rate=found.rate,
         rounding=_rounding(point),
     )
 
@@ -209,7 +214,8 @@ class _Found:
         self.bound: float | None = None
         self.gap: float | None = None
         self.curvature: float | None = None
-        self.better: float | None = None
+        self.radius: float | None = None
+        self.rate: float | None = None
 
 
 def _word(
@@ -234,26 +240,24 @@ def _word(
         first.residual <= limits.stationarity and first.complementarity <= limits.complementarity
     ):
         return Verdict.UNDECIDED, "ε or δ of these multipliers misses its tolerance"
-    if found.better is not None:
-        margin = point.unscaled(point.margin)
-        held = point.margins[evidence.multipliers > 0.0]
-        uneven = float(np.max(held)) / point.margin - 1.0
-        if found.better > margin + significant_gain(margin, first.residual, uneven):
-            return Verdict.SADDLE, "the better direction has a larger margin"
+    curved = DifferencedCurved(functions, kink)
+    alpha, weights, support = point.degree, evidence.multipliers, evidence.support
+    around = around_direction(curved, unit, alpha, weights, support, limits, kink)
+    if evidence.ascent is not None and point.norm == 2.0:
+        shown = rise(around, evidence.ascent, first.residual)
+        if shown is not None:
+            found.rate = shown.rate
+            return Verdict.SADDLE, "the margin rises along the curve given from its beginning"
     if found.gap is not None and found.gap <= limits.gap:
         return Verdict.GLOBAL, "the margin meets an upper bound on all margins"
     if not smooth:
         return Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks"
     affine = functions.curvature is Curvature.AFFINE
-    if point.norm == 2.0 and not affine:
-        found.curvature = smallest_curvature(
-            functions, unit, evidence.support, evidence.multipliers, first.residual, limits, kink
-        )
-        near = 10.0 * first.residual
-        zero = max(_FLAT * max(1.0, abs(found.curvature or 0.0)), math.sqrt(near))
-        clear = kink is None or kink * (found.curvature or 0.0) > near
-        if found.curvature is not None and found.curvature > zero and clear:
-            return Verdict.STRICT_LOCAL, "positive curvature on the critical cone"
+    if point.norm == 2.0 and not affine and functions.size <= _HESSIAN_LIMIT:
+        word = measured_curvature(around, check=False, search=False)
+        found.curvature, found.radius = word.curvature.smallest, word.radius
+        if word.verdict is Verdict.STRICT_LOCAL:
+            return Verdict.STRICT_LOCAL, _STRICT
     return Verdict.KKT, "ε and δ are within their tolerances"
 
 
@@ -319,6 +323,7 @@ def _blank(verdict: Verdict, reason: str, point: UnitPoint) -> Facts:
         bound=None,
         gap=None,
         curvature=None,
-        better_margin=None,
+        radius=None,
+        rate=None,
         rounding=_rounding(point),
     )

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.ladder import rungs
 from lexmargin.certificate.multipliers import MultiplierMethod, normalised_rows
 from lexmargin.certificate.norms import (
@@ -39,9 +40,8 @@ class Evidence:
         weights p (N,) of weak duality, where λ is not the best.
     slopes
         (layer, sample, unit, slope in [0, 1]) at the kinks: elements of the generalised gradients.
-    better
-        (d,) a point that is better: a unit direction of a larger margin, or a feasible point of
-        smaller cost.
+    ascent
+        a curve that begins at θ and leads upwards.
     refutation
         weights (N,) whose residual separates θ̂ from the cone of the support's gradients.
     singular
@@ -55,7 +55,7 @@ class Evidence:
     tau: float
     bound: Array | None = None
     slopes: tuple[tuple[int, int, int, float], ...] = ()
-    better: Array | None = None
+    ascent: Ascent | None = None
     refutation: Array | None = None
     singular: Array | None = None
     levels: tuple[Array, ...] = ()
@@ -140,25 +140,28 @@ def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> f
     """
     if refutation is None or (point.norm != 2.0 and point.target is None):
         return 0.0
-    with np.errstate(over="ignore", under="ignore"):
-        weights = np.ldexp(refutation * point.factor, point.exponent)
     rows, target = point.jacobian, point.theta if point.target is None else point.target
     excess = point.degree * (point.margins - point.margin)
-    first = target - weights @ rows
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        weights = np.ldexp(refutation * point.factor, point.exponent)
+        first = target - weights @ rows
     if not np.all(np.isfinite(first)):
         return 0.0
+    # The bound does not feel the scale of r.
+    first = unit_scale(first)
     # Of a product with a row, in its own and in the margins', which are sums of such terms too.
     lengths = np.linalg.norm(rows, axis=1)
     rounding = 8.0 * _EPS * rows.shape[1] * lengths
     doubt = rounding * max(1.0, float(np.linalg.norm(point.ascent)))
     climbs = rows @ point.ascent - doubt
     gains = rows @ first
-    prices = {max(0.0, float(weights @ excess))}
+    prices = {0.0}
     for tau in rungs(limits.support):
         far = (point.margins > (1.0 + tau) * point.margin) & (gains > 0.0)
-        prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * _FURTHER)
+        with np.errstate(over="ignore"):
+            prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * _FURTHER)
     best = 0.0
-    for price in prices:
+    for price in filter(math.isfinite, prices):
         allowed = price * (excess - point.degree * doubt)
         residual = first
         for _ in range(4):

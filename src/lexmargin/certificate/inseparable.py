@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array
 from lexmargin.formulations.base import Formulation
+from lexmargin.gordan import separability_of_rows
 from lexmargin.predictors.activations import LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
-from lexmargin.separability import separability_of_rows
 
 __all__ = ["InseparableNetwork", "prove_inseparable"]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.clarke import Clarke, GradientSets
-from lexmargin.certificate.raising import Raised, raise_margin
-from lexmargin.margins import MarginFunctions
+from lexmargin.certificate.scores import Indices
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["ascent_direction", "raise_at_kink"]
+__all__ = ["ascent_direction", "kink_ascent"]
 
-_STEPS = 10.0 ** np.arange(-4.0, 0.25, 0.25)
 _ROUNDS = 50
 
 
@@ -52,19 +50,14 @@ def ascent_direction(sets: GradientSets, clarke: Clarke) -> tuple[float, FloatAr
     return best, where
 
 
-def raise_at_kink(
-    functions: MarginFunctions,
-    theta: FloatArray,
-    degree: float,
-    support: NDArray[np.intp],
-    sets: GradientSets,
-    clarke: Clarke,
-) -> Raised | None:
-    """Follow the best such direction and measure the margin; None where there is none."""
-    if not sets.exact or functions.multi_class or not any(part.size for part in sets.parts):
+def kink_ascent(support: Indices, sets: GradientSets, clarke: Clarke) -> Ascent | None:
+    """Return the best such direction as a curve of first order; None where there is none."""
+    if not sets.exact or not any(part.size for part in sets.parts):
+        return None
+    if any(np.any(signs == 0.0) for signs in sets.signs):
+        # Of class differences it is not known on which side a unit is on.
         return None
     value, direction = ascent_direction(sets, clarke)
     if value <= 1e-6 + 10.0 * clarke.residual:
         return None
-    held = support[clarke.multipliers > 0.0]
-    return raise_margin(functions, theta, degree, direction, held, _STEPS)
+    return Ascent(direction, support[clarke.multipliers > 0.0], 1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lexmargin.certificate.blanks import blank, negative
-from lexmargin.certificate.bounds import relative_gap
+from lexmargin.certificate.bounds import relative_excess, relative_gap
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
@@ -153,7 +153,7 @@ def _with_weak_duality(
     else:
         length = vector_norm(point.w, point.norm)
         least = (gamma - offset - rounding) / size if size > 0.0 else math.inf
-        bound, gap = gamma, max(0.0, 1.0 - least / length)
+        bound, gap = gamma, relative_excess(length, least)
     if found.verdict is Verdict.KKT and gap <= found.tolerances.gap:
         reasons = (*found.reasons, "weak duality: no point of the ball does better")
         return replace(found, verdict=Verdict.GLOBAL, gap=gap, bound=bound, reasons=reasons)
@@ -313,7 +313,7 @@ def certify_w_set(
     if found.verdict is Verdict.KKT and dropped == 0:
         least = least_first_level(problem, w, found.multipliers)
     if least is not None:
-        gap = max(0.0, 1.0 - least / levels[0])
+        gap = relative_excess(levels[0], least)
         found = replace(found, gap=gap)
         if gap <= limits.gap:
             reasons = (*found.reasons, "weak duality: no feasible point has a smaller ‖w_1‖²")

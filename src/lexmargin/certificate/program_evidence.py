@@ -13,13 +13,10 @@ from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.level_chain import recorded_levels
 from lexmargin.certificate.margin_programs import (
-    margin_path_setting,
     plain_point,
-    scaled_margin_setting,
 )
 from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.norms import Array, vector_norm
-from lexmargin.certificate.plain_curvature import improved
 from lexmargin.certificate.program_facts import level_rows
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
@@ -88,18 +85,5 @@ def _of_program(problem: Formulation, theta: Array, certificate: Certificate) ->
         weights = fritz_john(point.jacobian[tight], limits.stationarity).multipliers
         return replace(found, singular=spread(tight, point.values.size, weights))
     if verdict is Verdict.SADDLE:
-        return replace(found, better=_better(problem, point.w, certificate))
+        return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     return found
-
-
-def _better(problem: Formulation, w: Array, certificate: Certificate) -> Array | None:
-    first_order = replace(certificate, verdict=Verdict.KKT)
-    match problem:
-        case MarginPath():
-            multipliers = certificate.multipliers * vector_norm(w, 2.0)
-            return improved(margin_path_setting(problem, w), multipliers, first_order)
-        case ScaledMargin():
-            setting = scaled_margin_setting(problem, w)
-            return improved(setting, certificate.multipliers, first_order)
-        case _:
-            return None

@@ -51,8 +51,8 @@ _REASONS: Final[Mapping[Verdict, str]] = {
     Verdict.UNDECIDED: "what is given does not decide",
     Verdict.CLARKE_KKT: "stationary with the slopes given at the kinks",
     Verdict.KKT: "stationary within tolerance",
-    Verdict.SADDLE: "the better point given is feasible and better",
-    Verdict.STRICT_LOCAL: "positive curvature on the critical cone",
+    Verdict.SADDLE: "the curve given is feasible and better from its beginning",
+    Verdict.STRICT_LOCAL: "positive curvature on the critical cone, and a strict optimum is near",
     Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
 }
 
@@ -150,7 +150,8 @@ def _facts(found: Certificate, theta: Array) -> Facts:
         bound=found.bound,
         gap=found.gap,
         curvature=smallest,
-        better_margin=None,
+        radius=found.radius,
+        rate=None if found.rise is None else found.rise.rate,
         feasibility=found.feasibility,
         angle=found.angle,
         levels=found.levels,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.receipt_format import Fields, decoded, encoded
@@ -20,11 +21,12 @@ _EVIDENCE: Final = (
     "tau",
     "bound",
     "slopes",
-    "better",
+    "ascent",
     "refutation",
     "singular",
     "levels",
 )
+_UNIT: Final = 1e-9
 
 
 def _sparse(values: Array | None) -> dict[str, Any] | None:
@@ -32,6 +34,28 @@ def _sparse(values: Array | None) -> dict[str, Any] | None:
         return None
     used = np.flatnonzero(values)
     return {"n": [int(n) for n in used], "values": [float(values[n]) for n in used]}
+
+
+def _curve(ascent: Ascent | None) -> dict[str, Any] | None:
+    if ascent is None:
+        return None
+    return {
+        "direction": encoded(ascent.direction),
+        "held": [int(n) for n in ascent.held],
+        "order": ascent.order,
+    }
+
+
+def _ascent(value: object, count: int, size: int) -> Ascent | None:
+    if value is None:
+        return None
+    part = Fields(value, "evidence.ascent", ("direction", "held", "order"))
+    direction = decoded(part.text("direction"), (size,), "evidence.ascent.direction")
+    # Lengths are measured along it.
+    if not abs(float(np.linalg.norm(direction)) - 1.0) <= _UNIT:
+        raise ReceiptError("evidence.ascent.direction is no unit vector.", "Write it again.")
+    held = np.array(part.wholes("held", count), dtype=np.intp)
+    return Ascent(direction, held, part.whole("order", 1, 2))
 
 
 def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
@@ -42,7 +66,7 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "tau": evidence.tau if math.isfinite(evidence.tau) else None,
         "bound": _sparse(evidence.bound),
         "slopes": [list(entry) for entry in evidence.slopes],
-        "better": None if evidence.better is None else encoded(evidence.better),
+        "ascent": _curve(evidence.ascent),
         "refutation": _sparse(evidence.refutation),
         "singular": _sparse(evidence.singular),
         "levels": [_sparse(weights) for weights in evidence.levels],
@@ -88,7 +112,7 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
         name: None if part.raw(name) is None else _dense(part.raw(name), f"evidence.{name}", count)
         for name in names
     }
-    better, chain = part.raw("better"), part.raw("levels")
+    chain = part.raw("levels")
     if not isinstance(chain, list):
         raise ReceiptError("evidence.levels is no list.", "Write the receipt again.")
     return Evidence(
@@ -97,7 +121,7 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
         tau=math.nan if part.raw("tau") is None else part.number("tau"),
         bound=weights["bound"],
         slopes=tuple(slopes),
-        better=None if better is None else decoded(part.text("better"), (size,), "evidence.better"),
+        ascent=_ascent(part.raw("ascent"), count, size),
         refutation=weights["refutation"],
         singular=weights["singular"],
         levels=tuple(

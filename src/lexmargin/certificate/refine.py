@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.certificate.birth import Birth, birth_value, dead_units, leak, raise_by_birth
+from lexmargin.certificate.ascent import Rise, rise
+from lexmargin.certificate.birth import (
+    Birth,
+    birth_ascent,
+    birth_value,
+    dead_units,
+    leak,
+    widened,
+)
 from lexmargin.certificate.birth_choice import best_birth
 from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import gradient_sets
 from lexmargin.certificate.curvature import second_order
 from lexmargin.certificate.curved import PredictorCurved
-from lexmargin.certificate.kink_ascent import raise_at_kink
+from lexmargin.certificate.kink_ascent import kink_ascent
 from lexmargin.certificate.kinked import at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.point import check_euler, unit_point
 from lexmargin.certificate.qualification import GradientChoice, compact, licq
-from lexmargin.certificate.raising import significant_gain
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.certificate.vicinity import Vicinity, around_direction
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature as FunctionCurvature
@@ -72,7 +81,7 @@ def refine(
     if on:
         found = _at_kink(functions, unit, degree, norm, found, on)
     elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
-        found = second_order(PredictorCurved(functions), unit, degree, found)
+        found = second_order(_around(functions, unit, degree, found), found)
     if norm != 2.0:
         return found
     if found.verdict.certified and found.verdict is not Verdict.GLOBAL:
@@ -118,20 +127,41 @@ def _at_kink(
     found = replace(found, licq=replace(independence, of=GradientChoice.CHOSEN))
     if found.verdict is not Verdict.CLARKE_KKT:
         return found
-    raised = raise_at_kink(functions, theta, degree, certificate.support, sets, clarke)
-    uneven = float(np.max(values) / np.min(values)) - 1.0
-    gain = significant_gain(certificate.margin, clarke.residual, uneven)
-    if raised is None or not raised.after > raised.before + gain:
+    ascent = kink_ascent(certificate.support, sets, clarke)
+    if ascent is None:
+        return found
+    shown = rise(_around(functions, theta, degree, found), ascent, clarke.residual)
+    if shown is None:
         return found
     return replace(
         found,
         verdict=Verdict.SADDLE,
+        rise=shown,
         reasons=(
             *found.reasons,
-            f"turning units on at their kinks raises the margin from {raised.before:.10g} "
-            f"to {raised.after:.10g}: no local maximum",
+            f"turning units on at their kinks raises the margin {_numbers(shown)}: no local "
+            "maximum",
         ),
     )
+
+
+def _around(
+    functions: MarginFunctions, theta: FloatArray, degree: float, found: Certificate
+) -> Vicinity:
+    return around_direction(
+        PredictorCurved(functions),
+        theta,
+        degree,
+        found.multipliers,
+        found.support,
+        found.tolerances,
+        found.nearest_kink,
+    )
+
+
+def _numbers(shown: Rise) -> str:
+    before, after = math.exp(shown.before), math.exp(shown.after)
+    return f"from {before:.10g} to {after:.10g}"
 
 
 def _doubt(
@@ -166,6 +196,8 @@ def _global(certificate: Certificate, reason: str) -> Certificate:
     return replace(
         certificate,
         verdict=Verdict.GLOBAL,
+        radius=None,
+        rise=None,
         margin_ratio=certificate.margin / certificate.bound,
         definition_3=True,
         reasons=(*certificate.reasons, reason),
@@ -242,19 +274,26 @@ def _revived(
     found: Birth,
     named: str,
 ) -> Certificate:
-    support = certificate.support
-    used = certificate.multipliers[support] > 0.0
-    values = functions.values(theta)[support][used]
-    uneven = float(np.max(values)) / float(np.min(values)) - 1.0
-    gain = significant_gain(certificate.margin, certificate.stationarity, uneven)
-    for unit in [*dead_units(functions, theta, certificate.tolerances.kink)[:1], None]:
-        raised = raise_by_birth(functions, theta, found, certificate.multipliers, unit)
-        if raised.after <= max(raised.before, certificate.margin) + gain:
+    dead = dead_units(functions, theta, certificate.tolerances.kink)[:1]
+    for unit in [*dead, None]:
+        network, start, place = functions, theta, unit
+        if place is None:
+            network, start, place = widened(functions, theta)
+        ascent = birth_ascent(network, found, certificate.multipliers, place)
+        around = _around(network, start, 2.0, certificate)
+        shown = rise(around, ascent, certificate.stationarity)
+        if shown is None:
             continue
-        numbers = f"the margin rises from {raised.before:.10g} to {raised.after:.10g}"
+        numbers = f"the margin rises {_numbers(shown)}"
         if unit is None:
             named += f"; in a network one unit wider {numbers}"
             return replace(certificate, reasons=(*certificate.reasons, named))
         named += f"; with it as dead unit {unit} {numbers}: no local maximum"
-        return replace(certificate, verdict=Verdict.SADDLE, reasons=(*certificate.reasons, named))
+        return replace(
+            certificate,
+            verdict=Verdict.SADDLE,
+            radius=None,
+            rise=shown,
+            reasons=(*certificate.reasons, named),
+        )
     return replace(certificate, reasons=(*certificate.reasons, f"{named}; no increase was shown"))

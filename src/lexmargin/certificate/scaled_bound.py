@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from lexmargin.certificate.bounds import relative_excess
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.exact_bias import stated_program
 from lexmargin.certificate.norms import Array, vector_norm
@@ -32,7 +33,7 @@ def with_least_cost(problem: ScaledMargin, w: Array, found: Certificate) -> Cert
     least = least_scaled_cost(problem, w, found.multipliers * math.exp(largest))
     if least is None:
         return found
-    gap = max(0.0, 1.0 - least / problem.objective(w))
+    gap = relative_excess(problem.objective(w), least)
     if not gap <= found.tolerances.gap:
         return replace(found, gap=gap)
     reasons = (*found.reasons, "weak duality: no feasible point costs less")

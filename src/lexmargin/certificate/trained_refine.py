@@ -16,6 +16,7 @@ from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.rotations import rotation_tangents
 from lexmargin.certificate.scores import Indices, KinkReport, Scores
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.certificate.vicinity import around_direction
 
 __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
@@ -115,9 +116,16 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
     if found.norm != 2.0:
         return found
     nearest = found.nearest_kink
-    nearer = replace(found, nearest_kink=None if nearest is None else _NEARER * nearest)
-    judged = second_order(TrainedCurved(margins), theta, degree, nearer)
-    return replace(judged, nearest_kink=nearest)
+    around = around_direction(
+        TrainedCurved(margins),
+        theta,
+        degree,
+        found.multipliers,
+        found.support,
+        found.tolerances,
+        None if nearest is None else _NEARER * nearest,
+    )
+    return second_order(around, found)
 
 
 def _at_kink(

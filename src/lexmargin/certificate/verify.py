@@ -23,6 +23,7 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.kinds import checked
 
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
@@ -33,11 +34,13 @@ _RELATIVE: Final = 1e-9
 _ABSOLUTE: Final = 1e-12
 # Second differences, and eigenvalues near zero, repeat to fewer digits on another machine.
 _COARSE: Final = {"curvature": 1e-4, "sigma_min": 1e-9, "nearest_kink": 1e-9}
+# A radius may be a few units of the last place long, and a rate is measured where rounding begins.
+_ROUGH: Final = {"radius": 10.0, "rate": 1.5}
 # In the unit of the data, in which no absolute error is small.
-_OF_MARGINS: Final = frozenset({"margin", "bound", "better_margin", "levels"})
+_OF_MARGINS: Final = frozenset({"margin", "bound", "levels"})
 _SIGNED: Final = frozenset({"curvature"})
-_USEFUL_TO_DIRECTIONS: Final = frozenset({"bound", "slopes", "better", "refutation", "tau"})
-_USEFUL_TO_PROGRAMS: Final = frozenset({"better", "refutation", "singular", "tau"})
+_USEFUL_TO_DIRECTIONS: Final = frozenset({"bound", "slopes", "ascent", "refutation", "tau"})
+_USEFUL_TO_PROGRAMS: Final = frozenset({"ascent", "refutation", "singular", "tau"})
 
 
 @final
@@ -73,6 +76,7 @@ class Verification:
         return "\n".join(lines)
 
 
+@checked
 def verify_receipt(found: Receipt) -> Verification:
     """Recompute every claim of a receipt and compare.
 
@@ -116,6 +120,7 @@ def verify_receipt(found: Receipt) -> Verification:
     return Verification(found, facts)
 
 
+@checked
 def verify_file(path: str | Path, data: Dataset | None = None) -> Verification:
     """Read and check a receipt; ``data`` where they are not inside, or to compare with.
 
@@ -155,7 +160,7 @@ def _check_unused(found: Receipt) -> None:
     names = {
         "bound": evidence.bound is not None,
         "slopes": bool(evidence.slopes),
-        "better": evidence.better is not None,
+        "ascent": evidence.ascent is not None,
         "refutation": evidence.refutation is not None,
         "singular": evidence.singular is not None,
         "levels": bool(evidence.levels),
@@ -191,6 +196,10 @@ def _differs(name: str, claimed: Any, computed: Any, rounding: Sequence[float]) 
         return next(filter(None, (_differs(name, a, b, [e]) for a, b, e in pairs)), "")
     if not isinstance(claimed, float):
         return "" if claimed == computed else f"it is {computed!r}"
+    if name in _ROUGH:
+        low, high = sorted((claimed, computed))
+        alike = low > 0.0 and high <= _ROUGH[name] * low
+        return "" if alike else f"it is {computed!r}, not {claimed!r}"
     size = max(abs(claimed), abs(computed))
     relative = _COARSE.get(name, _RELATIVE)
     if name in _OF_MARGINS:

@@ -19,6 +19,7 @@ from typing import Any, Final, final
 from lexmargin.compare.units import Unit, code_digest
 from lexmargin.compare.work import Answered, run_unit
 from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError, SolverFailedError
+from lexmargin.kinds import checked_class
 
 __all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "executor"]
 
@@ -69,6 +70,7 @@ class Serial(Executor):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Processes(Executor):
     """So many units at a time on this machine, handed out by pebble."""
@@ -136,6 +138,7 @@ def _worker_died(error: BaseException) -> bool:
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class DaskCluster(Executor):
     """A dask cluster: the one at an address, or a local one that is started and ended here.

@@ -17,6 +17,7 @@ from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kk
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import scaled_program
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import (
@@ -64,6 +65,7 @@ class WSetEvidence:
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class WSet(Formulation):
     """``min ‖w_1‖²  s.t.  f_n(w) >= 1`` (eq. 13/17), w_1 the part of least degree.

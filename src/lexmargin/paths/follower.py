@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
+from lexmargin.certificate import Certificate, Tolerances, certify
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -80,20 +80,13 @@ class PathPoint:
 
     @property
     def shown(self) -> Shown:
-        """What was shown: that no point is better, or only that this one is stationary.
-
-        At small ρ the constrained path need not separate the data, and no direction can be
-        certified there; its own condition is Remark 2, measured by ``mismatch``.
-        """
-        verdict = self.certificate.verdict
-        negative = verdict is Verdict.NOT_SEPARATING
-        within = self.mismatch <= self.certificate.tolerances.stationarity
-        return Shown.of(verdict, negative and within)
+        """What was shown: that no point is better, or only that this one is stationary."""
+        return Shown.of(self.certificate.verdict)
 
     @property
     def certified(self) -> bool:
-        """Whether the point is shown to be stationary at least; ``shown`` says how much is."""
-        return self.shown is not Shown.NOTHING
+        """Whether the certificate holds; ``shown`` says what it is a certificate of."""
+        return self.certificate.certified
 
     def slack(self, count: int) -> float:
         """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8)."""

@@ -25,13 +25,13 @@ class Shown(StrEnum):
     """A bound proves that no point is better."""
 
     @classmethod
-    def of(cls, verdict: Verdict, stationary: bool) -> Shown:
-        """Return what a verdict shows; ``stationary`` is what was measured beside it."""
+    def of(cls, verdict: Verdict) -> Shown:
+        """Return what a verdict shows."""
         if verdict is Verdict.GLOBAL:
             return cls.GLOBAL
         if verdict is Verdict.STRICT_LOCAL:
             return cls.LOCAL
-        return cls.STATIONARY if verdict.certified or stationary else cls.NOTHING
+        return cls.STATIONARY if verdict.certified else cls.NOTHING
 
     @classmethod
     def least(cls, found: Iterable[Shown]) -> Shown:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar, final
 
 from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 from lexmargin.predictors.bias import Bias
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Member:
     """One summand, and the columns of X it reads (all of them when ``columns`` is None)."""
@@ -31,6 +33,7 @@ class Member:
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Sum(Predictor):
     """``F(x; θ) = Σ_k F^{(k)}(x; θ_k)`` (eq. 10), each member with its own parameters.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lexmargin.errors import SolverFailedError
 from lexmargin.exact import integer_rows, solve_integer
 
-__all__ = ["GordanProgram", "guess"]
+__all__ = ["GordanProgram", "alternative", "guess"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -83,6 +83,14 @@ class GordanProgram:
             for j, value in zip(basis, x, strict=True)
             if j < count and value > 0
         }
+
+    def separator(self, direction: FloatArray) -> tuple[Fraction, ...] | None:
+        """Return a float direction as it is where it separates exactly, else None."""
+        w = tuple(Fraction(float(value)) for value in direction)
+        numerators, _ = _numerators(w)
+        if all(sum(map(int.__mul__, row, numerators)) > 0 for row in self.rows):
+            return w
+        return None
 
     def search(self) -> dict[int, Fraction] | tuple[Fraction, ...]:
         """Return a Gordan vector (by row) or a separating w of the scaled columns."""
@@ -212,6 +220,35 @@ class GordanProgram:
             ]
             return min([*violated, *outside], default=None)
         return min(violated, key=lambda n: Fraction(exact[n], self.units[n]))
+
+
+def alternative(rows: list[list[int]]) -> dict[int, Fraction] | tuple[Fraction, ...]:
+    """Return a w with ``a_n·w > 0`` for all integer rows, or a Gordan vector by row, both exact.
+
+    Columns and rows are balanced by powers of two before HiGHS guesses.
+
+    Raises:
+        SolverFailedError: no decision within the pivots allowed.
+    """
+    for n, row in enumerate(rows):
+        if not any(row):
+            return {n: Fraction(1)}
+    sizes = [max(abs(v).bit_length() for v in column) for column in zip(*rows, strict=True)]
+    most = max(sizes)
+    shifts = [most - size if size else 0 for size in sizes]
+    scaled = [[v << s for v, s in zip(row, shifts, strict=True)] for row in rows]
+    units = [1 << max(abs(v).bit_length() for v in row) for row in scaled]
+    floats = np.array([[v / u for v in row] for row, u in zip(scaled, units, strict=True)])
+    program = GordanProgram(scaled, floats, [0] * len(rows), units)
+    direction, basis = guess(floats)
+    found: dict[int, Fraction] | tuple[Fraction, ...] | None = program.gordan(basis)
+    if found is None and direction is not None and np.any(direction):
+        found = program.separator(direction)
+    if found is None:
+        found = program.search()
+    if isinstance(found, dict):
+        return found
+    return tuple(w * (1 << s) for w, s in zip(found, shifts, strict=True))
 
 
 def _numerators(values: Sequence[Fraction]) -> tuple[list[int], int]:

@@ -1,0 +1,270 @@
+"""Well-formed receipts of false statements, by a forger who may call everything the toolkit has.
+
+The forger picks tolerances, invents or improves evidence, has the toolkit compute what follows from
+it, and signs. Where what follows is not the false word wanted, the word is written in its place.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+import lexmargin as lm
+from lexmargin.certificate import Tolerances, Verdict
+from lexmargin.certificate.given import Evidence
+from lexmargin.certificate.program_evidence import evidence_for_problem
+from lexmargin.certificate.receipt import CLAIMS, Receipt, facts_of, receipt
+from lexmargin.certificate.receipt_evidence import evidence_to_json
+from lexmargin.certificate.receipt_format import digest, encoded
+from lexmargin.certificate.verify import verify_receipt
+from lexmargin.errors import LexmarginError, ReceiptError
+from receipt_cases import FAMILIES, Array, Case, Rng
+
+_TINY: Final = 5e-324
+_MARGINS: Final = ("margin", "bound", "better_margin")
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A signed receipt, the false statement in it, and why it is false."""
+
+    content: dict[str, Any]
+    statement: str
+    why: str
+
+
+def signed(content: dict[str, Any]) -> dict[str, Any]:
+    unsigned = {key: value for key, value in content.items() if key != "digest"}
+    return unsigned | {"digest": digest(unsigned)}
+
+
+def read(content: dict[str, Any]) -> Receipt:
+    return Receipt.from_bytes(json.dumps(content).encode())
+
+
+# -- what a forger may invent ----------------------------------------------------------------------
+
+
+def tolerances(rng: Rng, sharpest: float) -> Tolerances:
+    kind = int(rng.integers(4))
+    if kind == 0:
+        return Tolerances()
+    if kind == 1:
+        return Tolerances.at(1e-2)
+    low = math.log10(max(sharpest, 1e-16)) + 0.1
+    powers = rng.uniform(max(low, -16.0), -2.0, 5)
+    names = ("support", "stationarity", "complementarity", "feasibility", "gap")
+    limits = {name: float(10.0**power) for name, power in zip(names, powers, strict=True)}
+    if kind == 3 and sharpest == 0.0:
+        limits["stationarity"] = limits["complementarity"] = 1e-300
+    return Tolerances(
+        **limits,
+        kink=float(10.0 ** rng.uniform(-9.0, -2.0)),
+        rank=float(10.0 ** rng.uniform(-13.0, -2.0)),
+        euler=float(10.0 ** rng.uniform(-12.0, -2.0)),
+    )
+
+
+def weights(rng: Rng, count: int, old: Array | None) -> Array:
+    """Return weights of any kind: better, worse, of another scale, or beyond the doubles."""
+    kind = int(rng.integers(9))
+    if old is None or not np.any(old > 0.0) or kind == 0:
+        old = rng.dirichlet(np.full(count, float(rng.choice([0.2, 1.0, 5.0]))))
+    with np.errstate(over="ignore", under="ignore"):
+        match kind:
+            case 1:
+                found = old * 10.0 ** float(rng.uniform(-12.0, 12.0))
+            case 2:
+                found = old / np.max(old) * float(rng.choice([1e300, 1.7e308, 1e-300, 1e-320]))
+            case 3:
+                found = _TINY * rng.integers(0, 8, count)
+            case 4:
+                found = np.eye(count)[int(rng.integers(count))] * np.max(old)
+            case 5:
+                found = np.zeros(count)
+            case 6:
+                found = old * (1.0 + 10.0 ** rng.uniform(-9.0, 0.0) * rng.standard_normal(count))
+            case 7:
+                found = old + np.max(old) * 10.0 ** rng.uniform(-9.0, 3.0, count)
+            case _:
+                found = old
+    found = np.maximum(np.nan_to_num(found, posinf=1.7e308), 0.0)
+    return np.asarray(found)
+
+
+def better(rng: Rng, theta: Array) -> Array:
+    kind = int(rng.integers(4))
+    if kind == 0:
+        return np.eye(theta.size)[int(rng.integers(theta.size))]
+    if kind == 1:
+        return theta * float(10.0 ** rng.uniform(-8, 8))
+    if kind == 2:
+        return rng.standard_normal(theta.size)
+    step = rng.standard_normal(theta.size) * float(np.max(np.abs(theta)))
+    return theta + step * float(10.0 ** rng.uniform(-9, 0))
+
+
+def evidence(rng: Rng, case: Case, word: Verdict, limits: Tolerances) -> Evidence:
+    """Return the toolkit's best evidence for the word wanted, with some of it made up."""
+    problem, theta = case.problem, case.theta
+    honest = lm.certify(problem, theta, tolerances=limits)
+    wanted = word if rng.random() < 0.7 else honest.verdict
+    functions = problem.functions
+    try:
+        found = evidence_for_problem(problem, theta, replace(honest, verdict=wanted))
+    except (LexmarginError, AssertionError):
+        found = evidence_for_problem(problem, theta, honest)
+    count = functions.count
+    if math.isnan(found.tau) and isinstance(problem, (lm.ConstrainedPath, lm.RegularizationPath)):
+        return found
+    if math.isnan(found.tau) or rng.random() < 0.4:
+        tau = float(rng.choice([0.0, 1e-12, 1e-7, limits.support, 1e-4, 1e-3, 1e-2]))
+        values = functions.values(problem.rho_value * theta)
+        support = np.flatnonzero(values <= (1.0 + tau) * np.min(values))
+        held = np.zeros(count)
+        held[support] = weights(rng, count, found.multipliers)[support]
+        found = replace(found, tau=tau, support=support, multipliers=held)
+    elif rng.random() < 0.3:
+        held = np.zeros(count)
+        held[found.support] = weights(rng, count, found.multipliers)[found.support]
+        found = replace(found, multipliers=held)
+    if rng.random() < 0.5:
+        found = replace(found, bound=weights(rng, count, found.bound))
+    if rng.random() < 0.3:
+        start = found.refutation if found.refutation is not None else found.multipliers
+        found = replace(found, refutation=weights(rng, count, start))
+    if rng.random() < 0.3:
+        found = replace(found, singular=weights(rng, count, found.singular))
+    if rng.random() < 0.2:
+        found = replace(found, better=better(rng, theta))
+    if rng.random() < 0.3:
+        found = replace(found, slopes=_slopes(rng, found, functions.data.n_samples))
+    if isinstance(problem, lm.Lexicographic) and rng.random() < 0.7:
+        levels = tuple(weights(rng, count, old) for old in found.levels)
+        extra = tuple(weights(rng, count, None) for _ in range(int(rng.integers(3))))
+        found = replace(found, levels=levels + extra)
+    return _useful(found, problem) if rng.random() < 0.9 else found
+
+
+def _slopes(rng: Rng, found: Evidence, samples: int) -> tuple[tuple[int, int, int, float], ...]:
+    slope = float(rng.choice([0.0, 0.5, 1.0, 1.5, -0.5, 1e300]))
+    fresh = [(0, int(rng.integers(samples)), int(rng.integers(3)), slope) for _ in range(2)]
+    return (*found.slopes, *fresh)
+
+
+def _useful(found: Evidence, problem: Any) -> Evidence:
+    """Drop what the problem has no use for: that alone would be refused."""
+    directions = problem.functions.homogeneity.degree is not None
+    if not isinstance(problem, lm.Lexicographic):
+        found = replace(found, levels=())
+    if directions and not isinstance(problem, (lm.WSet, lm.ScaledMargin)):
+        return replace(found, singular=None)
+    return replace(found, bound=None, slopes=())
+
+
+# -- receipts --------------------------------------------------------------------------------------
+
+
+def blank(case: Case) -> dict[str, Any]:
+    """Return an honest receipt of the case, to be changed."""
+    found = receipt(case.problem, case.theta, lm.certify(case.problem, case.theta))
+    return copy.deepcopy(dict(found.content))
+
+
+def forged(rng: Rng, case: Case) -> Forgery:
+    """Return a receipt of a word that is false of the case."""
+    word = list(case.false)[int(rng.integers(len(case.false)))]
+    limits = tolerances(rng, case.sharpest)
+    content = blank(case)
+    content["tolerances"] = limits.to_json()
+    content["evidence"] = evidence_to_json(evidence(rng, case, word, limits))
+    try:
+        facts = facts_of(read(signed(content)))
+    except ReceiptError:
+        facts = None
+    if facts is not None:
+        content["claims"] = facts.to_json()
+        if facts.verdict in case.false:
+            why = case.false[facts.verdict]
+            return Forgery(signed(content), f"{facts.verdict} (the toolkit's own)", why)
+        fault = false_number(case, content["claims"])
+        if fault:
+            return Forgery(signed(content), *fault)
+    content["claims"]["verdict"] = word.value
+    return Forgery(signed(content), word.value, case.false[word])
+
+
+def false_number(case: Case, claims: dict[str, Any]) -> tuple[str, str] | None:
+    """Return what the toolkit's own numbers state falsely, by the oracle's."""
+    margin, bound = claims["margin"], claims["bound"]
+    if abs(case.margin) > 0.0 and not abs(margin - case.margin) <= 1e-9 * abs(case.margin):
+        return f"margin {margin!r}", f"it is {case.margin!r}"
+    if bound is not None and bound < case.reach * (1.0 - 1e-9):
+        return f"bound {bound!r}", f"a direction has the margin {case.reach!r}"
+    return None
+
+
+def misstated(rng: Rng, case: Case) -> Forgery:
+    """Return an honest receipt with one claim, or one entry that the claims rest on, made false."""
+    content = blank(case)
+    claims = content["claims"]
+    numbers = [n for n in CLAIMS[2:] if type(claims[n]) is float]
+    kind = int(rng.integers(6))
+    if kind == 0:
+        clause = str(rng.choice(["; no other does better", " ", "\n", "; the certificate says"]))
+        claims["reason"] += clause
+        return Forgery(signed(content), f"the reason with {clause!r}", "nobody measured it")
+    if kind == 1:
+        name = str(rng.choice(numbers))
+        old = claims[name]
+        grown = 10.0 ** float(rng.uniform(-6.0, 1.0))
+        floor = 0.0 if name in _MARGINS else 1e-3
+        claims[name] = old + float(rng.choice([-1.0, 1.0])) * grown * (abs(old) + floor)
+        if abs(claims[name] - old) <= (1e-4 if name == "curvature" else 1e-8) * (1.0 + abs(old)):
+            claims[name] = old + (1.0 if name not in _MARGINS else 0.01 * old)
+        return Forgery(signed(content), f"{name} {claims[name]!r}", f"it is {old!r}")
+    if kind == 2:
+        name = str(rng.choice(["licq", "independent", "rank"]))
+        old = claims[name]
+        claims[name] = {"rank": (old or 0) + 1}.get(name, not old)
+        return Forgery(signed(content), f"{name} {claims[name]!r}", f"it is {old!r}")
+    if kind == 3:
+        name = str(rng.choice(numbers))
+        old, claims[name] = claims[name], None
+        return Forgery(signed(content), f"no {name}", f"it is {old!r}")
+    if kind == 4:
+        absent = [n for n in CLAIMS[2:] if claims[n] is None]
+        name = str(rng.choice(absent))
+        fake: Any = {"licq": True, "independent": True, "rank": 1, "levels": [1.0]}.get(name, 0.25)
+        claims[name] = fake
+        return Forgery(signed(content), f"{name} {fake!r}", "it was not measured")
+    return transplanted(rng, case, content)
+
+
+def transplanted(rng: Rng, case: Case, content: dict[str, Any]) -> Forgery:
+    """Return claims of one problem beside data at which the margin is another."""
+    data = case.problem.data
+    factor = 1.0 + 10.0 ** float(rng.uniform(-6.0, 0.0))
+    other = lm.Dataset(data.X * factor, data.y, one_class=True)
+    content["data"] |= {"X": encoded(other.X), "sha256": other.fingerprint}
+    return Forgery(signed(content), "the margin of data of another length", f"times {factor}")
+
+
+def forgery(rng: Rng, name: str) -> Forgery:
+    """Return one forgery of a family."""
+    case = FAMILIES[name](rng)
+    return forged(rng, case) if rng.random() < 0.75 else misstated(rng, case)
+
+
+def accepted(found: Forgery) -> str:
+    """Return what a verifier says of a forgery: empty where it is rejected."""
+    try:
+        said = verify_receipt(read(found.content))
+    except ReceiptError:
+        return ""
+    return f"accepted {found.statement} ({said.facts.reason}), although {found.why}"
