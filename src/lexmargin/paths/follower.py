@@ -85,7 +85,10 @@ class PathPoint:
 
     @property
     def certified(self) -> bool:
-        """Whether the certificate holds; ``shown`` says what it is a certificate of."""
+        """Whether the point is shown to be stationary at least; ``shown`` says how much is.
+
+        A path of a loss need not separate the data.
+        """
         return self.certificate.certified
 
     def slack(self, count: int) -> float:
