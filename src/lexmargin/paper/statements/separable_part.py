@@ -159,6 +159,8 @@ class SeparablePart(Statement):
                 inside = np.maximum(curves[f"inside {number}"], 1e-17)
                 right.semilogy(rho, inside, mark, ms=4, color=color, label=text)
             left.loglog(rho, 1.0 / rho, "--", color=GREY, lw=0.8, label="1/ρ")
+            left.set_xticks(rho, [f"{value:g}" for value in rho])
+            left.minorticks_off()
             left.set_xlabel("radius ρ")
             left.set_ylabel("distance to the max margin of S")
             right.set_xlabel("radius ρ")
