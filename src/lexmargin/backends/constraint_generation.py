@@ -45,7 +45,8 @@ def hard_margin_linear(
             is free and columns lie far from 0: those are centred, which is exact.
         y: (N,) labels -1/+1; all +1 where the rows already are ``y_n x_n``.
         bias: add a free, unregularised b; without it b = 0.
-        norm: p of the ball: 1, 2 or inf.
+        norm: p of the ball, >= 1; with a free bias 1, 2 or inf. Others than these read the rows
+            densely.
         tolerance: a row is violated when its margin is below ``1 - tolerance``.
         time_limit: seconds.
         max_passes: how often all rows may be read.
@@ -60,8 +61,10 @@ def hard_margin_linear(
 
     Source: math.md §2 and §4.
     """
-    if norm not in (1.0, 2.0, np.inf):
-        raise ParameterError(f"The norm is {norm!r}.", "Use 1, 2 or inf.")
+    if not norm >= 1.0:
+        raise ParameterError(f"The norm is {norm!r}.", "Use a number >= 1, or inf.")
+    if bias and norm not in (1.0, 2.0, np.inf):
+        raise ParameterError(f"The norm is {norm!r}.", "With a free bias use 1, 2 or inf.")
     if not 0.0 < tolerance < 1.0:
         raise ParameterError(f"tolerance is {tolerance!r}.", "Give a number between 0 and 1.")
     if max_passes < 1:
@@ -72,6 +75,10 @@ def hard_margin_linear(
             "With a free bias one class alone has no largest margin.", "Leave the bias out."
         )
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    if norm not in (1.0, 2.0, np.inf):
+        from lexmargin.backends.round_margin import round_margin
+
+        return round_margin(rows, norm, deadline)
     centres = column_centres(X) if bias and isinstance(X, np.ndarray) else np.zeros(0)
     if np.any(centres):
         rows = signed_rows(X - centres, y)

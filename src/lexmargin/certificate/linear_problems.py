@@ -8,10 +8,16 @@ from fractions import Fraction
 
 import numpy as np
 
-from lexmargin.certificate.blanks import against_level, negative
+from lexmargin.certificate.blanks import (
+    against_level,
+    negative,
+    squares_in_range,
+    too_small_or_large,
+)
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.translated import centred
 from lexmargin.certificate.verdict import Verdict
@@ -47,11 +53,13 @@ def certify_linear_problem(
     """
     require_linear(problem)
     if isinstance(problem, WSet):
-        return _judged_w_set(problem, theta, tolerances, multipliers)
-    return certify_linear(
-        problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
-        multipliers=multipliers, tolerances=tolerances,
-    )  # fmt: skip
+        found = _judged_w_set(problem, theta, tolerances, multipliers)
+    else:
+        found = certify_linear(
+            problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
+            multipliers=multipliers, tolerances=tolerances,
+        )  # fmt: skip
+    return with_shown_sign(found, problem, theta)
 
 
 def require_linear(problem: Formulation) -> None:
@@ -85,6 +93,8 @@ def _judged_w_set(
     values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
     if not np.any(linear) or np.min(values) <= 0.0:
         return negative(values, 2.0, limits)
+    if not squares_in_range(linear):
+        return too_small_or_large(values, 2.0, limits)
     found = certify_linear(
         problem.data.samples, problem.data.signed, linear, score, multipliers=multipliers,
         tolerances=limits,

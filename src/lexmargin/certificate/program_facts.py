@@ -28,6 +28,7 @@ from lexmargin.certificate.margin_programs import (
 )
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.qualification import proved_independent
+from lexmargin.certificate.signs import shown_not_positive
 from lexmargin.certificate.staged import LIMIT, curved_levels
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
@@ -71,6 +72,18 @@ def establish_problem(
     """
     require_known(problem)
     problem, theta = recentred(problem, theta)
+    found = _established(problem, theta, limits, evidence)
+    if found.verdict is Verdict.NOT_SEPARATING and not shown_not_positive(
+        problem.functions, problem.rho_value * theta
+    ):
+        word = Verdict.UNDECIDED
+        return replace(found, verdict=word, reason=_REASONS[word])
+    return found
+
+
+def _established(
+    problem: Formulation, theta: Array, limits: Tolerances, evidence: Evidence
+) -> Facts:
     match problem:
         case ConstrainedPath():
             return _of_loss(problem, theta, certify_constrained_path(problem, theta, limits))

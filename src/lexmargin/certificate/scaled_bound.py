@@ -37,7 +37,7 @@ def with_least_cost(problem: ScaledMargin, w: Array, found: Certificate) -> Cert
     if not gap <= found.tolerances.gap:
         return replace(found, gap=gap)
     reasons = (*found.reasons, "weak duality: no feasible point costs less")
-    return replace(found, verdict=Verdict.GLOBAL, gap=gap, reasons=reasons)
+    return replace(found, verdict=Verdict.GLOBAL, radius=None, gap=gap, reasons=reasons)
 
 
 def least_scaled_cost(problem: ScaledMargin, w: Array, multipliers: Array) -> float | None:

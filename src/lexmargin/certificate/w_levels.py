@@ -14,17 +14,19 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.formulations.levels import Proof
 from lexmargin.formulations.w_set import WSet
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.sums import Sum
 
-__all__ = ["LaterLevel", "judge_later_level", "least_first_level"]
+__all__ = ["LaterLevel", "judge_later_level", "least_first_level", "proofs_of_levels"]
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 
@@ -45,6 +47,32 @@ class LaterLevel:
     residual: float
     gap: float | None
     reason: str
+
+
+def proofs_of_levels(problem: WSet, w: Array, certificate: Certificate) -> tuple[Proof, ...]:
+    """Return what each level of w rests on: a bound that stands, or nothing but a local solver.
+
+    Args:
+        problem: the W-set.
+        w: (d,) the point.
+        certificate: of this point.
+    """
+    word, limits = certificate.verdict, certificate.tolerances
+    if word is Verdict.GLOBAL:
+        return (Proof.DUAL,) * problem.levels
+    if certificate.feasibility > limits.feasibility:
+        return (Proof.LOCAL,) * problem.levels
+    sizes, found = problem.parts.sizes(w), [Proof.LOCAL] * problem.levels
+    for level in range(problem.levels):
+        # A square may underflow where no entry is 0.
+        if np.any(w[problem.parts.entries(level)]):
+            break
+        found[level] = Proof.DUAL
+    if found[0] is Proof.LOCAL and word.stationary:
+        least = least_first_level(problem, w, certificate.multipliers)
+        if least is not None and 1.0 - least / float(sizes[0]) <= limits.gap:
+            found[0] = Proof.DUAL
+    return tuple(found)
 
 
 # -- the first level -------------------------------------------------------------------------------
