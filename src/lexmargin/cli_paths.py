@@ -115,6 +115,14 @@ def _table(traced: TracedPath) -> str:
             f"{point.slack(traced.count):10.4g} {measured:9.1e}  {point.certificate.verdict.value}"
             f"{'' if point.certified else '  (not certified)'}"
         )
+    from lexmargin.paths import Shown
+
+    only = sum(point.shown in (Shown.STATIONARY, Shown.LOCAL) for point in traced.points)
+    if only:
+        lines.append(
+            f"{only} of {len(traced.points)} points are shown to be stationary, not the best: "
+            "another branch may be better"
+        )
     for jump in traced.jumps():
         lines.append(
             f"jump between {jump.above:.6g} and {jump.below:.6g}, distance {jump.distance:.4g}: "

@@ -14,6 +14,7 @@ from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_problems import certify_linear_problem, linear_w_set
 from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
+from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
@@ -81,7 +82,9 @@ def certify(
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
     if not isinstance(problem, Formulation):
         raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
-    return _certify_problem(problem, flattened(problem, theta), tolerances)
+    require_known(problem)
+    flat = flattened(problem, theta)
+    return with_shown_sign(_certify_problem(problem, flat, tolerances), problem, flat)
 
 
 def _advice(given: object) -> str:
@@ -96,7 +99,6 @@ def _advice(given: object) -> str:
 
 
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
-    require_known(problem)
     # Each problem brings its own modules: a linear one needs a third of all.
     if problem.data.is_sparse or linear_w_set(problem):
         return certify_linear_problem(problem, flat, limits)
