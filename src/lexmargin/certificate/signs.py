@@ -62,6 +62,8 @@ def shown_not_positive(functions: MarginFunctions, w: Array) -> bool | None:
     False where all are proved to be positive. The smallest margins as computed are tried first;
     one of them is enough.
     """
+    if not np.all(np.isfinite(w)):
+        return None
     values = functions.values(w)
     lost = np.isnan(values)
     order = np.argsort(np.where(lost, -np.inf, values), kind="stable")
