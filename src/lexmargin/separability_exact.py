@@ -7,7 +7,6 @@ their rows the others are looked at again, until a w makes all that is left posi
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.alone import quiet
 from lexmargin.errors import SolverFailedError, UnsupportedError
 from lexmargin.exact import MERSENNE_61, integer_rows, power_of_two_exponents, solve_integer
 from lexmargin.gordan import separability_of_rows
@@ -352,9 +352,8 @@ def _hard_margin(svc: Any, unit: Any) -> FloatArray:
     count = unit.shape[0]
     both = sparse.vstack([unit, -unit], format="csr")
     signs = np.repeat([1, -1], count)
-    with warnings.catch_warnings():
-        # Whether it has converged does not matter: the direction is checked.
-        warnings.simplefilter("ignore")
+    # Whether it has converged does not matter: the direction is checked.
+    with quiet():
         fitted = svc(C=1e6, fit_intercept=False, max_iter=2000, random_state=0).fit(both, signs)
     return np.asarray(fitted.coef_[0], dtype=np.float64)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
@@ -70,7 +71,8 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     )
     if not smooth or not np.all(np.isfinite(theta)):
         return None
-    if problem.norm_p != 2.0 or isinstance(problem, (ConstrainedPath, RegularizationPath)):
+    in_norm = isinstance(problem, (ConstrainedPath, RegularizationPath, Lexicographic))
+    if problem.norm_p != 2.0 or in_norm:
         found = polish_in_norm(problem, theta)
     else:
         stated = _weights(problem, theta)

@@ -160,6 +160,7 @@ def with_global_bound(
     return replace(
         result,
         verdict=Verdict.GLOBAL,
+        radius=None,
         margin_ratio=certificate.margin / found.upper,
         definition_3=True,
         reasons=(*certificate.reasons, f"no direction has a larger margin ({found.method.value})"),

@@ -12,6 +12,7 @@ from lexmargin.certificate.evidence import evidence_for, refutation_at
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.level_chain import recorded_levels
+from lexmargin.certificate.linear_problems import recentred
 from lexmargin.certificate.margin_programs import (
     plain_point,
 )
@@ -37,6 +38,7 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
     Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
     require_known(problem)
+    problem, theta = recentred(problem, theta)
     with np.errstate(all="ignore"):
         try:
             found = _evidence(problem, theta, certificate)

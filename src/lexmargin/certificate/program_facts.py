@@ -15,6 +15,7 @@ from lexmargin.certificate.facts import Facts, establish, margin_rounding
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.level_chain import checked_levels
+from lexmargin.certificate.linear_problems import recentred
 from lexmargin.certificate.loss_programs import (
     certify_constrained_path,
     certify_regularization_path,
@@ -71,6 +72,7 @@ def establish_problem(
     Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
     require_known(problem)
+    problem, theta = recentred(problem, theta)
     with np.errstate(all="ignore"):
         try:
             found = _established(problem, theta, limits, evidence)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
+from lexmargin.compare.reading import measures_of, read_json, result_of, sealed, unit_keys
 from lexmargin.compare.units import FORMAT, canonical
 from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError, LibraryError
@@ -63,7 +63,7 @@ class Store:
             if self.folder.exists() and not self.folder.is_dir():
                 raise ResultsError(f"{self.folder} is a file.", "Name a folder for the results.")
             return
-        found = _read_json(mark)
+        found = read_json(mark)
         if not isinstance(found, dict) or found.get("kind") != _KIND:
             raise ResultsError(f"{mark} is not ours.", "Name another folder for the results.")
         if found.get("format") != FORMAT:
@@ -78,29 +78,30 @@ class Store:
         return self.folder / "results" / f"{key}.json"
 
     def has(self, key: str) -> bool:
-        """Tell whether the unit is done; a file that cannot be read counts as absent."""
-        found = _read_json(self.result_path(key))
-        return isinstance(found, dict) and "ran" in found
+        """Tell whether the unit is done; a file that is not its record counts as absent."""
+        return result_of(read_json(self.result_path(key)), key) is not None
 
     def put(self, answered: Answered) -> None:
         """Write an answer; the result last, because its presence says that the unit is done."""
         measures = self.folder / "measures" / f"{answered.key}.json"
         self._write(measures, canonical(answered.measures))
-        self._write(self.result_path(answered.key), canonical(answered.result))
+        self._write(self.result_path(answered.key), canonical(sealed(answered.result)))
 
     def get(self, key: str) -> Answered:
         """Return what was written about a unit.
 
         Raises:
-            ResultsError: the unit is not there.
+            ResultsError: the unit is not there, or its record is damaged.
         """
-        result = _read_json(self.result_path(key))
-        if not isinstance(result, dict):
+        result = result_of(read_json(self.result_path(key)), key)
+        if result is None:
+            what = "a damaged" if self.result_path(key).exists() else "no"
             raise ResultsError(
-                f"{self.folder} has no result {key}.", "Run the comparison again to complete it."
+                f"{self.folder} has {what} result {key}.",
+                "Run the comparison again to complete it.",
             )
-        measures = _read_json(self.folder / "measures" / f"{key}.json")
-        return Answered(key, result, measures if isinstance(measures, dict) else {})
+        measures = read_json(self.folder / "measures" / f"{key}.json")
+        return Answered(key, result, measures_of(measures))
 
     def write_comparison(self, keys: Sequence[str]) -> None:
         """Write down which units the latest comparison consists of, in its order."""
@@ -110,15 +111,15 @@ class Store:
         """Return the units of the latest comparison.
 
         Raises:
-            ResultsError: there is none, or it is of another version.
+            ResultsError: there is none, it is damaged, or it is of another version.
         """
         self._check()
-        found = _read_json(self.folder / _COMPARISON)
-        if not isinstance(found, dict):
+        found = unit_keys(read_json(self.folder / _COMPARISON))
+        if found is None:
             raise ResultsError(
                 f"{self.folder} holds no comparison.", "Run lexmargin compare --out FOLDER first."
             )
-        return tuple(str(key) for key in found["units"])
+        return found
 
     def _write(self, path: Path, content: bytes) -> None:
         """Replace a file in one step: all of it is there after a crash, or none."""
@@ -136,12 +137,4 @@ def _bytes_of(path: Path) -> bytes | None:
     try:
         return read_file(path, _MAX_BYTES)
     except LexmarginError:
-        return None
-
-
-def _read_json(path: Path) -> Any:
-    content = _bytes_of(path)
-    try:
-        return None if content is None else json.loads(content)
-    except (ValueError, RecursionError):
         return None
