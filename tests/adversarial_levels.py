@@ -84,11 +84,15 @@ def exact_optimum(Z: Array, norm: float) -> tuple[list[Fraction], list[Fraction]
 
 def tied(rng: np.random.Generator) -> Array:
     """Return small integer rows with a separator, some entries moved by 1e-3 … 1e-12."""
-    size = int(rng.integers(2, 4))
+    size = int(rng.integers(2, 5))
     corner = rng.choice([-1.0, 1.0], size)
-    Z = rng.integers(-3, 4, (int(rng.integers(2, 5)), size)).astype(float)
+    Z = rng.integers(-3, 4, (int(rng.integers(2, 6)), size)).astype(float)
     Z[Z @ corner == 0] = corner
     Z *= np.sign(Z @ corner)[:, None]
+    if rng.random() < 0.3:
+        # Blocks: the entries of one row are free of those before it.
+        Z[-1, : size // 2] = 0.0
+        Z[-1, size // 2] = corner[size // 2] * float(np.abs(Z[-1]).sum() + 1.0)
     if rng.random() < 0.5:
         # A row that leaves coordinates free: level 1 is a face.
         Z[0] = 0.0
@@ -232,3 +236,4 @@ FAMILIES: Final[dict[str, Callable[[np.random.Generator], Trial]]] = {
     "levels beside the optimum, ℓ2": curved(2.0),
     "levels beside the optimum, ℓp": curved(None),
 }
+SHARES: Final = {name: 0.5 for name in FAMILIES}

@@ -232,7 +232,7 @@ def test_limit_keeps_every_class() -> None:
         ({"name": "../iris"}, UnknownNameError, "iris"),
         ({"name": "iris", "positive": [3]}, ParameterError, "0, 1, 2"),
         ({"name": "iris", "positive": []}, ParameterError, "0, 1, 2"),
-        ({"name": "iris", "positive": True}, ParameterError, "0, 1, 2"),
+        ({"name": "iris", "positive": True}, ParameterError, "positive must be"),
         ({"name": "iris", "negative": [1]}, ParameterError, "positive"),
         ({"name": "iris", "positive": [0], "negative": [0]}, ParameterError, "both"),
         ({"name": "iris", "positive": [0, 1, 2]}, DataError, "one class"),

@@ -189,7 +189,7 @@ def test_one_curve_alone_takes_the_whole_width() -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     figure = margin_figure(*_judged(), "thirty samples")
-    with pytest.raises(BadInputError, match="cannot be written"):
+    with pytest.raises(BadInputError, match="cannot be made"):
         save(figure, tmp_path / "file", "figure")
 
 

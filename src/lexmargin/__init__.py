@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from lexmargin.library import Library
     from lexmargin.library_build import load
     from lexmargin.losses import Loss
-    from lexmargin.paths import AdaptiveGrid, descend, trace
+    from lexmargin.paths.descend import descend
+    from lexmargin.paths.grid import AdaptiveGrid
+    from lexmargin.paths.trace import trace
     from lexmargin.predictors import (
         Bias,
         ConvolutionalNetwork,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli_output import emit, printable, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
+from lexmargin.files import write_file
 
 if TYPE_CHECKING:
     from lexmargin.compare import Executor, Table
@@ -140,13 +141,14 @@ def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("comparing", total=None)
 
         def show(done: int, total: int, line: str) -> None:
-            bar.update(task, completed=done, total=total, description=line)
+            bar.update(task, completed=done, total=total, description=escape(printable(line)))
 
         yield show
 
@@ -158,19 +160,10 @@ def _show(
     from lexmargin.compare.page import as_page
 
     if csv is not None:
-        _write(csv, as_csv(table))
+        write_file(csv, as_csv(table))
     if html is not None:
-        _write(html, as_page(table, library))
+        write_file(html, as_page(table, library))
     if as_json:
-        typer.echo(json.dumps(table.to_json(), ensure_ascii=False, allow_nan=False))
+        emit(table.to_json())
     else:
-        typer.echo(as_text(table, None if sys.stdout.isatty() else 160))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInputError(
-            f"{path} cannot be written: {error.strerror or error}.", "Name another file."
-        ) from None
+        say(as_text(table, None if sys.stdout.isatty() else 160))

@@ -16,11 +16,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.arrays import array_of
 from lexmargin.data_csv import COMMENT, read_csv
 from lexmargin.data_files import read_npz
 from lexmargin.data_labels import Label, coded_labels
 from lexmargin.data_samples import (
-    array_of,
     arrays_of,
     contradiction,
     dense_samples,
@@ -34,6 +34,7 @@ from lexmargin.errors import (
     UnsupportedError,
     nearest,
 )
+from lexmargin.kinds import checked, checked_class
 
 __all__ = ["SHIPPED", "Dataset", "load_csv", "load_dataset", "load_npz"]
 
@@ -45,6 +46,7 @@ SHIPPED = ("breast_cancer", "digits", "iris", "wine")
 
 
 @final
+@checked_class
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Dataset:
     """N labelled samples of p features: the (x_n, y_n) of eq. 1.
@@ -199,6 +201,7 @@ class Dataset:
         return _rebuild, (self.samples, self.y, self.name, self.classes)
 
 
+@checked
 def load_dataset(
     name: str,
     positive: int | Sequence[int] | None = None,
@@ -257,6 +260,7 @@ def load_dataset(
     return Dataset(X, y, name)
 
 
+@checked
 def load_csv(
     path: str | Path,
     label: str | None = None,
@@ -292,6 +296,7 @@ def load_csv(
     return data.standardized() if standardize else data
 
 
+@checked
 def load_npz(path: str | Path, *, one_class: bool = False) -> Dataset:
     """Load the arrays ``X`` and ``y`` of an NPZ archive; nothing is unpickled.
 

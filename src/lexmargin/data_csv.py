@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 from array import array
@@ -14,8 +15,8 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.data_files import regular_file, unreadable
 from lexmargin.errors import DataError, ParameterError, nearest
+from lexmargin.npz_archive import samples_file
 
 __all__ = ["COMMENT", "read_csv"]
 
@@ -47,7 +48,8 @@ def read_csv(
     Args:
         path: the file, UTF-8.
         label: the name of the label column; the last column by default.
-        delimiter: one character, " " for runs of spaces; None to tell it from the first two lines.
+        delimiter: one character, " " for runs of spaces; None to tell it from the first two lines,
+            or from a first line such as ``sep=;``.
         comment: what a line begins with that is skipped; None for no comments.
         index: the name of a column of row names, which is left out. A first column without a name
             is one by itself, and so is a first cell more than the header has in every line.
@@ -60,11 +62,16 @@ def read_csv(
         DataError: naming the line and the column.
         ParameterError: a delimiter or comment that is none.
     """
-    file = regular_file(path)
+    file = Path(path)
     _check(delimiter, comment)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with (
+            samples_file(path) as (content, _, _),
+            io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as stream,
+        ):
             lines = _Lines(stream, comment)
+            if delimiter is None:
+                delimiter = lines.directive()
             found = delimiter or _sniffed(lines.peek(2), file)
             lines.spaces = found == _SPACE
             reader = csv.reader(lines, delimiter=found, strict=True, skipinitialspace=lines.spaces)
@@ -76,8 +83,6 @@ def read_csv(
                 ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file.name} is not UTF-8 text.", "Save it as UTF-8 CSV.") from error
-    except OSError as error:
-        raise unreadable(file, error) from error
 
 
 def _check(delimiter: str | None, comment: str | None) -> None:
@@ -119,6 +124,15 @@ class _Lines(Iterator[str]):
             except StopIteration:
                 break
         return [line for _, line in self._ahead]
+
+    def directive(self) -> str | None:
+        """Pass the line ``sep=;`` that spreadsheets read first, and return what it names."""
+        first = "".join(self.peek(1)).strip("\r\n")
+        if len(first) != 5 or first[:4].lower() != "sep=":
+            return None
+        next(self)
+        self.begins_row = True
+        return first[4]
 
     def _next(self, begins_row: bool) -> tuple[int, str]:
         for line in self._stream:
@@ -212,7 +226,16 @@ def _rows(lines: _Lines, reader: Iterator[list[str]]) -> Iterator[tuple[int, lis
     lines.begins_row = True
     for row in reader:
         lines.begins_row = True
-        yield lines.number, [cell.strip() for cell in row]
+        cells = [cell.strip() for cell in row]
+        # Spreadsheets end with rows of delimiters.
+        if any(cells):
+            yield lines.number, cells
+
+
+def _shorten(cells: list[str], size: int) -> None:
+    """Drop empty cells at the end beyond a size: some exports end every line with a delimiter."""
+    while len(cells) > size and not cells[-1]:
+        cells.pop()
 
 
 def _read(
@@ -220,6 +243,7 @@ def _read(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     rows = _rows(lines, reader)
     _, header = next(rows, (0, []))
+    _shorten(header, 1)
     first = next(rows, None)
     if first is None:
         raise DataError(f"{file.name} has a header and no samples.", "Add one line per sample.")
@@ -231,6 +255,7 @@ def _read(
     missing, names = _Missing(), set[str]()
     for at, cells in itertools.chain([first], rows):
         place = f"{file.name}, line {at}"
+        _shorten(cells, len(header))
         if len(cells) != len(header) or (untitled and cells[0] in names):
             raise DataError(
                 f"{place}: {len(cells)} cells under a header of {len(header) - untitled}"
@@ -274,9 +299,10 @@ class _Columns:
     @classmethod
     def of(cls, file: Path, header: list[str], label: str | None, index: str | None) -> _Columns:
         left_out = {0} if header and header[0] in _UNNAMED and label not in header[:1] else set()
-        if len(header) - len(left_out) < 2:
+        count = len(header) - len(left_out)
+        if count < 2:
             raise DataError(
-                f"{file.name}: the header has {len(header)} column(s).",
+                f"{file.name}: the header has {count} column(s) beside row names.",
                 "Give a header line with at least one feature and the label, or say what stands "
                 "between columns: delimiter = ….",
             )

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.alone import quiet
-from lexmargin.errors import DataError
+from lexmargin.arrays import array_of, real_array
+from lexmargin.errors import DataError, LexmarginError
 
-__all__ = ["array_of", "arrays_of", "contradiction", "dense_samples", "is_sparse", "sparse_samples"]
+__all__ = [
+    "arrays_of",
+    "check_structure",
+    "contradiction",
+    "dense_samples",
+    "is_sparse",
+    "sparse_samples",
+    "stored_samples",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,38 +41,174 @@ def sparse_samples(X: Any) -> Any:
     """Return X as a CSR array of float64 of its own, columns in order, no stored zeros.
 
     Raises:
-        DataError: not two dimensions, no rows, no columns, entries that are not finite and real.
+        DataError: not two dimensions, no rows, no columns, entries that are not finite and real,
+            different rows of integers that become equal by rounding, arrays that are no sparse
+            matrix together.
     """
     from scipy import sparse
 
+    with _damage_named(), np.errstate(over="ignore"):
+        shape = _sparse_shape(X)
+        kind, arrays = _parts(X, shape)
+        build = {"coo": sparse.coo_array, "csr": sparse.csr_array, "csc": sparse.csc_array}
+        # Built anew: what X remembers of its own order may be false.
+        given = build.get(kind, sparse.bsr_array)(arrays, shape=shape)
+        made = _in_order(sparse.csr_array(given, dtype=np.float64, copy=True))
+    bad = np.flatnonzero(~np.isfinite(made.data))
+    if bad.size:
+        row = int(np.searchsorted(made.indptr, bad[0], side="right")) - 1
+        raise DataError(
+            f"X holds {made.data[bad[0]]} at row {row}, column {made.indices[bad[0]]} "
+            f"({bad.size} such entries in all).",
+            "Drop or fill such entries: NaN and infinities have no margin.",
+        )
+    if given.dtype.kind in "iu" and np.any(np.abs(made.data) >= 2.0**53):
+        _refuse_merged(_in_order(sparse.csr_array(given, copy=True)), made)
+    return made
+
+
+def _in_order(rows: Any) -> Any:
+    """Return a CSR array that may be changed with its columns in order and without stored zeros."""
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    # No more memory than the entries need.
+    rows.prune()
+    return rows
+
+
+def stored_samples(X: Any) -> Any:
+    """Return X itself where it is what :func:`sparse_samples` returns, else what that returns.
+
+    Raises:
+        DataError: as :func:`sparse_samples`; entries that are not finite are not looked for.
+    """
+    with _damage_named():
+        shape = _sparse_shape(X)
+        if X.format == "csr" and X.data.dtype == np.float64:
+            _, (_, indices, indptr) = _parts(X, shape)
+            rising = indices[1:] > indices[:-1]
+            rising[indptr[(indptr > 0) & (indptr < indices.size)] - 1] = True
+            if bool(np.all(rising)) and X.data.size == X.indices.size == indices.size:
+                return X
+    return sparse_samples(X)
+
+
+def check_structure(X: Any) -> None:
+    """Raise :class:`DataError` where the arrays of X are no sparse matrix together.
+
+    SciPy believes its arrays, which anybody may change: an index beyond the matrix makes compiled
+    code read and write other memory.
+    """
+    with _damage_named():
+        _parts(X, _sparse_shape(X))
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Name whatever arrays of a sparse matrix raise that somebody has replaced by other things."""
+    try:
+        yield
+    except LexmarginError:
+        raise
+    except Exception as error:
+        raise _broken(f"{type(error).__name__}: {error}") from error
+
+
+def _broken(why: str) -> DataError:
+    return DataError(f"X is a damaged sparse matrix: {why}.", "Build it again from its entries.")
+
+
+def _sparse_shape(X: Any) -> tuple[int, int]:
     if X.ndim != 2:
         raise DataError(f"X has {X.ndim} dimension(s), not 2.", "Give one row per sample.")
     if X.shape[0] == 0:
         raise DataError("X has no samples.", "Give at least one row per class.")
     if X.shape[1] == 0:
         raise DataError("X has no features.", "Give at least one column.")
-    if X.dtype.kind not in "biuf":
+    if X.dtype.kind not in "iuf":
         raise DataError(
             f"X has entries of type {X.dtype}, which are not real numbers.",
             "Convert it to numbers first.",
         )
-    samples = sparse.csr_array(X, dtype=np.float64, copy=True)
-    samples.sum_duplicates()
-    samples.eliminate_zeros()
-    bad = np.flatnonzero(~np.isfinite(samples.data))
-    if bad.size:
-        row = int(np.searchsorted(samples.indptr, bad[0], side="right")) - 1
-        raise DataError(
-            f"X holds {samples.data[bad[0]]} at row {row}, column {samples.indices[bad[0]]} "
-            f"({bad.size} such entries in all).",
-            "Drop or fill such entries: NaN and infinities have no margin.",
-        )
-    if X.dtype.kind in "iu" and np.any(np.abs(samples.data) >= 2.0**53):
-        given = sparse.csr_array(X, copy=True)
-        given.sum_duplicates()
-        given.eliminate_zeros()
-        _refuse_merged(given, samples)
-    return samples
+    rows, columns = (operator.index(n) for n in X.shape)
+    if rows < 0 or columns < 0:
+        raise _broken(f"its shape is {X.shape}")
+    return rows, columns
+
+
+def _parts(X: Any, shape: tuple[int, int]) -> tuple[str, tuple[Any, ...]]:
+    """Return format and arrays of a sparse matrix, checked in time linear in their length."""
+    kind = str(X.format)
+    if kind in ("csr", "csc", "bsr"):
+        _check_entries(X.data, 3 if kind == "bsr" else 1)
+        height, width = X.data.shape[1:] if kind == "bsr" else (1, 1)
+        if height < 1 or width < 1 or shape[0] % height or shape[1] % width:
+            raise _broken(f"blocks of {height} x {width} in a shape of {shape}")
+        count, most = shape[0] // height, shape[1] // width
+        if kind == "csc":
+            count, most = most, count
+        used = _compressed(X.indptr, X.indices, count, most)
+        if X.data.shape[0] < used:
+            raise _broken(f"{X.data.shape[0]} entries for {used} indices")
+        return kind, (X.data[:used], X.indices[:used], X.indptr)
+    entries, places = _listed(X, kind)
+    _check_entries(entries, 1)
+    for which, found, most in zip(("row", "column"), places, shape, strict=True):
+        if found.shape != entries.shape:
+            raise _broken(f"{entries.size} entries and {found.size} {which}s")
+        _check_range(found, most, which)
+    return "coo", (entries, places)
+
+
+def _listed(X: Any, kind: str) -> tuple[Any, tuple[Any, Any]]:
+    """Return the entries with their rows and columns, read by nothing that is compiled."""
+    if kind == "lil":
+        lengths = [len(row) for row in X.rows]
+        if lengths != [len(row) for row in X.data]:
+            raise _broken("its rows and their entries differ in number")
+        columns = np.array([j for row in X.rows for j in row], dtype=np.int64)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        return np.array([v for row in X.data for v in row], dtype=X.dtype), (rows, columns)
+    if kind == "dok":
+        keys = np.array(list(X.keys()), dtype=np.int64).reshape(-1, 2)
+        return np.array(list(X.values()), dtype=X.dtype), (keys[:, 0], keys[:, 1])
+    if kind == "dia":
+        if X.data.ndim != 2 or X.data.shape[0] != np.size(X.offsets):
+            raise _broken("its diagonals and their offsets differ in number")
+        columns = np.broadcast_to(np.arange(X.data.shape[1]), X.data.shape)
+        rows = columns - np.asarray(X.offsets)[:, None]
+        inside = (rows >= 0) & (rows < X.shape[0]) & (columns < X.shape[1])
+        return X.data[inside], (rows[inside], columns[inside])
+    if kind != "coo":
+        raise _broken(f"its format is {kind!r}")
+    return X.data, (X.row, X.col)
+
+
+def _check_entries(entries: Any, dimensions: int) -> None:
+    if not isinstance(entries, np.ndarray) or entries.ndim != dimensions:
+        raise _broken(f"its entries are no array of {dimensions} dimension(s)")
+    if entries.dtype.kind not in "iuf":
+        raise _broken(f"its entries are of type {entries.dtype}")
+
+
+def _check_range(indices: Any, most: int, which: str) -> None:
+    if not isinstance(indices, np.ndarray) or indices.ndim != 1 or indices.dtype.kind not in "iu":
+        raise _broken(f"its {which} indices are no array of integers")
+    if indices.size and not (indices.min() >= 0 and indices.max() < most):
+        raise _broken(f"{which} indices from {indices.min()} to {indices.max()}, not below {most}")
+
+
+def _compressed(indptr: Any, indices: Any, count: int, most: int) -> int:
+    """Check row ends and indices; return how many of the indices are used."""
+    if not isinstance(indptr, np.ndarray) or indptr.ndim != 1 or indptr.dtype.kind not in "iu":
+        raise _broken("its row ends are no array of integers")
+    if indptr.size != count + 1 or indptr[0] != 0 or np.any(indptr[1:] < indptr[:-1]):
+        raise _broken(f"its row ends do not rise from 0 in {count} steps")
+    used = int(indptr[-1])
+    if not isinstance(indices, np.ndarray) or indices.ndim != 1 or used > indices.size:
+        raise _broken(f"its row ends speak of {used} indices")
+    _check_range(indices[:used], most, "column")
+    return used
 
 
 def arrays_of(samples: Any) -> tuple[npt.NDArray[Any], ...]:
@@ -122,46 +268,6 @@ def _refuse_merged(given: Any, samples: Any) -> None:
             )
 
 
-def array_of(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
-    """Return values as an array of whatever type they have; :class:`DataError` if they are none."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise DataError(f"{what} has masked entries.", "Fill or drop them first.")
-    try:
-        with quiet("error"):
-            return np.asarray(values)
-    except (TypeError, ValueError, RuntimeError, Warning) as error:
-        raise DataError(
-            f"{what} cannot be read as an array ({error}): its rows are ragged or not numbers.",
-            "Give every row the same number of plain numbers.",
-        ) from error
-
-
-def _numbers(values: npt.NDArray[Any], what: str) -> FloatArray:
-    if values.dtype.kind == "O":
-        for index, entry in np.ndenumerate(values):
-            if isinstance(entry, (str, bytes, complex)) or not hasattr(entry, "__float__"):
-                raise DataError(
-                    f"{what} holds {entry!r} at {list(index)}, which is not a real number.",
-                    "Give real numbers only.",
-                )
-    elif values.dtype.kind not in "biuf":
-        raise DataError(
-            f"{what} has entries of type {values.dtype}, which are not real numbers.",
-            "Convert it to numbers first (exact strings such as '1/3' belong in a problem file).",
-        )
-    try:
-        with np.errstate(over="ignore"):
-            copied = np.array(values, dtype=np.float64, order="C")
-            # Negative zeros become zeros.
-            copied += 0.0
-            return copied
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{what} holds an entry that is no float64 number ({error}).",
-            "Give real numbers within ±1.7e308.",
-        ) from error
-
-
 def dense_samples(X: npt.ArrayLike) -> FloatArray:
     """Return X as a C-contiguous float64 array of its own, without negative zeros.
 
@@ -179,7 +285,7 @@ def dense_samples(X: npt.ArrayLike) -> FloatArray:
         )
     if array.shape[1] == 0:
         raise DataError("X has no features.", "Give at least one column.")
-    samples = _numbers(array, "X")
+    samples = real_array(array, "X")
     bad = np.argwhere(~np.isfinite(samples))
     if bad.size:
         row, column = (int(i) for i in bad[0])
@@ -188,7 +294,6 @@ def dense_samples(X: npt.ArrayLike) -> FloatArray:
             f"({len(bad)} such entries in all).",
             "Drop or fill such entries: NaN and infinities have no margin.",
         )
-    samples = np.ascontiguousarray(samples)
     if np.any(np.abs(samples) >= 2.0**53):
         given = _unrounded(X, array)
         if given is not None:

@@ -8,9 +8,10 @@ The command line turns a class into an exit code (design: 0 certified, 1 negativ
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
     "BadInputError",
@@ -32,6 +33,7 @@ __all__ = [
     "UnknownNameError",
     "UnsupportedError",
     "nearest",
+    "shown",
 ]
 
 
@@ -51,9 +53,9 @@ class LexmarginError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.BAD_INPUT
 
     def __init__(self, problem: str, advice: str = "") -> None:
-        self.problem = problem
-        self.advice = advice
-        super().__init__(f"{problem} {advice}".strip())
+        self.problem = clipped(problem)
+        self.advice = clipped(advice)
+        super().__init__(f"{self.problem} {self.advice}".strip())
 
 
 class BadInputError(LexmarginError):
@@ -163,10 +165,37 @@ class InvisibleLevelWarning(UserWarning):
     """A weight more than 36 nats below the largest: float64 cannot see what it decides."""
 
 
+_MOST_CHARACTERS: Final = 500
+"""A sentence that says what is wrong; a file's own text may be a million characters long."""
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+_LONGEST_NAME: Final = 100
+_MOST_NAMES: Final = 2000
+
+
+def clipped(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """Return a text without its middle where it is longer than ``most`` characters."""
+    text = str(text)
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} … {text[len(text) - most // 2 :]}"
+
+
+def shown(value: object) -> str:
+    """Return a short ``repr`` of whatever was given; one that fails is replaced by the type."""
+    try:
+        return clipped(_SHORT.repr(value), 2 * _LONGEST_NAME)
+    except Exception:  # a repr of foreign code, or an integer of more digits than Python prints
+        return f"<{type(value).__name__}>"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a sentence naming the known names closest to ``name`` (or all of a short list)."""
-    names, name = sorted(known), str(name)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    names = sorted(known)
+    # The search takes the product of the lengths, for every name.
+    searched = [n for n in names if len(n) <= _LONGEST_NAME][:_MOST_NAMES]
+    close = difflib.get_close_matches(str(name)[:_LONGEST_NAME], searched, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
     if len(names) <= 12:

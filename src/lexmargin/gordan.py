@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.arrays import real_array
 from lexmargin.data import Dataset
 from lexmargin.errors import ShapeError
 from lexmargin.exact import (
@@ -101,7 +102,7 @@ def separability_of_rows(rows: npt.ArrayLike) -> Separability:
         DataError: NaN or an infinity.
         SolverFailedError: as :func:`separability`.
     """
-    Z = np.asarray(rows, dtype=np.float64)
+    Z = real_array(rows, "The array of rows", own=False)
     if Z.ndim != 2 or 0 in Z.shape:
         raise ShapeError(
             f"Rows of shape {Z.shape} are no (N, d) array.", "Give at least one row and one column."
@@ -142,7 +143,7 @@ def contradiction_proof(dataset: Dataset) -> Separability | None:
 
 def verify_separability_of_rows(rows: npt.ArrayLike, result: Separability) -> bool:
     """Check ``z_n·w > 0`` for all n, or ``λ ≥ 0, λ ≠ 0, Σ λ_n z_n = 0``, in rationals."""
-    Z = np.asarray(rows, dtype=np.float64)
+    Z = real_array(rows, "The array of rows", own=False)
     if result.separable:
         w = result.weights
         if w is None or result.gordan is not None or len(w) != Z.shape[1]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, final
 
 from lexmargin.errors import LibraryError, UnknownNameError, nearest
+from lexmargin.kinds import checked_class
 from lexmargin.library_problems import ProblemFile, read_problem
 from lexmargin.library_profiles import Grade, Profile, read_grades, read_profile
 
@@ -71,6 +72,7 @@ def grade(name: str) -> Grade:
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Library:
     """The shipped shelf and any others; on equal names the last folder given wins.

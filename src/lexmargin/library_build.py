@@ -14,6 +14,7 @@ from lexmargin.data_csv import COMMENT
 from lexmargin.errors import LibraryError, ParameterError, UnsupportedError
 from lexmargin.expressions import Number
 from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library_problems import (
     ActivationName,
@@ -42,7 +43,7 @@ from lexmargin.predictors import (
     Sum,
 )
 
-__all__ = ["build", "build_data", "build_predictor", "load", "stored_theta"]
+__all__ = ["build", "build_data", "build_predictor", "load", "stated", "stored_theta"]
 
 MAX_BLOCKS: Final = 1000
 MAX_PARAMETERS: Final = 10**7
@@ -60,6 +61,7 @@ _CLASSES: Final[dict[FormulationName, str]] = {
 }
 
 
+@checked
 def load(name: str | Path, library: Library | None = None) -> Formulation:
     """Return the problem of that name, or in that file, as a formulation.
 
@@ -72,6 +74,11 @@ def load(name: str | Path, library: Library | None = None) -> Formulation:
         DataError, DegreeError: samples or a predictor that the formulation cannot use.
     """
     return build((library or Library()).problem(name))
+
+
+def stated(problem: Formulation | str | Path, library: Library) -> Formulation:
+    """Return a problem, loaded where its name or its file was given."""
+    return problem if isinstance(problem, Formulation) else load(problem, library)
 
 
 def build(problem: ProblemFile) -> Formulation:

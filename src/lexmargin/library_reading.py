@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar, Union, cast, final, get_args, get_origin
 
 from lexmargin.errors import ExpressionError, LibraryError, UnknownNameError, nearest
 from lexmargin.expressions import Number, number
+from lexmargin.files import read_file
 
 __all__ = ["MAX_BYTES", "Where", "read_as", "read_toml"]
 
@@ -55,25 +56,16 @@ def read_toml(path: Path) -> dict[str, object]:
         LibraryError: missing, a folder, unreadable, over ``MAX_BYTES``, empty, not UTF-8,
             or not TOML (with the line).
     """
+    content = read_file(
+        path, MAX_BYTES, LibraryError, "Name a TOML file, or a problem of the shelf.",
+        "Put the samples in a CSV or NPZ file and name it under [data].",
+    )  # fmt: skip
     try:
-        if path.is_dir():
-            raise LibraryError(f"{path} is a folder.", "Name one TOML file inside it.")
-        if not path.exists():
-            raise LibraryError(
-                f"There is no file {path}.", "Check the path, or name a problem of the shelf."
-            )
-        if path.stat().st_size > MAX_BYTES:
-            raise LibraryError(
-                f"{path} is larger than {MAX_BYTES // 2**20} MiB.",
-                "Put the samples in a CSV or NPZ file and name it under [data].",
-            )
-        text = path.read_bytes().decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise LibraryError(
             f"{path} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8."
         ) from None
-    except (OSError, ValueError) as error:
-        raise LibraryError(f"{path} cannot be read: {error}.", "Check the path.") from None
     try:
         table: dict[str, object] = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:

@@ -14,8 +14,9 @@ from typing import Any, TypeVar, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lexmargin.arrays import real_array
 from lexmargin.data import Dataset
-from lexmargin.errors import DataError, ParameterError, ShapeError
+from lexmargin.errors import DataError, ParameterError, ShapeError, shown
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity
@@ -111,8 +112,8 @@ class MarginFunctions:
         return np.asarray(self.data.signed / self.unit, dtype=np.float64)
 
     @functools.cached_property
-    def _pairs(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Sample, own class and other class of every difference."""
+    def pairs(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Sample, own class and other class of every margin of several scores."""
         n, c = self.data.n_samples, self.predictor.outputs
         labels = self.data.y if self.data.y.min() >= 0 else (self.data.y + 1) // 2
         rows, others = np.nonzero(np.arange(c)[None, :] != labels[:, None])
@@ -125,7 +126,7 @@ class MarginFunctions:
         scores = self.predictor(ops, blocks, ops.constant(inputs))
         if not self.multi_class:
             return ops.multiply(scores, ops.constant(self._signs))
-        rows, own, other = self._pairs
+        rows, own, other = self.pairs
         difference = ops.add(
             ops.gather(scores, rows, own), ops.scale(ops.gather(scores, rows, other), -1.0)
         )
@@ -160,18 +161,18 @@ class MarginFunctions:
         Raises :class:`~lexmargin.errors.ShapeError` where it does not fit the predictor, and
         :class:`~lexmargin.errors.DataError` where it is not finite.
         """
-        try:
-            vector = isinstance(theta, np.ndarray) and theta.ndim == 1
-            if vector or all(np.ndim(entry) == 0 for entry in theta):  # type: ignore[union-attr]
-                flat = np.array(theta, dtype=np.float64)
-                self.blocks(flat)
-            else:
-                flat = self.flatten([np.asarray(block, dtype=np.float64) for block in theta])  # type: ignore[union-attr]
-        except (TypeError, ValueError) as error:
+        if _is_flat(theta):
+            flat = real_array(theta, "θ")
+            self.blocks(flat)
+        elif isinstance(theta, (Sequence, np.ndarray)) and not isinstance(theta, (str, bytes)):
+            flat = self.flatten(
+                [real_array(block, f"block {k} of θ") for k, block in enumerate(theta)]
+            )
+        else:
             raise ShapeError(
-                f"θ cannot be read as numbers ({error}).",
+                f"θ is {shown(theta)}.",
                 f"Give the blocks of shapes {list(self.shapes)}, or all of them flattened.",
-            ) from error
+            )
         if not np.all(np.isfinite(flat)):
             raise DataError("θ contains NaN or infinite entries.", "Give a finite point.")
         return flat
@@ -200,7 +201,7 @@ class MarginFunctions:
             seed[:, c] = 1.0 / self.unit
             per_class.append(self._rows(scores, seed, parameters))
         gradients = np.stack(per_class, axis=1)
-        rows, own, other = self._pairs
+        rows, own, other = self.pairs
         return np.asarray(gradients[rows, own] - gradients[rows, other])
 
     def rows(self, theta: FloatArray, indices: IntArray) -> FloatArray:
@@ -256,7 +257,7 @@ class MarginFunctions:
         """Return v, ``(N,)`` or ``(N, C)``, with ``Σ v F = Σ_n weights_n f_n``."""
         if not self.multi_class:
             return np.asarray(self._signs * weights)
-        rows, own, other = self._pairs
+        rows, own, other = self.pairs
         seed = np.zeros((self.data.n_samples, self.predictor.outputs))
         np.add.at(seed, (rows, own), weights / self.unit)
         np.add.at(seed, (rows, other), -weights / self.unit)
@@ -266,7 +267,7 @@ class MarginFunctions:
         """Return ``f(θ)`` and the map ``weights -> Σ_n weights_n ∇f_n(θ)``, in one evaluation."""
         parameters, scores = self._record(theta)
         if self.multi_class:
-            rows, own, other = self._pairs
+            rows, own, other = self.pairs
             with np.errstate(invalid="ignore"):
                 f = (scores.value[rows, own] - scores.value[rows, other]) / self.unit
         else:
@@ -289,3 +290,16 @@ class MarginFunctions:
         with np.errstate(invalid="ignore", divide="ignore"):
             self.evaluate(ops, self.blocks(theta))
         return ops.pre_activations
+
+
+def _is_flat(theta: Any) -> bool:
+    """Tell a flat vector, or what is no sequence at all, from a sequence of blocks."""
+    if isinstance(theta, np.ndarray):
+        return theta.ndim < 2
+    if not isinstance(theta, Sequence) or isinstance(theta, (str, bytes)):
+        # A tensor or a data frame: NumPy knows what it is.
+        return hasattr(theta, "__array__") or hasattr(theta, "toarray")
+    try:
+        return all(np.ndim(entry) == 0 for entry in theta)
+    except Exception:  # ragged inside, or foreign code
+        return False

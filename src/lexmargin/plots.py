@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lexmargin.certificate import Certificate
-from lexmargin.errors import BadInputError
+from lexmargin.files import make_folder, write_file
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["margin_figure", "save", "style"]
@@ -210,15 +211,14 @@ def save(figure: Any, folder: Path, name: str) -> Sequence[Path]:
     """
     with style() as plt:
         paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            figure.savefig(paths[0], metadata={"Software": None})
-            figure.savefig(paths[1], metadata={"Date": None})
-        except OSError as error:
-            raise BadInputError(
-                f"The figure {name!r} cannot be written to {folder}: {error}.",
-                "Choose a folder that can be written to.",
-            ) from error
+            for path, kind, nameless in zip(
+                paths, ("png", "svg"), ("Software", "Date"), strict=True
+            ):
+                drawn = io.BytesIO()
+                figure.savefig(drawn, format=kind, metadata={nameless: None})
+                write_file(path, drawn.getvalue(), advice="Choose a folder that can be written to.")
         finally:
             plt.close(figure)
         return paths

@@ -15,7 +15,6 @@ from lexmargin.solution import Solution
 __all__ = ["gordan_report", "reproduced_error", "reproduced_negative"]
 
 _PROVED = "reproduced: no predictor of the family separates, proved"
-_TOLERANCE = 1e-6
 
 
 def reproduced_error(found: ProblemFile, error: NotSeparableError) -> str | None:
@@ -27,34 +26,17 @@ def reproduced_error(found: ProblemFile, error: NotSeparableError) -> str | None
 
 
 def reproduced_negative(found: ProblemFile, problem: Formulation, solution: Solution) -> str | None:
-    """Return a sentence where the file states a negative answer and it is proved, else None.
+    """Return a sentence where the file states that nothing separates and it is proved, else None.
 
-    A file that states ``feasible = false`` needs a proof that covers all parameters; one that
-    states a point with the verdict NOT_SEPARATING needs that point, proved to be the global
-    optimum (a regularization path before it leaves the origin).
+    The proof covers all parameters.
     """
     answer, certificate = found.answer, solution.certificate
-    if answer is None:
+    if answer is None or answer.feasible is not False:
         return None
-    if answer.feasible is False:
-        if certificate is not None and certificate.verdict is not Verdict.NOT_SEPARATING:
-            return None
-        proof = prove_inseparable(problem)
-        return None if proof is None else f"{_PROVED}: {proof}"
-    if certificate is None:
+    if certificate is not None and certificate.verdict is not Verdict.NOT_SEPARATING:
         return None
-    same = answer.verdict is Verdict.NOT_SEPARATING is certificate.verdict
-    if not same or answer.theta is None or certificate.gap is None:
-        return None
-    point = [float(number.value) for number in answer.theta]
-    flat = [float(x) for block in solution.theta for x in block.reshape(-1)]
-    tolerance = max(_TOLERANCE, answer.tolerance or 0.0)
-    near = len(point) == len(flat) and all(
-        abs(a - b) <= tolerance * max(1.0, abs(b)) for a, b in zip(flat, point, strict=True)
-    )
-    if not near or certificate.gap > certificate.tolerances.gap:
-        return None
-    return "reproduced: the stored answer, which separates nothing, is the global optimum, proved"
+    proof = prove_inseparable(problem)
+    return None if proof is None else f"{_PROVED}: {proof}"
 
 
 def gordan_report(error: LexmarginError, said: str | None = None) -> tuple[dict[str, Any], str]:

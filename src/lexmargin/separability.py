@@ -22,6 +22,7 @@ import numpy.typing as npt
 from lexmargin.data import Dataset
 from lexmargin.exact import combination, matvec
 from lexmargin.gordan import SeparabilityVerdict
+from lexmargin.kinds import checked
 from lexmargin.separability_exact import Decomposition, decompose
 from lexmargin.separability_rows import margin_rows
 
@@ -204,6 +205,7 @@ class Separation:
         return "\n".join(f"{name:<16}{text}" for name, text in lines)
 
 
+@checked
 def separability(dataset: Dataset, bias: bool = False) -> Separation:
     """Decide exactly what linear scores can separate, and which coefficients run to infinity.
 
@@ -233,6 +235,7 @@ def separability(dataset: Dataset, bias: bool = False) -> Separation:
     return Separation(kind, bias, found.weights(), strict, found.gordan(), per_sample, found)
 
 
+@checked
 def verify_separability(dataset: Dataset, result: Separation) -> bool:
     """Check kind, w and λ exactly, knowing nothing of how they were found.
 

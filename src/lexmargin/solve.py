@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -13,6 +14,7 @@ from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
 from lexmargin.backends.suspects import suspects
 from lexmargin.certificate import (
+    Certificate,
     Tolerances,
     Verdict,
     certify,
@@ -25,14 +27,16 @@ from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedEr
 from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.known import is_known, word_of
-from lexmargin.formulations.levels import Level
+from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
 from lexmargin.gordan import Separability, contradiction_proof, separability_of_rows
 from lexmargin.isolated import Job
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
+from lexmargin.library_build import stated
 from lexmargin.library_profiles import Finds, Grade, Profile
 from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
@@ -74,8 +78,9 @@ _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
 
 
+@checked
 def solve(
-    problem: Formulation,
+    problem: Formulation | str | Path,
     solver: str = AUTO,
     grade: str = "default",
     start: Start | None = None,
@@ -92,7 +97,7 @@ def solve(
     """Solve a problem of the paper and certify the answer.
 
     Args:
-        problem: a formulation.
+        problem: a formulation, or the name or the file of one.
         solver: a profile's name, or "auto" (see :func:`choose_profile`).
         grade: "default", "low", "mid" or "high": what is asked of the solver; the certificate
             verifies ten times looser.
@@ -124,11 +129,12 @@ def solve(
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
+    shelves = library or Library()
+    problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
-    if problem.name in _NEED_A_SEPARATOR:
+    if is_known(problem) and problem.name in _NEED_A_SEPARATOR:
         _refuse_contradiction(problem)
-    shelves = library or Library()
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
     asked = _Asked(
@@ -306,7 +312,7 @@ def judge(
         margins=margins,
         margin=float(margins.min()),
         multipliers=multipliers,
-        levels=_levels(problem, outcome, theta),
+        levels=_levels(problem, outcome, theta, certificate),
         polished=None if polished is None else (polished.moved, polished.residual),
         ran=raw.ran,
         claim=raw.claim,
@@ -342,22 +348,36 @@ def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> f
     return problem.objective(theta) * (raw.bound / raw.objective)
 
 
-def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
+def _levels(
+    problem: Formulation, outcome: Run, theta: FloatArray, certificate: Certificate | None
+) -> tuple[Level, ...]:
     """Return the levels of a staged problem at θ; none for the others."""
     if not is_known(problem):
         return ()
     if outcome.raw.levels:
-        return outcome.raw.levels
+        return _shown(outcome.raw.levels, certificate)
     if isinstance(problem, Lexicographic):
         *before, last = outcome.answers
         names = [variable.name for variable in problem.block_variables()]
         blocks = dict(zip(names, problem.functions.blocks(theta), strict=True))
         last = StageAnswer({**last.values, **blocks}, last.multipliers)
-        return problem.answered_levels((*before, last), outcome.unit)
+        return _shown(problem.answered_levels((*before, last), outcome.unit), certificate)
     if isinstance(problem, WSet):
-        values = problem.level_values(theta)
-        return tuple(Level(value, (k,)) for k, value in enumerate(values))
+        from lexmargin.certificate.w_levels import proofs_of_levels
+
+        shown = () if certificate is None else proofs_of_levels(problem, theta, certificate)
+        return problem.answered_levels(theta, outcome.answers, outcome.unit, shown)
     return ()
+
+
+def _shown(levels: tuple[Level, ...], certificate: Certificate | None) -> tuple[Level, ...]:
+    """Return the levels of Definition 5 with a dual proof only where the certificate has one."""
+    proven = 0
+    if certificate is not None and certificate.verdict is Verdict.GLOBAL:
+        proven = len(levels)
+    elif certificate is not None and certificate.gap is not None:
+        proven = int(certificate.gap <= certificate.tolerances.gap)
+    return (*levels[:proven], *(replace(x, proof=Proof.LOCAL) for x in levels[proven:]))
 
 
 @final
@@ -380,6 +400,9 @@ def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
         and problem.norm_p == 2.0
         and functions.homogeneity.degree is not None
     )
+    # Slack of one sum buys its square root at the next: staged answers are polished though convex.
+    staged = isinstance(problem, Lexicographic) and problem.linear
+    direction = direction and not staged
     if problem.data.is_sparse or not functions.size:
         return None
     if not (np.all(np.isfinite(theta)) and np.any(theta)):
@@ -492,7 +515,7 @@ def _linear_rows(problem: Formulation) -> FloatArray | None:
 def _unseparated(problem: Formulation, first: Solution) -> bool:
     """Say whether the first start may have failed because nothing separates: then all others will.
 
-    The paths have an answer for all data; only where it is the origin there is nothing to judge.
+    The paths of a loss have an answer for all data.
     """
     if not is_known(problem):
         return False

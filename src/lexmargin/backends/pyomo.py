@@ -75,7 +75,7 @@ class PyomoProgram(CompiledNlp):
         self._contradiction = ""
         with tempfile.TemporaryDirectory() as folder:
             try:
-                path = write_nl(self.model, Path(folder) / "program.nl")
+                path = write_nl(self.model, Path(folder) / "program.nl", durable=False)
             except InfeasibleConstraintException as error:
                 # A margin that no parameter moves, such as that of a sample at the origin.
                 self._contradiction = str(error)

@@ -169,7 +169,8 @@ def _point(
             size = float(np.linalg.norm(step))
             if not math.isfinite(size) or size <= EPS:
                 break
-    return moved if float(np.linalg.norm(moved - theta)) <= 4.0 * length else None
+        away = float(np.linalg.norm(moved - theta))
+    return moved if away <= 4.0 * length else None
 
 
 def _level(vicinity: Vicinity, direction: Array, values: Array, length: float) -> bool:

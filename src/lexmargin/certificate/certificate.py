@@ -87,6 +87,9 @@ class Certificate:
         radians between -∇L and θ̂ (Remark 2); None for other problems than those with a loss.
     checks
         further identities of this problem, with what was found and what they should be.
+    separates
+        of a loss, which asks for no separator: whether every f_n(ρθ) is positive; None for other
+        problems, and where it is not known.
     levels
         the values of the levels of a staged problem, recomputed; None for other problems.
     tau_curve, trade_off
@@ -128,6 +131,7 @@ class Certificate:
     trade_off: tuple[TradeOffPoint, ...] | None = None
     radius: float | None = None
     rise: Rise | None = None
+    separates: bool | None = None
 
     @property
     def certified(self) -> bool:
@@ -181,6 +185,7 @@ class Certificate:
             "kkt_epsilon": _number(self.kkt_epsilon),
             "kkt_delta": _number(self.kkt_delta),
             "angle": _number(self.angle),
+            "separates": self.separates,
             "checks": [
                 {"name": c.name, "error": _number(c.error), "holds": c.holds} for c in self.checks
             ],
@@ -200,6 +205,8 @@ class Certificate:
         lines = [("verdict", self.verdict.value)]
         lines += [("because" if not index else "", why) for index, why in enumerate(self.reasons)]
         lines.append(("margin", f"{self.margin:.12g}"))
+        if self.separates is not None:
+            lines.append(("separates", "yes" if self.separates else "no"))
         if not math.isnan(self.stationarity):
             lines += [
                 ("stationarity", _against(self.stationarity, limits.stationarity)),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
@@ -13,6 +15,8 @@ from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_problems import certify_linear_problem, linear_w_set
 from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
+from lexmargin.certificate.range import finite_words, out_of_range
+from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
@@ -23,12 +27,14 @@ from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.kinds import Exponent, checked, described
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify", "flattened"]
 
 
+@checked
 def certify(
     problem: Formulation | Any | None = None,
     theta: ArrayLike | Sequence[FloatArray] | None = None,
@@ -37,7 +43,7 @@ def certify(
     f: ArrayLike | None = None,
     jacobian: ArrayLike | None = None,
     degree: float | None = None,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     linear: bool = False,
     tolerances: Tolerances = DEFAULT,
 ) -> Certificate:
@@ -77,16 +83,29 @@ def certify(
             )
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
     if not isinstance(problem, Formulation):
-        raise ParameterError(
-            f"A {type(problem).__name__} cannot be certified.",
-            "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
-            "certify_function takes JAX functions.",
-        )
-    return _certify_problem(problem, flattened(problem, theta), tolerances)
+        raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
+    require_known(problem)
+    flat = flattened(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            found = _certify_problem(problem, flat, tolerances)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            found = out_of_range(problem, flat, tolerances)
+        return finite_words(with_shown_sign(found, problem, flat))
+
+
+def _advice(given: object) -> str:
+    if isinstance(given, (str, Path)):
+        return "Load it: certify(lexmargin.load(…), theta)."
+    if isinstance(given, type):
+        return f"Make one of it: {given.__name__}(…)."
+    return (
+        "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
+        "certify_function takes JAX functions."
+    )
 
 
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
-    require_known(problem)
     # Each problem brings its own modules: a linear one needs a third of all.
     if problem.data.is_sparse or linear_w_set(problem):
         return certify_linear_problem(problem, flat, limits)

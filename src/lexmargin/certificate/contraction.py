@@ -89,7 +89,8 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     vicinity : the point.
     reduced : its Hessian, positive on the tangents.
     """
-    found = _improved(vicinity, reduced)
+    with np.errstate(all="ignore"):
+        found = _improved(vicinity, reduced)
     away = float(np.linalg.norm(found.point - vicinity.theta))
     if not away <= FARTHEST:
         return "Newton's method leaves the neighbourhood of this point"

@@ -22,6 +22,7 @@ from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import DegreeError, ParameterError
+from lexmargin.kinds import Exponent, checked
 
 __all__ = ["certify_arrays", "dual_bound", "judged", "not_separating"]
 
@@ -30,12 +31,13 @@ _EPS = float(np.finfo(np.float64).eps)
 _IMPROVE_LIMIT = 200_000
 
 
+@checked
 def certify_arrays(
     f: ArrayLike,
     jacobian: ArrayLike,
     theta: ArrayLike,
     degree: float,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     tolerances: Tolerances = DEFAULT,
     *,
     linear: bool = False,

@@ -7,11 +7,13 @@ formed but one copy of what is stored.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lexmargin.arrays import array_of, real_array
 from lexmargin.certificate.bounds import linear_dual_bound
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.given import Evidence, measured_of
@@ -29,29 +31,33 @@ from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.certificate.rows import is_dense, with_column
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
+from lexmargin.certificate.translated import centred
 from lexmargin.data_labels import coded_labels
-from lexmargin.data_samples import array_of, is_sparse, sparse_samples
+from lexmargin.data_samples import is_sparse, stored_samples
 from lexmargin.errors import DataError, ShapeError, UnsupportedError
+from lexmargin.kinds import Exponent, checked
 
 __all__ = ["certify_linear"]
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 
 
+@checked
 def certify_linear(
     X: Any,
     y: ArrayLike,
     theta: ArrayLike,
     bias: ArrayLike | None = None,
     *,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     multipliers: Array | None = None,
     tolerances: Tolerances = DEFAULT,
 ) -> Certificate:
     """Judge θ/‖θ‖ for `max min_n y_n (θ·x_n + b)  s.t.  ‖θ‖ ≤ 1` (eq. 18; Definition 3, rescaled).
 
     `θ̂ = Σ λ_n y_n x_n` with λ ≥ 0 on the active set, and with a free bias `Σ λ_n y_n = 0`; then λ
-    bounds all margins, `γ* ≤ ‖Σ λ_n y_n x_n‖_*/Σ λ_n`.
+    bounds all margins, `γ* ≤ ‖Σ λ_n y_n x_n‖_*/Σ λ_n`. Columns of dense samples that lie far from 0
+    are centred first, which is exact, and the bias is the best one within its own rounding.
 
     Parameters
     ----------
@@ -93,13 +99,17 @@ def certify_linear(
         rows = _signed(_owned(samples), signs, common)
         point = UnitPoint(unit, rows @ unit, rows, 1.0, p, 1.0, common)
     else:
-        offset = _offset(bias)
         length, exponent = scaled_norm(direction, p)
+        shift = Fraction(_offset(bias)) / Fraction(length) / Fraction(2) ** exponent
+        near = centred(samples, signs, unit, shift)
+        if near is not None:
+            samples, shift = near.samples, Fraction(near.bias)
+            common = _exponent(samples)
         # A column of the size of the rows: then Σ λ y is compared with what λ weighs in Σ λ z.
         largest = common + math.frexp(_longest(samples, common))[1]
         column = np.full(signs.size, math.ldexp(1.0, largest))
         rows = _signed(with_column(samples, column), signs, common)
-        inside = np.append(unit, math.ldexp(offset / length, -exponent - largest))
+        inside = np.append(unit, float(shift / Fraction(2) ** largest))
         target = np.append(unit, 0.0)
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
@@ -111,12 +121,12 @@ def certify_linear(
 
 
 def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]:
-    samples = _stored(X) if is_sparse(X) else np.asarray(X, dtype=np.float64)
+    samples = stored_samples(X) if is_sparse(X) else real_array(X, "X", own=False)
     if samples.ndim != 2 or 0 in samples.shape:
         raise ShapeError(
             f"The samples have the shape {samples.shape}.", "Give an (N, d) matrix with entries."
         )
-    direction = np.asarray(theta, dtype=np.float64)
+    direction = real_array(theta, "theta")
     if direction.ndim == 2 and direction.shape[0] == 1:
         direction = direction[0]
     labels = array_of(y, "y")
@@ -141,18 +151,12 @@ def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]
 
 
 def _offset(bias: ArrayLike) -> float:
-    value = np.asarray(bias, dtype=np.float64)
+    value = real_array(bias, "The bias")
     if value.size != 1:
         raise ShapeError(f"The bias has the shape {value.shape}.", "Give one number.")
     if not np.isfinite(value).all():
         raise DataError(f"The bias is {value.item()!r}.", "Give a finite number.")
     return float(value.item())
-
-
-def _stored(X: Any) -> Any:
-    """Return sparse samples as CSR without a copy where that is what they are."""
-    plain = X.format == "csr" and X.dtype == np.float64 and X.has_canonical_format
-    return X if plain else sparse_samples(X)
 
 
 def _exponent(samples: Any) -> int:
@@ -194,7 +198,7 @@ def _claimed(
     """Return what the claimed multipliers measure, at their best scale; None if they do not do."""
     if multipliers is None:
         return None
-    values = np.asarray(multipliers, dtype=np.float64)
+    values = real_array(multipliers, "multipliers")
     if values.shape != point.margins.shape:
         raise ShapeError(
             f"{values.shape} multipliers for {point.margins.size} samples.", "Give one per sample."

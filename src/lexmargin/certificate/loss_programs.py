@@ -1,14 +1,20 @@
-"""Certificates of eq. 5 and of the regularization path: the loss carries its own multipliers."""
+"""Certificates of eq. 5 and of the regularization path: the loss carries its own multipliers.
+
+Neither asks for a separator (math §8): the margin stands beside the verdict and decides nothing.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final, final
 
 import numpy as np
 
 from lexmargin.certificate.blanks import blank, negative
 from lexmargin.certificate.certificate import Certificate, Check
+from lexmargin.certificate.loss_bounds import ball_gap, penalty_gap
+from lexmargin.certificate.loss_point import LossPoint, loss_point, vanishes_at_zero
 from lexmargin.certificate.margin_programs import evaluated
 from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.certificate.origin import origin_is_least
@@ -18,12 +24,54 @@ from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.constrained_path import VISIBLE_NATS, ConstrainedPath
 from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.curvature import Curvature
+from lexmargin.predictors.linear import Log
 
 __all__ = ["certify_constrained_path", "certify_regularization_path"]
 
-_EPS = float(np.finfo(np.float64).eps)
+_EPS: Final = float(np.finfo(np.float64).eps)
+
+
+@final
+@dataclass(frozen=True)
+class _Misfit:
+    """How far the point is from stationary.
+
+    residual, floor
+        ε, and the rounding error that it may carry.
+    flat, flat_floor
+        the same as a part of what cancels in the gradient, where ε is a part of what is left.
+    """
+
+    residual: float
+    floor: float
+    flat: float
+    flat_floor: float
+
+    def word(self, limits: Tolerances, fails: str, holds: str) -> tuple[Verdict, str, float]:
+        """Return the verdict, why, and the ε it rests on.
+
+        Where rounding leaves no direction in the gradient, a gradient that is 0 within tolerance is
+        what a minimiser inside has, wherever it lies.
+        """
+        most, lower = limits.stationarity, self.residual - self.floor
+        if lower > most:
+            return Verdict.NOT_STATIONARY, f"{fails}: ε is at least {lower:.3g}", self.residual
+        if max(self.residual, self.floor) <= most:
+            return Verdict.KKT, holds, self.residual
+        if self.floor > most and self.flat + self.flat_floor <= most:
+            return Verdict.KKT, "the gradient vanishes within its rounding", self.flat
+        why = f"ε = {self.residual:.3g}, of which rounding may make {self.floor:.3g}"
+        return Verdict.UNDECIDED, why, self.residual
+
+    def possible(self, verdict: Verdict, limits: Tolerances) -> bool:
+        """Say whether ε is within tolerance as measured; a bound then settles what rounding hides.
+
+        The bound counts its own rounding.
+        """
+        return verdict is Verdict.KKT or (
+            verdict is Verdict.UNDECIDED and self.residual <= limits.stationarity
+        )
 
 
 def _angle(a: Array, b: Array) -> float:
@@ -50,78 +98,42 @@ def _sine(angle: float) -> float:
     return math.sin(min(angle, 0.5 * math.pi))
 
 
-def _measured(
-    loss: Loss, classes: int, values: Array, jacobian: Array
-) -> tuple[Array, Array, float]:
-    """Return (p_n = -∂ log L/∂f_n, g = Σ p_n ∇f_n, rounding error of g over Σ p_n ‖∇f_n‖)."""
-    with np.errstate(under="ignore"):
-        weights = np.exp(log_weights(loss, values, classes) - log_loss(loss, values, classes))
-    gradient = weights @ jacobian
-    # A weight e^{-f} inherits the absolute error of f.
-    seen = weights > np.max(weights) * math.exp(-VISIBLE_NATS)
-    return weights, gradient, _EPS * (4.0 + 2.0 * float(np.max(np.abs(values[seen]))))
-
-
-def _spent(weights: Array, jacobian: Array) -> float:
-    """Return Σ p_n ‖∇f_n‖, what cancels in g."""
-    return float(weights @ np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian)))
-
-
 def certify_constrained_path(
     problem: ConstrainedPath, theta: Array, limits: Tolerances
 ) -> Certificate:
-    """Judge Remark 2 at ρ: ‖θ‖ = 1 and the angle between `-∇L(ρθ)` and θ is 0.
+    """Judge Remark 2 at ρ: ‖θ‖ = 1 and the angle between `-∇L(ρθ)` and θ is 0, or ∇L(ρθ) = 0.
 
-    For the exponential loss and concave f_n, `log L` is convex, so that for every u in the ball
-    `log L(ρθ) - log L(ρu) ≤ ρ (‖g‖_* - g·θ)` with `g = Σ p_n ∇f_n(ρθ)`, p = softmax(-f(ρθ)): a
-    bound in nats. The other losses are convex themselves; for them the bound G holds for
-    `1 - L(ρu)/L(ρθ)`, which is `-log(1 - G)` nats.
-
-    The certificate's ``gap`` is in nats, relative to max(1, |log L|).
+    For concave f_n weights of the samples bound the least log L of the ball, whatever the margins
+    are: :func:`~lexmargin.certificate.loss_bounds.ball_gap`. The certificate's ``gap`` is in nats,
+    relative to max(1, |log L|).
     """
-    functions, rho, norm = problem.functions, problem.rho, problem.norm_p
-    w = rho * theta
-    values = evaluated(functions, w)
-    if not np.any(w) or np.min(values) <= 0.0:
+    functions, norm = problem.functions, problem.norm_p
+    with np.errstate(all="ignore"):
+        w = problem.rho * theta
+        values = evaluated(functions, w)
+        size = vector_norm(theta, norm)
+    if _undefined(problem, values):
         return negative(values, norm, limits)
-    jacobian = functions.jacobian(w)
-    weights, gradient, error = _measured(problem.loss, problem.classes, values, jacobian)
-    size = vector_norm(theta, norm)
-    direction = theta / size
-    dual = dual_exponent(norm)
-    slope = vector_norm(gradient, dual)
-    outside, inside = size > 1.0 + limits.feasibility, size < 1.0 - limits.feasibility
-    spent = _spent(weights, jacobian)
-    length = slope if dual == 2.0 else vector_norm(gradient, 2.0)
-    angle = math.nan
-    if inside or slope == 0.0:
-        residual, floor = length / spent if spent > 0.0 else 0.0, error
-    else:
-        floor = error * spent / length
-        if norm == 2.0:
-            angle = _angle(gradient, theta)
-        residual = _mismatch(direction, gradient, norm) if math.isnan(angle) else _sine(angle)
-    lower = max(0.0, residual - floor)
-    reasons: tuple[str, ...]
-    if outside:
-        verdict, reasons = (
-            Verdict.NOT_STATIONARY,
-            (f"infeasible: ‖θ‖ = {size:.9g} leaves the ball",),
-        )
-    elif lower > limits.stationarity:
-        why = "-∇L does not support the ball at θ"
-        if inside:
-            why = "the gradient of the loss does not vanish inside the ball"
-        verdict, reasons = Verdict.NOT_STATIONARY, (f"{why}: ε is at least {lower:.3g}",)
-    elif floor > limits.stationarity or residual > limits.stationarity:
-        verdict = Verdict.UNDECIDED
-        reasons = (f"ε = {residual:.3g}, of which rounding may make {floor:.3g}",)
-    else:
-        verdict, reasons = Verdict.KKT, ("-∇L and θ agree within tolerance",)
+    if size > 1.0 + limits.feasibility:
+        why = f"infeasible: ‖θ‖ = {size:.9g} leaves the ball"
+        found = blank(Verdict.NOT_STATIONARY, values, norm, limits, (why,))
+        return _separating(replace(found, feasibility=size - 1.0))
+    point = loss_point(functions, problem.loss, problem.classes, w, values)
+    if point is None:
+        return _out_of_range(values, norm, limits)
+    inside = size < 1.0 - limits.feasibility
+    misfit, angle = _at_ball(point, theta, size, norm, inside)
+    fails, holds = "-∇L does not support the ball at θ", "-∇L and θ agree within tolerance"
+    if inside:
+        fails = "the gradient of the loss does not vanish inside the ball"
+        holds = "the gradient of the loss vanishes inside the ball"
+    verdict, reason, residual = misfit.word(limits, fails, holds)
+    reasons: tuple[str, ...] = (reason,)
     gap = None
-    if functions.curvature <= Curvature.CONCAVE and not outside:
-        gap = _gap(problem, slope, float(gradient @ theta), theta.size, values, error * spent)
-        if verdict is Verdict.KKT and gap <= limits.gap:
+    if functions.curvature <= Curvature.CONCAVE:
+        scale = max(1.0, abs(point.level))
+        gap = ball_gap(point, problem.rho, norm, limits.gap * scale) / scale
+        if misfit.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point of the ball has a smaller loss",)
     hidden = problem.undetermined(theta)
@@ -129,35 +141,35 @@ def certify_constrained_path(
         reasons += (
             f"{hidden} dimension(s) of θ are decided by weights below e^-{VISIBLE_NATS:g}, unseen",
         )
-    carried = weights / slope if slope > 0.0 else weights
     found = replace(
         blank(verdict, values, norm, limits, reasons),
         stationarity=residual,
-        stationarity_bound=lower,
+        stationarity_bound=max(0.0, misfit.residual - misfit.floor),
         complementarity=0.0,
         feasibility=max(0.0, size - 1.0),
-        support=np.flatnonzero(weights > np.max(weights) * math.exp(-VISIBLE_NATS)),
-        multipliers=carried,
+        support=point.seen,
+        multipliers=_carried(point, norm),
         gap=gap,
-        angle=None if math.isnan(angle) else angle,
-        checks=(Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
+        angle=angle,
+        checks=() if inside else (Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
-    return smooth_only(found, functions, w)
+    return _separating(_smooth(found, problem, w))
 
 
-def _gap(
-    problem: ConstrainedPath, slope: float, pull: float, size: int, values: Array, rounding: float
-) -> float:
-    """Return the proven distance to the least log L of the ball, relative to max(1, |log L|).
-
-    ``slope`` is ‖g‖_*, ``pull`` g·θ; ``rounding`` bounds the length of g's error, which both may
-    carry.
-    """
-    nats = problem.rho * max(0.0, slope - pull)
-    nats += problem.rho * (2.0 * math.sqrt(size) * rounding + 8.0 * _EPS * slope)
-    if problem.loss is not Loss.EXPONENTIAL:
-        nats = -math.log1p(-nats) if nats < 1.0 else math.inf
-    return nats / max(1.0, abs(log_loss(problem.loss, values, problem.classes)))
+def _at_ball(
+    point: LossPoint, theta: Array, size: float, norm: float, inside: bool
+) -> tuple[_Misfit, float | None]:
+    """Return the misfit of g to the normal cone of the ball, and the angle of g and θ (ℓ2)."""
+    flat, flat_floor = point.vanishing
+    length = vector_norm(point.gradient, 2.0)
+    if inside or length == 0.0:
+        return _Misfit(flat, flat_floor, flat, flat_floor), None
+    floor = vector_norm(point.slack, 2.0) / length
+    if norm == 2.0:
+        angle = _angle(point.gradient, theta)
+        return _Misfit(_sine(angle), floor, flat, flat_floor), angle
+    residual = _mismatch(theta / size, point.gradient, norm)
+    return _Misfit(residual, floor, flat, flat_floor), None
 
 
 def certify_regularization_path(
@@ -165,73 +177,118 @@ def certify_regularization_path(
 ) -> Certificate:
     """Judge `-∇L(θ) = c q ‖θ‖^{q-1} ∇‖θ‖`, in direction and in length, both without a scale.
 
-    With R = c‖·‖^q and convex L, Fenchel's inequality bounds the objective's distance from its
-    minimum by `R(θ) + R*(g) - g·θ`, g = -∇L(θ); the certificate's ``gap`` is that, relative to
-    `L + R`.
+    At θ = 0 that is ∇L = 0, or for q = 1 `‖∇L‖_* ≤ c`. For convex L Fenchel's inequality bounds the
+    distance from the minimum: :func:`~lexmargin.certificate.loss_bounds.penalty_gap`; the
+    certificate's ``gap`` is relative to `L + R`.
     """
-    functions, norm, power = problem.functions, problem.norm_p, problem.power
-    values = evaluated(functions, theta)
-    if np.min(values) <= 0.0:
-        if np.any(theta):
-            return negative(values, norm, limits)
-        if not origin_is_least(problem):
-            return negative(values, norm, limits, ("θ = 0: no direction to judge",))
-        note = ("θ = 0 is the global minimum: the penalty outgrows all that the loss can gain",)
-        return replace(negative(values, norm, limits, note), gap=0.0)
-    jacobian = functions.jacobian(theta)
-    weights, shape, error = _measured(problem.loss, problem.classes, values, jacobian)
-    level = log_loss(problem.loss, values, problem.classes)
-    size, slope = vector_norm(theta, norm), vector_norm(shape, dual_exponent(norm))
-    log_pull = math.log(slope) + level if slope > 0.0 else -math.inf
-    log_push = math.log(problem.coefficient * power) + (power - 1.0) * math.log(size)
-    length = abs(math.expm1(min(50.0, log_pull - log_push)))
-    turn = _mismatch(theta / size, shape, norm) if slope > 0.0 else 1.0
-    residual = math.hypot(turn, length)
-    cancelled = _spent(weights, jacobian) / vector_norm(shape, 2.0) if slope > 0.0 else 1.0
-    rounding = error * cancelled + 4.0 * _EPS * (abs(level) + abs(log_push))
-    lower = max(0.0, residual - rounding)
-    if lower > limits.stationarity:
-        verdict, reason = Verdict.NOT_STATIONARY, f"the gradients differ by {lower:.3g} at least"
-    elif max(residual, rounding) > limits.stationarity:
-        verdict = Verdict.UNDECIDED
-        reason = f"ε = {residual:.3g}, of which rounding may make {rounding:.3g}"
-    else:
-        verdict, reason = Verdict.KKT, "loss and penalty balance within tolerance"
+    functions, norm = problem.functions, problem.norm_p
+    with np.errstate(all="ignore"):
+        values = evaluated(functions, theta)
+    if _undefined(problem, values):
+        return negative(values, norm, limits)
+    point = loss_point(functions, problem.loss, problem.classes, theta, values)
+    if point is None:
+        return _out_of_range(values, norm, limits)
+    size = vector_norm(theta, norm)
+    with np.errstate(all="ignore"):
+        misfit, length = _balanced(problem, point, size) if size > 0.0 else _at_zero(problem, point)
+    fails, holds = "loss and penalty do not balance", "loss and penalty balance within tolerance"
+    if size == 0.0:
+        fails, holds = (
+            "the loss falls faster than the penalty grows at θ = 0",
+            "θ = 0 is stationary",
+        )
+    verdict, reason, residual = misfit.word(limits, fails, holds)
     reasons: tuple[str, ...] = (reason,)
     gap = None
     if functions.curvature <= Curvature.CONCAVE:
-        gap = _fenchel_gap(problem, theta, shape, level, size, log_pull, log_push)
-        if verdict is Verdict.KKT and gap <= limits.gap:
+        gap = penalty_gap(point, problem.coefficient, problem.power, norm)
+        if misfit.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point has a smaller objective",)
+    elif size == 0.0 and verdict is Verdict.KKT and origin_is_least(problem):
+        verdict, gap = Verdict.GLOBAL, 0.0
+        reasons += ("the penalty outgrows all that the loss can gain",)
+    turned = norm == 2.0 and size > 0.0 and np.any(point.gradient)
+    name = "‖∇L‖ = c q ‖θ‖^(q-1)" if size > 0.0 else "‖∇L‖ at θ = 0"
     found = replace(
         blank(verdict, values, norm, limits, reasons),
         stationarity=residual,
-        stationarity_bound=lower,
+        stationarity_bound=max(0.0, misfit.residual - misfit.floor),
         complementarity=0.0,
-        support=np.flatnonzero(weights > np.max(weights) * math.exp(-VISIBLE_NATS)),
-        multipliers=weights / slope if slope > 0.0 else weights,
+        support=point.seen,
+        multipliers=_carried(point, norm),
         gap=gap,
-        angle=_angle(shape, theta) if norm == 2.0 and slope > 0.0 else None,
-        checks=(Check("‖∇L‖ = c q ‖θ‖^(q-1)", length, limits.stationarity),),
+        angle=_angle(point.gradient, theta) if turned else None,
+        checks=(Check(name, length, limits.stationarity),),
     )
-    return smooth_only(found, functions, theta)
+    return _separating(_smooth(found, problem, theta))
 
 
-def _fenchel_gap(
-    problem: RegularizationPath, theta: Array, shape: Array, level: float, size: float,
-    log_pull: float, log_push: float,
-) -> float:  # fmt: skip
-    """Return `(R(θ) + R*(g) - g·θ)/(L + R)`; every term in units of R's slope times ‖θ‖."""
-    power = problem.power
-    ratio = math.exp(min(50.0, log_pull - log_push))
-    slope = vector_norm(shape, dual_exponent(problem.norm_p))
-    cosine = float(shape @ theta) / (slope * size) if slope > 0.0 else 0.0
-    if power == 1.0:
-        conjugate = 0.0 if ratio <= 1.0 + problem.functions.count * _EPS else math.inf
+def _balanced(problem: RegularizationPath, point: LossPoint, size: float) -> tuple[_Misfit, float]:
+    """Return the misfit of loss and penalty at θ ≠ 0, and that of their lengths alone."""
+    norm, power, theta = problem.norm_p, problem.power, point.w
+    log_push = math.log(problem.coefficient * power) + (power - 1.0) * math.log(size)
+    slope = vector_norm(point.gradient, dual_exponent(norm))
+    rounding = 4.0 * _EPS * (abs(point.level) + abs(log_push))
+    if slope == 0.0:
+        misfit, length, ratio, floor = 1.0, 1.0, 0.0, rounding
     else:
-        other = power / (power - 1.0)
-        conjugate = ratio**other / other
-    excess = max(0.0, 1.0 / power + conjugate - ratio * cosine) + 8.0 * _EPS
-    total = float(np.logaddexp(level, log_push + math.log(size / power)))
-    return excess * math.exp(min(50.0, log_push + math.log(size) - total))
+        log_pull = math.log(slope) + point.exponent * math.log(2.0) + point.level
+        ratio = math.exp(min(50.0, max(-50.0, log_pull - log_push)))
+        length = abs(math.expm1(min(50.0, log_pull - log_push)))
+        misfit = math.hypot(_mismatch(theta / size, point.gradient, norm), length)
+        floor = vector_norm(point.slack, 2.0) / vector_norm(point.gradient, 2.0) + rounding
+    flat, flat_floor = point.vanishing
+    beside = flat * misfit * max(1.0, 1.0 / ratio) if ratio > 0.0 else math.inf
+    return _Misfit(misfit, floor, beside, flat_floor), length
+
+
+def _at_zero(problem: RegularizationPath, point: LossPoint) -> tuple[_Misfit, float]:
+    """Return the misfit at θ = 0, where the penalty has a slope for q = 1 alone."""
+    flat, flat_floor = point.vanishing
+    if problem.power > 1.0 or flat == 0.0:
+        return _Misfit(flat, flat_floor, flat, flat_floor), flat
+    dual = dual_exponent(problem.norm_p)
+    slope, slack = vector_norm(point.gradient, dual), vector_norm(point.slack, dual)
+    logs = point.exponent * math.log(2.0) + point.level - math.log(problem.coefficient)
+    over = math.exp(min(50.0, math.log(slope) + logs)) if slope > 0.0 else 0.0
+    error = over * (slack / slope if slope > 0.0 else 0.0) + 4.0 * _EPS * (1.0 + abs(logs)) * over
+    excess = max(0.0, over - 1.0)
+    return _Misfit(min(1.0, excess), error, flat, flat_floor), excess
+
+
+# -- what both share -------------------------------------------------------------------------------
+
+
+def _undefined(problem: ConstrainedPath | RegularizationPath, values: Array) -> bool:
+    """Say whether θ is outside the domain: a logarithm of what is not positive."""
+    return isinstance(problem.predictor, Log) and bool(np.any(np.isneginf(values)))
+
+
+def _out_of_range(values: Array, norm: float, limits: Tolerances) -> Certificate:
+    why = "f_n, its gradient or the loss leaves the range of doubles"
+    return blank(Verdict.UNDECIDED, values, norm, limits, (why,))
+
+
+def _carried(point: LossPoint, norm: float) -> Array:
+    """Return λ_n ∝ p_n: those whose `Σ λ_n ∇f_n` has dual norm 1, or p where there is none."""
+    slope = vector_norm(point.gradient, dual_exponent(norm))
+    with np.errstate(all="ignore"):
+        carried = np.asarray(np.ldexp(point.weights / slope, -point.exponent))
+    return carried if slope > 0.0 and np.all(np.isfinite(carried)) else point.weights
+
+
+def _smooth(
+    found: Certificate, problem: ConstrainedPath | RegularizationPath, w: Array
+) -> Certificate:
+    """Withdraw a verdict at a kink; at 0 there is none where every degree is above 1."""
+    if not np.any(w) and vanishes_at_zero(problem.functions):
+        return found
+    return smooth_only(found, problem.functions, w)
+
+
+def _separating(found: Certificate) -> Certificate:
+    """Say beside the verdict whether θ separates the samples."""
+    margin = found.margin
+    return replace(found, separates=None if math.isnan(margin) else margin > 0.0)

@@ -16,6 +16,7 @@ __all__ = [
     "dual_exponent",
     "norm_gradient",
     "scaled_norm",
+    "shifted",
     "unit_scale",
     "vector_norm",
 ]
@@ -70,14 +71,19 @@ def vector_norm(x: Array, p: float) -> float:
         return math.inf
 
 
+def shifted(x: Array, exponent: int) -> Array:
+    """Return x · 2^exponent without an intermediate that leaves the range of doubles."""
+    half = exponent // 2
+    with np.errstate(over="ignore", under="ignore"):
+        return cast(Array, np.ldexp(np.ldexp(x, half), exponent - half))
+
+
 def unit_scale(x: Array) -> Array:
     """Return x times the power of two that brings its largest entry into [1/2, 1).
 
     What is homogeneous is then evaluated where no power of ‖x‖ leaves the range of doubles.
     """
-    exponent = math.frexp(float(np.max(np.abs(x), initial=0.0)))[1]
-    # Two halves, because 2^-e itself may leave the range of doubles.
-    return cast(Array, np.ldexp(np.ldexp(x, -(exponent // 2)), -(exponent - exponent // 2)))
+    return shifted(x, -math.frexp(float(np.max(np.abs(x), initial=0.0)))[1])
 
 
 def norm_gradient(x: Array, p: float) -> Array:

@@ -15,7 +15,8 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lexmargin.certificate.norms import Array, check_norm, scaled_norm, vector_norm
+from lexmargin.arrays import real_array
+from lexmargin.certificate.norms import Array, check_norm, scaled_norm, shifted, vector_norm
 from lexmargin.errors import DataError, DegreeError, ShapeError
 
 __all__ = ["UnitPoint", "check_euler", "row_sums", "unit_point"]
@@ -59,6 +60,17 @@ class UnitPoint:
         return self.theta if self.interior is None else self.interior
 
     @property
+    def is_finite(self) -> bool:
+        """Whether every number of the point is."""
+        parts = [self.theta, self.margins, self.jacobian, self.degree, self.ascent]
+        if self.target is not None:
+            parts.append(self.target)
+        return all(
+            bool(np.all(np.isfinite(getattr(x, "data", x) if hasattr(x, "tocsr") else x)))
+            for x in parts
+        )
+
+    @property
     def margin(self) -> float:
         """γ/s, the smallest margin."""
         return float(np.min(self.margins))
@@ -79,23 +91,8 @@ class UnitPoint:
         return result
 
 
-def _shift(x: Array, exponent: int) -> Array:
-    """Return x · 2^exponent without an intermediate that leaves the range of doubles."""
-    half = exponent // 2
-    with np.errstate(over="ignore", under="ignore"):
-        result: Array = np.ldexp(np.ldexp(x, half), exponent - half)
-    return result
-
-
 def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
-    try:
-        if np.iscomplexobj(value):
-            raise TypeError("its entries are complex")
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"The {name} is not an array of real numbers ({error}).", "Pass floats in NumPy form."
-        ) from error
+    array = real_array(value, f"The {name}", own=False)
     if array.ndim != dimensions:
         raise ShapeError(
             f"The {name} has {array.ndim} dimensions and needs {dimensions}.",
@@ -162,17 +159,17 @@ def unit_point(
         raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
 
     length, shift = scaled_norm(point, p)
-    unit = _shift(point, -shift) / length
+    unit = shifted(point, -shift) / length
     unit = unit / vector_norm(unit, p)
     largest = float(np.max(np.abs(gradients)))
     common = math.frexp(largest)[1] if largest > 0.0 else 0
     # f/‖θ‖ and ∇f then differ from f(θ̂) and ∇f(θ̂) by the same factor ‖θ‖^{α-1}.
-    margins = _shift(values, -shift - common) / length
+    margins = shifted(values, -shift - common) / length
     power = common - shift * (alpha - 1.0)
     whole = math.floor(power)
     with np.errstate(over="ignore", under="ignore"):
         factor = float(np.float64(length) ** (1.0 - alpha) * 2.0 ** (power - whole))
-    return UnitPoint(unit, margins, _shift(gradients, -common), alpha, p, factor, whole)
+    return UnitPoint(unit, margins, shifted(gradients, -common), alpha, p, factor, whole)
 
 
 def check_euler(point: UnitPoint, tolerance: float) -> float:

@@ -12,6 +12,7 @@ from lexmargin.certificate.evidence import evidence_for, refutation_at
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.level_chain import recorded_levels
+from lexmargin.certificate.linear_problems import recentred
 from lexmargin.certificate.margin_programs import (
     plain_point,
 )
@@ -37,6 +38,17 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
     Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
     require_known(problem)
+    problem, theta = recentred(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            return _evidence(problem, theta, certificate)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            support, tau = certificate.support, certificate.tau
+            weights = np.zeros(certificate.multipliers.size)
+            return Evidence(support=support, multipliers=weights, tau=tau)
+
+
+def _evidence(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
     functions, norm = problem.functions, problem.norm_p
     match problem:
         case ConstrainedPath() | RegularizationPath():

@@ -40,6 +40,7 @@ from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.kinds import checked
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
@@ -90,6 +91,7 @@ class LinearProof:
 Proof = LinearProof | KktProof | ExactProgram | ExactLevels
 
 
+@checked
 def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proof:
     """Prove an answer: exactly where it is rational, else that a true KKT point is near.
 
@@ -107,6 +109,15 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
     """
     require_known(problem)
     flat = flattened(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            return _proved(problem, flat)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            why = "f_n, a gradient or what is made of them leaves the range of doubles"
+            return not_proved(why, problem.functions.size)
+
+
+def _proved(problem: Formulation, flat: FloatArray) -> Proof:
     match problem:
         case ConstrainedPath() | RegularizationPath():
             return prove_loss_path(problem, flat)

@@ -25,6 +25,7 @@ from lexmargin.certificate.program_evidence import evidence_for_problem
 from lexmargin.certificate.program_facts import establish_problem
 from lexmargin.certificate.receipt_evidence import evidence_from_json, evidence_to_json
 from lexmargin.certificate.receipt_format import (
+    MAX_BYTES,
     Fields,
     canonical,
     decoded,
@@ -40,7 +41,9 @@ from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
-from lexmargin.formulations.base import Formulation
+from lexmargin.files import read_file, write_file
+from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.kinds import checked
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["CLAIMS", "Receipt", "read_receipt", "receipt", "write_receipt"]
@@ -91,6 +94,7 @@ CLAIMS: Final = (
 )
 """The names of what a receipt claims."""
 
+_AT_THE_ORIGIN: Final = (FormulationName.CONSTRAINED_PATH, FormulationName.REGULARIZATION_PATH)
 _TRUTHS: Final = ("licq", "independent")
 _COUNTS: Final = ("rank",)
 
@@ -139,6 +143,7 @@ class Receipt:
         return _read(parsed(content), data)
 
 
+@checked
 def receipt(
     problem: Formulation,
     theta: ArrayLike | Sequence[FloatArray],
@@ -191,27 +196,23 @@ def receipt(
     return _read(content, data)
 
 
+@checked
 def write_receipt(found: Receipt, path: str | Path) -> None:
-    """Write a receipt; an unwritable path is a :class:`ReceiptError`."""
-    try:
-        Path(path).write_bytes(found.to_bytes())
-    except OSError as error:
-        raise ReceiptError(f"{path} cannot be written ({error}).", "Name another file.") from error
+    """Replace the file by a receipt, in one step; an unwritable path is a :class:`ReceiptError`."""
+    write_file(path, found.to_bytes(), ReceiptError)
 
 
+@checked
 def read_receipt(path: str | Path, data: Dataset | None = None) -> Receipt:
     """Read the form of a receipt; nothing in it is believed yet.
 
     Raises:
-        ReceiptError: no such file, too large, or not a receipt.
+        ReceiptError: no such file, no regular one, too large, or not a receipt.
     """
-    from lexmargin.certificate.receipt_format import MAX_BYTES
-
-    try:
-        with Path(path).open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ReceiptError(f"{path} cannot be read ({error}).", "Name a receipt.") from error
+    content = read_file(
+        path, MAX_BYTES, ReceiptError, "Name a receipt.",
+        "Write it without the data and give them with --data.",
+    )  # fmt: skip
     return Receipt.from_bytes(content, data)
 
 
@@ -245,7 +246,9 @@ def _read(content: dict[str, Any], data: Dataset | None) -> Receipt:
         hexadecimal(top.text(name), name)
     problem, count, size = _problem(top, data)
     theta = decoded(top.text("theta"), (size,), "theta")
-    if not np.all(np.isfinite(theta)) or not np.any(theta):
+    # The origin has no direction, but it can be what minimises a loss.
+    pointless = not np.any(theta) and top.text("formulation") not in _AT_THE_ORIGIN
+    if not np.all(np.isfinite(theta)) or pointless:
         raise ReceiptError("theta is zero or not finite.", "Write the receipt again.")
     if "state" in content:
         checked_state(top.raw("state"), size)

@@ -30,11 +30,13 @@ from lexmargin.certificate.trained import TrainedMargins, trained_margins
 from lexmargin.certificate.trained_refine import trained_sets
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import Formulation
+from lexmargin.kinds import checked
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["curves"]
 
 
+@checked
 def curves(
     problem: Formulation | Any,
     theta: ArrayLike | Any,

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.errors import ParameterError
+from lexmargin.kinds import checked_class
 
 __all__ = ["DEFAULT", "Tolerances"]
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Tolerances:
     """The tolerances of a certificate; all are relative and free of units.

@@ -13,10 +13,14 @@ from lexmargin.errors import (
     UnknownNameError,
     nearest,
 )
+from lexmargin.kinds import checked
+from lexmargin.npz_archive import check_archive
+from lexmargin.safe_tensors import read_tensors
 
 __all__ = ["load_state"]
 
 
+@checked
 def load_state(module: Any, path: str | Path) -> Any:
     """Load a state dict into a module: a ``.safetensors`` file, or ``torch.save(state_dict)``.
 
@@ -33,12 +37,10 @@ def load_state(module: Any, path: str | Path) -> Any:
         DataError: no such file, not a file of tensors, or a pickled module.
         UnknownNameError: names that the module lacks, or that the file lacks.
         ShapeError: a tensor of another shape.
-        MissingBackendError: torch, or safetensors, is not installed.
+        MissingBackendError: torch is not installed.
     """
     source = Path(path)
-    if not source.is_file():
-        raise DataError(f"There is no file {source}.", "Give the path of a state dict.")
-    state = _safe(source) if source.suffix == ".safetensors" else _torch(source)
+    state = _safe(source) if source.suffix.lower() == ".safetensors" else _torch(source)
     wanted = dict(module.state_dict())
     for name in state:
         if name not in wanted:
@@ -61,27 +63,14 @@ def load_state(module: Any, path: str | Path) -> Any:
 
 
 def _safe(path: Path) -> dict[str, Any]:
-    try:
-        from safetensors.torch import load_file
-    except ModuleNotFoundError as error:
-        raise MissingBackendError(
-            "safetensors is not installed.", "Install the extra: pip install 'lexmargin[torch]'."
-        ) from error
-    try:
-        return dict(load_file(path))
-    except Exception as error:
-        raise DataError(
-            f"{path.name} is not a safetensors file ({error}).", "Save it with safetensors."
-        ) from error
+    torch = _library()
+    # PyTorch wants memory of its own, in the byte order of the machine.
+    return {name: torch.tensor(array) for name, array in read_tensors(path).items()}
 
 
 def _torch(path: Path) -> dict[str, Any]:
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise MissingBackendError(
-            "torch is not installed.", "Install the extra: pip install 'lexmargin[torch]'."
-        ) from error
+    torch = _library()
+    check_archive(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -104,3 +93,13 @@ def _torch(path: Path) -> dict[str, Any]:
             "Save module.state_dict() and nothing around it.",
         )
     return state
+
+
+def _library() -> Any:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise MissingBackendError(
+            "torch is not installed.", "Install the extra: pip install 'lexmargin[torch]'."
+        ) from error
+    return torch

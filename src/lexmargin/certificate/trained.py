@@ -11,6 +11,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lexmargin.arrays import array_of
 from lexmargin.certificate.carried import CarriedMultipliers, carried_multipliers
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.directions import certify_direction
@@ -29,6 +30,7 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.kinds import Exponent, checked
 from lexmargin.margins import MarginFunctions
 
 __all__ = [
@@ -103,6 +105,7 @@ class TrainedMargins:
         return carried_multipliers(self, self.theta)
 
 
+@checked
 def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:
     """Return the margin functions of a torch module at its weights, evaluated in float64.
 
@@ -124,13 +127,14 @@ def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:
     return _margins(scores, X, y)
 
 
+@checked
 def certify_module(
     module: Any,
     X: Any,
     y: ArrayLike,
     *,
     degree: float | None = None,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     tolerances: Tolerances = DEFAULT,
     memory: float = _MEMORY,
 ) -> Certificate:
@@ -167,6 +171,7 @@ def certify_module(
     return _certify(margins, degree, norm, tolerances, memory, _predictor(module, X, y, margins))
 
 
+@checked
 def certify_function(
     f: Callable[[Any, Any], Any],
     params: Any,
@@ -174,7 +179,7 @@ def certify_function(
     y: ArrayLike,
     *,
     degree: float | None = None,
-    norm: float = 2.0,
+    norm: Exponent = 2.0,
     tolerances: Tolerances = DEFAULT,
     memory: float = _MEMORY,
 ) -> Certificate:
@@ -232,11 +237,11 @@ def plain_samples(X: Any) -> Any:
             X = X.detach().cpu()
             # NumPy lacks torch's shorter types.
             X = (X.double() if X.is_floating_point() else X).numpy()
-        return np.asarray(X)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise DataError(
             f"The samples or labels are no array: {error}", "Give numbers of one shape per sample."
         ) from error
+    return array_of(X, "X or y")
 
 
 def _samples(X: Any, y: ArrayLike) -> Any:

@@ -21,12 +21,14 @@ from lexmargin.certificate.torch_network import plain_margins
 from lexmargin.certificate.trained import plain_samples, trained_margins
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.hard_margin import HardMargin
+from lexmargin.kinds import checked
 
 __all__ = ["module_receipt"]
 
 _LIMIT: Final = 20_000_000
 
 
+@checked
 def module_receipt(
     module: Any, X: Any, y: ArrayLike, certificate: Certificate, *, embed: bool | None = None
 ) -> Receipt:

@@ -28,9 +28,9 @@ class Verdict(StrEnum):
     KKT = "KKT"
     """Stationary: ε and δ are within tolerance."""
     SADDLE = "SADDLE"
-    """A KKT point with a shown direction that raises the margin: no local maximum."""
+    """A KKT point that a curve leaves upwards, at every length that can be seen: no maximum."""
     STRICT_LOCAL = "STRICT_LOCAL"
-    """A KKT point whose second-order condition proves a strict local maximum."""
+    """A KKT point with a strict local maximiser within the stated radius, shown by its Hessian."""
     GLOBAL = "GLOBAL"
     """A KKT point whose margin meets an upper bound on all margins."""
 

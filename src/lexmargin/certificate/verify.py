@@ -23,6 +23,7 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.kinds import checked
 
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
@@ -75,6 +76,7 @@ class Verification:
         return "\n".join(lines)
 
 
+@checked
 def verify_receipt(found: Receipt) -> Verification:
     """Recompute every claim of a receipt and compare.
 
@@ -118,6 +120,7 @@ def verify_receipt(found: Receipt) -> Verification:
     return Verification(found, facts)
 
 
+@checked
 def verify_file(path: str | Path, data: Dataset | None = None) -> Verification:
     """Read and check a receipt; ``data`` where they are not inside, or to compare with.
 

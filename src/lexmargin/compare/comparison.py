@@ -18,6 +18,7 @@ from lexmargin.compare.units import Limits, Unit, problem_digest
 from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError
 from lexmargin.gordan import separability_of_rows
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library_build import build
 from lexmargin.library_problems import ProblemFile
@@ -29,11 +30,12 @@ Progress = Callable[[int, int, str], None]
 """Called with units done, units in all, and a short line."""
 
 
+@checked
 def compare(
-    problems: Sequence[str],
-    solvers: Sequence[str] = ("all",),
-    grades: Sequence[str] = ("default",),
-    seeds: Sequence[int] = (0,),
+    problems: Sequence[str] | str,
+    solvers: Sequence[str] | str = ("all",),
+    grades: Sequence[str] | str = ("default",),
+    seeds: Sequence[int] | int = (0,),
     *,
     limits: Limits | None = None,
     scaled: bool = False,
@@ -45,7 +47,8 @@ def compare(
     """Run problems × solver profiles × grades × seeds and judge every answer.
 
     Args:
-        problems: names, files, or globs over names (``"linear/*"``).
+        problems: names, files, or globs over names (``"linear/*"``); one of these, or a list. So
+            are solvers, grades and seeds.
         solvers: profiles, globs, or the groups "convex", "nonconvex", "baselines", "all".
         grades: "default", "low", "mid", "high".
         seeds: of every random choice.
@@ -66,12 +69,19 @@ def compare(
         ResultsError: a folder that cannot be used or written.
     """
     shelves = library or Library()
-    units = plan(shelves, problems, solvers, grades, seeds, limits, scaled=scaled)
+    units = plan(
+        shelves, _listed(problems), _listed(solvers), _listed(grades),
+        [seeds] if isinstance(seeds, int) else seeds, limits, scaled=scaled,
+    )  # fmt: skip
     chosen = executor or Processes(min(2, os.cpu_count() or 1))
     if out is not None:
         return carry_out(units, chosen, Store(Path(out)), shelves, progress)
     with tempfile.TemporaryDirectory(prefix="lexmargin-") as folder:
         return carry_out(units, chosen, Store(Path(folder) / "results"), shelves, progress)
+
+
+def _listed(words: Sequence[str] | str) -> Sequence[str]:
+    return [words] if isinstance(words, str) else words
 
 
 def carry_out(

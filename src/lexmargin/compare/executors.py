@@ -18,6 +18,7 @@ from lexmargin.compare.dask_workers import LocalWorkers
 from lexmargin.compare.units import Unit, code_digest
 from lexmargin.compare.work import PRELOADED, Answered, run_unit
 from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError
+from lexmargin.kinds import checked_class
 from lexmargin.processes.crew import crew
 
 __all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "executor"]
@@ -70,6 +71,7 @@ class Serial(Executor):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Processes(Executor):
     """So many units at a time on this machine, each worker a thread that has its own nursery."""
@@ -85,6 +87,7 @@ class Processes(Executor):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class DaskCluster(Executor):
     """A dask cluster: the one at an address, or a local one that is started and ended here.

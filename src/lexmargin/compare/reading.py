@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +11,8 @@ from typing import Any, Final
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.compare.records import RowStatus
 from lexmargin.compare.units import canonical, digest
+from lexmargin.errors import LexmarginError
+from lexmargin.files import read_file
 from lexmargin.solution import Claim
 
 __all__ = ["SEAL", "measures_of", "read_json", "result_of", "sealed", "unit_keys"]
@@ -41,14 +41,8 @@ def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
 def read_json(path: Path) -> Any:
     """Return the JSON value in a regular file of moderate size; None for anything else."""
     try:
-        # A pipe must not be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as source:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-                return None
-            return json.loads(source.read(_LARGEST))
-    except (OSError, ValueError, RecursionError):
+        return json.loads(read_file(path, _LARGEST))
+    except (LexmarginError, ValueError, RecursionError):
         return None
 
 

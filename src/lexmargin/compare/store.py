@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -13,13 +10,16 @@ from typing import Final, final
 from lexmargin.compare.reading import measures_of, read_json, result_of, sealed, unit_keys
 from lexmargin.compare.units import FORMAT, canonical
 from lexmargin.compare.work import Answered
-from lexmargin.errors import LibraryError
+from lexmargin.errors import LexmarginError, LibraryError
+from lexmargin.files import read_file, write_file
 
 __all__ = ["ResultsError", "Store"]
 
 _FORMAT_FILE: Final = "format.json"
 _COMPARISON: Final = "comparison.json"
 _KIND: Final = "lexmargin comparison"
+_MAX_BYTES: Final = 64 * 2**20
+_FREE_SPACE: Final = "Free some space or name another folder with --out; what is done stays done."
 
 
 class ResultsError(LibraryError):
@@ -123,40 +123,18 @@ class Store:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Replace a file in one step: all of it is there after a crash, or none."""
-        temporary = ""
-        try:
-            if path.is_file() and path.read_bytes() == content:
-                return
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-            with os.fdopen(descriptor, "wb") as sink:
-                sink.write(content)
-                sink.flush()
-                os.fsync(sink.fileno())
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            if temporary:
-                with suppress(OSError):
-                    os.unlink(temporary)
-            raise self._unwritable(error) from None
-        except BaseException:
-            if temporary:
-                with suppress(OSError):
-                    os.unlink(temporary)
-            raise
+        if _bytes_of(path) != content:
+            write_file(path, content, ResultsError, _FREE_SPACE)
 
     def _unwritable(self, error: OSError) -> ResultsError:
         return ResultsError(
             f"{self.folder} cannot be written: {error.strerror or error}.",
-            "Free some space or name another folder with --out; what is done stays done.",
+            _FREE_SPACE,
         )
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable too; some file systems cannot."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return read_file(path, _MAX_BYTES)
+    except LexmarginError:
+        return None

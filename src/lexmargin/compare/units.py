@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from lexmargin.errors import LibraryError
+from lexmargin.files import read_file
+from lexmargin.kinds import checked_class
 from lexmargin.library import Library
 from lexmargin.library_problems import ProblemFile
 from lexmargin.library_profiles import Grade, Profile
@@ -26,6 +28,8 @@ __all__ = [
     "problem_digest",
     "unit_of",
 ]
+
+_MAX_BYTES: Final = 2**32
 
 FORMAT: Final = 2
 """Version of the result files; files of another version are refused, never mixed."""
@@ -42,6 +46,7 @@ _PACKAGES: Final = (
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Limits:
     """What one unit may use: wall seconds of the solver, MiB beyond what the process starts with.
@@ -207,7 +212,4 @@ def code_digest() -> str:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LibraryError(f"{path} cannot be read: {error}.", "Check the path.") from None
+    return read_file(path, _MAX_BYTES, LibraryError, "Check the path.")

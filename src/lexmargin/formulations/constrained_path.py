@@ -21,6 +21,7 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
+from lexmargin.kinds import Exponent, checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -49,6 +50,7 @@ _MOST_ROUNDS = 8
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class ConstrainedPath(Formulation):
     """``min log L(ρθ)  s.t.  ‖θ‖ <= 1`` (eq. 5), L of eq. 1 or another loss with its tail.
@@ -71,7 +73,7 @@ class ConstrainedPath(Formulation):
     predictor: Predictor
     data: Dataset
     rho: float = 1.0
-    norm: float = 2.0
+    norm: Exponent = 2.0
     loss: Loss = Loss.EXPONENTIAL
 
     name: ClassVar[FormulationName] = FormulationName.CONSTRAINED_PATH

@@ -16,6 +16,7 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
+from lexmargin.kinds import Exponent, checked_class
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -35,6 +36,7 @@ __all__ = ["HardMargin"]
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class HardMargin(Formulation):
     """``min ½‖w‖²  s.t.  f_n(w) >= 1`` (eq. 18 with margin 1), for α-homogeneous predictors.
@@ -52,7 +54,7 @@ class HardMargin(Formulation):
 
     predictor: Predictor
     data: Dataset
-    norm: float = 2.0
+    norm: Exponent = 2.0
 
     name: ClassVar[FormulationName] = FormulationName.HARD_MARGIN
     equation: ClassVar[str] = "eq. 18 with margin 1"

@@ -30,6 +30,7 @@ from lexmargin.formulations.lexicographic_state import (
     sums_state,
 )
 from lexmargin.formulations.optimal_face import RESOLUTION, Face
+from lexmargin.kinds import Exponent, checked_class
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, ModelOps, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -90,6 +91,7 @@ class Floors(Expression):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Lexicographic(Formulation):
     """Among max-margin θ raise the 2nd smallest margin, then the 3rd, … over ``‖θ‖ <= 1`` (Def. 5).
@@ -115,7 +117,7 @@ class Lexicographic(Formulation):
 
     predictor: Predictor
     data: Dataset
-    norm: float = 2.0
+    norm: Exponent = 2.0
     levels: int | None = None
     method: LexicographicMethod = LexicographicMethod.AUTO
 

@@ -17,6 +17,7 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
+from lexmargin.kinds import Exponent, checked_class
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -37,6 +38,7 @@ __all__ = ["MarginPath"]
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class MarginPath(Formulation):
     """``max t  s.t.  f_n(ρθ) >= t, ‖θ‖ <= 1`` (eq. 6), or ``min ‖θ‖²  s.t.  f_n(ρθ) >= γ`` (eq. 7).
@@ -57,7 +59,7 @@ class MarginPath(Formulation):
     predictor: Predictor
     data: Dataset
     rho: float = 1.0
-    norm: float = 2.0
+    norm: Exponent = 2.0
     gamma: float | None = None
 
     name: ClassVar[FormulationName] = FormulationName.MARGIN_PATH

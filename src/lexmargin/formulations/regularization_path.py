@@ -23,6 +23,7 @@ from lexmargin.formulations.base import (
 )
 from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
 from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.kinds import Exponent, checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.predictors.base import Predictor
@@ -42,6 +43,7 @@ __all__ = ["Jump", "RegularizationPath", "bisect_jump", "jumps"]
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class RegularizationPath(Formulation):
     """``min L(θ) + μ ‖θ‖^q`` for a strength μ (§2.2).
@@ -64,7 +66,7 @@ class RegularizationPath(Formulation):
     predictor: Predictor
     data: Dataset
     strength: float
-    norm: float = 2.0
+    norm: Exponent = 2.0
     power: float = 2.0
     loss: Loss = Loss.EXPONENTIAL
 

@@ -13,6 +13,7 @@ from lexmargin.checks import positive
 from lexmargin.data import Dataset
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
 from lexmargin.formulations.parts import Parts
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import Combination, Constant, Constraint, Program, SquaredNorm
@@ -23,6 +24,7 @@ _RATIO = 1e5
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class ScaledMargin(Formulation):
     """``min Σ_k γ^{2/α_k} ‖w_k‖²  s.t.  f_n(w) >= 1`` (eq. 14), for sums of homogeneous parts.

@@ -7,6 +7,7 @@ named expressions, so that a deep network is written once per unit and not once 
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
+from lexmargin.files import write_file
 from lexmargin.ops.base import (
     FloatArray,
     IntArray,
@@ -274,20 +276,22 @@ def _numbers(values: Any) -> FloatArray:
     return np.asarray(np.nan_to_num(numbers))
 
 
-def write_nl(model: Any, path: Path) -> Path:
+def write_nl(model: Any, path: Path, *, durable: bool = True) -> Path:
     """Write a model as an AMPL ``.nl`` file with names beside it (``.row``, ``.col``).
 
-    Nothing is presolved away: parameters stay variables fixed by their bounds.
+    Nothing is presolved away: parameters stay variables fixed by their bounds. ``durable`` is as
+    for :func:`~lexmargin.files.write_file`.
     """
     from pyomo.repn.plugins.nl_writer import NLWriter
 
-    with path.open("w", encoding="utf-8") as out:
-        # Labels inside the file would be comments, which not every reader skips.
-        info = NLWriter().write(
-            model, out, symbolic_solver_labels=False, scale_model=False, linear_presolve=False
-        )
+    out = io.StringIO()
+    # Labels inside the file would be comments, which not every reader skips.
+    info = NLWriter().write(
+        model, out, symbolic_solver_labels=False, scale_model=False, linear_presolve=False
+    )
+    write_file(path, out.getvalue(), durable=durable)
     names = {".col": info.variables, ".row": [*info.constraints, *info.objectives]}
     for suffix, components in names.items():
         text = "".join(f"{component.name}\n" for component in components)
-        path.with_suffix(suffix).write_text(text, encoding="utf-8")
+        write_file(path.with_suffix(suffix), text, durable=durable)
     return path

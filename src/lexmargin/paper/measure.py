@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from lexmargin.errors import BadInputError, LexmarginError
+from lexmargin.files import make_folder, read_file, write_file
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
 from lexmargin.processes.crew import crew
@@ -23,6 +22,8 @@ from lexmargin.processes.owner import Nursery
 from lexmargin.version import VERSION
 
 __all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "measured_before", "source_of"]
+
+_MAX_BYTES: Final = 64 * 2**20
 
 TIME_LIMIT: Final = 600.0
 """Seconds for one statement; then its process is ended."""
@@ -125,12 +126,7 @@ def measure_all(
         raise BadInputError(
             f"{workers} workers and a limit of {time_limit} s.", "Give positive numbers."
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInputError(
-            f"{folder} cannot be made: {error.strerror or error}.", "Name another folder."
-        ) from None
+    make_folder(folder)
     keys = {stated.id: _key(stated, effort) for stated in statements}
     done: dict[str, Record | None] = dict.fromkeys(keys)
     done |= {record.id: record for record in measured_before(statements, effort, folder)}
@@ -202,8 +198,8 @@ def _key(stated: Statement, effort: Effort) -> str:
 
 def _stored(folder: Path, name: str, key: str) -> Record | None:
     """Return the record, if it is there, whole, of this key, and not a failure."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        record = Record.from_json(json.loads((folder / f"{name}.json").read_text("utf-8")))
+    with suppress(LexmarginError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        record = Record.from_json(json.loads(read_file(folder / f"{name}.json", _MAX_BYTES)))
         if record.key == key and record.measurement is not None:
             return record
     return None
@@ -211,16 +207,4 @@ def _stored(folder: Path, name: str, key: str) -> Record | None:
 
 def _write(path: Path, record: Record) -> None:
     text = json.dumps(record.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise BadInputError(
-            f"{path} cannot be written: {error.strerror or error}.", "Name another folder."
-        ) from None
+    write_file(path, text, advice="Name another folder.")

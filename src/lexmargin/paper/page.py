@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lexmargin.errors import BadInputError
+from lexmargin.files import make_folder, write_file
 from lexmargin.library import Library
 from lexmargin.paper.measure import Record, source_of
 from lexmargin.paper.shelf import statement
@@ -111,19 +111,14 @@ def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
         "problems": _problem_files(entries),
         "versions": _versions(),
     }
+    make_folder(folder)
     pages = []
     for name, template, escape in (
         ("index.html", "paper.html", True),
         ("paper.md", "paper.md.jinja", False),
     ):
         path = folder / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(_rendered(template, shared, escape), encoding="utf-8")
-        except OSError as error:
-            raise BadInputError(
-                f"{path} cannot be written: {error.strerror or error}.", "Name another folder."
-            ) from None
+        write_file(path, _rendered(template, shared, escape), advice="Name another folder.")
         pages.append(path)
     return tuple(pages)
 

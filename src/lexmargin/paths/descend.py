@@ -17,6 +17,7 @@ from lexmargin.errors import LexmarginError, ParameterError
 from lexmargin.formulations.base import vector_norm
 from lexmargin.formulations.constrained_path import checked_loss
 from lexmargin.formulations.start import random_theta
+from lexmargin.kinds import checked
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -118,6 +119,7 @@ class Descent:
         }
 
 
+@checked
 def descend(
     predictor: Predictor,
     data: Dataset,

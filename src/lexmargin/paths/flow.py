@@ -12,6 +12,7 @@ import numpy as np
 
 from lexmargin.alone import quiet
 from lexmargin.checks import positive
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.steps import LossOracle
 
@@ -28,6 +29,7 @@ class FlowMethod(StrEnum):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class GradientFlow:
     """Follow ``dθ/dt = -∇L(θ)`` from t = 0 to ``time``.

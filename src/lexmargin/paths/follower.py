@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
+from lexmargin.certificate import Certificate, Tolerances, certify
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -23,6 +23,7 @@ from lexmargin.formulations.base import MARGIN, StageAnswer, vector_norm
 from lexmargin.library_profiles import Grade, Profile
 from lexmargin.multistart import default_starts
 from lexmargin.ops.base import FloatArray
+from lexmargin.paths.shown import Shown
 from lexmargin.run import natural_unit, starting_theta
 from lexmargin.solution import Ran, RawAnswer, SolverSettings, finite
 from lexmargin.stated_polish import polish_stated
@@ -78,16 +79,17 @@ class PathPoint:
     seconds: float
 
     @property
-    def certified(self) -> bool:
-        """Whether the point is what its program asks for, as far as we can tell.
+    def shown(self) -> Shown:
+        """What was shown: that no point is better, or only that this one is stationary."""
+        return Shown.of(self.certificate.verdict)
 
-        At small ρ the constrained path need not separate the data, and no direction can be
-        certified there; its own condition is Remark 2, measured by ``mismatch``.
+    @property
+    def certified(self) -> bool:
+        """Whether the point is shown to be stationary at least; ``shown`` says how much is.
+
+        A path of a loss need not separate the data.
         """
-        if self.certificate.certified:
-            return True
-        negative = self.certificate.verdict is Verdict.NOT_SEPARATING
-        return negative and self.mismatch <= self.certificate.tolerances.stationarity
+        return self.certificate.certified
 
     def slack(self, count: int) -> float:
         """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8)."""
@@ -103,6 +105,7 @@ class PathPoint:
             "best_margin": finite(self.best_margin),
             "mismatch": finite(self.mismatch),
             "certified": self.certified,
+            "shown": self.shown.value,
             "verdict": self.certificate.verdict.value,
             "stationarity": finite(self.certificate.stationarity),
             "tolerance": finite(self.certificate.tolerances.stationarity),

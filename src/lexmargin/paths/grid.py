@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.errors import ParameterError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import PathPoint
 
@@ -22,6 +23,7 @@ _SMALLEST_FACTOR = 1.001
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class AdaptiveGrid:
     """Values of ρ chosen along the way.

@@ -12,6 +12,7 @@ import numpy as np
 
 from lexmargin.checks import positive
 from lexmargin.errors import ParameterError
+from lexmargin.kinds import checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -83,6 +84,7 @@ class StepRule(ABC):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class ConstantStep(StepRule):
     """``θ ← θ - η ∇L(θ)`` (eq. 4, η_t = η).
@@ -108,6 +110,7 @@ class ConstantStep(StepRule):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class LossNormalizedStep(StepRule):
     """``θ ← θ - η ∇L(θ)/L(θ)`` (eq. 4, η_t = η/L): it never stops moving.
@@ -131,6 +134,7 @@ class LossNormalizedStep(StepRule):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class LineSearch(StepRule):
     """``θ ← θ - η_t ∇ log L(θ)``, η_t by Armijo's rule on log L.

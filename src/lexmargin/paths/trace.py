@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -20,12 +21,15 @@ from lexmargin.formulations import (
 )
 from lexmargin.formulations.regularization_path import Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
+from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library import grade as named_grade
+from lexmargin.library_build import stated
 from lexmargin.multistart import Progress
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import BestMargin, Follower, PathPoint, at_parameter
 from lexmargin.paths.grid import AdaptiveGrid, Walk
+from lexmargin.paths.shown import Shown
 from lexmargin.run import require
 from lexmargin.solution import finite
 from lexmargin.solve import AUTO, choose_profile, solve
@@ -63,8 +67,13 @@ class TracedPath:
 
     @property
     def certified(self) -> bool:
-        """True when nothing is missing and every point is certified."""
+        """True when nothing is missing and every point is stationary at least (``shown``)."""
         return not self.missing and all(point.certified for point in self.points)
+
+    @property
+    def shown(self) -> Shown:
+        """What was shown of every point, the least of them; COMPLETE says that all are there."""
+        return Shown.NOTHING if self.missing else Shown.least(point.shown for point in self.points)
 
     def slacks(self) -> FloatArray:
         """Return the slack of Lemma 3 at every point."""
@@ -85,6 +94,7 @@ class TracedPath:
             "jumps": [{"above": j.above, "below": j.below} for j in self.jumps()],
             "seed": self.seed,
             "end": self.end.name,
+            "shown": self.shown.value,
             "missing": list(self.missing),
             "assumption_1": self.assumption_1,
             "assumption_2": self.assumption_2,
@@ -99,8 +109,9 @@ class TracedPath:
         }
 
 
+@checked
 def trace(
-    problem: Formulation,
+    problem: Formulation | str | Path,
     rhos: Sequence[float] | AdaptiveGrid,
     *,
     solver: str = AUTO,
@@ -118,7 +129,7 @@ def trace(
 
     Args:
         problem: a :class:`MarginPath`, :class:`ConstrainedPath` or :class:`RegularizationPath`;
-            its own ρ (strength) is not used.
+            its own ρ (strength) is not used; or the name or the file of one.
         rhos: increasing positive numbers (strengths: decreasing), or an :class:`AdaptiveGrid`,
             which chooses them along the way.
         solver, grade, seed, library: as for :func:`solve`.
@@ -130,11 +141,12 @@ def trace(
         ParameterError: an empty or unsorted grid, or a value that is not positive.
         UnsupportedError: a problem without a path parameter.
     """
+    shelves = library or Library()
+    problem = stated(problem, shelves)
     grid = _checked_grid(problem, rhos)
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     seed = whole(seed, "seed", 0)
-    shelves = library or Library()
     problem = at_parameter(problem, grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     follower = Follower(problem, profile, named_grade(grade), require(profile), seed, time_limit)

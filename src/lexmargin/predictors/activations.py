@@ -8,6 +8,7 @@ from typing import TypeVar, final
 
 from lexmargin.checks import positive
 from lexmargin.errors import ParameterError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import Ops
 
 __all__ = ["Activation", "Identity", "LeakyReLU", "ReLU", "Square"]
@@ -24,6 +25,7 @@ class Activation(ABC):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Identity(Activation):
     """``σ(z) = z``."""
@@ -33,6 +35,7 @@ class Identity(Activation):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class ReLU(Activation):
     """``σ(z) = max(z, 0)^power``: C¹ for power 2, C² above, kinked for power 1 (Assumption 3)."""
@@ -49,6 +52,7 @@ class ReLU(Activation):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class LeakyReLU(Activation):
     """``σ(z) = max(z, 0) + slope * min(z, 0)``."""
@@ -64,6 +68,7 @@ class LeakyReLU(Activation):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Square(Activation):
     """``σ(z) = z²``."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from lexmargin.checks import whole
 from lexmargin.errors import ParameterError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 
@@ -33,6 +34,7 @@ class BiasForm(StrEnum):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Bias(Predictor):
     """A score that does not depend on x; ``outputs`` > 1 gives one bias per class.

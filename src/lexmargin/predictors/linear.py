@@ -11,6 +11,7 @@ import numpy as np
 
 from lexmargin.checks import positive, whole
 from lexmargin.errors import ParameterError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Linear(Predictor):
     """``F(x; θ) = θ·x``, degree 1; ``outputs`` > 1 gives one weight vector per class.
@@ -48,6 +50,7 @@ class Linear(Predictor):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Log(Predictor):
     """``f_n(θ) = log^q(θ·z_n)``, ``z_n = y_n x_n`` (Example 2 with q = 1, Example 3 with q = 1+ε).

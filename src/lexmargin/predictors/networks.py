@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar, final
 
 from lexmargin.checks import whole
 from lexmargin.errors import ParameterError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.activations import Activation, Identity
 from lexmargin.predictors.base import Predictor, Shape
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Network(Predictor):
     """``F(x; θ) = W_L σ(W_{L-1} … σ(W_1 x))``, fully connected, no biases.
@@ -56,6 +58,7 @@ class Network(Predictor):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class DiagonalNetwork(Predictor):
     """``F(x; θ) = Σ_i x_i Π_l u^l_i``: depth-L diagonal linear network, degree L.
@@ -84,6 +87,7 @@ class DiagonalNetwork(Predictor):
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class ConvolutionalNetwork(Predictor):
     """``F(x; θ) = x·(u^1 ⋆ … ⋆ u^L)``, full-width circular convolutions, degree L.

@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar, final
 
 from lexmargin.checks import whole
 from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Polynomial(Predictor):
     """``F(x; θ) = Σ_j x_j Π_i θ_i^{e_ji}``: row j of ``exponents`` belongs to feature j.

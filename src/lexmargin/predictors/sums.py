@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar, final
 
 from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 from lexmargin.predictors.bias import Bias
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Member:
     """One summand, and the columns of X it reads (all of them when ``columns`` is None)."""
@@ -31,6 +33,7 @@ class Member:
 
 
 @final
+@checked_class
 @dataclass(frozen=True)
 class Sum(Predictor):
     """``F(x; θ) = Σ_k F^{(k)}(x; θ_k)`` (eq. 10), each member with its own parameters.
@@ -93,9 +96,14 @@ class Sum(Predictor):
         return score
 
 
-def linear_and_bias(predictor: Predictor) -> tuple[Member, Bias] | None:
-    """Return the two members of a sum of one linear score and one bias, in any order, or None."""
-    if not isinstance(predictor, Sum) or len(predictor.members) != 2 or predictor.outputs > 1:
+def linear_and_bias(predictor: Predictor, several: bool = False) -> tuple[Member, Bias] | None:
+    """Return the two members of a sum of one linear score and one bias, in any order, or None.
+
+    ``several``: also where there is a score per class.
+    """
+    if not isinstance(predictor, Sum) or len(predictor.members) != 2:
+        return None
+    if predictor.outputs > 1 and not several:
         return None
     for linear, other in (predictor.members, predictor.members[::-1]):
         if isinstance(linear.predictor, Linear) and isinstance(other.predictor, Bias):

@@ -1,0 +1,116 @@
+"""Numbers in arrays as users give them: float64 where they are real numbers, else refused by name.
+
+Whatever NumPy would turn into numbers by dropping something (an imaginary part, a mask, a unit of
+time) or by guessing (text, truth values) is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lexmargin.errors import DataError, LexmarginError, shown
+
+__all__ = ["array_of", "finite_array", "real_array"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_KINDS: Final = {
+    "b": "truth values",
+    "c": "complex numbers",
+    "m": "spans of time",
+    "M": "dates",
+    "S": "bytes",
+    "T": "text",
+    "U": "text",
+    "V": "records",
+}
+_NOT_REAL: Final = (
+    bool, str, bytes, complex, np.bool_, np.complexfloating, np.datetime64, np.timedelta64,
+    np.ndarray,
+)  # fmt: skip
+
+
+def array_of(
+    values: object, what: str, error: type[LexmarginError] = DataError
+) -> npt.NDArray[Any]:
+    """Return values as NumPy reads them, of whatever type.
+
+    Args:
+        values: lists, arrays, data frames, tensors, ….
+        what: names them in messages.
+        error: what is raised.
+
+    Raises:
+        LexmarginError: of the kind ``error``: masked entries, sparse matrices, ragged rows.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise error(f"{what} has masked entries.", "Fill or drop them first.")
+    if hasattr(values, "toarray"):
+        raise error(f"{what} is a sparse matrix.", "Give its toarray().")
+    try:
+        return np.asarray(values)
+    except Exception as failure:  # __array__ is foreign code, and raises what it likes
+        raise error(
+            f"{what} cannot be read as an array ({failure}): its rows are ragged or not numbers.",
+            "Give every row the same number of plain numbers.",
+        ) from failure
+
+
+def real_array(
+    values: object,
+    what: str,
+    error: type[LexmarginError] = DataError,
+    *,
+    own: bool = True,
+) -> FloatArray:
+    """Return values as float64 of their own, C-contiguous, without negative zeros.
+
+    Args:
+        values, what, error: as for :func:`array_of`.
+        own: False leaves what already is float64 as it is, without a copy.
+
+    Raises:
+        LexmarginError: of the kind ``error``: entries that are no real numbers.
+    """
+    array = array_of(values, what, error)
+    if not own and array.dtype == np.float64:
+        return array
+    kind = array.dtype.kind
+    if kind == "O":
+        _check_entries(array, what, error)
+    elif kind not in "iuf":
+        raise error(
+            f"{what} has entries of type {array.dtype}, {_KINDS.get(kind, 'which are')} and not "
+            "real numbers.",
+            "Convert it to numbers first (exact strings such as '1/3' belong in a problem file).",
+        )
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            copied = np.array(array, dtype=np.float64, order="C")
+            copied += 0.0
+            return copied
+    except Exception as failure:  # __float__ is foreign code too
+        raise error(
+            f"{what} holds an entry that is no float64 number ({failure}).",
+            "Give real numbers within ±1.7e308.",
+        ) from failure
+
+
+def finite_array(values: object, what: str, error: type[LexmarginError] = DataError) -> FloatArray:
+    """Return values as :func:`real_array` does, NaN and infinities refused too."""
+    found = real_array(values, what, error)
+    if not np.all(np.isfinite(found)):
+        raise error(f"{what} holds NaN or an infinity.", "Give finite numbers.")
+    return found
+
+
+def _check_entries(array: npt.NDArray[Any], what: str, error: type[LexmarginError]) -> None:
+    for index, entry in np.ndenumerate(array):
+        if isinstance(entry, _NOT_REAL) or not hasattr(entry, "__float__"):
+            raise error(
+                f"{what} holds {shown(entry)} at {list(index)}, which is not a real number.",
+                "Give real numbers only.",
+            )

@@ -1,0 +1,220 @@
+"""What STRICT_LOCAL and SADDLE promise: a maximiser within the radius, a curve from the point."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lexmargin as lm
+from adversarial_local import Circle, complaint
+from lexmargin.certificate import Tolerances, Verdict, certify
+from lexmargin.certificate.ascent import Ascent
+from lexmargin.certificate.program_facts import establish_problem
+from lexmargin.certificate.receipt import Receipt, receipt
+from lexmargin.certificate.receipt_format import canonical, digest, encoded
+from lexmargin.certificate.verify import verify_receipt
+from lexmargin.errors import ReceiptError
+from lexmargin.formulations.base import Formulation
+
+CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))
+SQUARES = ((2, 0), (1, 1), (0, 2))
+QUARTICS = ((4, 0), (0, 4))
+FORMULATIONS = ("hard-margin", "margin-path", "min-norm", "scaled-margin")
+
+
+def points(X: Any) -> lm.Dataset:
+    X = np.array(X, float)
+    return lm.Dataset(X, [1] * len(X), one_class=True)
+
+
+def stated(kind: str, predictor: Any, X: Any) -> Formulation:
+    """The four problems of which a point with margin 1 and length 1 is a KKT point alike."""
+    data = points(X)
+    match kind:
+        case "hard-margin":
+            return lm.HardMargin(predictor, data)
+        case "margin-path":
+            return lm.MarginPath(predictor, data, 1.0)
+        case "min-norm":
+            return lm.MarginPath(predictor, data, 1.0, gamma=1.0)
+        case _:
+            return lm.ScaledMargin(predictor, data, 10.0)
+
+
+# -- a strict maximiser is near --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize(
+    ("third", "verdict"),
+    [(1e3, Verdict.KKT), (100.0, Verdict.STRICT_LOCAL), (-300.0, Verdict.STRICT_LOCAL)],
+)
+def test_the_third_derivative_may_leave_no_maximiser(
+    kind: str, third: float, verdict: Verdict
+) -> None:
+    # 1 + b t - .005 t² + c t³ + …: its slope has a zero where e² = 1e-4 > 12 b c.
+    row = [1.0, 1e-8, 1.495, third]
+    problem = stated(kind, lm.Polynomial(CUBICS), [row])
+    theta = np.array([1.0, 0.0])
+    found = certify(problem, theta)
+    assert found.verdict is verdict, found.report()
+    assert not complaint(found, Circle(CUBICS, np.array([row]), theta))
+    assert (found.radius is None) == (found.verdict is Verdict.KKT)
+    again = verify_receipt(receipt(problem, theta, found))
+    assert again.verdict is found.verdict
+    if found.radius is not None:
+        # b t = .01 t²/2 - … puts it near t = 1e-6.
+        assert 0.8e-6 < found.radius < 1.2e-6
+        assert again.facts.radius == pytest.approx(found.radius, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize("away", [0.0, 1e-9, 1e-6])
+def test_the_radius_reaches_the_maximiser_and_hardly_farther(kind: str, away: float) -> None:
+    # 2 θ_1⁴ + θ_2⁴ has its maxima at the axes, the smaller one at θ_2.
+    problem = stated(kind, lm.Polynomial(QUARTICS), [[2.0, 1.0]])
+    theta = np.array([away, 1.0])
+    found = certify(problem, theta, tolerances=Tolerances.at(1e-5))
+    assert found.verdict is Verdict.STRICT_LOCAL and found.radius is not None
+    assert away <= found.radius <= 1.01 * away + 1e-12
+    assert found.to_json()["radius"] == found.radius and "radius" in found.report()
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("away", [2e-3, 1e-2])
+def test_a_maximiser_far_away_is_another_point(away: float) -> None:
+    problem = stated("hard-margin", lm.Polynomial(QUARTICS), [[2.0, 1.0]])
+    found = certify(problem, np.array([away, 1.0]), tolerances=Tolerances.at(0.1))
+    assert found.stationarity > 0.5 * away
+    assert found.verdict is Verdict.KKT and found.radius is None
+
+
+def test_a_direction_that_is_better_is_not_called_a_maximiser() -> None:
+    # The inner maximum of the depth 3 network, from ε = .009: .005 away the margin is larger.
+    data = points([[1.0, 0.6], [0.6, 1.0]])
+    theta = np.ones(6) / math.sqrt(6.0)
+    theta[0] *= 1.02
+    limits = Tolerances(support=0.5, stationarity=0.1, complementarity=0.1)
+    found = certify(lm.HardMargin(lm.DiagonalNetwork(3), data), theta, tolerances=limits)
+    assert 5e-3 < found.stationarity < 2e-2
+    assert found.verdict is Verdict.KKT and found.radius is None
+
+
+def test_without_a_strong_margin_there_is_no_second_order_word() -> None:
+    limits = Tolerances(support=0.5, stationarity=0.1, complementarity=0.1)
+    theta = np.ones(6)
+    theta[0] = 1.05
+    found = certify(
+        lm.HardMargin(lm.DiagonalNetwork(3), points([[1.0, 0.6], [0.6, 1.0]])),
+        theta,
+        tolerances=limits,
+    )
+    assert found.stationarity > 0.01 and found.verdict is Verdict.KKT
+    assert any("no margin holds the point" in why for why in found.reasons)
+
+
+LOOSE = [
+    lm.DiagonalNetwork(3),
+    lm.Network((2,), lm.Square()),
+    lm.Network((2,), lm.ReLU(2.0)),
+    lm.Network((2,), lm.ReLU()),
+    lm.Sum([lm.DiagonalNetwork(2), lm.DiagonalNetwork(3)]),
+]
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.integers(0, 10**6))
+def test_loose_tolerances_end_in_a_word(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    predictor = LOOSE[seed % len(LOOSE)]
+    limits = Tolerances(
+        support=10.0 ** rng.uniform(-7, -0.1),
+        stationarity=10.0 ** rng.uniform(-7, -0.1),
+        complementarity=10.0 ** rng.uniform(-7, -0.1),
+        kink=10.0 ** rng.uniform(-7, -0.5),
+        feasibility=0.5,
+    )
+    data = points(np.abs(rng.standard_normal((int(rng.integers(1, 4)), 2))) + 0.1)
+    problems: list[Formulation] = [lm.MarginPath(predictor, data, 1.0)]
+    if not isinstance(predictor, lm.Sum):
+        problems.append(lm.HardMargin(predictor, data))
+    problems.append(lm.ScaledMargin(predictor, data, 2.0))
+    for problem in problems:
+        theta = 1.0 + 10.0 ** rng.uniform(-9, -0.5) * rng.standard_normal(problem.functions.size)
+        if isinstance(problem, lm.MarginPath):
+            theta = theta / np.linalg.norm(theta)
+        found = certify(problem, theta, tolerances=limits)
+        assert isinstance(found.verdict, Verdict)
+        assert (found.radius is not None) == (found.verdict is Verdict.STRICT_LOCAL)
+        assert (found.rise is not None) == (found.verdict is Verdict.SADDLE)
+
+
+# -- a curve from the point ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize("h", [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-9])
+def test_weakly_active_margins_may_bar_both_sides(kind: str, h: float) -> None:
+    # The margin falls like 1 - h|t| up to |t| ≈ h, and is 2 far away.
+    rows = [[1.0, 0.0, 2.0], [1.0, h, 3.0], [1.0, -h, 3.0]]
+    problem, theta = stated(kind, lm.Polynomial(SQUARES), rows), np.array([1.0, 0.0])
+    found = certify(problem, theta)
+    assert found.verdict in (Verdict.KKT, Verdict.STRICT_LOCAL), found.report()
+    # One of them bars one side only.
+    free = certify(stated(kind, lm.Polynomial(SQUARES), rows[:2]), theta)
+    assert free.verdict is Verdict.SADDLE, free.report()
+    assert free.rise is not None and free.rise.shortest < 1e-5
+    assert free.to_json()["rise"]["order"] == 2
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+def test_a_receipt_of_a_far_better_point_is_no_saddle(kind: str) -> None:
+    theta = np.array([0.0, 1.0])
+    problem = stated(kind, lm.Polynomial(QUARTICS), [[2.0, 1.0]])
+    found = certify(problem, theta)
+    assert found.verdict is Verdict.STRICT_LOCAL
+    honest = receipt(problem, theta, found)
+    for direction in ([1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.6, -0.8], [0.6, 0.8]):
+        for order in (1, 2):
+            for held in ([0], []):
+                ascent = Ascent(np.array(direction), np.array(held, dtype=np.intp), order)
+                evidence = honest.evidence
+                changed = type(evidence)(
+                    support=evidence.support,
+                    multipliers=evidence.multipliers,
+                    tau=evidence.tau,
+                    ascent=ascent,
+                )
+                facts = establish_problem(problem, theta, found.tolerances, changed)
+                assert facts.verdict is Verdict.STRICT_LOCAL
+                content = json.loads(canonical(honest.content))
+                content["evidence"]["ascent"] = {
+                    "direction": encoded(np.array(direction)), "held": held, "order": order,
+                }  # fmt: skip
+                saddle = {"verdict": "SADDLE", "radius": None, "rate": 0.5}
+                for claims in (saddle, {**saddle, "curvature": None}):
+                    content["claims"].update(claims)
+                    content.pop("digest")
+                    content["digest"] = digest(content)
+                    with pytest.raises(ReceiptError):
+                        verify_receipt(Receipt.from_bytes(json.dumps(content).encode()))
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+def test_receipts_of_saddles_carry_their_curve(kind: str) -> None:
+    # θ_1² + 2 θ_2² at (1, 0): 1 - λ f'' = -1 along θ_2.
+    problem, theta = stated(kind, lm.Polynomial(SQUARES), [[1.0, 0.0, 2.0]]), np.array([1.0, 0.0])
+    found = certify(problem, theta)
+    assert found.verdict is Verdict.SADDLE and found.rise is not None
+    assert found.rise.rate == pytest.approx(0.5, rel=0.1)
+    honest = receipt(problem, theta, found)
+    again = verify_receipt(Receipt.from_bytes(honest.to_bytes()))
+    assert again.verdict is Verdict.SADDLE
+    assert again.facts.rate == pytest.approx(found.rise.rate, rel=0.2)
+    assert set(honest.content["evidence"]["ascent"]) == {"direction", "held", "order"}
