@@ -235,7 +235,8 @@ class Decomposition:
         for r, value in found.items():
             y[self.owners[r]] -= value / share
         return tuple(
-            value / _power(self.exponents[n] + self.columns[j]) for n, value in enumerate(y)
+            value / _power(self.exponents[n] + self.columns[j]) if value else _ZERO
+            for n, value in enumerate(y)
         )
 
     def undetermined(self) -> tuple[int, ...]:
