@@ -48,8 +48,8 @@ def read_csv(
     Args:
         path: the file, UTF-8.
         label: the name of the label column; the last column by default.
-        delimiter: one character, " " for runs of spaces; None to tell it from the first two
-            lines, or from a first line such as ``sep=;``.
+        delimiter: one character, " " for runs of spaces; None to tell it from the first two lines,
+            or from a first line such as ``sep=;``.
         comment: what a line begins with that is skipped; None for no comments.
         index: the name of a column of row names, which is left out. A first column without a name
             is one by itself, and so is a first cell more than the header has in every line.

@@ -39,6 +39,16 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
     """
     require_known(problem)
     problem, theta = recentred(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            return _evidence(problem, theta, certificate)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            support, tau = certificate.support, certificate.tau
+            weights = np.zeros(certificate.multipliers.size)
+            return Evidence(support=support, multipliers=weights, tau=tau)
+
+
+def _evidence(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
     functions, norm = problem.functions, problem.norm_p
     match problem:
         case ConstrainedPath() | RegularizationPath():

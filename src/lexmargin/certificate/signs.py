@@ -20,6 +20,7 @@ from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
 from lexmargin.formulations.base import Formulation
 from lexmargin.margins import MarginFunctions
+from lexmargin.predictors.linear import Log
 
 __all__ = ["shown_not_positive", "with_shown_sign"]
 
@@ -88,13 +89,16 @@ def _any_not_positive(
     for bits in _BITS:
         with _precision(bits):
             margins = BallMargins(few, places)
-            blocks, _ = margins.blocks([arb(float(x)) for x in w], tangents=False)
+            blocks, leaves = margins.blocks([arb(float(x)) for x in w], tangents=False)
+            for leaf in leaves:
+                # Values alone are asked for, and they exist on kinks.
+                leaf.edges = ()
             try:
                 found = [ball.value for ball in margins.margins(blocks)]
             except KinkInBox:
                 # A logarithm of what may not be positive.
-                if bits == _BITS[-1]:
-                    return _outside(few, places, w) or None
+                if isinstance(few.predictor, Log) and _outside(few, places, w):
+                    return True
                 continue
             if any(value <= 0 for value in found):
                 return True
