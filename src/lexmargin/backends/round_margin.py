@@ -88,9 +88,7 @@ def round_margin(rows: SignedRows, p: float, deadline: float) -> LinearAnswer:
     return _answer(rows, best, scale, passes, status)
 
 
-def _along_the_path(
-    Z: FloatArray, p: float, deadline: float
-) -> tuple[_Pair, int, LinearStatus]:
+def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, int, LinearStatus]:
     """Return the best direction that larger and larger ρ lead to, and points of the path used."""
     rho, passes, begin = 1.0, 0, None
     best: _Pair | None = None
