@@ -260,7 +260,8 @@ def test_the_classifier_warns_where_its_solution_is_not_certified(
         warnings.simplefilter("error", ConvergenceWarning)
         model.fit(X, y)
     # Turned by a tenth, the same answer is not stationary.
-    wrong = lm.certify(model.problem_, np.concatenate(model.solution_.theta) + np.array([0.1, -0.1]))
+    turned = np.concatenate(model.solution_.theta) + np.array([0.1, -0.1])
+    wrong = lm.certify(model.problem_, turned)
     for certificate in (wrong, None):
         answer = replace(model.solution_, certificate=certificate)
         monkeypatch.setattr(estimator, "solve", lambda *a, answer=answer, **k: answer)
