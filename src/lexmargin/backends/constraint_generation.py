@@ -19,6 +19,8 @@ from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["hard_margin_linear"]
 
+_SOLVED: Final = 1e-9
+_MOST_ENTRIES: Final = 200_000
 _DENSE: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
 
@@ -79,7 +81,16 @@ def hard_margin_linear(
     if norm != 2.0:
         from lexmargin.backends.row_generation import polyhedral_margin
 
-        return polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
+        answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
+        if answer.relative_gap <= _SOLVED or bias or rows.sparse:
+            return answer
+        if rows.count * rows.size > _MOST_ENTRIES:
+            return answer
+        from lexmargin.backends.round_margin import round_margin
+
+        # Its tolerances are absolute: rows and columns of very different size need the path.
+        other = round_margin(rows, norm, deadline)
+        return other if other.relative_gap < answer.relative_gap else answer
     return _euclidean(rows, bias, tolerance, deadline, max_passes)
 
 
