@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,13 @@ def hang(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]
         mark()
     ctypes.PyDLL(None).sleep(600)
     return {}
+
+
+def hang_with_files(payload: Any, mark: Callable[[], None]) -> dict[str, Any]:
+    """Hang in C like :func:`hang`, after leaving a temporary file, as solvers do."""
+    descriptor, _ = tempfile.mkstemp()
+    os.write(descriptor, b"left")
+    return hang({"tag": "left-behind"}, mark)
 
 
 def devour(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
