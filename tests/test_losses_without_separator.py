@@ -130,6 +130,14 @@ def test_a_margin_lost_below_doubles_is_not_called_negative(problem: Formulation
     assert agreed(problem, [1.0, -1e-110] * 3) is Verdict.NOT_SEPARATING
 
 
+def test_a_margin_lost_beyond_doubles_is_not_called_positive() -> None:
+    """f = 1.5e300² 1e-300 - 1.5e300² 2e-300 < 0, and each product is infinite in doubles."""
+    product = lm.DiagonalNetwork(2)
+    data = lm.Dataset([[1e-300, -2e-300]], [1], one_class=True)
+    theta = np.full(4, 1.5e300)
+    assert certify(lm.ConstrainedPath(product, data), theta).separates is None
+
+
 @pytest.mark.parametrize(
     ("rows", "theta", "shown"),
     [
