@@ -113,6 +113,9 @@ def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, in
             polished = (_vertex if p in (1.0, np.inf) else _polished)(Z, p, found)
             if polished is not None and polished.gap < best.gap:
                 best = polished
+            elif best.gap <= _ACCEPTED:
+                # The same rows again: what is left is rounding.
+                return best, passes, status
         rho *= _GROWTH
         if time.monotonic() > deadline:
             status = LinearStatus.TIME_LIMIT
