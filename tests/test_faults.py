@@ -85,7 +85,7 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "another verdict": lambda record: record | {"verdict": "XGLOBAL"},
     "another verdict, sealed": lambda record: resealed(record, verdict="XGLOBAL"),
     "certified by hand": lambda record: resealed(record, certified=not record["certified"]),
-    "a better verdict": lambda record: record | {"verdict": "GLOBAL", "certified": True},
+    "a word less": lambda record: record | {"verdict": "KKT"},
     "another claim": lambda record: resealed(record, claim="SURE"),
     "another status": lambda record: resealed(record, ran="DONE"),
     "a margin in words": lambda record: resealed(record, margin="large"),

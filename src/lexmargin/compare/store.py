@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from lexmargin.compare.reading import measures_of, read_json, result_of, sealed, unit_keys
+from lexmargin.compare.reading import (
+    measures_of,
+    read_json,
+    read_record,
+    result_of,
+    sealed,
+    unit_keys,
+)
 from lexmargin.compare.units import FORMAT, canonical
 from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError, LibraryError
@@ -135,7 +142,7 @@ class Store(Results):
 
     def has(self, key: str) -> bool:
         """Tell whether the unit is done; a file that is not its record counts as absent."""
-        return result_of(read_json(self.result_path(key)), key) is not None
+        return result_of(read_record(self.result_path(key)), key) is not None
 
     def put(self, answered: Answered) -> None:
         """Write an answer; the result last, because its presence says that the unit is done."""
@@ -149,7 +156,7 @@ class Store(Results):
         Raises:
             ResultsError: the unit is not there, or its record is damaged.
         """
-        result = result_of(read_json(self.result_path(key)), key)
+        result = result_of(read_record(self.result_path(key)), key)
         if result is None:
             what = "a damaged" if self.result_path(key).exists() else "no"
             raise ResultsError(
