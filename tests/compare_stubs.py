@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import random
@@ -48,6 +49,19 @@ def devour(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, An
     kept = []
     while True:
         kept.append(bytearray(b"x") * 2**24)
+
+
+def fail(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    raise ZeroDivisionError("broken")
+
+
+def no_room(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def rest(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    time.sleep(payload["seconds"])
+    return {}
 
 
 def crash(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:

@@ -32,8 +32,8 @@ from lexmargin.cli import main
 isolated.WORK = "compare_stubs:" + sys.argv.pop(1)
 main()
 """
-"""``lexmargin solve`` whose child hangs in C, holds Python's lock, ignores SIGTERM, leaves a file
-in the folder of temporary files and has started a program that ignores SIGTERM too."""
+"""The command whose child hangs in C, holds Python's lock, ignores SIGTERM, leaves a file in the
+folder of temporary files and has started a program that ignores SIGTERM too."""
 
 SOLVE = ["solve", "networks/diagonal-2", "--time-limit", "600", "--starts", "1"]
 COMPARE = [
