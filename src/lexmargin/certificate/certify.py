@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
@@ -16,7 +17,7 @@ from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
 from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
-from lexmargin.errors import ParameterError
+from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.known import require_known
@@ -30,6 +31,9 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify", "flattened"]
+
+_LARGEST: Final = 1e75
+"""Products of four numbers up to here are doubles, as gradients of two layers form them."""
 
 
 @checked
@@ -84,7 +88,17 @@ def certify(
         raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
     require_known(problem)
     flat = flattened(problem, theta)
-    return with_shown_sign(_certify_problem(problem, flat, tolerances), problem, flat)
+    try:
+        return with_shown_sign(_certify_problem(problem, flat, tolerances), problem, flat)
+    except (ArithmeticError, ValueError) as error:
+        sizes = np.abs(flat[flat != 0.0])
+        if not np.any((sizes > _LARGEST) | (sizes < 1.0 / _LARGEST)):
+            raise
+        raise UnsupportedError(
+            f"The point cannot be judged in double precision: its entries reach from "
+            f"{sizes.min():g} to {sizes.max():g}, and their products leave its range.",
+            "Leave out what is that small, or change the unit.",
+        ) from error
 
 
 def _advice(given: object) -> str:

@@ -121,6 +121,9 @@ def _outside(functions: MarginFunctions, chosen: NDArray[np.intp], w: Array) -> 
     """Say whether some `z_n·w ≤ 0`, exactly, where the score is a logarithm of it."""
     from fractions import Fraction
 
+    # Other predictors have kinks of other kinds, and the paper's points are finite.
+    if not (functions.predictor.signed_inputs and np.all(np.isfinite(w))):
+        return False
     point = [Fraction(float(x)) for x in w]
     rows = functions.features[chosen]
     return any(
