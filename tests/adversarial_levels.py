@@ -84,11 +84,19 @@ def exact_optimum(Z: Array, norm: float) -> tuple[list[Fraction], list[Fraction]
 
 def tied(rng: np.random.Generator) -> Array:
     """Return small integer rows with a separator, some entries moved by 1e-3 … 1e-12."""
-    size = int(rng.integers(2, 4))
+    size = int(rng.integers(2, 5))
     corner = rng.choice([-1.0, 1.0], size)
-    Z = rng.integers(-3, 4, (int(rng.integers(2, 5)), size)).astype(float)
+    Z = rng.integers(-3, 4, (int(rng.integers(2, 6)), size)).astype(float)
+    if rng.random() < 0.3:
+        # Rows of any numbers, some entries 0, some rows the same but for what is added below.
+        Z = np.where(rng.random(Z.shape) < 0.5, rng.standard_normal(Z.shape), 0.0)
+        Z[rng.integers(len(Z))] = Z[rng.integers(len(Z))]
     Z[Z @ corner == 0] = corner
     Z *= np.sign(Z @ corner)[:, None]
+    if rng.random() < 0.3:
+        # Blocks: the entries of one row are free of those before it.
+        Z[-1, : size // 2] = 0.0
+        Z[-1, size // 2] = corner[size // 2] * float(np.abs(Z[-1]).sum() + 1.0)
     if rng.random() < 0.5:
         # A row that leaves coordinates free: level 1 is a face.
         Z[0] = 0.0
@@ -112,9 +120,9 @@ def polyhedral(norm: float) -> Callable[[np.random.Generator], Trial]:
         elif kind == 2:
             # Another corner, or another order of the entries: as good but for h.
             theta = theta * rng.choice([-1.0, 1.0], theta.size)
-        elif kind == 3:
+        elif kind == 3 and np.min(Z @ theta) > 0.1:
             # The optimum of the rows without their small changes.
-            other = np.round(Z)
+            other = np.where(np.abs(Z - np.round(Z)) < 2e-3, np.round(Z), Z)
             theta = np.array([float(x) for x in exact_optimum(other, norm)[1]])
         if not np.any(theta):
             theta = np.ones(theta.size)
@@ -122,7 +130,7 @@ def polyhedral(norm: float) -> Callable[[np.random.Generator], Trial]:
             theta = np.where(rng.random(theta.size) < 0.3, np.sign(theta), theta)
         found = judged(Z, theta, norm, best)
         whole = np.abs(Z - np.round(Z))
-        clear = kind == 0 and not np.any((whole > 0.0) & (whole < 1e-5))
+        clear = kind == 0 and not np.any(whole)
         if clear and found.verdict is not Verdict.GLOBAL:
             return Trial(found.verdict, refused=f"{found.verdict}: {Z.tolist()} in ℓ{norm:g}")
         return found
@@ -231,4 +239,11 @@ FAMILIES: Final[dict[str, Callable[[np.random.Generator], Trial]]] = {
     "levels, nearly tied, ℓ∞": polyhedral(np.inf),
     "levels beside the optimum, ℓ2": curved(2.0),
     "levels beside the optimum, ℓp": curved(None),
+}
+SHARES: Final = {
+    # Fractions are dear.
+    "levels, nearly tied, ℓ1": 0.1,
+    "levels, nearly tied, ℓ∞": 0.1,
+    "levels beside the optimum, ℓ2": 0.5,
+    "levels beside the optimum, ℓp": 0.2,
 }

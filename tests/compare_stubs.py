@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-NURSERY = b"lexmargin.compare.nursery"
 
 
 def answer(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
@@ -34,6 +35,13 @@ def hang(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]
     return {}
 
 
+def hang_with_files(payload: Any, mark: Callable[[], None]) -> dict[str, Any]:
+    """Hang in C like :func:`hang`, after leaving a temporary file, as solvers do."""
+    descriptor, _ = tempfile.mkstemp()
+    os.write(descriptor, b"left")
+    return hang({"tag": "left-behind"}, mark)
+
+
 def devour(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
     """Ask for 64 GB, then for as much as there is in small pieces."""
     if payload["at_once"]:
@@ -41,6 +49,19 @@ def devour(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, An
     kept = []
     while True:
         kept.append(bytearray(b"x") * 2**24)
+
+
+def fail(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    raise ZeroDivisionError("broken")
+
+
+def no_room(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def rest(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    time.sleep(payload["seconds"])
+    return {}
 
 
 def crash(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
@@ -65,41 +86,36 @@ def processes() -> dict[int, tuple[int, bytes]]:
     return found
 
 
-def workers(root: int) -> list[int]:
-    """Descendants of a process, other than itself, that own a nursery: they carry out units."""
+def descendants(root: int) -> list[int]:
+    """The living processes below one: nurseries, their children, workers of a cluster."""
     known = processes()
 
     def below(process: int) -> bool:
+        process = known[process][0]
         while process in known and process != root:
             process = known[process][0]
         return process == root
 
-    owners = {
-        parent
-        for parent, command in known.values()
-        if NURSERY in command and parent in known and NURSERY not in known[parent][1]
-    }
-    return sorted(p for p in owners if p not in (root, 0, 1) and below(p))
+    return sorted(p for p, (_, command) in known.items() if command and p != root and below(p))
 
 
 class Killer(threading.Thread):
-    """Kills workers of this process at random moments, so many of them."""
+    """Sends a signal to processes below this one at random moments, so many times."""
 
-    def __init__(self, kills: int, seed: int = 0) -> None:
+    def __init__(self, kills: int, seed: int = 0, sent: int = signal.SIGKILL) -> None:
         super().__init__(daemon=True)
         self.left = kills
-        self.killed: list[int] = []
+        self._sent = sent
         self._random = random.Random(seed)
         self._ended = threading.Event()
 
     def run(self) -> None:
         while self.left and not self._ended.wait(self._random.uniform(0.05, 0.6)):
-            there = [p for p in workers(os.getpid()) if p not in self.killed]
+            there = descendants(os.getpid())
             if there:
-                victim = self._random.choice(there)
-                os.kill(victim, signal.SIGKILL)
-                self.killed.append(victim)
-                self.left -= 1
+                with suppress(ProcessLookupError):
+                    os.kill(self._random.choice(there), self._sent)
+                    self.left -= 1
 
     def end(self) -> None:
         self._ended.set()

@@ -7,19 +7,19 @@ from typing import Any
 
 from lexmargin.cli import main
 from lexmargin.paper import measure
+from lexmargin.processes.nursery import Mark
 
 ENDLESS = "lemma-3"
-_real = measure._work
 
 
-def work(name: str, effort: str) -> tuple[dict[str, Any] | None, str, float]:
+def work(payload: tuple[str, str], mark: Mark) -> tuple[dict[str, Any] | None, str, float]:
     """Measure one statement, unless it is the endless one."""
-    while name == ENDLESS:
+    while payload[0] == ENDLESS:
         time.sleep(60.0)
-    return _real(name, effort)
+    return measure.work(payload, mark)
 
 
 def run() -> None:
     """Run the command line with this work in its children."""
-    measure._work = work
+    measure.TASK = "paper_stubs:work"
     main()

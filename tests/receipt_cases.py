@@ -36,8 +36,8 @@ ABOVE: Final = (*STATIONARY, Verdict.GLOBAL)
 class Case:
     """A problem, a point, and the words that are false of it, with the reason of each.
 
-    sharpest
-        the smallest tolerance at which the words are false; 0 where they are at every one.
+    sharpest, loosest
+        the tolerances between which the words are false; 0 where they are at every small one.
     margin, reach
         the margin at the point, and one that a point of the ball has; NaN where not measured.
     """
@@ -48,6 +48,7 @@ class Case:
     sharpest: float = 0.0
     margin: float = math.nan
     reach: float = math.nan
+    loosest: float = LOOSEST
 
 
 def points(rows: Any, y: Any = None) -> lm.Dataset:
@@ -189,6 +190,69 @@ def linear_best(rng: Rng) -> Case:
     }
     margin = float(rational_margin(Z, theta)) / float(np.linalg.norm(theta, p))
     return Case(problem, theta * 2.0 ** float(rng.integers(-40, 40)), false, 0.0, margin, margin)
+
+
+def linear_uneven(rng: Rng) -> Case:
+    """The rows within 1 % of the margin support the ball at θ, but their margins are not equal."""
+    p = float(rng.choice([1.0, 3.0, math.inf]))
+    signs = rng.choice([-1.0, 1.0], 2)
+    base = signs * rng.uniform(0.5, 2.0, 2)
+    base = signs if math.isinf(p) else unit(base, p)
+    g = signs if p == 1.0 else np.sign(base) * np.abs(base) ** (p - 1.0 if p == 3.0 else 1.0)
+    if math.isinf(p):
+        g = base * rng.uniform(0.5, 2.0, 2)
+    apart = float(10.0 ** rng.uniform(-4.0, -2.1))
+    t = np.array([base[1], -base[0]]) * float(rng.uniform(0.3, 1.0))
+    Z = np.vstack([(g + t) * (1.0 + apart), g - t])
+    best = best_linear(Z, p)
+    here, top = float(np.min(Z @ base)), float(np.min(Z @ best))
+    if not top > (1.0 + 0.1 * apart) * here:
+        return linear_uneven(rng)
+    gain = top / here - 1.0
+    false = dict.fromkeys(ABOVE, f"another direction has {gain:.3g} of the margin more")
+    false[Verdict.FRITZ_JOHN] = "every margin grows along θ itself"
+    problem = lm.HardMargin(lm.Linear(), points(Z), p)
+    return Case(problem, base, false, 0.0, here, top, gain / 8.0)
+
+
+def near_in_margin(rng: Rng) -> Case:
+    """The margin is within 1e-9 of the best, and a later level is not: a long row sees √gap."""
+    s = float(10.0 ** rng.uniform(-5.5, -4.5))
+    k = 3.0 * float(rng.uniform(0.1, 0.6)) / s
+    Z = np.array([[1.0, s], [1.0, -s], [2.0, k]])
+    theta = np.array([math.cos(s / 3.0), -math.sin(s / 3.0)])
+    # The best direction is (1, 0), by symmetry, and its third margin 2.
+    third = float(Z[2] @ theta)
+    assert third < 2.0 * (1.0 - FAR)
+    false = {
+        Verdict.GLOBAL: f"the third level is {third:.6g} where the best direction has 2",
+        Verdict.FRITZ_JOHN: "every margin grows along θ itself",
+        Verdict.NOT_SEPARATING: "the margins are positive",
+    }
+    problem = lm.Lexicographic(lm.Linear(), points(Z), 2.0)
+    return Case(problem, theta, false, 0.0, math.nan, math.nan)
+
+
+def several_classes(rng: Rng) -> Case:
+    """Three classes around the origin, with the class scores turned away from the best ones."""
+    X = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]) * float(rng.choice([1.0, 2.0**20]))
+    best = np.array([[2.0, -1.0], [-1.0, 2.0], [-1.0, -1.0]])
+    while True:
+        turned = best + rng.standard_normal((3, 2)) * float(rng.choice([0.3, 1.0]))
+        theta = unit(np.ravel(turned))
+        here, top = _class_margin(X, theta), _class_margin(X, unit(np.ravel(best)))
+        if 1e-3 * top < here < 0.9 * top:
+            break
+    data = lm.Dataset(X, [0, 1, 2])
+    false = dict.fromkeys(ABOVE, f"other scores have {top / here:.3g} times the margin")
+    false[Verdict.FRITZ_JOHN] = "every margin grows along θ itself"
+    false[Verdict.NOT_SEPARATING] = "all margins are positive"
+    return Case(lm.HardMargin(lm.Linear(outputs=3), data), theta, false, 0.0, here, top)
+
+
+def _class_margin(X: Array, theta: Array) -> float:
+    scores = X @ theta.reshape(3, 2).T
+    return float(min(scores[n, n] - scores[n, c] for n in range(3) for c in range(3) if c != n))
 
 
 def far_multiplier(rng: Rng) -> Case:
@@ -347,6 +411,23 @@ def _kinked(
             excess.append(2.0 * (f[n] - np.min(f)))
     theta = np.concatenate([np.ravel(inner), outer]) / length
     return theta, np.array(rows), np.array(excess)
+
+
+def relu_xor(rng: Rng) -> Case:
+    """Four units, one for each sample of the exclusive or; every unit is at two kinks."""
+    X = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    y = np.array([1, 1, -1, -1])
+    theta = np.concatenate([np.ravel(X) / math.sqrt(2.0), y.astype(float)])
+    theta = theta * float(10.0 ** rng.uniform(-20.0, 20.0))
+    why = "each sample has its own unit, and the four are orthogonal or opposite"
+    false = {
+        Verdict.NOT_STATIONARY: why,
+        Verdict.SADDLE: why,
+        Verdict.FRITZ_JOHN: "every margin grows along θ itself",
+        Verdict.NOT_SEPARATING: "all margins are equal and positive",
+    }
+    problem = lm.HardMargin(lm.Network((4,), lm.ReLU()), points(X, y))
+    return Case(problem, theta, false, 1e-9)
 
 
 def relu_single(rng: Rng) -> Case:
@@ -599,11 +680,15 @@ def bias_off(rng: Rng) -> Case:
 FAMILIES: Final[dict[str, Callable[[Rng], Case]]] = {
     "linear, not the best": linear_off,
     "linear, the best": linear_best,
+    "linear, uneven support": linear_uneven,
+    "several classes": several_classes,
     "multiplier far from the margin": far_multiplier,
+    "near in margin only": near_in_margin,
     "a later level": levels_off,
     "diagonal, not stationary": diagonal_off,
     "diagonal, one coordinate": diagonal_face,
     "ReLU at a kink": relu_kink,
+    "ReLU, exclusive or": relu_xor,
     "ReLU, one unit for two samples": relu_single,
     "polynomial, two maxima": polynomial_peaks,
     "polynomial, weakly active margins": weak_margins,

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+from scipy.optimize import nnls
 
 import lexmargin as lm
 from lexmargin.certificate import Tolerances, Verdict
+from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.program_evidence import evidence_for_problem
 from lexmargin.certificate.receipt import CLAIMS, Receipt, facts_of, receipt
@@ -23,10 +25,12 @@ from lexmargin.certificate.receipt_evidence import evidence_to_json
 from lexmargin.certificate.receipt_format import digest, encoded
 from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import LexmarginError, ReceiptError
-from receipt_cases import FAMILIES, Array, Case, Rng
+from receipt_cases import FAMILIES, Array, Case, Rng, unit
 
 _TINY: Final = 5e-324
-_MARGINS: Final = ("margin", "bound", "better_margin")
+_MARGINS: Final = ("margin", "bound")
+_ROUGH: Final = ("radius", "rate")
+"""A verifier repeats these within a factor only."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,14 @@ def read(content: dict[str, Any]) -> Receipt:
 # -- what a forger may invent ----------------------------------------------------------------------
 
 
-def tolerances(rng: Rng, sharpest: float) -> Tolerances:
+def tolerances(rng: Rng, sharpest: float, loosest: float) -> Tolerances:
     kind = int(rng.integers(4))
-    if kind == 0:
+    if kind == 0 and loosest >= 1e-7:
         return Tolerances()
     if kind == 1:
-        return Tolerances.at(1e-2)
+        return Tolerances.at(loosest)
     low = math.log10(max(sharpest, 1e-16)) + 0.1
-    powers = rng.uniform(max(low, -16.0), -2.0, 5)
+    powers = rng.uniform(max(low, -16.0), math.log10(loosest), 5)
     names = ("support", "stationarity", "complementarity", "feasibility", "gap")
     limits = {name: float(10.0**power) for name, power in zip(names, powers, strict=True)}
     if kind == 3 and sharpest == 0.0:
@@ -82,7 +86,8 @@ def weights(rng: Rng, count: int, old: Array | None) -> Array:
             case 2:
                 found = old / np.max(old) * float(rng.choice([1e300, 1.7e308, 1e-300, 1e-320]))
             case 3:
-                found = _TINY * rng.integers(0, 8, count)
+                shape = old / np.max(old) if rng.random() < 0.5 else rng.random(count)
+                found = _TINY * np.rint(shape * float(rng.integers(1, 9)))
             case 4:
                 found = np.eye(count)[int(rng.integers(count))] * np.max(old)
             case 5:
@@ -97,16 +102,36 @@ def weights(rng: Rng, count: int, old: Array | None) -> Array:
     return np.asarray(found)
 
 
-def better(rng: Rng, theta: Array) -> Array:
+def ascent(rng: Rng, theta: Array, count: int, old: Ascent | None) -> Ascent:
+    """Return a curve of any kind: along an axis, around the sphere, or near the one found."""
+    direction = np.eye(theta.size)[int(rng.integers(theta.size))]
     kind = int(rng.integers(4))
     if kind == 0:
-        return np.eye(theta.size)[int(rng.integers(theta.size))]
-    if kind == 1:
-        return theta * float(10.0 ** rng.uniform(-8, 8))
-    if kind == 2:
-        return rng.standard_normal(theta.size)
-    step = rng.standard_normal(theta.size) * float(np.max(np.abs(theta)))
-    return theta + step * float(10.0 ** rng.uniform(-9, 0))
+        direction = rng.standard_normal(theta.size)
+    elif kind == 1:
+        direction = rng.standard_normal(theta.size)
+        direction = direction - theta * (direction @ theta) / (theta @ theta)
+    elif kind == 2 and old is not None:
+        direction = old.direction + 10.0 ** rng.uniform(-9.0, 0.0) * direction
+    size = float(np.linalg.norm(direction))
+    direction = direction / size if size > 1e-9 else np.eye(theta.size)[0]
+    direction = direction * float(rng.choice([-1.0, 1.0]))
+    held = np.flatnonzero(rng.random(count) < 0.5)
+    return Ascent(direction, held, int(rng.integers(1, 3)))
+
+
+def fitted(case: Case, support: Any) -> Array:
+    """Return weights of the support's gradients that come nearest to a gradient of the norm."""
+    functions, p = case.problem.functions, case.problem.norm_p
+    theta = unit(case.theta, p)
+    target = np.sign(theta) * np.abs(theta) ** (0.0 if math.isinf(p) else p - 1.0)
+    if math.isinf(p):
+        target = np.where(np.abs(theta) >= 1.0 - 1e-9, np.sign(theta), 0.0)
+    rows = functions.jacobian(case.problem.rho_value * theta)[support]
+    size = float(np.max(np.abs(rows))) or 1.0
+    found = np.zeros(functions.count)
+    found[support] = nnls(rows.T / size, target)[0] / size
+    return found
 
 
 def evidence(rng: Rng, case: Case, word: Verdict, limits: Tolerances) -> Evidence:
@@ -127,7 +152,11 @@ def evidence(rng: Rng, case: Case, word: Verdict, limits: Tolerances) -> Evidenc
         values = functions.values(problem.rho_value * theta)
         support = np.flatnonzero(values <= (1.0 + tau) * np.min(values))
         held = np.zeros(count)
-        held[support] = weights(rng, count, found.multipliers)[support]
+        if rng.random() < 0.5:
+            # δ is proportional to λ, and ε need not be.
+            held = fitted(case, support) * float(10.0 ** rng.choice([0.0, rng.uniform(-12.0, 0.0)]))
+        else:
+            held[support] = weights(rng, count, found.multipliers)[support]
         found = replace(found, tau=tau, support=support, multipliers=held)
     elif rng.random() < 0.3:
         held = np.zeros(count)
@@ -140,8 +169,8 @@ def evidence(rng: Rng, case: Case, word: Verdict, limits: Tolerances) -> Evidenc
         found = replace(found, refutation=weights(rng, count, start))
     if rng.random() < 0.3:
         found = replace(found, singular=weights(rng, count, found.singular))
-    if rng.random() < 0.2:
-        found = replace(found, better=better(rng, theta))
+    if rng.random() < 0.4:
+        found = replace(found, ascent=ascent(rng, theta, count, found.ascent))
     if rng.random() < 0.3:
         found = replace(found, slopes=_slopes(rng, found, functions.data.n_samples))
     if isinstance(problem, lm.Lexicographic) and rng.random() < 0.7:
@@ -179,7 +208,7 @@ def blank(case: Case) -> dict[str, Any]:
 def forged(rng: Rng, case: Case) -> Forgery:
     """Return a receipt of a word that is false of the case."""
     word = list(case.false)[int(rng.integers(len(case.false)))]
-    limits = tolerances(rng, case.sharpest)
+    limits = tolerances(rng, case.sharpest, case.loosest)
     content = blank(case)
     content["tolerances"] = limits.to_json()
     content["evidence"] = evidence_to_json(evidence(rng, case, word, limits))
@@ -227,6 +256,8 @@ def misstated(rng: Rng, case: Case) -> Forgery:
         claims[name] = old + float(rng.choice([-1.0, 1.0])) * grown * (abs(old) + floor)
         if abs(claims[name] - old) <= (1e-4 if name == "curvature" else 1e-8) * (1.0 + abs(old)):
             claims[name] = old + (1.0 if name not in _MARGINS else 0.01 * old)
+        if name in _ROUGH:
+            claims[name] = old * 100.0
         return Forgery(signed(content), f"{name} {claims[name]!r}", f"it is {old!r}")
     if kind == 2:
         name = str(rng.choice(["licq", "independent", "rank"]))

@@ -350,14 +350,13 @@ def test_numpy_numbers_are_numbers() -> None:
 
 @pytest.mark.parametrize("norm", [1.0, 2.0, float("inf")])
 def test_inseparable_scores_of_any_kind_come_with_their_proof(norm: float) -> None:
-    """Log predictors, several classes, the constrained path at the origin: a Gordan vector too."""
+    """Log predictors and several classes: a Gordan vector too. Losses need no separator."""
     rows, labels = INSEPARABLE["xor"]
     data = lm.Dataset(rows, labels)
     three = lm.Dataset([[1.0], [2.0], [3.0]], [0, 1, 2])
     bias = lm.Sum([lm.Linear(), lm.Bias()])
     for problem in (
         lm.Lexicographic(lm.Linear(), data, norm=norm),
-        lm.ConstrainedPath(lm.Linear(), data, norm=norm),
         lm.MarginPath(lm.Log(), data, norm=norm),
         lm.HardMargin(lm.Linear(3), three, norm=norm),
         lm.WSet(bias, data),

@@ -26,7 +26,7 @@ PATH = lm.ConstrainedPath(LINEAR, DATA)
 ONES = np.ones(2)
 
 # Words of the toolkit, what it returns, and the base of its errors: nobody makes these by hand.
-RETURNED = {"Certificate", "Solution", "LexmarginError"}
+RETURNED = {"Certificate", "Coefficient", "LexmarginError", "Separation", "Solution"}
 # A constructor of scikit-learn checks nothing; `fit` does.
 LATER = {"MarginClassifier"}
 

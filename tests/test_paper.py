@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from compare_stubs import descendants
 from lexmargin.cli import app
 from lexmargin.errors import BadInputError, UnknownNameError
 from lexmargin.library import Library
@@ -141,7 +141,7 @@ def test_a_spoilt_record_is_measured_again(
 def test_a_time_limit_ends_the_process(tmp_path: Path) -> None:
     (record,) = measure_all((statement(QUICKEST),), Effort.QUICK, tmp_path, time_limit=0.05)
     assert record.measurement is None and "time limit" in record.failure
-    assert multiprocessing.active_children() == []
+    assert not [p for p in descendants(os.getpid()) if alive(p)]
 
 
 def alive(pid: int) -> bool:

@@ -14,7 +14,12 @@ import pytest
 import lexmargin as lm
 from lexmargin.backends.base import Backend, Compiled, no_answer
 from lexmargin.certificate import Verdict
-from lexmargin.errors import MissingBackendError, NotSeparableError, UnsupportedError
+from lexmargin.errors import (
+    MissingBackendError,
+    NotSeparableError,
+    SolverFailedError,
+    UnsupportedError,
+)
 from lexmargin.library import Library, grade
 from lexmargin.library_build import build
 from lexmargin.library_problems import AnswerSpec
@@ -241,13 +246,13 @@ def test_no_answer_is_reported_as_none(monkeypatch: pytest.MonkeyPatch, ran: Ran
 def test_separable_data_called_infeasible_are_not_called_inseparable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A false "infeasible" stays the solver's word: no error says that the data are at fault."""
+    """A false "infeasible" is the solver's failure: no error says that the data are at fault."""
 
     def infeasible(program: Program) -> RawAnswer:
         return RawAnswer({}, {}, Ran.FINISHED, Claim.INFEASIBLE, "infeasible")
 
-    solution = ask(monkeypatch, infeasible, TWO_POINTS)
-    assert solution.claim is Claim.INFEASIBLE and solution.certificate is None
+    with pytest.raises(SolverFailedError):
+        ask(monkeypatch, infeasible, TWO_POINTS)
 
 
 def test_a_separator_of_inseparable_data_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,11 +312,16 @@ def test_answers_of_equal_seeds_are_equal() -> None:
 
 def test_progress_is_told_of_every_start() -> None:
     lines: list[str] = []
-    lm.solve(_stated("networks/diagonal-2")[0], starts=3, progress=lines.append)
+    four = lm.Dataset([[1.0, 2.0], [2.0, -1.0], [-1.0, 0.5], [-0.3, -2.0]], [1, -1, 1, -1])
+    nowhere_global = lm.HardMargin(lm.Network((3,), lm.ReLU(power=2)), four)
+    lm.solve(nowhere_global, starts=3, progress=lines.append)
     assert len(lines) == 3 and "start 3 of 3" in lines[-1]
     lines.clear()
     lm.solve(_stated(TWO_POINTS)[0], starts=3, progress=lines.append)
     assert len(lines) == 1, "a convex problem has one answer"
+    lines.clear()
+    lm.solve(_stated("networks/diagonal-2")[0], starts=3, progress=lines.append)
+    assert len(lines) == 1, "the first start is proved global"
 
 
 def test_a_given_start_is_used() -> None:

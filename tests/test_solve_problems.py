@@ -308,7 +308,8 @@ def same(one: Solution, other: Solution) -> bool:
 
 
 def test_starts_are_the_same_serially_and_in_parallel_processes() -> None:
-    _, problem = stated("networks/diagonal-3")
+    four = lm.Dataset([[1.0, 2.0], [2.0, -1.0], [-1.0, 0.5], [-0.3, -2.0]], [1, -1, 1, -1])
+    problem = lm.HardMargin(lm.Network((3,), lm.ReLU(power=2)), four)
     serial = lm.solve(problem, starts=4, seed=5)
     assert same(serial, lm.solve(problem, starts=4, seed=5))
     assert same(serial, lm.solve(problem, starts=4, seed=5, workers=4))

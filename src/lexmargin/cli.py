@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -20,9 +20,10 @@ import typer
 
 from lexmargin.cli_compare import add_commands
 from lexmargin.cli_data import add_commands as add_data_commands
+from lexmargin.cli_output import emit, note, prepare_streams, progress, say, silence
 from lexmargin.cli_paper import add_commands as add_paper_command
 from lexmargin.cli_paths import add_commands as add_path_commands
-from lexmargin.errors import ExitCode, LexmarginError, ParameterError
+from lexmargin.errors import ExitCode, LexmarginError, ParameterError, clipped
 
 if TYPE_CHECKING:
     from lexmargin.library import Library
@@ -41,6 +42,7 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 _TRACEBACK = "LEXMARGIN_TRACEBACK"
+_UNWRITABLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 
 ProblemArgument = Annotated[str, typer.Argument(help="A problem's name, or a TOML file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -53,15 +55,6 @@ def _library(folders: list[Path] | None) -> Library:
     from lexmargin.library import Library
 
     return Library(tuple(folders or ()))
-
-
-def _emit(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
-
-
-def _progress(line: str) -> None:
-    if sys.stderr.isatty():
-        typer.echo(f"… {line}", err=True)
 
 
 @contextlib.contextmanager
@@ -96,16 +89,16 @@ def list_shelves(library: LibraryOption = None, as_json: JsonOption = False) -> 
             {"name": name, "backend": p.backend.value, "solver": p.solver, "finds": p.finds.value}
             for name, p in profiles.items()
         ]
-        _emit({"problems": listed, "solvers": solvers})
+        emit({"problems": listed, "solvers": solvers})
         return
     width = max((len(name) for name in (*problems, *profiles)), default=0)
-    typer.echo("problems")
+    say("problems")
     for name, title in problems.items():
-        typer.echo(f"  {name:<{width}}  {title}")
-    typer.echo("solvers")
+        say(f"  {name:<{width}}  {' '.join(title.split())}")
+    say("solvers")
     for name, p in profiles.items():
         handled = ", ".join(sorted(h.value for h in p.handles))
-        typer.echo(f"  {name:<{width}}  {p.solver} through {p.backend.value} ({handled})")
+        say(f"  {name:<{width}}  {p.solver} through {p.backend.value} ({handled})")
 
 
 @app.command()
@@ -121,7 +114,7 @@ def show(
         name: _plain(value) for name, value in _answer_items(found) if value not in (None, "", ())
     }
     if as_json:
-        _emit(
+        emit(
             {
                 "problem": found.formulation.value,
                 "title": found.title,
@@ -134,14 +127,14 @@ def show(
             }
         )
         return
-    typer.echo(found.title)
+    say(" ".join(found.title.split()))
     if found.source:
-        typer.echo(f"source: {found.source}")
-    typer.echo(f"\n{stated.program()}\n")
-    typer.echo(f"data: {stated.data.n_samples} samples, {stated.data.n_features} features")
-    typer.echo(f"route: {stated.explain()}")
+        say(f"source: {found.source}")
+    say(f"\n{stated.program()}\n")
+    say(f"data: {stated.data.n_samples} samples, {stated.data.n_features} features")
+    say(f"route: {stated.explain()}")
     for name, value in answer.items():
-        typer.echo(f"known {name}: {value}")
+        say(f"known {name}: {value}")
 
 
 def _answer_items(found: ProblemFile) -> list[tuple[str, Any]]:
@@ -203,7 +196,7 @@ def solve(
                 polish=polish,
                 workers=workers,
                 verbose=verbose,
-                progress=_progress,
+                progress=progress,
             )
     except NotSeparableError as error:
         said = reproduced_error(found, error)
@@ -213,9 +206,9 @@ def solve(
         raise typer.Exit(ExitCode.CERTIFIED) from error
     said = reproduced_negative(found, stated, solution)
     if as_json:
-        _emit(solution.to_json() if said is None else {**solution.to_json(), "reproduced": said})
+        emit(solution.to_json() if said is None else {**solution.to_json(), "reproduced": said})
     else:
-        typer.echo(solution.report() if said is None else f"{solution.report()}\n\n{said}")
+        say(solution.report() if said is None else f"{solution.report()}\n\n{said}")
     raise typer.Exit(_exit_code(solution) if said is None else ExitCode.CERTIFIED)
 
 
@@ -280,11 +273,11 @@ def certify(
         write_receipt(written(stated, point, certificate), receipt)
     if as_json:
         extra = {} if proof is None else {"exact": proof.to_json()}
-        _emit({**certificate.to_json(), **extra})
+        emit({**certificate.to_json(), **extra})
     else:
-        typer.echo(certificate.report())
+        say(certificate.report())
         if proof is not None:
-            typer.echo(proof.report())
+            say(proof.report())
     good = certificate.certified and (proof is None or proof.proved)
     raise typer.Exit(ExitCode.CERTIFIED if good else ExitCode.NEGATIVE)
 
@@ -307,9 +300,9 @@ def verify(
         samples = read(data, one_class=True)
     found = verify_file(receipt, samples)
     if as_json:
-        _emit(found.to_json())
+        emit(found.to_json())
     else:
-        typer.echo(found.report())
+        say(found.report())
     raise typer.Exit(ExitCode.CERTIFIED if found.verdict.certified else ExitCode.NEGATIVE)
 
 
@@ -318,12 +311,12 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     """Solve a two-variable problem with every profile and say which ones really work here."""
     from lexmargin.doctor import examine
 
-    findings = examine(_library(library), _progress)
+    findings = examine(_library(library), progress)
     if as_json:
-        _emit([finding.to_json() for finding in findings])
+        emit([finding.to_json() for finding in findings])
     else:
         for finding in findings:
-            typer.echo(str(finding))
+            say(str(finding))
     required = [f for f in findings if f.profile in ("clarabel", "ipopt")]
     raise typer.Exit(ExitCode.CERTIFIED if all(f.works for f in required) else ExitCode.SOLVER)
 
@@ -348,9 +341,7 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: always, with the exit code.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+    prepare_streams()
     sys.exit(_code_of(arguments))
 
 
@@ -367,28 +358,34 @@ def _code_of(arguments: list[str] | None) -> int:
         _say_usage(error)
         return ExitCode.BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
+        note("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader has left; what is still buffered must not be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has left.
+        silence()
         return ExitCode.CERTIFIED
     except MemoryError:
         _say_error("memory", "There is not enough memory for this problem.")
         return ExitCode.SOLVER
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
+            silence()
+            _say_error(
+                "output", f"Standard output cannot be written: {error.strerror}. Send it elsewhere."
+            )
+            return ExitCode.BAD_INPUT
         if os.environ.get(_TRACEBACK):
             raise
         _say_error(
             "internal",
-            f"{type(error).__name__}: {error}. This is a fault of lexmargin; please report it "
-            f"with the traceback that {_TRACEBACK}=1 prints.",
+            f"{type(error).__name__}: {clipped(str(error))}. This is a fault of lexmargin; please "
+            f"report it with the traceback that {_TRACEBACK}=1 prints.",
         )
         return ExitCode.SOLVER
 
 
 def _say_error(code: str, sentence: str) -> None:
-    typer.echo(f"error ({code}): {' '.join(sentence.split())}", err=True)
+    note(f"error ({code}): {' '.join(sentence.split())}")
 
 
 def _say_usage(error: Any) -> None:
@@ -412,9 +409,9 @@ def _show_gordan(error: LexmarginError, as_json: bool, said: str | None = None) 
 
     answer, text = gordan_report(error, said)
     if as_json:
-        _emit(answer)
+        emit(answer)
     else:
-        typer.echo(text)
+        say(text)
 
 
 if __name__ == "__main__":

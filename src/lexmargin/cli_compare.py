@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli_output import emit, printable, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
 from lexmargin.files import write_file
 
@@ -141,13 +141,14 @@ def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("comparing", total=None)
 
         def show(done: int, total: int, line: str) -> None:
-            bar.update(task, completed=done, total=total, description=line)
+            bar.update(task, completed=done, total=total, description=escape(printable(line)))
 
         yield show
 
@@ -163,6 +164,6 @@ def _show(
     if html is not None:
         write_file(html, as_page(table, library))
     if as_json:
-        typer.echo(json.dumps(table.to_json(), ensure_ascii=False, allow_nan=False))
+        emit(table.to_json())
     else:
-        typer.echo(as_text(table, None if sys.stdout.isatty() else 160))
+        say(as_text(table, None if sys.stdout.isatty() else 160))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli_output import emit, say
 from lexmargin.errors import ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def separability(
     found = decided(data, bias)
     if as_json:
         answer = {**found.to_json(), "classes": list(data.classes), "samples": data.n_samples}
-        typer.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        emit(answer)
     else:
         last = data.n_features + bias
         names = f"features 0 to {data.n_features - 1}" + (f", bias {last - 1}" if bias else "")
         per_class = "" if data.is_binary else f", {last} coefficients class after class"
-        typer.echo(f"{'classes':<16}{', '.join(map(str, data.classes))}")
-        typer.echo(f"{'coefficients':<16}{names}{per_class}")
-        typer.echo(found.report())
+        say(f"{'classes':<16}{', '.join(map(str, data.classes))}")
+        say(f"{'coefficients':<16}{names}{per_class}")
+        say(found.report())
     raise typer.Exit(ExitCode.CERTIFIED)
 
 

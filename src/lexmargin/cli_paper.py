@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli_output import emit, note, say
 from lexmargin.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def paper(
     pages = write_pages([known[s.id] for s in named(()) if s.id in known], out)
     if as_json:
         stored = [record.to_json() for record in records]
-        typer.echo(json.dumps(stored, ensure_ascii=False, allow_nan=False))
+        emit(stored)
     else:
-        typer.echo(_table(records))
-        typer.echo(f"page: {pages[0]}, Markdown: {pages[1]}")
+        say(_table(records))
+        say(f"page: {pages[0]}, Markdown: {pages[1]}")
     raise typer.Exit(_exit_code(records))
 
 
@@ -101,6 +101,6 @@ def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
         return
 
     def show(name: str, done: int, total: int) -> None:
-        typer.echo(f"[{done}/{total}] {name}", err=True)
+        note(f"[{done}/{total}] {name}")
 
     yield show

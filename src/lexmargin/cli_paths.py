@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli_output import emit, note, progress, say
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -76,17 +75,16 @@ def trace(
         seed=seed,
         time_limit=time_limit,
         library=shelves,
-        progress=_progress,
+        progress=progress,
     )
     if as_json:
-        _emit(traced.to_json()["points"])
+        emit(traced.to_json()["points"])
     else:
-        typer.echo(_table(traced))
+        say(_table(traced))
     if traced.missing:
-        typer.echo(
+        note(
             f"{len(traced.missing)} of {len(traced.missing) + len(traced.points)} points are "
             f"missing: {traced.end.value}",
-            err=True,
         )
         raise typer.Exit(ExitCode.SOLVER)
     raise typer.Exit(ExitCode.CERTIFIED if traced.certified else ExitCode.NEGATIVE)
@@ -116,6 +114,14 @@ def _table(traced: TracedPath) -> str:
             f"{point.rho:12.6g} {point.margin:14.7g} {point.objective:16.9g} "
             f"{point.slack(traced.count):10.4g} {measured:9.1e}  {point.certificate.verdict.value}"
             f"{'' if point.certified else '  (not certified)'}"
+        )
+    from lexmargin.paths import Shown
+
+    only = sum(point.shown in (Shown.STATIONARY, Shown.LOCAL) for point in traced.points)
+    if only:
+        lines.append(
+            f"{only} of {len(traced.points)} points are shown to be stationary, not the best: "
+            "another branch may be better"
         )
     for jump in traced.jumps():
         lines.append(
@@ -173,9 +179,7 @@ def descend(
         flow=None if flow is None else GradientFlow(flow),
         time_limit=time_limit,
         polish=polish,
-        progress=lambda at, level, angle: _progress(
-            f"{at:g}: log L {level:.6g}, angle {angle:.2e}"
-        ),
+        progress=lambda at, level, angle: progress(f"{at:g}: log L {level:.6g}, angle {angle:.2e}"),
     )
     certificate = None
     if stated.functions.homogeneity.degree is not None:
@@ -184,11 +188,11 @@ def descend(
         certificate = certify(HardMargin(stated.predictor, stated.data), point)
     if as_json:
         judged = None if certificate is None else certificate.to_json()
-        _emit({"problem": str(stated.name), **path.to_json(), "certificate": judged})
+        emit({"problem": str(stated.name), **path.to_json(), "certificate": judged})
     else:
-        typer.echo(_descent(path))
+        say(_descent(path))
         if certificate is not None:
-            typer.echo(f"\n{certificate.report()}")
+            say(f"\n{certificate.report()}")
     if certificate is None:
         raise typer.Exit(ExitCode.CERTIFIED)
     raise typer.Exit(ExitCode.CERTIFIED if certificate.certified else ExitCode.NEGATIVE)
@@ -217,12 +221,3 @@ def _descent(path: Descent) -> str:
     if path.polish_problem:
         lines.append(f"{'not polished':<16}{path.polish_problem}")
     return "\n".join(lines)
-
-
-def _emit(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
-
-
-def _progress(line: str) -> None:
-    if sys.stderr.isatty():
-        typer.echo(f"… {line}", err=True)

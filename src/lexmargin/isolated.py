@@ -1,22 +1,18 @@
 """A run in a process of its own, which its time limit really ends.
 
 Solvers check their clocks between iterations, if at all; only the end of the process is certain.
-The child is a fresh interpreter (no fork, no re-import of the caller's main module) in a session
-of its own, so that whatever it started ends with it.
+The child belongs to a fresh interpreter (no fork of the caller, no re-import of its main module)
+and leads a group of its own, so that whatever it started ends with it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
-import signal
-import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -25,13 +21,21 @@ from lexmargin.backends import Backend
 from lexmargin.errors import LexmarginError, UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.library_profiles import Grade, Profile
+from lexmargin.processes.nursery import End
+from lexmargin.processes.owner import Nursery
 from lexmargin.run import Run, Start, require, run
 from lexmargin.solution import Claim, Ran, RawAnswer
 
-__all__ = ["Job", "isolated", "work"]
+__all__ = ["Job", "isolated", "outcome_of"]
+
+WORK = "lexmargin.worker:work"
+"""What the child is asked to do."""
 
 GRACE_SECONDS = 2.0
-"""Time for a solver to end by its own clock, and for the child to start and to report."""
+"""Time for a solver to end by its own clock, and for the child to report."""
+
+START_SECONDS = 60.0
+"""Time for the child to import what the job needs, on a busy machine."""
 
 
 @final
@@ -69,68 +73,47 @@ def isolated(job: Job) -> Run:
         UnsupportedError: a problem that cannot be sent to another process.
     """
     began = time.monotonic()
+    # An interactive session imports from the current folder; there, last, the child finds modules
+    # that nobody else has.
+    last = [os.getcwd()] if "" in sys.path else []
     try:
-        sent = pickle.dumps(job)
+        sent = pickle.dumps((last, pickle.dumps(job)))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise UnsupportedError(
             f"This problem cannot be sent to another process: {error}.",
             "Define its predictor in a module, or leave out the time limit.",
         ) from error
-    with tempfile.TemporaryDirectory(prefix="lexmargin-") as folder:
-        question, answer = Path(folder, "job"), Path(folder, "answer")
-        question.write_bytes(sent)
-        command = [sys.executable, "-m", "lexmargin.worker", str(question), str(answer)]
-        output = None if job.verbose else subprocess.DEVNULL
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=2 if job.verbose else output,
-            stderr=output,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        )
-        limit = None if job.time_limit is None else job.time_limit + GRACE_SECONDS
-        try:
-            child.wait(limit)
-        except subprocess.TimeoutExpired:
-            return _ended(job, time.monotonic() - began)
-        finally:
-            _end(child)
-        if not answer.exists():
-            return _nothing(Ran.CRASHED, f"the process ended with status {child.returncode}", began)
-        # Written by our own child into a folder only we can read: not a file of a user.
-        outcome = pickle.loads(answer.read_bytes())
-    if isinstance(outcome, LexmarginError):
-        raise outcome
-    assert isinstance(outcome, Run)
-    return outcome
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child's whole session; nothing is left behind, whatever it ignores."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
-def _ended(job: Job, seconds: float) -> Run:
-    limit = job.time_limit
-    return _nothing(Ran.TIME_LIMIT, f"ended after {limit:g} s", time.monotonic() - seconds)
-
-
-def _nothing(ran: Ran, status: str, began: float) -> Run:
-    raw = RawAnswer({}, {}, ran, Claim.NOTHING, status)
-    return Run((), raw, 1.0, 0.0, time.monotonic() - began, {})
-
-
-def work(question: Path, answer: Path) -> None:
-    """Do the job in ``question`` and leave its outcome, or its named error, in ``answer``."""
-    job = pickle.loads(question.read_bytes())
-    outcome: Run | LexmarginError
+    limit = None if job.time_limit is None else job.time_limit + GRACE_SECONDS
+    nursery = Nursery(single=False, loud=job.verbose)
     try:
-        outcome = job.run()
+        reply = nursery.run(WORK, sent, (START_SECONDS, limit))
+    finally:
+        nursery.close()
+    outcome = reply.answer
+    if reply.end is End.ANSWERED and isinstance(outcome, Run):
+        return outcome
+    if reply.end is End.ANSWERED and isinstance(outcome, LexmarginError):
+        raise outcome
+    ran, status = Ran.CRASHED, f"the process ended with exit code {reply.code}"
+    match reply.end:
+        case End.TIME:
+            ran, status = Ran.TIME_LIMIT, f"ended after {job.time_limit:g} s"
+        case End.SIGNAL:
+            status = f"the process was ended by signal {reply.signal}"
+        case End.RAISED | End.NO_ROOM:
+            status = str(outcome)
+        case End.MEMORY:
+            status = "there was not enough memory"
+    return Run(
+        (), RawAnswer({}, {}, ran, Claim.NOTHING, status), 1.0, 0.0, time.monotonic() - began, {}
+    )
+
+
+def outcome_of(job: Job, ready: Callable[[], None]) -> Run | LexmarginError:
+    """Return the outcome of a job, or its named error, in the child; say when it begins."""
+    try:
+        engine = require(job.profile)
+        ready()
+        return job.run(engine)
     except LexmarginError as error:
-        outcome = error
-    draft = answer.with_suffix(".draft")
-    draft.write_bytes(pickle.dumps(outcome))
-    draft.rename(answer)
+        return error

@@ -112,8 +112,8 @@ class MarginFunctions:
         return np.asarray(self.data.signed / self.unit, dtype=np.float64)
 
     @functools.cached_property
-    def _pairs(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Sample, own class and other class of every difference."""
+    def pairs(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Sample, own class and other class of every margin of several scores."""
         n, c = self.data.n_samples, self.predictor.outputs
         labels = self.data.y if self.data.y.min() >= 0 else (self.data.y + 1) // 2
         rows, others = np.nonzero(np.arange(c)[None, :] != labels[:, None])
@@ -126,7 +126,7 @@ class MarginFunctions:
         scores = self.predictor(ops, blocks, ops.constant(inputs))
         if not self.multi_class:
             return ops.multiply(scores, ops.constant(self._signs))
-        rows, own, other = self._pairs
+        rows, own, other = self.pairs
         difference = ops.add(
             ops.gather(scores, rows, own), ops.scale(ops.gather(scores, rows, other), -1.0)
         )
@@ -201,7 +201,7 @@ class MarginFunctions:
             seed[:, c] = 1.0 / self.unit
             per_class.append(self._rows(scores, seed, parameters))
         gradients = np.stack(per_class, axis=1)
-        rows, own, other = self._pairs
+        rows, own, other = self.pairs
         return np.asarray(gradients[rows, own] - gradients[rows, other])
 
     def rows(self, theta: FloatArray, indices: IntArray) -> FloatArray:
@@ -257,7 +257,7 @@ class MarginFunctions:
         """Return v, ``(N,)`` or ``(N, C)``, with ``Σ v F = Σ_n weights_n f_n``."""
         if not self.multi_class:
             return np.asarray(self._signs * weights)
-        rows, own, other = self._pairs
+        rows, own, other = self.pairs
         seed = np.zeros((self.data.n_samples, self.predictor.outputs))
         np.add.at(seed, (rows, own), weights / self.unit)
         np.add.at(seed, (rows, other), -weights / self.unit)
@@ -267,7 +267,7 @@ class MarginFunctions:
         """Return ``f(θ)`` and the map ``weights -> Σ_n weights_n ∇f_n(θ)``, in one evaluation."""
         parameters, scores = self._record(theta)
         if self.multi_class:
-            rows, own, other = self._pairs
+            rows, own, other = self.pairs
             with np.errstate(invalid="ignore"):
                 f = (scores.value[rows, own] - scores.value[rows, other]) / self.unit
         else:
@@ -295,12 +295,11 @@ class MarginFunctions:
 def _is_flat(theta: Any) -> bool:
     """Tell a flat vector, or what is no sequence at all, from a sequence of blocks."""
     if isinstance(theta, np.ndarray):
-        return theta.ndim == 1
+        return theta.ndim < 2
     if not isinstance(theta, Sequence) or isinstance(theta, (str, bytes)):
         # A tensor or a data frame: NumPy knows what it is.
         return hasattr(theta, "__array__") or hasattr(theta, "toarray")
     try:
         return all(np.ndim(entry) == 0 for entry in theta)
-    except ValueError:
-        # Ragged inside.
+    except Exception:  # ragged inside, or foreign code
         return False

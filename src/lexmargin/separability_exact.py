@@ -7,7 +7,6 @@ their rows the others are looked at again, until a w makes all that is left posi
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.alone import quiet
 from lexmargin.errors import SolverFailedError, UnsupportedError
 from lexmargin.exact import MERSENNE_61, integer_rows, power_of_two_exponents, solve_integer
 from lexmargin.gordan import separability_of_rows
@@ -235,7 +235,8 @@ class Decomposition:
         for r, value in found.items():
             y[self.owners[r]] -= value / share
         return tuple(
-            value / _power(self.exponents[n] + self.columns[j]) for n, value in enumerate(y)
+            value / _power(self.exponents[n] + self.columns[j]) if value else _ZERO
+            for n, value in enumerate(y)
         )
 
     def undetermined(self) -> tuple[int, ...]:
@@ -307,7 +308,8 @@ def decompose(Z: Any) -> Decomposition:
     rest = [n for n in left if not any(mapped[n])]
     _merge(
         balance,
-        {n: Fraction(1, max(1, max(map(abs, rows[n])))) for n in rest},
+        # Rows of one size, by powers of two: other denominators would multiply.
+        {n: _power(-max(abs(v).bit_length() for v in rows[n])) for n in rest},
         rows,
         space,
         owners,
@@ -352,9 +354,8 @@ def _hard_margin(svc: Any, unit: Any) -> FloatArray:
     count = unit.shape[0]
     both = sparse.vstack([unit, -unit], format="csr")
     signs = np.repeat([1, -1], count)
-    with warnings.catch_warnings():
-        # Whether it has converged does not matter: the direction is checked.
-        warnings.simplefilter("ignore")
+    # Whether it has converged does not matter: the direction is checked.
+    with quiet():
         fitted = svc(C=1e6, fit_intercept=False, max_iter=2000, random_state=0).fit(both, signs)
     return np.asarray(fitted.coef_[0], dtype=np.float64)
 
@@ -391,11 +392,13 @@ def _merge(
     """Add rows to λ: ``Σ more_n row_n`` lies in the span of the old ones, which pay for it."""
     if not more:
         return
-    total = [_ZERO] * len(rows[0])
+    scale = _common(tuple(more.values()))
+    total = [0] * len(rows[0])
     for n, value in more.items():
+        factor = value.numerator * (scale // value.denominator)
         for j, entry in enumerate(rows[n]):
-            total[j] += value * entry
-    found = space.coordinates(total)
+            total[j] += factor * entry
+    found = space.coordinates([Fraction(value, scale) for value in total])
     if found is None:
         raise SolverFailedError(
             "A Gordan vector does not lie in the span of the one before.",

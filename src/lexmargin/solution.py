@@ -201,6 +201,11 @@ class Solution:
         if self.polished is not None:
             moved, residual = self.polished
             lines.append(("polished", f"moved {moved:.1e}, residual {residual:.1e}"))
+        for k, level in enumerate(self.levels):
+            if level.approached:
+                last = ", ".join(f"{value:.6g}" for _, value in level.approached)
+                reach = f"level {k + 1} falls to {last} up to γ = {level.approached[-1][0]:g}"
+                lines.append(("not attained", reach))
         text = "\n".join(f"{name:<16}{value}" for name, value in lines)
         return text if self.certificate is None else f"{text}\n\n{self.certificate.report()}"
 

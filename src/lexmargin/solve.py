@@ -14,6 +14,7 @@ from lexmargin.backends import BackendName, backend
 from lexmargin.backends.free_bias import rows_with_bias
 from lexmargin.backends.suspects import suspects
 from lexmargin.certificate import (
+    Certificate,
     Tolerances,
     Verdict,
     certify,
@@ -26,7 +27,7 @@ from lexmargin.errors import NotSeparableError, SolverFailedError, UnsupportedEr
 from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.known import is_known, word_of
-from lexmargin.formulations.levels import Level
+from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
@@ -311,7 +312,7 @@ def judge(
         margins=margins,
         margin=float(margins.min()),
         multipliers=multipliers,
-        levels=_levels(problem, outcome, theta),
+        levels=_levels(problem, outcome, theta, certificate),
         polished=None if polished is None else (polished.moved, polished.residual),
         ran=raw.ran,
         claim=raw.claim,
@@ -347,22 +348,36 @@ def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> f
     return problem.objective(theta) * (raw.bound / raw.objective)
 
 
-def _levels(problem: Formulation, outcome: Run, theta: FloatArray) -> tuple[Level, ...]:
+def _levels(
+    problem: Formulation, outcome: Run, theta: FloatArray, certificate: Certificate | None
+) -> tuple[Level, ...]:
     """Return the levels of a staged problem at θ; none for the others."""
     if not is_known(problem):
         return ()
     if outcome.raw.levels:
-        return outcome.raw.levels
+        return _shown(outcome.raw.levels, certificate)
     if isinstance(problem, Lexicographic):
         *before, last = outcome.answers
         names = [variable.name for variable in problem.block_variables()]
         blocks = dict(zip(names, problem.functions.blocks(theta), strict=True))
         last = StageAnswer({**last.values, **blocks}, last.multipliers)
-        return problem.answered_levels((*before, last), outcome.unit)
+        return _shown(problem.answered_levels((*before, last), outcome.unit), certificate)
     if isinstance(problem, WSet):
-        values = problem.level_values(theta)
-        return tuple(Level(value, (k,)) for k, value in enumerate(values))
+        from lexmargin.certificate.w_levels import proofs_of_levels
+
+        shown = () if certificate is None else proofs_of_levels(problem, theta, certificate)
+        return problem.answered_levels(theta, outcome.answers, outcome.unit, shown)
     return ()
+
+
+def _shown(levels: tuple[Level, ...], certificate: Certificate | None) -> tuple[Level, ...]:
+    """Return the levels of Definition 5 with a dual proof only where the certificate has one."""
+    proven = 0
+    if certificate is not None and certificate.verdict is Verdict.GLOBAL:
+        proven = len(levels)
+    elif certificate is not None and certificate.gap is not None:
+        proven = int(certificate.gap <= certificate.tolerances.gap)
+    return (*levels[:proven], *(replace(x, proof=Proof.LOCAL) for x in levels[proven:]))
 
 
 @final
@@ -385,6 +400,9 @@ def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
         and problem.norm_p == 2.0
         and functions.homogeneity.degree is not None
     )
+    # Slack of one sum buys its square root at the next: staged answers are polished though convex.
+    staged = isinstance(problem, Lexicographic) and problem.linear
+    direction = direction and not staged
     if problem.data.is_sparse or not functions.size:
         return None
     if not (np.all(np.isfinite(theta)) and np.any(theta)):

@@ -1,11 +1,23 @@
-"""The child of :mod:`lexmargin.isolated`: ``python -m lexmargin.worker QUESTION ANSWER``."""
+"""What the child of :mod:`lexmargin.isolated` does."""
 
 from __future__ import annotations
 
+import pickle
 import sys
-from pathlib import Path
 
-from lexmargin.isolated import work
+from lexmargin.errors import LexmarginError
+from lexmargin.isolated import outcome_of
+from lexmargin.processes.nursery import Mark
+from lexmargin.run import Run
 
-if __name__ == "__main__":
-    work(Path(sys.argv[1]), Path(sys.argv[2]))
+__all__ = ["work"]
+
+
+def work(payload: tuple[list[str], bytes], mark: Mark) -> Run | LexmarginError:
+    """Return the outcome of a pickled job, which may need modules from the folders beside it.
+
+    The time of the job begins at the mark, when all its modules are there.
+    """
+    folders, pickled = payload
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
+    return outcome_of(pickle.loads(pickled), mark)

@@ -44,6 +44,8 @@ __all__ = ["SOLVER", "ActiveSetBackend"]
 
 SOLVER: Final = "daqp"
 _BALL: Final = "ball"
+_MOST_ENTRIES: Final = 200_000
+"""N·d up to which norms other than 1, 2 and inf, whose steps read all rows, are the default's."""
 _OPTIONS: Final = ("max_passes", "time_limit", "tolerance")
 _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
     LinearStatus.OPTIMAL: (Ran.FINISHED, Claim.OPTIMAL),
@@ -56,7 +58,7 @@ _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
 
 @final
 class ActiveSetBackend(Backend):
-    """The ℓ1, ℓ2 and ℓ∞ hard margin and margin path of margin functions ``f_n = θ·z_n``.
+    """The hard margin and margin path of margin functions ``f_n = θ·z_n`` in any norm.
 
     Also the W-set of a linear part and a bias, which is a hard margin with b unregularised.
     """
@@ -72,10 +74,12 @@ class ActiveSetBackend(Backend):
         if problem.name not in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH):
             return False
         try:
-            _recognised(problem.program())
+            _, norm = _recognised(problem.program())
         except UnsupportedError:
             return False
-        return True
+        entries = problem.functions.count * problem.functions.size
+        dense = not problem.data.is_sparse and entries <= _MOST_ENTRIES
+        return norm in (1.0, 2.0, np.inf) or dense
 
     def compile(self, program: Program) -> Compiled:
         return _ActiveSet(program)
@@ -261,9 +265,9 @@ def _recognised(program: Program) -> tuple[Margins, float]:
             "Choose another solver, or 'auto'.",
         )
     norm = _norm(program, others)
-    if norm not in (1.0, 2.0, np.inf):
+    if not norm >= 1.0:
         raise UnsupportedError(
-            f"The active-set method knows the norms 1, 2 and inf, not {norm:g}.",
+            "The active-set method needs a norm of all parameters together.",
             "Choose another solver, or 'auto'.",
         )
     return left, norm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, Final, final
 
 import numpy as np
@@ -16,9 +17,12 @@ from lexmargin.backends.signed_rows import SignedRows, signed_rows
 from lexmargin.backends.working_set import Restricted, solve_restricted
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
 from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.translation import column_centres, translated_bias
 
 __all__ = ["hard_margin_linear"]
 
+_SOLVED: Final = 1e-9
+_MOST_ENTRIES: Final = 200_000
 _DENSE: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
 
@@ -39,10 +43,12 @@ def hard_margin_linear(
     its KKT system to rounding level; one pass prices all rows; violated rows and near ones enter.
 
     Args:
-        X: (N, d) real matrix, dense of any layout or scipy sparse; it is not copied.
+        X: (N, d) real matrix, dense of any layout or scipy sparse; it is not copied, unless a bias
+            is free and columns lie far from 0: those are centred, which is exact.
         y: (N,) labels -1/+1; all +1 where the rows already are ``y_n x_n``.
         bias: add a free, unregularised b; without it b = 0.
-        norm: p of the ball: 1, 2 or inf.
+        norm: p of the ball, >= 1; with a free bias 1, 2 or inf. Others than these read the rows
+            densely.
         tolerance: a row is violated when its margin is below ``1 - tolerance``.
         time_limit: seconds.
         max_passes: how often all rows may be read.
@@ -57,8 +63,10 @@ def hard_margin_linear(
 
     Source: math.md §2 and §4.
     """
-    if norm not in (1.0, 2.0, np.inf):
-        raise ParameterError(f"The norm is {norm!r}.", "Use 1, 2 or inf.")
+    if not norm >= 1.0:
+        raise ParameterError(f"The norm is {norm!r}.", "Use a number >= 1, or inf.")
+    if bias and norm not in (1.0, 2.0, np.inf):
+        raise ParameterError(f"The norm is {norm!r}.", "With a free bias use 1, 2 or inf.")
     if not 0.0 < tolerance < 1.0:
         raise ParameterError(f"tolerance is {tolerance!r}.", "Give a number between 0 and 1.")
     if max_passes < 1:
@@ -69,11 +77,31 @@ def hard_margin_linear(
             "With a free bias one class alone has no largest margin.", "Leave the bias out."
         )
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    if norm not in (1.0, 2.0, np.inf):
+        from lexmargin.backends.round_margin import round_margin
+
+        return round_margin(rows, norm, deadline)
+    centres = column_centres(X) if bias and isinstance(X, np.ndarray) else np.zeros(0)
+    if np.any(centres):
+        rows = signed_rows(X - centres, y)
     if norm != 2.0:
         from lexmargin.backends.row_generation import polyhedral_margin
 
-        return polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
-    return _euclidean(rows, bias, tolerance, deadline, max_passes)
+        answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
+        small = rows.count * rows.size <= _MOST_ENTRIES
+        if answer.relative_gap > _SOLVED and small and not (bias or rows.sparse):
+            from lexmargin.backends.round_margin import round_margin
+
+            # Its tolerances are absolute: rows and columns of very different size need the path.
+            other = round_margin(rows, norm, deadline)
+            answer = other if other.relative_gap < answer.relative_gap else answer
+    else:
+        answer = _euclidean(rows, bias, tolerance, deadline, max_passes)
+    if not np.any(centres):
+        return answer
+    return replace(
+        answer, bias=float(translated_bias(Fraction(answer.bias), answer.theta, -centres))
+    )
 
 
 @final

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
 
+from lexmargin.alone import quiet
 from lexmargin.backends.base import (
     Backend,
     Compiled,
@@ -79,7 +79,7 @@ class CvxpyProgram(Compiled):
         began = time.perf_counter()
         self.program = program
         self._ops = CvxpyOps()
-        with _quiet():
+        with quiet():
             self.problem = program.build(self._ops)
             convex = self.problem.is_dcp()
         if not convex:
@@ -116,7 +116,7 @@ class CvxpyProgram(Compiled):
         crashed = False
         known = self.problem.compilation_time
         began = time.perf_counter()
-        with captured(settings.verbose) as output, _quiet():
+        with captured(settings.verbose) as output, quiet():
             try:
                 # Without a start the solve is independent of earlier ones.
                 self.problem.solve(
@@ -205,14 +205,9 @@ class CvxpyProgram(Compiled):
 def _installed() -> list[str]:
     import cvxpy as cp
 
-    with captured(), _quiet():
+    with captured(), quiet():
         return list(cp.installed_solvers())
 
 
 def _not_installed(solver: str) -> str:
     return f"{solver} is not installed; install it, or choose one of: {', '.join(_installed())}."
-
-
-def _quiet() -> Any:
-    """Return a context in which CVXPY's warnings, which repeat its statuses, are dropped."""
-    return warnings.catch_warnings(action="ignore")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping
 from typing import Final, final
 
 import numpy as np
 
+from lexmargin.alone import quiet
 from lexmargin.backends.base import (
     Backend,
     Compiled,
@@ -43,7 +43,7 @@ class CvxpyNlpBackend(Backend):
             return problem
         import cvxpy as cp
 
-        with captured(), warnings.catch_warnings(action="ignore"):
+        with captured(), quiet():
             found = solver in cp.installed_solvers()
         return "" if found else f"{solver} is not installed for CVXPY."
 
@@ -61,7 +61,7 @@ class _CvxpyNlpProgram(Compiled):
 
         self.program = program
         self._ops = CvxpyOps()
-        with warnings.catch_warnings(action="ignore"):
+        with quiet():
             self.problem = program.build(self._ops)
             accepted = self.problem.is_dnlp()
         if not accepted:
@@ -82,7 +82,7 @@ class _CvxpyNlpProgram(Compiled):
         for name, entries in starting_values(self.program, start).items():
             self._ops.variables[name].value = entries
         failure, seconds = "", time.perf_counter()
-        with captured(settings.verbose) as output, warnings.catch_warnings(action="ignore"):
+        with captured(settings.verbose) as output, quiet():
             try:
                 self.problem.solve(
                     nlp=True, solver=settings.solver, verbose=False, **dict(settings.options)

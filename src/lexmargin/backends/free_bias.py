@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from lexmargin.backends.linear_answer import LinearAnswer
+from lexmargin.data import Dataset
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.sums import Member, Sum, linear_and_bias
+from lexmargin.separability_rows import margin_rows
 
 __all__ = ["bias_samples", "has_bias", "never_negative", "rows_with_bias", "w_set_point"]
 
@@ -34,12 +36,17 @@ def has_bias(problem: Formulation) -> bool:
 def rows_with_bias(problem: Formulation) -> FloatArray | None:
     """Return the rows ``y_n (x_n, 1)`` of a linear member and a bias (N, p + 1), or None.
 
-    A predictor of the family separates only where some ``(w, β)`` has positive products.
+    With scores per class their differences, (N(C-1), C(p + 1)). A predictor of the family separates
+    only where some ``(w, β)`` has positive products.
     """
-    if _members(problem) is None:
+    found = linear_and_bias(problem.predictor, several=True)
+    if found is None or found[1].form not in _FORMS or problem.data.is_sparse:
         return None
-    X, y = bias_samples(problem)
-    return np.column_stack([y[:, None] * X, y])
+    data, columns = problem.data, found[0].columns
+    if columns is not None:
+        data = Dataset(data.X[:, list(columns)], data.y, one_class=True)
+    rows: FloatArray = margin_rows(data, bias=True)
+    return rows
 
 
 def bias_samples(problem: Formulation) -> tuple[Any, FloatArray]:

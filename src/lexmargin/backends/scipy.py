@@ -8,6 +8,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.alone import quiet
 from lexmargin.backends.base import (
     Backend,
     Compiled,
@@ -105,7 +106,7 @@ def _minimize(options: Mapping[str, Any], **arguments: Any) -> tuple[Any, float]
     from scipy.optimize import OptimizeWarning, minimize
 
     began = time.perf_counter()
-    with warnings.catch_warnings(action="ignore"):
+    with quiet():
         # The one warning that matters: it would drop the option in silence.
         warnings.filterwarnings("error", message="Unknown solver options", category=OptimizeWarning)
         try:

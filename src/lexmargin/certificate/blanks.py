@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from lexmargin.certificate.norms import Array
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 
-__all__ = ["against_level", "blank", "negative"]
+__all__ = ["against_level", "blank", "negative", "squares_in_range", "too_small_or_large"]
+
+_TINY: Final = float(np.finfo(np.float64).tiny)
 
 
 def against_level(margin: float, level: float, limits: Tolerances) -> tuple[float, str]:
@@ -79,3 +82,15 @@ def blank(
         tolerances=limits,
         reasons=reasons,
     )
+
+
+def squares_in_range(vector: Array) -> bool:
+    """Tell whether ‖v‖² is a normal double."""
+    with np.errstate(over="ignore", under="ignore"):
+        return bool(_TINY <= float(vector @ vector) < math.inf)
+
+
+def too_small_or_large(values: Array, norm: float, limits: Tolerances) -> Certificate:
+    """Return the certificate of a point of whose cost doubles say nothing."""
+    why = "the square of the point leaves the range of doubles: rescale the data"
+    return blank(Verdict.UNDECIDED, values, norm, limits, (why,))

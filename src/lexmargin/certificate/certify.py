@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
@@ -14,6 +15,8 @@ from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_problems import certify_linear_problem, linear_w_set
 from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
+from lexmargin.certificate.range import finite_words, out_of_range
+from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
@@ -81,7 +84,14 @@ def certify(
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
     if not isinstance(problem, Formulation):
         raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
-    return _certify_problem(problem, flattened(problem, theta), tolerances)
+    require_known(problem)
+    flat = flattened(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            found = _certify_problem(problem, flat, tolerances)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            found = out_of_range(problem, flat, tolerances)
+        return finite_words(with_shown_sign(found, problem, flat))
 
 
 def _advice(given: object) -> str:
@@ -96,7 +106,6 @@ def _advice(given: object) -> str:
 
 
 def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
-    require_known(problem)
     # Each problem brings its own modules: a linear one needs a third of all.
     if problem.data.is_sparse or linear_w_set(problem):
         return certify_linear_problem(problem, flat, limits)

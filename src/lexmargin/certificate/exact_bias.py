@@ -1,5 +1,6 @@
 """Linear scores with biases in rational arithmetic: eq. 13 and 14 as convex quadratic programs.
 
+Two classes or several: then z_n and s_n are those of the differences of scores.
 With c = b² (one unknown c ≥ 0 per square and sign) the margins `f_n = z_n·w + s_n·c` are linear and
 both problems read `min ½ a ‖w‖² + ½ b Σ c s.t. f_n ≥ 1, c ≥ 0`: a = γ², b = γ for eq. 14, a = 1,
 b = 0 for eq. 13. An answer is its own proof: `a w = Σ λ_n z_n`, `Σ λ_n s_n ≤ b/2`, λ ≥ 0, with
@@ -22,6 +23,7 @@ from lexmargin.certificate.norms import Array
 from lexmargin.exact import combination, dot, matvec, to_fractions
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.ops.base import IntArray
 from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
 
 __all__ = ["BiasProgram", "ExactProgram", "check_exact_program", "exact_program", "stated_program"]
@@ -127,9 +129,11 @@ def stated_program(
     members = _members(problem.predictor)
     if members is None:
         return None
-    X, y = problem.data.X, problem.data.y.astype(np.float64)
+    differences, samples = _differences(problem)
+    X = problem.data.X[samples]
     blocks = problem.functions.blocks(theta)
-    rows, signs = [], []
+    both = np.array([1.0, -1.0])
+    rows, signs = list[Array](), list[Array]()
     w: list[Fraction] = []
     c: list[Fraction] = []
     for member, block in zip(members, blocks, strict=True):
@@ -137,28 +141,29 @@ def stated_program(
         predictor = member.predictor
         if isinstance(predictor, Linear):
             chosen = X if member.columns is None else X[:, list(member.columns)]
-            rows.append(y[:, None] * chosen)
+            rows.extend(column[:, None] * chosen for column in differences.T)
             w.extend(values)
             continue
         assert isinstance(predictor, Bias)
         squares = [abs(v) * v for v in values]
         match predictor.form:
             case BiasForm.PLAIN:
-                rows.append(y[:, None])
+                rows.append(differences)
                 w.extend(values)
             case BiasForm.SQUARE:
-                signs.append(y[:, None])
-                c.append(abs(squares[0]))
+                signs.append(differences)
+                c.extend(abs(square) for square in squares)
             case BiasForm.TWO_SQUARES:
-                signs.append(np.column_stack([y, -y]))
+                signs.append(np.kron(differences, both))
                 c.extend(abs(square) for square in squares)
             case _:
-                signs.append(np.column_stack([y, -y]))
-                c.extend((max(squares[0], _ZERO), max(-squares[0], _ZERO)))
+                signs.append(np.kron(differences, both))
+                for square in squares:
+                    c.extend((max(square, _ZERO), max(-square, _ZERO)))
     if not rows:
         return None
     Z = np.hstack(rows)
-    S = np.hstack(signs) if signs else np.zeros((y.size, 0))
+    S = np.hstack(signs) if signs else np.zeros((len(samples), 0))
     a, b = _ONE, _ZERO
     if isinstance(problem, ScaledMargin):
         b = Fraction(float(problem.gamma))
@@ -166,12 +171,24 @@ def stated_program(
     return BiasProgram(Z, S, a, b), tuple(w), tuple(c)
 
 
+def _differences(problem: ScaledMargin | WSet) -> tuple[Array, IntArray]:
+    """Return (M, outputs) how a score of each class enters a margin, and its sample (M,).
+
+    ``y_n`` for one score; ``e_{y_n} - e_c`` for several.
+    """
+    functions = problem.functions
+    if not functions.multi_class:
+        signs = np.asarray(problem.data.signed, dtype=np.float64)
+        return signs[:, None], np.arange(signs.size, dtype=np.int64)
+    samples, own, other = functions.pairs
+    unit: Array = np.eye(problem.predictor.outputs, dtype=np.float64)
+    return unit[own] - unit[other], samples
+
+
 def _members(predictor: Predictor) -> tuple[Member, ...] | None:
     found = predictor.members if isinstance(predictor, Sum) else (Member(predictor),)
     for member in found:
-        if isinstance(member.predictor, Linear) and member.predictor.outputs == 1:
-            continue
-        if not isinstance(member.predictor, Bias):
+        if not isinstance(member.predictor, (Linear, Bias)):
             return None
     return found
 

@@ -136,8 +136,10 @@ def curvature_jumps(
         recording.rectified, sensitivities(functions, recording, weights), strict=True
     ):
         if 1.0 < one.power <= 2.0:
-            near = _distances(one, size) <= tolerance
-            # A parameter that all samples share, such as b of b|b|, has one row here and N there.
-            felt = np.abs(slope).reshape(slope.shape[0], -1) > tolerance * total
-            jumps = jumps or bool(np.any(near & felt))
+            shape = one.argument.value.shape
+            near = _distances(one, size).reshape(shape) <= tolerance
+            felt = np.abs(slope) > tolerance * total
+            # A parameter that all samples share, such as b of b|b|, is felt by each of them.
+            shared = felt.shape[1:] == shape
+            jumps = jumps or bool(np.any(near & (np.any(felt, axis=0) if shared else felt)))
     return jumps

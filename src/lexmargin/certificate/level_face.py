@@ -31,6 +31,8 @@ _ZERO: Final = 1e-12
 """Singular values below this are rounding of rows of unit length."""
 _ROUNDING: Final = 64.0
 """So many roundings of its sums away, a level is reached as well as doubles can."""
+_FINE: Final = math.sqrt(_LONG / _EPS)
+"""Long floats tell levels apart by this much finer, with digits to spare for their own rounding."""
 _REPAIRS: Final = 8
 """Every repair pins coordinates or ties samples; a vertex that needs more is left alone."""
 
@@ -45,21 +47,32 @@ class LevelDual:
 
     For every θ' of the ball with ``f_n(θ') ≥ f_n(x)`` on the other samples of λ,
     ``min_U f_n(θ') ≤ min_U f_n(x) + gap``, because
-    ``gap = ‖Zᵀλ‖_* - x·Zᵀλ + Σ_U λ_n (f_n(x) - min_U f)``; rounding is counted in. ``noise`` is
-    what the rounding of x to doubles can add to it.
+    ``gap = ‖Zᵀλ‖_* - x·Zᵀλ + Σ_U λ_n (f_n(x) - min_U f)``; its own ``rounding`` is counted in.
+    ``noise`` is what x and λ of doubles can add to it.
     """
 
     weights: Array
     gap: float
     noise: float = 0.0
+    rounding: float = 0.0
+
+    @property
+    def sharp(self) -> bool:
+        """Whether the gap is that of x and λ in long floats."""
+        return self.gap <= _FINE * self.noise + 2.0 * self.rounding
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A level that holds with equality: its λ and free samples, Zᵀλ, and what they fix."""
+    """A level that holds with equality: its λ and free samples, Zᵀλ, and what they fix.
+
+    ``fine`` is λ in long floats, so that Zᵀλ is 0 where the ball does not push back: a double's
+    rounding there, over the smallest weight, would be the error of a margin.
+    """
 
     weights: Array
+    fine: Any
     free: Mask
     pull: Array
     samples: Indices
@@ -104,18 +117,19 @@ class LevelFace:
         self.given = self.values
         self.unit = float(np.min(self.values))
 
-    def _move(self, point: Array) -> None:
-        self.point = point
-        self.values = self.Z @ point
-        size = np.abs(point)
-        self._reach = np.abs(self.Z) @ size
-        long = size.astype(np.longdouble)
-        self._beyond = max(0.0, float((np.sum if self.norm == 1.0 else np.max)(long) - 1.0))
+    def _move(self, point: Any) -> None:
+        """Go to a point, kept in long floats too: see :class:`Held`."""
+        self._long = point.astype(np.longdouble)
+        self.point = np.asarray(point, dtype=np.float64)
+        self.values = self.Z @ self.point
+        self._reach = np.abs(self.Z) @ np.abs(self.point)
+        size = (np.sum if self.norm == 1.0 else np.max)(np.abs(self._long))
+        self._beyond = max(0.0, float(size - 1.0))
 
     # -- what λ proves ----------------------------------------------------------------------------
 
-    def measured(self, weights: Array, free: Mask) -> LevelDual:
-        """Return what λ ≥ 0 proves of the free samples, scaled to Σ_U λ_n = 1."""
+    def measured(self, weights: Any, free: Mask) -> LevelDual:
+        """Return what λ ≥ 0 proves of the free samples, scaled to Σ_U λ_n = 1; λ in any floats."""
         total = float(np.sum(weights[free]))
         if not (total > 0.0 and math.isfinite(float(np.sum(weights)))):
             return LevelDual(weights, math.inf)
@@ -124,25 +138,26 @@ class LevelFace:
         share = weights[used].astype(np.longdouble)
         pull = share @ self.Z[used]
         pressed = np.sum(np.abs(pull)) if self.norm != 1.0 else np.max(np.abs(pull))
-        excess = max(0.0, float(pressed - pull @ self.point)) + self._beyond * float(pressed)
+        excess = max(0.0, float(pressed - pull @ self._long)) + self._beyond * float(pressed)
         counted = share * free[used]
-        least = self._least(free)
-        rest = max(0.0, float(counted @ (self.Z[used] @ self.point.astype(np.longdouble) - least)))
+        least, reach = self._least(free)
+        rest = max(0.0, float(counted @ (self.Z[used] @ self._long - least)))
         # Of the sums in Zᵀλ, of their norm and of their product with x, each at its worst.
-        spread = weights[used] @ np.abs(self.Z[used])
+        spread = np.asarray(share, dtype=np.float64) @ np.abs(self.Z[used])
         longest, along = vector_norm(spread, dual_exponent(self.norm)), float(spread @ size)
         rounding = (used.size + 2) * longest + (2 * used.size + 4 * size.size + 4) * along
-        rounding += (size.size + 2) * float(np.max(self._reach[free])) * total
+        rounding += (size.size + 2) * reach * total
         noise = _ROUNDING * _EPS * (longest + along)
         gap = excess + rest + _LONG * rounding
-        return LevelDual(weights / total, gap / total, noise / total)
+        scaled = np.asarray(weights / total, dtype=np.float64)
+        return LevelDual(scaled, gap / total, noise / total, _LONG * rounding / total)
 
-    def _least(self, free: Mask) -> Any:
-        """Return min_U f in long floats."""
+    def _least(self, free: Mask) -> tuple[Any, float]:
+        """Return min_U f in long floats, and Σ_j |z_nj x_j| of the samples that may have it."""
         noise = 2.0 * _EPS * (self.point.size + 2) * self._reach
         limit = np.min(self.values[free] + noise[free])
         near = np.flatnonzero(free & (self.values - noise <= limit))
-        return np.min(self.Z[near] @ self.point.astype(np.longdouble))
+        return np.min(self.Z[near] @ self._long), float(np.max(self._reach[near]))
 
     # -- holding a level --------------------------------------------------------------------------
 
@@ -151,7 +166,7 @@ class LevelFace:
 
         A sample is held where ``gap/λ_n`` is within the tolerance, in units of the first margin.
         """
-        limit, before = tolerance * self.unit, self.point
+        limit, before = tolerance * self.unit, self._long
         close = free & (self.values <= np.min(self.values[free]) + 10.0 * limit)
         tight = close & (dual.weights > 0.0) & (dual.gap <= limit * dual.weights)
         if not np.any(tight):
@@ -159,13 +174,13 @@ class LevelFace:
             tight = close & (dual.weights > POSITIVE * float(np.max(dual.weights[free])))
         self.extend(dual, free, np.flatnonzero(tight))
         self._move(self._repaired())
-        gaps = [self.measured(level.weights, level.free) for level in self.held]
+        gaps = [self.measured(level.fine, level.free) for level in self.held]
         last = gaps[-1]
         surely = np.any(tight) and bool(np.all(last.gap <= limit * last.weights[tight]))
         if not surely or any(found.gap > limit for found in gaps):
             self._move(before)
             return False
-        self.sharp = self.sharp and all(found.gap <= found.noise for found in gaps)
+        self.sharp = self.sharp and all(found.sharp for found in gaps)
         self._settle(gaps)
         return True
 
@@ -179,11 +194,35 @@ class LevelFace:
             self.signs = np.where(exposed, np.where(pull < 0.0, -1.0, 1.0), self.signs)
         elif not self.held:
             self.signs = np.where(pull < 0.0, -1.0, 1.0)
-        found = Held(dual.weights, free.copy(), pull, samples, np.flatnonzero(exposed))
-        self.held.append(found)
         self.exposed = self.exposed | exposed
+        fine = self._refined(dual.weights, free)
+        found = Held(dual.weights, fine, free.copy(), pull, samples, np.flatnonzero(exposed))
+        self.held.append(found)
         self.core = np.concatenate([self.core, samples])
         self.basis = self._null_space()
+
+    def _refined(self, weights: Array, free: Mask) -> Any:
+        """Return λ in long floats, changed least so that Zᵀλ is 0, or even, where it has to be."""
+        used, quiet = np.flatnonzero(weights), ~self.exposed
+        fine = weights.astype(np.longdouble)
+        system = self.Z[used][:, quiet].T
+        if self.norm == 1.0:
+            system = np.hstack([system, -self.signs[quiet, None]])
+        total = np.zeros(system.shape[1])
+        total[: used.size] = free[used]
+        system = np.vstack([system, total])
+        top = np.longdouble(0.0)
+        for _ in range(3):
+            missing = -(fine[used] @ self.Z[used])[quiet]
+            if self.norm == 1.0:
+                missing = missing + self.signs[quiet] * top
+            right = np.append(missing, 1.0 - np.sum(fine[free]))
+            step = np.linalg.lstsq(system, np.asarray(right, dtype=np.float64), rcond=_ZERO)[0]
+            fine[used] += step[: used.size]
+            top += step[used.size] if self.norm == 1.0 else 0.0
+        if np.any(fine < 0.0) or np.any(np.abs(fine - weights) > _RANK):
+            return weights.astype(np.longdouble)
+        return fine
 
     def exposed_by(self, pull: Array) -> Mask:
         """Return the coordinates that every maximiser of pull·θ in the ball has at a bound.
@@ -223,12 +262,12 @@ class LevelFace:
 
     # -- a point of the face ----------------------------------------------------------------------
 
-    def _repaired(self) -> Array:
+    def _repaired(self) -> Any:
         """Return the nearest point with all equalities; bounds and samples it violates are added.
 
         Nothing is taken from it on trust: every level is measured again at the point.
         """
-        point, pinned = self.point.copy(), np.zeros(self.point.size, dtype=bool)
+        point, pinned = self._long.copy(), np.zeros(self.point.size, dtype=bool)
         last = len(self.held) - 1
         samples = self.core
         levels = np.repeat(np.arange(last + 1), [level.samples.size for level in self.held])
@@ -241,7 +280,7 @@ class LevelFace:
             else:
                 outside = ~bound & (np.abs(point) > 1.0)
                 self.signs = np.where(outside, np.sign(point), self.signs)
-            values = self.Z @ point
+            values = self.Z @ np.asarray(point, dtype=np.float64)
             level = float(np.min(values[self.held[last].samples], initial=math.inf))
             below = self.held[last].free & (values < level - 8.0 * _EPS * self._reach)
             below[samples] = False
@@ -251,10 +290,10 @@ class LevelFace:
             samples = np.concatenate([samples, np.flatnonzero(below)])
             levels = np.concatenate([levels, np.full(int(np.sum(below)), last)])
         else:
-            return self.point
+            return self._long
         return point
 
-    def _solved(self, point: Array, open_: Mask, samples: Indices, levels: Indices) -> Array:
+    def _solved(self, point: Any, open_: Mask, samples: Indices, levels: Indices) -> Any:
         """Change the open coordinates least so that the samples of every level are equal."""
         rows = self.Z[samples][:, open_]
         # By the whole rows: what moves of them may be nothing.
@@ -265,7 +304,7 @@ class LevelFace:
         if self.norm == 1.0:
             ones = np.concatenate([self.signs[open_], np.zeros(len(self.held))])
             system = np.vstack([system, ones / max(1.0, math.sqrt(rows.shape[1]))])
-        found = point.astype(np.longdouble)
+        found = point.copy()
         heights = np.zeros(len(self.held), dtype=np.longdouble)
         for _ in range(3):
             missing = (heights[levels] - self.Z[samples] @ found) / size
@@ -276,7 +315,7 @@ class LevelFace:
             step = np.linalg.lstsq(system, right, rcond=_ZERO)[0]
             found[open_] += step[: rows.shape[1]]
             heights += step[rows.shape[1] :]
-        return np.asarray(found, dtype=np.float64)
+        return found
 
     # -- the margins that the levels settle -------------------------------------------------------
 

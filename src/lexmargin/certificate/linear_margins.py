@@ -7,6 +7,7 @@ formed but one copy of what is stored.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ from lexmargin.certificate.point import UnitPoint, row_sums
 from lexmargin.certificate.rows import is_dense, with_column
 from lexmargin.certificate.stationarity import Stationarity
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
+from lexmargin.certificate.translated import centred
 from lexmargin.data_labels import coded_labels
 from lexmargin.data_samples import is_sparse, stored_samples
 from lexmargin.errors import DataError, ShapeError, UnsupportedError
@@ -54,7 +56,8 @@ def certify_linear(
     """Judge θ/‖θ‖ for `max min_n y_n (θ·x_n + b)  s.t.  ‖θ‖ ≤ 1` (eq. 18; Definition 3, rescaled).
 
     `θ̂ = Σ λ_n y_n x_n` with λ ≥ 0 on the active set, and with a free bias `Σ λ_n y_n = 0`; then λ
-    bounds all margins, `γ* ≤ ‖Σ λ_n y_n x_n‖_*/Σ λ_n`.
+    bounds all margins, `γ* ≤ ‖Σ λ_n y_n x_n‖_*/Σ λ_n`. Columns of dense samples that lie far from 0
+    are centred first, which is exact, and the bias is the best one within its own rounding.
 
     Parameters
     ----------
@@ -96,13 +99,17 @@ def certify_linear(
         rows = _signed(_owned(samples), signs, common)
         point = UnitPoint(unit, rows @ unit, rows, 1.0, p, 1.0, common)
     else:
-        offset = _offset(bias)
         length, exponent = scaled_norm(direction, p)
+        shift = Fraction(_offset(bias)) / Fraction(length) / Fraction(2) ** exponent
+        near = centred(samples, signs, unit, shift)
+        if near is not None:
+            samples, shift = near.samples, Fraction(near.bias)
+            common = _exponent(samples)
         # A column of the size of the rows: then Σ λ y is compared with what λ weighs in Σ λ z.
         largest = common + math.frexp(_longest(samples, common))[1]
         column = np.full(signs.size, math.ldexp(1.0, largest))
         rows = _signed(with_column(samples, column), signs, common)
-        inside = np.append(unit, math.ldexp(offset / length, -exponent - largest))
+        inside = np.append(unit, float(shift / Fraction(2) ** largest))
         target = np.append(unit, 0.0)
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
-from lexmargin.certificate.blanks import against_level, negative
+from lexmargin.certificate.blanks import (
+    against_level,
+    negative,
+    squares_in_range,
+    too_small_or_large,
+)
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import Array, vector_norm
+from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.certificate.translated import centred
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.data import Dataset
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.hard_margin import HardMargin
@@ -22,7 +31,7 @@ from lexmargin.formulations.w_set import WSet
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
 
-__all__ = ["certify_linear_problem", "linear_w_set", "require_linear"]
+__all__ = ["certify_linear_problem", "linear_w_set", "recentred", "require_linear"]
 
 
 def certify_linear_problem(
@@ -44,11 +53,13 @@ def certify_linear_problem(
     """
     require_linear(problem)
     if isinstance(problem, WSet):
-        return _judged_w_set(problem, theta, tolerances, multipliers)
-    return certify_linear(
-        problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
-        multipliers=multipliers, tolerances=tolerances,
-    )  # fmt: skip
+        found = _judged_w_set(problem, theta, tolerances, multipliers)
+    else:
+        found = certify_linear(
+            problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
+            multipliers=multipliers, tolerances=tolerances,
+        )  # fmt: skip
+    return with_shown_sign(found, problem, theta)
 
 
 def require_linear(problem: Formulation) -> None:
@@ -74,11 +85,16 @@ def _judged_w_set(
     """Judge `w_1 = Σ λ_n y_n x_n`, `Σ λ_n y_n = 0`, and `‖w_1‖ ≥ 1/γ*` (eq. 13)."""
     functions = problem.functions
     linear = w[problem.parts.entries(0)]
-    values = functions.values(w)
+    only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
+    signs = np.asarray(problem.data.signed, dtype=np.float64)
+    score = float(only_bias[0] * signs[0])
+    near = centred(problem.data.samples, signs, linear, Fraction(score))
+    offset = score if near is None else near.bias
+    values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
     if not np.any(linear) or np.min(values) <= 0.0:
         return negative(values, 2.0, limits)
-    only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
-    score = float(only_bias[0] * problem.data.signed[0])
+    if not squares_in_range(linear):
+        return too_small_or_large(values, 2.0, limits)
     found = certify_linear(
         problem.data.samples, problem.data.signed, linear, score, multipliers=multipliers,
         tolerances=limits,
@@ -105,7 +121,7 @@ def _judged_w_set(
         definition_3=None, degree=math.nan, kkt_epsilon=None, kkt_delta=None,
         levels=(length * length,),
         checks=_identities(
-            float(multipliers @ values), float(multipliers @ problem.data.signed) * score,
+            float(multipliers @ values), float(multipliers @ signs) * offset,
             length * length, limits,
         ),
     )  # fmt: skip
@@ -164,3 +180,33 @@ def linear_w_set(problem: Formulation) -> bool:
     if found is None or found[0].columns is not None:
         return False
     return found[1].form in (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES)
+
+
+def recentred(problem: Formulation, theta: Array) -> tuple[Formulation, Array]:
+    """Return eq. 13 of centred samples and the same point there; others, and near data, as given.
+
+    Only for a linear part and one bias of either sign: then ``(w, β)`` is feasible exactly where
+    ``(w, β + w·c)`` is for the samples x_n - c, and ‖w_1‖ is the same.
+    """
+    if not isinstance(problem, WSet) or problem.data.is_sparse or not linear_w_set(problem):
+        return problem, theta
+    mine = np.asarray(problem.parts.entries(0), dtype=bool)
+    linear, signs = theta[mine], np.asarray(problem.data.signed, dtype=np.float64)
+    only_bias = problem.functions.values(np.where(mine, 0.0, theta))
+    score = Fraction(float(only_bias[0] * signs[0]))
+    # The gradient of b|b| vanishes at 0, where eq. 13 asks for less: of both ends of the columns
+    # the one is taken that leaves the larger bias.
+    ends = [
+        found
+        for upward in (linear > 0.0, linear <= 0.0)
+        if (found := centred(problem.data.X, signs, linear, score, upward)) is not None
+    ]
+    if not ends:
+        return problem, theta
+    near = max(ends, key=lambda found: abs(found.bias))
+    root = math.copysign(math.sqrt(abs(near.bias)), near.bias)
+    point = theta.copy()
+    blocks = int(np.count_nonzero(~mine))
+    point[~mine] = root if blocks == 1 else (max(root, 0.0), max(-root, 0.0))
+    data = Dataset(near.samples, problem.data.y, problem.data.name, one_class=True)
+    return replace(problem, data=data), point

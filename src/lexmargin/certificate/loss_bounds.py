@@ -65,7 +65,10 @@ def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
     exponential = point.loss is Loss.EXPONENTIAL
     with np.errstate(all="ignore"):
         if exponential:
-            lift = lift - math.log(float(point.weights @ np.exp(lift)))
+            total = float(point.weights @ np.exp(lift))
+            if not 0.0 < total < math.inf:
+                return math.inf
+            lift = lift - math.log(total)
         gradient, slack = _combined(point, lift)
         dual = dual_exponent(norm)
         size, error = vector_norm(gradient, dual), vector_norm(slack, dual)
@@ -79,7 +82,8 @@ def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
         return math.inf
     if exponential:
         return nats
-    return -math.log1p(-nats) if nats < 1.0 else math.inf
+    # Beyond half of L what is left of 1 may be rounding.
+    return -math.log1p(-nats) if nats < 0.5 else math.inf
 
 
 def penalty_gap(point: LossPoint, coefficient: float, power: float, norm: float) -> float:
@@ -154,7 +158,7 @@ def _divergence(point: LossPoint, lift: Array) -> float:
     rounding = lifted * (np.abs(lift) + nats) * (nats + 4.0 * _EPS)
     change = np.expm1(lift)
     terms = point.weights * np.maximum(0.0, lift * (1.0 + change) - change)
-    total = float(np.sum(np.where(lifted > 0.0, terms + rounding, 0.0)))
+    total = float(np.sum(terms) + np.sum(np.where(lifted > 0.0, rounding, 0.0)))
     if point.loss is Loss.EXPONENTIAL or not np.any(lift):
         return total
     loss, left = np.exp(point.level), _left(point)

@@ -39,8 +39,10 @@ class LossPoint:
         ∇f_n(w) (N, d) and g (d,), in units of 2^exponent.
     nats
         bounds on the errors of log p_n (N,).
+    errors
+        bounds on the errors of f_n (N,).
     slack
-        bounds on the errors of the entries of g (d,), in the same units.
+        what rounding makes of the entries of g (d,), in the same units.
     spent
         Σ p_n ‖∇f_n‖₂, what cancels in g.
     own
@@ -58,6 +60,7 @@ class LossPoint:
     gradient: Array
     exponent: int
     nats: Array
+    errors: Array
     slack: Array
     spent: float
     own: Array
@@ -106,20 +109,22 @@ def loss_point(
             return None
         exponent = math.frexp(largest)[1] if largest > 0.0 else 0
         jacobian = shifted(rows, -exponent)
-        reach = _reach(rows, w)
+        reach, typical = _reach(rows, w)
         # Half the terms of a sum round up where half round down: √d of them remain.
-        nats = _EPS * (8.0 + np.abs(values) + abs(level) + (2.0 + math.sqrt(w.size)) * reach)
+        errors = _EPS * (np.abs(values) + (2.0 + math.sqrt(w.size)) * reach)
+        nats = errors + _EPS * (8.0 + abs(level))
         own = np.zeros(values.size) if _rows_are_data(functions) else 4.0 * _EPS + nats
         gradient, summed = combined(jacobian, weights)
-        visible = own_errors(nats + own, weights)
+        expected = _EPS * (4.0 + 2.0 * np.maximum(np.abs(values), typical))
+        visible = own_errors(expected, weights)
         lengths = np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian))
         slack = visible @ np.abs(jacobian) + summed
         spent = float(weights @ lengths)
     if not (np.all(np.isfinite(slack)) and math.isfinite(spent)):
         return None
     return LossPoint(
-        loss, classes, w, values, level, logs, weights, jacobian, gradient, exponent, nats, slack,
-        spent, own,
+        loss, classes, w, values, level, logs, weights, jacobian, gradient, exponent, nats, errors,
+        slack, spent, own,
     )  # fmt: skip
 
 
@@ -146,9 +151,15 @@ def combined(jacobian: Array, weights: Any) -> tuple[Array, Array]:
     return found, (used.size + 2) * _LONG * spent + _EPS * np.abs(found)
 
 
-def _reach(rows: Array, w: Array) -> Array:
-    """Return Σ_i |∂_i f_n w_i| (N,), without an intermediate that leaves the range of doubles."""
+def _reach(rows: Array, w: Array) -> tuple[Array, Array]:
+    """Return Σ_i |t_ni| and (Σ_i t_ni²)^{1/2} (N,), t_ni = ∂_i f_n w_i.
+
+    Rounding moves f_n by parts of the first at worst, and of the second as a rule. No intermediate
+    leaves the range of doubles.
+    """
     up = math.frexp(float(np.max(np.abs(w), initial=0.0)))[1]
     down = math.frexp(float(np.max(np.abs(rows), initial=0.0)))[1]
-    sizes = np.abs(shifted(rows, -down)) @ np.abs(shifted(w, -up))
-    return np.asarray(np.ldexp(sizes, up + down), dtype=np.float64)
+    terms = np.abs(shifted(rows, -down) * shifted(w, -up))
+    square = np.sqrt(np.einsum("ij,ij->i", terms, terms))
+    both = np.ldexp(np.stack([np.sum(terms, axis=1), square]), up + down)
+    return both[0], both[1]

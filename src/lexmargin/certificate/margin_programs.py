@@ -7,7 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.certificate.blanks import blank, negative
+from lexmargin.certificate.blanks import (
+    blank,
+    negative,
+    squares_in_range,
+    too_small_or_large,
+)
 from lexmargin.certificate.bounds import relative_excess, relative_gap
 from lexmargin.certificate.certificate import Certificate, Check
 from lexmargin.certificate.given import Evidence
@@ -176,8 +181,8 @@ def _block_scales(
     sizes, idle = [], []
     for k, degree in enumerate(parts.degrees):
         mine = parts.entries(k)
-        slopes = np.sqrt(np.sum(near[:, mine] ** 2, axis=1))
-        reach = weight / margin * float(np.max(slopes, initial=0.0))
+        steepest = max((vector_norm(row, 2.0) for row in near[:, mine]), default=0.0)
+        reach = weight / margin * steepest
         sizes.append(max(vector_norm(target[mine], 2.0), reach))
         share = abs(float(target[mine] @ w[mine]))
         help_ = float(np.max(np.abs(near[:, mine] @ v[mine]), initial=0.0))
@@ -238,6 +243,8 @@ def _with_target(
     fixed: Array, limits: Tolerances, notes: tuple[str, ...] = (), given: Evidence | None = None,
 ) -> Certificate:  # fmt: skip
     """Judge `target = Jᵀλ` at level 1, with the entries in ``fixed`` taken out of the problem."""
+    if not squares_in_range(target):
+        return too_small_or_large(values, 2.0, limits)
     point = target_point(parts, functions, w, target, values, fixed, limits)
     size = unit_target_size(point)
     if given is not None:
@@ -382,12 +389,16 @@ def plain_point(problem: Formulation, theta: Array, limits: Tolerances) -> Plain
         case ScaledMargin():
             target = w * scaled_margin_setting(problem, w).costs
             nothing = np.zeros(w.size, dtype=bool)
+            if not squares_in_range(target):
+                return None
             return target_point(problem.parts, functions, w, target, values, nothing, limits)
         case WSet():
             dropped = _dropped(problem, w)
             if dropped == problem.levels:
                 return None
             target, fixed = _w_set_target(problem.parts, w, dropped)
+            if not squares_in_range(target):
+                return None
             return target_point(problem.parts, functions, w, target, values, fixed, limits)
         case _:
             return None

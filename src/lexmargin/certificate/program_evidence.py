@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from lexmargin.certificate.evidence import evidence_for, refutation_at
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.level_chain import recorded_levels
+from lexmargin.certificate.linear_problems import recentred
 from lexmargin.certificate.margin_programs import (
     plain_point,
 )
@@ -37,6 +38,20 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
     Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
     """
     require_known(problem)
+    problem, theta = recentred(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            found = _evidence(problem, theta, certificate)
+            parts = [getattr(found, field.name) for field in fields(found)]
+            if all(np.all(np.isfinite(x)) for x in parts if isinstance(x, np.ndarray)):
+                return found
+        except (ArithmeticError, np.linalg.LinAlgError):
+            pass
+    nothing = np.zeros(certificate.multipliers.size)
+    return Evidence(support=certificate.support, multipliers=nothing, tau=certificate.tau)
+
+
+def _evidence(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
     functions, norm = problem.functions, problem.norm_p
     match problem:
         case ConstrainedPath() | RegularizationPath():

@@ -61,8 +61,13 @@ def least_scaled_cost(problem: ScaledMargin, w: Array, multipliers: Array) -> fl
     weights = np.maximum(multipliers, 0.0)
     slack = _EPS * (int(np.count_nonzero(weights)) + 16)
     if program.S.shape[1]:
-        signs = np.asarray(problem.data.signed, dtype=np.float64)
-        weights = _balanced(weights, signs, program.S, half)
+        if problem.functions.multi_class:
+            # The optimum's own λ pushes no square beyond γ/2 but by rounding.
+            push = float(np.max(weights @ program.S + slack * (weights @ np.abs(program.S))))
+            weights = weights * min(1.0, half / push * (1.0 - slack)) if push > 0.0 else weights
+        else:
+            signs = np.asarray(problem.data.signed, dtype=np.float64)
+            weights = _balanced(weights, signs, program.S, half)
     pull = vector_norm(weights @ program.Z, 2.0)
     pull += slack * vector_norm(weights @ np.abs(program.Z), 2.0)
     gained = 2.0 * float(np.sum(weights)) * (1.0 - slack)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.alone import quiet
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.certificate.torch_kinks import module_kinks
@@ -342,9 +342,8 @@ class TorchScores(Scores):
 @contextmanager
 def _derivatives() -> Iterator[None]:
     """Name what torch cannot differentiate."""
-    with warnings.catch_warnings():
-        # The first use of forward mode makes torch warn of its own deprecated parts.
-        warnings.simplefilter("ignore")
+    # The first use of forward mode makes torch warn of its own deprecated parts.
+    with quiet():
         try:
             yield
         except RuntimeError as error:

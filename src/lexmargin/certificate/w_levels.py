@@ -9,21 +9,24 @@ remaining blocks is; and where level 1 is convex, w_1 is the only one and nothin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, final
 
 import numpy as np
 
+from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.formulations.levels import Proof
 from lexmargin.formulations.w_set import WSet
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.sums import Sum
 
-__all__ = ["LaterLevel", "judge_later_level", "least_first_level"]
+__all__ = ["LaterLevel", "judge_later_level", "least_first_level", "proofs_of_levels"]
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 
@@ -46,6 +49,32 @@ class LaterLevel:
     reason: str
 
 
+def proofs_of_levels(problem: WSet, w: Array, certificate: Certificate) -> tuple[Proof, ...]:
+    """Return what each level of w rests on: a bound that stands, or nothing but a local solver.
+
+    Args:
+        problem: the W-set.
+        w: (d,) the point.
+        certificate: of this point.
+    """
+    word, limits = certificate.verdict, certificate.tolerances
+    if word is Verdict.GLOBAL:
+        return (Proof.DUAL,) * problem.levels
+    if certificate.feasibility > limits.feasibility:
+        return (Proof.LOCAL,) * problem.levels
+    sizes, found = problem.parts.sizes(w), [Proof.LOCAL] * problem.levels
+    for level in range(problem.levels):
+        # A square may underflow where no entry is 0.
+        if np.any(w[problem.parts.entries(level)]):
+            break
+        found[level] = Proof.DUAL
+    if found[0] is Proof.LOCAL and word.stationary:
+        least = least_first_level(problem, w, certificate.multipliers)
+        if least is not None and 1.0 - least / float(sizes[0]) <= limits.gap:
+            found[0] = Proof.DUAL
+    return tuple(found)
+
+
 # -- the first level -------------------------------------------------------------------------------
 
 
@@ -53,7 +82,8 @@ def least_first_level(problem: WSet, w: Array, multipliers: Array) -> float | No
     """Return a proven lower bound on ‖w_1‖² over all feasible points; None where there is none.
 
     For ``f_n = z_n·w_1 + y_n β(w_2, …)`` with w_1 linear and the deeper parts biases, λ ≥ 0 with
-    ``Σ λ_n y_n = 0`` (``≤ 0`` where β ≥ 0) bounds ``‖w_1‖² ≥ (Σ λ_n)²/‖Σ λ_n z_n‖²``.
+    ``Σ λ_n y_n = 0`` (``≤ 0`` where β ≥ 0) bounds ``‖w_1‖² ≥ (Σ λ_n)²/‖Σ λ_n z_n‖²``. With a bias
+    per class, ``Σ λ_n (e_{y_n} - e_c) = 0``.
 
     Args:
         problem: the W-set.
@@ -65,7 +95,9 @@ def least_first_level(problem: WSet, w: Array, multipliers: Array) -> float | No
         return None
     rows = problem.functions.jacobian(w)[:, problem.parts.entries(0)]
     weights = unit_scale(multipliers)
-    if forms:
+    if forms and problem.functions.multi_class:
+        weights = _circulating(problem, weights)
+    elif forms:
         positive = np.asarray(problem.data.signed) > 0
         plus, minus = float(np.sum(weights[positive])), float(np.sum(weights[~positive]))
         if any(form is not BiasForm.SQUARE for form in forms) or plus > minus:
@@ -82,10 +114,50 @@ def least_first_level(problem: WSet, w: Array, multipliers: Array) -> float | No
     return float((total * (1.0 - slack) / pull) ** 2)
 
 
+def _circulating(problem: WSet, weights: Array) -> Array:
+    """Return λ whose weight from class to class flows in circles, up to its rounding; 0 if none is.
+
+    The surplus of every class is exact, and so is its way along the heaviest edges that join the
+    classes; every λ of a pair of classes then shares its factor.
+    """
+    _, own, other = problem.functions.pairs
+    flow: dict[tuple[int, int], Fraction] = {}
+    for a, c, value in zip(own.tolist(), other.tolist(), weights.tolist(), strict=True):
+        if value > 0.0:
+            flow[a, c] = flow.get((a, c), Fraction(0)) + Fraction(value)
+    before = dict(flow)
+    group = list(range(problem.predictor.outputs))
+    tree: list[tuple[int, int]] = []
+    for a, c in sorted(flow, key=lambda edge: -flow[edge]):
+        if group[a] != group[c]:
+            old, new = group[c], group[a]
+            group = [new if g == old else g for g in group]
+            tree.append((a, c))
+    surplus = [Fraction(0)] * len(group)
+    for (a, c), value in flow.items():
+        surplus[a] += value
+        surplus[c] -= value
+    while tree:
+        ends = [end for edge in tree for end in edge]
+        a, c = edge = next(e for e in tree if ends.count(e[0]) == 1 or ends.count(e[1]) == 1)
+        # A leaf is settled by its only edge.
+        change = -surplus[a] if ends.count(a) == 1 else surplus[c]
+        flow[edge] += change
+        surplus[a] += change
+        surplus[c] -= change
+        tree.remove(edge)
+    if any(surplus) or any(value < 0 for value in flow.values()):
+        return np.zeros(weights.size)
+    factors = {edge: float(value / before[edge]) for edge, value in flow.items()}
+    pairs = zip(own.tolist(), other.tolist(), strict=True)
+    shares: Array = np.array([factors.get(pair, 0.0) for pair in pairs], dtype=np.float64)
+    return np.asarray(np.maximum(weights, 0.0) * shares)
+
+
 def _bias_forms(problem: WSet) -> tuple[BiasForm, ...] | None:
     """Return the forms of the deeper parts, all biases; None unless w_1 is linear and they are."""
     parts, forms = problem.parts, []
-    if problem.functions.multi_class or parts.degrees[0] != 1.0:
+    if parts.degrees[0] != 1.0:
         return None
     first = 0
     for member in _members(problem.predictor):
@@ -169,7 +241,7 @@ def judge_later_level(
 def _least_bias(problem: WSet, w: Array, level: int) -> float | None:
     """Return a lower bound on ``‖w_2‖²`` with w_1 as it is, the deeper part one bias; or None."""
     forms = _bias_forms(problem)
-    if forms is None or len(forms) != 1 or level != 1:
+    if forms is None or len(forms) != 1 or level != 1 or problem.functions.multi_class:
         return None
     first = problem.parts.entries(0)
     rows = problem.functions.jacobian(w)[:, first]

@@ -6,26 +6,27 @@ executor loses no unit when one of its workers is killed, and gives none twice.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, final
 
+from lexmargin.compare.dask_workers import LocalWorkers
 from lexmargin.compare.units import Unit, code_digest
-from lexmargin.compare.work import Answered, run_unit
-from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError, SolverFailedError
+from lexmargin.compare.work import PRELOADED, Answered, run_unit
+from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError
 from lexmargin.kinds import checked_class
+from lexmargin.processes.crew import crew
 
 __all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "executor"]
 
 _ATTEMPTS: Final = 10
-_SLACK_SECONDS: Final = 60.0
-_TICK_SECONDS: Final = 5.0
+_TICK_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 60.0
+"""Without any worker of a cluster; those of a local one are replaced meanwhile."""
 
 
 class SchedulerError(LexmarginError):
@@ -73,7 +74,7 @@ class Serial(Executor):
 @checked_class
 @dataclass(frozen=True)
 class Processes(Executor):
-    """So many units at a time on this machine, handed out by pebble."""
+    """So many units at a time on this machine, each worker a thread that has its own nursery."""
 
     workers: int
 
@@ -82,59 +83,7 @@ class Processes(Executor):
             raise ParameterError(f"There are {self.workers} workers.", "Give at least 1.")
 
     def run(self, units: Sequence[Unit]) -> Iterator[Answered]:
-        left: dict[str, Unit] = {unit.key: unit for unit in units}
-        failures = 0
-        while left:
-            before = len(left)
-            for answered in self._pass(list(left.values())):
-                if left.pop(answered.key, None) is not None:
-                    yield answered
-            failures = failures + 1 if len(left) == before else 0
-            if failures >= _ATTEMPTS:
-                raise SolverFailedError(
-                    f"The processes of this machine ended {_ATTEMPTS} times without an answer.",
-                    "Check its memory; what is done stays done.",
-                )
-
-    def _pass(self, units: Sequence[Unit]) -> Iterator[Answered]:
-        """Yield answers until all are there, or until the pool has stopped giving any.
-
-        A worker that is killed while it holds a lock of the pool leaves the others waiting for
-        ever: then the pool is thrown away, and the next pass starts with a new one.
-        """
-        from pebble import ProcessPool
-
-        # A fork of a process with threads may hang; pebble and a progress bar have some.
-        method = (
-            "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        )
-        context = multiprocessing.get_context(method)
-        patience = max(2.0 * unit.limits.seconds for unit in units) + _SLACK_SECONDS
-        pool = ProcessPool(max_workers=min(self.workers, len(units)), context=context)
-        try:
-            pending: Mapping[Any, Unit] = {
-                pool.schedule(run_unit, args=(unit,)): unit for unit in units
-            }
-            waiting: set[Any] = set(pending)
-            while waiting:
-                done, waiting = wait(waiting, timeout=patience, return_when=FIRST_COMPLETED)
-                if not done:
-                    return
-                for future in done:
-                    error = future.exception()
-                    if error is None:
-                        yield future.result()
-                    elif not _worker_died(error):
-                        raise error
-        finally:
-            pool.stop()
-            pool.join()
-
-
-def _worker_died(error: BaseException) -> bool:
-    from pebble import ProcessExpired
-
-    return isinstance(error, (ProcessExpired, OSError, EOFError))
+        yield from crew(units, run_unit, self.workers, PRELOADED)
 
 
 @final
@@ -214,18 +163,14 @@ class DaskCluster(Executor):
                     )
 
     def _pass(self, units: Sequence[Unit]) -> Iterator[Answered]:
-        """Yield answers until all are there, or until the cluster has no workers any more.
-
-        A nanny whose worker is killed while it starts gives it up: then a local cluster is thrown
-        away, and the next pass starts with a new one.
-        """
+        """Yield answers until all are there, or until the cluster has no workers any more."""
         import distributed
 
-        local = self._local() if self.address is None else None
+        local = LocalWorkers(self.workers, self.timeout) if self.address is None else None
         try:
-            target = self.address if local is None else local
+            target = self.address if local is None else local.start()
             with distributed.Client(target, timeout=self.timeout, set_as_default=False) as client:
-                yield from _dask_pass(client, units, 15.0 if local is not None else 60.0)
+                yield from _dask_pass(client, units, local)
         except (OSError, TimeoutError) as error:
             raise SchedulerError(
                 f"The dask scheduler no longer answers ({_first_line(error)}).",
@@ -235,21 +180,10 @@ class DaskCluster(Executor):
             if local is not None:
                 local.close()
 
-    def _local(self) -> Any:
-        import distributed
 
-        return distributed.LocalCluster(
-            n_workers=self.workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            silence_logs=50,
-        )
-
-
-def _dask_pass(client: Any, units: Sequence[Unit], patience: float) -> Iterator[Answered]:
+def _dask_pass(
+    client: Any, units: Sequence[Unit], local: LocalWorkers | None
+) -> Iterator[Answered]:
     """Yield answers until nothing is pending, or there are no workers for so many seconds."""
     import distributed
 
@@ -257,7 +191,7 @@ def _dask_pass(client: Any, units: Sequence[Unit], patience: float) -> Iterator[
     pending = set(futures)
     died = (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError)
     alive = time.monotonic()
-    while pending and time.monotonic() - alive < patience:
+    while pending and time.monotonic() - alive < _PATIENCE_SECONDS:
         with suppress(TimeoutError):
             for future in distributed.as_completed(
                 list(pending), loop=client.loop, timeout=_TICK_SECONDS
@@ -268,6 +202,8 @@ def _dask_pass(client: Any, units: Sequence[Unit], patience: float) -> Iterator[
                     yield future.result()
                 elif not isinstance(error, (*died, OSError)):
                     raise error
+        if local is not None:
+            local.mend()
         if client.scheduler_info()["workers"]:
             alive = time.monotonic()
 

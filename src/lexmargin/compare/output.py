@@ -38,7 +38,7 @@ def as_text(table: Table, width: int | None = None) -> str:
     """Return the two figures of every profile, then the rows that need a look."""
     from rich.console import Console
 
-    console = Console(width=width, record=True, file=io.StringIO())
+    console = Console(width=width, record=True, file=io.StringIO(), markup=False, emoji=False)
     console.print(_figures(table.summaries()))
     notable = [row for row in table.rows if row.entered and _is_notable(row)]
     if notable:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
+from lexmargin.compare.reading import (
+    measures_of,
+    read_json,
+    read_record,
+    result_of,
+    sealed,
+    unit_keys,
+)
 from lexmargin.compare.units import FORMAT, canonical
 from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError, LibraryError
 from lexmargin.files import read_file, write_file
 
-__all__ = ["ResultsError", "Store"]
+__all__ = ["Memory", "Results", "ResultsError", "Store"]
 
 _FORMAT_FILE: Final = "format.json"
 _COMPARISON: Final = "comparison.json"
@@ -28,9 +36,64 @@ class ResultsError(LibraryError):
     code = "results"
 
 
+class Results(ABC):
+    """Where the answers of a comparison are kept."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make it ready for writing."""
+
+    @abstractmethod
+    def has(self, key: str) -> bool:
+        """Tell whether the unit is done."""
+
+    @abstractmethod
+    def put(self, answered: Answered) -> None:
+        """Keep an answer."""
+
+    @abstractmethod
+    def get(self, key: str) -> Answered:
+        """Return what was kept about a unit."""
+
+    @abstractmethod
+    def write_comparison(self, keys: Sequence[str]) -> None:
+        """Keep which units the latest comparison consists of, in its order."""
+
+    @abstractmethod
+    def comparison(self) -> tuple[str, ...]:
+        """Return the units of the latest comparison."""
+
+
+@final
+class Memory(Results):
+    """Answers that nobody asked to keep on a disk: whatever ends the process, no file is left."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answered] = {}
+        self._keys: tuple[str, ...] = ()
+
+    def prepare(self) -> None:
+        return
+
+    def has(self, key: str) -> bool:
+        return key in self._answers
+
+    def put(self, answered: Answered) -> None:
+        self._answers[answered.key] = answered
+
+    def get(self, key: str) -> Answered:
+        return self._answers[key]
+
+    def write_comparison(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
+
+    def comparison(self) -> tuple[str, ...]:
+        return self._keys
+
+
 @final
 @dataclass(frozen=True)
-class Store:
+class Store(Results):
     """Results of units below a folder, named by the hash of their specification.
 
     ``results/`` holds what is the same wherever and in whatever order units run;
@@ -63,7 +126,7 @@ class Store:
             if self.folder.exists() and not self.folder.is_dir():
                 raise ResultsError(f"{self.folder} is a file.", "Name a folder for the results.")
             return
-        found = _read_json(mark)
+        found = read_json(mark)
         if not isinstance(found, dict) or found.get("kind") != _KIND:
             raise ResultsError(f"{mark} is not ours.", "Name another folder for the results.")
         if found.get("format") != FORMAT:
@@ -78,29 +141,30 @@ class Store:
         return self.folder / "results" / f"{key}.json"
 
     def has(self, key: str) -> bool:
-        """Tell whether the unit is done; a file that cannot be read counts as absent."""
-        found = _read_json(self.result_path(key))
-        return isinstance(found, dict) and "ran" in found
+        """Tell whether the unit is done; a file that is not its record counts as absent."""
+        return result_of(read_record(self.result_path(key)), key) is not None
 
     def put(self, answered: Answered) -> None:
         """Write an answer; the result last, because its presence says that the unit is done."""
         measures = self.folder / "measures" / f"{answered.key}.json"
         self._write(measures, canonical(answered.measures))
-        self._write(self.result_path(answered.key), canonical(answered.result))
+        self._write(self.result_path(answered.key), canonical(sealed(answered.result)))
 
     def get(self, key: str) -> Answered:
         """Return what was written about a unit.
 
         Raises:
-            ResultsError: the unit is not there.
+            ResultsError: the unit is not there, or its record is damaged.
         """
-        result = _read_json(self.result_path(key))
-        if not isinstance(result, dict):
+        result = result_of(read_record(self.result_path(key)), key)
+        if result is None:
+            what = "a damaged" if self.result_path(key).exists() else "no"
             raise ResultsError(
-                f"{self.folder} has no result {key}.", "Run the comparison again to complete it."
+                f"{self.folder} has {what} result {key}.",
+                "Run the comparison again to complete it.",
             )
-        measures = _read_json(self.folder / "measures" / f"{key}.json")
-        return Answered(key, result, measures if isinstance(measures, dict) else {})
+        measures = read_json(self.folder / "measures" / f"{key}.json")
+        return Answered(key, result, measures_of(measures))
 
     def write_comparison(self, keys: Sequence[str]) -> None:
         """Write down which units the latest comparison consists of, in its order."""
@@ -110,15 +174,15 @@ class Store:
         """Return the units of the latest comparison.
 
         Raises:
-            ResultsError: there is none, or it is of another version.
+            ResultsError: there is none, it is damaged, or it is of another version.
         """
         self._check()
-        found = _read_json(self.folder / _COMPARISON)
-        if not isinstance(found, dict):
+        found = unit_keys(read_json(self.folder / _COMPARISON))
+        if found is None:
             raise ResultsError(
                 f"{self.folder} holds no comparison.", "Run lexmargin compare --out FOLDER first."
             )
-        return tuple(str(key) for key in found["units"])
+        return found
 
     def _write(self, path: Path, content: bytes) -> None:
         """Replace a file in one step: all of it is there after a crash, or none."""
@@ -136,12 +200,4 @@ def _bytes_of(path: Path) -> bytes | None:
     try:
         return read_file(path, _MAX_BYTES)
     except LexmarginError:
-        return None
-
-
-def _read_json(path: Path) -> Any:
-    content = _bytes_of(path)
-    try:
-        return None if content is None else json.loads(content)
-    except (ValueError, RecursionError):
         return None

@@ -31,7 +31,7 @@ __all__ = [
 
 _MAX_BYTES: Final = 2**32
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the result files; files of another version are refused, never mixed."""
 
 _PACKAGES: Final = (

@@ -11,21 +11,36 @@ import numpy as np
 
 from lexmargin.backends import Backend, backend
 from lexmargin.compare.descent import DescentBackend
-from lexmargin.compare.isolation import Isolated, Reply
-from lexmargin.compare.nursery import End, Mark
 from lexmargin.compare.records import RowStatus
 from lexmargin.compare.units import Unit, digest, problem_digest
-from lexmargin.errors import LibraryError, UnsupportedError
+from lexmargin.errors import LibraryError, SolverFailedError, UnsupportedError
 from lexmargin.library_build import build
 from lexmargin.library_problems import ProblemFile, read_problem
 from lexmargin.library_profiles import Profile, read_profile
+from lexmargin.processes.nursery import End, Mark
+from lexmargin.processes.owner import Nursery, Reply, shared_nursery
 from lexmargin.run import run
 from lexmargin.solution import BackendName, Claim, Solution, finite
 from lexmargin.solve import judge
 
-__all__ = ["Answered", "answer", "engine_of", "run_unit"]
+__all__ = ["PRELOADED", "Answered", "answer", "engine_of", "run_unit"]
+
+PRELOADED: Final = (
+    "scipy.optimize",
+    "scipy.sparse.linalg",
+    "sklearn.datasets",
+    "sklearn.svm",
+    "cvxpy",
+    "pyomo.environ",
+    "casadi",
+    "cyipopt",
+    "flint",
+    "lexmargin.compare.work",
+)
+"""What most units need; a nursery imports it once."""
 
 _TASK: Final = "lexmargin.compare.work:answer"
+_LEAST_JUDGING_SECONDS: Final = 10.0
 
 
 @final
@@ -45,18 +60,36 @@ def engine_of(profile: Profile) -> Backend:
     return backend(profile.backend)
 
 
-def run_unit(unit: Unit) -> Answered:
+def run_unit(unit: Unit, nursery: Nursery | None = None) -> Answered:
     """Run one unit in a process of its own, with one thread, under its limits.
 
-    Whatever happens in there is an answer; this function raises only if no process can be started.
+    Whatever happens in there is an answer.
+
+    Args:
+        unit: what to run.
+        nursery: asked by this thread alone; the one that this process shares if None.
+
+    Raises:
+        SolverFailedError: no process can be started, or the machine has no room for it.
+        LibraryError: the problem or the profile has changed since the unit was planned.
     """
-    limits = unit.limits
-    reply = Isolated.nursery().run(_TASK, unit.to_json(), limits.seconds, limits.mebibytes)
-    found = reply.answer if reply.end is End.ANSWERED else None
-    if found is not None and "error" not in found:
-        result, times = dict(found["result"]), dict(found["times"])
-    else:
-        result, times = _ended(unit, reply), {}
+    if nursery is None:
+        shared, lock = shared_nursery(PRELOADED)
+        with lock:
+            return run_unit(unit, shared)
+    seconds = unit.limits.seconds
+    limits = (seconds, max(seconds, _LEAST_JUDGING_SECONDS))
+    reply = nursery.run(_TASK, unit.to_json(), limits, unit.limits.mebibytes)
+    if reply.end is End.NO_ROOM:
+        raise SolverFailedError(
+            f"This machine has no room left ({reply.answer}).",
+            "Free some disk space; what is done stays done.",
+        )
+    if reply.end is End.ANSWERED and isinstance(reply.answer, LibraryError):
+        raise reply.answer
+    result, times = _ended(unit, reply), {}
+    if reply.end is End.ANSWERED:
+        result, times = dict(reply.answer["result"]), dict(reply.answer["times"])
     measures = {
         "build": times.get("build"),
         "solve": times.get("solve"),
@@ -69,15 +102,13 @@ def run_unit(unit: Unit) -> Answered:
     return Answered(unit.key, result, measures)
 
 
-def answer(payload: Mapping[str, Any], mark: Mark) -> dict[str, Any]:
+def answer(payload: Mapping[str, Any], mark: Mark) -> dict[str, Any] | LibraryError:
     """Return the result and the times of the unit described by the payload."""
     unit = Unit.from_json(payload)
-    stated = read_problem(Path(unit.problem_path))
-    if problem_digest(stated) != unit.problem_digest:
-        raise LibraryError(f"{unit.problem_path} has changed.", "Start the comparison again.")
-    if digest(Path(unit.profile_path).read_bytes()) != unit.profile_digest:
-        raise LibraryError(f"{unit.profile_path} has changed.", "Start the comparison again.")
-    profile = read_profile(Path(unit.profile_path))
+    try:
+        stated, profile = _files(unit)
+    except LibraryError as error:
+        return error
     try:
         solution = _solved(unit, profile, stated, mark)
     except UnsupportedError as error:
@@ -89,6 +120,16 @@ def answer(payload: Mapping[str, Any], mark: Mark) -> dict[str, Any]:
         "result": _result(solution),
         "times": {"build": times.build, "solve": times.solve, "certify": times.certify},
     }
+
+
+def _files(unit: Unit) -> tuple[ProblemFile, Profile]:
+    """Return the problem and the profile of a unit, if they are what they were."""
+    stated = read_problem(Path(unit.problem_path))
+    if problem_digest(stated) != unit.problem_digest:
+        raise LibraryError(f"{unit.problem_path} has changed.", "Start the comparison again.")
+    if digest(Path(unit.profile_path).read_bytes()) != unit.profile_digest:
+        raise LibraryError(f"{unit.profile_path} has changed.", "Start the comparison again.")
+    return stated, read_profile(Path(unit.profile_path))
 
 
 def _solved(unit: Unit, profile: Profile, stated: ProblemFile, mark: Mark) -> Solution | str:
@@ -147,14 +188,14 @@ def _nothing(status: RowStatus, sentence: str) -> dict[str, Any]:
 def _ended(unit: Unit, reply: Reply) -> dict[str, Any]:
     """Return the result of a process that gave none."""
     if reply.end is End.TIME:
-        whose = "the certificate" if reply.judging else "the solver"
+        whose = "the certificate" if reply.phase else "the solver"
         return _nothing(RowStatus.TIME_LIMIT, f"{whose} was ended after {unit.limits.seconds:g} s")
     if reply.end is End.MEMORY:
         return _nothing(RowStatus.CRASHED, f"memory limit of {unit.limits.mebibytes} MiB")
     if reply.end is End.SIGNAL:
         return _nothing(RowStatus.CRASHED, f"ended by signal {reply.signal}")
-    if reply.answer is not None:
-        return _nothing(RowStatus.CRASHED, str(reply.answer["error"]))
+    if reply.end is End.RAISED:
+        return _nothing(RowStatus.CRASHED, str(reply.answer))
     return _nothing(RowStatus.CRASHED, f"exit code {reply.code} without an answer")
 
 

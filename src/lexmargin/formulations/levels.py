@@ -19,9 +19,10 @@ class Proof(StrEnum):
     """What a level rests on."""
 
     DUAL = "dual"
-    """Multipliers λ >= 0, Σλ = 1: no point of the previous face does better."""
+    """A bound of its own: multipliers λ >= 0, or a square that is 0. No point of the previous face
+    does better."""
     LOCAL = "local"
-    """A local solver's word: a better point may exist."""
+    """A solver's word, stationary at best: a better point may exist."""
 
 
 @final
@@ -36,6 +37,8 @@ class Level:
         dimension: of the affine hull that is left; None where it is not known.
         proof: what the level rests on.
         multipliers: (N,) λ of the level, Σλ = 1; None for a local level.
+        approached: (γ, value) of a level whose infimum is not attained, as far as eq. 14 was
+            followed; then ``value`` is the last of them, and no level comes after it.
     """
 
     value: float
@@ -44,6 +47,12 @@ class Level:
     dimension: int | None = None
     proof: Proof = Proof.DUAL
     multipliers: FloatArray | None = None
+    approached: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def attained(self) -> bool:
+        """Whether a point has the level's value, as far as was measured."""
+        return not self.approached
 
     def with_value(self, value: float) -> Level:
         """Return the level with its margin in other units."""
@@ -58,6 +67,8 @@ class Level:
             "dimension": self.dimension,
             "proof": self.proof.value,
             "multipliers": None if self.multipliers is None else self.multipliers.tolist(),
+            "attained": self.attained,
+            "approached": [list(pair) for pair in self.approached],
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, final
@@ -13,6 +14,7 @@ from lexmargin.checks import whole
 from lexmargin.data import Dataset
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
+from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import scaled_program
 from lexmargin.kinds import checked_class
@@ -282,6 +284,30 @@ class WSet(Formulation):
     def level_values(self, theta: FloatArray) -> tuple[float, ...]:
         """Return ``‖w_1‖², …`` of the levels asked for."""
         return tuple(float(x) for x in self.parts.sizes(theta)[: self.levels])
+
+    def answered_levels(
+        self,
+        theta: FloatArray,
+        answers: tuple[StageAnswer, ...],
+        unit: float,
+        proofs: Sequence[Proof] = (),
+    ) -> tuple[Level, ...]:
+        """Return the levels of a staged solve, each with what was shown of it.
+
+        Args:
+            theta: (d,) the answer.
+            answers, unit: as given to :meth:`next_program`.
+            proofs: of the levels, from the first on; the others are local.
+        """
+        values = self.level_values(theta)
+        shown = [*proofs, *[Proof.LOCAL] * len(values)]
+        if self.gammas and len(answers) >= len(self.gammas):
+            found = self.evidence(answers, unit)
+            if not found.attained:
+                # The other parts run away: what they are at the last γ is no level of anything.
+                approached = tuple(zip(found.gammas, found.values, strict=True))
+                return (Level(values[0], (0,), proof=Proof.LOCAL, approached=approached),)
+        return tuple(Level(value, (k,), proof=shown[k]) for k, value in enumerate(values))
 
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
         stretched = self.parts.feasible(theta)

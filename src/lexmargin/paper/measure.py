@@ -5,14 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +16,9 @@ from lexmargin.errors import BadInputError, LexmarginError
 from lexmargin.files import make_folder, read_file, write_file
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
+from lexmargin.processes.crew import crew
+from lexmargin.processes.nursery import End, Mark
+from lexmargin.processes.owner import Nursery
 from lexmargin.version import VERSION
 
 __all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "measured_before", "source_of"]
@@ -30,6 +27,19 @@ _MAX_BYTES: Final = 64 * 2**20
 
 TIME_LIMIT: Final = 600.0
 """Seconds for one statement; then its process is ended."""
+
+TASK = "lexmargin.paper.measure:work"
+"""What a child is asked to do."""
+
+_PRELOADED: Final = (
+    "scipy.optimize",
+    "cvxpy",
+    "pyomo.environ",
+    "casadi",
+    "cyipopt",
+    "flint",
+    "lexmargin.paper.measure",
+)
 
 Progress = Callable[[str, int, int], None]
 """Called with a statement's id, how many are done, and how many there are."""
@@ -145,58 +155,31 @@ def _measured(
     names: list[str], effort: Effort, keys: dict[str, str], workers: int, time_limit: float
 ) -> Iterator[Record]:
     """Yield records as they are finished."""
-    if not names:
-        return
-    from pebble import ProcessExpired, ProcessPool
 
-    # One thread of linear algebra per process: more would fight over the same cores.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # joblib, which scikit-learn imports, tries a semaphore; an ended worker would leave it behind.
-    os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(
-        max_workers=min(workers, len(names)), context=context, initializer=_end_with_parent
-    )
-    try:
-        futures = {
-            pool.schedule(_work, args=[name, effort.value], timeout=time_limit): name
-            for name in names
-        }
-        for future in as_completed(futures):
-            name = futures[future]
-            measured: Measurement | None = None
-            failure, seconds = "", time_limit
-            try:
-                stored, failure, seconds = future.result()
-                measured = None if stored is None else Measurement.from_json(stored)
-            except TimeoutError:
+    def measured(name: str, nursery: Nursery) -> Record:
+        reply = nursery.run(TASK, (name, effort.value), (time_limit,))
+        measurement: Measurement | None = None
+        failure, seconds = "", reply.seconds
+        match reply.end:
+            case End.ANSWERED:
+                stored, failure, seconds = reply.answer
+                measurement = None if stored is None else Measurement.from_json(stored)
+            case End.TIME:
                 failure = f"ended at its time limit of {time_limit:g} s"
-            except (ProcessExpired, CancelledError) as error:
-                failure = f"its process ended: {error}"
-            yield Record(name, effort, keys[name], measured, failure, seconds)
-    finally:
-        pool.stop()
-        pool.join()
+            case End.SIGNAL:
+                failure = f"its process was ended by signal {reply.signal}"
+            case End.RAISED | End.NO_ROOM:
+                failure = str(reply.answer)
+            case End.MEMORY | End.EXIT:
+                failure = f"its process ended: {reply.end.value}"
+        return Record(name, effort, keys[name], measurement, failure, seconds)
+
+    yield from crew(names, measured, workers, _PRELOADED)
 
 
-def _end_with_parent() -> None:
-    """End this process in good order when it is told to, and at once when its parent is gone."""
-    # An exit, unlike the signal's default, gives back the semaphores that solvers made.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
-    # A killed parent cannot stop its pool.
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _work(name: str, effort: str) -> tuple[dict[str, Any] | None, str, float]:
+def work(payload: tuple[str, str], mark: Mark) -> tuple[dict[str, Any] | None, str, float]:
     """Measure one statement, in a child process."""
+    name, effort = payload
     began = time.perf_counter()
     try:
         stored = statement(name).measure(Effort(effort)).to_json()

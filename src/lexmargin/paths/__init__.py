@@ -6,6 +6,7 @@ from lexmargin.paths.flow import FlowMethod, GradientFlow
 from lexmargin.paths.follower import PathPoint
 from lexmargin.paths.grid import AdaptiveGrid
 from lexmargin.paths.records import Records
+from lexmargin.paths.shown import Shown
 from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
 from lexmargin.paths.trace import PathEnd, TracedPath, trace
 
@@ -22,6 +23,7 @@ __all__ = [
     "PathEnd",
     "PathPoint",
     "Records",
+    "Shown",
     "StepRule",
     "TracedPath",
     "descend",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
+from lexmargin.alone import quiet
 from lexmargin.checks import positive
 from lexmargin.kinds import checked_class
 from lexmargin.ops.base import FloatArray
@@ -91,8 +91,7 @@ def integrate(flow: GradientFlow, oracle: LossOracle, theta: FloatArray) -> Iter
     method = getattr(scipy_integrate, flow.method.value)
     solver = method(slope, 0.0, theta, end, rtol=flow.rtol, atol=flow.atol)
     while solver.status == "running":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             solver.step()
         if solver.status == "failed" or not finite:
             yield FlowState(math.expm1(solver.t), theta, None, True)

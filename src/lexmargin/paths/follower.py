@@ -23,6 +23,7 @@ from lexmargin.formulations.base import MARGIN, StageAnswer, vector_norm
 from lexmargin.library_profiles import Grade, Profile
 from lexmargin.multistart import default_starts
 from lexmargin.ops.base import FloatArray
+from lexmargin.paths.shown import Shown
 from lexmargin.run import natural_unit, starting_theta
 from lexmargin.solution import Ran, RawAnswer, SolverSettings, finite
 from lexmargin.stated_polish import polish_stated
@@ -78,8 +79,16 @@ class PathPoint:
     seconds: float
 
     @property
+    def shown(self) -> Shown:
+        """What was shown: that no point is better, or only that this one is stationary."""
+        return Shown.of(self.certificate.verdict)
+
+    @property
     def certified(self) -> bool:
-        """Whether the certificate holds; a path of a loss need not separate the data."""
+        """Whether the point is shown to be stationary at least; ``shown`` says how much is.
+
+        A path of a loss need not separate the data.
+        """
         return self.certificate.certified
 
     def slack(self, count: int) -> float:
@@ -96,6 +105,7 @@ class PathPoint:
             "best_margin": finite(self.best_margin),
             "mismatch": finite(self.mismatch),
             "certified": self.certified,
+            "shown": self.shown.value,
             "verdict": self.certificate.verdict.value,
             "stationarity": finite(self.certificate.stationarity),
             "tolerance": finite(self.certificate.tolerances.stationarity),

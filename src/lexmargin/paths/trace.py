@@ -29,6 +29,7 @@ from lexmargin.multistart import Progress
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import BestMargin, Follower, PathPoint, at_parameter
 from lexmargin.paths.grid import AdaptiveGrid, Walk
+from lexmargin.paths.shown import Shown
 from lexmargin.run import require
 from lexmargin.solution import finite
 from lexmargin.solve import AUTO, choose_profile, solve
@@ -66,8 +67,13 @@ class TracedPath:
 
     @property
     def certified(self) -> bool:
-        """True when nothing is missing and every point is certified."""
+        """True when nothing is missing and every point is stationary at least (``shown``)."""
         return not self.missing and all(point.certified for point in self.points)
+
+    @property
+    def shown(self) -> Shown:
+        """What was shown of every point, the least of them; COMPLETE says that all are there."""
+        return Shown.NOTHING if self.missing else Shown.least(point.shown for point in self.points)
 
     def slacks(self) -> FloatArray:
         """Return the slack of Lemma 3 at every point."""
@@ -88,6 +94,7 @@ class TracedPath:
             "jumps": [{"above": j.above, "below": j.below} for j in self.jumps()],
             "seed": self.seed,
             "end": self.end.name,
+            "shown": self.shown.value,
             "missing": list(self.missing),
             "assumption_1": self.assumption_1,
             "assumption_2": self.assumption_2,

@@ -96,9 +96,14 @@ class Sum(Predictor):
         return score
 
 
-def linear_and_bias(predictor: Predictor) -> tuple[Member, Bias] | None:
-    """Return the two members of a sum of one linear score and one bias, in any order, or None."""
-    if not isinstance(predictor, Sum) or len(predictor.members) != 2 or predictor.outputs > 1:
+def linear_and_bias(predictor: Predictor, several: bool = False) -> tuple[Member, Bias] | None:
+    """Return the two members of a sum of one linear score and one bias, in any order, or None.
+
+    ``several``: also where there is a score per class.
+    """
+    if not isinstance(predictor, Sum) or len(predictor.members) != 2:
+        return None
+    if predictor.outputs > 1 and not several:
         return None
     for linear, other in (predictor.members, predictor.members[::-1]):
         if isinstance(linear.predictor, Linear) and isinstance(other.predictor, Bias):
