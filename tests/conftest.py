@@ -1,4 +1,4 @@
-"""The one policy on missing backends: skip aloud, or fail where the backend is required."""
+"""What holds in every test: missing backends are skipped aloud, and no reason is unlisted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import importlib.util
 import os
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
+
+from lexmargin.certificate.certificate import Certificate
+from lexmargin.certificate.facts import Facts
+from lexmargin.certificate.reasons import template_of
 
 REQUIRED_BACKENDS = frozenset({"cvxpy", "pyomo", "casadi", "cyipopt"})
 REQUIRE_VARIABLE = "LEXMARGIN_REQUIRE_BACKENDS"
@@ -59,3 +64,23 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     forbid_skip(report, set())
     return report
+
+
+# -- reasons ---------------------------------------------------------------------------------------
+
+
+def watched(kind: type[Any], said: Callable[[Any], tuple[str, ...]]) -> None:
+    """Have every object of a class say only reasons that are listed (docs/conventions.md)."""
+    made = kind.__init__
+
+    def init(self: Any, *args: Any, **fields: Any) -> None:
+        made(self, *args, **fields)
+        for reason in said(self):
+            if template_of(reason) is None:
+                raise AssertionError(f"no listed reason: {reason!r}")
+
+    kind.__init__ = init  # type: ignore[method-assign]
+
+
+watched(Certificate, lambda found: found.reasons)
+watched(Facts, lambda found: (found.reason,))
