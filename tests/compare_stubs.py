@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -33,6 +35,13 @@ def hang(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]
     return {}
 
 
+def hang_with_files(payload: Any, mark: Callable[[], None]) -> dict[str, Any]:
+    """Hang in C like :func:`hang`, after leaving a temporary file, as solvers do."""
+    descriptor, _ = tempfile.mkstemp()
+    os.write(descriptor, b"left")
+    return hang({"tag": "left-behind"}, mark)
+
+
 def devour(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
     """Ask for 64 GB, then for as much as there is in small pieces."""
     if payload["at_once"]:
@@ -40,6 +49,19 @@ def devour(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, An
     kept = []
     while True:
         kept.append(bytearray(b"x") * 2**24)
+
+
+def fail(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    raise ZeroDivisionError("broken")
+
+
+def no_room(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def rest(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
+    time.sleep(payload["seconds"])
+    return {}
 
 
 def crash(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:

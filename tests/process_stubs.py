@@ -34,7 +34,7 @@ def fresh(
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": paths(), **(changes or {})},
+        env={**os.environ, "PYTHONPATH": paths(), "PYTHONUNBUFFERED": "", **(changes or {})},
         timeout=2 * PATIENCE_SECONDS,
         check=False,
     )

@@ -402,7 +402,7 @@ def test_a_folder_that_refuses_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     def refuse(*arguments: Any, **options: Any) -> Any:
         raise PermissionError(13, "Read-only file system")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(ResultsError, match="Read-only"):
         store.put(answered("a"))
     assert list((tmp_path / "out" / "results").iterdir()) == []

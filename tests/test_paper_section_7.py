@@ -19,6 +19,7 @@ from lexmargin.paper.statements.licq_not_needed import LicqNotNeeded
 from lexmargin.paper.statements.loss_resolution import LossResolution
 from lexmargin.paper.statements.order_terms import OrderTerms
 from lexmargin.paper.statements.regularization_jump import RegularizationJump
+from lexmargin.paper.statements.separable_part import SeparablePart
 from lexmargin.paper.statements.theorem_4_third_level import TheoremFourThirdLevel
 from lexmargin.plots import save
 
@@ -62,6 +63,8 @@ ROWS = (
     Row(RegularizationJump(), DIFFERS, RegularizationJump(depth=2)),
     # Multipliers of another scale do not satisfy the identity.
     Row(CarriedMultipliersIdentity(), HOLDS, CarriedMultipliersIdentity(rescale=1.001)),
+    # The max margin of S in the whole space is not orthogonal to R.
+    Row(SeparablePart(), HOLDS, SeparablePart(orthogonal=False)),
 )
 
 

@@ -48,7 +48,8 @@ def read_csv(
     Args:
         path: the file, UTF-8.
         label: the name of the label column; the last column by default.
-        delimiter: one character, " " for runs of spaces; None to tell it from the first two lines.
+        delimiter: one character, " " for runs of spaces; None to tell it from the first two lines,
+            or from a first line such as ``sep=;``.
         comment: what a line begins with that is skipped; None for no comments.
         index: the name of a column of row names, which is left out. A first column without a name
             is one by itself, and so is a first cell more than the header has in every line.
@@ -69,6 +70,8 @@ def read_csv(
             io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as stream,
         ):
             lines = _Lines(stream, comment)
+            if delimiter is None:
+                delimiter = lines.directive()
             found = delimiter or _sniffed(lines.peek(2), file)
             lines.spaces = found == _SPACE
             reader = csv.reader(lines, delimiter=found, strict=True, skipinitialspace=lines.spaces)
@@ -121,6 +124,15 @@ class _Lines(Iterator[str]):
             except StopIteration:
                 break
         return [line for _, line in self._ahead]
+
+    def directive(self) -> str | None:
+        """Pass the line ``sep=;`` that spreadsheets read first, and return what it names."""
+        first = "".join(self.peek(1)).strip("\r\n")
+        if len(first) != 5 or first[:4].lower() != "sep=":
+            return None
+        next(self)
+        self.begins_row = True
+        return first[4]
 
     def _next(self, begins_row: bool) -> tuple[int, str]:
         for line in self._stream:
@@ -214,7 +226,16 @@ def _rows(lines: _Lines, reader: Iterator[list[str]]) -> Iterator[tuple[int, lis
     lines.begins_row = True
     for row in reader:
         lines.begins_row = True
-        yield lines.number, [cell.strip() for cell in row]
+        cells = [cell.strip() for cell in row]
+        # Spreadsheets end with rows of delimiters.
+        if any(cells):
+            yield lines.number, cells
+
+
+def _shorten(cells: list[str], size: int) -> None:
+    """Drop empty cells at the end beyond a size: some exports end every line with a delimiter."""
+    while len(cells) > size and not cells[-1]:
+        cells.pop()
 
 
 def _read(
@@ -222,6 +243,7 @@ def _read(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     rows = _rows(lines, reader)
     _, header = next(rows, (0, []))
+    _shorten(header, 1)
     first = next(rows, None)
     if first is None:
         raise DataError(f"{file.name} has a header and no samples.", "Add one line per sample.")
@@ -233,6 +255,7 @@ def _read(
     missing, names = _Missing(), set[str]()
     for at, cells in itertools.chain([first], rows):
         place = f"{file.name}, line {at}"
+        _shorten(cells, len(header))
         if len(cells) != len(header) or (untitled and cells[0] in names):
             raise DataError(
                 f"{place}: {len(cells)} cells under a header of {len(header) - untitled}"
@@ -276,9 +299,10 @@ class _Columns:
     @classmethod
     def of(cls, file: Path, header: list[str], label: str | None, index: str | None) -> _Columns:
         left_out = {0} if header and header[0] in _UNNAMED and label not in header[:1] else set()
-        if len(header) - len(left_out) < 2:
+        count = len(header) - len(left_out)
+        if count < 2:
             raise DataError(
-                f"{file.name}: the header has {len(header)} column(s).",
+                f"{file.name}: the header has {count} column(s) beside row names.",
                 "Give a header line with at least one feature and the label, or say what stands "
                 "between columns: delimiter = ….",
             )

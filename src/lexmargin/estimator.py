@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from lexmargin import formulations
 from lexmargin.data import Dataset
 from lexmargin.data_samples import check_structure, is_sparse
-from lexmargin.errors import UnknownNameError, nearest
+from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
 from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.kinds import check_kinds
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
 from lexmargin.solve import solve
@@ -48,7 +49,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     predictor : Predictor or None
         F(x; θ), with as many outputs as there are classes beyond two; None is a linear score with
-        a bias in the norm (degree 1).
+        a bias, one of each per class: in the norm (degree 1), and free for "w-set" (eq. 13), the
+        hard margin of the SVM.
     formulation : str
         "hard-margin", "margin-path", "constrained-path", "regularization-path", "scaled-margin",
         "w-set" or "lexicographic".
@@ -99,8 +101,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         The hard margin, the margin path and the W-set of linear predictors take sparse samples.
         """
-        _check_sparse(X)
-        X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse=self._accepted())
+        check_kinds(MarginClassifier.__init__, (self,), self.get_params(deep=False))
+        X, y = self._validated(X, y)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         count = self.classes_.size
@@ -149,10 +151,24 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _accepted(self) -> str | bool:
         return "csr" if self.formulation in _SPARSE else False
 
+    def _validated(self, *arrays: Any, reset: bool = True) -> Any:
+        if is_sparse(arrays[0]):
+            check_structure(arrays[0])
+        try:
+            return validate_data(
+                self, *arrays, dtype=np.float64, reset=reset, accept_sparse=self._accepted()
+            )
+        except (LexmarginError, ValueError, TypeError):
+            # What scikit-learn raises for arrays it refuses, and its checks expect.
+            raise
+        except Exception as error:
+            raise DataError(
+                f"X or y cannot be read as arrays ({error}).", "Give plain numbers and labels."
+            ) from error
+
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        _check_sparse(X)
-        X = validate_data(self, X, dtype=np.float64, reset=False, accept_sparse=self._accepted())
+        X = self._validated(X, reset=False)
         with np.errstate(over="ignore"):
             scores = self.problem_.predictor(NumpyOps(), self.solution_.theta, X)
         return np.asarray(scores, dtype=np.float64)
@@ -169,11 +185,6 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scores = self.decision_function(X)
         chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
         return np.asarray(self.classes_[chosen])
-
-
-def _check_sparse(X: Any) -> None:
-    if is_sparse(X):
-        check_structure(X)
 
 
 def _default(count: int, formulation: str) -> Predictor:

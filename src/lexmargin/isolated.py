@@ -28,6 +28,9 @@ from lexmargin.solution import Claim, Ran, RawAnswer
 
 __all__ = ["Job", "isolated", "outcome_of"]
 
+WORK = "lexmargin.worker:work"
+"""What the child is asked to do."""
+
 GRACE_SECONDS = 2.0
 """Time for a solver to end by its own clock, and for the child to report."""
 
@@ -83,7 +86,7 @@ def isolated(job: Job) -> Run:
     limit = None if job.time_limit is None else job.time_limit + GRACE_SECONDS
     nursery = Nursery(single=False, loud=job.verbose)
     try:
-        reply = nursery.run("lexmargin.worker:work", sent, (START_SECONDS, limit))
+        reply = nursery.run(WORK, sent, (START_SECONDS, limit))
     finally:
         nursery.close()
     outcome = reply.answer

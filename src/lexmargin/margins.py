@@ -295,12 +295,11 @@ class MarginFunctions:
 def _is_flat(theta: Any) -> bool:
     """Tell a flat vector, or what is no sequence at all, from a sequence of blocks."""
     if isinstance(theta, np.ndarray):
-        return theta.ndim == 1
+        return theta.ndim < 2
     if not isinstance(theta, Sequence) or isinstance(theta, (str, bytes)):
         # A tensor or a data frame: NumPy knows what it is.
         return hasattr(theta, "__array__") or hasattr(theta, "toarray")
     try:
         return all(np.ndim(entry) == 0 for entry in theta)
-    except ValueError:
-        # Ragged inside.
+    except Exception:  # ragged inside, or foreign code
         return False

@@ -21,6 +21,7 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.guarded import nonnegative_least_squares
 from lexmargin.hessian import weighted_hessian
 from lexmargin.losses import Loss, log_weights
 from lexmargin.margins import MarginFunctions
@@ -151,14 +152,12 @@ def _margin(problem: HardMargin | MarginPath | Lexicographic, theta: FloatArray)
 
 def _active(functions: MarginFunctions, p: float, u: FloatArray, length: float) -> Polished | None:
     """Solve ``∇½‖u‖² = Σ λ_n ∇f_n``, ``f_S = 1`` in u, where f_n stands for ``f_n(length u)``."""
-    from scipy.optimize import nnls
-
     dual, d = _Dual(p), u.size
     near = np.flatnonzero(functions.values(length * u) <= 1.0 + _ACTIVE)
     rows = length * functions.jacobian(length * u)[near]
     lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
     try:
-        raw = nnls((rows / lengths[:, None]).T, _gradient(u, p))[0] / lengths
+        raw = nonnegative_least_squares((rows / lengths[:, None]).T, _gradient(u, p)) / lengths
     except RuntimeError:
         return None
     active: IntArray = near[raw > 1e-9 * float(raw.max(initial=0.0))]

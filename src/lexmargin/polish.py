@@ -15,6 +15,7 @@ import numpy as np
 
 from lexmargin.augmented import WorkingSet, augmented_lagrangian
 from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
+from lexmargin.guarded import nonnegative_least_squares
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
@@ -272,8 +273,6 @@ def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
     Lawson & Hanson (1974), chapter 23: with E = [rowsᵀ; rightᵀ] and e the last unit vector,
     ``λ ∝ argmin_{λ>=0} ‖E λ - e‖``.
     """
-    from scipy.optimize import nnls
-
     scale = np.maximum(np.linalg.norm(rows, axis=1), np.finfo(float).tiny)
     rows, right = rows / scale[:, None], right / scale
     # ‖u‖ is about max(right); this keeps both parts of E of one size.
@@ -284,7 +283,7 @@ def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
     target = np.zeros(system.shape[0])
     target[-1] = 1.0
     try:
-        found, _ = nnls(system, target, maxiter=20 * max(system.shape))
+        found = nonnegative_least_squares(system, target, 20 * max(system.shape))
     except RuntimeError:
         return np.zeros(right.size)
     slack = 1.0 - float(system[-1] @ found)

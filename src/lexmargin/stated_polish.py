@@ -21,6 +21,7 @@ from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.guarded import nonnegative_least_squares
 from lexmargin.hessian import weighted_hessian
 from lexmargin.margins import MarginFunctions
 from lexmargin.norm_polish import polish_in_norm
@@ -136,8 +137,6 @@ def _constrained(
     level: float,
     slack: float = _ACTIVE,
 ) -> tuple[FloatArray, FloatArray, float] | None:
-    from scipy.optimize import nnls
-
     theta = start.copy()
     values = functions.values(rho * theta) / level
     near = np.flatnonzero(values <= 1.0 + slack)
@@ -146,7 +145,10 @@ def _constrained(
     rows = rho * functions.jacobian(rho * theta)[near][:, free] / level
     lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
     try:
-        raw = nnls((rows / lengths[:, None]).T, (weights * theta)[free])[0] / lengths
+        raw = (
+            nonnegative_least_squares((rows / lengths[:, None]).T, (weights * theta)[free])
+            / lengths
+        )
     except RuntimeError:
         return None
     active = near[raw > 1e-9 * float(raw.max(initial=0.0))]

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from lexmargin.alone import alone, held
 __all__ = ["Captured", "captured"]
 
 _KEPT_CHARACTERS = 1_000_000
+_MOMENT_SECONDS = 1e-3
 
 
 @final
@@ -69,6 +71,9 @@ def _redirected(sink: IO[bytes]) -> Iterator[None]:
             setattr(sys, name, stream)
             stream.flush_others()
         _flush()
+        if threading.active_count() > 1:
+            # What another thread is writing at this moment goes where the descriptor still leads.
+            time.sleep(_MOMENT_SECONDS)
         for descriptor in (1, 2):
             # A process without a terminal may have closed them: then nothing can be printed.
             with contextlib.suppress(OSError):

@@ -102,8 +102,11 @@ def answer(
 
 
 def ipopt_options(settings: SolverSettings, warm: bool) -> dict[str, float | int | str]:
-    """Return Ipopt's options: silent unless verbose, warm-started if multipliers are given."""
-    options: dict[str, float | int | str] = {"print_level": 0, "sb": "yes"}
+    """Return Ipopt's options: silent unless verbose, warm-started if multipliers are given.
+
+    By itself Ipopt also takes options from a file ``ipopt.opt`` in the current folder.
+    """
+    options: dict[str, float | int | str] = {"print_level": 0, "sb": "yes", "option_file_name": ""}
     if warm:
         options |= _WARM_START
     if settings.time_limit is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lexmargin.errors import NotSeparableError, SolverFailedError
+from lexmargin.guarded import nonnegative_least_squares
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["euclidean_margin"]
@@ -53,13 +54,11 @@ def euclidean_margin(Z: FloatArray) -> tuple[FloatArray, FloatArray, int]:
 
 
 def _least_distance(Z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    from scipy.optimize import nnls
-
     # min ‖[Zᵀ; 1ᵀ] y - e‖ over y >= 0; the residual r gives w = -r_{1..d} / r_{d+1}.
     count, size = Z.shape
     matrix = np.vstack([Z.T, np.ones((1, count))])
     target = np.append(np.zeros(size), 1.0)
-    y, _ = nnls(matrix, target, maxiter=max(1000, 30 * (count + size)))
+    y = nonnegative_least_squares(matrix, target, max(1000, 30 * (count + size)))
     residual = matrix @ y - target
     support = np.flatnonzero(y > 0)
     if support.size == 0 or not -residual[-1] > 1e-14:

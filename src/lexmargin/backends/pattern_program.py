@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.backends.gated import GatedNetwork, Pieces
+from lexmargin.guarded import nonnegative_least_squares
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Held", "QuadraticModel", "corrected", "distinct", "unseen"]
@@ -91,8 +92,6 @@ class QuadraticModel:
 
     def solve(self, theta: FloatArray, pieces: Pieces) -> tuple[FloatArray, FloatArray] | None:
         """Return d and μ of ``min ½ dᵀBd + c·d s.t. f^p + ∇f^p·d >= 1``."""
-        from scipy.optimize import nnls
-
         linear = theta - self._weight * (self._target @ self._rows)
         # u = Lᵀd + L⁻¹c, B = LLᵀ, makes it a least distance (Lawson & Hanson 1974, chapter 23).
         base, turned = self._turned(linear), self._turned(pieces.rows.T)
@@ -107,7 +106,7 @@ class QuadraticModel:
             target = np.zeros(theta.size + 1)
             target[-1] = 1.0
             try:
-                y, _ = nnls(system, target, maxiter=20 * max(system.shape))
+                y = nonnegative_least_squares(system, target, 20 * max(system.shape))
             except RuntimeError:
                 return None
             slack = 1.0 - float(system[-1] @ y)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Mapping
 from typing import Any, Final, final
@@ -49,7 +51,8 @@ class PyomoSolverBackend(Backend):
             if solver not in SolverFactory:
                 return f"Pyomo knows no solver {solver!r}."
             try:
-                found = bool(SolverFactory(solver).available(exception_flag=False))
+                known = _solver(solver)
+                found = known is not None and bool(known.available(exception_flag=False))
             except Exception as error:
                 return f"Pyomo cannot use {solver}: {error}"
         return "" if found else f"Pyomo finds no {solver} here; install it."
@@ -59,6 +62,25 @@ class PyomoSolverBackend(Backend):
         if problem:
             raise MissingBackendError(problem)
         return _PyomoModel(program)
+
+
+def _solver(name: str) -> Any:
+    """Return Pyomo's solver; its executable, if it has one, is from PATH; None if it is not there.
+
+    Pyomo itself looks into the current folder first: what lies there would run.
+    """
+    from pyomo.opt import SolverFactory
+    from pyomo.opt.solver import SystemCallSolver
+
+    solver = SolverFactory(name)
+    if isinstance(solver, SystemCallSolver):
+        found = solver.executable()
+        if found and os.path.dirname(os.path.abspath(found)) == os.getcwd():
+            elsewhere = shutil.which(os.path.basename(found))
+            if elsewhere is None:
+                return None
+            solver.set_executable(elsewhere)
+    return solver
 
 
 @final
@@ -77,8 +99,6 @@ class _PyomoModel(Compiled):
         parameters: Mapping[str, float] | None = None,
         multipliers: Mapping[str, FloatArray] | None = None,
     ) -> RawAnswer:
-        from pyomo.opt import SolverFactory
-
         for name, number in checked_parameters(self.program, parameters).items():
             self._ops.parameters[name].fix(number)
         for name, value in starting_values(self.program, start).items():
@@ -88,7 +108,9 @@ class _PyomoModel(Compiled):
         began = time.perf_counter()
         with captured(settings.verbose) as output:
             try:
-                solver = SolverFactory(settings.solver)
+                solver = _solver(settings.solver)
+                if solver is None:
+                    return no_answer(Ran.CRASHED, f"There is no {settings.solver} on PATH.")
                 for name, option in settings.options.items():
                     solver.options[name] = option
                 found = solver.solve(self.model, load_solutions=False)

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.errors import TimeLimitError
+from lexmargin.guarded import nonnegative_least_squares
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Face", "Restricted", "separation_or_gordan", "solve_restricted"]
@@ -204,8 +205,6 @@ def separation_or_gordan(A: FloatArray, y: FloatArray | None) -> Restricted:
     The nearest point to 0 of the convex hull of the rows ``(z, 32 y)`` either is 0, which is
     Gordan's vector, or separates them; then the exact solution is sought on its face.
     """
-    from scipy.optimize import nnls
-
     m, r = A.shape
     blocks = [A.T] if y is None else [A.T, _BIAS_SCALE * y[None]]
     unknown = Restricted(True, False, np.arange(0), np.zeros(r), 0.0, np.zeros(0), None)
@@ -215,7 +214,7 @@ def separation_or_gordan(A: FloatArray, y: FloatArray | None) -> Restricted:
         right = np.zeros(system.shape[0])
         right[-1] = 1.0
         try:
-            lam, _ = nnls(system, right, maxiter=30 * system.shape[1])
+            lam = nonnegative_least_squares(system, right, 30 * system.shape[1])
         except RuntimeError:
             return unknown
         active = np.flatnonzero(lam > 0.0)

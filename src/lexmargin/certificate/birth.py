@@ -17,6 +17,7 @@ import numpy as np
 
 from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.multipliers import normalised_rows
+from lexmargin.guarded import nonnegative_least_squares
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
@@ -196,10 +197,8 @@ def _over_patterns(
 
 
 def _scipy_nonnegative(matrix: FloatArray, target: FloatArray) -> FloatArray:
-    from scipy.optimize import nnls
-
     try:
-        return np.asarray(nnls(matrix, target)[0])
+        return nonnegative_least_squares(matrix, target)
     except RuntimeError:
         return np.zeros(matrix.shape[1])
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lexmargin.certificate.birth import Birth, birth_value
 from lexmargin.certificate.multipliers import normalised_rows
+from lexmargin.guarded import linear_program
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -105,12 +106,10 @@ def best_birth(
 
 def _smallest(cuts: FloatArray, start: FloatArray, null: FloatArray) -> FloatArray | None:
     """Return (z, t) of least t with `λ = start + null z ≥ 0` and `cuts λ ≤ t`; None if unsolved."""
-    from scipy.optimize import linprog
-
     size = float(np.max(start)) or 1.0
     scale = float(np.max(np.abs(cuts), initial=0.0)) or 1.0
     count = null.shape[1]
-    answer = linprog(
+    answer = linear_program(
         np.append(np.zeros(count), 1.0),
         A_ub=np.vstack(
             [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.certificate.certificate import Certificate
@@ -14,6 +15,7 @@ from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_problems import certify_linear_problem, linear_w_set
 from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
+from lexmargin.certificate.range import finite_words, out_of_range
 from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.errors import ParameterError
@@ -84,7 +86,12 @@ def certify(
         raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
     require_known(problem)
     flat = flattened(problem, theta)
-    return with_shown_sign(_certify_problem(problem, flat, tolerances), problem, flat)
+    with np.errstate(all="ignore"):
+        try:
+            found = _certify_problem(problem, flat, tolerances)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            found = out_of_range(problem, flat, tolerances)
+        return finite_words(with_shown_sign(found, problem, flat))
 
 
 def _advice(given: object) -> str:

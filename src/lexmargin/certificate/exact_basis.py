@@ -11,6 +11,7 @@ import numpy as np
 from lexmargin.certificate.norms import Array
 from lexmargin.errors import SolverFailedError
 from lexmargin.exact import combination, matvec, to_fractions
+from lexmargin.guarded import linear_program
 
 __all__ = ["polyhedral_pair", "solve_near"]
 
@@ -43,8 +44,6 @@ def polyhedral_pair(
 
 def _floats(Z: Array, norm: float) -> tuple[Array, Array]:
     """Solve `max t s.t. z_n·θ ≥ t, ‖θ‖ ≤ 1` in floats; return θ and p."""
-    from scipy.optimize import linprog
-
     count, size = Z.shape
     scale = 2.0 ** math.frexp(float(np.max(np.abs(Z))) or 1.0)[1]
     rows = Z / scale
@@ -58,7 +57,7 @@ def _floats(Z: Array, norm: float) -> tuple[Array, Array]:
         bounds = [(-1.0, 1.0)] * size + [(None, None)]
     cost = np.zeros(matrix.shape[1])
     cost[-1] = -1.0
-    answer = linprog(
+    answer = linear_program(
         cost,
         A_ub=np.vstack([matrix, ball]),
         b_ub=np.append(np.zeros(count), np.ones(ball.shape[0])),

@@ -20,6 +20,7 @@ from lexmargin.certificate.enumeration import circle_bound, signed_rows, vertex_
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.verdict import Verdict
+from lexmargin.guarded import linear_program
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.activations import Identity
@@ -266,11 +267,9 @@ def _maximisers(X: Array, c: Array, slope: float, starts: Array) -> Array:
 
 def _relaxed(directions: Array, X: Array, signs: Array, slope: float) -> Array | None:
     """Maximise Σλ over λ ≥ 0 with the constraints of the given directions only."""
-    from scipy.optimize import linprog
-
     z = directions @ X.T
     rows = np.where(z > 0.0, z, slope * z) * signs
-    answer = linprog(
+    answer = linear_program(
         -np.ones(signs.size),
         A_ub=np.vstack([rows, -rows]),
         b_ub=np.ones(2 * directions.shape[0]),

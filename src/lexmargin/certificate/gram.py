@@ -17,6 +17,7 @@ import numpy as np
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.pivoting import pivoted
 from lexmargin.certificate.scores import Indices
+from lexmargin.guarded import nonnegative_or_bounded
 
 __all__ = ["GramMeasure", "GramProblem", "gram_matrix", "row_norms"]
 
@@ -170,8 +171,6 @@ class GramProblem:
 
 def _solve(square: Array, products: Array) -> Array:
     """Solve `min ½λᵀKλ - bᵀλ`, λ ≥ 0, through a square root of K where K is singular."""
-    from scipy.optimize import lsq_linear, nnls
-
     count = products.size
     if not np.any(square):
         return np.zeros(count)
@@ -183,8 +182,4 @@ def _solve(square: Array, products: Array) -> Array:
     roots = np.sqrt(weights[kept])
     matrix = roots[:, None] * vectors[:, kept].T
     target = (vectors[:, kept].T @ products) / roots
-    try:
-        return np.asarray(nnls(matrix, target, maxiter=30 * count + 100)[0])
-    except RuntimeError:
-        found = lsq_linear(matrix, target, bounds=(0.0, np.inf), method="bvls", tol=1e-15)
-        return np.asarray(np.maximum(np.asarray(found.x), 0.0))
+    return nonnegative_or_bounded(matrix, target, 30 * count + 100)[0]

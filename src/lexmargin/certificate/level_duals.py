@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lexmargin.certificate.level_face import POSITIVE, LevelDual, LevelFace, Mask, row_lengths
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.polyhedral import smallest_dual_norm
+from lexmargin.guarded import linear_program
 
 __all__ = ["level_dual", "made_positive"]
 
@@ -53,8 +54,6 @@ def level_dual(face: LevelFace, free: Mask, known: Array | None = None) -> Level
 
 def _on_face(face: LevelFace, free: Mask) -> tuple[Array, Mask]:
     """Return λ of the free samples and the bounds with a multiplier, by one linear program."""
-    from scipy.optimize import linprog
-
     chosen = np.flatnonzero(free)
     guess, bound = np.zeros(face.values.size), np.zeros(face.point.size, dtype=bool)
     smallest = chosen[int(np.argmin(face.values[chosen]))]
@@ -76,7 +75,7 @@ def _on_face(face: LevelFace, free: Mask) -> tuple[Array, Mask]:
     # Where θ is best, the rows that are tight there have the multipliers of all.
     for most in (_TIGHT, np.finfo(np.float64).max):
         kept = sides <= most
-        answer = linprog(
+        answer = linear_program(
             np.append(np.zeros(count), -1.0),
             A_ub=matrix[kept],
             b_ub=sides[kept],

@@ -14,6 +14,7 @@ from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.pivoting import pivoted
 from lexmargin.certificate.rows import densified, gram, is_dense
 from lexmargin.errors import ShapeError
+from lexmargin.guarded import nonnegative_or_bounded
 
 __all__ = [
     "LeastSquares",
@@ -105,14 +106,7 @@ def compressed(rows: Array, target: Array) -> tuple[Array, Array]:
 
 
 def _solve_nnls(matrix: Array, target: Array) -> tuple[Array, bool]:
-    from scipy.optimize import lsq_linear, nnls
-
-    count = matrix.shape[1]
-    try:
-        return np.asarray(nnls(matrix, target, maxiter=30 * count + 100)[0]), True
-    except RuntimeError:
-        found = lsq_linear(matrix, target, bounds=(0.0, np.inf), method="bvls", tol=1e-15)
-        return np.maximum(np.asarray(found.x), 0.0), False
+    return nonnegative_or_bounded(matrix, target, 30 * matrix.shape[1] + 100)
 
 
 def _refined(matrix: Array, target: Array, values: Array) -> Array:

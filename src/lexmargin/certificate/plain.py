@@ -124,6 +124,8 @@ def judge_plain(
     level = margin if point.level is None else point.level
     shortfall, missed = against_level(margin, level, limits)
     unit = point.unit()
+    if not unit.is_finite:
+        raise FloatingPointError("f_n or a gradient is not finite")
     if given is None:
         rung = climb(unit, limits)
     else:

@@ -60,6 +60,17 @@ class UnitPoint:
         return self.theta if self.interior is None else self.interior
 
     @property
+    def is_finite(self) -> bool:
+        """Whether every number of the point is."""
+        parts = [self.theta, self.margins, self.jacobian, self.degree, self.ascent]
+        if self.target is not None:
+            parts.append(self.target)
+        return all(
+            bool(np.all(np.isfinite(getattr(x, "data", x) if hasattr(x, "tocsr") else x)))
+            for x in parts
+        )
+
+    @property
     def margin(self) -> float:
         """γ/s, the smallest margin."""
         return float(np.min(self.margins))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
 from lexmargin.errors import ParameterError
+from lexmargin.guarded import linear_program
 
 __all__ = ["Pairing", "largest_pairing", "smallest_dual_norm"]
 
@@ -38,10 +39,8 @@ def _dual_ball(rows: Array, norm: float) -> tuple[Array, int]:
     return np.hstack([both, np.vstack([minus, minus])]), dimension
 
 
-def _linear_program(**problem: Any) -> Any:
-    from scipy.optimize import linprog
-
-    return linprog(method="highs", options=_OPTIONS, **problem)
+def _solved(**problem: Any) -> Any:
+    return linear_program(problem.pop("c"), method="highs", options=_OPTIONS, **problem)
 
 
 def largest_pairing(rows: Array, theta: Array, norm: float, gains: Array | None = None) -> Pairing:
@@ -71,7 +70,7 @@ def largest_pairing(rows: Array, theta: Array, norm: float, gains: Array | None 
     if extra:
         matrix = np.vstack([matrix, np.append(np.zeros(count), np.ones(extra))])
         bound = np.append(bound, 1.0)
-    answer = _linear_program(
+    answer = _solved(
         c=np.append(-gains, np.zeros(extra)), A_ub=matrix, b_ub=bound, bounds=(0.0, None)
     )
     if answer.x is None:
@@ -111,7 +110,7 @@ def smallest_dual_norm(
     matrix, extra = _dual_ball(scaled, norm)
     if extra == 0:
         matrix, extra = np.hstack([matrix, -np.ones((2 * dimension, 1))]), 1
-    answer = _linear_program(
+    answer = _solved(
         c=np.append(-shifts, np.ones(extra)),
         A_ub=matrix,
         b_ub=np.zeros(2 * dimension),

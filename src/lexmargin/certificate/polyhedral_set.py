@@ -11,6 +11,7 @@ from lexmargin.certificate.multipliers import normalised_rows
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.point import UnitPoint
 from lexmargin.certificate.qualification import MultiplierSet, compact, multiplier_set
+from lexmargin.guarded import linear_program
 
 __all__ = ["multipliers_of", "polyhedral_multiplier_set"]
 
@@ -93,11 +94,9 @@ def _offsets(columns: Array, norm: float, total: float, sides: Array) -> Array:
 
 def _held(equations: Array, sides: Array, spare: Array) -> Array:
     """Return which inequalities hold with equality on the whole set: one program decides all."""
-    from scipy.optimize import linprog
-
     count = sides.shape[1]
     small = 1e-3 / count
-    answer = linprog(
+    answer = linear_program(
         np.append(np.zeros(count), -np.ones(spare.size)),
         A_ub=np.hstack([-sides, np.eye(spare.size)]),
         b_ub=spare,
@@ -125,15 +124,13 @@ def _ends(
     equations: Array, sides: Array, spare: Array, weights: Array
 ) -> list[tuple[float, float]]:
     """Return the smallest and largest value of every weight on the set."""
-    from scipy.optimize import linprog
-
     found = []
     for index in range(weights.size):
         ends = []
         for sign in (1.0, -1.0):
             cost = np.zeros(weights.size)
             cost[index] = sign
-            answer = linprog(
+            answer = linear_program(
                 cost,
                 A_ub=-sides,
                 b_ub=spare,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -39,6 +39,19 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
     """
     require_known(problem)
     problem, theta = recentred(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            found = _evidence(problem, theta, certificate)
+            parts = [getattr(found, field.name) for field in fields(found)]
+            if all(np.all(np.isfinite(x)) for x in parts if isinstance(x, np.ndarray)):
+                return found
+        except (ArithmeticError, np.linalg.LinAlgError):
+            pass
+    nothing = np.zeros(certificate.multipliers.size)
+    return Evidence(support=certificate.support, multipliers=nothing, tau=certificate.tau)
+
+
+def _evidence(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:
     functions, norm = problem.functions, problem.norm_p
     match problem:
         case ConstrainedPath() | RegularizationPath():

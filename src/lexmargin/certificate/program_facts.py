@@ -28,6 +28,7 @@ from lexmargin.certificate.margin_programs import (
 )
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.qualification import proved_independent
+from lexmargin.certificate.range import out_of_range
 from lexmargin.certificate.signs import shown_not_positive
 from lexmargin.certificate.staged import LIMIT, curved_levels
 from lexmargin.certificate.tolerances import Tolerances
@@ -72,13 +73,29 @@ def establish_problem(
     """
     require_known(problem)
     problem, theta = recentred(problem, theta)
-    found = _established(problem, theta, limits, evidence)
-    if found.verdict is Verdict.NOT_SEPARATING and not shown_not_positive(
-        problem.functions, problem.rho_value * theta
-    ):
-        word = Verdict.UNDECIDED
-        return replace(found, verdict=word, reason=_REASONS[word])
-    return found
+    with np.errstate(all="ignore"):
+        try:
+            found = _established(problem, theta, limits, evidence)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            unknown = out_of_range(problem, theta, limits)
+            found = replace(_facts(unknown, theta), support=evidence.support)
+        lost = found.verdict.stationary and not _is_finite(found)
+        if found.verdict is Verdict.NOT_SEPARATING:
+            lost = not shown_not_positive(problem.functions, problem.rho_value * theta)
+    if found.levels is not None and not all(math.isfinite(value) for value in found.levels):
+        found = replace(found, levels=None)
+    if not lost:
+        return found
+    word = Verdict.UNDECIDED
+    return replace(found, verdict=word, reason=_REASONS[word])
+
+
+def _is_finite(found: Facts) -> bool:
+    """Say whether the word rests on finite numbers; with no λ feasibility alone was measured."""
+    parts = [found.margin, found.feasibility or 0.0]
+    if math.isfinite(found.stationarity) or math.isfinite(found.complementarity):
+        parts += [found.stationarity, found.complementarity]
+    return all(math.isfinite(x) for x in parts)
 
 
 def _established(

@@ -109,6 +109,15 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
     """
     require_known(problem)
     flat = flattened(problem, theta)
+    with np.errstate(all="ignore"):
+        try:
+            return _proved(problem, flat)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            why = "f_n, a gradient or what is made of them leaves the range of doubles"
+            return not_proved(why, problem.functions.size)
+
+
+def _proved(problem: Formulation, flat: FloatArray) -> Proof:
     match problem:
         case ConstrainedPath() | RegularizationPath():
             return prove_loss_path(problem, flat)

@@ -17,6 +17,7 @@ from lexmargin.certificate.multipliers import (
 )
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.rows import is_dense, row_lengths
+from lexmargin.guarded import linear_program
 
 __all__ = [
     "GradientChoice",
@@ -226,15 +227,13 @@ def _dimension(rows: Array, tolerance: float) -> int:
 
 def _ranges(weights: Array, null: Array) -> tuple[Array, Array]:
     """Return the smallest and largest entry n of `weights + null z ≥ 0`, for every n."""
-    from scipy.optimize import linprog
-
     low, high = weights.copy(), weights.copy()
     options = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
     for index in range(weights.size):
         if not np.any(np.abs(null[index]) > 1e-9):
             continue
         for sign, ends in ((1.0, low), (-1.0, high)):
-            answer = linprog(
+            answer = linear_program(
                 sign * null[index],
                 A_ub=-null,
                 b_ub=weights,
@@ -251,11 +250,9 @@ def _ranges(weights: Array, null: Array) -> tuple[Array, Array]:
 
 def _possible(weights: Array, null: Array) -> NDArray[np.bool_]:
     """Return which entries can be positive: one program maximises Σ min(entry, small)."""
-    from scipy.optimize import linprog
-
     count, nullity = null.shape
     small = 1e-3 / count
-    answer = linprog(
+    answer = linear_program(
         np.append(np.zeros(nullity), -np.ones(count)),
         A_ub=np.hstack([-null, np.eye(count)]),
         b_ub=weights,

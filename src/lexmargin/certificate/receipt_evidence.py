@@ -27,6 +27,8 @@ _EVIDENCE: Final = (
     "levels",
 )
 _UNIT: Final = 1e-9
+_MOST_WEIGHTS: Final = 30_000_000
+"""They are 240 MB: a receipt without its data can name any number of samples."""
 
 
 def _sparse(values: Array | None) -> dict[str, Any] | None:
@@ -90,6 +92,14 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
         ReceiptError: anything else.
     """
     part = Fields(value, "evidence", _EVIDENCE)
+    chain = part.raw("levels")
+    if not isinstance(chain, list):
+        raise ReceiptError("evidence.levels is no list.", "Write the receipt again.")
+    if (4 + len(chain)) * count > _MOST_WEIGHTS:
+        raise ReceiptError(
+            f"evidence has {4 + len(chain)} vectors of {count} weights.",
+            f"Receipts are read up to {_MOST_WEIGHTS} weights in all.",
+        )
     multipliers = _dense(part.raw("multipliers"), "evidence.multipliers", count)
     support = np.array(part.wholes("support", count), dtype=np.intp)
     if np.any(multipliers[np.setdiff1d(np.arange(count), support)] > 0.0):
@@ -112,9 +122,6 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
         name: None if part.raw(name) is None else _dense(part.raw(name), f"evidence.{name}", count)
         for name in names
     }
-    chain = part.raw("levels")
-    if not isinstance(chain, list):
-        raise ReceiptError("evidence.levels is no list.", "Write the receipt again.")
     return Evidence(
         support=support,
         multipliers=multipliers,

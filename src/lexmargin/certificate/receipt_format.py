@@ -48,6 +48,9 @@ __all__ = [
 MAX_BYTES: Final = 96 * 2**20
 """Largest receipt that is read."""
 
+_MAX_VALUES: Final = 4_000_000
+"""Labels are most of them; an empty list takes 60 bytes and is written in 3."""
+
 _MAX_WIDTH: Final = 10**6
 _MAX_BLOCKS: Final = 1000
 _MAX_DEPTH: Final = 16
@@ -80,6 +83,12 @@ def parsed(content: bytes) -> dict[str, Any]:
             f"The receipt has {len(content)} bytes, more than {MAX_BYTES}.",
             "Write it without the data and give them with --data.",
         )
+    values = content.count(b",") + content.count(b"[") + content.count(b"{")
+    if values > _MAX_VALUES:
+        raise ReceiptError(
+            f"The receipt holds about {values} values, more than {_MAX_VALUES}.",
+            "Write it without the data and give them with --data.",
+        )
     try:
         found = json.loads(
             content.decode("utf-8"),
@@ -88,7 +97,10 @@ def parsed(content: bytes) -> dict[str, Any]:
             parse_float=_finite,
             parse_int=_whole,
         )
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        if b"\\u" in content:
+            # Half a character can be written as an escape, and cannot be hashed.
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
         raise ReceiptError(f"This is no receipt: {error}.", "Write it again.") from error
     if not isinstance(found, dict):
         raise ReceiptError("This is no receipt: it holds no JSON object.", "Write it again.")

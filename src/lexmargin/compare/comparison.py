@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from lexmargin.compare.executors import Executor, Processes
 from lexmargin.compare.plan import plan
-from lexmargin.compare.store import Store
+from lexmargin.compare.store import Memory, Results, Store
 from lexmargin.compare.table import Table, table_of
 from lexmargin.compare.units import Limits, Unit, problem_digest
 from lexmargin.compare.work import Answered
@@ -56,8 +55,8 @@ def compare(
         scaled: let the toolkit measure margins in a power of two, as :func:`lexmargin.solve`
             does; by default solvers are shown the numbers as they are, and nothing is polished.
         executor: where units run; two local processes by default.
-        out: the folder of results; what is there already is not run again. A temporary one if
-            None.
+        out: the folder of results; what is there already is not run again. None keeps them in
+            memory alone.
         library: the shelves; the shipped one if None.
         progress: called after each unit.
 
@@ -74,10 +73,8 @@ def compare(
         [seeds] if isinstance(seeds, int) else seeds, limits, scaled=scaled,
     )  # fmt: skip
     chosen = executor or Processes(min(2, os.cpu_count() or 1))
-    if out is not None:
-        return carry_out(units, chosen, Store(Path(out)), shelves, progress)
-    with tempfile.TemporaryDirectory(prefix="lexmargin-") as folder:
-        return carry_out(units, chosen, Store(Path(folder) / "results"), shelves, progress)
+    kept = Memory() if out is None else Store(Path(out))
+    return carry_out(units, chosen, kept, shelves, progress)
 
 
 def _listed(words: Sequence[str] | str) -> Sequence[str]:
@@ -87,7 +84,7 @@ def _listed(words: Sequence[str] | str) -> Sequence[str]:
 def carry_out(
     units: Sequence[Unit],
     chosen: Executor,
-    store: Store,
+    store: Results,
     library: Library,
     progress: Progress | None = None,
 ) -> Table:
@@ -110,7 +107,7 @@ def carry_out(
     return read_back(store, library)
 
 
-def read_back(store: Store, library: Library) -> Table:
+def read_back(store: Results, library: Library) -> Table:
     """Return the table of the latest comparison in a results folder.
 
     Raises:

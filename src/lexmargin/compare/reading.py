@@ -15,7 +15,7 @@ from lexmargin.errors import LexmarginError
 from lexmargin.files import read_file
 from lexmargin.solution import Claim
 
-__all__ = ["SEAL", "measures_of", "read_json", "result_of", "sealed", "unit_keys"]
+__all__ = ["SEAL", "measures_of", "read_json", "read_record", "result_of", "sealed", "unit_keys"]
 
 SEAL: Final = "sha256"
 """The member of a record that holds the digest of the others: a flipped bit shows."""
@@ -42,6 +42,16 @@ def read_json(path: Path) -> Any:
     """Return the JSON value in a regular file of moderate size; None for anything else."""
     try:
         return json.loads(read_file(path, _LARGEST))
+    except (LexmarginError, ValueError, RecursionError):
+        return None
+
+
+def read_record(path: Path) -> Any:
+    """Return the JSON value in a file that is, byte by byte, what this program writes of it."""
+    try:
+        content = read_file(path, _LARGEST)
+        value = json.loads(content)
+        return value if canonical(value) == content else None
     except (LexmarginError, ValueError, RecursionError):
         return None
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from lexmargin.compare.reading import measures_of, read_json, result_of, sealed, unit_keys
+from lexmargin.compare.reading import (
+    measures_of,
+    read_json,
+    read_record,
+    result_of,
+    sealed,
+    unit_keys,
+)
 from lexmargin.compare.units import FORMAT, canonical
 from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError, LibraryError
 from lexmargin.files import read_file, write_file
 
-__all__ = ["ResultsError", "Store"]
+__all__ = ["Memory", "Results", "ResultsError", "Store"]
 
 _FORMAT_FILE: Final = "format.json"
 _COMPARISON: Final = "comparison.json"
@@ -28,9 +36,64 @@ class ResultsError(LibraryError):
     code = "results"
 
 
+class Results(ABC):
+    """Where the answers of a comparison are kept."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make it ready for writing."""
+
+    @abstractmethod
+    def has(self, key: str) -> bool:
+        """Tell whether the unit is done."""
+
+    @abstractmethod
+    def put(self, answered: Answered) -> None:
+        """Keep an answer."""
+
+    @abstractmethod
+    def get(self, key: str) -> Answered:
+        """Return what was kept about a unit."""
+
+    @abstractmethod
+    def write_comparison(self, keys: Sequence[str]) -> None:
+        """Keep which units the latest comparison consists of, in its order."""
+
+    @abstractmethod
+    def comparison(self) -> tuple[str, ...]:
+        """Return the units of the latest comparison."""
+
+
+@final
+class Memory(Results):
+    """Answers that nobody asked to keep on a disk: whatever ends the process, no file is left."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answered] = {}
+        self._keys: tuple[str, ...] = ()
+
+    def prepare(self) -> None:
+        return
+
+    def has(self, key: str) -> bool:
+        return key in self._answers
+
+    def put(self, answered: Answered) -> None:
+        self._answers[answered.key] = answered
+
+    def get(self, key: str) -> Answered:
+        return self._answers[key]
+
+    def write_comparison(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
+
+    def comparison(self) -> tuple[str, ...]:
+        return self._keys
+
+
 @final
 @dataclass(frozen=True)
-class Store:
+class Store(Results):
     """Results of units below a folder, named by the hash of their specification.
 
     ``results/`` holds what is the same wherever and in whatever order units run;
@@ -79,7 +142,7 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Tell whether the unit is done; a file that is not its record counts as absent."""
-        return result_of(read_json(self.result_path(key)), key) is not None
+        return result_of(read_record(self.result_path(key)), key) is not None
 
     def put(self, answered: Answered) -> None:
         """Write an answer; the result last, because its presence says that the unit is done."""
@@ -93,7 +156,7 @@ class Store:
         Raises:
             ResultsError: the unit is not there, or its record is damaged.
         """
-        result = result_of(read_json(self.result_path(key)), key)
+        result = result_of(read_record(self.result_path(key)), key)
         if result is None:
             what = "a damaged" if self.result_path(key).exists() else "no"
             raise ResultsError(

@@ -32,6 +32,7 @@ STATEMENTS: Final = (
     "dead-neuron",
     "regularization-jump",
     "carried-multipliers",
+    "separable-part",
 )
 """Ids; the module of ``dead-neuron`` is ``statements/dead_neuron.py`` and holds ``STATEMENT``."""
 
