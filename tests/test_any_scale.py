@@ -19,6 +19,7 @@ import lexmargin as lm
 from constrained_cases import margin_data
 from lexmargin import estimator
 from lexmargin.backends.constrained_linear import constrained_linear
+from lexmargin.backends.constraint_generation import hard_margin_linear
 from lexmargin.backends.penalised import penalised_linear
 from lexmargin.backends.round_margin import round_margin
 from lexmargin.backends.signed_rows import signed_rows
@@ -278,3 +279,22 @@ def test_starts_end_with_the_first_that_is_proved_global() -> None:
     assert found.certificate is not None
     assert found.certificate.verdict is lm.Verdict.GLOBAL
     assert len(lines) < 60
+
+
+@settings(max_examples=16, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), p=st.sampled_from((1.0, np.inf)), by_row=st.booleans())
+def test_polyhedral_margins_of_spread_rows_and_columns(seed: int, p: float, by_row: bool) -> None:
+    rng = np.random.default_rng(seed)
+    count, size = int(rng.integers(3, 30)), int(rng.integers(2, 8))
+    rows = rng.standard_normal((count, size))
+    rows = rows * np.where(rows @ rng.standard_normal(size) > 0, 1.0, -1.0)[:, None]
+    factors = 10.0 ** rng.uniform(-4, 4, count if by_row else size)
+    rows = rows * (factors[:, None] if by_row else factors)
+    found = hard_margin_linear(rows, np.ones(count), norm=p)
+    share = found.multipliers / found.multipliers.sum()
+    bound = float(np.linalg.norm(share @ rows, dual(p)))
+    products = rows @ found.theta
+    noise = 1e-15 * float((np.abs(rows) @ np.abs(found.theta))[np.argmin(products)])
+    # Zᵀλ cancels too: its rounding is part of what the bound can say.
+    blur = 1e-15 * float(np.linalg.norm(share @ np.abs(rows), dual(p)))
+    assert float(products.min()) >= bound * (1.0 - 1e-7) - noise - blur
