@@ -59,8 +59,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str,
 
 
 SENT = [
-    pytest.param(signal.SIGKILL, 4, 8, id="SIGKILL-4"),
-    pytest.param(signal.SIGSTOP, 2, 8, id="SIGSTOP-2"),
+    pytest.param(signal.SIGKILL, 4, 4, id="SIGKILL-4"),
+    pytest.param(signal.SIGSTOP, 2, 4, id="SIGSTOP-2"),
     pytest.param(signal.SIGKILL, 200, 2400, id="SIGKILL-200", marks=LONG),
     pytest.param(signal.SIGSTOP, 50, 800, id="SIGSTOP-50", marks=LONG),
 ]
