@@ -1,0 +1,547 @@
+"""Words about networks at kinks, beside jumps of the Hessian, and near closed-form KKT points.
+
+On one pattern of its units a margin of these networks is a polynomial with few terms. A KKT point
+is made, not found: weights, slopes and multipliers are chosen first, and the samples that make them
+stationary solve linear equations. Gradients, Hessians and Newton's method of the oracle come from
+the terms alone, in doubles for ε and in 40 digits for maximisers.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import mpmath
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog, minimize, nnls
+
+import lexmargin as lm
+from adversarial_common import Family, Trial
+from lexmargin.certificate import Certificate, Verdict
+from lexmargin.errors import LexmarginError
+
+__all__ = ["FAMILIES", "SHARES"]
+
+Array = NDArray[np.float64]
+Terms = list[tuple[float, tuple[int, ...]]]
+"""`Σ c Π_j w_j`: coefficients, each with the indices of its factors."""
+
+TOLERANCE: Final = 1e-7
+# A witness within tolerance has sqrt(ε² + δ²) ≤ sqrt(2) TOLERANCE.
+MISSED: Final = 1.01 * math.sqrt(2.0) * TOLERANCE
+MET: Final = 0.99 * TOLERANCE
+DIGITS: Final = 40
+# ε and the radius of a word are measured in doubles.
+ROOM: Final = 1.01
+
+
+# -- polynomials with few terms --------------------------------------------------------------------
+
+
+def value(terms: Terms, w: Sequence[mpmath.mpf]) -> mpmath.mpf:
+    """Return the sum of the terms."""
+    return sum((c * math.prod((w[j] for j in own)) for c, own in terms), 0 * w[0])
+
+
+def slope(terms: Terms, size: int) -> list[Terms]:
+    """Return the partial derivatives."""
+    found: list[Terms] = [[] for _ in range(size)]
+    for c, own in terms:
+        for place, j in enumerate(own):
+            found[j].append((c, own[:place] + own[place + 1 :]))
+    return found
+
+
+def measured(values: Array, rows: Array, owners: Array, theta: Array, degree: float) -> float:
+    """Return the least `sqrt(ε² + δ²)` over λ ≥ 0; rows (R, d) are elements of owners (R,).
+
+    Gradients are brought to length 1 first, which changes the multipliers only.
+    """
+    unit = theta / np.linalg.norm(theta)
+    length = np.linalg.norm(rows, axis=1)
+    keep = length > 0.0
+    if not np.any(keep):
+        return 1.0
+    excess = degree * (values - np.min(values))[owners[keep]] / length[keep]
+    system = np.vstack([(rows[keep] / length[keep, None]).T, excess])
+    return float(nnls(system, np.append(unit, 0.0), maxiter=1000)[1])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network's margins near θ, on the patterns of its units that come near.
+
+    patterns
+        one polynomial per margin function for every pattern near θ.
+    pattern
+        which of them holds at a point; None where none does.
+    """
+
+    problem: lm.HardMargin
+    degree: int
+    patterns: list[list[Terms]]
+    holds: Callable[[Sequence[mpmath.mpf], int], bool]
+
+    def margins(self, w: Sequence[mpmath.mpf]) -> list[mpmath.mpf]:
+        """Return f_n(w) (N,), on the pattern that holds there."""
+        for index, terms in enumerate(self.patterns):
+            if self.holds(w, index):
+                return [value(own, w) for own in terms]
+        raise ValueError("no pattern holds here")
+
+
+@dataclass(frozen=True)
+class Critical:
+    """A KKT point in many digits: its distance from θ̂, and the least eigenvalue that decides."""
+
+    distance: float
+    curvature: float
+    strict: bool
+
+
+def critical(case: Case, theta: Array) -> list[Critical]:
+    """Return the KKT points that Newton's method reaches from θ, one for each pattern."""
+    found = []
+    for index, pattern in enumerate(case.patterns):
+        with mpmath.workdps(DIGITS):
+            one = _newton(case, index, pattern, theta)
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def _newton(case: Case, index: int, pattern: list[Terms], theta: Array) -> Critical | None:
+    size, alpha = theta.size, case.degree
+    unit = theta / np.linalg.norm(theta)
+    first = np.array([float(value(own, unit)) for own in pattern])
+    least = float(np.min(first))
+    if least <= 0.0:
+        return None
+    slopes = [slope(own, size) for own in pattern]
+    w = [mpmath.mpf(float(v)) / mpmath.mpf(least) ** (mpmath.mpf(1) / alpha) for v in unit]
+    start = np.array([float(v) for v in w])
+    near = np.flatnonzero(first <= 1.001 * least)
+    rows = np.array([[float(value(one, start)) for one in slopes[n]] for n in near])
+    weights, _ = nnls(rows.T, start, maxiter=1000)
+    active = [int(n) for n in near[weights > 1e-9 * np.max(weights)]]
+    multipliers = [mpmath.mpf(float(m)) for m in weights[weights > 1e-9 * np.max(weights)]]
+    bends = {n: [slope(one, size) for one in slopes[n]] for n in active}
+    moved = mpmath.mpf(1)
+    for _ in range(12):
+        gradients = [[value(one, w) for one in slopes[n]] for n in active]
+        hessian = mpmath.eye(size)
+        for m, n in zip(multipliers, active, strict=True):
+            for i in range(size):
+                for j in range(size):
+                    hessian[i, j] -= m * value(bends[n][i][j], w)
+        total = size + len(active)
+        system, right = mpmath.zeros(total), mpmath.zeros(total, 1)
+        for i in range(size):
+            for j in range(size):
+                system[i, j] = hessian[i, j]
+            right[i] = -w[i]
+            for k, g in enumerate(gradients):
+                system[i, size + k], system[size + k, i] = -g[i], g[i]
+                right[i] += multipliers[k] * g[i]
+        for k, n in enumerate(active):
+            right[size + k] = 1 - value(pattern[n], w)
+        if moved < mpmath.mpf(10) ** (-DIGITS // 2):
+            break
+        try:
+            step = mpmath.lu_solve(system, right)
+        except ZeroDivisionError:
+            return None
+        w = [v + step[i] for i, v in enumerate(w)]
+        multipliers = [m + step[size + k] for k, m in enumerate(multipliers)]
+        moved = mpmath.norm(step[:size])
+        if moved > 1:
+            return None
+    if moved >= mpmath.mpf(10) ** (-DIGITS // 2) or min(multipliers) <= 0:
+        return None
+    if not case.holds(w, index):
+        return None
+    if min(value(own, w) for own in pattern) < 1 - mpmath.mpf(10) ** (-DIGITS // 2):
+        return None
+    length = mpmath.norm(mpmath.matrix(w))
+    away = mpmath.norm(mpmath.matrix([v / length - mpmath.mpf(float(t)) for v, t in zip(w, unit)]))
+    lowest = _reduced(hessian, gradients, size)
+    return Critical(float(away), lowest, lowest > 0.0)
+
+
+def _reduced(hessian: mpmath.matrix, gradients: list[list[mpmath.mpf]], size: int) -> float:
+    """Return the least eigenvalue on the tangent space, where it may be trusted (else NaN)."""
+    tangent, basis = mpmath.eye(size), []
+    for g in gradients:
+        v = mpmath.matrix(g)
+        for b in basis:
+            v -= (b.T * v)[0] * b
+        basis.append(v / mpmath.norm(v))
+    for b in basis:
+        tangent -= b * b.T
+    # Normals are lifted far above, so that the least eigenvalue is that of the tangents.
+    top = 1 + mpmath.norm(hessian, mpmath.inf)
+    lifted = tangent * hessian * tangent + 2 * top * (mpmath.eye(size) - tangent)
+    lifted = (lifted + lifted.T) / 2
+    return float(mpmath.eigsy(lifted, eigvals_only=True)[0]) if len(basis) < size else math.inf
+
+
+def false_word(found: Certificate, case: Case, theta: Array) -> str:
+    """Return what is false in STRICT_LOCAL or SADDLE, or an empty string."""
+    if found.verdict is Verdict.STRICT_LOCAL:
+        if found.radius is None:
+            return "STRICT_LOCAL without a radius"
+        points = critical(case, theta)
+        near = [one for one in points if one.distance <= ROOM * found.radius]
+        if not any(one.strict for one in near):
+            return f"STRICT_LOCAL within {found.radius:.3g}, but near are {near or points}"
+    if found.verdict is Verdict.SADDLE:
+        if found.rise is None:
+            return "SADDLE without a curve"
+        points = critical(case, theta)
+        near = [one for one in points if one.strict and one.distance <= found.rise.shortest]
+        if near:
+            return f"SADDLE, but {near} are strict maximisers"
+        if not any(one.curvature < 0.0 for one in points) and points:
+            return f"SADDLE, but nothing rises at {points}"
+    return ""
+
+
+def elements(case: Case, theta: Array) -> tuple[Array, Array, Array]:
+    """Return f_n(θ̂) (N,), gradients on the pattern that holds, and their owners."""
+    unit = theta / np.linalg.norm(theta)
+    for index, terms in enumerate(case.patterns):
+        if case.holds(unit, index):
+            break
+    else:
+        raise ValueError("no pattern holds here")
+    values = np.array([float(value(own, unit)) for own in terms])
+    rows = np.array([[float(value(one, unit)) for one in slope(own, unit.size)] for own in terms])
+    return values, rows, np.arange(values.size)
+
+
+def judged(case: Case, theta: Array, exact: bool) -> Trial:
+    """Have θ judged, and compare the word with ε, and with maximisers in many digits."""
+    try:
+        found = lm.certify(case.problem, theta)
+    except LexmarginError as error:
+        return Trial(None, note=str(error))
+    word = found.verdict
+    values, rows, owners = elements(case, theta)
+    wrong, refused = "", ""
+    if np.min(values) <= 0.0:
+        # Rounding of a margin that is 0 is another family's business.
+        if word.stationary and np.min(values) < -1e-12 * np.max(np.abs(values)):
+            wrong = f"{word}, and a margin is {np.min(values):.3g}"
+    else:
+        missed = measured(values, rows, owners, theta, case.degree)
+        if word.stationary and missed > MISSED:
+            wrong = f"{word}, but ε and δ are {missed:.3g}"
+        elif word is Verdict.NOT_SEPARATING:
+            wrong = f"NOT_SEPARATING, but the margin is {np.min(values):.3g}"
+        elif word is Verdict.NOT_STATIONARY and missed <= MET:
+            wrong = f"NOT_STATIONARY, but ε and δ are {missed:.3g}"
+        elif exact and not word.stationary and missed <= 1e-3 * TOLERANCE:
+            refused = f"{word}, but ε and δ are {missed:.3g} ({found.reasons[0]})"
+        wrong = wrong or false_word(found, case, theta)
+        if not wrong and word is Verdict.GLOBAL:
+            wrong = beaten(case, theta, float(np.min(values)))
+    where = f": {case.problem!r}, {theta.tolist()}"
+    return Trial(word, wrong and wrong + where, refused and refused + where)
+
+
+def beaten(case: Case, theta: Array, margin: float) -> str:
+    """Return what an ascent from a few places finds above a margin that is called GLOBAL."""
+    rng = np.random.default_rng(0)
+    slopes = [[slope(own, theta.size) for own in terms] for terms in case.patterns]
+
+    def at(w: Array) -> int:
+        return next((i for i in range(len(case.patterns)) if case.holds(w, i)), 0)
+
+    def margins(w: Array) -> Array:
+        return np.array([float(value(own, w)) for own in case.patterns[at(w)]]) - 1.0
+
+    def gradients(w: Array) -> Array:
+        return np.array([[float(value(one, w)) for one in own] for own in slopes[at(w)]])
+
+    for _ in range(4):
+        start = rng.standard_normal(theta.size)
+        start *= np.linalg.norm(theta) / np.linalg.norm(start)
+        found = minimize(
+            lambda w: (0.5 * float(w @ w), w),
+            start,
+            jac=True,
+            method="SLSQP",
+            constraints={"type": "ineq", "fun": margins, "jac": gradients},
+        ).x
+        best = float(np.min(margins(found / np.linalg.norm(found)) + 1.0))
+        if best > margin * (1.0 + 1e-6):
+            return f"GLOBAL at {margin:.8g}, but {best:.8g} is reached"
+    return ""
+
+
+def beside(rng: np.random.Generator, theta: Array) -> tuple[Array, bool]:
+    """Return θ, or a point 1e-9 … 1e-3 away, at some scale; and whether it is θ itself."""
+    scale = 2.0 ** float(rng.integers(-6, 7))
+    if rng.random() < 0.4:
+        return scale * theta, True
+    step = rng.standard_normal(theta.size) * (rng.random(theta.size) < rng.choice([0.3, 1.0]))
+    if not np.any(step):
+        return scale * theta, True
+    length = 10.0 ** rng.uniform(-9.0, -3.0) * np.linalg.norm(theta)
+    return scale * (theta + length * step / np.linalg.norm(step)), False
+
+
+def always(w: Sequence[mpmath.mpf], index: int) -> bool:
+    """The one pattern of a network without kinks."""
+    return True
+
+
+def one_class(X: Array) -> lm.Dataset:
+    """Return samples that all have label 1."""
+    return lm.Dataset(X, np.ones(len(X), dtype=int), one_class=True)
+
+
+# -- kinks on samples ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kinked:
+    """A two-layer network of power 1 at a Clarke-KKT point, with samples on kinks."""
+
+    X: Array
+    y: Array
+    leak: float
+    theta: Array
+    width: int
+
+
+def _kinked(rng: np.random.Generator) -> Kinked | None:
+    """Choose units, slopes and multipliers; the samples solve linear equations."""
+    size, width = int(rng.integers(2, 5)), int(rng.integers(2, 4))
+    count = int(rng.integers(width, 7))
+    leak = float(rng.choice([0.0, 0.0, 0.01, 0.25, 0.5]))
+    units = rng.standard_normal((width, size))
+    for k in range(min(width, size)):
+        if rng.random() < 0.5:
+            units[k] = np.eye(size)[k]
+    units /= np.linalg.norm(units, axis=1)[:, None]
+    signs = rng.choice([1.0, 1.0, -1.0], width)
+    shares = rng.uniform(0.3, 1.5, width)
+    state = rng.choice(3, (count, width), p=[0.35, 0.45, 0.2])  # kink, off, on
+    # Each sample is carried by a unit with the sign of its label, each unit carries one at least.
+    carrier = rng.permutation(np.append(np.arange(width), rng.integers(width, size=count - width)))
+    state[np.arange(count), carrier] = 2
+    y = signs[carrier]
+    slopes = np.where(state == 2, 1.0, leak)
+    middle = rng.uniform(0.0, 1.0, (count, width))
+    middle = np.where(rng.random((count, width)) < 0.3, np.round(middle), middle)
+    slopes = np.where(state == 0, leak + (1.0 - leak) * middle, slopes)
+    weights = rng.uniform(0.2, 1.0, count)
+    weights *= shares.sum() / weights.sum()
+    equations, right, below, limits = [], [], [], []
+    for k in range(width):
+        for i in range(size):
+            row = np.zeros((count, size))
+            row[:, i] = weights * y * slopes[:, k]
+            equations.append(row.ravel())
+            right.append(signs[k] * units[k, i])
+    for n in range(count):
+        row = np.zeros((count, size))
+        row[n] = y[n] * (signs * shares * slopes[n]) @ units
+        equations.append(row.ravel())
+        right.append(1.0)
+        for k in range(width):
+            row = np.zeros((count, size))
+            row[n] = units[k]
+            if state[n, k] == 0:
+                equations.append(row.ravel())
+                right.append(0.0)
+            else:
+                below.append((1.0 if state[n, k] == 1 else -1.0) * row.ravel())
+                limits.append(-0.05)
+    A, b = np.array(equations), np.array(right)
+    if not np.any(state == 0):
+        return None
+    goal = rng.standard_normal(count * size)
+    given = {"A_ub": np.array(below), "b_ub": np.array(limits)} if below else {}
+    found = linprog(goal, A_eq=A, b_eq=b, bounds=(-20.0, 20.0), **given)
+    if found.status != 0:
+        return None
+    x = found.x
+    for _ in range(3):
+        x = x + np.linalg.lstsq(A, b - A @ x, rcond=1e-10)[0]
+    X = x.reshape(count, size)
+    # What is on a kink by construction is brought there to the last bit where an axis permits.
+    for n, k in zip(*np.nonzero(state == 0), strict=True):
+        axis = np.flatnonzero(units[k])
+        if axis.size == 1:
+            X[n, axis[0]] = 0.0
+    if float(np.max(np.abs(A @ X.ravel() - b))) > 1e-12:
+        return None
+    outer = signs * np.sqrt(shares)
+    theta = np.concatenate([(np.sqrt(shares)[:, None] * units).ravel(), outer])
+    if rng.random() < 0.5:
+        # Samples above the margin, and any kinks of theirs, change nothing.
+        again = rng.integers(count, size=2)
+        X, y = np.vstack([X, X[again] * rng.uniform(1.01, 3.0, (2, 1))]), np.append(y, y[again])
+    return Kinked(X, y, leak, theta, width)
+
+
+def _unit_terms(made: Kinked, theta: Array, on: Array) -> tuple[Array, Array]:
+    """Return f_n (N,) and its gradients (N, d) with slopes ``on`` (N, width)."""
+    size = made.X.shape[1]
+    W = theta[: made.width * size].reshape(made.width, size)
+    v = theta[made.width * size :]
+    z = made.X @ W.T
+    inner = (on * v)[:, :, None] * made.X[:, None, :]
+    rows = np.concatenate([inner.reshape(len(made.X), -1), on * z], axis=1)
+    return made.y * ((on * z) @ v), made.y[:, None] * rows
+
+
+def _clarke(made: Kinked, theta: Array, reach: float) -> tuple[Array, Array, Array, list[Array]]:
+    """Return f_n, every element that slopes at kinks within ``reach`` give, owners, and kinks."""
+    unit = theta / np.linalg.norm(theta)
+    size = made.X.shape[1]
+    z = made.X @ unit[: made.width * size].reshape(made.width, size).T
+    length = np.linalg.norm(made.X, axis=1)[:, None]
+    here = np.where(z > 0.0, 1.0, made.leak)
+    values, _ = _unit_terms(made, unit, here)
+    rows, owners, kinks = [], [], []
+    for n in range(len(made.X)):
+        own = np.flatnonzero(np.abs(z[n]) <= reach * length[n])
+        kinks.append(own)
+        for choice in itertools.product((made.leak, 1.0), repeat=own.size):
+            on = here.copy()
+            on[n, own] = choice
+            rows.append(_unit_terms(made, unit, on)[1][n])
+            owners.append(n)
+    return values, np.array(rows), np.array(owners), kinks
+
+
+def _first_order(made: Kinked, theta: Array, kinks: list[Array]) -> float:
+    """Return the largest t with `f_n'(θ; d) ≥ t` on the support, `θ·d = 0`, |d_i| ≤ 1."""
+    unit = theta / np.linalg.norm(theta)
+    size, d = made.X.shape[1], theta.size
+    z = made.X @ unit[: made.width * size].reshape(made.width, size).T
+    here = np.where(z > 0.0, 1.0, made.leak)
+    values, _ = _unit_terms(made, unit, here)
+    support = np.flatnonzero(values <= (1.0 + 10.0 * TOLERANCE) * np.min(values))
+    pairs = [(n, int(k)) for n in support for k in kinks[n]]
+    best = 0.0
+    for choice in itertools.product((made.leak, 1.0), repeat=len(pairs)):
+        on = here.copy()
+        below = []
+        for (n, k), own in zip(pairs, choice, strict=True):
+            on[n, k] = own
+            row = np.zeros(d + 1)
+            row[k * size : (k + 1) * size] = made.X[n]
+            below.append(-row if own == 1.0 else row)
+        rows = _unit_terms(made, unit, on)[1][support]
+        rows = np.hstack([-rows, np.ones((support.size, 1))])
+        found = linprog(
+            -np.eye(d + 1)[d],
+            A_ub=np.vstack([rows, *below]),
+            b_ub=np.zeros(len(rows) + len(below)),
+            A_eq=np.append(unit, 0.0)[None],
+            b_eq=[0.0],
+            bounds=[(-1.0, 1.0)] * d + [(None, 1.0)],
+        )
+        if found.status == 0:
+            best = max(best, float(found.x[d]))
+    return best
+
+
+def kinks_on_samples(rng: np.random.Generator) -> Trial:
+    """Samples orthogonal to a unit at a Clarke-KKT point, and points 1e-9 … 1e-3 beside it."""
+    made = None
+    for _ in range(30):
+        made = _kinked(rng)
+        if made is not None:
+            break
+    if made is None:
+        return Trial(None, note="no samples fit")
+    theta, exact = beside(rng, made.theta)
+    activation = lm.LeakyReLU(made.leak) if made.leak else lm.ReLU()
+    data = lm.Dataset(made.X, made.y.astype(int), one_class=bool(np.all(made.y == made.y[0])))
+    problem = lm.HardMargin(lm.Network((made.width,), activation), data)
+    try:
+        found = lm.certify(problem, theta)
+    except LexmarginError as error:
+        return Trial(None, note=str(error))
+    word, wrong, refused = found.verdict, "", ""
+    values, rows, owners, kinks = _clarke(made, theta, 1.01 * TOLERANCE)
+    inner, own, whose, _ = _clarke(made, theta, 0.99 * TOLERANCE)
+    if np.min(values) <= 0.0:
+        wrong = f"{word}, and a margin is {np.min(values):.3g}" if word.stationary else ""
+    else:
+        least = measured(values, rows, owners, theta, 2.0)
+        most = measured(inner, own, whose, theta, 2.0)
+        support = np.flatnonzero(values <= (1.0 + TOLERANCE) * np.min(values))
+        at_kink = any(kinks[n].size for n in support)
+        if word.stationary and least > MISSED:
+            wrong = f"{word}, but ε and δ are {least:.3g}"
+        elif word is Verdict.NOT_SEPARATING:
+            wrong = f"NOT_SEPARATING, but the margin is {np.min(values):.3g}"
+        elif word is Verdict.NOT_STATIONARY and most <= MET:
+            wrong = f"NOT_STATIONARY, but ε and δ are {most:.3g}"
+        elif exact and not word.stationary and most <= 1e-3 * TOLERANCE:
+            refused = f"{word}, but ε and δ are {most:.3g} ({found.reasons[0]})"
+        elif word is Verdict.SADDLE and at_kink:
+            rate = _first_order(made, theta, kinks)
+            wrong = f"SADDLE, but margins rise by {rate:.3g}" if rate <= 1e-9 else ""
+        elif word in (Verdict.GLOBAL, Verdict.STRICT_LOCAL):
+            best = _higher(made, theta, found, float(np.min(values)))
+            wrong = f"{word}, but {best} is reached" if best else ""
+    where = f": {problem!r}, X = {made.X.tolist()}, {theta.tolist()}"
+    return Trial(word, wrong and wrong + where, refused and refused + where)
+
+
+def _higher(made: Kinked, theta: Array, found: Certificate, margin: float) -> str:
+    """Ascend from places near a STRICT_LOCAL, or anywhere for GLOBAL; empty where nothing wins."""
+    rng = np.random.default_rng(0)
+    size = made.X.shape[1]
+    unit = theta / np.linalg.norm(theta)
+
+    def margins(w: Array) -> Array:
+        z = made.X @ w[: made.width * size].reshape(made.width, size).T
+        return _unit_terms(made, w, np.where(z > 0.0, 1.0, made.leak))[0]
+
+    def gradients(w: Array) -> Array:
+        z = made.X @ w[: made.width * size].reshape(made.width, size).T
+        return _unit_terms(made, w, np.where(z > 0.0, 1.0, made.leak))[1]
+
+    if found.verdict is Verdict.STRICT_LOCAL:
+        # Beyond the maximiser within the radius the margin is lower on some sphere around it.
+        for _ in range(50):
+            step = rng.standard_normal(theta.size)
+            step -= (step @ unit) * unit
+            moved = unit + 1e-4 * step / np.linalg.norm(step)
+            best = float(np.min(margins(moved / np.linalg.norm(moved))))
+            if best > margin * (1.0 + 2.1 * TOLERANCE):
+                return f"{best:.8g} above {margin:.8g} near it"
+        return ""
+    start_size = margin**-0.5
+    for _ in range(6):
+        start = rng.standard_normal(theta.size)
+        result = minimize(
+            lambda w: (0.5 * float(w @ w), w),
+            start_size * start / np.linalg.norm(start),
+            jac=True,
+            method="SLSQP",
+            constraints={"type": "ineq", "fun": lambda w: margins(w) - 1.0, "jac": gradients},
+        ).x
+        best = float(np.min(margins(result / np.linalg.norm(result))))
+        if best > margin * (1.0 + 1e-6):
+            return f"{best:.8g} above {margin:.8g}"
+    return ""
+
+
+FAMILIES: Final[dict[str, Family]] = {
+    "networks: kinks on samples": kinks_on_samples,
+}
+SHARES: Final = dict.fromkeys(FAMILIES, 0.3)
