@@ -322,17 +322,20 @@ class Kinked:
 
 def _kinked(rng: np.random.Generator) -> Kinked | None:
     """Choose units, slopes and multipliers; the samples solve linear equations."""
-    size, width = int(rng.integers(2, 5)), int(rng.integers(2, 4))
-    count = int(rng.integers(width, 7))
+    width = int(rng.integers(2, 4))
+    size, count = int(rng.integers(width, 5)), int(rng.integers(width, 7))
     leak = float(rng.choice([0.0, 0.0, 0.01, 0.25, 0.5]))
-    units = rng.standard_normal((width, size))
-    for k in range(min(width, size)):
-        if rng.random() < 0.5:
-            units[k] = np.eye(size)[k]
+    # Off samples turn units away from each other, so that obtuse angles fit oftener.
+    axes = np.eye(size)[:width]
+    if rng.random() < 0.5:
+        axes = np.linalg.qr(rng.standard_normal((size, size)))[0][:width]
+    units = axes - rng.choice([0.0, rng.uniform(-0.1, 0.5)]) * (axes.sum(axis=0) - axes)
     units /= np.linalg.norm(units, axis=1)[:, None]
     signs = rng.choice([1.0, 1.0, -1.0], width)
     shares = rng.uniform(0.3, 1.5, width)
-    state = rng.choice(3, (count, width), p=[0.35, 0.45, 0.2])  # kink, off, on
+    state = rng.choice(2, (count, width), p=[0.4, 0.6])  # on a kink, or off
+    if leak:
+        state[:] = 0
     # Each sample is carried by a unit with the sign of its label, each unit carries one at least.
     carrier = rng.permutation(np.append(np.arange(width), rng.integers(width, size=count - width)))
     state[np.arange(count), carrier] = 2
@@ -342,7 +345,8 @@ def _kinked(rng: np.random.Generator) -> Kinked | None:
     middle = np.where(rng.random((count, width)) < 0.3, np.round(middle), middle)
     slopes = np.where(state == 0, leak + (1.0 - leak) * middle, slopes)
     weights = rng.uniform(0.2, 1.0, count)
-    weights *= shares.sum() / weights.sum()
+    # A sample that one unit carries has z = 1/share there, hence Σ λ = share over its samples.
+    weights *= shares[carrier] / np.bincount(carrier, weights, width)[carrier]
     equations, right, below, limits = [], [], [], []
     for k in range(width):
         for i in range(size):
@@ -528,13 +532,16 @@ def _higher(made: Kinked, theta: Array, found: Certificate, margin: float) -> st
     start_size = margin**-0.5
     for _ in range(6):
         start = rng.standard_normal(theta.size)
-        result = minimize(
-            lambda w: (0.5 * float(w @ w), w),
-            start_size * start / np.linalg.norm(start),
-            jac=True,
-            method="SLSQP",
-            constraints={"type": "ineq", "fun": lambda w: margins(w) - 1.0, "jac": gradients},
-        ).x
+        with np.errstate(all="ignore"):
+            result = minimize(
+                lambda w: (0.5 * float(w @ w), w),
+                start_size * start / np.linalg.norm(start),
+                jac=True,
+                method="SLSQP",
+                constraints={"type": "ineq", "fun": lambda w: margins(w) - 1.0, "jac": gradients},
+            ).x
+        if not np.all(np.isfinite(result)) or not np.any(result):
+            continue
         best = float(np.min(margins(result / np.linalg.norm(result))))
         if best > margin * (1.0 + 1e-6):
             return f"{best:.8g} above {margin:.8g}"
