@@ -8,7 +8,6 @@ the terms alone, in doubles for ε and in 40 digits for maximisers.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -101,7 +100,12 @@ class Critical:
 
     distance: float
     curvature: float
-    strict: bool
+    point: Array
+
+    @property
+    def strict(self) -> bool:
+        """Whether the margin is a strict local maximum there."""
+        return self.curvature > 0.0
 
 
 def critical(case: Case, theta: Array) -> list[Critical]:
@@ -168,9 +172,11 @@ def _newton(case: Case, index: int, pattern: list[Terms], theta: Array) -> Criti
     if min(value(own, w) for own in pattern) < 1 - mpmath.mpf(10) ** (-DIGITS // 2):
         return None
     length = mpmath.norm(mpmath.matrix(w))
-    away = mpmath.norm(mpmath.matrix([v / length - mpmath.mpf(float(t)) for v, t in zip(w, unit)]))
+    away = mpmath.norm(
+        mpmath.matrix([v / length - mpmath.mpf(float(t)) for v, t in zip(w, unit, strict=True)])
+    )
     lowest = _reduced(hessian, gradients, size)
-    return Critical(float(away), lowest, lowest > 0.0)
+    return Critical(float(away), lowest, np.array([float(v) for v in w]))
 
 
 def _reduced(hessian: mpmath.matrix, gradients: list[list[mpmath.mpf]], size: int) -> float:
@@ -548,7 +554,391 @@ def _higher(made: Kinked, theta: Array, found: Certificate, margin: float) -> st
     return ""
 
 
+# -- polynomials on one pattern --------------------------------------------------------------------
+
+
+def _square_terms(x: Array, on: Sequence[bool], power: int) -> Terms:
+    """Return `Σ_k v_k (u_k·x)^power` over the units that are on."""
+    size, width = x.size, len(on)
+    found: Terms = []
+    for k in np.flatnonzero(on):
+        for place in itertools.product(range(size), repeat=power):
+            with mpmath.workdps(DIGITS):
+                c = math.prod((mpmath.mpf(float(x[i])) for i in place), start=mpmath.mpf(1))
+            found.append((c, (*(int(k) * size + i for i in place), width * size + int(k))))
+    return found
+
+
+def _rectified(X: Array, y: Array, width: int, theta: Array) -> Case:
+    """Return a two-layer relu² network with every pattern that is within 1e-2 of θ."""
+    size = X.shape[1]
+    unit = theta / np.linalg.norm(theta)
+    z = X @ unit[: width * size].reshape(width, size).T
+    near = np.abs(z) / np.linalg.norm(X, axis=1)[:, None]
+    order = np.argsort(near, axis=None, kind="stable")[:3]
+    loose = [divmod(int(i), width) for i in order if near.ravel()[i] <= 1e-2]
+    states, patterns = [], []
+    for choice in itertools.product((False, True), repeat=len(loose)):
+        on = z > 0.0
+        for (n, k), own in zip(loose, choice, strict=True):
+            on[n, k] = own
+        states.append(on)
+        patterns.append(
+            [
+                [(int(label) * c, own) for c, own in _square_terms(x, row, 2)]
+                for x, label, row in zip(X, y, on, strict=True)
+            ]
+        )
+
+    def holds(w: Sequence[mpmath.mpf], index: int) -> bool:
+        for n, x in enumerate(X):
+            for k in range(width):
+                z = sum(w[k * size + i] * float(v) for i, v in enumerate(x))
+                if z != 0 and (z > 0) != states[index][n, k]:
+                    return False
+        return True
+
+    data = lm.Dataset(X, y.astype(int), one_class=bool(np.all(y == y[0])))
+    return Case(lm.HardMargin(lm.Network((width,), lm.ReLU(2.0)), data), 3, patterns, holds)
+
+
+def _around_one_unit(rng: np.random.Generator, square: bool) -> tuple[Array, Array]:
+    """Return samples ±c q + t_n with Σ ±λ_n t_n = 0, and the unit q that they make stationary."""
+    size, count = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+    q = np.eye(size)[0]
+    if rng.random() < 0.5:
+        q = rng.standard_normal(size)
+        q /= np.linalg.norm(q)
+    across = np.linalg.svd(q[None])[2][1:]
+    weights = rng.uniform(0.2, 1.0, count)
+    # Long samples: a margin as large as others, and a kink as near as 1/length.
+    length = 10.0 ** rng.uniform(-1.0, 10.0 if rng.random() < 0.5 else 2.0)
+    t = length * rng.standard_normal((count, size - 1))
+    t[-1] = -(weights[:-1] @ t[:-1]) / weights[-1]
+    side = rng.choice([-1.0, 1.0], count) if square else np.ones(count)
+    c = 2.0 ** float(rng.integers(-3, 4))
+    return side[:, None] * (c * q + t @ across), q
+
+
+def square_beside(rng: np.random.Generator) -> Trial:
+    """One square unit at a KKT point, with samples of any length, and points beside it."""
+    X, q = _around_one_unit(rng, square=True)
+    theta, exact = beside(rng, np.append(q, math.sqrt(0.5)))
+    problem = lm.HardMargin(lm.Network((1,), lm.Square()), one_class(X))
+    case = Case(problem, 3, [[_square_terms(x, [True], 2) for x in X]], always)
+    return judged(case, theta, exact)
+
+
+def outside_a_kink(rng: np.random.Generator) -> Trial:
+    """One relu² unit whose kinks on the support are 1 … 1e-10 away, and points beside it."""
+    X, q = _around_one_unit(rng, square=False)
+    theta, exact = beside(rng, np.append(q, math.sqrt(0.5)))
+    if rng.random() < 0.5 and X.shape[1] == 2:
+        # Across the kink of one more sample, above the margin or just below 0.
+        X = np.vstack([X, X[:1] * rng.uniform(1.0, 2.0)])
+    return judged(_rectified(X, np.ones(len(X)), 1, theta), theta, exact)
+
+
+def kink_of_another_unit(rng: np.random.Generator) -> Trial:
+    """Two relu² units, each beside the kink of a sample that the other one carries.
+
+    f_n = 1 is carried by unit n; u_1·u_2, and with it one pre-activation, follows from the rest.
+    """
+    v = rng.uniform(0.4, 1.5, 2)
+    small = 10.0 ** rng.uniform(-12.0, -3.0) * rng.choice([-1.0, 1.0])
+    size = np.sqrt(2.0) * v
+    z = np.array([[0.0, small], [small, 0.0]])
+    for _ in range(60):
+        positive = np.maximum(z, 0.0)
+        z[0, 0] = math.sqrt((1.0 - v[1] * positive[0, 1] ** 2) / v[0])
+        z[1, 1] = math.sqrt((1.0 - v[0] * positive[1, 0] ** 2) / v[1])
+        positive = np.maximum(z, 0.0)
+        weights = np.linalg.solve((positive**2).T, v)
+        # u_1·u_2 by the equation of u_1, then the small z of sample 1 by that of u_2.
+        inner = 2.0 * v[0] * float(weights @ (positive[:, 0] * z[:, 1]))
+        other = 2.0 * v[1] * weights[1] * z[1, 1] * z[1, 0]
+        rate = 2.0 * v[1] * weights[0] * positive[0, 1]
+        first = 2.0 * v[0] * weights[1] * positive[1, 0] * z[1, 1]
+        z[0, 1] = (other + rate * z[0, 0] - first) / (2.0 * v[0] * weights[0] * z[0, 0])
+    inner = 2.0 * v[0] * float(weights @ (np.maximum(z[:, 0], 0.0) * z[:, 1]))
+    cosine = inner / (size[0] * size[1])
+    if not (abs(cosine) < 0.9 and np.all(weights > 0.0)):
+        return Trial(None, note="no angle fits")
+    units = size[:, None] * np.array([[1.0, 0.0], [cosine, math.sqrt(1.0 - cosine**2)]])
+    X = np.linalg.solve(units, z.T).T
+    theta, exact = beside(rng, np.concatenate([units.ravel(), v]))
+    if rng.random() < 0.5:
+        turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
+        X = X @ turn
+        theta = np.concatenate([(theta[:4].reshape(2, 2) @ turn).ravel(), theta[4:]])
+    return judged(_rectified(X, np.ones(2), 2, theta), theta, exact)
+
+
+# -- diagonal and convolutional networks -----------------------------------------------------------
+
+
+def _diagonal_terms(x: Array, depth: int) -> Terms:
+    """Return `Σ_i x_i Π_l u^l_i`."""
+    return [(float(c), tuple(x.size * k + i for k in range(depth))) for i, c in enumerate(x)]
+
+
+def diagonal_beside(rng: np.random.Generator) -> Trial:
+    """Diagonal networks at closed-form KKT points: `Π_{m≠l} u^m_i g_i = u^l_i`, `g = Σ λ_n z_n`."""
+    depth, size, count = int(rng.integers(2, 4)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    kept = rng.random(size) < 0.6
+    kept[int(rng.integers(size))] = True
+    sign = rng.choice([-1.0, 1.0], size)
+    if rng.random() < 0.2:
+        depth, size, count = int(rng.integers(2, 4)), 2, 2
+        Z = np.array([[1.0, 0.6], [0.6, 1.0]])
+        kept, sign = np.array([[True, True], [True, False], [False, True]])[rng.integers(3)], sign
+        beta = np.full(2, 0.625) if np.all(kept) else np.where(kept, 5.0 / 3.0, 0.0)
+        Z, beta = Z * sign, beta * sign
+    else:
+        a = np.where(kept, 2.0 ** rng.uniform(-1.0, 1.0, size), 0.0)
+        beta = sign * a**depth
+        weights = rng.uniform(0.2, 1.0, count)
+        weights *= float(np.sum(a**2)) / weights.sum()
+        g = np.where(kept, sign, 0.0)
+        if depth == 3:
+            g = np.where(kept, sign / np.where(kept, a, 1.0), 0.0)
+        close = 10.0 ** rng.uniform(-9.0, 0.0, size) * rng.choice([-1.0, 1.0], size)
+        g = np.where(kept, g, rng.choice([-1.0, 1.0], size) * (1.0 + close))
+        # Z β = 1 and Zᵀ λ = g.
+        Z = rng.standard_normal((count, size))
+        A = np.vstack([np.kron(np.eye(count), beta), np.kron(weights, np.eye(size))])
+        b = np.append(np.ones(count), g)
+        for _ in range(3):
+            Z = Z + np.linalg.lstsq(A, b - A @ Z.ravel(), rcond=1e-10)[0].reshape(Z.shape)
+        if rng.random() < 0.4:
+            Z = np.vstack([Z, Z[:1] * rng.uniform(1.0, 2.0)])
+    root = np.abs(beta) ** (1.0 / depth)
+    blocks = np.tile(root, (depth, 1))
+    blocks[0] *= np.where(beta < 0.0, -1.0, 1.0)
+    if depth == 3 and rng.random() < 0.5:
+        blocks[1:] *= rng.choice([-1.0, 1.0], size)
+    theta, exact = beside(rng, blocks.ravel())
+    problem = lm.HardMargin(lm.DiagonalNetwork(depth), one_class(Z))
+    return judged(
+        Case(problem, depth, [[_diagonal_terms(z, depth) for z in Z]], always), theta, exact
+    )
+
+
+def _transform(x: Array) -> list[mpmath.mpf]:
+    """Return |x̂_k| of the unitary DFT, in many digits."""
+    with mpmath.workdps(DIGITS):
+        root = [mpmath.expjpi(-2 * mpmath.mpf(j) / x.size) for j in range(x.size)]
+        return [
+            abs(sum(mpmath.mpf(float(v)) * root[(k * i) % x.size] for i, v in enumerate(x)))
+            / mpmath.sqrt(x.size)
+            for k in range(x.size)
+        ]
+
+
+def convolution(rng: np.random.Generator) -> Trial:
+    """Full-width convolutions on one support sample: every KKT point is known in its DFT.
+
+    Amplitudes are `a_k = λ |x̂_k| a_k^{L-1}` on any set of frequencies: for L = 2 those of one
+    |x̂_k|, for L = 3 any, with `a_k = 1/(λ |x̂_k|)`.
+    """
+    depth, size = int(rng.integers(2, 4)), int(rng.choice([2, 3, 4, 4, 5]))
+    x = np.array([1.0, 1.0, 0.0, 0.0]) if rng.random() < 0.1 else rng.standard_normal(size)
+    size = x.size
+    spectrum = np.fft.fft(x, norm="ortho")
+    if rng.random() < 0.4:
+        # Frequencies that nearly tie.
+        one, two = rng.integers(size // 2 + 1, size=2)
+        ratio = abs(spectrum[one]) / abs(spectrum[two]) if abs(spectrum[two]) > 0.0 else 1.0
+        ratio *= 1.0 + 10.0 ** rng.uniform(-9.0, -1.0) * rng.choice([-1.0, 1.0])
+        for k in {int(two), int(-two) % size}:
+            spectrum[k] *= ratio
+        x = np.real(np.fft.ifft(spectrum, norm="ortho"))
+        spectrum = np.fft.fft(x, norm="ortho")
+    heights = np.abs(spectrum)
+    groups = [sorted({k, (-k) % size}) for k in range(size // 2 + 1)]
+    alive = [g for g in groups if heights[g[0]] > 1e-3 * np.max(heights)]
+    number = 1 if depth == 2 or rng.random() < 0.7 else int(rng.integers(1, len(alive) + 1))
+    chosen = [alive[int(i)] for i in rng.permutation(len(alive))[:number]]
+    kernels = np.zeros((depth, size), dtype=complex)
+    for group in chosen:
+        k = group[0]
+        height = 1.0 if depth == 2 else 1.0 / heights[k]
+        phases = rng.uniform(0.0, 2.0 * math.pi, depth)
+        if len(group) == 1:
+            phases = math.pi * rng.integers(2, size=depth)
+        phases[-1] = np.angle(spectrum[k]) - phases[:-1].sum()
+        kernels[:, k] = height * np.exp(1j * phases)
+        kernels[:, (-k) % size] = np.conj(kernels[:, k])
+    blocks = np.real(np.fft.ifft(kernels, axis=1, norm="ortho"))
+    if depth == 2 and rng.random() < 0.5:
+        turn = int(rng.integers(size))
+        blocks = np.array([np.roll(blocks[0], turn), np.roll(blocks[1], -turn)])
+    theta, exact = beside(rng, blocks.ravel())
+    X = np.vstack([x, 1.5 * x]) if rng.random() < 0.3 else x[None]
+    problem = lm.HardMargin(lm.ConvolutionalNetwork(depth), one_class(X))
+    try:
+        found = lm.certify(problem, theta)
+    except LexmarginError as error:
+        return Trial(None, note=str(error))
+    word, wrong, refused = found.verdict, "", ""
+    unit = theta / np.linalg.norm(theta)
+    hats = np.fft.fft(unit.reshape(depth, size), axis=1, norm="ortho")
+    margin = float(np.real(np.sum(np.conj(spectrum) * np.prod(hats, axis=0))))
+    rows = [
+        np.real(np.fft.ifft(spectrum * np.conj(np.prod(np.delete(hats, k, 0), 0)), norm="ortho"))
+        for k in range(depth)
+    ]
+    missed = measured(
+        np.array([margin]), np.concatenate(rows)[None], np.zeros(1, int), theta, depth
+    )
+    exactly = _transform(x)
+    best = _best_convolution(exactly, depth)
+    flat = any(len(group) == 2 for group in chosen)
+    with mpmath.workdps(DIGITS):
+        rivals = [exactly[g[0]] for g in groups if g not in chosen]
+        own = max(exactly[g[0]] for g in chosen)
+        dominated = depth == 2 and any(r > own for r in rivals)
+    if margin <= 0.0:
+        wrong = f"{word} at margin {margin:.3g}" if word.stationary else ""
+    elif word.stationary and missed > MISSED:
+        wrong = f"{word}, but ε is {missed:.3g}"
+    elif word in (Verdict.NOT_SEPARATING, Verdict.NOT_STATIONARY) and missed <= MET:
+        wrong = f"{word}, but ε is {missed:.3g}"
+    elif exact and not word.stationary and missed <= 1e-3 * TOLERANCE:
+        refused = f"{word}, but ε is {missed:.3g} ({found.reasons[0]})"
+    elif word is Verdict.GLOBAL and margin < float(best) * (1.0 - 1.01 * TOLERANCE):
+        wrong = f"GLOBAL at {margin:.12g}, but {float(best):.12g} is reached"
+    elif word is Verdict.STRICT_LOCAL and (flat or dominated or number > 1):
+        wrong = f"STRICT_LOCAL, but flat {flat}, dominated {dominated}, {number} groups"
+    elif word is Verdict.SADDLE and not dominated and number == 1:
+        wrong = "SADDLE at a local maximum"
+    where = f": {problem!r}, X = {X.tolist()}, {theta.tolist()}, frequencies {chosen}"
+    return Trial(word, wrong and wrong + where, refused and refused + where)
+
+
+def _best_convolution(heights: list[mpmath.mpf], depth: int) -> mpmath.mpf:
+    """Return the largest margin on the unit sphere: one frequency, or one with its conjugate."""
+    size = len(heights)
+    with mpmath.workdps(DIGITS):
+        found = []
+        for k in range(size // 2 + 1):
+            alone = k == (-k) % size
+            # m equal amplitudes per kernel, m L a² = 1.
+            number = 1 if alone else 2
+            amplitude = 1 / mpmath.sqrt(number * depth)
+            found.append(number * heights[k] * amplitude**depth)
+        return max(found)
+
+
+# -- several classes -------------------------------------------------------------------------------
+
+
+def _class_case(X: Array, labels: NDArray[np.int64], width: int, power: int, theta: Array) -> Case:
+    """Return three classes of scores `Σ_k V_ck σ(u_k·x)`; the differences are the margins."""
+    size = X.shape[1]
+    data = lm.Dataset(X, labels)
+    first = width * size
+    unit = theta / np.linalg.norm(theta)
+    if not width:
+        margins = [
+            [
+                (mpmath.mpf(float(v)) * s, (c * size + i,))
+                for c, s in ((y, 1), (other, -1))
+                for i, v in enumerate(x)
+            ]
+            for x, y in zip(X, labels, strict=True)
+            for other in range(3)
+            if other != y
+        ]
+        return Case(lm.HardMargin(lm.Linear(3), data), 1, [margins], always)
+    z = X @ unit[:first].reshape(width, size).T
+    margins = []
+    for x, y, row in zip(X, labels, z, strict=True):
+        on = row > 0.0 if power == 2 else [True] * width
+        plain = _square_terms(x, on, power)
+        for other in range(3):
+            if other == y:
+                continue
+            own: Terms = []
+            for c, place in plain:
+                k = place[-1] - first
+                own.append((c, (*place[:-1], first + int(y) * width + k)))
+                own.append((-c, (*place[:-1], first + other * width + k)))
+            margins.append(own)
+
+    def holds(w: Sequence[mpmath.mpf], index: int) -> bool:
+        if power == 1:
+            return True
+        now = np.array(
+            [
+                [
+                    float(sum(w[k * size + i] * float(v) for i, v in enumerate(x)))
+                    for k in range(width)
+                ]
+                for x in X
+            ]
+        )
+        return bool(np.all((now > 0.0) == (z > 0.0)))
+
+    activation = lm.ReLU(2.0) if power == 2 else None
+    network = lm.Network((width,), activation, 3) if activation else lm.Network((width,), outputs=3)
+    return Case(lm.HardMargin(network, data), power + 1, [margins], holds)
+
+
+def _solved(
+    X: Array, labels: NDArray[np.int64], width: int, power: int, start: Array
+) -> Array | None:
+    """Return a KKT point by SLSQP, then Newton's method in many digits on its active set."""
+    w = start
+    for _ in range(3):
+        case = _class_case(X, labels, width, power, w)
+        slopes = [slope(own, w.size) for own in case.patterns[0]]
+
+        def margins(w: Array) -> Array:
+            return np.array([float(value(own, w)) for own in case.patterns[0]]) - 1.0
+
+        def gradients(w: Array) -> Array:
+            return np.array([[float(value(one, w)) for one in own] for own in slopes])
+
+        with np.errstate(all="ignore"):
+            w = minimize(
+                lambda w: (0.5 * float(w @ w), w),
+                w,
+                jac=True,
+                method="SLSQP",
+                options={"maxiter": 60, "ftol": 1e-15},
+                constraints={"type": "ineq", "fun": margins, "jac": gradients},
+            ).x
+        if not np.all(np.isfinite(w)) or np.min(margins(w)) < -1e-6:
+            return None
+    case = _class_case(X, labels, width, power, w)
+    found = critical(case, w)
+    return found[0].point if found and found[0].distance < 1e-3 else None
+
+
+def several_classes(rng: np.random.Generator) -> Trial:
+    """Three classes at KKT points that SLSQP and Newton's method find, and points beside them."""
+    power, width = int(rng.integers(3)), 0
+    if power:
+        width = int(rng.integers(1, 3))
+    size, count = 2, int(rng.integers(3, 5))
+    X = rng.standard_normal((count, size))
+    labels = np.append([0, 1, 2], rng.integers(0, 3, count - 3))
+    start = rng.standard_normal(3 * size if not width else width * (size + 3))
+    point = _solved(X, labels, width, power, start)
+    if point is None:
+        return Trial(None, note="no KKT point was found")
+    theta, exact = beside(rng, point)
+    return judged(_class_case(X, labels, width, power, theta), theta, exact)
+
+
 FAMILIES: Final[dict[str, Family]] = {
     "networks: kinks on samples": kinks_on_samples,
+    "networks: relu² beside its kink": outside_a_kink,
+    "networks: relu² beside another's kink": kink_of_another_unit,
+    "networks: square unit": square_beside,
+    "networks: diagonal": diagonal_beside,
+    "networks: convolution": convolution,
+    "networks: three classes": several_classes,
 }
 SHARES: Final = dict.fromkeys(FAMILIES, 0.3)
