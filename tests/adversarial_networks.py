@@ -56,19 +56,23 @@ def slope(terms: Terms, size: int) -> list[Terms]:
     return found
 
 
-def measured(values: Array, rows: Array, owners: Array, theta: Array, degree: float) -> float:
-    """Return the least `sqrt(ε² + δ²)` over λ ≥ 0; rows (R, d) are elements of owners (R,).
+def measured(
+    values: Array, rows: Array, owners: Array, theta: Array, degree: float
+) -> tuple[float, float]:
+    """Return the least `sqrt(ε² + δ²)` over λ ≥ 0, and how far rounding may change it.
 
-    Gradients are brought to length 1 first, which changes the multipliers only.
+    rows (R, d) are elements of owners (R,). Gradients are brought to length 1 first, which changes
+    the multipliers only.
     """
     unit = theta / np.linalg.norm(theta)
     length = np.linalg.norm(rows, axis=1)
     keep = length > 0.0
     if not np.any(keep):
-        return 1.0
+        return 1.0, 0.0
     excess = degree * (values - np.min(values))[owners[keep]] / length[keep]
     system = np.vstack([(rows[keep] / length[keep, None]).T, excess])
-    return float(nnls(system, np.append(unit, 0.0), maxiter=1000)[1])
+    weights, least = nnls(system, np.append(unit, 0.0), maxiter=1000)
+    return float(least), 16.0 * float(np.finfo(float).eps) * (1.0 + float(weights.sum()))
 
 
 @dataclass(frozen=True)
@@ -77,21 +81,17 @@ class Case:
 
     patterns
         one polynomial per margin function for every pattern near θ.
-    pattern
-        which of them holds at a point; None where none does.
+    holds
+        whether a pattern holds at a point.
+    symmetric
+        whether maximisers may be strict modulo symmetries only: Newton's method finds none then.
     """
 
     problem: lm.HardMargin
     degree: int
     patterns: list[list[Terms]]
     holds: Callable[[Sequence[mpmath.mpf], int], bool]
-
-    def margins(self, w: Sequence[mpmath.mpf]) -> list[mpmath.mpf]:
-        """Return f_n(w) (N,), on the pattern that holds there."""
-        for index, terms in enumerate(self.patterns):
-            if self.holds(w, index):
-                return [value(own, w) for own in terms]
-        raise ValueError("no pattern holds here")
+    symmetric: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def false_word(found: Certificate, case: Case, theta: Array) -> str:
             return "STRICT_LOCAL without a radius"
         points = critical(case, theta)
         near = [one for one in points if one.distance <= ROOM * found.radius]
-        if not any(one.strict for one in near):
+        if not any(one.strict for one in near) and not (case.symmetric and not points):
             return f"STRICT_LOCAL within {found.radius:.3g}, but near are {near or points}"
     if found.verdict is Verdict.SADDLE:
         if found.rise is None:
@@ -219,15 +219,14 @@ def false_word(found: Certificate, case: Case, theta: Array) -> str:
 
 def elements(case: Case, theta: Array) -> tuple[Array, Array, Array]:
     """Return f_n(θ̂) (N,), gradients on the pattern that holds, and their owners."""
-    unit = theta / np.linalg.norm(theta)
-    for index, terms in enumerate(case.patterns):
-        if case.holds(unit, index):
-            break
-    else:
-        raise ValueError("no pattern holds here")
-    values = np.array([float(value(own, unit)) for own in terms])
-    rows = np.array([[float(value(one, unit)) for one in slope(own, unit.size)] for own in terms])
-    return values, rows, np.arange(values.size)
+    with mpmath.workdps(DIGITS):
+        exact = [mpmath.mpf(float(v)) for v in theta]
+        length = mpmath.norm(mpmath.matrix(exact))
+        unit = [v / length for v in exact]
+        terms = next(own for i, own in enumerate(case.patterns) if case.holds(unit, i))
+        values = [float(value(own, unit)) for own in terms]
+        rows = [[float(value(one, unit)) for one in slope(own, theta.size)] for own in terms]
+    return np.array(values), np.array(rows), np.arange(len(values))
 
 
 def judged(case: Case, theta: Array, exact: bool) -> Trial:
@@ -244,14 +243,14 @@ def judged(case: Case, theta: Array, exact: bool) -> Trial:
         if word.stationary and np.min(values) < -1e-12 * np.max(np.abs(values)):
             wrong = f"{word}, and a margin is {np.min(values):.3g}"
     else:
-        missed = measured(values, rows, owners, theta, case.degree)
-        if word.stationary and missed > MISSED:
+        missed, noise = measured(values, rows, owners, theta, case.degree)
+        if word.stationary and missed - noise > MISSED:
             wrong = f"{word}, but ε and δ are {missed:.3g}"
         elif word is Verdict.NOT_SEPARATING:
             wrong = f"NOT_SEPARATING, but the margin is {np.min(values):.3g}"
-        elif word is Verdict.NOT_STATIONARY and missed <= MET:
+        elif word is Verdict.NOT_STATIONARY and missed + noise <= MET:
             wrong = f"NOT_STATIONARY, but ε and δ are {missed:.3g}"
-        elif exact and not word.stationary and missed <= 1e-3 * TOLERANCE:
+        elif exact and not word.stationary and missed + noise <= 1e-4 * TOLERANCE:
             refused = f"{word}, but ε and δ are {missed:.3g} ({found.reasons[0]})"
         wrong = wrong or false_word(found, case, theta)
         if not wrong and word is Verdict.GLOBAL:
@@ -277,13 +276,16 @@ def beaten(case: Case, theta: Array, margin: float) -> str:
     for _ in range(4):
         start = rng.standard_normal(theta.size)
         start *= np.linalg.norm(theta) / np.linalg.norm(start)
-        found = minimize(
-            lambda w: (0.5 * float(w @ w), w),
-            start,
-            jac=True,
-            method="SLSQP",
-            constraints={"type": "ineq", "fun": margins, "jac": gradients},
-        ).x
+        with np.errstate(all="ignore"):
+            found = minimize(
+                lambda w: (0.5 * float(w @ w), w),
+                start,
+                jac=True,
+                method="SLSQP",
+                constraints={"type": "ineq", "fun": margins, "jac": gradients},
+            ).x
+        if not np.all(np.isfinite(found)) or not np.any(found):
+            continue
         best = float(np.min(margins(found / np.linalg.norm(found)) + 1.0))
         if best > margin * (1.0 + 1e-6):
             return f"GLOBAL at {margin:.8g}, but {best:.8g} is reached"
@@ -489,11 +491,11 @@ def kinks_on_samples(rng: np.random.Generator) -> Trial:
     if np.min(values) <= 0.0:
         wrong = f"{word}, and a margin is {np.min(values):.3g}" if word.stationary else ""
     else:
-        least = measured(values, rows, owners, theta, 2.0)
-        most = measured(inner, own, whose, theta, 2.0)
+        least, noise = measured(values, rows, owners, theta, 2.0)
+        most = sum(measured(inner, own, whose, theta, 2.0))
         support = np.flatnonzero(values <= (1.0 + TOLERANCE) * np.min(values))
         at_kink = any(kinks[n].size for n in support)
-        if word.stationary and least > MISSED:
+        if word.stationary and least - noise > MISSED:
             wrong = f"{word}, but ε and δ are {least:.3g}"
         elif word is Verdict.NOT_SEPARATING:
             wrong = f"NOT_SEPARATING, but the margin is {np.min(values):.3g}"
@@ -649,6 +651,8 @@ def kink_of_another_unit(rng: np.random.Generator) -> Trial:
     size = np.sqrt(2.0) * v
     z = np.array([[0.0, small], [small, 0.0]])
     for _ in range(60):
+        if np.max(np.abs(np.diag(z[:, ::-1]))) > 0.3:
+            return Trial(None, note="no angle fits")
         positive = np.maximum(z, 0.0)
         z[0, 0] = math.sqrt((1.0 - v[1] * positive[0, 1] ** 2) / v[0])
         z[1, 1] = math.sqrt((1.0 - v[0] * positive[1, 0] ** 2) / v[1])
@@ -689,11 +693,11 @@ def diagonal_beside(rng: np.random.Generator) -> Trial:
     kept[int(rng.integers(size))] = True
     sign = rng.choice([-1.0, 1.0], size)
     if rng.random() < 0.2:
-        depth, size, count = int(rng.integers(2, 4)), 2, 2
-        Z = np.array([[1.0, 0.6], [0.6, 1.0]])
-        kept, sign = np.array([[True, True], [True, False], [False, True]])[rng.integers(3)], sign
-        beta = np.full(2, 0.625) if np.all(kept) else np.where(kept, 5.0 / 3.0, 0.0)
-        Z, beta = Z * sign, beta * sign
+        size = 2
+        sign = rng.choice([-1.0, 1.0], 2)
+        kept = np.array([[True, True], [True, False], [False, True]])[rng.integers(3)]
+        Z = np.array([[1.0, 0.6], [0.6, 1.0]]) * sign
+        beta = sign * (0.625 if np.all(kept) else np.where(kept, 5.0 / 3.0, 0.0))
     else:
         a = np.where(kept, 2.0 ** rng.uniform(-1.0, 1.0, size), 0.0)
         beta = sign * a**depth
@@ -788,12 +792,11 @@ def convolution(rng: np.random.Generator) -> Trial:
         np.real(np.fft.ifft(spectrum * np.conj(np.prod(np.delete(hats, k, 0), 0)), norm="ortho"))
         for k in range(depth)
     ]
-    missed = measured(
+    missed, _ = measured(
         np.array([margin]), np.concatenate(rows)[None], np.zeros(1, int), theta, depth
     )
     exactly = _transform(x)
     best = _best_convolution(exactly, depth)
-    flat = any(len(group) == 2 for group in chosen)
     with mpmath.workdps(DIGITS):
         rivals = [exactly[g[0]] for g in groups if g not in chosen]
         own = max(exactly[g[0]] for g in chosen)
@@ -802,14 +805,17 @@ def convolution(rng: np.random.Generator) -> Trial:
         wrong = f"{word} at margin {margin:.3g}" if word.stationary else ""
     elif word.stationary and missed > MISSED:
         wrong = f"{word}, but ε is {missed:.3g}"
-    elif word in (Verdict.NOT_SEPARATING, Verdict.NOT_STATIONARY) and missed <= MET:
-        wrong = f"{word}, but ε is {missed:.3g}"
+    elif word is Verdict.NOT_SEPARATING:
+        wrong = f"NOT_SEPARATING, but the margin is {margin:.3g}"
+    elif word is Verdict.NOT_STATIONARY and missed <= MET:
+        wrong = f"NOT_STATIONARY, but ε is {missed:.3g}"
     elif exact and not word.stationary and missed <= 1e-3 * TOLERANCE:
         refused = f"{word}, but ε is {missed:.3g} ({found.reasons[0]})"
     elif word is Verdict.GLOBAL and margin < float(best) * (1.0 - 1.01 * TOLERANCE):
         wrong = f"GLOBAL at {margin:.12g}, but {float(best):.12g} is reached"
-    elif word is Verdict.STRICT_LOCAL and (flat or dominated or number > 1):
-        wrong = f"STRICT_LOCAL, but flat {flat}, dominated {dominated}, {number} groups"
+    elif word is Verdict.STRICT_LOCAL and (dominated or number > 1):
+        # Opposite phases of one frequency are a symmetry, and strict means modulo symmetries.
+        wrong = f"STRICT_LOCAL, but dominated {dominated}, {number} groups"
     elif word is Verdict.SADDLE and not dominated and number == 1:
         wrong = "SADDLE at a local maximum"
     where = f": {problem!r}, X = {X.tolist()}, {theta.tolist()}, frequencies {chosen}"
@@ -882,7 +888,7 @@ def _class_case(X: Array, labels: NDArray[np.int64], width: int, power: int, the
 
     activation = lm.ReLU(2.0) if power == 2 else None
     network = lm.Network((width,), activation, 3) if activation else lm.Network((width,), outputs=3)
-    return Case(lm.HardMargin(network, data), power + 1, [margins], holds)
+    return Case(lm.HardMargin(network, data), power + 1, [margins], holds, power == 1)
 
 
 def _solved(
@@ -891,17 +897,26 @@ def _solved(
     """Return a KKT point by SLSQP, then Newton's method in many digits on its active set."""
     w = start
     for _ in range(3):
-        case = _class_case(X, labels, width, power, w)
-        slopes = [slope(own, w.size) for own in case.patterns[0]]
+        w = _improved(_class_case(X, labels, width, power, w), w)
+        if not np.all(np.isfinite(w)) or not np.any(w):
+            return None
+    found = critical(_class_case(X, labels, width, power, w), w)
+    return found[0].point if found and found[0].distance < 1e-3 else None
 
-        def margins(w: Array) -> Array:
-            return np.array([float(value(own, w)) for own in case.patterns[0]]) - 1.0
 
-        def gradients(w: Array) -> Array:
-            return np.array([[float(value(one, w)) for one in own] for own in slopes])
+def _improved(case: Case, w: Array) -> Array:
+    """Return what SLSQP makes of w on the pattern of units that holds there."""
+    slopes = [slope(own, w.size) for own in case.patterns[0]]
 
-        with np.errstate(all="ignore"):
-            w = minimize(
+    def margins(w: Array) -> Array:
+        return np.array([float(value(own, w)) for own in case.patterns[0]]) - 1.0
+
+    def gradients(w: Array) -> Array:
+        return np.array([[float(value(one, w)) for one in own] for own in slopes])
+
+    with np.errstate(all="ignore"):
+        return np.asarray(
+            minimize(
                 lambda w: (0.5 * float(w @ w), w),
                 w,
                 jac=True,
@@ -909,11 +924,7 @@ def _solved(
                 options={"maxiter": 60, "ftol": 1e-15},
                 constraints={"type": "ineq", "fun": margins, "jac": gradients},
             ).x
-        if not np.all(np.isfinite(w)) or np.min(margins(w)) < -1e-6:
-            return None
-    case = _class_case(X, labels, width, power, w)
-    found = critical(case, w)
-    return found[0].point if found and found[0].distance < 1e-3 else None
+        )
 
 
 def several_classes(rng: np.random.Generator) -> Trial:
