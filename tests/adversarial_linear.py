@@ -177,7 +177,13 @@ def log_loss(rng: np.random.Generator) -> Trial:
     w *= rho / _size(w, p)
     s = np.exp(rng.uniform(0.2, 3.0, int(rng.integers(2, 6))) + rng.choice([0.0, 0.0, 4.0]))
     slopes = q * np.log(s) ** (q - 1.0) / s
-    rows = _support(rng, w, p, s, np.exp(-(np.log(s) ** q)) * slopes)
+    weights = np.exp(-(np.log(s) ** q)) * slopes
+    rows = _support(rng, w, p, s, weights)
+    # Rounding moves log s_n by ε |z_n|·|w|/s_n, the weights by as much, and their sum of rows by
+    # that over what cancellation leaves of it: far below the tolerances, or nothing is asked.
+    moved = 2.3e-16 * float(np.max(np.abs(rows) @ np.abs(w) / s))
+    left = _size(weights @ rows, 2.0) / float(weights @ np.linalg.norm(rows, axis=1))
+    resolved = q == 1.0 and moved < 1e-9 * left
     data = _data(rng, rows)
     problem = lm.ConstrainedPath(lm.Log(q), data, rho, p)
     theta, off = _near(rng, w / rho)
@@ -185,18 +191,24 @@ def log_loss(rng: np.random.Generator) -> Trial:
     with mpmath.workdps(DIGITS):
 
         def value(point: Array, size: Real) -> Real:
-            logs = [mpmath.log(size * x) for x in _scores(data, point)]
-            return mpmath.log(mpmath.fsum(mpmath.exp(-(max(x, Real(0)) ** Real(q)))
-                                          if q > 1.0 else mpmath.exp(-x) for x in logs))  # fmt: skip
+            scores = [size * x for x in _scores(data, point)]
+            if not min(scores) > 0:
+                return mpmath.inf
+            logs = [mpmath.log(x) for x in scores]
+            powers = [x if q == 1.0 else max(x, Real(0)) ** Real(q) for x in logs]
+            return mpmath.log(mpmath.fsum(mpmath.exp(-x) for x in powers))
 
         inside = min(Real(1), Real(rho) / _length(w, p))
         here, best = value(theta, Real(rho)), value(w, inside)
-        missed = float((here - best) / max(1, abs(here)))
+        missed = float((here - best) / max(1, abs(here))) if here < mpmath.inf else math.inf
     found = lm.certify(problem, theta)
     where = f"{problem!r} at {theta!r}, {off:.1e} off"
+    if math.isinf(missed):
+        false = found.certified or found.separates
+        return Trial(found.verdict, wrong=f"{where}: outside of its domain" if false else "")
     if q > 1.0 and off == 0.0 and found.certified:
         return Trial(found.verdict)
-    return _verdict(found, where, missed, off == 0.0, resolved=q == 1.0)
+    return _verdict(found, where, missed, off == 0.0, resolved=resolved)
 
 
 # -- norms between ---------------------------------------------------------------------------------
@@ -505,8 +517,39 @@ def tolerances_polynomial(rng: np.random.Generator) -> Trial:
     if found.verdict is Verdict.NOT_SEPARATING:
         return Trial(found.verdict, wrong=f"{where}: {found.verdict}")
     false = _first_order(found, jacobian, values, unit, degree)
-    false = false or complaint(found, Circle(exponents, rows, unit))
+    circle = Circle(exponents, rows, unit)
+    if found.verdict is not Verdict.SADDLE:
+        false = false or complaint(found, circle)
+    elif not false:
+        false = _no_rise(found, circle)
     return Trial(found.verdict, wrong=f"{where}: {false}" if false else "")
+
+
+def _no_rise(found: Certificate, circle: Circle) -> str:
+    """Return why SADDLE is false: nothing rises, or a maximiser that can be seen is as near."""
+    if found.rise is None:
+        return "SADDLE without a curve"
+    reach = found.rise.shortest
+    peaks = [t for t in circle.maximisers(reach) if _visible(circle, reach, t)]
+    if peaks:
+        return f"SADDLE with a local maximiser {float(peaks[0]):.3g} away"
+    with mpmath.workdps(DIGITS):
+        for k in range(4):
+            t = Real(reach) * 2**k
+            if max(circle.margin(t), circle.margin(-t)) <= circle.margin(Real(0)):
+                return f"SADDLE, but the margin does not rise at {float(t):.3g}"
+    return ""
+
+
+def _visible(circle: Circle, reach: float, peak: Real) -> bool:
+    """Say whether the margin falls on both sides of a maximiser by what doubles can show."""
+    with mpmath.workdps(DIGITS):
+        top = circle.margin(peak)
+        sides = [
+            min(circle.margin(peak + sign * Real(2.0 * reach) / Real(2) ** k) for k in range(80))
+            for sign in (1, -1)
+        ]
+        return all(top - low > 4e-16 * abs(top) for low in sides)
 
 
 FAMILIES: Final[dict[str, Family]] = {
