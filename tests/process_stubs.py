@@ -26,6 +26,7 @@ def fresh(
     folder: Path,
     changes: Mapping[str, str] | None = None,
     flags: Sequence[str] = ("-P",),
+    patience: float = 2 * PATIENCE_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run code, or a script, in an interpreter of its own in a folder."""
     what = [str(code)] if isinstance(code, Path) else ["-c", code]
@@ -35,7 +36,7 @@ def fresh(
         text=True,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": paths(), "PYTHONUNBUFFERED": "", **(changes or {})},
-        timeout=2 * PATIENCE_SECONDS,
+        timeout=patience,
         check=False,
     )
 

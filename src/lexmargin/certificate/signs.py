@@ -157,6 +157,8 @@ def _dense(
 
 def _outside(functions: MarginFunctions, chosen: NDArray[np.intp], w: Array) -> bool:
     """Say whether some `z_n·w ≤ 0`, exactly, where the score is a logarithm of it."""
+    if not np.all(np.isfinite(w)):
+        return False
     point = [Fraction(float(x)) for x in w]
     rows = functions.features[chosen]
     return any(
