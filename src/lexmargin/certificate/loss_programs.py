@@ -27,7 +27,11 @@ from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 
-__all__ = ["certify_constrained_path", "certify_regularization_path"]
+__all__ = [
+    "certify_constrained_path",
+    "certify_regularization_path",
+    "rounding_of_stationarity",
+]
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 
@@ -154,6 +158,24 @@ def certify_constrained_path(
         checks=() if inside else (Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
     return _separating(_smooth(found, problem, w), values, point.errors)
+
+
+def rounding_of_stationarity(problem: ConstrainedPath, theta: Array, limits: Tolerances) -> float:
+    """Return the rounding error that the certificate's ε may carry at θ (d,); 0 where it has none.
+
+    The error of f_n in units of the last place of the margins moves the weights `e^{-f_n}` as much.
+    """
+    with np.errstate(all="ignore"):
+        w = problem.rho * theta
+        values = evaluated(problem.functions, w)
+        size = vector_norm(theta, problem.norm_p)
+        if _undefined(problem, values):
+            return 0.0
+        point = loss_point(problem.functions, problem.loss, problem.classes, w, values)
+        if point is None:
+            return 0.0
+        inside = size < 1.0 - limits.feasibility
+        return _at_ball(point, theta, size, problem.norm_p, inside)[0].floor
 
 
 def _at_ball(

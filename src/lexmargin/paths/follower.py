@@ -13,6 +13,7 @@ import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
 from lexmargin.certificate import Certificate, Tolerances, certify
+from lexmargin.certificate.loss_programs import rounding_of_stationarity
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -464,18 +465,15 @@ def _mismatch(problem: ConstrainedPath, theta: FloatArray) -> float:
 def _tolerances(
     problem: Formulation, theta: FloatArray, values: FloatArray, grade: Grade
 ) -> Tolerances:
-    """Return the grade's tolerances, or what rounding of f makes of the weights ``e^-f``."""
-    verified = grade.verified
+    """Return the grade's tolerances; that of ε is at least what rounding makes of ``e^-f``.
+
+    The judge's own estimate decides, so that no point is left open for rounding alone; twice that,
+    since ε as measured carries it once more. Only ε is widened: a gap counts its rounding itself.
+    """
+    wanted = Tolerances.at(grade.verified)
     if not isinstance(problem, ConstrainedPath):
-        return Tolerances.at(verified)
-    if not 1e3 * _EPS * float(np.abs(values).max()) > verified:
-        return Tolerances.at(verified)
-    w = problem.rho * theta
-    weights = problem.loss_weights(theta)
-    rows = np.linalg.norm(problem.functions.jacobian(w), axis=1)
-    pull = float(np.linalg.norm(problem.functions.combined_gradient(w, weights)))
-    seen = weights > 1e-16 * weights.max()
-    if pull > 0 and np.all(np.isfinite(values)):
-        error = _EPS * (4.0 + 2.0 * float(np.abs(values[seen]).max()))
-        verified = max(verified, 2.0 * error * float(weights @ rows) / pull)
-    return Tolerances.at(min(verified, 0.1))
+        return wanted
+    if not 1e3 * _EPS * float(np.abs(values).max()) > wanted.stationarity:
+        return wanted
+    floor = rounding_of_stationarity(problem, theta, wanted)
+    return replace(wanted, stationarity=max(wanted.stationarity, min(2.0 * floor, 0.1)))
