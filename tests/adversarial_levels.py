@@ -87,6 +87,10 @@ def tied(rng: np.random.Generator) -> Array:
     size = int(rng.integers(2, 5))
     corner = rng.choice([-1.0, 1.0], size)
     Z = rng.integers(-3, 4, (int(rng.integers(2, 6)), size)).astype(float)
+    if rng.random() < 0.3:
+        # Rows of any numbers, some entries 0, some rows the same but for what is added below.
+        Z = np.where(rng.random(Z.shape) < 0.5, rng.standard_normal(Z.shape), 0.0)
+        Z[rng.integers(len(Z))] = Z[rng.integers(len(Z))]
     Z[Z @ corner == 0] = corner
     Z *= np.sign(Z @ corner)[:, None]
     if rng.random() < 0.3:
@@ -116,9 +120,9 @@ def polyhedral(norm: float) -> Callable[[np.random.Generator], Trial]:
         elif kind == 2:
             # Another corner, or another order of the entries: as good but for h.
             theta = theta * rng.choice([-1.0, 1.0], theta.size)
-        elif kind == 3:
+        elif kind == 3 and np.min(Z @ theta) > 0.1:
             # The optimum of the rows without their small changes.
-            other = np.round(Z)
+            other = np.where(np.abs(Z - np.round(Z)) < 2e-3, np.round(Z), Z)
             theta = np.array([float(x) for x in exact_optimum(other, norm)[1]])
         if not np.any(theta):
             theta = np.ones(theta.size)
@@ -126,7 +130,7 @@ def polyhedral(norm: float) -> Callable[[np.random.Generator], Trial]:
             theta = np.where(rng.random(theta.size) < 0.3, np.sign(theta), theta)
         found = judged(Z, theta, norm, best)
         whole = np.abs(Z - np.round(Z))
-        clear = kind == 0 and not np.any((whole > 0.0) & (whole < 1e-5))
+        clear = kind == 0 and not np.any(whole)
         if clear and found.verdict is not Verdict.GLOBAL:
             return Trial(found.verdict, refused=f"{found.verdict}: {Z.tolist()} in ℓ{norm:g}")
         return found
@@ -236,4 +240,10 @@ FAMILIES: Final[dict[str, Callable[[np.random.Generator], Trial]]] = {
     "levels beside the optimum, ℓ2": curved(2.0),
     "levels beside the optimum, ℓp": curved(None),
 }
-SHARES: Final = {name: 0.5 for name in FAMILIES}
+SHARES: Final = {
+    # Fractions are dear.
+    "levels, nearly tied, ℓ1": 0.1,
+    "levels, nearly tied, ℓ∞": 0.1,
+    "levels beside the optimum, ℓ2": 0.5,
+    "levels beside the optimum, ℓp": 0.2,
+}

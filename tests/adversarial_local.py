@@ -9,6 +9,7 @@ known to many digits.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -193,6 +194,30 @@ def third_derivative(rng: np.random.Generator) -> Trial:
     return _trial(rng, ((3, 0), (2, 1), (1, 2), (0, 3)), row, np.array([1.0, 0.0]))
 
 
+def third_derivative_hidden(rng: np.random.Generator) -> Trial:
+    """The same cubic in a plane that no axis lies in, concave across it, 9 to 12 parameters."""
+    size = int(rng.integers(9, 13))
+    basis = np.linalg.qr(rng.standard_normal((size, size)))[0]
+    p, q = basis[:, 0], basis[:, 1]
+    slope = 10.0 ** rng.uniform(-10, -7.5)
+    curvature = -(10.0 ** rng.uniform(-3, -0.5))
+    third = curvature**2 / (12.0 * slope) * 10.0 ** rng.uniform(-2, 1)
+    row = np.array([1.0, slope, 1.5 + 0.5 * curvature, third])
+    across = np.eye(size) - np.outer(p, p) - np.outer(q, q)
+    tensor = sum(
+        c * np.einsum("i,j,k->ijk", *axes)
+        for c, axes in zip(row, ((p, p, p), (p, p, q), (p, q, q), (q, q, q)), strict=True)
+    ) + rng.uniform(0.2, 1.4) * np.einsum("i,jk->ijk", p, across)
+    places = list(itertools.combinations_with_replacement(range(size), 3))
+    values = [sum(tensor[i] for i in set(itertools.permutations(place))) for place in places]
+    exponents = tuple(tuple(place.count(i) for i in range(size)) for place in places)
+    data = lm.Dataset(np.array([values]), [1], one_class=True)
+    found = certify(lm.HardMargin(lm.Polynomial(exponents), data), p)
+    # Across the plane every margin falls, so that the circle through p and q tells.
+    wrong = complaint(found, Circle(((3, 0), (2, 1), (1, 2), (0, 3)), row[None], np.eye(2)[0]))
+    return Trial(found.verdict, f"{wrong}: {row.tolist()}, {size} parameters" if wrong else "")
+
+
 def blocked_saddle(rng: np.random.Generator) -> Trial:
     """A saddle of the strong margin where weakly active ones bar both sides, at any slope."""
     exponents = ((2, 0), (1, 1), (0, 2))
@@ -351,9 +376,10 @@ def _signed_maximisers(x: Array, y: NDArray[np.int64]) -> list[float]:
 FAMILIES: dict[str, Family] = {
     "local: outside a jump of the Hessian": outside_a_jump,
     "local: third derivative": third_derivative,
+    "local: third derivative, hidden": third_derivative_hidden,
     "local: blocked saddle": blocked_saddle,
     "local: saddle open on one side": open_on_one_side,
     "local: near a critical point": functools.partial(near_critical, loose=False),
     "local: loose tolerances": functools.partial(near_critical, loose=True),
 }
-SHARES: dict[str, float] = dict.fromkeys(FAMILIES, 0.2)
+SHARES: dict[str, float] = {name: 0.005 if "hidden" in name else 0.2 for name in FAMILIES}

@@ -31,6 +31,8 @@ NORMS: Final = (1.0, 1.5, 2.0, 3.0, math.inf)
 LOSSES: Final = ("exponential", "logistic")
 TOLERANCE: Final = 1e-7
 DIGITS: Final = 40
+OTHERS: Final = 2
+"""Wrong classes of a sample with three."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,20 @@ def _data(rows: Array, rng: np.random.Generator) -> lm.Dataset:
 
 
 def _loss(loss: str, rows: Array, w: Array) -> mpmath.mpf:
-    total = mpmath.mpf(0)
-    for row in rows:
-        f = mpmath.fsum(
+    margins = [
+        mpmath.fsum(
             mpmath.mpf(float(a)) * mpmath.mpf(float(b)) for a, b in zip(row, w, strict=True)
         )
-        total += mpmath.exp(-f) if loss == "exponential" else mpmath.log1p(mpmath.exp(-f))
-    return total
+        for row in rows
+    ]
+    if loss == "exponential":
+        return mpmath.fsum(mpmath.exp(-f) for f in margins)
+    group = OTHERS if loss == "cross-entropy" else 1
+    odds = [
+        mpmath.fsum(mpmath.exp(-f) for f in margins[n : n + group])
+        for n in range(0, len(margins), group)
+    ]
+    return mpmath.fsum(mpmath.log1p(x) for x in odds)
 
 
 def _length(w: Array, p: float) -> mpmath.mpf:
@@ -176,6 +185,8 @@ def _resolved(built: Built) -> bool:
     by that over what is left of it.
     """
     rows, w = built.rows, built.best
+    if built.problem.loss.value == "cross-entropy":
+        return True
     weights = _weights(built.problem.loss.value, rows @ w)
     reach = float(np.max((np.abs(rows) @ np.abs(w))[weights > 1e-16]))
     left = _size(weights @ rows, 2.0)
@@ -326,6 +337,47 @@ def _sine(rows: Array, w: Array) -> float:
         return float(across / total) if along > 0 else 1.0
 
 
+def classes(rng: np.random.Generator) -> Trial:
+    """Three classes: the minimiser of `L + μ‖w‖²` by Newton's method, also that of its own ball."""
+    count, size = int(rng.integers(3, 9)), int(rng.integers(1, 3))
+    X = rng.standard_normal((count, size)) * 10.0 ** rng.uniform(-1.0, 1.0)
+    labels = np.append([0, 1, 2], rng.integers(0, 3, count - 3))
+    strength = 10.0 ** rng.uniform(-3.0, 1.0)
+    W = np.zeros((3, size))
+    hot = np.eye(3)[labels]
+    for _ in range(200):
+        scores = X @ W.T
+        P = np.exp(scores - scores.max(axis=1, keepdims=True))
+        P /= P.sum(axis=1, keepdims=True)
+        slope = (P - hot).T @ X + 2.0 * strength * W
+        bend = 2.0 * strength * np.eye(3 * size)
+        for x, p in zip(X, P, strict=True):
+            bend += np.kron(np.diag(p) - np.outer(p, p), np.outer(x, x))
+        step = np.linalg.solve(bend, slope.ravel()).reshape(W.shape)
+        W = W - step * min(1.0, 1.0 / float(np.linalg.norm(step) + 1e-300))
+        if np.linalg.norm(step) <= 1e-15 * (1.0 + np.linalg.norm(W)):
+            break
+    w = W.ravel()
+    rows = np.array(
+        [
+            (np.kron(np.eye(3)[y] - np.eye(3)[c], x))
+            for x, y in zip(X, labels, strict=True)
+            for c in range(3)
+            if c != y
+        ]
+    )
+    data, linear = lm.Dataset(X, labels), lm.Linear(3)
+    problem: Formulation = lm.RegularizationPath(linear, data, strength, loss="cross-entropy")
+    scale = 1.0
+    if rng.random() < 0.5:
+        scale = _size(w, 2.0)
+        problem = lm.ConstrainedPath(linear, data, scale, loss="cross-entropy")
+    theta, exact = _near(rng, w / scale)
+    if scale != 1.0 and not exact:
+        theta = theta / max(1.0, _size(theta, 2.0))
+    return _judged(Built(problem, w, rows), theta, exact)
+
+
 # -- signs beyond the range of doubles -------------------------------------------------------------
 
 
@@ -424,5 +476,6 @@ FAMILIES: Final[dict[str, Family]] = {
     "loss: minimiser at the origin": origin,
     "loss: penalty": penalty,
     "loss: products": products,
+    "loss: three classes": classes,
 }
 SHARES: Final = dict.fromkeys(FAMILIES, 0.3)

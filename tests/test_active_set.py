@@ -380,7 +380,8 @@ def test_limits_are_kept() -> None:
         ([1.0, 2.0], [1, 1], {}, ShapeError),
         ([[np.nan], [2.0]], [1, 1], {}, DataError),
         ([[INF], [2.0]], [1, 1], {"norm": 1.0}, DataError),
-        ([[1.0], [2.0]], [1, 1], {"norm": 3.0}, ParameterError),
+        ([[1.0], [2.0]], [1, 1], {"norm": 0.5}, ParameterError),
+        ([[1.0], [2.0]], [1, -1], {"norm": 3.0, "bias": True}, ParameterError),
         ([[1.0], [2.0]], [1, 1], {"tolerance": 0.0}, ParameterError),
         ([[1.0], [2.0]], [1, 1], {"max_passes": 0}, ParameterError),
         (np.zeros((0, 2)), [], {}, DataError),
@@ -472,7 +473,6 @@ def test_backend_agrees_with_cvxpy(problem: HardMargin | MarginPath, unit: float
 @pytest.mark.parametrize(
     "problem",
     [
-        HardMargin(Linear(), data_of(), 3.0),
         HardMargin(Network((2,), Square()), data_of()),
     ],
 )

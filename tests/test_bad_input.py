@@ -389,3 +389,21 @@ def test_nothing_bad_gets_past_python(tmp_path: Path) -> None:
     ):
         with pytest.raises(LexmarginError):
             lm.solve(problem, **arguments)
+
+
+@pytest.mark.parametrize("value", [1e308, 1e154, 1e-154, 5e-324])
+def test_scales_whose_products_are_no_doubles_are_named(value: float) -> None:
+    """A path at ρ = 1e308 used to run for minutes before it overflowed."""
+    linear = lm.Linear()
+    for make in (
+        lambda: lm.MarginPath(linear, POINTS, rho=value),
+        lambda: lm.MarginPath(linear, POINTS, gamma=value),
+        lambda: lm.ConstrainedPath(linear, POINTS, rho=value),
+        lambda: lm.RegularizationPath(linear, POINTS, strength=max(value, 1e101)),
+        lambda: lm.ScaledMargin(MIXED, POINTS, gamma=value),
+        lambda: lm.trace(lm.ConstrainedPath(linear, POINTS), [value]),
+        lambda: lm.trace(lm.ConstrainedPath(lm.DiagonalNetwork(5), POINTS), [1e80]),
+    ):
+        with pytest.raises(LexmarginError, match=r"1e-(100|300) to|size of"):
+            make()
+    assert lm.ConstrainedPath(linear, POINTS, rho=1e100).rho == 1e100

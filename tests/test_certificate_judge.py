@@ -453,8 +453,11 @@ def test_json_and_text():
     assert linear(TWO, (1, 0.75), INF).to_json()["norm"] == "inf"
     text = linear(np.eye(30), np.ones(30)).report()
     assert len(text.splitlines()) <= 20 and "30 in all" in text
-    awkward = replace(found, reasons=("a < b & c",))
-    assert "a &lt; b &amp; c" in awkward._repr_html_()
+    # A birth test above 1, and module names of any kind.
+    awkward = replace(found, reasons=("birth test 1.5 > 1 at u = [1. 0.]; no increase was shown",))
+    assert "1.5 &gt; 1 at u" in awkward._repr_html_()
+    awkward = replace(found, reasons=("degrees by layer, measured: a<b>&c 1",))
+    assert "a&lt;b&gt;&amp;c 1" in awkward._repr_html_()
     with pytest.raises(ValueError, match="read-only"):
         found.multipliers[0] = 1.0
 

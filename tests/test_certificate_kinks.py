@@ -349,7 +349,8 @@ def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
                         (np.zeros((0, 2)),) * 2, True)  # fmt: skip
     for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):
         values = np.array([1.0, 1.0 + above])
-        found, _ = judged_at_kink(certificate, sets, np.full(2, math.sqrt(0.5)), 1.0, values, "")
+        where = "on a kink of relu (0.0e+00)"
+        found, _ = judged_at_kink(certificate, sets, np.full(2, math.sqrt(0.5)), 1.0, values, where)
         assert found.verdict is verdict and found.stationarity < 1e-12
 
 

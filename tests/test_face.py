@@ -185,9 +185,19 @@ def test_not_separable(norm: float) -> None:
         face_levels(np.array([(1.0, 0.0), (-1.0, 0.0)]), norm)
 
 
+@pytest.mark.parametrize("norm", [1.5, 3.0])
+def test_a_ball_without_flat_faces_has_one_direction(norm: float) -> None:
+    """Rows (1, 0), (0, 2): θ ∝ (2, 1), whatever the norm."""
+    answer = face_levels(np.diag([1.0, 2.0]), norm)
+    assert answer.unique and len(answer.levels) == 1
+    assert answer.theta == pytest.approx(np.array([2, 1]) / (2**norm + 1) ** (1 / norm), abs=1e-12)
+    with pytest.raises(NotSeparableError):
+        face_levels(np.array([[1.0, 0.0], [-1.0, 0.0]]), norm)
+
+
 def test_bad_input() -> None:
     with pytest.raises(UnsupportedError):
-        face_levels(np.eye(2), 3.0)
+        face_levels(np.eye(2), 0.5)
     with pytest.raises(ParameterError):
         face_levels(np.array([[np.nan, 1.0]]), 1)
     with pytest.raises(ParameterError):

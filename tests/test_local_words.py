@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import lexmargin as lm
 from adversarial_local import Circle, complaint
-from lexmargin.certificate import Tolerances, Verdict, certify
+from lexmargin.certificate import Tolerances, Verdict, certify, contraction, curvature
 from lexmargin.certificate.ascent import Ascent
 from lexmargin.certificate.program_facts import establish_problem
 from lexmargin.certificate.receipt import Receipt, receipt
@@ -218,3 +219,33 @@ def test_receipts_of_saddles_carry_their_curve(kind: str) -> None:
     assert again.verdict is Verdict.SADDLE
     assert again.facts.rate == pytest.approx(found.rise.rate, rel=0.2)
     assert set(honest.content["evidence"]["ascent"]) == {"direction", "held", "order"}
+
+
+# -- the checks themselves -------------------------------------------------------------------------
+
+
+def test_the_oracle_sees_a_radius_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, theta = [1.0, 1e-8, 1.495, 100.0], np.array([1.0, 0.0])
+    circle = Circle(CUBICS, np.array([row]), theta)
+    problem = stated("hard-margin", lm.Polynomial(CUBICS), [row])
+    for radius, false in ((2e-6, False), (9e-7, True)):
+        monkeypatch.setattr(curvature, "strict_near", lambda *_, r=radius: r)
+        assert bool(complaint(certify(problem, theta), circle)) is false
+
+
+def test_the_oracle_sees_a_saddle_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, theta = [[1.0, 0.0, 2.0], [1.0, 0.1, 3.0], [1.0, -0.1, 3.0]], np.array([1.0, 0.0])
+    problem = stated("hard-margin", lm.Polynomial(SQUARES), rows)
+    free = certify(stated("hard-margin", lm.Polynomial(SQUARES), rows[:1]), theta)
+    forged = replace(certify(problem, theta), verdict=Verdict.SADDLE, rise=free.rise)
+    assert "local maximiser" in complaint(forged, Circle(SQUARES, np.array(rows), theta))
+
+
+def test_a_hessian_that_changes_unseen_would_be_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the measured change the false word of a missing maximiser comes back.
+    monkeypatch.setattr(contraction, "_change", lambda *_: 0.0)
+    monkeypatch.setattr(contraction, "_bent", lambda v, f, indices, r: np.zeros(indices.size))
+    row, theta = [1.0, 1e-8, 1.495, 1e3], np.array([1.0, 0.0])
+    found = certify(stated("hard-margin", lm.Polynomial(CUBICS), [row]), theta)
+    assert found.verdict is Verdict.STRICT_LOCAL
+    assert complaint(found, Circle(CUBICS, np.array([row]), theta))

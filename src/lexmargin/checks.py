@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Final
 
-from lexmargin.errors import ParameterError
+from lexmargin.errors import ParameterError, shown
 
-__all__ = ["positive", "whole"]
+__all__ = ["moderate", "positive", "whole"]
+
+_LARGEST: Final = 1e100
+"""The square of a scale, and its products with margins, stay within the range of doubles."""
 
 
 def whole(value: object, name: str, least: int = 1) -> int:
@@ -21,7 +25,7 @@ def whole(value: object, name: str, least: int = 1) -> int:
     except TypeError:
         number = None
     if number is None or number < least:
-        raise ParameterError(f"{name} must be a whole number >= {least}, not {value!r}.")
+        raise ParameterError(f"{name} must be a whole number >= {least}, not {shown(value)}.")
     return number
 
 
@@ -39,5 +43,20 @@ def positive(value: object, name: str, *, infinite: bool = False) -> float:
         number = math.nan
     if not (number > 0 and (infinite or math.isfinite(number))):
         kind = "a number" if infinite else "a finite number"
-        raise ParameterError(f"{name} must be {kind} > 0, not {value!r}.")
+        raise ParameterError(f"{name} must be {kind} > 0, not {shown(value)}.")
+    return number
+
+
+def moderate(value: object, name: str, least: float = 1.0 / _LARGEST) -> float:
+    """Return ``value`` as a number from ``least`` to 1e100: a scale others are multiplied by.
+
+    Raises:
+        ParameterError: anything else, as :func:`positive`.
+    """
+    number = positive(value, name)
+    if not least <= number <= _LARGEST:
+        raise ParameterError(
+            f"{name} must be a number from {least:g} to {_LARGEST:g}, not {number:g}.",
+            "Change the unit of the data: its products leave the range of doubles.",
+        )
     return number

@@ -49,7 +49,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     predictor : Predictor or None
         F(x; θ), with as many outputs as there are classes beyond two; None is a linear score with
-        a bias in the norm (degree 1).
+        a bias, one of each per class: in the norm (degree 1), and free for "w-set" (eq. 13), the
+        hard margin of the SVM.
     formulation : str
         "hard-margin", "margin-path", "constrained-path", "regularization-path", "scaled-margin",
         "w-set" or "lexicographic".

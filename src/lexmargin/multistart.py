@@ -94,12 +94,16 @@ def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
     """
     sign = -1.0 if problem.program().sense.value == "maximize" else 1.0
     regularised = problem.name is FormulationName.REGULARIZATION_PATH
+    free = regularised or problem.name is FormulationName.CONSTRAINED_PATH
 
-    def worth(solution: Solution) -> tuple[bool, bool, float]:
+    def worth(solution: Solution) -> tuple[bool, bool, bool, float]:
         certificate = solution.certificate
         good = certificate is not None and (certificate.certified or regularised)
         known = bool(np.isfinite(solution.objective))
-        return (not good, not known, sign * solution.objective if known else 0.0)
+        # A point that separates nothing is cheap, and no answer where one is asked for.
+        separates = free or solution.margin > 0.0
+        value = sign * solution.objective if known else 0.0
+        return (not good, not known, not separates, value)
 
     ordered = sorted(found, key=worth)
     if isinstance(problem, Lexicographic):

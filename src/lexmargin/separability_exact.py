@@ -235,7 +235,8 @@ class Decomposition:
         for r, value in found.items():
             y[self.owners[r]] -= value / share
         return tuple(
-            value / _power(self.exponents[n] + self.columns[j]) for n, value in enumerate(y)
+            value / _power(self.exponents[n] + self.columns[j]) if value else _ZERO
+            for n, value in enumerate(y)
         )
 
     def undetermined(self) -> tuple[int, ...]:
@@ -307,7 +308,8 @@ def decompose(Z: Any) -> Decomposition:
     rest = [n for n in left if not any(mapped[n])]
     _merge(
         balance,
-        {n: Fraction(1, max(1, max(map(abs, rows[n])))) for n in rest},
+        # Rows of one size, by powers of two: other denominators would multiply.
+        {n: _power(-max(abs(v).bit_length() for v in rows[n])) for n in rest},
         rows,
         space,
         owners,
@@ -390,11 +392,13 @@ def _merge(
     """Add rows to λ: ``Σ more_n row_n`` lies in the span of the old ones, which pay for it."""
     if not more:
         return
-    total = [_ZERO] * len(rows[0])
+    scale = _common(tuple(more.values()))
+    total = [0] * len(rows[0])
     for n, value in more.items():
+        factor = value.numerator * (scale // value.denominator)
         for j, entry in enumerate(rows[n]):
-            total[j] += value * entry
-    found = space.coordinates(total)
+            total[j] += factor * entry
+    found = space.coordinates([Fraction(value, scale) for value in total])
     if found is None:
         raise SolverFailedError(
             "A Gordan vector does not lie in the span of the one before.",

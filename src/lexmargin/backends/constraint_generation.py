@@ -21,6 +21,8 @@ from lexmargin.translation import column_centres, translated_bias
 
 __all__ = ["hard_margin_linear"]
 
+_SOLVED: Final = 1e-9
+_MOST_ENTRIES: Final = 200_000
 _DENSE: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
 
@@ -86,6 +88,13 @@ def hard_margin_linear(
         from lexmargin.backends.row_generation import polyhedral_margin
 
         answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
+        small = rows.count * rows.size <= _MOST_ENTRIES
+        if answer.relative_gap > _SOLVED and small and not (bias or rows.sparse):
+            from lexmargin.backends.round_margin import round_margin
+
+            # Its tolerances are absolute: rows and columns of very different size need the path.
+            other = round_margin(rows, norm, deadline)
+            answer = other if other.relative_gap < answer.relative_gap else answer
     else:
         answer = _euclidean(rows, bias, tolerance, deadline, max_passes)
     if not np.any(centres):

@@ -15,7 +15,12 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends.face_lp import maximise_minimum, simplex_solver
-from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
+from lexmargin.errors import (
+    NotSeparableError,
+    ParameterError,
+    SolverFailedError,
+    UnsupportedError,
+)
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
 from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
 from lexmargin.ops.base import FloatArray, IntArray
@@ -23,6 +28,8 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_MOST_ENTRIES = 200_000
+"""N·d up to which norms other than 1, 2 and inf are solved here: their steps read all rows."""
 
 
 @final
@@ -49,8 +56,9 @@ class FaceAnswer:
 
 
 def supports_face(problem: Lexicographic) -> bool:
-    """Say whether :func:`solve_face` handles the problem: linear scores and norm 1, 2 or inf."""
-    return problem.score_matrix() is not None and problem.norm in (1.0, 2.0, np.inf)
+    """Say whether :func:`solve_face` handles the problem: linear scores, in any norm."""
+    Z = problem.score_matrix()
+    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= _MOST_ENTRIES)
 
 
 def solve_face(problem: Lexicographic) -> FaceAnswer:
@@ -63,7 +71,7 @@ def solve_face(problem: Lexicographic) -> FaceAnswer:
     Z = problem.score_matrix()
     if Z is None or not supports_face(problem) or not problem.saturates:
         raise UnsupportedError(
-            "Following the optimal face needs linear scores, norm 1, 2 or inf, and saturation.",
+            "Following the optimal face needs linear scores and saturation.",
             "Solve the staged programs with a convex or nonlinear backend instead.",
         )
     answer = face_levels(Z, problem.norm, problem.levels)
@@ -91,12 +99,12 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
 
     Args:
         Z: (N, d) rows ``z_n = y_n x_n``.
-        norm: 1, 2 or inf.
+        norm: p of the ball; between 1 and inf one direction is all there is.
         count: how many smallest margins to settle (k of Definition 5); None for all.
 
     Raises:
         NotSeparableError: the first margin is not positive beyond rounding.
-        UnsupportedError: another norm.
+        SolverFailedError: the working set was not solved.
         ParameterError: no samples, or numbers that are not finite.
     """
     begin = time.perf_counter()
@@ -112,9 +120,11 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
         theta, multipliers, solves = euclidean_margin(scaled)
         values = scaled @ theta
         _require_positive(float(values.min()), scaled)
-        level = _euclidean_level(values, multipliers, unit)
+        level = _only_level(values, multipliers, unit)
         seconds = time.perf_counter() - begin
         return FaceAnswer(theta, Z @ theta, (level,), True, seconds, solves)
+    if 1.0 < norm < np.inf:
+        return _round(Z, scaled, norm, unit, begin)
     chain = _Chain(scaled, norm, unit)
     while chain.free.size and (count is None or chain.settled < count):
         chain.advance()
@@ -130,6 +140,27 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
     )
 
 
+def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: float) -> FaceAnswer:
+    """Answer in a ball without flat faces, by the active sets of the hard margin."""
+    from lexmargin.backends.constraint_generation import hard_margin_linear
+    from lexmargin.backends.linear_answer import LinearStatus
+
+    found = hard_margin_linear(scaled, np.ones(scaled.shape[0]), norm=norm)
+    if found.status is LinearStatus.NOT_SEPARABLE or not np.any(found.theta):
+        _require_positive(-1.0, scaled)
+    if found.status not in (LinearStatus.OPTIMAL, LinearStatus.INACCURATE):
+        raise SolverFailedError(
+            f"The max margin ended with {found.status.value}.",
+            "Name another solver, such as clarabel.",
+        )
+    values = scaled @ found.theta
+    _require_positive(float(values.min()), scaled)
+    share = found.multipliers / found.multipliers.sum()
+    level = _only_level(values, share, unit)
+    seconds = time.perf_counter() - begin
+    return FaceAnswer(found.theta, Z @ found.theta, (level,), True, seconds, found.passes)
+
+
 def _require_positive(margin: float, Z: FloatArray) -> None:
     floor = 64 * _EPS * float(np.linalg.norm(Z, axis=1).max())
     if not margin > floor:
@@ -140,7 +171,7 @@ def _require_positive(margin: float, Z: FloatArray) -> None:
         )
 
 
-def _euclidean_level(values: FloatArray, multipliers: FloatArray, unit: float) -> Level:
+def _only_level(values: FloatArray, multipliers: FloatArray, unit: float) -> Level:
     value = float(values.min())
     tight = np.flatnonzero(
         (multipliers > RESOLUTION.multiplier) | (values <= value * (1 + RESOLUTION.tie))

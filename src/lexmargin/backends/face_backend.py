@@ -19,7 +19,7 @@ __all__ = ["FaceBackend"]
 
 @final
 class FaceBackend(Backend):
-    """Definition 5 by saturation: linear scores, norm 1, 2 or inf."""
+    """Definition 5 by saturation: linear scores, in any norm."""
 
     def available(self, solver: str) -> str:
         return ""

@@ -41,6 +41,8 @@ _FLAT = -1e4
 """Stands for log 0: farther below everything than two doubles can differ in logarithms."""
 _GROWTH = 4.0
 _MOST_RADII = 600
+_NOTHING = -700.0
+"""log of a radius that no double resolves beside 1."""
 _ROOT = 4.0 * float(np.finfo(np.float64).eps)
 
 
@@ -76,16 +78,15 @@ def penalised_linear(
     search = _Radii(rows, log_strength, norm, power, loss, offsets, group)
     largest = float(np.max(np.abs(rows).sum(axis=1), initial=0.0))
     nothing = np.zeros(rows.shape[1])
-    if not largest > 0.0:
+    if not largest > 0.0 or search.origin_is_least(nothing):
         return PenalisedPoint(nothing, 0, True)
     low = high = -math.log(largest)
     while search.at(high) > 0.0 and search.count < _MOST_RADII:
         low, high = high, high + math.log(_GROWTH)
     while search.at(low) <= 0.0:
-        # At radii that no double sees, or below a kink of ‖·‖ at 0, the origin is the answer.
-        if search.count >= _MOST_RADII or (power == 1.0 and search.origin_is_least(nothing)):
-            return PenalisedPoint(nothing, search.iterations, search.count < _MOST_RADII)
         low, high = low - math.log(_GROWTH), low
+        if low < _NOTHING:
+            return PenalisedPoint(nothing, search.iterations, True)
     from scipy.optimize import brentq
 
     root = float(brentq(search.at, low, high, xtol=_ROOT, rtol=_ROOT, maxiter=200))
@@ -140,14 +141,14 @@ class _Radii:
         return max(_FLAT, point.log_loss + math.log(pull)) if pull > 0.0 else _FLAT
 
     def origin_is_least(self, origin: FloatArray) -> bool:
-        """Say whether the loss falls more slowly at 0 than the penalty of power 1 grows."""
+        """Say whether the loss falls at 0 not at all, or slower than a penalty of power 1 grows."""
         from lexmargin.backends.linear_loss import LinearLoss
 
         shift = np.zeros(len(self.rows)) if self.offsets is None else self.offsets
         problem = LinearLoss(self.rows, shift, self.loss, self.group)
         values = problem.values(origin)
         pull = dual_norm(np.exp(problem.weights(values)) @ self.rows, self.norm)
-        return pull == 0.0 or math.log(pull) <= self.level
+        return pull == 0.0 or (self.power == 1.0 and math.log(pull) <= self.level)
 
 
 @final

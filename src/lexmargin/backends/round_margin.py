@@ -1,8 +1,8 @@
-"""Linear hard margins on the balls of norm 1 < p < ∞, p ≠ 2, of samples and features of any size.
+"""Linear hard margins in any norm, of samples and features of any size.
 
 The constrained path (eq. 5) leads near the answer from anywhere, and its weights say which rows
 are active. There Newton's method solves ``∇½‖w‖_p² = Zᵀλ``, ``Z w = 1`` on the active rows, while
-rows join and leave, to rounding level.
+rows join and leave, to rounding level. On the polyhedral balls the vertex is solved for.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _NEAR: Final = 0.2
 """Relative gap of the path below which active rows are guessed."""
 _SOLVED: Final = 1e-12
 _ACCEPTED: Final = 1e-7
+_ON_BOUND: Final = 1e-12
+_CARRIED: Final = 1e-9
+"""Weights, in units of the heaviest, of rows that hold a vertex in place."""
 _CLOSER: Final = 0.8
 """Factor of p - 1 from one exponent to the next."""
 _STEPS: Final = 60
@@ -64,7 +67,7 @@ class _Pair:
 
 
 def round_margin(rows: SignedRows, p: float, deadline: float) -> LinearAnswer:
-    """Return ``max t  s.t.  z_n·w >= t, ‖w‖_p <= 1`` (eq. 6), 1 < p < ∞.
+    """Return ``max t  s.t.  z_n·w >= t, ‖w‖_p <= 1`` (eq. 6), p >= 1.
 
     Args:
         rows: z_n, dense.
@@ -75,8 +78,9 @@ def round_margin(rows: SignedRows, p: float, deadline: float) -> LinearAnswer:
     Z = Z if isinstance(Z, np.ndarray) else Z.toarray()
     scale = power_of_two(float(np.abs(Z).max(initial=0.0)))
     Z = Z / scale
-    best, passes, status = _along_the_path(Z, max(p, 2.0), deadline)
-    if p < 2.0 and best.gap <= _NEAR:
+    first = 2.0 if 1.0 < p < 2.0 else p
+    best, passes, status = _along_the_path(Z, first, deadline)
+    if first != p and status is not LinearStatus.NOT_SEPARABLE:
         found = _from_two(Z, p, best)
         if found is None or found.gap > _ACCEPTED:
             other, more, status = _along_the_path(Z, p, deadline)
@@ -106,9 +110,12 @@ def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, in
         if inside and point.converged and not found.margin > 0.0:
             return best, passes, LinearStatus.NOT_SEPARABLE
         if found.margin > 0.0 and found.gap < _NEAR:
-            polished = _polished(Z, p, found)
+            polished = (_vertex if p in (1.0, np.inf) else _polished)(Z, p, found)
             if polished is not None and polished.gap < best.gap:
                 best = polished
+            elif best.gap <= _ACCEPTED:
+                # The same rows again: what is left is rounding.
+                return best, passes, status
         rho *= _GROWTH
         if time.monotonic() > deadline:
             status = LinearStatus.TIME_LIMIT
@@ -183,6 +190,44 @@ def _polished(Z: FloatArray, p: float, near: _Pair) -> _Pair | None:
     return best
 
 
+def _vertex(Z: FloatArray, p: float, near: _Pair) -> _Pair | None:
+    """Return the vertex of the ℓ1 or ℓ∞ ball's problem that a point of the path lies on.
+
+    The active rows are equal to t there, and so are the entries of Zᵀλ that are free: the face of
+    the ball is read off θ, where the path leaves it exactly.
+    """
+    size = float(np.abs(near.theta).max())
+    free = near.theta != 0.0 if p == 1.0 else np.abs(near.theta) < size * (1.0 - _ON_BOUND)
+    signs = np.sign(near.theta)
+    active = np.flatnonzero(near.multipliers > _CARRIED * float(near.multipliers.max()))
+    block, k = Z[np.ix_(active, np.flatnonzero(free))], int(free.sum())
+    m = active.size
+    primal = np.zeros((m + 1, k + 1))
+    primal[:m, :k], primal[:m, k] = block, -1.0
+    right = np.zeros(m + 1)
+    if p == 1.0:
+        primal[m, :k], right[m] = signs[free], 1.0
+    else:
+        # t alone is the size: the held entries are ±1, and the last equation is empty.
+        primal, right = primal[:m], -Z[active][:, ~free] @ signs[~free]
+    solved = _balanced_solve(primal, right)
+    if solved is None:
+        return None
+    theta = np.where(free, 0.0, 0.0 if p == 1.0 else signs)
+    theta[free] = solved[:k]
+    # Zᵀλ = t·sign on the face (ℓ1), 0 on the free entries (ℓ∞); Σ λ = 1.
+    dual = np.zeros((k + 1, m + 1)) if p == 1.0 else np.zeros((k + 1, m))
+    dual[:k, :m], dual[k, :m] = block.T, 1.0
+    if p == 1.0:
+        dual[:k, m] = -signs[free]
+    found = _balanced_solve(dual, np.append(np.zeros(k), 1.0))
+    if found is None:
+        return None
+    multipliers = np.zeros(len(Z))
+    multipliers[active] = np.maximum(found[:m], 0.0)
+    return _Pair.of(Z, p, theta, multipliers)
+
+
 def _face(
     A: FloatArray, p: float, w: FloatArray, lam: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
@@ -241,7 +286,7 @@ def _newton(A: FloatArray, p: float, w: FloatArray, lam: FloatArray, *, dual: bo
 
 def _balanced_solve(matrix: FloatArray, right: FloatArray) -> FloatArray | None:
     """Return the solution after rows and columns are brought to entries of at most about 1."""
-    rows, columns = np.ones(right.size), np.ones(right.size)
+    rows, columns = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
     scaled = np.abs(matrix)
     for _ in range(6):
         down = np.sqrt(scaled.max(axis=1))
@@ -254,11 +299,14 @@ def _balanced_solve(matrix: FloatArray, right: FloatArray) -> FloatArray | None:
     if not np.all(np.isfinite(scaled)):
         return None
     target = rows * right
-    try:
-        found = np.linalg.solve(scaled, target)
-    except np.linalg.LinAlgError:
-        found = np.linalg.lstsq(scaled, target, rcond=1e-14)[0]
-    if not float(np.linalg.norm(scaled @ found - target)) <= 1e-6 * float(np.linalg.norm(target)):
+    found = None
+    if matrix.shape[0] == matrix.shape[1]:
+        try:
+            found = np.linalg.solve(scaled, target)
+        except np.linalg.LinAlgError:
+            found = None
+    size = float(np.linalg.norm(target))
+    if found is None or not float(np.linalg.norm(scaled @ found - target)) <= 1e-6 * size:
         # Dependent rows: the shortest of the solutions.
         found = np.linalg.lstsq(scaled, target, rcond=1e-14)[0]
     return np.asarray(columns * found) if np.all(np.isfinite(found)) else None

@@ -159,8 +159,7 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved:
     point, weights = vicinity.theta, np.zeros(functions.count)
     # What holds nothing in place has no multiplier at the true point.
     weights[held] = vicinity.multipliers[held]
-    scale = float(np.max(np.abs(reduced.rows)))
-    inverse = np.linalg.pinv(reduced.rows / scale, rcond=1e-8) / scale
+    inverse = reduced.inverse
     lengths = np.linalg.norm(reduced.rows, axis=1)
     best: _Improved | None = None
     last = math.inf

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_margins import certify_linear
 from lexmargin.certificate.norms import unit_scale
 from lexmargin.certificate.tolerances import Tolerances
+from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -34,14 +37,14 @@ def certify_direction(
     from lexmargin.certificate.global_bounds import with_global_bound
     from lexmargin.certificate.refine import refine
 
-    first = certify_arrays(
-        functions.values(theta),
-        functions.jacobian(theta),
-        theta,
-        degree,
-        norm,
-        limits,
-        linear=functions.curvature is Curvature.AFFINE and degree == 1.0,
-    )
+    values, jacobian = functions.values(theta), functions.jacobian(theta)
+    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
+        raise FloatingPointError("f_n or a gradient is not finite")
+    linear = functions.curvature is Curvature.AFFINE and degree == 1.0
+    try:
+        first = certify_arrays(values, jacobian, theta, degree, norm, limits, linear=linear)
+    except DegreeError as error:
+        # The degree is the predictor's own: it is the numbers that are lost.
+        raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
     refined = refine(functions, theta, degree, norm, first)
     return with_global_bound(functions, theta, norm, refined)

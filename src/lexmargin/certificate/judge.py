@@ -230,7 +230,7 @@ def _margin_from_below(point: UnitPoint) -> float:
 def dual_bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> DualBound | None:
     """Bound all margins by the multipliers in hand, or by better ones where that is cheap."""
     found = None
-    if np.any(measured.multipliers > 0.0):
+    if np.any(measured.multipliers > 0.0) and np.all(np.isfinite(measured.multipliers)):
         found = linear_dual_bound(point.jacobian, measured.multipliers, point.norm)
         if relative_gap(found.upper, point.margin) <= limits.gap:
             return found

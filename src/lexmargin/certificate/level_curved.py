@@ -29,6 +29,8 @@ _SOLID: Final = 1e-6
 """Shares of weight below this are bounded from one side: g/λ_n would be a bound of no use."""
 _DEPENDENT: Final = 1e-9
 """A row this near to a combination of others, relative to its length, counts as one."""
+_NEWTON: Final = 6
+"""Steps from multipliers of doubles: two reach long floats, the others a poor start."""
 _MOST: Final = 400
 """So many rows are factored at most; with more samples active at once nothing is shown."""
 
@@ -85,17 +87,55 @@ def margin_errors(Z: Array, theta: Array, norm: float, multipliers: Array) -> Ar
     half = exponent // 2
     scaled = np.ldexp(np.ldexp(Z, -half), half - exponent)
     with np.errstate(all="ignore"):
-        setting = _setting(scaled, theta, norm, multipliers / total)
+        long = unit_scale(theta).astype(np.longdouble)
+        unit, weights = long / _length(long, norm), (multipliers / total).astype(np.longdouble)
+        setting = _setting(scaled, unit, norm, weights)
         errors = nothing if setting is None else _errors(setting) + setting.noise
+        finer = _refined(scaled, norm, weights)
+        better = None if finer is None else _setting(scaled, *finer)
+        if finer is not None and better is not None:
+            apart = np.asarray(np.abs(scaled @ (finer[0] - unit)), dtype=np.float64)
+            errors = np.minimum(errors, _errors(better) + better.noise + (1.0 + 1e-12) * apart)
         return np.asarray(np.ldexp(errors, exponent), dtype=np.float64)
 
 
-def _setting(Z: Array, theta: Array, p: float, weights: Array) -> _Setting | None:
-    long = unit_scale(theta).astype(np.longdouble)
-    unit = long / _length(long, p)
+def _refined(Z: Array, p: float, weights: Any) -> tuple[Any, float, Any] | None:
+    """Return a direction and weights in long floats that are optimal up to their rounding.
+
+    Newton's method on `f_n(w) = 1` for the samples that carry weight, `J(w) = Σ μ_n z_n`; what it
+    finds is measured like any other. None where it finds nothing.
+    """
+    support = np.flatnonzero(weights > _SOLID * np.max(weights))
+    if support.size > _MOST:
+        return None
+    rows, bend = Z[support], 1.0 / np.longdouble(p - 1.0)
+    mu = weights[support]
+    for _ in range(_NEWTON):
+        pull = mu @ rows
+        w = np.sign(pull) * np.abs(pull) ** bend
+        reached = rows @ w
+        if not np.min(reached) > 0.0:
+            return None
+        # f_n(w) is homogeneous in μ: its level is met first, then the differences.
+        mu, w = mu / np.mean(reached) ** (1.0 / bend), w / np.mean(reached)
+        slopes = np.asarray(bend * np.abs(w) ** (2.0 - np.longdouble(p)), dtype=np.float64)
+        if not np.all(np.isfinite(slopes)):
+            return None
+        matrix = (rows * slopes) @ rows.T
+        missing = np.asarray(1.0 - rows @ w, dtype=np.float64)
+        mu = mu + np.linalg.lstsq(matrix, missing, rcond=None)[0]
+        if np.any(mu < 0.0):
+            return None
+    pull = mu @ rows
+    w = np.sign(pull) * np.abs(pull) ** bend
+    share = np.zeros(weights.size, dtype=np.longdouble)
+    share[support] = mu / np.sum(mu)
+    return w / _length(w, p), p, share
+
+
+def _setting(Z: Array, unit: Any, p: float, weights: Any) -> _Setting | None:
     used = np.flatnonzero(weights)
-    share = weights[used].astype(np.longdouble)
-    share = share / np.sum(share)
+    share = weights[used] / np.sum(weights)
     pull = share @ Z[used]
     size = _length(pull, dual_exponent(p))
     if not size > 0.0:
@@ -104,18 +144,16 @@ def _setting(Z: Array, theta: Array, p: float, weights: Array) -> _Setting | Non
     counted = _LONG * (used.size + 4 * unit.size + 32)
     spent = vector_norm(np.asarray(share @ np.abs(Z[used]), dtype=np.float64), dual_exponent(p))
     upper = size + counted * (spent + size)
-    rough = np.asarray(unit, dtype=np.float64)
-    margins, reach = Z @ rough, np.abs(Z) @ np.abs(rough)
-    noise = 2.0 * _EPS * (unit.size + 4) * reach
-    # Those that may be the smallest, or carry weight, once more in long floats.
-    near = np.flatnonzero((margins - noise <= np.min(margins + noise)) | (weights > 0.0))
-    fine = Z[near].astype(np.longdouble) @ unit
-    lower = np.min(fine - counted * reach[near])
-    margins[near], noise[near] = np.asarray(fine, dtype=np.float64), _EPS * np.abs(margins[near])
+    # Long rows at long floats: the rounding of a double there may be a part of the first margin.
+    exact, reach = Z @ unit, np.asarray(np.abs(Z) @ np.abs(unit), dtype=np.float64)
+    margins = np.asarray(exact, dtype=np.float64)
+    noise = _EPS * np.abs(margins) + counted * reach
+    lower = np.min(exact - counted * reach)
     if not lower > 0.0:
         return None
     gap = float(max(upper - lower, 0.0)) + 2.0 * _LONG * float(upper)
-    return _Setting(Z, p, unit, pull / size, weights, margins, noise, float(lower), gap)
+    shares = np.asarray(weights, dtype=np.float64)
+    return _Setting(Z, p, unit, pull / size, shares, margins, noise, float(lower), gap)
 
 
 def _length(x: Any, p: float) -> Any:

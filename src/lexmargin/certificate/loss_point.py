@@ -39,6 +39,8 @@ class LossPoint:
         ∇f_n(w) (N, d) and g (d,), in units of 2^exponent.
     nats
         bounds on the errors of log p_n (N,).
+    errors
+        bounds on the errors of f_n (N,).
     slack
         what rounding makes of the entries of g (d,), in the same units.
     spent
@@ -58,6 +60,7 @@ class LossPoint:
     gradient: Array
     exponent: int
     nats: Array
+    errors: Array
     slack: Array
     spent: float
     own: Array
@@ -108,7 +111,8 @@ def loss_point(
         jacobian = shifted(rows, -exponent)
         reach, typical = _reach(rows, w)
         # Half the terms of a sum round up where half round down: √d of them remain.
-        nats = _EPS * (8.0 + np.abs(values) + abs(level) + (2.0 + math.sqrt(w.size)) * reach)
+        errors = _EPS * (np.abs(values) + (2.0 + math.sqrt(w.size)) * reach)
+        nats = errors + _EPS * (8.0 + abs(level))
         own = np.zeros(values.size) if _rows_are_data(functions) else 4.0 * _EPS + nats
         gradient, summed = combined(jacobian, weights)
         expected = _EPS * (4.0 + 2.0 * np.maximum(np.abs(values), typical))
@@ -119,8 +123,8 @@ def loss_point(
     if not (np.all(np.isfinite(slack)) and math.isfinite(spent)):
         return None
     return LossPoint(
-        loss, classes, w, values, level, logs, weights, jacobian, gradient, exponent, nats, slack,
-        spent, own,
+        loss, classes, w, values, level, logs, weights, jacobian, gradient, exponent, nats, errors,
+        slack, spent, own,
     )  # fmt: skip
 
 

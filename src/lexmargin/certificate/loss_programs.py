@@ -117,7 +117,7 @@ def certify_constrained_path(
     if size > 1.0 + limits.feasibility:
         why = f"infeasible: ‖θ‖ = {size:.9g} leaves the ball"
         found = blank(Verdict.NOT_STATIONARY, values, norm, limits, (why,))
-        return _separating(replace(found, feasibility=size - 1.0))
+        return _separating(replace(found, feasibility=size - 1.0), values, None)
     point = loss_point(functions, problem.loss, problem.classes, w, values)
     if point is None:
         return _out_of_range(values, norm, limits)
@@ -153,7 +153,7 @@ def certify_constrained_path(
         angle=angle,
         checks=() if inside else (Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
-    return _separating(_smooth(found, problem, w))
+    return _separating(_smooth(found, problem, w), values, point.errors)
 
 
 def _at_ball(
@@ -222,7 +222,7 @@ def certify_regularization_path(
         angle=_angle(point.gradient, theta) if turned else None,
         checks=(Check(name, length, limits.stationarity),),
     )
-    return _separating(_smooth(found, problem, theta))
+    return _separating(_smooth(found, problem, theta), values, point.errors)
 
 
 def _balanced(problem: RegularizationPath, point: LossPoint, size: float) -> tuple[_Misfit, float]:
@@ -288,7 +288,12 @@ def _smooth(
     return smooth_only(found, problem.functions, w)
 
 
-def _separating(found: Certificate) -> Certificate:
-    """Say beside the verdict whether θ separates the samples."""
-    margin = found.margin
-    return replace(found, separates=None if math.isnan(margin) else margin > 0.0)
+def _separating(found: Certificate, values: Array, errors: Array | None) -> Certificate:
+    """Say beside the verdict whether θ separates the samples; None where rounding decides that."""
+    if not np.all(np.isfinite(values)):
+        return found
+    # Without gradients at hand, a margin that the others dwarf is left open.
+    least = 1e-9 * np.abs(values).max() if errors is None else errors + np.finfo(np.float64).tiny
+    if found.margin <= 0.0:
+        return replace(found, separates=False)
+    return replace(found, separates=True if np.all(values > least) else None)

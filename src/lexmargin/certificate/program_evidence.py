@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -41,11 +41,14 @@ def evidence_for_problem(problem: Formulation, theta: Array, certificate: Certif
     problem, theta = recentred(problem, theta)
     with np.errstate(all="ignore"):
         try:
-            return _evidence(problem, theta, certificate)
+            found = _evidence(problem, theta, certificate)
+            parts = [getattr(found, field.name) for field in fields(found)]
+            if all(np.all(np.isfinite(x)) for x in parts if isinstance(x, np.ndarray)):
+                return found
         except (ArithmeticError, np.linalg.LinAlgError):
-            support, tau = certificate.support, certificate.tau
-            weights = np.zeros(certificate.multipliers.size)
-            return Evidence(support=support, multipliers=weights, tau=tau)
+            pass
+    nothing = np.zeros(certificate.multipliers.size)
+    return Evidence(support=certificate.support, multipliers=nothing, tau=certificate.tau)
 
 
 def _evidence(problem: Formulation, theta: Array, certificate: Certificate) -> Evidence:

@@ -77,17 +77,17 @@ def establish_problem(
         try:
             found = _established(problem, theta, limits, evidence)
         except (ArithmeticError, np.linalg.LinAlgError):
-            lost = out_of_range(problem, theta, limits)
-            found = replace(_facts(lost, theta), support=evidence.support)
-    if found.verdict.stationary and not _is_finite(found):
-        word = Verdict.UNDECIDED
-        found = replace(found, verdict=word, reason=_REASONS[word])
-    if found.verdict is Verdict.NOT_SEPARATING and not shown_not_positive(
-        problem.functions, problem.rho_value * theta
-    ):
-        word = Verdict.UNDECIDED
-        return replace(found, verdict=word, reason=_REASONS[word])
-    return found
+            unknown = out_of_range(problem, theta, limits)
+            found = replace(_facts(unknown, theta), support=evidence.support)
+        lost = found.verdict.stationary and not _is_finite(found)
+        if found.verdict is Verdict.NOT_SEPARATING:
+            lost = not shown_not_positive(problem.functions, problem.rho_value * theta)
+    if found.levels is not None and not all(math.isfinite(value) for value in found.levels):
+        found = replace(found, levels=None)
+    if not lost:
+        return found
+    word = Verdict.UNDECIDED
+    return replace(found, verdict=word, reason=_REASONS[word])
 
 
 def _is_finite(found: Facts) -> bool:

@@ -131,6 +131,9 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "δ = {x} misses its tolerance {x}: weight lies on samples above the margin",
             "ε = {x}, of which rounding may make {x}",
             "f_n, its gradient or the loss leaves the range of doubles",
+            "f_n, a gradient or what is made of them leaves the range of doubles",
+            "the sign of a margin is not known: what was computed is no more than rounding",
+            "every margin is positive, but some are lost below the smallest double or in rounding",
             "the square of the point leaves the range of doubles: rescale the data",
             "on a kink of relu (layer {n}, unit {n}, sample {n}): one gradient decides nothing",
             *_at_kinks(

@@ -33,6 +33,8 @@ class Reduced:
         that matrix (d, d).
     held, rows
         the margins whose multipliers are clearly positive, and their gradients (h, d).
+    inverse
+        `J⁺` (d, h) of those gradients, on what is orthogonal to the orbit.
     eigenvalues, vectors
         on what is orthogonal to the rows and to the orbit: (m,), ascending, and (d, m).
     orbit
@@ -42,6 +44,7 @@ class Reduced:
     lagrangian: Array
     held: Indices
     rows: Array
+    inverse: Array
     eigenvalues: Array
     vectors: Array
     orbit: Array
@@ -87,13 +90,14 @@ def reduce(vicinity: Vicinity, error: float) -> Reduced | str:
     lagrangian = np.eye(theta.size) - 0.5 * (hessian + hessian.T)
     own = rows[np.searchsorted(support, held)]
     orbit = functions.tangents(theta, support)
-    tangents = null_space(own, orbit)
+    tangents, inverse = _split(own, orbit)
     small = tangents.T @ lagrangian @ tangents
     eigenvalues, inner = np.linalg.eigh(0.5 * (small + small.T))
     return Reduced(
         lagrangian=lagrangian,
         held=held,
         rows=own,
+        inverse=inverse,
         eigenvalues=eigenvalues,
         vectors=tangents @ inner,
         orbit=orbit,
@@ -113,13 +117,18 @@ def units_doubt(rows: Array) -> str:
 
 def null_space(rows: Array, orbit: Array) -> Array:
     """Return an orthonormal basis (d, m) of what is orthogonal to the rows and to the orbit."""
+    return _split(rows, orbit)[0]
+
+
+def _split(rows: Array, orbit: Array) -> tuple[Array, Array]:
+    """Return that basis, and the pseudo-inverse (d, h) of the rows beside the orbit."""
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
-    stacked = np.vstack([rows / np.where(sizes > 0.0, sizes, 1.0), orbit])
-    _, sigma, basis = np.linalg.svd(stacked, full_matrices=True)
+    sizes = np.where(sizes > 0.0, sizes, 1.0)
+    left, sigma, basis = np.linalg.svd(np.vstack([rows / sizes, orbit]), full_matrices=True)
     # Nearly dependent rows free a direction too many rather than too few.
     rank = int(np.count_nonzero(sigma > _RANK * sigma[0])) if sigma.size else 0
-    result: Array = basis[rank:].T
-    return result
+    inverse = (basis[:rank].T / sigma[:rank]) @ left[: len(rows), :rank].T / sizes.T
+    return np.asarray(basis[rank:].T), np.asarray(inverse)
 
 
 def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterator[Ascent]:

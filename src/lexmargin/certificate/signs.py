@@ -6,10 +6,12 @@ their exponents have no bounds, and what is a whole multiple of a power of two t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
+from fractions import Fraction
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,10 @@ _MANY: Final = 64
 _WORK: Final = 200_000
 """Parameters times samples that are evaluated in balls at most: about a second."""
 _UNKNOWN: Final = "the sign of a margin is not known: what was computed is no more than rounding"
+_FAR: Final = 1e-6
+"""A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
+_NORMAL: Final = 1e-290
+"""Above this no product on the way was rounded as a subnormal number to any effect."""
 _BELOW: Final = (
     "every margin is positive, but some are lost below the smallest double or in rounding"
 )
@@ -62,10 +68,18 @@ def shown_not_positive(functions: MarginFunctions, w: Array) -> bool | None:
     False where all are proved to be positive. The smallest margins as computed are tried first;
     one of them is enough.
     """
+    if not np.all(np.isfinite(w)):
+        return None
     values = functions.values(w)
     lost = np.isnan(values)
     order = np.argsort(np.where(lost, -np.inf, values), kind="stable")
     doubtful = order[~(values[order] > 0.0)]
+    if functions.linear_inputs is not None:
+        return _exactly(functions, w, doubtful[:_MANY], doubtful.size > _MANY)
+    if functions.size > _WORK:
+        # Too many for balls: far below 0 beside the other margins is no rounding error.
+        least, size = values[order[0]], float(np.max(np.abs(values)))
+        return True if math.isfinite(size) and least < -max(_FAR * size, _NORMAL) else None
     fits = max(1, _WORK // max(1, functions.size))
     words: list[bool | None] = []
     for chosen in (doubtful[:_FEW], doubtful[_FEW : min(_MANY, fits)]):
@@ -75,6 +89,26 @@ def shown_not_positive(functions: MarginFunctions, w: Array) -> bool | None:
                 return True
     whole = doubtful.size <= max(_FEW, min(_MANY, fits))
     return False if whole and all(word is False for word in words) else None
+
+
+def _exactly(
+    functions: MarginFunctions, w: Array, chosen: NDArray[np.intp], more: bool
+) -> bool | None:
+    """Say whether some `y_n x_n·w ≤ 0`, in rationals, for linear scores dense or sparse."""
+    rows: Any = functions.linear_inputs
+    signs = functions.signs
+    for n in chosen.tolist():
+        if isinstance(rows, np.ndarray):
+            used = np.flatnonzero(rows[n])
+            entries = rows[n][used]
+        else:
+            part = slice(int(rows.indptr[n]), int(rows.indptr[n + 1]))
+            used, entries = rows.indices[part], rows.data[part]
+        pairs = zip(entries.tolist(), w[used].tolist(), strict=True)
+        score = sum((Fraction(a) * Fraction(b) for a, b in pairs), Fraction(0))
+        if (score if signs[n] > 0.0 else -score) <= 0:
+            return True
+    return None if more else False
 
 
 def _any_not_positive(
@@ -123,8 +157,8 @@ def _dense(
 
 def _outside(functions: MarginFunctions, chosen: NDArray[np.intp], w: Array) -> bool:
     """Say whether some `z_n·w ≤ 0`, exactly, where the score is a logarithm of it."""
-    from fractions import Fraction
-
+    if not np.all(np.isfinite(w)):
+        return False
     point = [Fraction(float(x)) for x in w]
     rows = functions.features[chosen]
     return any(

@@ -87,7 +87,9 @@ def curved_levels(
     tolerance : largest distance of a level, in units of the first margin.
     multipliers : (N,) λ ≥ 0 of level 1, which is proven by itself.
     """
-    margins, errors = Z @ theta, margin_errors(Z, theta, norm, multipliers)
+    # As long as the rows may be, their rounding is none of the error.
+    margins = np.asarray(Z @ theta.astype(np.longdouble), dtype=np.float64)
+    errors = margin_errors(Z, theta, norm, multipliers)
     low, high = np.sort(margins - errors)[:count], np.sort(margins + errors)[:count]
     proof = compared(np.sort(margins)[:count], low, high, tolerance)
     return replace(proof, proven=max(1, proof.proven))

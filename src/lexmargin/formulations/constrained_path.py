@@ -10,7 +10,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.checks import positive
+from lexmargin.checks import moderate
 from lexmargin.data import Dataset
 from lexmargin.errors import InvisibleLevelWarning, ParameterError
 from lexmargin.formulations.base import (
@@ -82,7 +82,7 @@ class ConstrainedPath(Formulation):
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
         object.__setattr__(self, "loss", checked_loss(self.loss))
-        object.__setattr__(self, "rho", positive(self.rho, "rho"))
+        object.__setattr__(self, "rho", moderate(self.rho, "rho"))
 
     @property
     def norm_p(self) -> float:

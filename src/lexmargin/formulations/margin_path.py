@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.checks import positive
+from lexmargin.checks import moderate
 from lexmargin.data import Dataset
 from lexmargin.formulations.base import (
     MARGIN,
@@ -67,9 +67,9 @@ class MarginPath(Formulation):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
-        object.__setattr__(self, "rho", positive(self.rho, "rho"))
+        object.__setattr__(self, "rho", moderate(self.rho, "rho"))
         if self.gamma is not None:
-            object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
+            object.__setattr__(self, "gamma", moderate(self.gamma, "gamma"))
 
     @property
     def norm_p(self) -> float:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import numpy as np
 
-from lexmargin.checks import positive
+from lexmargin.checks import moderate, positive
 from lexmargin.data import Dataset
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import (
@@ -40,6 +40,10 @@ from lexmargin.program import (
 )
 
 __all__ = ["Jump", "RegularizationPath", "bisect_jump", "jumps"]
+
+
+LEAST_STRENGTH: Final = 1e-300
+"""A penalty is only added, never squared: what is a normal double serves."""
 
 
 @final
@@ -76,7 +80,7 @@ class RegularizationPath(Formulation):
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
         object.__setattr__(self, "loss", checked_loss(self.loss))
-        object.__setattr__(self, "strength", positive(self.strength, "strength"))
+        object.__setattr__(self, "strength", moderate(self.strength, "strength", LEAST_STRENGTH))
         object.__setattr__(self, "power", positive(self.power, "power"))
         if not self.power >= 1.0:
             raise ParameterError(f"power must be >= 1, not {self.power!r}.")

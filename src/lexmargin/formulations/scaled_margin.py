@@ -9,7 +9,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.checks import positive
+from lexmargin.checks import moderate
 from lexmargin.data import Dataset
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
 from lexmargin.formulations.parts import Parts
@@ -50,7 +50,7 @@ class ScaledMargin(Formulation):
     equation: ClassVar[str] = "eq. 14"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
+        object.__setattr__(self, "gamma", moderate(self.gamma, "gamma"))
         self.parts  # noqa: B018  a predictor without degrees says so now
 
     @cached_property

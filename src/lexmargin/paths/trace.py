@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.checks import positive, whole
+from lexmargin.checks import moderate, positive, whole
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -19,7 +20,7 @@ from lexmargin.formulations import (
     MarginPath,
     RegularizationPath,
 )
-from lexmargin.formulations.regularization_path import Jump
+from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
 from lexmargin.kinds import checked
 from lexmargin.library import Library
@@ -35,6 +36,9 @@ from lexmargin.solution import finite
 from lexmargin.solve import AUTO, choose_profile, solve
 
 __all__ = ["PathEnd", "PathPoint", "TracedPath", "trace"]
+
+_MOST_DECADES: Final = 300.0
+"""Margins are ρ^α times those of the unit ball; doubles end at 308 decades."""
 
 
 class PathEnd(StrEnum):
@@ -209,10 +213,19 @@ def _checked_grid(problem: Formulation, rhos: Sequence[float] | AdaptiveGrid) ->
     ends = (rhos.first, rhos.last) if isinstance(rhos, AdaptiveGrid) else rhos
     if not isinstance(ends, Iterable):
         raise ParameterError(f"{ends!r} is no grid.", "Give a list of values.")
-    grid = [positive(rho, "every value of the grid") for rho in ends]
+    falling = isinstance(problem, RegularizationPath)
+    least = LEAST_STRENGTH if falling else 1e-100
+    grid = [moderate(rho, "every value of the grid", least) for rho in ends]
     if not grid:
         raise ParameterError("The grid is empty.", "Give at least one value.")
-    falling = isinstance(problem, RegularizationPath)
+    # The unknowns of a regularization path have the scale that the penalty leaves them.
+    alpha = 1.0 if falling else problem.functions.homogeneity.degree or 1.0
+    if max(abs(math.log10(rho)) for rho in grid) * alpha > _MOST_DECADES:
+        raise ParameterError(
+            f"The grid reaches margins of the size of {max(grid):g}^{alpha:g} or {min(grid):g}^"
+            f"{alpha:g}.",
+            "Give values whose margins are doubles.",
+        )
     steps = np.diff(grid)
     if not np.all(steps < 0 if falling else steps > 0):
         word = "decreasing strengths" if falling else "increasing values of rho"
