@@ -21,7 +21,16 @@ LONG = pytest.mark.long
 EASY = "linear/norms-two-points-l2"
 NONCONVEX = "networks/diagonal-2"
 LIMITED = ["--time-limit", "60"]
-COMPARED = ["compare", EASY, "--solvers", "clarabel", "--out", "results", "--executor"]
+COMPARED = [
+    "compare",
+    "--problems",
+    EASY,
+    "--solvers",
+    "clarabel",
+    "--out",
+    "results",
+    "--executor",
+]
 DEFAULT = [["solve", NONCONVEX, "--starts", "2", *LIMITED], [*COMPARED, "processes"]]
 COMMANDS = [
     ["list"],

@@ -38,6 +38,7 @@ folder of temporary files and has started a program that ignores SIGTERM too."""
 SOLVE = ["solve", "networks/diagonal-2", "--time-limit", "600", "--starts", "1"]
 COMPARE = [
     "compare",
+    "--problems",
     "real/wine-relu2",
     "--solvers",
     "ipopt-casadi",
