@@ -542,9 +542,11 @@ def _no_rise(found: Certificate, circle: Circle) -> str:
 
 
 def _visible(circle: Circle, reach: float, peak: Real) -> bool:
-    """Say whether the margin falls on both sides of a maximiser by what doubles can show."""
+    """Say whether a maximiser no worse than θ is one by what doubles can show, on both sides."""
     with mpmath.workdps(DIGITS):
         top = circle.margin(peak)
+        if top < circle.margin(Real(0)):
+            return False
         sides = [
             min(circle.margin(peak + sign * Real(2.0 * reach) / Real(2) ** k) for k in range(80))
             for sign in (1, -1)
