@@ -42,6 +42,7 @@ from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.origin_answer import certified_origin
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
 from lexmargin.solution import Claim, RawAnswer, Solution, Times
@@ -73,12 +74,6 @@ SPECIALISED = (
 _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
 )
-
-_LOSSES = (ConstrainedPath, RegularizationPath)
-"""Problems that a loss has an answer to for all data, the origin included."""
-
-_NO_WORSE = 1e-12
-"""Part of a loss that its rounding may hide: below it the origin is no worse than an answer."""
 
 _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
@@ -283,7 +278,7 @@ def judge(
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
     foreign = not is_known(problem)
-    losses = isinstance(problem, _LOSSES)
+    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
     if not np.any(theta) and not foreign and not losses:
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
@@ -305,10 +300,11 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
-        origin = _origin(problem, theta, certificate)
-        if isinstance(problem, _LOSSES) and origin is not None:
-            theta, certificate, polished = np.zeros_like(theta), origin, None
-            multipliers = problem.loss_weights(theta)
+        if losses and not certificate.certified:
+            origin = certified_origin(problem, theta, tolerances)
+            if origin is not None:
+                theta, multipliers, polished = origin.theta, origin.multipliers, None
+                certificate = origin.certificate
     size = vector_norm(theta, problem.norm_p)
     direction = theta / size if size > 0 else theta
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
@@ -335,28 +331,6 @@ def judge(
         claimed_bound=claimed,
         unjudged=_FOREIGN if foreign else "",
     )
-
-
-def _origin(problem: Formulation, theta: FloatArray, found: Certificate) -> Certificate | None:
-    """Return the certificate of θ = 0 where it is the minimiser of a loss and θ is not certified.
-
-    There a norm has a kink or the loss is flat, and solvers end somewhere near; a point whose
-    direction is noise is no answer where the exact one is known.
-    """
-    if found.certified or not isinstance(problem, _LOSSES) or not np.any(theta):
-        return None
-    if not problem.program().is_convex:
-        return None
-    zero = np.zeros_like(theta)
-    with np.errstate(all="ignore"):
-        # A logarithm has no value at the origin.
-        if not np.all(np.isfinite(problem.functions.values(zero))):
-            return None
-    here, there = problem.objective(theta), problem.objective(zero)
-    if not there <= here + _NO_WORSE * max(1.0, abs(here)):
-        return None
-    origin = certify(problem, zero, tolerances=found.tolerances)
-    return origin if origin.verdict is Verdict.GLOBAL else None
 
 
 def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> float | None:

@@ -32,7 +32,9 @@ _FEW: Final = 4
 _MANY: Final = 64
 _WORK: Final = 200_000
 """Parameters times samples that are evaluated in balls at most: about a second."""
-UNKNOWN_SIGN: Final = "the sign of a margin is not known: what was computed is no more than rounding"
+UNKNOWN_SIGN: Final = (
+    "the sign of a margin is not known: what was computed is no more than rounding"
+)
 _FAR: Final = 1e-6
 """A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
 _NORMAL: Final = 1e-290
