@@ -525,6 +525,32 @@ def tolerances_polynomial(rng: np.random.Generator) -> Trial:
     return Trial(found.verdict, wrong=f"{where}: {false}" if false else "")
 
 
+def light_weight(rng: np.random.Generator) -> Trial:
+    """Two forms of slopes -a and b at (1, 0), a small: a strict maximum that λ of order a holds.
+
+    Without the second the first curves upwards at lengths above a.
+    """
+    fall = 10.0 ** rng.uniform(-7.0, -2.0)
+    bends = rng.normal(0.0, 1.0, 2) * 10.0 ** rng.uniform(0.0, 1.0)
+    rows = np.array([[1.0, -fall, 1.0 + abs(bends[0])], [1.0, rng.uniform(0.1, 10.0), bends[1]]])
+    if rng.random() < 0.3:
+        rows = np.vstack([rows, [1.0 + 10.0 ** rng.uniform(-12.0, -1.0), 0.0, bends[1]]])
+    rows *= 10.0 ** rng.uniform(-3.0, 3.0)
+    sign = float(rng.choice([-1.0, 1.0]))
+    rows[:, 1] *= sign
+    unit = np.array([1.0, 0.0])
+    exponents = ((2, 0), (1, 1), (0, 2))
+    data = lm.Dataset(rows, [1] * len(rows), one_class=True)
+    found = lm.certify(lm.HardMargin(lm.Polynomial(exponents), data), unit)
+    circle = Circle(exponents, rows, unit)
+    word = found.verdict
+    false = _no_rise(found, circle) if word is Verdict.SADDLE else complaint(found, circle)
+    where = f"{exponents}, {rows.tolist()}, {unit.tolist()}"
+    if false or word is Verdict.NOT_STATIONARY:
+        return Trial(word, wrong=f"{where}: {false or word}")
+    return Trial(word, refused="" if found.certified else f"{where}: {word}, {found.reasons}")
+
+
 def _no_rise(found: Certificate, circle: Circle) -> str:
     """Return why SADDLE is false: nothing rises, or a maximiser that can be seen is as near."""
     if found.rise is None:
@@ -542,9 +568,11 @@ def _no_rise(found: Certificate, circle: Circle) -> str:
 
 
 def _visible(circle: Circle, reach: float, peak: Real) -> bool:
-    """Say whether the margin falls on both sides of a maximiser by what doubles can show."""
+    """Say whether a maximiser no worse than θ is one by what doubles can show, on both sides."""
     with mpmath.workdps(DIGITS):
         top = circle.margin(peak)
+        if top < circle.margin(Real(0)):
+            return False
         sides = [
             min(circle.margin(peak + sign * Real(2.0 * reach) / Real(2) ** k) for k in range(80))
             for sign in (1, -1)
@@ -561,5 +589,6 @@ FAMILIES: Final[dict[str, Family]] = {
     "tolerances: linear": tolerances_linear,
     "tolerances: loss": tolerances_loss,
     "tolerances: polynomials": tolerances_polynomial,
+    "maxima held by a light weight": light_weight,
 }
 SHARES: Final = dict.fromkeys(FAMILIES, 0.3)
