@@ -28,6 +28,8 @@ __all__ = ["LinearPathPoint", "constrained_linear"]
 BoolArray = NDArray[np.bool_]
 _GRADIENT = 1e-13
 _SLOPE = 1e-9
+_STILL = 1e-13
+"""Change of the margins, relative to the largest, below which steps that no longer shrink end."""
 _STEPS_PER_FACE = 300
 _QUIET = 100
 """Steps that no double sees in log L before an answer with a certified gap is taken."""
@@ -250,6 +252,7 @@ def _active_set(
     rows, v = problem.rows, start.copy()
     held = (v <= lower) | (v >= upper)
     residual, nats, free, converged, steps = np.inf, 0.0, 0, False, 0
+    before = np.inf
     lowest, quiet, patience = np.inf, 0, _QUIET + 4 * v.size
     for _ in range(_STEPS_PER_FACE + 20 * v.size):
         steps += 1
@@ -271,7 +274,10 @@ def _active_set(
         nats = float(heaviest - basis.levels.min()) if basis.pivots else 0.0
         free = face.shape[1] - len(basis.pivots)
         move = face @ step
-        small = np.max(np.abs(rows @ move), initial=0.0) <= 1e-13 * max(1.0, np.abs(values).max())
+        shift = float(np.max(np.abs(rows @ move), initial=0.0))
+        # Beside margins of 1e12 a still smaller step is a tenth of a nat: only rounding ends it.
+        small = shift <= _STILL * max(1.0, np.abs(values).max()) and shift >= 0.5 * before
+        before = shift
         if residual <= _GRADIENT or small:
             converged = True
             candidates = np.flatnonzero(held)
@@ -284,6 +290,7 @@ def _active_set(
             converged = False
             worth = np.where(rising, levels + np.log(np.maximum(slopes, 1e-300)), -np.inf)
             held[candidates[int(np.argmax(worth))]] = False
+            before = np.inf
             continue
         length = _trusted(rows @ move, basis.rows, basis.levels, weights)
         if length < 1.0 and _downhill(problem, v, values, move):
@@ -296,6 +303,7 @@ def _active_set(
             v = v + ratios[blocking] * move
             v[blocking] = upper[blocking] if move[blocking] > 0 else lower[blocking]
             held[blocking] = True
+            before = np.inf
         else:
             v = v + length * move
         v = np.where(held, np.where(v - lower <= upper - v, lower, upper), v)

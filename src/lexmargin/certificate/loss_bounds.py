@@ -7,7 +7,8 @@ that the loss itself has at w (math §8),
 
 and in the same way, in units of L(w), for the logistic loss and the cross-entropy, whose s_n are
 probabilities. Nothing asks for a separator. The weights of the loss make the divergence 0; others
-are better where the gradient nearly vanishes and ρ is large.
+are better where the gradient nearly vanishes and ρ is large, and where f_n is so large that its
+rounding moves p.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Final
 import numpy as np
 
 from lexmargin.certificate.loss_point import LossPoint, combined, own_errors
-from lexmargin.certificate.norms import Array, dual_exponent, vector_norm
-from lexmargin.losses import Loss, log_weights
+from lexmargin.certificate.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.losses import Loss, log_loss
 
 __all__ = ["ball_gap", "penalty_gap"]
 
@@ -28,6 +29,8 @@ _ROUNDS: Final = 5
 """Newton steps towards weights with `Σ s_n ∇f_n = 0`: each doubles the digits."""
 _FACTOR_LIMIT: Final = 400_000
 """Entries of J up to which such a step is taken."""
+_ON_FACE: Final = 1e-9
+"""Part of ρ within which a coordinate counts as at 0 or at the end when a face is chosen."""
 _FLAT: Final = 1e-11
 """Singular values below this part of the largest count as 0 in such a step."""
 
@@ -35,28 +38,45 @@ _FLAT: Final = 1e-11
 def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
     """Return a bound in nats on log L(w) minus the least log L of `‖u‖ ≤ ρ`, for concave f_n.
 
-    Better weights than those of the loss are sought where these give more than ``wanted``.
+    Better weights than those of the loss are sought where these give more than ``wanted``. Other
+    losses than the exponential one, E, are also bounded by it: `L(u) ≥ log(1 + E(u))`, since
+    `Π (1 + e^{-f_n}) ≥ 1 + Σ e^{-f_n}`.
     """
-    best = _ball(point, np.zeros(point.values.size), rho, norm)
+    best = _best(point, rho, norm, wanted)
+    if best <= wanted or point.loss is Loss.EXPONENTIAL:
+        return best
+    other = point.exponential()
+    below = other.level - _best(other, rho, norm, wanted)
+    # log log(1 + e^x), the logistic loss of one sample.
+    least = log_loss(Loss.LOGISTIC, np.array([-below])) if math.isfinite(below) else -math.inf
+    rounding = 8.0 * _EPS * (2.0 + abs(point.level) + abs(other.level))
+    for one in (point, other):
+        rounding += 2.0 * float(np.sum(own_errors(one.errors, one.weights)))
+    return min(best, max(0.0, point.level - least) + rounding)
+
+
+def _best(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
+    """Return the least of the bounds that weights of one loss give, up to ``wanted``."""
+    best = first = _ball(point, np.zeros(point.values.size), rho, norm)
     if best <= wanted or point.jacobian.size > _FACTOR_LIMIT:
         return best
-    lift = np.zeros(point.values.size)
-    margins = point.values
-    for _ in range(_ROUNDS):
-        moved = _towards_zero(point, lift)
-        if moved is None:
-            break
-        margins = margins + moved
-        with np.errstate(all="ignore"):
-            lift = log_weights(point.loss, margins, point.classes) - point.level - point.log_weights
-        if not np.all(np.isfinite(lift)):
-            break
-        found = _ball(point, lift, rho, norm)
-        if not found < best:
-            break
-        best = found
-        if best <= wanted:
-            break
+    for face in _faces(point.w, rho, norm):
+        change = np.zeros(point.values.size)
+        lift, least = change, first
+        for _ in range(_ROUNDS):
+            moved = _towards_least(point, lift, face)
+            if moved is None:
+                break
+            change = change + moved
+            lift = _lifted(point, change)
+            if not np.all(np.isfinite(lift)):
+                break
+            found = _ball(point, lift, rho, norm)
+            if not found < least:
+                break
+            best, least = min(best, found), found
+            if best <= wanted:
+                return best
     return best
 
 
@@ -185,11 +205,53 @@ def _left(point: LossPoint) -> Array:
     return np.asarray(np.exp(-top) / odds)
 
 
-def _towards_zero(point: LossPoint, lift: Array) -> Array | None:
-    """Return the change of the linear margins by a Newton step towards `Σ s_n ∇f_n = 0`."""
+def _lifted(point: LossPoint, change: Array) -> Array:
+    """Return by how much log s_n changes where the margins change by as much as given (N,).
+
+    The sum of both is never formed: beside margins of 1e12 a change of 1e-4 is lost.
+    """
+    if point.loss is Loss.EXPONENTIAL:
+        return -change
+    group = point.classes - 1 if point.loss is Loss.CROSS_ENTROPY else 1
+    with np.errstate(all="ignore"):
+        share = np.exp(point.log_weights + point.level)
+        odds = np.sum((share * np.expm1(-change)).reshape(-1, group), axis=1)
+        return np.asarray(-change - np.repeat(np.log1p(odds), group))
+
+
+def _faces(w: Array, rho: float, norm: float) -> list[Array]:
+    """Return bases (d, k) of directions in which the weights of a smaller loss are sought.
+
+    Those within the face of the ball where w lies, or tangent to a round one: the weights then
+    support the ball at w. All directions: they then have `Σ s_n ∇f_n = 0`. Any choice bounds.
+    """
+    size, active = w.size, np.abs(w) > _ON_FACE * rho
+    everywhere = np.eye(size)
+    if vector_norm(w, norm) < (1.0 - _ON_FACE) * rho or not np.any(active):
+        return [everywhere]
+    if norm == math.inf:
+        return [everywhere[:, np.abs(w) < (1.0 - _ON_FACE) * rho], everywhere]
+    normal = np.where(active, np.sign(w), 0.0) if norm == 1.0 else norm_gradient(w, norm)
+    pivot = int(np.argmax(np.abs(normal) * np.abs(w)))
+    basis = np.eye(size)
+    basis[pivot] = -normal / normal[pivot]
+    # Below 2 the ball is sharp across a coordinate that is 0.
+    active = active if norm < 2.0 else np.ones(size, dtype=bool)
+    active[pivot] = False
+    return [basis[:, active], everywhere]
+
+
+def _towards_least(point: LossPoint, lift: Array, face: Array) -> Array | None:
+    """Return the change of the linear margins by a Newton step of log L along a face (d, k).
+
+    The step is taken in the margins, where it is not rounded to the doubles that w has.
+    """
+    if not face.size:
+        return None
     with np.errstate(all="ignore"):
         weights = point.weights * np.exp(lift)
-        rows, gradient = point.jacobian, weights @ point.jacobian
+        rows = point.jacobian @ face
+        gradient = weights @ rows
         if point.loss is Loss.EXPONENTIAL:
             weights = weights / np.sum(weights)
             centred = np.sqrt(weights)[:, None] * (rows - weights @ rows)

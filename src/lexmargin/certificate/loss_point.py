@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import numpy as np
@@ -77,6 +77,28 @@ class LossPoint:
             return 0.0, 0.0
         length = vector_norm(self.gradient, 2.0)
         return length / self.spent, vector_norm(self.slack, 2.0) / self.spent
+
+    def exponential(self) -> LossPoint:
+        """Return the exponential loss of the same margins, its errors bounded by those of f_n."""
+        with np.errstate(all="ignore"):
+            level = log_loss(Loss.EXPONENTIAL, self.values)
+            logs = log_weights(Loss.EXPONENTIAL, self.values) - level
+            weights = np.exp(logs)
+            nats = self.errors + _EPS * (8.0 + abs(level))
+            gradient, summed = combined(self.jacobian, weights)
+            lengths = np.sqrt(np.einsum("ij,ij->i", self.jacobian, self.jacobian))
+        return replace(
+            self,
+            loss=Loss.EXPONENTIAL,
+            classes=2,
+            level=level,
+            log_weights=logs,
+            weights=weights,
+            nats=nats,
+            gradient=gradient,
+            slack=own_errors(nats, weights) @ np.abs(self.jacobian) + summed,
+            spent=float(weights @ lengths),
+        )
 
 
 def vanishes_at_zero(functions: MarginFunctions) -> bool:

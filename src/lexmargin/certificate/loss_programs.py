@@ -69,13 +69,13 @@ class _Misfit:
         return Verdict.UNDECIDED, why, self.residual
 
     def possible(self, verdict: Verdict, limits: Tolerances) -> bool:
-        """Say whether ε is within tolerance as measured; a bound then settles what rounding hides.
+        """Say whether ε may be within tolerance; a bound then settles what rounding hides.
 
-        The bound counts its own rounding.
+        The bound counts its own rounding. Where f_n is 1e12, no θ in doubles has weights `e^{-f_n}`
+        that are right to more than 1e-4, and no ε can be better.
         """
-        return verdict is Verdict.KKT or (
-            verdict is Verdict.UNDECIDED and self.residual <= limits.stationarity
-        )
+        hidden = self.floor > limits.stationarity or self.residual <= limits.stationarity
+        return verdict is Verdict.KKT or (verdict is Verdict.UNDECIDED and hidden)
 
 
 def _angle(a: Array, b: Array) -> float:
