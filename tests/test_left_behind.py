@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from compare_stubs import descendants
-from process_stubs import alive, eventually, leftovers, paths
+from process_stubs import PATIENCE_SECONDS, alive, eventually, leftovers, paths
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc"),
@@ -43,9 +43,7 @@ COMPARE = [
     "--solvers",
     "ipopt-casadi",
     "--seeds",
-    "0",
-    "--seeds",
-    "1",
+    "0,1",
 ]
 
 
@@ -72,7 +70,7 @@ class Started:
     def end(self, sent: signal.Signals) -> None:
         self.look()
         self.process.send_signal(sent)
-        self.process.wait()
+        self.process.wait(PATIENCE_SECONDS)
         assert eventually(lambda: not any(alive(pid) for pid in self.seen))
         assert eventually(lambda: not leftovers(self.temporary)), leftovers(self.temporary)
 
