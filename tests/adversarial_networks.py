@@ -352,7 +352,8 @@ def _kinked(rng: np.random.Generator) -> Kinked | None:
     middle = rng.uniform(0.0, 1.0, (count, width))
     middle = np.where(rng.random((count, width)) < 0.3, np.round(middle), middle)
     slopes = np.where(state == 0, leak + (1.0 - leak) * middle, slopes)
-    weights = rng.uniform(0.2, 1.0, count)
+    # Small weights may lie on samples clearly above the margin, which δ allows.
+    weights = rng.uniform(0.2, 1.0, count) * 10.0 ** (-6.0 * rng.random(count) * rng.integers(2))
     # A sample that one unit carries has z = 1/share there, hence Σ λ = share over its samples.
     weights *= shares[carrier] / np.bincount(carrier, weights, width)[carrier]
     equations, right, below, limits = [], [], [], []
@@ -395,6 +396,9 @@ def _kinked(rng: np.random.Generator) -> Kinked | None:
             X[n, axis[0]] = 0.0
     if float(np.max(np.abs(A @ X.ravel() - b))) > 1e-12:
         return None
+    if rng.random() < 0.5:
+        raised = np.flatnonzero(rng.random(count) < 0.5)[: count - 1]
+        X[raised] *= 1.0 + 10.0 ** rng.uniform(-9.0, -2.0, (raised.size, 1))
     outer = signs * np.sqrt(shares)
     theta = np.concatenate([(np.sqrt(shares)[:, None] * units).ravel(), outer])
     if rng.random() < 0.5:
@@ -933,10 +937,15 @@ def several_classes(rng: np.random.Generator) -> Trial:
     if power:
         width = int(rng.integers(1, 3))
     size, count = 2, int(rng.integers(3, 5))
-    X = rng.standard_normal((count, size))
     labels = np.append([0, 1, 2], rng.integers(0, 3, count - 3))
-    start = rng.standard_normal(3 * size if not width else width * (size + 3))
-    point = _solved(X, labels, width, power, start)
+    angles = 2.0 * math.pi * labels / 3.0
+    X = np.stack([np.cos(angles), np.sin(angles)], axis=1) + 0.3 * rng.standard_normal((count, 2))
+    point = None
+    for _ in range(4):
+        start = 3.0 * rng.standard_normal(3 * size if not width else width * (size + 3))
+        point = _solved(X, labels, width, power, start)
+        if point is not None:
+            break
     if point is None:
         return Trial(None, note="no KKT point was found")
     theta, exact = beside(rng, point)
