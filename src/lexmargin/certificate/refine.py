@@ -106,9 +106,7 @@ def _at_kink(
     certificate: Certificate,
     kinks: list[Kink],
 ) -> Certificate:
-    nearest = min(kinks)
-    units = len({(kink.layer, kink.unit) for kink in kinks})
-    where = f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {nearest})"
+    where = _where(kinks)
     if norm != 2.0:
         verdict, why = Verdict.UNDECIDED, "the generalised gradient is tried for the ℓ2 ball only"
         if certificate.verdict.stationary:
@@ -155,6 +153,11 @@ def _at_kink(
     )
 
 
+def _where(kinks: list[Kink]) -> str:
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
+
+
 def _beside_kinks(
     functions: MarginFunctions,
     theta: FloatArray,
@@ -164,7 +167,9 @@ def _beside_kinks(
 ) -> Certificate:
     """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
     limits = certificate.tolerances
-    if kinks.nearest.distance > limits.kink:
+    everyone = range(functions.data.n_samples)
+    on = kinks.within(limits.kink, everyone)
+    if not on:
         return certificate
     sets_of = functools.partial(_sets, functions, theta, limits.kink)
     lower = bound_at_kinks(sets_of, functions.values(theta), theta, degree, limits)
@@ -179,7 +184,7 @@ def _beside_kinks(
         certificate,
         verdict=Verdict.UNDECIDED,
         stationarity_bound=lower,
-        reasons=(f"on a kink ({kinks.nearest}): {why}", *stated_notes(certificate)),
+        reasons=(f"{_where(on)}: {why}", *stated_notes(certificate)),
     )
 
 
