@@ -342,6 +342,32 @@ def test_a_margin_of_rounding_size_on_a_kink_is_undecided():
     assert found.reasons[0].startswith("on a kink") and "rounding error" in found.reasons[0]
 
 
+WHERE = "on a kink (1 unit, nearest at layer 1, unit 0, sample 0)"
+
+
+@pytest.mark.parametrize(
+    ("above", "verdict"), [(1e-5, Verdict.UNDECIDED), (1e-3, Verdict.NOT_STATIONARY)]
+)
+def test_a_refutation_at_a_kink_counts_weight_above_the_margin(
+    above: float, verdict: Verdict
+) -> None:
+    # λ = 1e-3 on the second margin makes θ̂ = Σ λ_n g_n exactly, with δ = 1e-3 above.
+    base = np.array([[1.0, 0.0], [1.0, 1.0]])
+    whole = GradientSets(base, (np.zeros((0, 2)),) * 2, (np.zeros(0),) * 2,
+                         (np.zeros((0, 2)),) * 2, True)  # fmt: skip
+    direction = np.array([1.0, 1e-3]) @ base
+    theta = direction / np.linalg.norm(direction)
+
+    f, other = xor()
+    certificate = replace(judge(f, other), support=np.array([0]))
+    values = np.array([1.0, 1.0 + above])
+    found, _ = judged_at_kink(
+        certificate, whole.of(np.array([0])), theta, 1.0, values, WHERE, whole.of
+    )
+    assert found.verdict is verdict
+    assert found.stationarity_bound <= (1e-7 if verdict is Verdict.UNDECIDED else 1e-3)
+
+
 def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
     f, theta = xor()
     certificate = replace(judge(f, theta), support=np.array([0, 1]))
@@ -349,8 +375,8 @@ def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
                         (np.zeros((0, 2)),) * 2, True)  # fmt: skip
     for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):
         values = np.array([1.0, 1.0 + above])
-        where = "on a kink of relu (0.0e+00)"
-        found, _ = judged_at_kink(certificate, sets, np.full(2, math.sqrt(0.5)), 1.0, values, where)
+        theta = np.full(2, math.sqrt(0.5))
+        found, _ = judged_at_kink(certificate, sets, theta, 1.0, values, WHERE, sets.of)
         assert found.verdict is verdict and found.stationarity < 1e-12
 
 

@@ -29,6 +29,8 @@ _WINDOW: Final = 4
 _STEADY: Final = 2.0
 # Beyond this length a curve speaks of another place than θ.
 _LOCAL: Final = 1e-2
+# Kinks are measured by what one layer must move; all of them together may reach one sooner.
+_NEAR_A_JUMP: Final = 10.0
 # What slopes of exact tangents are rounded to, with room; a margin that falls less steeply cannot
 # be seen to fall at any length.
 _LEVEL: Final = 1e-12
@@ -145,7 +147,12 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     if ascent.order == 2:
         if _costly(vicinity, ascent.direction, values, error):
             return None
-        if not _level(vicinity, ascent.direction, values, float(lengths[first])):
+        hidden_by = float(lengths[first])
+        wide = _NEAR_A_JUMP * vicinity.reach * hidden_by
+        if functions.jumps(theta, vicinity.multipliers, wide):
+            # A maximiser across the jump could lie among the lengths that cannot be seen.
+            return None
+        if not _level(vicinity, ascent.direction, values, hidden_by):
             return None
     best = int(np.argmax(gains))
     return Rise(

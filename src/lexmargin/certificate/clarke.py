@@ -55,6 +55,38 @@ class GradientSets:
     vertices: tuple[FloatArray, ...]
     exact: bool
 
+    def lifted(self, column: FloatArray) -> GradientSets:
+        """Return the sets with one more entry, ``column`` (S,) by function, in every element."""
+        return GradientSets(
+            np.column_stack([self.base, column]),
+            tuple(np.pad(part, ((0, 0), (0, 1))) for part in self.parts),
+            self.signs,
+            tuple(
+                np.column_stack([part, np.full(len(part), share)])
+                for part, share in zip(self.vertices, column, strict=True)
+            ),
+            self.exact,
+        )
+
+    def of(self, indices: NDArray[np.intp]) -> GradientSets:
+        """Return the sets of some of the functions."""
+        rows = [int(i) for i in indices]
+        return GradientSets(
+            self.base[rows],
+            tuple(self.parts[i] for i in rows),
+            tuple(self.signs[i] for i in rows),
+            tuple(self.vertices[i] for i in rows),
+            self.exact,
+        )
+
+    def lengths(self) -> FloatArray:
+        """Return an upper bound on the length of every element (S,)."""
+        found: FloatArray = np.linalg.norm(self.base, axis=1)
+        for n, (part, extra) in enumerate(zip(self.parts, self.vertices, strict=True)):
+            found[n] += float(np.sum(np.linalg.norm(part, axis=1)))
+            found[n] = max(found[n], float(np.max(np.linalg.norm(extra, axis=1), initial=0.0)))
+        return found
+
     def steepest(self, direction: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return `max g·direction` over each set (S,), and the elements that attain it (S, d)."""
         elements = self.base.copy()

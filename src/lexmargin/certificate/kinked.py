@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import Clarke, GradientSets, clarke_stationarity
+from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.qualification import GradientChoice, LicqReport
+from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["at_slope_zero", "judged_at_kink", "stated_notes"]
+__all__ = ["SetsOf", "at_slope_zero", "bound_at_kinks", "judged_at_kink", "stated_notes"]
+
+SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
+"""The gradient sets of some margins at θ̂; None where they cannot be had."""
+
+# Least squares over more rows would outlast everything else in a certificate.
+_ROWS: Final = 2000
+_CHUNK: Final = 256
+# As many entries as the ladder takes for weights on all samples.
+_ALL_LIMIT: Final = 500_000
 
 
 def judged_at_kink(
@@ -23,6 +38,7 @@ def judged_at_kink(
     degree: float,
     values: FloatArray,
     where: str,
+    sets_of: SetsOf,
 ) -> tuple[Certificate, Clarke]:
     """Judge θ̂ anew with the generalised gradients; a smooth verdict never survives this.
 
@@ -32,13 +48,17 @@ def judged_at_kink(
     sets : the generalised gradients of its support, or sets that contain them.
     theta : (d,) θ̂, of ℓ2 norm 1.
     degree : α.
-    values : (S,) f_n(θ̂) of the support.
+    values : (N,) f_n(θ̂).
     where : which kink, in words.
+    sets_of : the gradient sets of any margins: others than the support may carry weight within δ.
     """
     clarke = clarke_stationarity(sets, theta)
-    excess = np.maximum(values - np.min(values), 0.0)
+    excess = np.maximum(values - np.min(values), 0.0)[certificate.support]
     complementarity = degree * float(clarke.multipliers @ excess)
-    verdict, why = _judged(clarke, complementarity, certificate)
+    lower, limits = clarke.lower, certificate.tolerances
+    if lower > limits.stationarity:
+        lower = min(lower, bound_at_kinks(sets_of, values, theta, degree, limits))
+    verdict, why = _judged(clarke, complementarity, certificate, lower)
     if not clarke.exact and verdict is Verdict.CLARKE_KKT:
         verdict = Verdict.UNDECIDED
         # A unit that follows others, or a weight that acts twice, may be given slopes here that no
@@ -50,7 +70,7 @@ def judged_at_kink(
         certificate,
         verdict=verdict,
         stationarity=clarke.residual,
-        stationarity_bound=clarke.lower,
+        stationarity_bound=lower,
         complementarity=complementarity,
         multipliers=multipliers,
         euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
@@ -62,18 +82,70 @@ def judged_at_kink(
     return found, clarke
 
 
+def bound_at_kinks(
+    sets_of: SetsOf,
+    values: FloatArray,
+    theta: FloatArray,
+    degree: float,
+    limits: Tolerances,
+) -> float:
+    """Return a lower bound on ε over all λ ≥ 0 with δ within tolerance, and all elements.
+
+    δ is one more entry of every element: `ε² ≥ min(ε² + δ²) - δ²` over samples near the margin.
+    Each of the others adds at most `δ ‖g_n‖/(α (f_n - γ))`. 0 where the sets cannot be had.
+
+    Parameters
+    ----------
+    sets_of : the gradient sets of any margins.
+    values : (N,) f_n(θ̂).
+    theta : (d,) θ̂, of ℓ2 norm 1.
+    degree : α.
+    limits : the largest δ, and the ε that the bound is wanted above.
+    """
+    excess = degree * (values - float(np.min(values)))
+    close = values <= (1.0 + max(WIDEST, limits.support)) * float(np.min(values))
+    near, far = np.flatnonzero(close), np.flatnonzero(~close)
+    lower = _lifted_bound(sets_of, near, excess, theta, limits)
+    if lower <= limits.stationarity or not far.size:
+        return lower
+    reach = 0.0
+    for first in range(0, far.size, _CHUNK):
+        some = far[first : first + _CHUNK]
+        sets = sets_of(some)
+        if sets is None:
+            return 0.0
+        reach = max(reach, limits.complementarity * float(np.max(sets.lengths() / excess[some])))
+    if lower - reach <= limits.stationarity and values.size * theta.size <= _ALL_LIMIT:
+        return _lifted_bound(sets_of, np.arange(values.size), excess, theta, limits)
+    return max(0.0, lower - reach)
+
+
+def _lifted_bound(
+    sets_of: SetsOf,
+    indices: NDArray[np.intp],
+    excess: FloatArray,
+    theta: FloatArray,
+    limits: Tolerances,
+) -> float:
+    sets = sets_of(indices) if indices.size <= _ROWS else None
+    if sets is None:
+        return 0.0
+    lower = clarke_stationarity(sets.lifted(excess[indices]), np.append(theta, 0.0)).lower
+    return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
+
+
 def at_slope_zero(found: LicqReport | None) -> LicqReport | None:
     """Say that a report speaks of the elements with slope 0 at the kinks."""
     return None if found is None else replace(found, of=GradientChoice.SLOPE_ZERO)
 
 
 def _judged(
-    clarke: Clarke, complementarity: float, certificate: Certificate
+    clarke: Clarke, complementarity: float, certificate: Certificate, lower: float
 ) -> tuple[Verdict, str]:
     limits = certificate.tolerances
-    if clarke.lower > limits.stationarity:
+    if lower > limits.stationarity:
         return Verdict.NOT_STATIONARY, (
-            f"ε is at least {clarke.lower:.3g} for every λ ≥ 0 and every element of the "
+            f"ε is at least {lower:.3g} for every λ ≥ 0 and every element of the "
             f"generalised gradients (tolerance {limits.stationarity:.0e})"
         )
     if clarke.floor > limits.stationarity:
@@ -81,7 +153,7 @@ def _judged(
     if clarke.residual > limits.stationarity:
         return Verdict.UNDECIDED, (
             f"ε = {clarke.residual:.3g} misses its tolerance {limits.stationarity:.0e}, and no "
-            f"better than {clarke.lower:.3g} is proven from below"
+            f"better than {lower:.3g} is proven from below"
         )
     if complementarity > limits.complementarity:
         return Verdict.UNDECIDED, f"δ = {complementarity:.3g} misses its tolerance"

@@ -257,8 +257,11 @@ def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Cer
     kinks = measure_kinks(functions, w, found.support) if found.support.size else None
     if kinks is None:
         return found
-    nearest = kinks.nearest_on_support
-    limit = found.tolerances.kink
+    nearest, limit = kinks.nearest_on_support, found.tolerances.kink
+    feasible = found.feasibility <= found.tolerances.feasibility
+    if found.verdict is Verdict.NOT_STATIONARY and feasible:
+        # Samples above the margin may carry weight within δ, with any element at their kinks.
+        nearest = kinks.nearest
     if nearest.distance > limit or found.verdict is Verdict.NOT_SEPARATING:
         return replace(found, nearest_kink=nearest.distance)
     return replace(

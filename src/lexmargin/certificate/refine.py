@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.certificate.ascent import Rise, rise
 from lexmargin.certificate.birth import (
@@ -19,12 +21,17 @@ from lexmargin.certificate.birth import (
 from lexmargin.certificate.birth_choice import best_birth
 from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.clarke import gradient_sets
+from lexmargin.certificate.clarke import GradientSets, gradient_sets
 from lexmargin.certificate.curvature import second_order
 from lexmargin.certificate.curved import PredictorCurved
 from lexmargin.certificate.kink_ascent import kink_ascent
-from lexmargin.certificate.kinked import at_slope_zero, judged_at_kink, stated_notes
-from lexmargin.certificate.kinks import Kink, measure_kinks, samples_of
+from lexmargin.certificate.kinked import (
+    at_slope_zero,
+    bound_at_kinks,
+    judged_at_kink,
+    stated_notes,
+)
+from lexmargin.certificate.kinks import Kink, Kinks, measure_kinks, samples_of
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.point import check_euler, unit_point
 from lexmargin.certificate.qualification import GradientChoice, compact, licq
@@ -80,6 +87,8 @@ def refine(
         on = kinks.within(certificate.tolerances.kink, samples)
     if on:
         found = _at_kink(functions, unit, degree, norm, found, on)
+    elif kinks is not None and norm == 2.0 and found.verdict is Verdict.NOT_STATIONARY:
+        found = _beside_kinks(functions, unit, degree, found, kinks)
     elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
         found = second_order(_around(functions, unit, degree, found), found)
     if norm != 2.0:
@@ -97,9 +106,7 @@ def _at_kink(
     certificate: Certificate,
     kinks: list[Kink],
 ) -> Certificate:
-    nearest = min(kinks)
-    units = len({(kink.layer, kink.unit) for kink in kinks})
-    where = f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {nearest})"
+    where = _where(kinks)
     if norm != 2.0:
         verdict, why = Verdict.UNDECIDED, "the generalised gradient is tried for the ℓ2 ball only"
         if certificate.verdict.stationary:
@@ -121,8 +128,9 @@ def _at_kink(
             licq=at_slope_zero(certificate.licq),
             reasons=(f"{where}: {why}", *stated_notes(certificate)),
         )
-    values = functions.values(theta)[certificate.support]
-    found, clarke = judged_at_kink(certificate, sets, theta, degree, values, where)
+    values, limit = functions.values(theta), certificate.tolerances.kink
+    sets_of = functools.partial(_sets, functions, theta, limit)
+    found, clarke = judged_at_kink(certificate, sets, theta, degree, values, where, sets_of)
     independence = licq(compact(clarke.elements), certificate.tolerances.rank)
     found = replace(found, licq=replace(independence, of=GradientChoice.CHOSEN))
     if found.verdict is not Verdict.CLARKE_KKT:
@@ -143,6 +151,50 @@ def _at_kink(
             "maximum",
         ),
     )
+
+
+def _where(kinks: list[Kink]) -> str:
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
+
+
+def _beside_kinks(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    degree: float,
+    certificate: Certificate,
+    kinks: Kinks,
+) -> Certificate:
+    """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
+    limits = certificate.tolerances
+    everyone = range(functions.data.n_samples)
+    on = kinks.within(limits.kink, everyone)
+    if not on:
+        return certificate
+    sets_of = functools.partial(_sets, functions, theta, limits.kink)
+    lower = bound_at_kinks(sets_of, functions.values(theta), theta, degree, limits)
+    lower = min(lower, certificate.stationarity_bound)
+    if lower > limits.stationarity:
+        return replace(certificate, stationarity_bound=lower)
+    why = (
+        f"ε = {certificate.stationarity:.3g} misses its tolerance {limits.stationarity:.0e}, and "
+        f"no better than {lower:.3g} is proven from below"
+    )
+    return replace(
+        certificate,
+        verdict=Verdict.UNDECIDED,
+        stationarity_bound=lower,
+        reasons=(f"{_where(on)}: {why}", *stated_notes(certificate)),
+    )
+
+
+def _sets(
+    functions: MarginFunctions, theta: FloatArray, limit: float, indices: NDArray[np.intp]
+) -> GradientSets | None:
+    """Return the gradient sets of some margins, every kink within ``limit`` free."""
+    kinks = measure_kinks(functions, theta, indices)
+    on = [] if kinks is None else kinks.within(limit, samples_of(functions, indices))
+    return gradient_sets(functions, theta, indices, on)
 
 
 def _around(

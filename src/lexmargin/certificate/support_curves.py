@@ -169,7 +169,7 @@ def _kinked_curve(
     for tau in taus:
         support = point.support(tau)
         if support.size not in known:
-            chosen = _chosen(sets, np.searchsorted(widest, support))
+            chosen = sets.of(np.searchsorted(widest, support))
             known[support.size] = clarke_stationarity(chosen, kinked.theta).residual
         found.append(CurvePoint(float(tau), known[support.size], int(support.size)))
     return tuple(found)
@@ -184,26 +184,8 @@ def _kinked_trade_off(kinked: _Kinked) -> tuple[TradeOffPoint, ...] | None:
     found = []
     for weight in WEIGHTS:
         # δ is one more entry of every element, and 0 is what it should add up to.
-        lifted = GradientSets(
-            np.column_stack([sets.base, weight * excess]),
-            tuple(np.pad(part, ((0, 0), (0, 1))) for part in sets.parts),
-            sets.signs,
-            tuple(
-                np.column_stack([part, np.full(len(part), weight * share)])
-                for part, share in zip(sets.vertices, excess, strict=True)
-            ),
-            sets.exact,
-        )
+        lifted = sets.lifted(weight * excess)
         clarke = clarke_stationarity(lifted, np.append(kinked.theta, 0.0))
         residual = vector_norm(kinked.theta - clarke.multipliers @ clarke.elements[:, :-1], 2.0)
         found.append(TradeOffPoint(weight, residual, float(clarke.multipliers @ excess)))
     return tuple(found)
-
-
-def _chosen(sets: GradientSets, rows: Indices) -> GradientSets:
-    def some(parts: tuple[Array, ...]) -> tuple[Array, ...]:
-        return tuple(parts[n] for n in rows)
-
-    return GradientSets(
-        sets.base[rows], some(sets.parts), some(sets.signs), some(sets.vertices), sets.exact
-    )

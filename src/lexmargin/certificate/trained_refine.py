@@ -140,14 +140,22 @@ def _at_kink(
             found, f"{where}: {support.size} support margins are too many to choose slopes"
         )
     curved = TrainedCurved(margins)
-    values = curved.values(theta)[support]
-    doubt = _doubt(curved.rows(theta, support), theta, values, degree, found)
+    values = curved.values(theta)
+    doubt = _doubt(curved.rows(theta, support), theta, values[support], degree, found)
     if doubt:
         return _open(found, f"{where}: {doubt}")
     sets = trained_sets(margins, support, degree, limit)
     if sets is None:
         return _open(found, f"{where}: the slopes there cannot be chosen, or are too many to list")
-    return judged_at_kink(found, sets, theta, degree, values, where)[0]
+    return judged_at_kink(
+        found,
+        sets,
+        theta,
+        degree,
+        values,
+        where,
+        lambda indices: trained_sets(margins, indices, degree, limit),
+    )[0]
 
 
 def trained_sets(
