@@ -146,8 +146,17 @@ def test_a_strict_local_maximum_turned_is_nothing(case, angle):
     assert found.curvature is None
 
 
-@pytest.mark.parametrize(("step", "above"), [(1e-6, 9e-3), (1e-5, 4e-3), (1e-4, 4e-4)])
-def test_weight_above_the_margin_holds_nothing_in_place(step, above):
+@pytest.mark.parametrize(
+    ("step", "above", "word"),
+    [
+        (1e-6, 9e-3, Verdict.SADDLE),
+        (1e-5, 4e-3, Verdict.SADDLE),
+        # The strict maximum at b ≈ s is nearer than the length at which a gain exceeds 2δ, and
+        # along -b the margin falls at first.
+        (1e-4, 4e-4, Verdict.KKT),
+    ],
+)
+def test_weight_above_the_margin_holds_nothing_in_place(step, above, word):
     # Off the saddle (1, 0) of f1 = a² + 2b² by a step along b; f2 = (1 + s) a² - ab pulls back with
     # λ_2 = step, so that δ = 2 s step is within tolerance although f2 is not active: along b the
     # margin rises until f2 is reached, at b ≈ s.
@@ -159,7 +168,7 @@ def test_weight_above_the_margin_holds_nothing_in_place(step, above):
     ahead = np.array([1.0, above - 3 * above**2, 0.0])
     gain = np.min(f.values(ahead / np.linalg.norm(ahead))) / found.margin - 1.0
     assert gain > 0.5 * above**2
-    assert found.verdict is Verdict.SADDLE
+    assert found.verdict is word
     evidence = Evidence(support=found.support, multipliers=found.multipliers, tau=found.tau)
     facts = establish(f, theta, 2.0, Tolerances(), evidence)
     assert facts.verdict is Verdict.KKT and facts.curvature == pytest.approx(-1.0, abs=1e-2)

@@ -145,7 +145,7 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     if np.any(promised >= 2.0 * needed[:first]) or np.any(gains[:first] <= -needed[:first]):
         return None
     if ascent.order == 2:
-        if _costly(vicinity, ascent.direction, values, error):
+        if _barred(vicinity, ascent.direction, values, float(lengths[first])):
             return None
         hidden_by = float(lengths[first])
         wide = _NEAR_A_JUMP * vicinity.reach * hidden_by
@@ -183,17 +183,22 @@ def _point(
     return moved if away <= 4.0 * length else None
 
 
-def _costly(vicinity: Vicinity, direction: Array, values: Array, error: float) -> bool:
-    """Tell whether active margins that rise along the direction carry weight that θ·d pays for.
+def _barred(vicinity: Vicinity, direction: Array, values: Array, length: float) -> bool:
+    """Tell whether a margin within ``length`` holds a maximum that the direction leads away from.
 
-    `θ·d = Σ λ_n ∇f_n·d`: at lengths too short to see, where the gain is less than that cost, the
-    point is a local maximum. Weight above the margin is slack, which gains must exceed anyway.
+    Where the cost ½‖u‖² rises along the direction to first order, `θ·d > 0`, the way back gains,
+    until it meets a margin that rises along d: the point is as near to a local maximum as that.
     """
-    margin = float(np.min(values))
-    weighty = vicinity.multipliers > 0.0
-    active = np.flatnonzero(weighty & (values - margin <= _LEVEL * margin))
-    slopes = vicinity.functions.rows(vicinity.theta, active) @ direction
-    return float(vicinity.multipliers[active] @ slopes) > error + _LEVEL
+    functions, theta = vicinity.functions, vicinity.theta
+    if not float(theta @ direction) > _LEVEL:
+        return False
+    slack = values - float(np.min(values))
+    sizes = np.linalg.norm(functions.rows(theta, vicinity.support), axis=1)
+    near = np.flatnonzero(slack <= 1e3 * float(np.max(sizes)) * length)
+    rows = functions.rows(theta, near)
+    slopes = rows @ direction
+    rising = slopes > _LEVEL * np.linalg.norm(rows, axis=1)
+    return bool(np.any(rising & (slack[near] <= slopes * length)))
 
 
 def _level(vicinity: Vicinity, direction: Array, values: Array, length: float) -> bool:
