@@ -74,6 +74,10 @@ _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
 )
 
+_ESCAPES = 2
+_ASIDE = 1e-2
+"""Distance of a start beside a saddle, relative to θ: far beyond what a solver stops at."""
+
 _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
 
@@ -210,7 +214,32 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
             raise
         _refuse_claim(problem, chosen.name, error)
         raise
-    return found
+    return found + _beside_saddle(asked, chosen, found, jobs[0])
+
+
+def _beside_saddle(
+    asked: _Asked, chosen: Profile, found: list[Solution], job: Job
+) -> list[Solution]:
+    """Return answers from starts beside a saddle that no other start has beaten.
+
+    A symmetric start stays on a saddle, such as two factors of a product that are both 0; from a
+    point beside it the solver goes down.
+    """
+    more: list[Solution] = []
+    for _ in range(_ESCAPES):
+        best = ranked(asked.problem, found + more)[0]
+        if best.certificate is None or best.certificate.verdict is not Verdict.SADDLE:
+            break
+        theta = asked.problem.functions.flatten(best.theta)
+        size = float(np.linalg.norm(theta)) / np.sqrt(theta.size)
+        rng = np.random.default_rng(asked.seed + len(more))
+        beside = theta + _ASIDE * size * rng.standard_normal(theta.size)
+        jobs = [replace(job, start=beside)]
+        for outcome in outcomes(jobs, require(chosen), asked.deadline, 1, asked.progress):
+            more.append(
+                judge(asked.problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
+            )
+    return more
 
 
 def _refuse_claim(problem: Formulation, name: str, error: Exception | None = None) -> None:
