@@ -100,17 +100,32 @@ def descendants(root: int) -> list[int]:
 
 
 class Killer(threading.Thread):
-    """Sends a signal to processes below this one at random moments, so many times."""
+    """Sends a signal to processes below this one at random moments, so many times.
 
-    def __init__(self, kills: int, seed: int = 0, sent: int = signal.SIGKILL) -> None:
+    A paced one is told of every unit that is done, and waits for one before half of its signals:
+    on a slow machine, too, nurseries live to have children.
+    """
+
+    def __init__(self, kills: int, sent: int = signal.SIGKILL, *, paced: bool = False) -> None:
         super().__init__(daemon=True)
         self.left = kills
         self._sent = sent
-        self._random = random.Random(seed)
+        self._paced = paced
+        self._random = random.Random(0)
         self._ended = threading.Event()
+        self._done = threading.Event()
+
+    def progress(self, done: int, total: int, line: str) -> None:
+        """Hear of a unit that is done."""
+        self._done.set()
 
     def run(self) -> None:
-        while self.left and not self._ended.wait(self._random.uniform(0.05, 0.6)):
+        while self.left and not self._ended.is_set():
+            if self._paced and self._random.random() < 0.5:
+                self._done.clear()
+                self._done.wait()
+            if self._ended.wait(self._random.uniform(0.05, 0.6)):
+                return
             there = descendants(os.getpid())
             if there:
                 with suppress(ProcessLookupError):
@@ -119,6 +134,7 @@ class Killer(threading.Thread):
 
     def end(self) -> None:
         self._ended.set()
+        self._done.set()
         self.join()
 
 

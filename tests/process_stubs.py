@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["alive", "eventually", "fresh", "leftovers", "paths"]
+__all__ = ["PATIENCE_SECONDS", "alive", "eventually", "fresh", "leftovers", "paths"]
 
 PATIENCE_SECONDS = 300.0
 """Until a test gives up on what must come; no test depends on how fast it comes."""

@@ -16,12 +16,24 @@ from process_stubs import fresh, paths
 
 SOURCE = Path(lexmargin.__file__).parent
 TRACE = "RAN.txt"
+SCRIPT = Path(sys.executable).with_name("lexmargin")
+SOUGHT_BY_OTHERS = {"cupy", "cplex", "gurobipy", "mosek", "mpi4py", "numba", "uvloop", "xpress"}
+"""What the modelling systems and dask import where it is installed, as a decoy would be."""
 LONG = pytest.mark.long
 
 EASY = "linear/norms-two-points-l2"
 NONCONVEX = "networks/diagonal-2"
 LIMITED = ["--time-limit", "60"]
-COMPARED = ["compare", EASY, "--solvers", "clarabel", "--out", "results", "--executor"]
+COMPARED = [
+    "compare",
+    "--problems",
+    EASY,
+    "--solvers",
+    "clarabel",
+    "--out",
+    "results",
+    "--executor",
+]
 DEFAULT = [["solve", NONCONVEX, "--starts", "2", *LIMITED], [*COMPARED, "processes"]]
 COMMANDS = [
     ["list"],
@@ -41,6 +53,7 @@ COMMANDS = [
 def imported() -> set[str]:
     """Every package that a module of ours imports, here or when it is needed, and ours."""
     found = {"lexmargin", "sitecustomize", "usercustomize", "_multiprocessing", "pickle", "socket"}
+    found |= SOUGHT_BY_OTHERS
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -66,6 +79,9 @@ def trap(tmp_path: Path) -> Path:
 
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command as users do, by its script, where it is installed beside Python."""
+    if SCRIPT.is_file():
+        return fresh(SCRIPT, *words, folder=folder, flags=())
     return fresh("from lexmargin.cli import main; main()", *words, folder=folder)
 
 

@@ -67,6 +67,8 @@ CALLS: Mapping[str, tuple[Callable[[], object], str]] = {
     "library": (lambda: lm.solve(PROBLEM, library="shelf"), "library must be a Library or None"),
     "polish": (lambda: lm.solve(PROBLEM, polish="no"), "polish must be True or False, not 'no'"),
     "progress": (lambda: lm.solve(PROBLEM, progress=3), "progress must be a function"),
+    "progress of a model": (lambda: lm.solve(PROBLEM, progress=LINEAR), "a function of 1 argument"),
+    "progress of a class": (lambda: lm.solve(PROBLEM, progress=str), "not the class str"),
     "long number": (lambda: lm.solve(PROBLEM, seed=10**5000), "seed must be a whole number"),
     "one_class": (lambda: lm.Dataset(np.eye(2), [1, 1], one_class="no"), "not 'no'"),
     "one_class in order": (lambda: lm.Dataset(np.eye(2), [1, 1], "", True), "takes 3"),

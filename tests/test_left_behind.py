@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from compare_stubs import descendants
-from process_stubs import alive, eventually, leftovers, paths
+from process_stubs import PATIENCE_SECONDS, alive, eventually, leftovers, paths
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc"),
@@ -38,13 +38,12 @@ folder of temporary files and has started a program that ignores SIGTERM too."""
 SOLVE = ["solve", "networks/diagonal-2", "--time-limit", "600", "--starts", "1"]
 COMPARE = [
     "compare",
+    "--problems",
     "real/wine-relu2",
     "--solvers",
     "ipopt-casadi",
     "--seeds",
-    "0",
-    "--seeds",
-    "1",
+    "0,1",
 ]
 
 
@@ -71,7 +70,7 @@ class Started:
     def end(self, sent: signal.Signals) -> None:
         self.look()
         self.process.send_signal(sent)
-        self.process.wait()
+        self.process.wait(PATIENCE_SECONDS)
         assert eventually(lambda: not any(alive(pid) for pid in self.seen))
         assert eventually(lambda: not leftovers(self.temporary)), leftovers(self.temporary)
 

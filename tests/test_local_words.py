@@ -249,3 +249,23 @@ def test_a_hessian_that_changes_unseen_would_be_believed(monkeypatch: pytest.Mon
     found = certify(stated("hard-margin", lm.Polynomial(CUBICS), [row]), theta)
     assert found.verdict is Verdict.STRICT_LOCAL
     assert complaint(found, Circle(CUBICS, np.array([row]), theta))
+
+
+@pytest.mark.parametrize("fall", [1e-3, 1e-5, 1.7e-7])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_light_weight_bars_the_way(fall: float, sign: float) -> None:
+    """f_1 = a² - fall ab + 6b², f_2 = a² + 7ab + 7b² at (1, 0): one falls on either side.
+
+    λ_2 is of order ``fall``. At lengths above it f_1 rises, along its own tangent by its curvature:
+    the margin falls before it rises, and (1, 0) is a strict maximum.
+    """
+    rows = [[1.0, -sign * fall, 6.0], [1.0, sign * 7.0, 7.0]]
+    predictor = lm.Polynomial(((2, 0), (1, 1), (0, 2)))
+    found = lm.certify(
+        lm.HardMargin(predictor, lm.Dataset(rows, [1, 1], one_class=True)), np.array([1.0, 0.0])
+    )
+    assert found.certified, found.report()
+    # Without the second margin it is the saddle it was taken for.
+    alone = lm.Dataset([[1.0, 0.0, 6.0]], [1], one_class=True)
+    found = lm.certify(lm.HardMargin(predictor, alone), np.array([1.0, 0.0]))
+    assert found.verdict is Verdict.SADDLE

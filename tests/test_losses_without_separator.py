@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, certify
+from lexmargin.certificate import Tolerances, Verdict, certify
 from lexmargin.certificate.receipt import Receipt, receipt
 from lexmargin.certificate.signs import shown_not_positive
 from lexmargin.certificate.verify import verify_receipt
 from lexmargin.cli import main
 from lexmargin.formulations import Formulation
 from lexmargin.margins import MarginFunctions
+from lexmargin.origin_answer import certified_origin
 
 LINE = lm.Dataset([[1.0], [2.0]], [1, -1])
 """min e^{-w} + e^{2w} is at e^{3w} = 1/2, and its value is 3 e^{-w}/2."""
@@ -155,6 +156,52 @@ def test_signs_are_those_of_the_exact_sums(
     data = lm.Dataset(rows, [1], one_class=True)
     functions = MarginFunctions(lm.Linear(), data)
     assert shown_not_positive(functions, np.array(theta)) is shown
+
+
+def triangle(shift: float = 0.0) -> lm.Dataset:
+    """Return rows z_n whose sum is ``shift`` in every entry."""
+    rows = np.array([[1.0, 0.0], [-1.0, 0.5], [0.0, -0.5]])
+    return lm.Dataset(rows + shift / 3.0, [1, 1, 1], one_class=True)
+
+
+@pytest.mark.backend("cvxpy")
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize(
+    ("norm", "power", "shift"),
+    [(2.0, 2.0, 0.0), (1.0, 2.0, 0.0), (math.inf, 2.0, 0.0), (1.5, 3.0, 0.0), (2.0, 1.0, 0.3)],
+)
+def test_solve_answers_with_the_origin_where_that_is_least(
+    norm: float, power: float, shift: float, loss: str
+) -> None:
+    """Σ z_n = 0, or ‖Σ z_n‖_* below a strength of power 1: solvers end 1e-7 to 1e-5 away."""
+    problem = lm.RegularizationPath(lm.Linear(), triangle(shift), 0.5, norm, power, loss)
+    found = lm.solve(problem, solver="clarabel")
+    assert found.certificate is not None and found.certificate.verdict is Verdict.GLOBAL
+    assert not np.any(found.direction)
+    assert found.objective == pytest.approx(3.0 * (1.0 if loss == "exponential" else math.log(2.0)))
+    assert np.allclose(found.multipliers, 1.0 / 3.0)
+
+
+@pytest.mark.backend("cvxpy")
+def test_solve_answers_eq_5_with_the_origin_where_that_is_least() -> None:
+    found = lm.solve(lm.ConstrainedPath(lm.Linear(), triangle(), 3.0), solver="clarabel")
+    assert found.certificate is not None and found.certificate.verdict is Verdict.GLOBAL
+    assert not np.any(found.direction) and found.objective == pytest.approx(math.log(3.0))
+
+
+def test_the_origin_is_no_answer_where_something_else_is_better() -> None:
+    """‖Σ z_n‖₂ = .6 √2 is above the strength ½ of power 1; and a logarithm has no value at 0."""
+    tolerances, near = Tolerances(), np.array([1e-9, 1e-9])
+    steep = lm.RegularizationPath(lm.Linear(), triangle(0.6), 0.5, power=1.0)
+    assert certified_origin(steep, near, tolerances) is None
+    gentle = lm.RegularizationPath(lm.Linear(), triangle(0.3), 0.5, power=1.0)
+    assert certified_origin(gentle, near, tolerances) is not None
+    separated = lm.Dataset([[1.0, 0.0], [0.0, 1.0]], [1, 1], one_class=True)
+    log = lm.ConstrainedPath(lm.Log(), separated, 3.0)
+    assert certified_origin(log, near, tolerances) is None
+    # Nonconvex problems have the origin among their starts.
+    curved = lm.RegularizationPath(lm.DiagonalNetwork(2), separated, 0.5)
+    assert certified_origin(curved, np.full(4, 1e-9), tolerances) is None
 
 
 def test_signs_of_sparse_samples() -> None:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from lexmargin.paper import (
 )
 from lexmargin.paper.measure import source_of
 from lexmargin.paper.page import write_pages
+from process_stubs import PATIENCE_SECONDS, alive, eventually
 
 QUICKEST = "dead-neuron"
 
@@ -144,14 +144,6 @@ def test_a_time_limit_ends_the_process(tmp_path: Path) -> None:
     assert not [p for p in descendants(os.getpid()) if alive(p)]
 
 
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 @pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -169,15 +161,17 @@ def test_an_interrupted_run_leaves_no_process_and_no_half_record(
         env={**os.environ, "PYTHONPATH": paths},
     ) as parent:
         tasks = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-        while not (records / f"{QUICKEST}.json").exists():
+        first = records / f"{QUICKEST}.json"
+        try:
+            assert eventually(lambda: first.exists() or parent.poll() is not None)
             assert parent.poll() is None
-            time.sleep(0.05)
-        children = [int(pid) for pid in tasks.read_text(encoding="utf-8").split()]
-        parent.send_signal(sent)
-        parent.wait()
+            children = [int(pid) for pid in tasks.read_text(encoding="utf-8").split()]
+            parent.send_signal(sent)
+            parent.wait(PATIENCE_SECONDS)
+        finally:
+            parent.kill()
     assert children and [path.name for path in records.iterdir()] == [f"{QUICKEST}.json"]
-    while any(alive(pid) for pid in children):
-        time.sleep(0.05)
+    assert eventually(lambda: not any(alive(pid) for pid in children))
     told: list[str] = []
     (record,) = measure_all(
         (statement(QUICKEST),),

@@ -169,7 +169,8 @@ print("end")
 
 
 @pytest.mark.backend("nbclient", "ipykernel")
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.long
+@pytest.mark.parametrize("times", [100])
 def test_a_notebook_shows_what_its_cells_print(tmp_path: Path, times: int) -> None:
     done = fresh(KERNEL, str(times), PRELUDE, folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
@@ -190,7 +191,8 @@ print("end")
 
 
 @pytest.mark.backend("joblib")
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.long
+@pytest.mark.parametrize("times", [100])
 def test_joblib_solves_in_threads_and_in_processes(tmp_path: Path, times: int) -> None:
     script = tmp_path / "script.py"
     script.write_text(JOBLIB, encoding="utf-8")
@@ -215,7 +217,8 @@ if __name__ == "__main__":
 )
 
 
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.long
+@pytest.mark.parametrize("times", [100])
 def test_spawned_and_forked_children_solve(tmp_path: Path, times: int) -> None:
     script = tmp_path / "script.py"
     script.write_text(SPAWNED, encoding="utf-8")
@@ -240,7 +243,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.backend("distributed")
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.long
+@pytest.mark.parametrize("times", [100])
 def test_threads_of_a_dask_worker_solve(tmp_path: Path, times: int) -> None:
     script = tmp_path / "script.py"
     script.write_text(DASK, encoding="utf-8")

@@ -229,7 +229,7 @@ def test_samples_of_every_precision_are_read(dtype):
 @pytest.mark.parametrize(
     ("X", "y", "error", "message"),
     [
-        ([[1.0, 2.0], [3.0]], [1, -1], DataError, "no array"),
+        ([[1.0, 2.0], [3.0]], [1, -1], DataError, "cannot be read as an array"),
         (np.zeros((0, 3)), [], DataError, r"shape \(0, 3\)"),
         (torch.eye(3).to_sparse(), [1, -1, 1], DataError, "no array"),
         (np.eye(3) * 1j, [1, -1, 1], DataError, "complex"),

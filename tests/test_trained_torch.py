@@ -216,6 +216,61 @@ def test_inner_products_give_what_the_gradients_give(outputs, tau, monkeypatch):
         assert getattr(found, name) == pytest.approx(getattr(dense_one, name), rel=1e-6, abs=1e-12)
 
 
+class Products(nn.Module):
+    """Σ_i x_i Π_l u^l_i."""
+
+    def __init__(self, *blocks):
+        super().__init__()
+        self.blocks = nn.ParameterList(
+            [nn.Parameter(torch.tensor(b, dtype=torch.float64)) for b in blocks]
+        )
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = x * block
+        return x.sum(1)
+
+
+class Unbiased(nn.Module):
+    """Σ_k v_k relu(u_k·x), in a form that is no plain network."""
+
+    def __init__(self, inner, outer):
+        super().__init__()
+        self.inner = nn.Parameter(torch.tensor(inner, dtype=torch.float64))
+        self.outer = nn.Parameter(torch.tensor(outer, dtype=torch.float64))
+
+    def forward(self, x):
+        return torch.relu(x @ self.inner.T) @ self.outer
+
+
+@pytest.mark.parametrize("limit", [1, None])
+@pytest.mark.parametrize(
+    ("module", "word"),
+    [
+        # f_2 = 1e-330 or -1e-330 is computed as 0, or -0; -1e-3 is what it says.
+        (Products(*[[1.0, 1e-110]] * 3), Verdict.UNDECIDED),
+        (Products(*[[1.0, 1e-110]] * 2, [1.0, -1e-110]), Verdict.UNDECIDED),
+        (Products(*[[1.0, 0.1]] * 2, [1.0, -0.1]), Verdict.NOT_SEPARATING),
+        # Every unit is off at the second sample; or one is on, whose share of f is 1e-400.
+        (
+            Unbiased([[1.0, 0.0], [0.0, -1.0], [-1.0, -1.0]], [1.0, 1.0, -1.0]),
+            Verdict.NOT_SEPARATING,
+        ),
+        (
+            Unbiased([[1.0, 0.0], [0.0, 1e-200], [-1.0, -1.0]], [1.0, 1e-200, -1.0]),
+            Verdict.UNDECIDED,
+        ),
+    ],
+)
+def test_a_computed_0_proves_nothing(module, word, limit, monkeypatch):
+    if limit is not None:
+        monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)
+    first = 0.0 if isinstance(module, Products) else -0.5
+    X = np.array([[1.0, 0.5], [first, 1.0], [-1.0, -1.0]])
+    found = lm.certify(module, X, [1, 1, -1])
+    assert found.verdict is word, found.report()
+
+
 def test_a_tolerance_below_rounding_is_undecided_and_says_so(by_gram):
     net, X, y = symmetric_leaky(4, 6)
     limits = lm.Tolerances(stationarity=1e-17, support=1e-12, kink=1e-12)

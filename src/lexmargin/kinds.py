@@ -243,7 +243,7 @@ def _rule(hint: Any) -> _Rule | None:
     if origin is Mapping:
         return _Rule(lambda value: isinstance(value, Mapping), "a table of names and values")
     if origin is Callable:
-        return _Rule(callable, "a function")
+        return _function_of(len(inner[0]) if inner and isinstance(inner[0], list) else None)
     if not isinstance(hint, type) or origin is not None:
         return None
     return _of_class(hint)
@@ -292,6 +292,25 @@ def _list_of(item: _Rule | None) -> _Rule:
             return False
 
     return _Rule(holds, "a list" if item is None else f"a list with {item.wanted} in every place")
+
+
+def _function_of(count: int | None) -> _Rule:
+    """Return the kind of functions that can be called with so many arguments; any for None."""
+
+    def holds(value: Any) -> bool:
+        if not callable(value) or isinstance(value, type):
+            return False
+        try:
+            if count is not None:
+                inspect.signature(value).bind(*range(count))
+        except TypeError:
+            return False
+        except ValueError:
+            # Compiled functions do not tell.
+            return True
+        return True
+
+    return _Rule(holds, "a function" if count is None else f"a function of {count} argument(s)")
 
 
 def _is_truth(value: Any) -> bool:

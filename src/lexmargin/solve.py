@@ -42,6 +42,7 @@ from lexmargin.losses import Loss
 from lexmargin.multistart import Progress, default_starts, outcomes, ranked
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.origin_answer import certified_origin
 from lexmargin.predictors.linear import Log
 from lexmargin.run import Run, Start, require, run
 from lexmargin.solution import Claim, RawAnswer, Solution, Times
@@ -313,7 +314,6 @@ def judge(
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
     claimed = _claimed_bound(problem, theta, raw)
     # Newton's method on the path and the active sets of affine margins end where a polish would.
-    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
     newton = losses and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
     ended = newton or exact
@@ -329,6 +329,11 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
+        if losses and not certificate.certified:
+            origin = certified_origin(problem, theta, tolerances)
+            if origin is not None:
+                theta, multipliers, polished = origin.theta, origin.multipliers, None
+                certificate = origin.certificate
     size = vector_norm(theta, problem.norm_p)
     direction = theta / size if size > 0 else theta
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta

@@ -142,8 +142,11 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     promised = rates[0] / _STEADY * lengths[:first] ** ascent.order
     if np.any(promised >= 2.0 * needed[:first]) or np.any(gains[:first] <= -needed[:first]):
         return None
-    if ascent.order == 2 and not _level(vicinity, ascent.direction, values, float(lengths[first])):
-        return None
+    if ascent.order == 2:
+        if _costly(vicinity, ascent.direction, values, error):
+            return None
+        if not _level(vicinity, ascent.direction, values, float(lengths[first])):
+            return None
     best = int(np.argmax(gains))
     return Rise(
         ascent=ascent,
@@ -171,6 +174,19 @@ def _point(
                 break
         away = float(np.linalg.norm(moved - theta))
     return moved if away <= 4.0 * length else None
+
+
+def _costly(vicinity: Vicinity, direction: Array, values: Array, error: float) -> bool:
+    """Tell whether active margins that rise along the direction carry weight that θ·d pays for.
+
+    `θ·d = Σ λ_n ∇f_n·d`: at lengths too short to see, where the gain is less than that cost, the
+    point is a local maximum. Weight above the margin is slack, which gains must exceed anyway.
+    """
+    margin = float(np.min(values))
+    weighty = vicinity.multipliers > 0.0
+    active = np.flatnonzero(weighty & (values - margin <= _LEVEL * margin))
+    slopes = vicinity.functions.rows(vicinity.theta, active) @ direction
+    return float(vicinity.multipliers[active] @ slopes) > error + _LEVEL
 
 
 def _level(vicinity: Vicinity, direction: Array, values: Array, length: float) -> bool:

@@ -24,7 +24,7 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.linear import Log
 
-__all__ = ["shown_not_positive", "with_shown_sign"]
+__all__ = ["UNKNOWN_SIGN", "shown_not_positive", "with_shown_sign"]
 
 _BITS: Final = (128, 2_400, 20_000)
 """Doubles span 2^±1074, so that a product of two is exact in 2,200 bits, and of nine in 20,000."""
@@ -32,7 +32,9 @@ _FEW: Final = 4
 _MANY: Final = 64
 _WORK: Final = 200_000
 """Parameters times samples that are evaluated in balls at most: about a second."""
-_UNKNOWN: Final = "the sign of a margin is not known: what was computed is no more than rounding"
+UNKNOWN_SIGN: Final = (
+    "the sign of a margin is not known: what was computed is no more than rounding"
+)
 _FAR: Final = 1e-6
 """A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
 _NORMAL: Final = 1e-290
@@ -58,7 +60,7 @@ def with_shown_sign(found: Certificate, problem: Formulation, theta: Array) -> C
         return found
     if not negative:
         return replace(found, separates=None)
-    reason = _UNKNOWN if shown is None else _BELOW
+    reason = UNKNOWN_SIGN if shown is None else _BELOW
     return replace(found, verdict=Verdict.UNDECIDED, reasons=(reason, *found.reasons[1:]))
 
 

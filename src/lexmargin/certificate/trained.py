@@ -22,6 +22,7 @@ from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.certificate.trained_degree import Degrees, measure_degrees
 from lexmargin.certificate.trained_judge import certify_by_gram
 from lexmargin.certificate.trained_refine import refine_trained
+from lexmargin.certificate.trained_signs import with_sign_of_module
 from lexmargin.data import Dataset
 from lexmargin.errors import (
     DataError,
@@ -299,6 +300,7 @@ def _certify(
     small = margins.count * margins.theta.size <= _DENSE_LIMIT
     if small and plain is not None:
         found = certify_direction(plain, margins.theta, degrees.total, norm, limits)
+        found = with_sign_of_module(found, margins, degrees.total, plain)
         return _described(found, degrees, limits)
     if small:
         everyone = np.arange(margins.count)
@@ -312,6 +314,7 @@ def _certify(
         )
     else:
         found = certify_by_gram(margins, degrees.total, limits, memory)
+    found = with_sign_of_module(found, margins, degrees.total, plain)
     return refine_trained(margins, degrees.total, _described(found, degrees, limits))
 
 

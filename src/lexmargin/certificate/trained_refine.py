@@ -99,7 +99,8 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
     the slopes cannot be chosen. Elsewhere the reduced Hessian decides between STRICT_LOCAL,
     SADDLE and KKT.
     """
-    if found.verdict is Verdict.NOT_SEPARATING or not found.support.size:
+    # Where the margin is not positive, or its sign not known, nothing else was measured.
+    if not found.margin > 0.0 or not found.support.size:
         return found
     report = margins.kinks(found.support)
     found = replace(found, nearest_kink=report.nearest)

@@ -44,7 +44,8 @@ _NURSERY_KILLS: Final = 100
 _FROM_OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 _TICK_SECONDS: Final = 1.0
 _SLACK_SECONDS: Final = 60.0
-"""Beyond the limits of a task: then its nursery, which keeps them, is taken for dead."""
+"""Beyond the limits of a task: then its nursery, which keeps them, is taken for dead; also what
+a process may take to end when it has lost its pipes."""
 _CHUNK: Final = 1 << 20
 
 
@@ -155,8 +156,11 @@ class Nursery:
 
     def _failed(self) -> bool:
         """Tell whether the nursery ended by itself, and clear it away."""
-        process = self._process
-        code = None if process is None else process.poll()
+        process, code = self._process, None
+        if process is not None:
+            # What is killed loses its pipes first; what ended it is known a moment later.
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(_SLACK_SECONDS)
         self._clear()
         return code is None or code >= 0
 
