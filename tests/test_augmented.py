@@ -15,8 +15,8 @@ from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.start import loss_descent, random_theta, separating_theta
 from lexmargin.polish import finished, polish, settled
+from lexmargin.profile_choice import choose_profile
 from lexmargin.solution import Claim, Ran, SolverSettings
-from lexmargin.solve import choose_profile
 
 # problem, closed form (cases.md); the least value over a few starts must be it
 CLOSED = [

@@ -16,8 +16,8 @@ from lexmargin.backends.relu_subproblem import TwoLayer, solve_round
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.ops.base import FloatArray
+from lexmargin.profile_choice import choose_profile
 from lexmargin.solution import Claim, Ran, SolverSettings
-from lexmargin.solve import choose_profile
 
 pytestmark = pytest.mark.backend("clarabel")
 

@@ -12,8 +12,8 @@ from lexmargin.backends.pattern_search import pattern_search
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.margins import MarginFunctions
+from lexmargin.profile_choice import choose_profile
 from lexmargin.solution import Claim, Ran, SolverSettings
-from lexmargin.solve import choose_profile
 
 
 def problem(

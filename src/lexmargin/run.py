@@ -116,10 +116,17 @@ def run(
         if not raw.has_values:
             break
         answers = (*answers, StageAnswer(raw.values, raw.multipliers))
-        if raw.ran is not Ran.FINISHED:
+        if raw.ran is not Ran.FINISHED and not _starts_the_next(problem, raw):
             break
     assert raw is not None
     return Run(answers, raw, unit, build, solving, phases)
+
+
+def _starts_the_next(problem: Formulation, raw: RawAnswer) -> bool:
+    """Say whether the next stage may mend what this one has left unfinished."""
+    given_up = raw.ran in (Ran.NUMERICAL, Ran.ITERATION_LIMIT)
+    finite = all(bool(np.all(np.isfinite(value))) for value in raw.values.values())
+    return problem.stages_only_start and given_up and finite
 
 
 def starting_theta(

@@ -14,6 +14,7 @@ from lexmargin.compare.descent import DescentBackend
 from lexmargin.compare.records import RowStatus
 from lexmargin.compare.units import Unit, digest, problem_digest
 from lexmargin.errors import LibraryError, SolverFailedError, UnsupportedError
+from lexmargin.judged_answer import judge
 from lexmargin.library_build import build
 from lexmargin.library_problems import ProblemFile, read_problem
 from lexmargin.library_profiles import Profile, read_profile
@@ -21,7 +22,6 @@ from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery, Reply, shared_nursery
 from lexmargin.run import run
 from lexmargin.solution import BackendName, Claim, Solution, finite
-from lexmargin.solve import judge
 
 __all__ = ["PRELOADED", "Answered", "answer", "engine_of", "run_unit"]
 

@@ -76,6 +76,8 @@ class Formulation(ABC):
 
     name: ClassVar[str]
     equation: ClassVar[str]
+    stages_only_start: ClassVar[bool] = False
+    """Whether a stage does nothing but start the next one, which may then mend its answer."""
     predictor: Predictor
     data: Dataset
 

@@ -48,6 +48,7 @@ class ScaledMargin(Formulation):
 
     name: ClassVar[FormulationName] = FormulationName.SCALED_MARGIN
     equation: ClassVar[str] = "eq. 14"
+    stages_only_start: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gamma", moderate(self.gamma, "gamma"))

@@ -31,9 +31,10 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import BestMargin, Follower, PathPoint, at_parameter
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.shown import Shown
+from lexmargin.profile_choice import choose_profile
 from lexmargin.run import require
 from lexmargin.solution import finite
-from lexmargin.solve import AUTO, choose_profile, solve
+from lexmargin.solve import AUTO, solve
 
 __all__ = ["PathEnd", "PathPoint", "TracedPath", "trace"]
 
