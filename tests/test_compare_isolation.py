@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -89,6 +90,19 @@ def test_a_nursery_that_is_killed_is_replaced(nursery: Nursery) -> None:
     nursery._process.kill()
     nursery._process.wait()
     assert run(nursery, "answer").end is End.ANSWERED
+
+
+@pytest.mark.parametrize(("last", "failed"), [("kill -9 $$", False), ("exit 0", True)])
+def test_a_nursery_that_is_dying_is_known_by_what_ended_it(last: str, failed: bool) -> None:
+    """Its pipes are gone some time before its status is known."""
+    owner = Nursery()
+    owner._process = subprocess.Popen(
+        ["sh", "-c", f"exec <&- >&-; sleep 0.3; {last}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert owner._read(1, None) is None
+    assert owner._failed() is failed
 
 
 def test_nothing_is_left_when_the_owner_closes() -> None:

@@ -217,6 +217,41 @@ def test_a_full_disk_stops_a_comparison_which_goes_on_later(
     assert largest <= 8 and resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 0
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lexmargin.compare import Serial, Store
+from lexmargin.compare.comparison import carry_out
+from lexmargin.library import Library
+import test_faults
+wanted, replaced = sys.argv[2], os.replace
+def kill(draft, target):
+    if target.name == wanted or target.parent.name == wanted:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replaced(draft, target)
+os.replace = kill
+carry_out(test_faults.units_of(4), Serial(), Store(Path(sys.argv[1])), Library())
+"""
+
+
+@pytest.mark.parametrize("wanted", ["format.json", "results"])
+def test_a_comparison_killed_while_it_writes_goes_on_and_leaves_no_draft(
+    tmp_path: Path, wanted: str, whole: Callable[[int], dict[str, str]]
+) -> None:
+    from process_stubs import fresh
+
+    folder = tmp_path / "out"
+    done = fresh(KILLED, str(folder), wanted, folder=tmp_path)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert drafts(folder)
+    assert kept(units_of(4), Serial(), folder) == whole(4)
+    assert not drafts(folder)
+
+
+def drafts(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.startswith(".lexmargin-")]
+
+
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
     made = Nursery()

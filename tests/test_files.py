@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import signal
@@ -18,7 +19,8 @@ import lexmargin as lm
 from lexmargin import cli
 from lexmargin.compare import Serial
 from lexmargin.errors import BadInputError, LexmarginError, ReceiptError
-from lexmargin.files import opened, read_file, write_file
+from lexmargin.files import make_folder, opened, read_file, sweep, write_file
+from process_stubs import fresh, leftovers
 
 GOOD = "linear/norms-two-points-l2"
 
@@ -209,3 +211,56 @@ def test_no_other_code_writes_files() -> None:
         # What is said to users about saving is text in quotes.
         lines = [line for line in text.splitlines() if '"' not in line or ".open(" in line]
         assert not [line for line in lines if any(word in line for word in other)], file
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lexmargin.files import write_file
+os.replace = lambda draft, target: os.kill(os.getpid(), signal.SIGKILL)
+write_file(Path(sys.argv[1], "a"), "new")
+"""
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old", encoding="utf-8")
+    assert fresh(KILLED, str(tmp_path), folder=tmp_path).returncode == -signal.SIGKILL
+    assert len(leftovers(tmp_path)) == 2
+    make_folder(tmp_path)
+    assert leftovers(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "old"
+
+
+def test_what_is_written_now_and_what_is_not_ours_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Swept just before it gets its name, a file is there all the same."""
+    others = (".lexmargin-0.tmp", "lexmargin-0123456789abcdef.tmp", ".lexmargin-0123456789abcdef.t")
+    for name in others:
+        (tmp_path / name).touch()
+    folder, replaced = tmp_path / ".lexmargin-0123456789abcdef.tmp", os.replace
+    folder.mkdir()
+
+    def late(draft: Path, target: Path) -> None:
+        sweep(tmp_path)
+        replaced(draft, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    write_file(tmp_path / "a", "new")
+    assert leftovers(tmp_path) == sorted(["a", folder.name, *others])
+
+
+def test_a_draft_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, swept = fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if not swept:
+            swept.append(descriptor)
+            sweep(tmp_path)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_file(tmp_path / "a", "new")
+    assert swept and leftovers(tmp_path) == ["a"]

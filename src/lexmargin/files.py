@@ -2,12 +2,15 @@
 
 A FIFO, a device or a folder is refused before anything is read from it. What is written is written
 beside its file, flushed to the disk, and renamed: after a crash or on a full disk the old file is
-there, or the new one, and never a part of either.
+there, or the new one, and never a part of either. What a killed process leaves of its writing has a
+name of ours and no lock any more; it is swept when its folder is made ready.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -17,12 +20,13 @@ from typing import BinaryIO, Final
 
 from lexmargin.errors import BadInputError, LexmarginError
 
-__all__ = ["make_folder", "opened", "read_file", "write_file"]
+__all__ = ["make_folder", "opened", "read_file", "sweep", "write_file"]
 
 # Opening a FIFO for reading waits for a writer, unless told not to; regular files do not mind.
 _READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _MIB: Final = 2**20
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+_DRAFT: Final = re.compile(r"\.lexmargin-[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
@@ -132,8 +136,7 @@ def write_file(
 
 def _replace(target: Path, data: bytes, durable: bool) -> None:
     mode = _mode(target)
-    draft = target.parent / f".lexmargin-{secrets.token_hex(8)}.tmp"
-    descriptor = os.open(draft, _CREATE, 0o666)
+    draft, descriptor = _drafted(target.parent)
     try:
         with os.fdopen(descriptor, "wb") as sink:
             if mode is not None:
@@ -142,11 +145,48 @@ def _replace(target: Path, data: bytes, durable: bool) -> None:
             sink.flush()
             if durable:
                 os.fsync(sink.fileno())
-        os.replace(draft, target)
+            # Closing it would give up the lock.
+            os.replace(draft, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(draft)
         raise
+
+
+def _drafted(folder: Path) -> tuple[Path, int]:
+    """Return a new file with a name of ours, open and locked for as long as it is open."""
+    while True:
+        draft = folder / f".lexmargin-{secrets.token_hex(8)}.tmp"
+        descriptor = os.open(draft, _CREATE, 0o666)
+        # Without locks nothing is swept here.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return draft, descriptor
+        # It was swept before it was locked.
+        os.close(descriptor)
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what killed processes have left of their writing in a folder.
+
+    What another process is writing now is locked, and stays.
+    """
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if _DRAFT.fullmatch(name):
+                with suppress(OSError):
+                    _remove_if_stale(Path(folder, name))
+
+
+def _remove_if_stale(draft: Path) -> None:
+    descriptor = os.open(draft, _READ | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have got its name since: then there is nothing to remove.
+        os.unlink(draft)
+    finally:
+        os.close(descriptor)
 
 
 def _mode(target: Path) -> int | None:
@@ -172,7 +212,7 @@ def make_folder(
     error: type[LexmarginError] = BadInputError,
     advice: str = "Choose a folder that can be written to.",
 ) -> None:
-    """Make a folder and those above it, where they are not there.
+    """Make a folder and those above it, where they are not there, and :func:`sweep` it.
 
     Raises:
         LexmarginError: of the kind ``error``: a file in its place, no permission, no space.
@@ -181,6 +221,7 @@ def make_folder(
         Path(path).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as failure:
         raise error(f"{path} cannot be made: {_reason(failure)}.", advice) from failure
+    sweep(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from lexmargin.compare.reading import (
 from lexmargin.compare.units import FORMAT, canonical
 from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError, LibraryError
-from lexmargin.files import read_file, write_file
+from lexmargin.files import make_folder, read_file, sweep, write_file
 
 __all__ = ["Memory", "Results", "ResultsError", "Store"]
 
@@ -108,13 +108,14 @@ class Store(Results):
         Raises:
             ResultsError: it holds results of another version or other files, or is read-only.
         """
+        # Left by a killed process, a draft of the format would pass for a file of somebody else.
+        sweep(self.folder)
         self._check()
-        try:
-            for name in ("results", "measures"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from None
+        make_folder(self.folder, ResultsError, _FREE_SPACE)
+        # First: a folder that holds anything without it is not ours.
         self._write(self.folder / _FORMAT_FILE, canonical({"kind": _KIND, "format": FORMAT}))
+        for name in ("results", "measures"):
+            make_folder(self.folder / name, ResultsError, _FREE_SPACE)
 
     def _check(self) -> None:
         mark = self.folder / _FORMAT_FILE
@@ -188,12 +189,6 @@ class Store(Results):
         """Replace a file in one step: all of it is there after a crash, or none."""
         if _bytes_of(path) != content:
             write_file(path, content, ResultsError, _FREE_SPACE)
-
-    def _unwritable(self, error: OSError) -> ResultsError:
-        return ResultsError(
-            f"{self.folder} cannot be written: {error.strerror or error}.",
-            _FREE_SPACE,
-        )
 
 
 def _bytes_of(path: Path) -> bytes | None:
