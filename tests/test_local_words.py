@@ -269,3 +269,14 @@ def test_a_light_weight_bars_the_way(fall: float, sign: float) -> None:
     alone = lm.Dataset([[1.0, 0.0, 6.0]], [1], one_class=True)
     found = lm.certify(lm.HardMargin(predictor, alone), np.array([1.0, 0.0]))
     assert found.verdict is Verdict.SADDLE
+
+
+def test_no_saddle_where_a_jump_of_the_hessian_hides_among_its_shortest_lengths() -> None:
+    # Newton's method in 40 digits: a strict maximiser (least eigenvalue 1) 3.8e-5 away, across the
+    # kinks of both units.
+    X = [[0.46826622402044543, -2.7381683839262527e-05], [3.160089647361382e-05, 0.719797926955513]]
+    units = [7.445658304449744, 0.0, 0.0002454563750228747, 5.590164597080016]
+    theta = np.array([*units, 5.264875477474345, 3.952843289753327])
+    network = lm.Network((2,), lm.ReLU(2.0))
+    found = certify(lm.HardMargin(network, lm.Dataset(X, [1, 1], one_class=True)), theta)
+    assert found.verdict is Verdict.KKT
