@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 
@@ -88,7 +87,7 @@ def _judged_w_set(
     only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
     signs = np.asarray(problem.data.signed, dtype=np.float64)
     score = float(only_bias[0] * signs[0])
-    near = centred(problem.data.samples, signs, linear, Fraction(score))
+    near = centred(problem.data.samples, signs, linear, score)
     offset = score if near is None else near.bias
     values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
     if not np.any(linear) or np.min(values) <= 0.0:
@@ -193,7 +192,7 @@ def recentred(problem: Formulation, theta: Array) -> tuple[Formulation, Array]:
     mine = np.asarray(problem.parts.entries(0), dtype=bool)
     linear, signs = theta[mine], np.asarray(problem.data.signed, dtype=np.float64)
     only_bias = problem.functions.values(np.where(mine, 0.0, theta))
-    score = Fraction(float(only_bias[0] * signs[0]))
+    score = float(only_bias[0] * signs[0])
     # The gradient of b|b| vanishes at 0, where eq. 13 asks for less: of both ends of the columns
     # the one is taken that leaves the larger bias.
     ends = [

@@ -6,6 +6,7 @@ At an offset of 1e9 no double is the best bias of a direction: its last bit move
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final, final
@@ -42,14 +43,16 @@ def centred(
     samples: Any,
     signs: Array,
     w: Array,
-    bias: Fraction,
+    bias: Fraction | float,
     upward: NDArray[np.bool_] | None = None,
 ) -> Centred | None:
     """Return the samples centred; None for sparse ones, and where no column lies far from 0.
 
+    None too where the bias is beyond the range of doubles.
+
     With ``upward`` (p,) the centre of a column is its largest entry, or its smallest.
     """
-    if not is_dense(samples):
+    if not (is_dense(samples) and math.isfinite(bias)):
         return None
     centres = column_centres(samples)
     if upward is not None:
@@ -58,7 +61,7 @@ def centred(
     if not np.any(centres):
         return None
     moved = samples - centres
-    exact = translated_bias(bias, w, centres)
+    exact = translated_bias(Fraction(bias), w, centres)
     scores = moved @ w
     found = float(exact)
     if np.any(signs > 0) and np.any(signs < 0):
