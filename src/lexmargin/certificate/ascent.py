@@ -145,7 +145,7 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     if np.any(promised >= 2.0 * needed[:first]) or np.any(gains[:first] <= -needed[:first]):
         return None
     if ascent.order == 2:
-        if _barred(vicinity, ascent.direction, values, float(lengths[first])):
+        if _barred(vicinity, ascent, values, float(lengths[first])):
             return None
         hidden_by = float(lengths[first])
         wide = _NEAR_A_JUMP * vicinity.reach * hidden_by
@@ -183,18 +183,21 @@ def _point(
     return moved if away <= 4.0 * length else None
 
 
-def _barred(vicinity: Vicinity, direction: Array, values: Array, length: float) -> bool:
+def _barred(vicinity: Vicinity, ascent: Ascent, values: Array, length: float) -> bool:
     """Tell whether a margin within ``length`` holds a maximum that the direction leads away from.
 
-    Where the cost ½‖u‖² rises along the direction to first order, `θ·d > 0`, the way back gains,
-    until it meets a margin that rises along d: the point is as near to a local maximum as that.
+    Where the cost ½‖u‖² of the curve rises to first order, `θ·d - Σ_held λ_n ∇f_n·d > 0`, the way
+    back gains, until it meets a margin that rises along d and is not held: the point is as near to
+    a local maximum as that.
     """
-    functions, theta = vicinity.functions, vicinity.theta
-    if not float(theta @ direction) > _LEVEL:
+    functions, theta, direction = vicinity.functions, vicinity.theta, ascent.direction
+    kept = vicinity.multipliers[ascent.held] @ (functions.rows(theta, ascent.held) @ direction)
+    if not float(theta @ direction - kept) > _LEVEL:
         return False
     slack = values - float(np.min(values))
     sizes = np.linalg.norm(functions.rows(theta, vicinity.support), axis=1)
     near = np.flatnonzero(slack <= 1e3 * float(np.max(sizes)) * length)
+    near = np.setdiff1d(near, ascent.held)
     rows = functions.rows(theta, near)
     slopes = rows @ direction
     rising = slopes > _LEVEL * np.linalg.norm(rows, axis=1)
