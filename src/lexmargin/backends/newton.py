@@ -2,7 +2,7 @@
 
 The constrained and the regularization path of linear margin functions in any norm, where convex
 solvers stop at 1e-5 and cannot see below 36 nats at all; and the Euclidean paths (eq. 5, eq. 6) of
-smooth margin functions, whose margins may be 1e12.
+smooth margin functions, whose margins may be 1e12; eq. 5 also of networks with kinks.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lexmargin.backends.base import (
 from lexmargin.backends.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.entropic import EntropicPoint, correct, escape, follow
 from lexmargin.backends.first_rows import dual_norm
+from lexmargin.backends.kinked_descent import kinked_descent
 from lexmargin.backends.penalised import PenalisedProgram, stated_penalty
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
@@ -66,7 +67,7 @@ class NewtonBackend(Backend):
         if isinstance(problem, (ConstrainedPath, RegularizationPath)) and _linear(functions):
             return True
         if isinstance(problem, ConstrainedPath):
-            return problem.loss is Loss.EXPONENTIAL and _smooth(functions, problem.norm_p)
+            return problem.loss is Loss.EXPONENTIAL and _fits(functions, problem.norm_p)
         if isinstance(problem, MarginPath):
             other = problem.gamma is None and functions.homogeneity.degree is None
             return other and _smooth(functions, problem.norm_p)
@@ -87,9 +88,17 @@ def _linear(functions: MarginFunctions) -> bool:
     return functions.curvature <= Curvature.AFFINE and functions.homogeneity.degree == 1.0
 
 
-def _smooth(functions: MarginFunctions, norm: float) -> bool:
+def _fits(functions: MarginFunctions, norm: float) -> bool:
     small = functions.size <= _MOST_PARAMETERS and functions.size * functions.count <= _MOST_ENTRIES
-    return norm == 2.0 and small and not functions.pre_activations(np.ones(functions.size))
+    return norm == 2.0 and small
+
+
+def _kinked(functions: MarginFunctions) -> bool:
+    return bool(functions.pre_activations(np.ones(functions.size)))
+
+
+def _smooth(functions: MarginFunctions, norm: float) -> bool:
+    return _fits(functions, norm) and not _kinked(functions)
 
 
 @final
@@ -191,7 +200,7 @@ class NewtonProgram(Compiled):
 
 @final
 class SmoothProgram(Compiled):
-    """Eq. 5 or eq. 6 of smooth margin functions in ``w = ρθ``, ``‖w‖₂ <= ρ``."""
+    """Eq. 5 or eq. 6 of smooth margin functions in ``w = ρθ``, ``‖w‖₂ <= ρ``; eq. 5 of kinked."""
 
     def __init__(self, program: Program) -> None:
         began = time.perf_counter()
@@ -216,7 +225,8 @@ class SmoothProgram(Compiled):
             or not euclidean
             or len(program.parameters) != 1
             or margins.functions.size > _MOST_PARAMETERS
-            or not _smooth(margins.functions, 2.0)
+            or not _fits(margins.functions, 2.0)
+            or (self._level is not None and _kinked(margins.functions))
         ):
             raise UnsupportedError(
                 f"This {program.name} program is no path (eq. 5, eq. 6) of smooth margin functions "
@@ -224,6 +234,7 @@ class SmoothProgram(Compiled):
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
         self.functions, self._blocks = margins.functions, margins.blocks
+        self._kinked = _kinked(self.functions)
         self._squared = isinstance(size, SquaredNorm)
         self._radius = program.parameters[0].name
         self._build_seconds = time.perf_counter() - began
@@ -266,6 +277,8 @@ class SmoothProgram(Compiled):
         )
 
     def _point(self, rho: float, theta: FloatArray, weights: FloatArray | None) -> EntropicPoint:
+        if self._kinked:
+            return kinked_descent(self.functions, rho, theta, self._offsets)
         temperature = 1.0 if self._level is None else 0.0
         point = None
         if weights is not None and np.any(weights > 0):
