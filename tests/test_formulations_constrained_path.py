@@ -19,7 +19,7 @@ from lexmargin.backends import BackendName, backend
 from lexmargin.backends.constrained_linear import constrained_linear
 from lexmargin.data import Dataset
 from lexmargin.errors import InvisibleLevelWarning, ParameterError, UnsupportedError
-from lexmargin.formulations import ConstrainedPath
+from lexmargin.formulations import ConstrainedPath, MarginPath
 from lexmargin.formulations.constrained_path import softmax
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
@@ -248,7 +248,8 @@ def test_the_newton_backend_refuses_what_it_does_not_solve() -> None:
     engine = backend(BackendName.NEWTON)
     for problem in (
         ConstrainedPath(Log(), margin_data(AXES), 1.0, 1),
-        ConstrainedPath(Network((2,), ReLU()), margin_data(AXES), 1.0),
+        ConstrainedPath(Network((2,), ReLU()), margin_data(AXES), 1.0, 1),
+        MarginPath(Network((2,), ReLU()), margin_data(AXES), 1.0),
     ):
         with pytest.raises(UnsupportedError):
             engine.compile(problem.program())
