@@ -3,8 +3,8 @@
 from lexmargin.losses import Loss
 from lexmargin.paths.descend import Descent, EndReason, descend
 from lexmargin.paths.flow import FlowMethod, GradientFlow
-from lexmargin.paths.follower import PathPoint
 from lexmargin.paths.grid import AdaptiveGrid
+from lexmargin.paths.point import PathPoint
 from lexmargin.paths.records import Records
 from lexmargin.paths.shown import Shown
 from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule

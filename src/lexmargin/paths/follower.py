@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
-from lexmargin.certificate import Certificate, Tolerances, certify
+from lexmargin.certificate import Tolerances, certify
 from lexmargin.certificate.loss_programs import rounding_of_stationarity
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -24,12 +24,12 @@ from lexmargin.formulations.base import MARGIN, StageAnswer, vector_norm
 from lexmargin.library_profiles import Grade, Profile
 from lexmargin.multistart import default_starts
 from lexmargin.ops.base import FloatArray
-from lexmargin.paths.shown import Shown
+from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.run import natural_unit, starting_theta
-from lexmargin.solution import Ran, RawAnswer, SolverSettings, finite
+from lexmargin.solution import Ran, RawAnswer, SolverSettings
 from lexmargin.stated_polish import polish_stated
 
-__all__ = ["BestMargin", "Follower", "PathPoint", "at_parameter"]
+__all__ = ["Follower", "at_parameter"]
 
 _STEEPEST = 4.0
 """Longest step of the continuation as a factor of ρ; longer grids get points in between."""
@@ -48,81 +48,6 @@ _BETTER = 1e-9
 """Relative gain that counts: below it two answers of one branch differ too."""
 
 _EPS = float(np.finfo(np.float64).eps)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class PathPoint:
-    """One point of a path.
-
-    Attributes:
-        rho: ρ (for the regularization path: the strength μ).
-        theta: (d,), as the formulation states it.
-        objective: recomputed by us.
-        margin: γ(ρ, θ) = min_n f_n(ρθ).
-        best_margin: γ*(ρ), the best margin known at this scale; NaN if not asked for.
-        mismatch: of ``g = -∇L(ρθ)`` and θ: their angle in radians (Remark 2, ℓ2), for other norms
-            ``1 - g·θ/(‖g‖_* ‖θ‖)``; for a regularization path at the origin the largest entry of
-            ∇f_n, which must vanish there. NaN otherwise.
-        certificate: our word about this point. Where margins are so large that their own rounding
-            changes the weights ``e^-f``, its tolerances are that rounding.
-        ran, seconds: the solver's run.
-    """
-
-    rho: float
-    theta: FloatArray
-    objective: float
-    margin: float
-    best_margin: float
-    mismatch: float
-    certificate: Certificate
-    ran: Ran
-    seconds: float
-
-    @property
-    def shown(self) -> Shown:
-        """What was shown: that no point is better, or only that this one is stationary."""
-        return Shown.of(self.certificate.verdict)
-
-    @property
-    def certified(self) -> bool:
-        """Whether the point is shown to be stationary at least; ``shown`` says how much is.
-
-        A path of a loss need not separate the data.
-        """
-        return self.certificate.certified
-
-    def slack(self, count: int) -> float:
-        """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8)."""
-        return math.log(count) - (self.best_margin - self.margin)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "rho": self.rho,
-            "theta": finite(self.theta),
-            "objective": finite(self.objective),
-            "margin": finite(self.margin),
-            "best_margin": finite(self.best_margin),
-            "mismatch": finite(self.mismatch),
-            "certified": self.certified,
-            "shown": self.shown.value,
-            "verdict": self.certificate.verdict.value,
-            "stationarity": finite(self.certificate.stationarity),
-            "tolerance": finite(self.certificate.tolerances.stationarity),
-            "ran": self.ran.value,
-            "seconds": self.seconds,
-        }
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class BestMargin:
-    """γ*(ρ) as far as it is known, the direction that has it, and its multipliers (Σλ = 1)."""
-
-    value: float
-    direction: FloatArray
-    multipliers: FloatArray
 
 
 def at_parameter(problem: Formulation, rho: float) -> Formulation:

@@ -12,7 +12,7 @@ import numpy as np
 from lexmargin.errors import ParameterError
 from lexmargin.kinds import checked_class
 from lexmargin.ops.base import FloatArray
-from lexmargin.paths.follower import PathPoint
+from lexmargin.paths.point import PathPoint
 
 __all__ = ["AdaptiveGrid", "Walk"]
 

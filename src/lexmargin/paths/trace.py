@@ -28,8 +28,9 @@ from lexmargin.library import grade as named_grade
 from lexmargin.library_build import stated
 from lexmargin.multistart import Progress
 from lexmargin.ops.base import FloatArray
-from lexmargin.paths.follower import BestMargin, Follower, PathPoint, at_parameter
+from lexmargin.paths.follower import Follower, at_parameter
 from lexmargin.paths.grid import AdaptiveGrid, Walk
+from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.paths.shown import Shown
 from lexmargin.profile_choice import choose_profile
 from lexmargin.run import require
