@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import os
 import subprocess
@@ -50,7 +51,8 @@ COMMANDS = [
 ]
 
 
-def imported() -> set[str]:
+@functools.cache
+def imported() -> frozenset[str]:
     """Every package that a module of ours imports, here or when it is needed, and ours."""
     found = {"lexmargin", "sitecustomize", "usercustomize", "_multiprocessing", "pickle", "socket"}
     found |= SOUGHT_BY_OTHERS
@@ -60,7 +62,7 @@ def imported() -> set[str]:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
-    return found
+    return frozenset(found)
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ print([row.success for row in table.rows])
 @pytest.mark.parametrize(
     "executor",
     [
-        "None",
+        pytest.param("None", marks=LONG),
         "Processes(2)",
         pytest.param("DaskCluster(None, 2)", marks=[LONG, pytest.mark.backend("distributed")]),
     ],

@@ -63,8 +63,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str,
 SENT = [
     pytest.param(signal.SIGKILL, 4, 4, id="SIGKILL-4"),
     pytest.param(signal.SIGSTOP, 2, 4, id="SIGSTOP-2"),
-    pytest.param(signal.SIGKILL, 200, 400, id="SIGKILL-200", marks=LONG),
-    pytest.param(signal.SIGSTOP, 50, 400, id="SIGSTOP-50", marks=LONG),
+    pytest.param(signal.SIGKILL, 200, 200, id="SIGKILL-200", marks=LONG),
+    pytest.param(signal.SIGSTOP, 50, 200, id="SIGSTOP-50", marks=LONG),
 ]
 ROUNDS = 50
 """Comparisons run until all signals are sent; a killer that finds nobody must not go on."""
@@ -234,7 +234,7 @@ carry_out(test_faults.units_of(4), Serial(), Store(Path(sys.argv[1])), Library()
 """
 
 
-@pytest.mark.parametrize("wanted", ["format.json", "results"])
+@pytest.mark.parametrize("wanted", ["format.json", pytest.param("results", marks=LONG)])
 def test_a_comparison_killed_while_it_writes_goes_on_and_leaves_no_draft(
     tmp_path: Path, wanted: str, whole: Callable[[int], dict[str, str]]
 ) -> None:
@@ -265,7 +265,7 @@ def nursery() -> Iterator[Nursery]:
     [
         ("hang", {"tag": "faults"}, 0.5, End.TIME),
         ("devour", {"at_once": True}, 60.0, End.MEMORY),
-        ("devour", {"at_once": False}, 60.0, End.MEMORY),
+        pytest.param("devour", {"at_once": False}, 60.0, End.MEMORY, marks=LONG),
         ("fail", {}, 60.0, End.RAISED),
         ("no_room", {}, 60.0, End.NO_ROOM),
     ],

@@ -22,6 +22,10 @@ pytestmark = [
 ]
 
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGINT]
+OFTEN = [
+    *((sent, 1) for sent in (signal.SIGTERM, signal.SIGKILL)),
+    *(pytest.param(sent, 100, marks=pytest.mark.long) for sent in SIGNALS),
+]
 
 TIMES = [pytest.param(1, id="once"), pytest.param(100, id="100-times", marks=pytest.mark.long)]
 
@@ -80,8 +84,7 @@ def moments(times: int) -> Iterator[random.Random]:
         yield random.Random(seed)
 
 
-@pytest.mark.parametrize("times", TIMES)
-@pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.name)
+@pytest.mark.parametrize(("sent", "times"), OFTEN)
 def test_a_solve_whose_child_hangs_in_c_leaves_nothing(
     tmp_path: Path, sent: signal.Signals, times: int
 ) -> None:
