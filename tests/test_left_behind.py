@@ -23,7 +23,7 @@ pytestmark = [
 
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGINT]
 OFTEN = [
-    *((sent, 1) for sent in (signal.SIGTERM, signal.SIGKILL)),
+    *((sent, 1) for sent in SIGNALS),
     *(pytest.param(sent, 100, marks=pytest.mark.long) for sent in SIGNALS),
 ]
 
