@@ -96,3 +96,12 @@ def test_every_public_name_resolves() -> None:
         assert getattr(lexmargin, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         _ = lexmargin.nope
+
+
+def test_a_certified_linear_answer_asks_no_second_profile() -> None:
+    code = (
+        "import lexmargin as lm\n"
+        "problem = lm.load('linear/norms-two-points-l2')\n"
+        "assert lm.solve(problem).certificate.certified"
+    )
+    assert not loaded_by(code) & {"cvxpy", "pyomo", "casadi", "cyipopt"}

@@ -119,10 +119,11 @@ def solve(
         progress,
     )
     found = _answers(asked, chosen)
-    second = second_choice(problem, shelves, chosen) if solver == AUTO else None
-    if second is not None and not _certified(found):
+    if solver == AUTO and not _certified(found):
+        # Asking whether CVXPY is there imports it, which takes longer than most answers.
+        second = second_choice(problem, shelves, chosen)
         late = deadline is not None and time.monotonic() >= deadline
-        if not late:
+        if second is not None and not late:
             found += _answers(asked, second)
     best = ranked(problem, found)
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
