@@ -203,7 +203,10 @@ def false_word(found: Certificate, case: Case, theta: Array) -> str:
             return "STRICT_LOCAL without a radius"
         points = critical(case, theta)
         near = [one for one in points if one.distance <= ROOM * found.radius]
-        if not any(one.strict for one in near) and not (case.symmetric and not points):
+        if not points and not case.symmetric:
+            # Margins with one gradient leave Newton's method singular: then the margin itself.
+            return _rises_beside(case, theta)
+        if not any(one.strict for one in near) and points:
             return f"STRICT_LOCAL within {found.radius:.3g}, but near are {near or points}"
     if found.verdict is Verdict.SADDLE:
         if found.rise is None:
@@ -214,6 +217,29 @@ def false_word(found: Certificate, case: Case, theta: Array) -> str:
             return f"SADDLE, but {near} are strict maximisers"
         if not any(one.curvature < 0.0 for one in points) and points:
             return f"SADDLE, but nothing rises at {points}"
+    return ""
+
+
+def _rises_beside(case: Case, theta: Array) -> str:
+    """Say whether the margin is larger around θ̂, far outside any radius, in many digits."""
+    rng = np.random.default_rng(0)
+    with mpmath.workdps(DIGITS):
+
+        def margin(point: Array, step: Array, length: float) -> mpmath.mpf:
+            moved = [
+                mpmath.mpf(float(a)) + length * float(b) for a, b in zip(point, step, strict=True)
+            ]
+            size = mpmath.norm(mpmath.matrix(moved))
+            unit = [v / size for v in moved]
+            terms = next(own for i, own in enumerate(case.patterns) if case.holds(unit, i))
+            return min(value(own, unit) for own in terms)
+
+        centre = theta / np.linalg.norm(theta)
+        here = margin(centre, np.zeros(theta.size), 0.0)
+        for length in (1e-6, 1e-4, 1e-2):
+            for step in rng.standard_normal((32, theta.size)):
+                if margin(centre, step / np.linalg.norm(step), length) > here:
+                    return f"STRICT_LOCAL, but the margin is larger {length:g} away"
     return ""
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import adversarial
 import adversarial_directions
+import adversarial_networks
 import lexmargin as lm
 from adversarial_common import Row, Trial, count
 from adversarial_directions import (
@@ -201,3 +202,17 @@ def test_carried_multipliers_are_those_of_the_exponential_loss() -> None:
     np.testing.assert_allclose(found.multipliers, scale * weights, rtol=1e-12)
     cosine = gradient @ theta / (np.linalg.norm(gradient) * np.linalg.norm(theta))
     assert found.residual == pytest.approx(np.sqrt(2.0 * (1.0 - cosine)), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("theta", "false"), [([0.0, 1.0, 0.0, 1.0], False), ([1.0, 0, 1, 0], True)]
+)
+def test_the_oracle_without_newton_sees_a_margin_that_rises(
+    theta: list[float], false: bool
+) -> None:
+    # f = u_1 v_1 + 2 u_2 v_2: largest at (0, 1; 0, 1)/√2, a saddle at (1, 0; 1, 0)/√2.
+    Z = np.array([[1.0, 2.0]])
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), lm.Dataset(Z, [1], one_class=True))
+    terms = [[adversarial_networks._diagonal_terms(z, 2) for z in Z]]
+    case = adversarial_networks.Case(problem, 2, terms, adversarial_networks.always)
+    assert bool(adversarial_networks._rises_beside(case, np.array(theta))) is false
