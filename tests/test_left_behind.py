@@ -204,8 +204,11 @@ def test_a_hundred_solves_whose_child_hangs_in_c_leave_nothing(
 def test_a_command_ended_at_any_moment_leaves_nothing(
     tmp_path: Path, sent: signal.Signals, words: list[str], forks: Forks
 ) -> None:
-    """Also while Python starts, while modules are imported, between two children."""
-    for seed in range(100):
+    """Also while Python starts, while modules are imported, between two children.
+
+    A hundred moments for each signal, half of them of a comparison.
+    """
+    for seed in range(50):
         moment = random.Random(seed)
         begins = seed % 4 == 0
         started = Fresh("", words, tmp_path) if begins else forks.start("", words, tmp_path)
