@@ -21,6 +21,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import lexmargin as lm
+from lexmargin.certificate.proofs import prove
 from lexmargin.certificate.receipt import Receipt, receipt
 from lexmargin.certificate.verify import verify_receipt
 from lexmargin.compare import Serial, Store, read_back
@@ -229,8 +230,7 @@ _THINGS = st.recursive(
 )  # fmt: skip
 
 
-def theta(draw: Draw) -> object:
-    """Points of any kind for problems of several."""
+def _pair(draw: Draw) -> tuple[Any, Any]:
     problem = draw.draw(st.sampled_from(_PROBLEMS))
     size = problem.functions.size
     point = draw.draw(st.one_of(
@@ -243,7 +243,17 @@ def theta(draw: Draw) -> object:
         ),
     ))  # fmt: skip
     LAST[:] = [problem, point]
-    return lm.certify(problem, point)
+    return problem, point
+
+
+def theta(draw: Draw) -> object:
+    """Points of any kind for problems of several."""
+    return lm.certify(*_pair(draw))
+
+
+def proof(draw: Draw) -> object:
+    """A proof asked for at points of any kind."""
+    return prove(*_pair(draw))
 
 
 # -- CSV -------------------------------------------------------------------------------------------
@@ -446,6 +456,7 @@ FAMILIES: Final[Mapping[str, tuple[Family, int, tuple[type[Exception], ...]]]] =
     "state": (state, 5000, ()),
     "safetensors": (safetensors, 8000, ()),
     "theta": (theta, 8000, ()),
+    "proof": (proof, 2000, ()),
     "csv": (csv, 8000, ()),
     "receipts": (receipts, 5000, ()),
     "store": (store, 3000, ()),
