@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from compare_stubs import Killer, contents
 from lexmargin.compare import DaskCluster, Executor, Processes, ResultsError, Serial, Store, compare
 from lexmargin.compare.comparison import Progress, carry_out, read_back
+from lexmargin.compare.executors import has_workers
 from lexmargin.compare.plan import plan
 from lexmargin.compare.reading import sealed
 from lexmargin.compare.units import Limits, Unit, canonical
@@ -393,6 +395,18 @@ def test_210_units_are_the_same_bytes_wherever_they_run(tmp_path: Path) -> None:
     cluster.close()
     assert 60 <= len(contents(broken)) < 210
     assert kept(units, DaskCluster(None, 2), broken) == serial
+
+
+def test_a_client_that_has_lost_its_scheduler_sees_no_workers() -> None:
+    def client(status: str, info: dict[str, Any]) -> SimpleNamespace:
+        return SimpleNamespace(status=status, scheduler_info=lambda: info)
+
+    assert has_workers(client("running", {"workers": {"tcp://127.0.0.1:1": {}}}))
+    assert not has_workers(client("running", {"workers": {}}))
+    # While it looks for its scheduler it knows nothing.
+    assert not has_workers(client("connecting", {}))
+    with pytest.raises(OSError, match="lost"):
+        has_workers(client("closed", {}))
 
 
 @pytest.mark.backend("distributed")
