@@ -68,6 +68,8 @@ CALLS: Mapping[str, tuple[Callable[[], object], str]] = {
     "polish": (lambda: lm.solve(PROBLEM, polish="no"), "polish must be True or False, not 'no'"),
     "progress": (lambda: lm.solve(PROBLEM, progress=3), "progress must be a function"),
     "progress of a model": (lambda: lm.solve(PROBLEM, progress=LINEAR), "a function of 1 argument"),
+    "progress that a model would fit": (
+        lambda: lm.descend(LINEAR, DATA, progress=LINEAR), "a function of 3 argument"),
     "progress of a class": (lambda: lm.solve(PROBLEM, progress=str), "not the class str"),
     "long number": (lambda: lm.solve(PROBLEM, seed=10**5000), "seed must be a whole number"),
     "one_class": (lambda: lm.Dataset(np.eye(2), [1, 1], one_class="no"), "not 'no'"),
