@@ -175,6 +175,54 @@ def test_weakly_active_margins_may_bar_both_sides(kind: str, h: float) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize("slope", [5.4e-13, 1e-9, 1e-15, 1e-17])
+def test_slopes_below_rounding_may_bar_both_sides(kind: str, slope: float) -> None:
+    """f_1 = a² + s ab + 11.9 b² falls on one side of (1, 0) by s²/44, f_2 on the other."""
+    rows, theta = np.array([[1.0, slope, 11.9], [1.0, -0.00197, 5.64]]), np.array([1.0, 0.0])
+    for order in ([0, 1], [1, 0]):
+        found = certify(stated(kind, lm.Polynomial(SQUARES), rows[order]), theta)
+        assert found.verdict in (Verdict.KKT, Verdict.STRICT_LOCAL), found.report()
+    # Slopes of one sign leave a side open; rounding cannot tell that from the above.
+    rows[0, 1] = -slope
+    found = certify(stated(kind, lm.Polynomial(SQUARES), rows), theta)
+    assert found.verdict.stationary and not complaint(found, Circle(SQUARES, rows, theta))
+    # First order is exact without the slope.
+    rows[0, 1] = 0.0
+    found = certify(stated(kind, lm.Polynomial(SQUARES), rows), theta)
+    assert found.verdict is Verdict.SADDLE and not complaint(found, Circle(SQUARES, rows, theta))
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        # Copies have one gradient, and other functions may have the same.
+        ([[1.0, 0.0, 2.0], [1.0, 0.0, 2.0]], Verdict.SADDLE),
+        ([[1.0, 0.0, 2.0], [1.0, 0.0, 3.0]], Verdict.SADDLE),
+        ([[1.0, 5e-13, 2.0], [1.0, -7e-13, 3.0]], Verdict.KKT),
+        ([[1.0, 5e-10, 2.0], [1.0, -7e-10, 3.0]], Verdict.KKT),
+        # A margin that is not quite active bars the way 1e-9 farther on.
+        ([[1.0, 0.0, 2.0], [1.0 + 1e-12, 1e-3, 3.0]], Verdict.KKT),
+        ([[1.0, 0.0, 2.0], [1.0 + 1e-3, 1e-3, 3.0]], Verdict.SADDLE),
+    ],
+)
+def test_active_margins_are_held_or_first_order_is_exact(
+    rows: list[list[float]], verdict: Verdict
+) -> None:
+    theta = np.array([1.0, 0.0])
+    found = certify(stated("hard-margin", lm.Polynomial(SQUARES), rows), theta)
+    assert found.verdict is verdict, found.report()
+    assert not complaint(found, Circle(SQUARES, np.array(rows), theta))
+
+
+def test_copies_turned_out_of_the_axes_are_still_one_margin() -> None:
+    # 1.3 (a c + b s)² + 3 (b c - a s)² at (c, s), where nothing is exact.
+    c, s = math.cos(0.7), math.sin(0.7)
+    row = [1.3 * c * c + 3 * s * s, 2 * (1.3 - 3) * c * s, 1.3 * s * s + 3 * c * c]
+    problem = stated("hard-margin", lm.Polynomial(SQUARES), [row, row])
+    assert certify(problem, np.array([c, s])).verdict is Verdict.SADDLE
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
 def test_a_receipt_of_a_far_better_point_is_no_saddle(kind: str) -> None:
     theta = np.array([0.0, 1.0])
     problem = stated(kind, lm.Polynomial(QUARTICS), [[2.0, 1.0]])
