@@ -16,6 +16,8 @@ import lexmargin as lm
 from adversarial_local import Circle, complaint
 from lexmargin.certificate import Tolerances, Verdict, certify, contraction, curvature
 from lexmargin.certificate.ascent import Ascent
+from lexmargin.certificate.curved import PredictorCurved
+from lexmargin.certificate.hessian_changes import Asked, Changes, changes_within
 from lexmargin.certificate.program_facts import establish_problem
 from lexmargin.certificate.receipt import Receipt, receipt
 from lexmargin.certificate.receipt_format import canonical, digest, encoded
@@ -73,6 +75,79 @@ def test_the_third_derivative_may_leave_no_maximiser(
         # b t = .01 t²/2 - … puts it near t = 1e-6.
         assert 0.8e-6 < found.radius < 1.2e-6
         assert again.facts.radius == pytest.approx(found.radius, rel=1e-3)
+
+
+@pytest.mark.parametrize(("third", "verdict"), [(1e3, Verdict.KKT), (100.0, Verdict.STRICT_LOCAL)])
+def test_where_nothing_is_enclosed_the_change_is_measured(
+    monkeypatch: pytest.MonkeyPatch, third: float, verdict: Verdict
+) -> None:
+    row, theta = [1.0, 1e-8, 1.495, third], np.array([1.0, 0.0])
+    problem = stated("hard-margin", lm.Polynomial(CUBICS), [row])
+    radius = certify(problem, theta).radius
+    monkeypatch.setattr(PredictorCurved, "balls", None)
+    found = certify(problem, theta)
+    assert found.verdict is verdict
+    assert not complaint(found, Circle(CUBICS, np.array([row]), theta))
+    assert found.radius == (radius if radius is None else pytest.approx(radius, rel=0.1))
+
+
+SMALL = [
+    lm.Polynomial(CUBICS),
+    lm.DiagonalNetwork(3),
+    lm.Network((2,), lm.ReLU(3.0)),
+    lm.Sum([lm.DiagonalNetwork(2), lm.DiagonalNetwork(1)]),
+]
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_hessian_of_the_ball_differs_by_more_than_its_enclosure(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    predictor = SMALL[seed % len(SMALL)]
+    features = 4 if isinstance(predictor, lm.Polynomial) else 2
+    X = rng.standard_normal((3, features))
+    data = points(np.vstack([X, X[:1]]))
+    problem = lm.ScaledMargin(predictor, data, 2.0)
+    functions = PredictorCurved(problem.functions)
+    theta = rng.standard_normal(functions.size)
+    radius = 10.0 ** rng.uniform(-9, -1)
+    weights = np.array([0.5, 0.3, 0.0, 0.7])
+    members, groups = np.array([0, 1, 3]), np.array([0, 1, 0])
+    whole = np.eye(functions.size)
+
+    def hessian(place: Any, weights: Any) -> Any:
+        return functions.products(place, np.array(weights), whole)
+
+    lengths = np.linalg.norm(functions.rows(theta, members), axis=1) + 0.1
+    asked = Asked(
+        point=theta,
+        multipliers=weights,
+        lagrangian=whole - hessian(theta, weights),
+        members=members,
+        lengths=lengths,
+        groups=groups,
+        weights=np.array([1.2, 0.3]),
+    )
+    vicinity: Any = type("Surroundings", (), {"functions": functions, "nearest_kink": None})()
+    found = changes_within(vicinity, asked, radius)
+    assert found.enclosed or isinstance(predictor, lm.Network)
+    # Copies bend alike, up to the rounding or the width of the ball.
+    assert found.enclosed or found.unequal <= 1e-9
+    largest = bent = 0.0
+    for _ in range(20):
+        move = rng.standard_normal(theta.size)
+        place = theta + radius * rng.uniform() ** 0.2 * move / np.linalg.norm(move)
+        if found.enclosed:
+            off = hessian(place, weights) - hessian(theta, weights)
+            largest = max(largest, float(np.linalg.norm(off, 2)))
+            for n, length in zip(members, lengths, strict=True):
+                one = hessian(place, np.eye(4)[n])
+                bent = max(bent, float(np.linalg.norm(one, 2)) / float(length))
+    assert largest <= found.lagrangian + 1e-13
+    assert bent <= found.bent * (1.0 + 1e-12)
+    # Not many times as much as there is, or no word would be left.
+    if largest > 1e-10:
+        assert found.lagrangian <= 40.0 * largest
 
 
 @pytest.mark.parametrize("kind", FORMULATIONS)
@@ -291,8 +366,8 @@ def test_the_oracle_sees_a_saddle_that_is_none(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_hessian_that_changes_unseen_would_be_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     # Without the measured change the false word of a missing maximiser comes back.
-    monkeypatch.setattr(contraction, "_change", lambda *_: 0.0)
-    monkeypatch.setattr(contraction, "_bent", lambda v, f, indices, r: np.zeros(indices.size))
+    unseen = Changes(lagrangian=0.0, bent=0.0, unequal=0.0, enclosed=True)
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: unseen)
     row, theta = [1.0, 1e-8, 1.495, 1e3], np.array([1.0, 0.0])
     found = certify(stated("hard-margin", lm.Polynomial(CUBICS), [row]), theta)
     assert found.verdict is Verdict.STRICT_LOCAL

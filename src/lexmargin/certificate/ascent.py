@@ -185,7 +185,7 @@ def _point(
 
 
 def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float) -> bool:
-    """Tell whether no margin that may be active within ``length`` bars the curve, by however little.
+    """Tell whether no margin that may be active within ``length`` bars the curve, however little.
 
     Held margins do not: where their gradients are independent the curve is one of exact tangents,
     and at a maximiser among the lengths that cannot be seen the same tangent would have negative

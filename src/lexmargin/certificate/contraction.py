@@ -18,6 +18,7 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.certificate.hessian_changes import Asked, changes_within
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.reduced import Reduced
 from lexmargin.certificate.scores import Indices
@@ -32,13 +33,6 @@ _STEPS: Final = 12
 _DOUBLINGS: Final = 5
 _RANK: Final = 1e-10
 _EQUAL: Final = 1e-9
-# Up to this size every direction of the ball is measured.
-_ALL: Final = 8
-_SAMPLES: Final = 16
-# The mean of squares over 16 directions is smaller than a ninth of the Frobenius norm with a
-# probability below 1e-3, and the Frobenius norm is never below the operator norm.
-_SAFETY: Final = 3.0
-_SPAN: Final = 1e-5
 _ENTRIES: Final = 4_000_000
 _BEYOND: Final = 1e-3
 
@@ -81,8 +75,8 @@ class _Held:
 def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     """Return a radius within which a strict local maximiser was shown to lie, or why none was.
 
-    Modulo the orbit of symmetries. Changes of the Hessian are differences over the ball, at as many
-    points as it has directions up to :data:`_ALL` parameters, at random points above.
+    Modulo the orbit of symmetries. Changes of the Hessian are enclosed where that is cheap, and
+    measured elsewhere: :func:`changes_within`.
 
     Parameters
     ----------
@@ -115,17 +109,21 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
             return f"no strict maximiser was shown within {FARTHEST:g}"
         if not vicinity.clear_of_kinks(whole):
             return "a kink is as near as the error of the point"
-        bent = _bent(vicinity, found, held.members, radius)
-        kappa = math.sqrt(held.lengths.size) * float(np.max(bent / held.lengths[held.groups]))
-        change = _change(vicinity, found, reduced, radius)
-        turned = kappa * away / sigma
-        least = _turned(lowest, size, turned)
+        others = _others(vicinity, reduced, found, held, radius)
+        if isinstance(others, str):
+            return others
+        changes = changes_within(vicinity, _asked(vicinity, reduced, found, held, others), radius)
+        kappa = math.sqrt(held.lengths.size) * changes.bent
+        change = changes.lagrangian + changes.unequal
+        least = _turned(lowest, size, kappa * whole / sigma)
         slack = 2.0 * (error + size * radius) / sigma
         a = error + change * radius + kappa * radius * slack
         b = off + 0.5 * kappa * radius**2
         b += spread * (0.5 * radius**2 + error * radius + float(np.sum(held.weights)) * b)
         if least > 0.0:
             x = b / sigma + (a + size * b / sigma) / least
+            # The error is never 0: x ≤ radius says `change + kappa * slack < least` too, so that
+            # the reduced Hessian is positive wherever the solution lies.
             if x <= radius and (a + size * x) / sigma <= slack:
                 break
         radius *= 2.0
@@ -134,15 +132,8 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
             f"the Hessian changes by {change:.3g} within {whole:.3g}, too much for Newton's method "
             "to be sure of a maximiser there"
         )
-    others = _others(vicinity, reduced, found, held, radius)
-    if isinstance(others, str):
-        return others
     if float(np.min(held.weights)) <= slack:
         return "a multiplier is no larger than what the true point's may differ by"
-    unequal = _unequal(vicinity, found, held, others)
-    least = _turned(lowest, size, kappa * (away + radius) / sigma)
-    if not least > change + kappa * slack + unequal:
-        return f"the Hessian changes by {change:.3g} within {whole:.3g}, as much as it is positive"
     return whole
 
 
@@ -232,67 +223,6 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved) -> _Held | 
     )
 
 
-def _span(vicinity: Vicinity, radius: float) -> float:
-    """Return a length for differences that stays on this side of the nearest kink."""
-    longest = max(radius, _SPAN)
-    if vicinity.nearest_kink is not None:
-        longest = min(longest, 0.1 * vicinity.nearest_kink / vicinity.reach)
-    return longest
-
-
-def _directions(dimension: int) -> tuple[Array, float]:
-    """Return unit directions (k, d), and what a sum of squares over them is multiplied by.
-
-    All axes, or random ones whose mean square times d is a squared Frobenius norm.
-    """
-    if dimension <= _ALL:
-        return np.eye(dimension), 1.0
-    drawn = np.random.default_rng(0).standard_normal((_SAMPLES, dimension))
-    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    return drawn, _SAFETY**2 * dimension / _SAMPLES
-
-
-def _bent(vicinity: Vicinity, found: _Improved, indices: Indices, radius: float) -> Array:
-    """Return bounds on ‖∇²f_n‖ (S,) near the point, from differences of gradients."""
-    functions, span = vicinity.functions, _span(vicinity, radius)
-    directions, factor = _directions(found.point.size)
-    squares = np.zeros(indices.size)
-    for direction in directions:
-        ahead = functions.rows(found.point + span * direction, indices)
-        behind = functions.rows(found.point - span * direction, indices)
-        squares += np.sum(((ahead - behind) / (2.0 * span)) ** 2, axis=1)
-    return np.asarray(np.sqrt(factor * squares))
-
-
-def _change(vicinity: Vicinity, found: _Improved, reduced: Reduced, radius: float) -> float:
-    """Bound how far the Hessian of the Lagrangian in the ball is from the one in hand."""
-    functions, weights = vicinity.functions, found.multipliers
-    size = found.point.size
-    directions, factor = _directions(size)
-    here = np.eye(size) - reduced.lagrangian
-    if size <= _ALL:
-        whole = np.eye(size)
-        centre = functions.products(found.point, weights, whole)
-        squares = 0.0
-        for direction in directions:
-            sides = [
-                functions.products(found.point + sign * radius * direction, weights, whole)
-                for sign in (1.0, -1.0)
-            ]
-            squares += max(float(np.linalg.norm(side - centre, 2)) for side in sides) ** 2
-        return float(np.linalg.norm(centre - here, 2)) + math.sqrt(squares)
-    vectors = np.random.default_rng(1).standard_normal(directions.shape)
-    centre = functions.products(found.point, weights, vectors)
-    moved = np.array(
-        [
-            functions.products(found.point + radius * direction, weights, vector[None, :])[0]
-            for direction, vector in zip(directions, vectors, strict=True)
-        ]
-    )
-    first = _SAFETY**2 / _SAMPLES * float(np.sum((centre - vectors @ here) ** 2))
-    return math.sqrt(first) + math.sqrt(factor * float(np.sum((moved - centre) ** 2)))
-
-
 def _others(
     vicinity: Vicinity, reduced: Reduced, found: _Improved, held: _Held, radius: float
 ) -> Indices | str:
@@ -320,24 +250,23 @@ def _others(
     return np.array(again, dtype=np.intp)
 
 
-def _unequal(vicinity: Vicinity, found: _Improved, held: _Held, others: Indices) -> float:
-    """Bound what moving weight inside the groups can change of the Hessian."""
-    members = np.concatenate([held.members, others])
-    if members.size == held.lengths.size:
-        return 0.0
-    functions, span = vicinity.functions, _span(vicinity, 0.0)
-    rows = functions.rows(found.point, members)
-    sizes = np.linalg.norm(rows, axis=1, keepdims=True)
-    apart = np.abs(rows[:, None, :] / sizes[:, None] - held.rows[None, :, :])
-    groups = np.argmin(np.max(apart, axis=2), axis=1)
-    heads = np.array([int(np.argmax(groups == g)) for g in range(held.lengths.size)])
-    directions, factor = _directions(found.point.size)
-    squares = np.zeros(members.size)
-    for direction in directions:
-        ahead = functions.rows(found.point + span * direction, members)
-        behind = functions.rows(found.point - span * direction, members)
-        bend = (ahead - behind) / (2.0 * span * sizes)
-        squares += np.sum((bend - bend[heads][groups]) ** 2, axis=1)
-    most = np.zeros(held.lengths.size)
-    np.maximum.at(most, groups, np.sqrt(factor * squares))
-    return float(held.weights @ most)
+def _asked(
+    vicinity: Vicinity, reduced: Reduced, found: _Improved, held: _Held, others: Indices
+) -> Asked:
+    """Return what must not change, the other margins that are held ones over again among it."""
+    members, groups = held.members, held.groups
+    rows = vicinity.functions.rows(found.point, np.concatenate([members, others]))
+    lengths = np.linalg.norm(rows, axis=1)
+    if others.size:
+        apart = np.abs((rows / lengths[:, None])[members.size :, None, :] - held.rows[None, :, :])
+        groups = np.concatenate([groups, np.argmin(np.max(apart, axis=2), axis=1)])
+        members = np.concatenate([members, others])
+    return Asked(
+        point=found.point,
+        multipliers=found.multipliers,
+        lagrangian=reduced.lagrangian,
+        members=members,
+        lengths=lengths,
+        groups=groups,
+        weights=held.weights,
+    )
