@@ -296,6 +296,16 @@ def hidden_hull(rng: np.random.Generator) -> Trial:
     return Trial(found.verdict, wrong)
 
 
+def hidden_maximum(rng: np.random.Generator) -> Trial:
+    """1 + κt² - ct³ + dt⁴ + …: the maximum near 2κ/3c may be too low to be seen."""
+    bend, third = 10.0 ** rng.uniform(-5.5, -2), 10.0 ** rng.uniform(-1, 4)
+    fourth = 9.0 * third**2 / (32.0 * bend) * rng.uniform(0.3, 1.2)
+    slope = rng.choice([0.0, 10.0 ** rng.uniform(-18, -9)]) * rng.choice([-1.0, 1.0])
+    row = np.array([[1.0, slope, 2.0 + bend, -third, fourth]])
+    exponents = ((4, 0), (3, 1), (2, 2), (1, 3), (0, 4))
+    return _trial(rng, exponents, row, np.array([1.0, 0.0]))
+
+
 def _polynomials(rng: np.random.Generator) -> tuple[tuple[tuple[int, int], ...], Array]:
     degree = int(rng.integers(2, 7))
     exponents = tuple((degree - k, k) for k in range(degree + 1))
@@ -436,6 +446,7 @@ FAMILIES: dict[str, Family] = {
     "local: saddle open on one side": open_on_one_side,
     "local: slopes below rounding": hidden_slopes,
     "local: slopes below rounding around the point": hidden_hull,
+    "local: maximum below rounding": hidden_maximum,
     "local: near a critical point": functools.partial(near_critical, loose=False),
     "local: loose tolerances": functools.partial(near_critical, loose=True),
 }

@@ -28,6 +28,7 @@ from lexmargin.formulations.base import Formulation
 CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))
 SQUARES = ((2, 0), (1, 1), (0, 2))
 QUARTICS = ((4, 0), (0, 4))
+FOURTHS = ((4, 0), (3, 1), (2, 2), (1, 3), (0, 4))
 FORMULATIONS = ("hard-margin", "margin-path", "min-norm", "scaled-margin")
 
 
@@ -247,6 +248,18 @@ def test_weakly_active_margins_may_bar_both_sides(kind: str, h: float) -> None:
     assert free.verdict is Verdict.SADDLE, free.report()
     assert free.rise is not None and free.rise.shortest < 1e-5
     assert free.to_json()["rise"]["order"] == 2
+
+
+@pytest.mark.parametrize("bend", [1e-5, 1e-4])
+@pytest.mark.parametrize("third", [1.0, 5.0, 30.0, 200.0])
+@pytest.mark.parametrize("part", [0.5, 0.8, 0.95])
+def test_a_maximum_too_low_to_be_seen_is_no_rise(bend: float, third: float, part: float) -> None:
+    """1 + κt² - ct³ + dt⁴ + … with `9c² > 32κd`: a maximum near 2κ/3c, and what is seen is dt⁴."""
+    fourth = part * 9.0 * third**2 / (32.0 * bend)
+    row, theta = [1.0, 0.0, 2.0 + bend, -third, fourth], np.array([1.0, 0.0])
+    found = certify(stated("hard-margin", lm.Polynomial(FOURTHS), [row]), theta)
+    assert found.verdict.certified, found.report()
+    assert Circle(FOURTHS, np.array([row]), theta).maximisers(2.0 * bend / third)
 
 
 @pytest.mark.parametrize("kind", FORMULATIONS)
