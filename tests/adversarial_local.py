@@ -306,6 +306,21 @@ def hidden_maximum(rng: np.random.Generator) -> Trial:
     return _trial(rng, exponents, row, np.array([1.0, 0.0]))
 
 
+def weak_ties(rng: np.random.Generator) -> Trial:
+    """A strict maximum of the strong margin, tied with others of no weight, or a little."""
+    exponents = ((4, 0), (3, 1), (2, 2), (1, 3), (0, 4))
+    strong = [1.0, rng.choice([0.0, 10.0 ** rng.uniform(-17, -6)]), 2 - 10.0 ** rng.uniform(-4, 1)]
+    rows = [[*strong, 10.0 ** rng.uniform(-2, 4) * rng.choice([-1.0, 0.0, 1.0]), 10.0]]
+    for _ in range(int(rng.integers(1, 4))):
+        slope = 10.0 ** rng.uniform(-12, 1) * rng.choice([-1.0, 1.0])
+        bends = 10.0 ** rng.uniform(-2, 4, 2) * rng.choice([-1.0, 1.0], 2)
+        level = 1.0 + rng.choice([0.0, 10.0 ** rng.uniform(-17, -6)])
+        rows.append([level, slope, *bends, 10.0])
+    theta = np.array([1.0, rng.choice([0.0, 10.0 ** rng.uniform(-17, -7)])])
+    found = np.array(rows)[rng.permutation(len(rows))] * 2.0 ** rng.integers(-8, 8)
+    return _trial(rng, exponents, found, theta)
+
+
 def _polynomials(rng: np.random.Generator) -> tuple[tuple[tuple[int, int], ...], Array]:
     degree = int(rng.integers(2, 7))
     exponents = tuple((degree - k, k) for k in range(degree + 1))
@@ -447,6 +462,7 @@ FAMILIES: dict[str, Family] = {
     "local: slopes below rounding": hidden_slopes,
     "local: slopes below rounding around the point": hidden_hull,
     "local: maximum below rounding": hidden_maximum,
+    "local: ties without weight": weak_ties,
     "local: near a critical point": functools.partial(near_critical, loose=False),
     "local: loose tolerances": functools.partial(near_critical, loose=True),
 }

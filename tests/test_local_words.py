@@ -172,6 +172,31 @@ def test_a_maximiser_far_away_is_another_point(away: float) -> None:
     assert found.verdict is Verdict.KKT and found.radius is None
 
 
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        # A margin that falls on one side has no multiplier, and takes nothing from a maximum.
+        ([[1.0, 1.0, 1.0]], Verdict.STRICT_LOCAL),
+        ([[1.0, 1.0, 30.0]], Verdict.STRICT_LOCAL),
+        ([[1.0 + 1e-15, -0.1, 1.0]], Verdict.STRICT_LOCAL),
+        ([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], Verdict.STRICT_LOCAL),
+        # Three gradients of two parameters are dependent; so are nearly equal ones.
+        ([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]], Verdict.KKT),
+        ([[1.0, 1e-11, 1.0]], Verdict.STRICT_LOCAL),
+        ([[1.0, 1e-8, 3.0]], Verdict.KKT),
+    ],
+)
+def test_margins_without_weight_may_be_active_at_a_maximum(
+    kind: str, others: list[list[float]], verdict: Verdict
+) -> None:
+    rows = np.array([[*row, 0.0, 10.0] for row in ([1.0, 0.0, 0.5], *others)])
+    theta = np.array([1.0, 0.0])
+    found = certify(stated(kind, lm.Polynomial(FOURTHS), rows), theta)
+    assert found.verdict is verdict, found.report()
+    assert not complaint(found, Circle(FOURTHS, rows, theta))
+
+
 def test_a_direction_that_is_better_is_not_called_a_maximiser() -> None:
     # The inner maximum of the depth 3 network, from ε = .009: .005 away the margin is larger.
     data = points([[1.0, 0.6], [0.6, 1.0]])

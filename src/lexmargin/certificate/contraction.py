@@ -7,7 +7,9 @@ eigenvalue on their tangents, M = ‖I - H‖ and the changes measured over the 
 `B x - Jᵀμ = a`, `J x = b` has a solution with `|x| ≤ β|b| + (|a| + Mβ|b|)/m` and
 `|μ| ≤ β(|a| + M|x|)`. Where this maps a ball into itself, it holds a solution of the KKT equations
 (Brouwer); there the multipliers are positive, the other margins larger and the reduced Hessian
-positive, so that it is a strict local maximiser.
+positive, so that it is a strict local maximiser. Margins that may be active near the point and
+carry no weight enter as `J x ≥ b`, `μ ≥ 0`: that quadratic program is strongly convex on the
+tangents of the others, and its solution, unique and continuous, has the same bounds with σ of all.
 """
 
 from __future__ import annotations
@@ -52,15 +54,19 @@ class _Improved:
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Held:
-    """The margins that hold the improved point, equal ones in groups.
+    """The margins that hold the improved point or may be active near it, equal ones in groups.
 
     rows, weights, gaps
         normalised gradients of one member per group (g, d), λ‖∇f‖ of the groups (g,), and
         (level - f)/‖∇f‖ with its rounding (g,).
     lengths
         ‖∇f‖ of the members shown (g,).
-    members, groups
-        all members, and the group of each.
+    members, sizes, groups
+        all members, their ‖∇f‖, and the group of each.
+    strong
+        how many groups, the first ones, hold the point; the others carry no weight in hand.
+    smallest
+        σ of the normalised gradients.
     """
 
     rows: Array
@@ -68,7 +74,9 @@ class _Held:
     gaps: Array
     lengths: Array
     members: Indices
+    sizes: Array
     groups: Indices
+    strong: int
     smallest: float
 
 
@@ -86,33 +94,33 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     with np.errstate(all="ignore"):
         found = _improved(vicinity, reduced)
     away = float(np.linalg.norm(found.point - vicinity.theta))
-    if not away <= FARTHEST:
-        return "Newton's method leaves the neighbourhood of this point"
-    held = _grouped(vicinity, reduced, found)
+    held = _grouped(vicinity, reduced, found, np.array([], dtype=np.intp))
     if isinstance(held, str):
         return held
     sphere = vicinity.level is None and vicinity.degree is None
     matrix = reduced.lagrangian
     size = min(float(np.linalg.norm(matrix)), float(np.max(np.sum(np.abs(matrix), axis=1))))
     lowest = float(reduced.eigenvalues[0]) if reduced.eigenvalues.size else math.inf
-    lengths = np.linalg.norm(vicinity.functions.rows(found.point, reduced.held), axis=1)
-    spent = float(found.multipliers[reduced.held] @ lengths)
-    error = found.error + 8.0 * EPS * (1.0 + spent)
-    off = float(np.linalg.norm(held.gaps))
-    sigma = held.smallest
-    radius = 2.0 * (off / sigma + (error + size * off / sigma) / lowest)
+    error = found.error + 8.0 * EPS * (1.0 + float(np.sum(held.weights)))
+
+    def least_radius(held: _Held) -> float:
+        moved = float(np.linalg.norm(held.gaps)) / held.smallest
+        return 2.0 * (moved + (error + size * moved) / lowest)
+
+    radius = least_radius(held)
     total = float(np.sum(found.multipliers))
-    spread = float(np.linalg.norm(1.0 / held.lengths)) / total if sphere else 0.0
     for _ in range(_DOUBLINGS):
         whole = away + radius
-        if whole > FARTHEST:
+        if not whole <= FARTHEST:
             return f"no strict maximiser was shown within {FARTHEST:g}"
         if not vicinity.clear_of_kinks(whole):
             return "a kink is as near as the error of the point"
-        others = _others(vicinity, reduced, found, held, radius)
-        if isinstance(others, str):
-            return others
-        changes = changes_within(vicinity, _asked(vicinity, reduced, found, held, others), radius)
+        held = _grouped(vicinity, reduced, found, _near(vicinity, reduced, found, held, radius))
+        if isinstance(held, str):
+            return held
+        off, sigma = float(np.linalg.norm(held.gaps)), held.smallest
+        spread = float(np.linalg.norm(1.0 / held.lengths)) / total if sphere else 0.0
+        changes = changes_within(vicinity, _asked(reduced, found, held), radius)
         kappa = math.sqrt(held.lengths.size) * changes.bent
         change = changes.lagrangian + changes.unequal
         least = _turned(lowest, size, kappa * whole / sigma)
@@ -126,13 +134,13 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
             # the reduced Hessian is positive wherever the solution lies.
             if x <= radius and (a + size * x) / sigma <= slack:
                 break
-        radius *= 2.0
+        radius = max(2.0 * radius, least_radius(held))
     else:
         return (
             f"the Hessian changes by {change:.3g} within {whole:.3g}, too much for Newton's method "
             "to be sure of a maximiser there"
         )
-    if float(np.min(held.weights)) <= slack:
+    if float(np.min(held.weights[: held.strong])) <= slack:
         return "a multiplier is no larger than what the true point's may differ by"
     return whole
 
@@ -185,15 +193,20 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved:
     return best
 
 
-def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved) -> _Held | str:
-    """Put margins that are the same function here into groups, whose gradients are independent."""
-    functions, held = vicinity.functions, reduced.held
-    rows = functions.rows(found.point, held)
+def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indices) -> _Held | str:
+    """Put margins that are the same function here into groups, whose gradients are independent.
+
+    Those that hold the point first, then those ``near`` enough to be active.
+    """
+    functions, first = vicinity.functions, reduced.held.size
+    members = np.concatenate([reduced.held, near])
+    rows = functions.rows(found.point, members)
     lengths = np.linalg.norm(rows, axis=1)
     unit = rows / lengths[:, None]
-    groups = np.full(held.size, -1)
+    groups = np.full(members.size, -1)
     heads: list[int] = []
-    for i in range(held.size):
+    strong = 0
+    for i in range(members.size):
         for g, head in enumerate(heads):
             if float(np.max(np.abs(unit[i] - unit[head]))) <= _EQUAL:
                 groups[i] = g
@@ -201,32 +214,41 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved) -> _Held | 
         else:
             groups[i] = len(heads)
             heads.append(i)
-    if len(heads) > found.point.size:
-        return "the gradients are dependent, so that the multipliers may be others"
-    smallest = float(np.linalg.svd(unit[heads], compute_uv=False)[-1])
+            strong += i < first
+    smallest = 0.0
+    if len(heads) <= found.point.size:
+        smallest = float(np.linalg.svd(unit[heads], compute_uv=False)[-1])
     if not smallest > _RANK:
+        if len(heads) > strong:
+            n = int(members[heads[strong]])
+            return f"margin {n} may be active too, with no multiplier to speak of"
         return "the gradients are dependent, so that the multipliers may be others"
     weights = np.zeros(len(heads))
-    np.add.at(weights, groups, found.multipliers[held] * lengths)
-    rounding = 8.0 * EPS * (np.abs(rows) @ np.abs(found.point) + np.abs(found.values[held]))
-    each = (np.abs(found.level - found.values[held]) + rounding) / lengths
+    np.add.at(weights, groups, found.multipliers[members] * lengths)
+    values = found.values[members]
+    rounding = 8.0 * EPS * (np.abs(rows) @ np.abs(found.point) + np.abs(values))
+    # A margin without weight may be above the level.
+    short = found.level - values
+    short[:first] = np.abs(short[:first])
     gaps = np.zeros(len(heads))
-    np.maximum.at(gaps, groups, each)
+    np.maximum.at(gaps, groups, (np.maximum(short, 0.0) + rounding) / lengths)
     return _Held(
         rows=unit[heads],
         weights=weights,
         gaps=gaps,
         lengths=lengths[heads],
-        members=held,
+        members=members,
+        sizes=lengths,
         groups=groups,
+        strong=strong,
         smallest=smallest,
     )
 
 
-def _others(
+def _near(
     vicinity: Vicinity, reduced: Reduced, found: _Improved, held: _Held, radius: float
-) -> Indices | str:
-    """Return the other margins that are held ones over again, or which one may be active too."""
+) -> Indices:
+    """Return the other margins that may be active within the radius."""
     functions = vicinity.functions
     others = np.setdiff1d(np.arange(functions.count), reduced.held)
     excess = found.values[others] - found.level
@@ -235,38 +257,20 @@ def _others(
         longest = float(np.max(held.lengths))
         close = excess <= max(_BEYOND * found.level, 1e3 * longest * radius)
         others, excess = others[close], excess[close]
-    again: list[int] = []
-    if not others.size:
-        return np.array(again, dtype=np.intp)
     rows = functions.rows(found.point, others)
     lengths = np.linalg.norm(rows, axis=1)
     rounding = 8.0 * EPS * (np.abs(rows) @ np.abs(found.point) + np.abs(found.values[others]))
     lowered = float(np.max(held.gaps * held.lengths))
-    for i in np.flatnonzero(excess <= 4.0 * lengths * radius + rounding + lowered):
-        unit = rows[i] / lengths[i] if lengths[i] > 0.0 else rows[i]
-        if not np.any(np.max(np.abs(held.rows - unit), axis=1) <= _EQUAL):
-            return f"margin {int(others[i])} may be active too, with no multiplier to speak of"
-        again.append(int(others[i]))
-    return np.array(again, dtype=np.intp)
+    return np.asarray(others[excess <= 4.0 * lengths * radius + rounding + lowered])
 
 
-def _asked(
-    vicinity: Vicinity, reduced: Reduced, found: _Improved, held: _Held, others: Indices
-) -> Asked:
-    """Return what must not change, the other margins that are held ones over again among it."""
-    members, groups = held.members, held.groups
-    rows = vicinity.functions.rows(found.point, np.concatenate([members, others]))
-    lengths = np.linalg.norm(rows, axis=1)
-    if others.size:
-        apart = np.abs((rows / lengths[:, None])[members.size :, None, :] - held.rows[None, :, :])
-        groups = np.concatenate([groups, np.argmin(np.max(apart, axis=2), axis=1)])
-        members = np.concatenate([members, others])
+def _asked(reduced: Reduced, found: _Improved, held: _Held) -> Asked:
     return Asked(
         point=found.point,
         multipliers=found.multipliers,
         lagrangian=reduced.lagrangian,
-        members=members,
-        lengths=lengths,
-        groups=groups,
+        members=held.members,
+        lengths=held.sizes,
+        groups=held.groups,
         weights=held.weights,
     )

@@ -67,7 +67,6 @@ _SECOND_ORDER: Final = (
     "at the point",
 )
 _NOT_NEAR: Final = (
-    "Newton's method leaves the neighbourhood of this point",
     "no strict maximiser was shown within {x}",
     "a kink is as near as the error of the point",
     "the Hessian changes by {x} within {x}, too much for Newton's method to be sure of a maximiser "
