@@ -65,6 +65,8 @@ class _Held:
         all members, their ‖∇f‖, and the group of each.
     strong
         how many groups, the first ones, hold the point; the others carry no weight in hand.
+    turned
+        what moving weight inside the groups can change of Σ λ∇f.
     smallest
         σ of the normalised gradients.
     """
@@ -77,6 +79,7 @@ class _Held:
     sizes: Array
     groups: Indices
     strong: int
+    turned: float
     smallest: float
 
 
@@ -101,11 +104,11 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     matrix = reduced.lagrangian
     size = min(float(np.linalg.norm(matrix)), float(np.max(np.sum(np.abs(matrix), axis=1))))
     lowest = float(reduced.eigenvalues[0]) if reduced.eigenvalues.size else math.inf
-    error = found.error + 8.0 * EPS * (1.0 + float(np.sum(held.weights)))
+    rounded = found.error + 8.0 * EPS * (1.0 + float(np.sum(held.weights)))
 
     def least_radius(held: _Held) -> float:
         moved = float(np.linalg.norm(held.gaps)) / held.smallest
-        return 2.0 * (moved + (error + size * moved) / lowest)
+        return 2.0 * (moved + (rounded + held.turned + size * moved) / lowest)
 
     radius = least_radius(held)
     total = float(np.sum(found.multipliers))
@@ -119,6 +122,7 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
         if isinstance(held, str):
             return held
         off, sigma = float(np.linalg.norm(held.gaps)), held.smallest
+        error = rounded + held.turned
         spread = float(np.linalg.norm(1.0 / held.lengths)) / total if sphere else 0.0
         changes = changes_within(vicinity, _asked(reduced, found, held), radius)
         kappa = math.sqrt(held.lengths.size) * changes.bent
@@ -230,6 +234,8 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indic
     # A margin without weight may be above the level.
     short = found.level - values
     short[:first] = np.abs(short[:first])
+    apart = np.zeros(len(heads))
+    np.maximum.at(apart, groups, np.linalg.norm(unit - unit[heads][groups], axis=1))
     gaps = np.zeros(len(heads))
     np.maximum.at(gaps, groups, (np.maximum(short, 0.0) + rounding) / lengths)
     return _Held(
@@ -241,6 +247,7 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indic
         sizes=lengths,
         groups=groups,
         strong=strong,
+        turned=float(weights @ apart),
         smallest=smallest,
     )
 
