@@ -138,7 +138,7 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
         return None
     first = int(shown[0])
     last = first + _WINDOW
-    if last > lengths.size or lengths[first] > _LOCAL:
+    if lengths[first] > _LOCAL:
         return None
     rates = gains[first:last] / lengths[first:last] ** ascent.order
     steady = np.all(rates >= rates[0] / _STEADY) and np.all(rates <= rates[0] * _STEADY)
