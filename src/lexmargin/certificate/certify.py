@@ -16,6 +16,7 @@ from lexmargin.certificate.linear_problems import certify_linear_problem, linear
 from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
 from lexmargin.certificate.range import finite_words, out_of_range
+from lexmargin.certificate.recentred import recentred
 from lexmargin.certificate.signs import with_shown_sign
 from lexmargin.certificate.tolerances import DEFAULT, Tolerances
 from lexmargin.errors import ParameterError
@@ -123,7 +124,7 @@ def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances)
         if isinstance(problem, ScaledMargin):
             return margin_programs.certify_scaled_margin(problem, flat, limits)
         if isinstance(problem, WSet):
-            return margin_programs.certify_w_set(problem, flat, limits)
+            return margin_programs.certify_w_set(*recentred(problem, flat), limits)
         assert isinstance(problem, MarginPath)
         return margin_programs.certify_margin_path(problem, flat, limits)
     if isinstance(problem, Lexicographic):

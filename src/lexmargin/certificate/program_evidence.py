@@ -12,13 +12,13 @@ from lexmargin.certificate.evidence import evidence_for, refutation_at
 from lexmargin.certificate.fritz_john import fritz_john
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.level_chain import recorded_levels
-from lexmargin.certificate.linear_problems import recentred
 from lexmargin.certificate.margin_programs import (
     plain_point,
 )
 from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.program_facts import level_rows
+from lexmargin.certificate.recentred import recentred
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath

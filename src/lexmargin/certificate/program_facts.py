@@ -15,7 +15,6 @@ from lexmargin.certificate.facts import Facts, establish, margin_rounding
 from lexmargin.certificate.given import Evidence
 from lexmargin.certificate.ladder import WIDEST
 from lexmargin.certificate.level_chain import checked_levels
-from lexmargin.certificate.linear_problems import recentred
 from lexmargin.certificate.loss_programs import (
     certify_constrained_path,
     certify_regularization_path,
@@ -29,6 +28,7 @@ from lexmargin.certificate.margin_programs import (
 from lexmargin.certificate.norms import Array, unit_scale, vector_norm
 from lexmargin.certificate.qualification import proved_independent
 from lexmargin.certificate.range import out_of_range
+from lexmargin.certificate.recentred import recentred
 from lexmargin.certificate.signs import shown_not_positive
 from lexmargin.certificate.staged import LIMIT, curved_levels
 from lexmargin.certificate.tolerances import Tolerances
