@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 import lexmargin as lm
 from adversarial_local import Circle, complaint
-from lexmargin.certificate.hessian_changes import Asked, Changes, changes_within
 from lexmargin.errors import ReceiptError
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Tolerances, Verdict, certify
@@ -24,6 +23,7 @@ from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order import contraction, curvature
+from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
 from lexmargin.judge.second_order.hessians import PredictorCurved
 
 CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))

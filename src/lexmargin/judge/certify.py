@@ -25,6 +25,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.directions import certify_direction
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.programs.linear_problems import certify_linear_problem, linear_w_set
+from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
 from lexmargin.linalg.norms import unit_scale, vector_norm
@@ -123,7 +124,7 @@ def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances)
         if isinstance(problem, ScaledMargin):
             return margin_programs.certify_scaled_margin(problem, flat, limits)
         if isinstance(problem, WSet):
-            return margin_programs.certify_w_set(problem, flat, limits)
+            return margin_programs.certify_w_set(*recentred(problem, flat), limits)
         assert isinstance(problem, MarginPath)
         return margin_programs.certify_margin_path(problem, flat, limits)
     if isinstance(problem, Lexicographic):

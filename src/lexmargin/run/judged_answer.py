@@ -19,6 +19,7 @@ from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify, certify_linear_problem
+from lexmargin.judge.programs.recentred import Recentred
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -27,7 +28,7 @@ from lexmargin.run.stages import Run
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, RawAnswer, Solution, Times
 
-__all__ = ["judge", "versions"]
+__all__ = ["judge", "moved_back", "versions"]
 
 _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
@@ -105,6 +106,26 @@ def judge(
         iterations=raw.iterations,
         claimed_bound=claimed,
         unjudged=_FOREIGN if foreign else "",
+    )
+
+
+def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade: Grade) -> Solution:
+    """Return an answer for centred samples as one of the problem as given, judged there.
+
+    Its margins are those near the data, where they round less.
+    """
+    if solution.certificate is None:
+        return solution
+    begun, functions = time.monotonic(), problem.functions
+    theta = near.outward(functions.flatten(solution.theta))
+    certificate = certify(problem, theta, tolerances=Tolerances.at(grade.verified))
+    spent = solution.times.certify + time.monotonic() - begun
+    return replace(
+        solution,
+        theta=functions.blocks(theta),
+        direction=theta / vector_norm(theta, problem.norm_p),
+        certificate=certificate,
+        times=replace(solution.times, certify=spent),
     )
 
 

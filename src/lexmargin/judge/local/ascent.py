@@ -16,7 +16,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.certificate.exact_critical import critical_along
+from lexmargin.judge.second_order.exact_critical import critical_along
 from lexmargin.judge.second_order.vicinity import EPS, Vicinity
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array

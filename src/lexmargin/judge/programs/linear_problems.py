@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.hard_margin import HardMargin
@@ -30,7 +29,7 @@ from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
 
-__all__ = ["certify_linear_problem", "linear_w_set", "recentred", "require_linear"]
+__all__ = ["certify_linear_problem", "linear_w_set", "require_linear"]
 
 
 def certify_linear_problem(
@@ -179,33 +178,3 @@ def linear_w_set(problem: Formulation) -> bool:
     if found is None or found[0].columns is not None:
         return False
     return found[1].form in (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES)
-
-
-def recentred(problem: Formulation, theta: Array) -> tuple[Formulation, Array]:
-    """Return eq. 13 of centred samples and the same point there; others, and near data, as given.
-
-    Only for a linear part and one bias of either sign: then ``(w, β)`` is feasible exactly where
-    ``(w, β + w·c)`` is for the samples x_n - c, and ‖w_1‖ is the same.
-    """
-    if not isinstance(problem, WSet) or problem.data.is_sparse or not linear_w_set(problem):
-        return problem, theta
-    mine = np.asarray(problem.parts.entries(0), dtype=bool)
-    linear, signs = theta[mine], np.asarray(problem.data.signed, dtype=np.float64)
-    only_bias = problem.functions.values(np.where(mine, 0.0, theta))
-    score = float(only_bias[0] * signs[0])
-    # The gradient of b|b| vanishes at 0, where eq. 13 asks for less: of both ends of the columns
-    # the one is taken that leaves the larger bias.
-    ends = [
-        found
-        for upward in (linear > 0.0, linear <= 0.0)
-        if (found := centred(problem.data.X, signs, linear, score, upward)) is not None
-    ]
-    if not ends:
-        return problem, theta
-    near = max(ends, key=lambda found: abs(found.bias))
-    root = math.copysign(math.sqrt(abs(near.bias)), near.bias)
-    point = theta.copy()
-    blocks = int(np.count_nonzero(~mine))
-    point[~mine] = root if blocks == 1 else (max(root, 0.0), max(-root, 0.0))
-    data = Dataset(near.samples, problem.data.y, problem.data.name, one_class=True)
-    return replace(problem, data=data), point

@@ -30,11 +30,11 @@ from lexmargin.judge.margin_programs import (
     evaluated,
 )
 from lexmargin.judge.multipliers.qualification import proved_independent
-from lexmargin.judge.programs.linear_problems import recentred
 from lexmargin.judge.programs.loss_programs import (
     certify_constrained_path,
     certify_regularization_path,
 )
+from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.receipts.facts import Facts, establish, margin_rounding
 from lexmargin.judge.second_order.curvature import Curvature
 from lexmargin.judge.supports import WIDEST

@@ -20,7 +20,7 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.certificate.hessian_changes import Asked, changes_within
+from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import EPS, Vicinity
 from lexmargin.judge.trained.scores import Indices

@@ -8,8 +8,8 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.certificate.curved_balls import CurvedBalls
 from lexmargin.judge.proofs.enclosure import precision
+from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
