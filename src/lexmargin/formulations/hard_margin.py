@@ -14,9 +14,9 @@ from lexmargin.formulations.base import (
     FormulationName,
     StageAnswer,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lexmargin.formulations.base import vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 

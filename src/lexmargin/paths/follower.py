@@ -18,9 +18,10 @@ from lexmargin.formulations import (
     MarginPath,
     RegularizationPath,
 )
-from lexmargin.formulations.base import MARGIN, StageAnswer, vector_norm
+from lexmargin.formulations.base import MARGIN, StageAnswer
 from lexmargin.judge import Tolerances, certify
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.polish.stated import polish_stated

@@ -15,13 +15,14 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.formulations.base import Formulation, vector_norm
+from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray

@@ -11,7 +11,7 @@ import numpy as np
 
 from lexmargin.backends import BackendName
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
+from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.known import is_known, word_of
 from lexmargin.formulations.levels import Level, Proof
@@ -20,6 +20,7 @@ from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify, certify_linear_problem
 from lexmargin.judge.programs.recentred import Recentred
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature

@@ -11,16 +11,13 @@ import numpy as np
 
 from lexmargin.backends import Backend, backend
 from lexmargin.errors import MissingBackendError
-from lexmargin.formulations.base import (
-    Formulation,
-    StageAnswer,
-    vector_norm,
-)
+from lexmargin.formulations.base import Formulation, StageAnswer
 from lexmargin.formulations.known import is_known
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature

@@ -8,15 +8,11 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.backends.capture import captured
-from lexmargin.backends.linear.initial_working_set import (
-    dual_norm,
-    first_rows,
-    lowest,
-    power_of_two,
-)
+from lexmargin.backends.linear.initial_working_set import first_rows, lowest
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.errors import DataError, MissingBackendError
+from lexmargin.linalg.norms import dual_norm, power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["polyhedral_margin"]

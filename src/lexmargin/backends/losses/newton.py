@@ -21,7 +21,6 @@ from lexmargin.backends.base import (
     no_answer,
     starting_values,
 )
-from lexmargin.backends.linear.initial_working_set import dual_norm
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.losses.kinked_descent import kinked_descent
 from lexmargin.backends.losses.penalised import PenalisedProgram, stated_penalty
@@ -31,6 +30,7 @@ from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.linalg.norms import dual_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense

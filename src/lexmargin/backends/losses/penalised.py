@@ -16,9 +16,9 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends.base import Compiled, checked_parameters, starting_values
-from lexmargin.backends.linear.initial_working_set import dual_norm
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.errors import UnsupportedError
+from lexmargin.linalg.norms import dual_norm
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
