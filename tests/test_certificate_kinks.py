@@ -346,7 +346,13 @@ WHERE = "on a kink (1 unit, nearest at layer 1, unit 0, sample 0)"
 
 
 @pytest.mark.parametrize(
-    ("above", "verdict"), [(1e-5, Verdict.UNDECIDED), (1e-3, Verdict.NOT_STATIONARY)]
+    ("above", "verdict"),
+    [
+        (1e-5, Verdict.CLARKE_KKT),
+        # δ misses its tolerance by a thousandth, and so does ε with less weight.
+        (1.002e-4, Verdict.UNDECIDED),
+        (1e-3, Verdict.NOT_STATIONARY),
+    ],
 )
 def test_a_refutation_at_a_kink_counts_weight_above_the_margin(
     above: float, verdict: Verdict
@@ -359,18 +365,21 @@ def test_a_refutation_at_a_kink_counts_weight_above_the_margin(
     theta = direction / np.linalg.norm(direction)
 
     f, other = xor()
-    certificate = replace(judge(f, other), support=np.array([0]))
+    certificate = replace(judge(f, other), support=np.array([0]), multipliers=np.zeros(2))
     values = np.array([1.0, 1.0 + above])
     found, _ = judged_at_kink(
         certificate, whole.of(np.array([0])), theta, 1.0, values, WHERE, whole.of
     )
     assert found.verdict is verdict
-    assert found.stationarity_bound <= (1e-7 if verdict is Verdict.UNDECIDED else 1e-3)
+    assert found.stationarity_bound <= (1e-3 if verdict is Verdict.NOT_STATIONARY else 1e-7)
+    if verdict is Verdict.CLARKE_KKT:
+        assert found.support.tolist() == [0, 1] and found.tau == pytest.approx(1e-5)
+        assert found.complementarity == pytest.approx(1e-8, rel=1e-2)
 
 
 def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
     f, theta = xor()
-    certificate = replace(judge(f, theta), support=np.array([0, 1]))
+    certificate = replace(judge(f, theta), support=np.array([0, 1]), multipliers=np.zeros(2))
     sets = GradientSets(np.eye(2), (np.zeros((0, 2)),) * 2, (np.zeros(0),) * 2,
                         (np.zeros((0, 2)),) * 2, True)  # fmt: skip
     for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):

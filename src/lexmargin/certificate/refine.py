@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.certificate.ascent import Rise, rise
+from lexmargin.certificate.beside_kinks import bound_beside_kinks
 from lexmargin.certificate.birth import (
     Birth,
     birth_ascent,
@@ -25,12 +26,7 @@ from lexmargin.certificate.clarke import GradientSets, gradient_sets
 from lexmargin.certificate.curvature import second_order
 from lexmargin.certificate.curved import PredictorCurved
 from lexmargin.certificate.kink_ascent import kink_ascent
-from lexmargin.certificate.kinked import (
-    at_slope_zero,
-    bound_at_kinks,
-    judged_at_kink,
-    stated_notes,
-)
+from lexmargin.certificate.kinked import at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.certificate.kinks import Kink, Kinks, measure_kinks, samples_of
 from lexmargin.certificate.linear_networks import linear_network_bound
 from lexmargin.certificate.point import check_euler, unit_point
@@ -87,8 +83,8 @@ def refine(
         on = kinks.within(certificate.tolerances.kink, samples)
     if on:
         found = _at_kink(functions, unit, degree, norm, found, on)
-    elif kinks is not None and norm == 2.0 and found.verdict is Verdict.NOT_STATIONARY:
-        found = _beside_kinks(functions, unit, degree, found, kinks)
+    elif kinks is not None and found.verdict is Verdict.NOT_STATIONARY:
+        found = _beside_kinks(functions, unit, degree, norm, found, kinks)
     elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
         found = second_order(_around(functions, unit, degree, found), found)
     if norm != 2.0:
@@ -130,12 +126,13 @@ def _at_kink(
         )
     values, limit = functions.values(theta), certificate.tolerances.kink
     sets_of = functools.partial(_sets, functions, theta, limit)
-    found, clarke = judged_at_kink(certificate, sets, theta, degree, values, where, sets_of)
+    found, element = judged_at_kink(certificate, sets, theta, degree, values, where, sets_of)
+    clarke = element.clarke
     independence = licq(compact(clarke.elements), certificate.tolerances.rank)
     found = replace(found, licq=replace(independence, of=GradientChoice.CHOSEN))
     if found.verdict is not Verdict.CLARKE_KKT:
         return found
-    ascent = kink_ascent(certificate.support, sets, clarke)
+    ascent = kink_ascent(element.indices, element.sets, clarke)
     if ascent is None:
         return found
     shown = rise(_around(functions, theta, degree, found), ascent, clarke.residual)
@@ -162,30 +159,30 @@ def _beside_kinks(
     functions: MarginFunctions,
     theta: FloatArray,
     degree: float,
+    norm: float,
     certificate: Certificate,
     kinks: Kinks,
 ) -> Certificate:
     """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
     limits = certificate.tolerances
-    everyone = range(functions.data.n_samples)
-    on = kinks.within(limits.kink, everyone)
+    on = kinks.within(limits.kink, range(functions.data.n_samples))
     if not on:
         return certificate
-    sets_of = functools.partial(_sets, functions, theta, limits.kink)
-    lower = bound_at_kinks(sets_of, functions.values(theta), theta, degree, limits)
-    lower = min(lower, certificate.stationarity_bound)
+    each = functions.count // functions.data.n_samples
+    samples = np.unique([kink.sample for kink in on])
+    jacobian = functions.jacobian(theta)
+    lower = bound_beside_kinks(
+        certificate,
+        (samples[:, None] * each + np.arange(each)).ravel(),
+        functools.partial(_sets, functions, theta, limits.kink),
+        lambda indices: jacobian[indices],
+        functions.values(theta),
+        theta,
+        degree,
+    )
     if lower > limits.stationarity:
         return replace(certificate, stationarity_bound=lower)
-    why = (
-        f"ε = {certificate.stationarity:.3g} misses its tolerance {limits.stationarity:.0e}, and "
-        f"no better than {lower:.3g} is proven from below"
-    )
-    return replace(
-        certificate,
-        verdict=Verdict.UNDECIDED,
-        stationarity_bound=lower,
-        reasons=(f"{_where(on)}: {why}", *stated_notes(certificate)),
-    )
+    return _at_kink(functions, theta, degree, norm, certificate, on)
 
 
 def _sets(

@@ -16,6 +16,7 @@ from lexmargin.certificate.multipliers import spread
 from lexmargin.certificate.norms import Array, vector_norm
 from lexmargin.certificate.qualification import LicqReport, MfcqReport
 from lexmargin.certificate.scores import Indices
+from lexmargin.certificate.stationarity import lyu_li
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
 
@@ -89,7 +90,7 @@ def certify_by_gram(
     scale = size ** (degree - 1.0)
     multipliers = spread(best.support, values.size, best.multipliers)
     margin = gamma / scale
-    stretch = margin ** (-1.0 / degree)
+    pair = lyu_li(best.residual, multipliers * (values - gamma), margin, degree)
     independent = _independent(gram[np.ix_(*[np.searchsorted(chosen, best.support)] * 2)])
     held = np.searchsorted(chosen, best.support)
     norms = np.sqrt(np.diag(gram))[held]
@@ -123,8 +124,8 @@ def certify_by_gram(
             f"parameters, which alone resolve ε to {best.resolution:.1e}",
         ),
         tau=tau,
-        kkt_epsilon=best.residual * stretch,
-        kkt_delta=stretch**2 * float(np.max(multipliers * (values - gamma))),
+        kkt_epsilon=pair[0],
+        kkt_delta=pair[1],
     )
 
 
