@@ -222,6 +222,37 @@ def test_slope_0_alone_refutes_what_the_generalised_gradient_allows():
     assert sets.signs[1] == [-1.0]
 
 
+@pytest.mark.parametrize(
+    ("jump", "above", "verdict"),
+    [
+        # λ = 1/jump on the second sample makes δ = 2e-9 and 2e-8.
+        (1e6, 1e-3, Verdict.CLARKE_KKT),
+        (1e3, 1e-5, Verdict.CLARKE_KKT),
+        # δ within its tolerance leaves 5e-5 of a weight of 1, or 1/20 of what is needed.
+        (1.0, 1e-3, Verdict.NOT_STATIONARY),
+        (1e3, 1e-3, Verdict.NOT_STATIONARY),
+    ],
+)
+def test_a_refutation_counts_kinks_above_the_support(jump, above, verdict):
+    # held_back with the second sample above the margin and the third in its place.
+    c, s = 0.5, math.sqrt(0.75)
+    members = [Member(DiagonalNetwork(2), (2,)), Member(Network((1,), ReLU()), (0, 1))]
+    X = [[1.0, 0.0, 0.0], [jump * c, jump * s, 1.0 + above], [0.0, 0.0, 1.0]]
+    f = functions(Sum(members), X, [1, -1, -1])
+    size = s**-0.5
+    theta = np.array([1.0, -1.0, size * s, -size * c, size])
+    found = judge(f, theta)
+    assert found.verdict is verdict, found.report()
+    if verdict is Verdict.CLARKE_KKT:
+        # λ is as at margin 1, for the degree is 2; the slope at the kink is 1 at most.
+        weight = found.multipliers[1]
+        assert weight * jump >= (1.0 - 1e-6) / math.sqrt(3.0)
+        assert found.support.tolist() == [0, 1, 2]
+        assert found.complementarity == pytest.approx(2.0 * above * weight / (theta @ theta))
+    for norm in (1.5, 3.0, math.inf):
+        assert judge(f, theta, norm).verdict in (verdict, Verdict.UNDECIDED)
+
+
 @pytest.mark.parametrize("angle", [math.radians(40), math.radians(44.9)])
 def test_a_slope_above_1_is_no_element(angle):
     f, theta = held_back(angle)
