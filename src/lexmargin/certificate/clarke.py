@@ -89,11 +89,14 @@ class GradientSets:
         return found
 
     def away(self, rows: FloatArray) -> FloatArray:
-        """Return an upper bound on the distance of every element from one row (S, d) each (S,)."""
+        """Return an upper bound (S,) on the distance of every element from rows (S, d) of the sets.
+
+        It holds from other elements too, should rounding have put the rows on another side.
+        """
         found: FloatArray = np.linalg.norm(rows - self.base, axis=1)
         for n, (part, extra) in enumerate(zip(self.parts, self.vertices, strict=True)):
             found[n] += float(np.sum(np.linalg.norm(part, axis=1)))
-            apart = np.linalg.norm(extra - rows[n], axis=1)
+            apart = 2.0 * np.linalg.norm(extra - rows[n], axis=1)
             found[n] = max(found[n], float(np.max(apart, initial=0.0)))
         return found
 

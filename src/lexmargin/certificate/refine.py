@@ -7,10 +7,9 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexmargin.certificate.ascent import Rise, rise
-from lexmargin.certificate.beside_kinks import bound_beside_kinks
+from lexmargin.certificate.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
 from lexmargin.certificate.birth import (
     Birth,
     birth_ascent,
@@ -22,7 +21,7 @@ from lexmargin.certificate.birth import (
 from lexmargin.certificate.birth_choice import best_birth
 from lexmargin.certificate.bounds import relative_gap
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.clarke import GradientSets, gradient_sets
+from lexmargin.certificate.clarke import gradient_sets
 from lexmargin.certificate.curvature import second_order
 from lexmargin.certificate.curved import PredictorCurved
 from lexmargin.certificate.kink_ascent import kink_ascent
@@ -125,7 +124,7 @@ def _at_kink(
             reasons=(f"{where}: {why}", *stated_notes(certificate)),
         )
     values, limit = functions.values(theta), certificate.tolerances.kink
-    sets_of = functools.partial(_sets, functions, theta, limit)
+    sets_of = functools.partial(kinked_sets, functions, theta, limit)
     found, element = judged_at_kink(certificate, sets, theta, degree, values, where, sets_of)
     clarke = element.clarke
     independence = licq(compact(clarke.elements), certificate.tolerances.rank)
@@ -168,30 +167,20 @@ def _beside_kinks(
     on = kinks.within(limits.kink, range(functions.data.n_samples))
     if not on:
         return certificate
-    each = functions.count // functions.data.n_samples
-    samples = np.unique([kink.sample for kink in on])
     jacobian = functions.jacobian(theta)
-    lower = bound_beside_kinks(
-        certificate,
-        (samples[:, None] * each + np.arange(each)).ravel(),
-        functools.partial(_sets, functions, theta, limits.kink),
+    reach = kink_reach(
+        margins_on_kinks(functions, kinks, limits.kink),
+        functools.partial(kinked_sets, functions, theta, limits.kink),
         lambda indices: jacobian[indices],
         functions.values(theta),
         theta,
         degree,
+        norm,
     )
+    lower = certificate.stationarity_bound - limits.complementarity * reach
     if lower > limits.stationarity:
         return replace(certificate, stationarity_bound=lower)
     return _at_kink(functions, theta, degree, norm, certificate, on)
-
-
-def _sets(
-    functions: MarginFunctions, theta: FloatArray, limit: float, indices: NDArray[np.intp]
-) -> GradientSets | None:
-    """Return the gradient sets of some margins, every kink within ``limit`` free."""
-    kinks = measure_kinks(functions, theta, indices)
-    on = [] if kinks is None else kinks.within(limit, samples_of(functions, indices))
-    return gradient_sets(functions, theta, indices, on)
 
 
 def _around(

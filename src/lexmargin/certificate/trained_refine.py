@@ -8,7 +8,7 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
-from lexmargin.certificate.beside_kinks import bound_beside_kinks
+from lexmargin.certificate.beside_kinks import kink_reach
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.clarke import GradientSets, assembled_sets
 from lexmargin.certificate.curvature import second_order
@@ -154,15 +154,16 @@ def _beside_kinks(margins: Trained, theta: Array, degree: float, found: Certific
     if not kinked:
         return found
     curved = TrainedCurved(margins)
-    lower = bound_beside_kinks(
-        found,
+    reach = kink_reach(
         np.concatenate(kinked),
         lambda indices: trained_sets(margins, indices, degree, limits.kink),
         lambda indices: curved.rows(margins.scores.theta, indices) * size ** (1.0 - degree),
         curved.values(theta),
         theta,
         degree,
+        found.norm,
     )
+    lower = found.stationarity_bound - limits.complementarity * reach
     if lower > limits.stationarity:
         return replace(found, stationarity_bound=lower)
     return _at_kink(margins, theta, degree, found, where)
