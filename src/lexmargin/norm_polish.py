@@ -21,7 +21,7 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.guarded import nonnegative_least_squares
+from lexmargin.guarded import least_norm, nonnegative_least_squares
 from lexmargin.hessian import weighted_hessian
 from lexmargin.losses import Loss, log_weights
 from lexmargin.margins import MarginFunctions
@@ -101,8 +101,6 @@ def _newton(
     s: FloatArray, size: int, system: Callable[[FloatArray], System]
 ) -> tuple[FloatArray, float]:
     """Return the best of the points of damped Newton steps; the first ``size`` entries are s."""
-    from scipy.linalg import lstsq
-
     best, least = s, math.inf
     for _ in range(_STEPS):
         residual, right, matrix = system(s)
@@ -112,7 +110,7 @@ def _newton(
             best, least = s, residual
         if residual <= _DONE:
             break
-        move = lstsq(matrix, right, cond=1e-14, lapack_driver="gelsy")[0]
+        move = least_norm(matrix, right, 1e-14)
         length = float(np.linalg.norm(move[:size]))
         allowed = _LONGEST * float(np.linalg.norm(s[:size]))
         s = s + move * min(1.0, allowed / max(length, 1e-300))

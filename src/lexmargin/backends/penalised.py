@@ -19,6 +19,7 @@ from lexmargin.backends.base import Compiled, checked_parameters, starting_value
 from lexmargin.backends.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.first_rows import dual_norm
 from lexmargin.errors import UnsupportedError
+from lexmargin.guarded import root_between
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
@@ -87,9 +88,7 @@ def penalised_linear(
         low, high = low - math.log(_GROWTH), low
         if low < _NOTHING:
             return PenalisedPoint(nothing, search.iterations, True)
-    from scipy.optimize import brentq
-
-    root = float(brentq(search.at, low, high, xtol=_ROOT, rtol=_ROOT, maxiter=200))
+    root = root_between(search.at, low, high, _ROOT)
     point = search.point(root)
     return PenalisedPoint(point.w, search.iterations, point.converged)
 

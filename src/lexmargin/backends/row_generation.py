@@ -12,6 +12,7 @@ from lexmargin.backends.first_rows import dual_norm, first_rows, lowest, power_o
 from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.signed_rows import SignedRows
 from lexmargin.errors import DataError, MissingBackendError
+from lexmargin.guarded import add_rows
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["polyhedral_margin"]
@@ -134,10 +135,8 @@ class _Model:
         m = z.shape[0]
         parts.append(sparse.csr_array(-np.ones((m, 1))))
         matrix = sparse.csr_array(sparse.hstack(parts, format="csr"))
-        self.highs.addRows(
-            m, np.zeros(m), np.full(m, self.infinity), matrix.nnz,
-            matrix.indptr[:-1].astype(np.int32), matrix.indices.astype(np.int32), matrix.data,
-        )  # fmt: skip
+        upper = np.full(m, self.infinity)
+        add_rows(self.highs, np.zeros(m), upper, matrix.indptr[:-1], matrix.indices, matrix.data)
 
     def run(self, deadline: float) -> bool:
         """Solve; return whether HiGHS calls it optimal."""
