@@ -21,7 +21,7 @@ from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.guarded import least_norm, nonnegative_least_squares
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.polish.hessian import weighted_hessian
@@ -181,8 +181,6 @@ def _active_step(
     rho: float,
     level: float,
 ) -> tuple[FloatArray, FloatArray, IntArray]:
-    from scipy.linalg import lstsq
-
     w = rho * theta
     values = functions.values(w) / level
     jacobian = rho * functions.jacobian(w)[:, free] / level
@@ -197,10 +195,11 @@ def _active_step(
         matrix[d:, :d] = rows * size
         misfit = rows.T @ multipliers[active] - (weights * theta)[free]
         right = np.concatenate([misfit / size, 1.0 - values[active]])
-        found = lstsq(matrix, right, cond=1e-12, lapack_driver="gelsy")[0]
+        found = least_norm(matrix, right, 1e-12)
         change = size * size * found[d:]
         proposed = multipliers[active] + change
-        if active.size == 1 or proposed.min() >= -1e-12 * np.abs(proposed).max():
+        lost = not np.all(np.isfinite(found))
+        if lost or active.size == 1 or proposed.min() >= -1e-12 * np.abs(proposed).max():
             break
         kept = proposed > 0.5 * proposed.min()
         # Equal samples have equal multipliers: one of them stays.

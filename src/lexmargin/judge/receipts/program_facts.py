@@ -18,7 +18,7 @@ from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
 from lexmargin.judge.bounds.range import out_of_range
-from lexmargin.judge.bounds.signs import shown_not_positive
+from lexmargin.judge.bounds.signs import shown_word
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.levels.level_chain import checked_levels
@@ -79,14 +79,14 @@ def establish_problem(
         except (ArithmeticError, np.linalg.LinAlgError):
             unknown = out_of_range(problem, theta, limits)
             found = replace(_facts(unknown, theta), support=evidence.support)
-        lost = found.verdict.stationary and not _is_finite(found)
-        if found.verdict is Verdict.NOT_SEPARATING:
-            lost = not shown_not_positive(problem.functions, problem.rho_value * theta)
+        word = found.verdict
+        if word.stationary and not _is_finite(found):
+            word = Verdict.UNDECIDED
+        word, _ = shown_word(word, problem, theta)
     if found.levels is not None and not all(math.isfinite(value) for value in found.levels):
         found = replace(found, levels=None)
-    if not lost:
+    if word is found.verdict:
         return found
-    word = Verdict.UNDECIDED
     return replace(found, verdict=word, reason=_REASONS[word])
 
 
