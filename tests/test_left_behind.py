@@ -166,10 +166,8 @@ class Forks:
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def forks(interrupts: None) -> Iterator[Forks]:
     made = Forks()
-    signal.signal(signal.SIGINT, before)
     yield made
     made.close()
 
