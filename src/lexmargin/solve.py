@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from lexmargin.backends import BackendName
 from lexmargin.errors import NotSeparableError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.known import is_known
+from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
@@ -22,6 +24,8 @@ from lexmargin.judge import (
 )
 from lexmargin.judge.bounds.inseparable import prove_inseparable
 from lexmargin.judge.programs.recentred import recentred_problem
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.run.inseparable_data import (
     NEED_A_SEPARATOR,
     refuse_claim,
@@ -205,15 +209,28 @@ def _beside_saddle(
         if not saddle or asked.start is not None:
             break
         theta = asked.problem.functions.flatten(best.theta)
-        size = float(np.linalg.norm(theta)) / np.sqrt(theta.size)
         rng = np.random.default_rng(asked.seed + len(more))
-        beside = theta + _ASIDE * size * rng.standard_normal(theta.size)
+        beside = theta + _ASIDE * _sizes(asked.problem, theta) * rng.standard_normal(theta.size)
         jobs = [replace(job, start=beside)]
         for outcome in outcomes(jobs, require(chosen), asked.deadline, 1, asked.progress):
             more.append(
                 judge(asked.problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
             )
     return more
+
+
+def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:
+    """Return the size of an entry of θ (d,), part by part in a sum of homogeneous parts.
+
+    At γ = 1e6 the parts of eq. 14 differ by so much that one size for all leaves some of them where
+    they are, and tears others apart.
+    """
+    if problem.functions.homogeneity.kind is not HomogeneityKind.SUM:
+        return np.full(theta.size, float(np.linalg.norm(theta)) / math.sqrt(theta.size))
+    parts = Parts(problem.functions)
+    counts = np.array([np.count_nonzero(parts.entries(k)) for k in range(len(parts.items))])
+    sizes = np.sqrt(parts.sizes(theta) / counts)
+    return parts.spread(np.where(sizes > 0.0, sizes, parts.natural_scales / np.sqrt(counts)))
 
 
 def _certified(found: list[Solution]) -> bool:
