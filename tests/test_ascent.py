@@ -131,12 +131,11 @@ def zero(s: float) -> float:
         ),
         # Nothing at lengths where the rate promises much; and a dip that can be seen.
         (piecewise((0.0, zero), (1e-3, square)), {}),
-        (piecewise((0.0, lambda s: -1e-13), (2.0**-22, square)), {}),
+        (piecewise((0.0, zero), (1e-12, lambda s: -1e-13), (2.0**-22, square)), {}),
         # A jump of the Hessian among what cannot be seen.
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [E1], jump=True)}),
-        # No margin is held; none is positive; a gradient is 0, or no number.
+        # No margin is held; a gradient is 0, or no number.
         (square, {"held": ()}),
-        (square, {"margins": Margins(lambda u: [-u[0]], lambda u: [-E1])}),
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [0.0 * E1])}),
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [math.inf * np.ones(2)])}),
         # The correction leads farther than the curve.

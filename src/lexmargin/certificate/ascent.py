@@ -113,8 +113,6 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     functions, theta = vicinity.functions, vicinity.theta
     values = functions.values(theta)
     margin = float(np.min(values))
-    if not (margin > 0.0 and ascent.held.size):
-        return None
     rows = functions.rows(theta, ascent.held)
     scale = float(np.max(np.abs(rows), initial=0.0))
     if not (math.isfinite(scale) and scale > 0.0):
