@@ -20,13 +20,13 @@ from compare_stubs import Killer, contents
 from lexmargin.compare import DaskCluster, Executor, Processes, ResultsError, Serial, Store, compare
 from lexmargin.compare.comparison import Progress, carry_out, read_back
 from lexmargin.compare.executors import dask_pass, has_workers
+from lexmargin.compare.jobs import Limits, Unit, canonical
+from lexmargin.compare.pages.reading import sealed
 from lexmargin.compare.plan import plan
-from lexmargin.compare.reading import sealed
-from lexmargin.compare.units import Limits, Unit, canonical
 from lexmargin.errors import LexmarginError
-from lexmargin.library import Library
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery
+from lexmargin.shelf.library import Library
 from process_stubs import fresh, paths
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
@@ -186,7 +186,7 @@ from pathlib import Path
 from lexmargin.compare import Serial, Store
 from lexmargin.compare.comparison import carry_out
 from lexmargin.errors import LexmarginError
-from lexmargin.library import Library
+from lexmargin.shelf.library import Library
 import test_faults
 folder, times, expected = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 units, stopped = test_faults.units_of(8), 0
@@ -228,7 +228,7 @@ from pathlib import Path
 from lexmargin.compare import Serial, Store
 from lexmargin.compare.comparison import carry_out
 from lexmargin.errors import LexmarginError
-from lexmargin.library import Library
+from lexmargin.shelf.library import Library
 import test_faults
 disk, times, expected = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 units, stopped, folder = test_faults.units_of(8), 0, disk / "out"
@@ -284,7 +284,7 @@ import os, signal, sys
 from pathlib import Path
 from lexmargin.compare import Serial, Store
 from lexmargin.compare.comparison import carry_out
-from lexmargin.library import Library
+from lexmargin.shelf.library import Library
 import test_faults
 wanted, replaced = sys.argv[2], os.replace
 def kill(draft, target):

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin import certificate
-from lexmargin.certificate.proofs import prove
-from lexmargin.certificate.receipt import read_receipt, receipt, write_receipt
-from lexmargin.certificate.verify import verify_file, verify_receipt
+from lexmargin import judge
 from lexmargin.errors import DataError, LexmarginError, ShapeError
-from lexmargin.kinds import Exponent, KindError, checked, checked_class, described
+from lexmargin.inputs.kinds import Exponent, KindError, checked, checked_class, described
+from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.receipts.receipt import read_receipt, receipt, write_receipt
+from lexmargin.judge.receipts.verify import verify_file, verify_receipt
 
 DATA = lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, -1])
 LINEAR = lm.Linear()
@@ -41,7 +41,7 @@ def test_every_public_entry_is_checked() -> None:
         signature = inspect.signature(entry)
         assert "args" not in signature.parameters, name
     for function in (prove, receipt, write_receipt, read_receipt, verify_file, verify_receipt,
-                     certificate.curves, certificate.module_receipt):  # fmt: skip
+                     judge.curves, judge.module_receipt):  # fmt: skip
         assert hasattr(function, "__wrapped__"), function
 
 

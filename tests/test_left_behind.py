@@ -34,8 +34,8 @@ folder of temporary files and has started a program that ignores SIGTERM too."""
 
 COMMAND = """
 import sys
-from lexmargin import isolated
-from lexmargin.cli import main
+from lexmargin.run import isolated
+from lexmargin.cli.main import main
 isolated.WORK = sys.argv.pop(1) or isolated.WORK
 main()
 """
@@ -45,8 +45,9 @@ import json, os, sys, tempfile
 from contextlib import suppress
 import lexmargin as lm
 import lexmargin.compare
-from lexmargin import isolated, worker
-from lexmargin.cli import main
+from lexmargin.run import isolated
+from lexmargin.run import worker
+from lexmargin.cli.main import main
 lm.solve(lm.load("networks/diagonal-2"), starts=1)
 print("ready", flush=True)
 for line in sys.stdin:

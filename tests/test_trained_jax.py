@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, certify_arrays
-from lexmargin.certificate import trained as trained_module
 from lexmargin.errors import (
     DataError,
     DegreeError,
@@ -17,6 +15,8 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.judge import Verdict, certify_arrays
+from lexmargin.judge.trained import trained as trained_module
 from lexmargin.margins import MarginFunctions
 
 jax = pytest.importorskip("jax", reason="jax is not installed: an optional extra")
@@ -191,7 +191,7 @@ def test_every_kink_is_seen_however_it_is_written(activation, felt):
     params = {"W": np.array([[1.0, 1.0], [2.0, -1.0]]), "a": np.array([[1.0, 0.5]])}
     # Twice the same kink; the first sample has it.
     X, y = np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([1, -1])
-    from lexmargin.certificate.jax_rows import JaxScores
+    from lexmargin.judge.autodiff.jax_rows import JaxScores
 
     report = JaxScores(two_layers(activation), params, X).kinks(
         np.arange(2), y[:, None].astype(float)
@@ -213,7 +213,7 @@ def test_bad_input_is_named():
         lm.certify_function(leaky, {**params, "a": params["a"] * np.nan}, X, y)
     with pytest.raises(ShapeError, match="cannot read samples"):
         lm.certify_function(leaky, params, np.hstack([X, X]), y)
-    with pytest.raises(ParameterError, match="f is a dict"):
+    with pytest.raises(ParameterError, match=r"f must be a function .*, not the dict"):
         lm.certify_function(params, leaky, X, y)
     with pytest.raises(ShapeError, match="row of scores"):
         lm.certify_function(lambda p, x: leaky(p, x).mean(), params, X, y)

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, curvature
-from lexmargin.certificate import trained as trained_module
-from lexmargin.certificate.curvature import CurvatureKind
-from lexmargin.certificate.curved import PredictorCurved
-from lexmargin.certificate.gauge import generators
-from lexmargin.certificate.lanczos import smallest_on_tangents
-from lexmargin.certificate.rotations import rotation_tangents
-from lexmargin.certificate.symmetry import symmetry_tangents
-from lexmargin.certificate.trained_refine import TrainedCurved
+from lexmargin.judge import Verdict
+from lexmargin.judge.local.symmetry import symmetry_tangents
+from lexmargin.judge.local.symmetry_generators import generators
+from lexmargin.judge.second_order import curvature
+from lexmargin.judge.second_order.curvature import CurvatureKind
+from lexmargin.judge.second_order.hessians import PredictorCurved
+from lexmargin.judge.trained import trained as trained_module
+from lexmargin.judge.trained.trained_refine import TrainedCurved
+from lexmargin.judge.trained.trained_symmetries import rotation_tangents
+from lexmargin.linalg.lanczos import smallest_on_tangents
 from lexmargin.margins import MarginFunctions
 
 R = math.sqrt(0.5)
@@ -68,6 +69,9 @@ class Torch:
     def relu(self, power):
         return lambda z: self.torch.relu(z) ** power
 
+    def held_back(self, _, p, X):
+        return p[0] * p[1] * X[:, 2] + p[3] * self.torch.relu(X[:, :2] @ p[2])
+
     def maximum(self, _, blocks, X):
         return self.torch.maximum(X[:, 0] * blocks[0], X[:, 0] * blocks[1])
 
@@ -86,7 +90,7 @@ class Jax:
         return lm.certify_function(lambda p, x: forward(None, p, x), blocks, X, y, **options)
 
     def margins(self, forward, blocks, X, y):
-        from lexmargin.certificate.jax_rows import JaxScores
+        from lexmargin.judge.autodiff.jax_rows import JaxScores
 
         blocks = [np.array(b, float) for b in blocks]
         return trained_module._margins(JaxScores(lambda p, x: forward(None, p, x), blocks, X), X, y)
@@ -95,6 +99,9 @@ class Jax:
 
     def relu(self, power):
         return lambda z: self.jax.nn.relu(z) ** power
+
+    def held_back(self, _, p, X):
+        return p[0] * p[1] * X[:, 2] + p[3] * self.jax.nn.relu(X[:, :2] @ p[2])
 
     def maximum(self, _, blocks, X):
         return self.jax.numpy.maximum(X[:, 0] * blocks[0], X[:, 0] * blocks[1])
@@ -331,7 +338,7 @@ def test_flat_directions_without_a_known_symmetry_stay_undecided(framework, monk
     assert found.verdict is Verdict.STRICT_LOCAL, found.report()
     assert found.curvature.symmetries == 2
     monkeypatch.setattr(
-        "lexmargin.certificate.trained_refine.rotation_tangents",
+        "lexmargin.judge.trained.trained_refine.rotation_tangents",
         lambda theta, *rest: np.zeros((0, theta.size)),
     )
     found = framework.certify(forward, blocks, X, y)
@@ -363,6 +370,35 @@ def test_a_slope_between_the_one_sided_gradients_is_found(framework):
     assert found.margin == pytest.approx(R) and found.degree == 1.0
     found = framework.certify(framework.maximum, [1.0, 1.001], X, y)
     assert found.verdict is Verdict.NOT_STATIONARY
+
+
+@pytest.mark.parametrize(
+    ("jump", "above", "verdict"),
+    [
+        # λ = 1/jump on the second sample makes δ = 2e-9.
+        (1e6, 1e-3, Verdict.CLARKE_KKT),
+        # δ within its tolerance leaves 5e-5 of a weight of 1.
+        (1.0, 1e-3, Verdict.NOT_STATIONARY),
+    ],
+)
+@pytest.mark.parametrize("by_gram", [False, True])
+def test_a_refutation_counts_kinks_above_the_support(
+    framework, jump, above, verdict, by_gram, monkeypatch
+):
+    # F = uv x_3 + a relu(w·x): the second sample alone holds w back, at its kink.
+    if by_gram:
+        monkeypatch.setattr(trained_module, "_DENSE_LIMIT", 0)
+    c, s = 0.5, math.sqrt(0.75)
+    size = s**-0.5
+    X = np.array([[1.0, 0.0, 0.0], [jump * c, jump * s, 1.0 + above], [0.0, 0.0, 1.0]])
+    blocks = [[1.0], [-1.0], [size * s, -size * c], [size]]
+    found = framework.certify(framework.held_back, blocks, X, np.array([1, -1, -1]))
+    assert found.verdict is verdict, found.report()
+    if verdict is Verdict.CLARKE_KKT:
+        assert found.multipliers[1] * jump >= (1.0 - 1e-6) / math.sqrt(3.0)
+        assert found.complementarity < 1e-8
+    else:
+        assert found.stationarity_bound > 1e-4
 
 
 def test_slopes_that_one_weight_cannot_have_at_once_prove_nothing(framework):

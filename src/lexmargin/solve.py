@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,33 +10,38 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.certificate import (
-    Verdict,
-    require_linear,
-)
-from lexmargin.certificate.inseparable import prove_inseparable
-from lexmargin.checks import positive, whole
+from lexmargin.backends import BackendName
 from lexmargin.errors import NotSeparableError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.known import is_known
+from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.inseparable_data import (
+from lexmargin.inputs.checks import positive, whole
+from lexmargin.inputs.kinds import checked
+from lexmargin.judge import (
+    Verdict,
+    require_linear,
+)
+from lexmargin.judge.bounds.inseparable import prove_inseparable
+from lexmargin.judge.programs.recentred import recentred_problem
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.run.inseparable_data import (
     NEED_A_SEPARATOR,
     refuse_claim,
     refuse_contradiction,
     refuse_inseparable,
     unseparated,
 )
-from lexmargin.isolated import Job
-from lexmargin.judged_answer import judge
-from lexmargin.kinds import checked
-from lexmargin.library import Library
-from lexmargin.library import grade as named_grade
-from lexmargin.library_build import stated
-from lexmargin.library_profiles import Finds, Grade, Profile
-from lexmargin.multistart import Progress, default_starts, outcomes, ranked
-from lexmargin.profile_choice import choose_profile, second_choice
-from lexmargin.run import Start, require
+from lexmargin.run.isolated import Job
+from lexmargin.run.judged_answer import judge, moved_back
+from lexmargin.run.profile_choice import choose_profile, second_choice
+from lexmargin.run.stages import Start, require
+from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
+from lexmargin.shelf.build import stated
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.library import grade as named_grade
+from lexmargin.shelf.profiles import Finds, Grade, Profile
 from lexmargin.solution import Claim, Solution
 
 __all__ = ["AUTO", "solve"]
@@ -106,8 +112,11 @@ def solve(
         refuse_contradiction(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
+    near = None if chosen.backend is BackendName.ACTIVE_SET else recentred_problem(problem)
+    if near is not None and start is not None:
+        start = near.inward(problem.functions.point(start))
     asked = _Asked(
-        problem,
+        problem if near is None else near.problem,
         named_grade(grade),
         start,
         starts,
@@ -121,11 +130,13 @@ def solve(
     found = _answers(asked, chosen)
     if solver == AUTO and not _certified(found):
         # Asking whether CVXPY is there imports it, which takes longer than most answers.
-        second = second_choice(problem, shelves, chosen)
+        second = second_choice(asked.problem, shelves, chosen)
         late = deadline is not None and time.monotonic() >= deadline
         if second is not None and not late:
             found += _answers(asked, second)
-    best = ranked(problem, found)
+    best = ranked(asked.problem, found)
+    if near is not None:
+        best = [moved_back(s, near, problem, asked.grade) for s in best]
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
     return replace(best[0], others=tuple(best[1:]))
@@ -198,15 +209,28 @@ def _beside_saddle(
         if not saddle or asked.start is not None:
             break
         theta = asked.problem.functions.flatten(best.theta)
-        size = float(np.linalg.norm(theta)) / np.sqrt(theta.size)
         rng = np.random.default_rng(asked.seed + len(more))
-        beside = theta + _ASIDE * size * rng.standard_normal(theta.size)
+        beside = theta + _ASIDE * _sizes(asked.problem, theta) * rng.standard_normal(theta.size)
         jobs = [replace(job, start=beside)]
         for outcome in outcomes(jobs, require(chosen), asked.deadline, 1, asked.progress):
             more.append(
                 judge(asked.problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
             )
     return more
+
+
+def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:
+    """Return the size of an entry of θ (d,), part by part in a sum of homogeneous parts.
+
+    At γ = 1e6 the parts of eq. 14 differ by so much that one size for all leaves some of them where
+    they are, and tears others apart.
+    """
+    if problem.functions.homogeneity.kind is not HomogeneityKind.SUM:
+        return np.full(theta.size, float(np.linalg.norm(theta)) / math.sqrt(theta.size))
+    parts = Parts(problem.functions)
+    counts = np.array([np.count_nonzero(parts.entries(k)) for k in range(len(parts.items))])
+    sizes = np.sqrt(parts.sizes(theta) / counts)
+    return parts.spread(np.where(sizes > 0.0, sizes, parts.natural_scales / np.sqrt(counts)))
 
 
 def _certified(found: list[Solution]) -> bool:

@@ -11,7 +11,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -20,7 +20,7 @@ from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import Program, Variable
 
-__all__ = ["Formulation", "FormulationName", "Kkt", "StageAnswer", "checked_norm", "vector_norm"]
+__all__ = ["Formulation", "FormulationName", "Kkt", "StageAnswer", "checked_norm"]
 
 MARGIN = "margin"
 """Name of the constraints ``f_n >= …`` in every program; their multipliers are λ."""
@@ -180,11 +180,3 @@ def checked_norm(norm: float | str) -> float:
     if not p >= 1.0:
         raise ParameterError(f"norm must be a number >= 1 or 'inf', not {norm!r}.")
     return p
-
-
-def vector_norm(theta: FloatArray, p: float) -> float:
-    """Return ``‖theta‖_p`` without overflow or underflow."""
-    largest = float(np.max(np.abs(theta), initial=0.0))
-    if largest == 0.0 or not np.isfinite(largest):
-        return largest
-    return largest * float(np.linalg.norm(theta / largest, p))

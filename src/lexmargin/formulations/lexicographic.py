@@ -10,8 +10,7 @@ from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
-from lexmargin.checks import whole
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import (
     MARGIN,
@@ -19,7 +18,6 @@ from lexmargin.formulations.base import (
     FormulationName,
     StageAnswer,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.formulations.levels import Level, Proof, grouped_levels
 from lexmargin.formulations.lexicographic_state import (
@@ -30,7 +28,9 @@ from lexmargin.formulations.lexicographic_state import (
     sums_state,
 )
 from lexmargin.formulations.optimal_face import RESOLUTION, Face
-from lexmargin.kinds import Exponent, checked_class
+from lexmargin.inputs.checks import whole
+from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, ModelOps, Relation, Sense
 from lexmargin.ops.curvature import Curvature

@@ -1,0 +1,224 @@
+"""Curves along which a KKT point is left upwards: what refutes a local maximum must begin at it.
+
+A point far away that is better says nothing about a local maximum. A refutation is a curve u(s)
+with u(0) = θ whose gain follows a rate, κs² or κs, at every length down to where rounding, or the
+inexactness of θ, hides it. Every active margin is held along it, by a gradient independent of the
+others, or else first order is exact in fractions: a margin that falls, or carries weight, by less
+than rounding would bar the way at lengths that cannot be seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+
+from lexmargin.judge.second_order.exact_critical import critical_along
+from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.trained.scores import Indices
+from lexmargin.linalg.norms import Array
+
+__all__ = ["Ascent", "Rise", "first_rise", "rise"]
+
+_CORRECTIONS: Final = 6
+_LONGEST: Final = 0.5
+_HALVINGS: Final = {1: 44, 2: 30}
+# Eight times the shortest length that shows a gain: κs and κs² differ by that factor there.
+_WINDOW: Final = 4
+_STEADY: Final = 2.0
+# Beyond this length a curve speaks of another place than θ.
+_LOCAL: Final = 1e-2
+# Kinks are measured by what one layer must move; all of them together may reach one sooner.
+_NEAR_A_JUMP: Final = 10.0
+# Gradients that rounding could make dependent have tangents that rounding chose.
+_INDEPENDENT: Final = 1e-8
+# The gradients turn in other directions than that of the curve, too.
+_TURNS: Final = 10.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """The curve `u(s) = θ + s d + c(s)`, c the shortest step that brings f_held back to its value.
+
+    direction
+        d (d,), of length 1 in the coordinates of the vicinity.
+    held
+        the margin functions that the correction holds.
+    order
+        2 along a tangent, where the gain is of second order; 1 where a kink is left.
+    """
+
+    direction: Array
+    held: Indices
+    order: int
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rise:
+    """Gains that were evaluated along an ascent.
+
+    rate
+        κ of the gain κ s^order of ½‖u‖², at the shortest length that shows it.
+    shortest, longest
+        the lengths between which every gain follows the rate.
+    before, after, step
+        ``worth`` at the point, the best one met along the curve, and at which length.
+    """
+
+    ascent: Ascent
+    rate: float
+    shortest: float
+    longest: float
+    before: float
+    after: float
+    step: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "order": self.ascent.order,
+            "rate": self.rate,
+            "shortest": self.shortest,
+            "longest": self.longest,
+        }
+
+
+def first_rise(vicinity: Vicinity, ascents: Iterable[Ascent], error: float) -> Rise | None:
+    """Return the first ascent that is shown, None where none is."""
+    for ascent in ascents:
+        found = rise(vicinity, ascent, error)
+        if found is not None:
+            return found
+    return None
+
+
+def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
+    """Evaluate the gains along an ascent at halved lengths; None unless they follow its rate.
+
+    Near a strict local maximum an inexact point can be improved too, by ε per length and by
+    `Σ λ_n (f_n - γ)`: smaller gains show nothing, and at the lengths where κ promises larger ones
+    every one must be met.
+
+    Parameters
+    ----------
+    vicinity : the point.
+    ascent : the curve.
+    error : ε of the point, with the elements of generalised gradients that its λ belong to.
+    """
+    functions, theta = vicinity.functions, vicinity.theta
+    values = functions.values(theta)
+    margin = float(np.min(values))
+    rows = functions.rows(theta, ascent.held)
+    scale = float(np.max(np.abs(rows), initial=0.0))
+    if not (math.isfinite(scale) and scale > 0.0):
+        return None
+    inverse = np.asarray(np.linalg.pinv(rows / scale, rcond=1e-10) / scale, dtype=np.float64)
+    used = vicinity.multipliers > 0.0
+    spent = functions.rows(theta, np.flatnonzero(used))
+    slack = float(vicinity.multipliers[used] @ (values[used] - margin))
+    rounding = EPS * (8.0 + float(np.max(np.abs(spent) @ np.abs(theta))) / margin)
+    hidden = 16.0 * vicinity.unit * rounding + 2.0 * slack
+    lengths = _LONGEST * 0.5 ** np.arange(_HALVINGS[ascent.order])[::-1]
+    before = vicinity.worth(theta)
+    gains = np.full(lengths.size, -math.inf)
+    for i, length in enumerate(lengths):
+        moved = _point(vicinity, ascent, inverse, values[ascent.held], float(length))
+        if moved is not None:
+            gains[i] = vicinity.unit * (vicinity.worth(moved) - before)
+    needed = hidden + 2.0 * error * lengths
+    shown = np.flatnonzero(gains >= needed)
+    if not shown.size:
+        return None
+    first = int(shown[0])
+    last = first + _WINDOW
+    if lengths[first] > _LOCAL:
+        return None
+    rates = gains[first:last] / lengths[first:last] ** ascent.order
+    steady = np.all(rates >= rates[0] / _STEADY) and np.all(rates <= rates[0] * _STEADY)
+    if not (steady and np.all(gains[first:last] >= needed[first:last])):
+        return None
+    promised = rates[0] / _STEADY * lengths[:first] ** ascent.order
+    if np.any(promised >= 2.0 * needed[:first]) or np.any(gains[:first] <= -needed[:first]):
+        return None
+    if ascent.order == 2:
+        hidden_by = float(lengths[first])
+        wide = _NEAR_A_JUMP * vicinity.reach * hidden_by
+        if functions.jumps(theta, vicinity.multipliers, wide):
+            # A maximiser across the jump could lie among the lengths that cannot be seen.
+            return None
+        if not _open(vicinity, ascent, values, hidden_by):
+            return None
+    best = int(np.argmax(gains))
+    return Rise(
+        ascent=ascent,
+        rate=float(rates[0]),
+        shortest=float(lengths[first]),
+        longest=float(lengths[last - 1]),
+        before=before,
+        after=before + float(gains[best]) / vicinity.unit,
+        step=float(lengths[best]),
+    )
+
+
+def _point(
+    vicinity: Vicinity, ascent: Ascent, inverse: Array, level: Array, length: float
+) -> Array | None:
+    """Return u(s), None where the correction leads away."""
+    functions, theta = vicinity.functions, vicinity.theta
+    moved = theta + length * ascent.direction
+    with np.errstate(all="ignore"):
+        for _ in range(_CORRECTIONS):
+            step = inverse @ (level - functions.values(moved)[ascent.held])
+            moved = moved + step
+            size = float(np.linalg.norm(step))
+            if not math.isfinite(size) or size <= EPS:
+                break
+        away = float(np.linalg.norm(moved - theta))
+    return moved if away <= 4.0 * length else None
+
+
+def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float) -> bool:
+    """Tell whether no margin that may be active within ``length`` bars the curve, however little.
+
+    Held margins do not: where their gradients are independent the curve is one of exact tangents,
+    and at a maximiser among the lengths that cannot be seen the same tangent would have negative
+    curvature. A margin that is active and not held bars the way where it falls along d, or where
+    its multiplier is not 0, both by less than any rounding: then first order must be exact.
+    """
+    functions, theta = vicinity.functions, vicinity.theta
+    margin = float(np.min(values))
+    sizes = np.linalg.norm(functions.rows(theta, vicinity.support), axis=1)
+    # Gradients of the others are not known yet, and are taken to be a thousand times as long.
+    near = np.flatnonzero(values - margin <= 2e3 * float(np.max(sizes)) * length)
+    sizes = np.linalg.norm(functions.rows(theta, near), axis=1)
+    active = near[values[near] - margin <= 2.0 * sizes * length]
+    held = functions.distinct(ascent.held)
+    # Those seen first are kept, so that copies of held margins are no further ones.
+    free = np.setdiff1d(functions.distinct(np.concatenate([held, active])), held)
+    if not free.size and _independent(vicinity, ascent, held, length):
+        return True
+    return critical_along(vicinity, ascent.direction, held, free)
+
+
+def _independent(vicinity: Vicinity, ascent: Ascent, held: Indices, length: float) -> bool:
+    """Tell whether held gradients are independent, and stay so within ``length``."""
+    functions, theta = vicinity.functions, vicinity.theta
+
+    def unit(place: Array) -> Array:
+        rows = functions.rows(place, held)
+        sizes = np.linalg.norm(rows, axis=1, keepdims=True)
+        result: Array = np.divide(rows, sizes, out=np.zeros_like(rows), where=sizes > 0.0)
+        return result
+
+    if held.size > theta.size:
+        return False
+    here = unit(theta)
+    away = length * ascent.direction
+    turned = max(float(np.linalg.norm(unit(theta + move) - here)) for move in (away, -away))
+    smallest = float(np.linalg.svd(here, compute_uv=False)[-1])
+    return smallest > _INDEPENDENT + _TURNS * turned

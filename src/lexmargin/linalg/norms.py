@@ -1,0 +1,114 @@
+"""ℓp norms with their duals and gradients, safe from overflow and underflow."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.errors import DataError, ParameterError
+
+__all__ = [
+    "Array",
+    "check_norm",
+    "dual_exponent",
+    "dual_norm",
+    "norm_gradient",
+    "power_of_two",
+    "scaled_norm",
+    "shifted",
+    "unit_scale",
+    "vector_norm",
+]
+
+Array = NDArray[np.float64]
+
+
+def check_norm(p: float) -> float:
+    """Return ``p`` as a float, or raise `ParameterError` unless 1 ≤ p ≤ ∞."""
+    value = float(p)
+    if not value >= 1.0:
+        raise ParameterError(
+            f"The norm exponent is {p!r}.", "Give 1, 2, math.inf or any p >= 1 (a norm)."
+        )
+    return value
+
+
+def dual_exponent(p: float) -> float:
+    """Return q with 1/p + 1/q = 1."""
+    if p == 1.0:
+        return math.inf
+    if math.isinf(p):
+        return 1.0
+    return p / (p - 1.0)
+
+
+def scaled_norm(x: Array, p: float) -> tuple[float, int]:
+    """Return (m, e) with ‖x‖_p = m · 2^e; m depends on no power of two in ``x``."""
+    largest = float(np.max(np.abs(x), initial=0.0))
+    if largest == 0.0:
+        return 0.0, 0
+    exponent = math.frexp(largest)[1]
+    # Two halves, because 2^-e itself may leave the range of doubles.
+    scaled = np.abs(np.ldexp(np.ldexp(x, -(exponent // 2)), -(exponent - exponent // 2)))
+    if math.isinf(p):
+        return float(np.max(scaled)), exponent
+    if p == 1.0:
+        return float(np.sum(scaled)), exponent
+    if p == 2.0:
+        return math.sqrt(float(scaled @ scaled)), exponent
+    top = float(np.max(scaled))
+    with np.errstate(under="ignore"):
+        return top * float(np.sum((scaled / top) ** p)) ** (1.0 / p), exponent
+
+
+def vector_norm(x: Array, p: float) -> float:
+    """Return ‖x‖_p."""
+    mantissa, exponent = scaled_norm(x, p)
+    try:
+        return math.ldexp(mantissa, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def dual_norm(g: Array, p: float) -> float:
+    """Return ``‖g‖_*`` of the ℓ_p norm: the ℓ_q norm with ``1/p + 1/q = 1``."""
+    return vector_norm(g, dual_exponent(p))
+
+
+def power_of_two(size: float) -> float:
+    """Return the power of two below a size, 1 for 0; dividing by it changes no digit."""
+    if not (np.isfinite(size) and size > 0.0):
+        if size == 0.0:
+            return 1.0
+        raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
+    return float(2.0 ** np.floor(np.log2(size)))
+
+
+def shifted(x: Array, exponent: int) -> Array:
+    """Return x · 2^exponent without an intermediate that leaves the range of doubles."""
+    half = exponent // 2
+    with np.errstate(over="ignore", under="ignore"):
+        return cast(Array, np.ldexp(np.ldexp(x, half), exponent - half))
+
+
+def unit_scale(x: Array) -> Array:
+    """Return x times the power of two that brings its largest entry into [1/2, 1).
+
+    What is homogeneous is then evaluated where no power of ‖x‖ leaves the range of doubles.
+    """
+    return shifted(x, -math.frexp(float(np.max(np.abs(x), initial=0.0)))[1])
+
+
+def norm_gradient(x: Array, p: float) -> Array:
+    """Return ∇‖x‖_p = sign(x_i) |x_i|^{p-1} / ‖x‖^{p-1} for 1 < p < ∞ and x ≠ 0.
+
+    Its dual norm is 1, and its product with x is ‖x‖_p.
+    """
+    unit = x / vector_norm(x, p)
+    if p == 2.0:
+        return unit
+    with np.errstate(under="ignore"):
+        return cast(Array, np.sign(unit) * np.abs(unit) ** (p - 1.0))
