@@ -177,7 +177,14 @@ def hang(started: Started) -> None:
     assert eventually(lambda: len(started.look()) >= 3), "no child came"
 
 
-@pytest.mark.parametrize("sent", SIGNALS)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        signal.SIGTERM,
+        signal.SIGKILL,
+        *(pytest.param(sent, marks=pytest.mark.long) for sent in (signal.SIGHUP, signal.SIGINT)),
+    ],
+)
 def test_a_solve_whose_child_hangs_in_c_leaves_nothing(
     tmp_path: Path, sent: signal.Signals
 ) -> None:
