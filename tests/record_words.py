@@ -67,7 +67,7 @@ def shelf() -> Iterator[Row]:
 
 
 def statements() -> Iterator[Row]:
-    for name, which in (*test_one_word.AGREE, *getattr(test_one_word, "DIFFER", {})):
+    for name, which in test_one_word.ROWS:
         problem, w = test_one_word._at_level_one(name, which)
         predictor, data = problem.predictor, problem.data
         for stated in (

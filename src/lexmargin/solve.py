@@ -17,10 +17,7 @@ from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.known import is_known
-from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.inseparable_data import (
-    NEED_A_SEPARATOR,
     refuse_claim,
     refuse_contradiction,
     refuse_inseparable,
@@ -102,7 +99,7 @@ def solve(
     problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
-    if is_known(problem) and problem.name in NEED_A_SEPARATOR:
+    if problem.is_judged and problem.traits.needs_separator:
         refuse_contradiction(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
@@ -159,7 +156,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
         starts = default_starts(problem, convex) if start is None else 1
     seeds = np.random.SeedSequence(asked.seed).spawn(1 if convex else starts)
     jobs = [Job(problem, chosen, asked.grade, start, child, None, asked.verbose) for child in seeds]
-    if isinstance(problem, RegularizationPath) and not convex and start is None:
+    if problem.traits.origin_may_win and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
     found: list[Solution] = []
@@ -176,7 +173,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
                 if len(jobs) > 1 and prove_inseparable(problem) is not None:
                     break
     except NotSeparableError as error:
-        if error.proof is not None or not is_known(problem):
+        if error.proof is not None or not problem.is_judged:
             raise
         refuse_claim(problem, chosen.name, error)
         raise

@@ -85,7 +85,7 @@ class NewtonBackend(Backend):
 
 
 def _linear(functions: MarginFunctions) -> bool:
-    return functions.curvature <= Curvature.AFFINE and functions.homogeneity.degree == 1.0
+    return functions.linear
 
 
 def _fits(functions: MarginFunctions, norm: float) -> bool:

@@ -9,20 +9,19 @@ import numpy as np
 
 from lexmargin.certificate.blanks import blank
 from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.norms import Array
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.certificate.verdict import Verdict
-from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.kkt import Kkt
 
 __all__ = ["finite_words", "out_of_range"]
 
 _WHY = "f_n, a gradient or what is made of them leaves the range of doubles"
 
 
-def out_of_range(problem: Formulation, theta: Array, limits: Tolerances) -> Certificate:
-    """Return UNDECIDED at θ (d,), where arithmetic failed on the way to another word."""
-    values = problem.functions.values(problem.rho_value * theta)
-    return blank(Verdict.UNDECIDED, values, problem.norm_p, limits, (_WHY,))
+def out_of_range(kkt: Kkt, limits: Tolerances) -> Certificate:
+    """Return UNDECIDED, where arithmetic failed on the way to another word."""
+    values = kkt.functions.values(kkt.point)
+    return blank(Verdict.UNDECIDED, values, kkt.norm, limits, (_WHY,))
 
 
 def finite_words(found: Certificate) -> Certificate:

@@ -20,7 +20,6 @@ from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.norms import Array
 from lexmargin.certificate.verdict import Verdict
 from lexmargin.data import Dataset
-from lexmargin.formulations.base import Formulation
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.linear import Log
 
@@ -44,18 +43,18 @@ _BELOW: Final = (
 )
 
 
-def with_shown_sign(found: Certificate, problem: Formulation, theta: Array) -> Certificate:
+def with_shown_sign(found: Certificate, functions: MarginFunctions, w: Array) -> Certificate:
     """Withdraw NOT_SEPARATING, or ``separates: no``, where no margin is shown not to be positive.
 
     Args:
         found: the certificate of θ.
-        problem: a formulation.
-        theta: (d,) the point as it was given, before any scaling.
+        functions: the margin functions.
+        w: (d,) the point as it was given, before any scaling.
     """
     negative = found.verdict is Verdict.NOT_SEPARATING
     if not (negative or found.separates is False):
         return found
-    shown = shown_not_positive(problem.functions, problem.rho_value * theta)
+    shown = shown_not_positive(functions, w)
     if shown:
         return found
     if not negative:

@@ -21,7 +21,6 @@ from lexmargin.kinds import checked
 from lexmargin.library import Library
 from lexmargin.library_build import build
 from lexmargin.library_problems import ProblemFile
-from lexmargin.ops.curvature import Curvature
 
 __all__ = ["Progress", "carry_out", "compare", "read_back"]
 
@@ -143,7 +142,7 @@ def _proofs(answers: Sequence[Answered], problems: Mapping[str, ProblemFile]) ->
     proofs: dict[str, bool] = {}
     for name in sorted(disputed & set(problems)):
         functions = build(problems[name]).functions
-        linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+        linear = functions.linear
         if linear:
             rows = functions.jacobian(np.zeros(functions.size))
             proofs[name] = separability_of_rows(rows).separable

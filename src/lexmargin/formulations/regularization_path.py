@@ -16,12 +16,13 @@ from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import (
     Formulation,
     FormulationName,
-    Kkt,
     StageAnswer,
+    Traits,
     checked_norm,
     vector_norm,
 )
 from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.kinds import Exponent, checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
@@ -76,6 +77,9 @@ class RegularizationPath(Formulation):
 
     name: ClassVar[FormulationName] = FormulationName.REGULARIZATION_PATH
     equation: ClassVar[str] = "§2.2, divided by μ"
+    traits: ClassVar[Traits] = Traits(
+        needs_separator=False, is_loss=True, origin_may_win=True, path="strength", path_falls=True
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
@@ -193,9 +197,12 @@ class RegularizationPath(Formulation):
         """Return ``p_n ∝ -∂L/∂f_n`` at θ, with Σp = 1 (N,)."""
         return softmax(log_weights(self.loss, self.functions.values(theta), self.classes))
 
-    def kkt(self, theta: FloatArray) -> Kkt:
-        """Return the data of ``μ q ‖θ‖^{q-2} θ = Σ_n (-∂L/∂f_n) ∇f_n(θ)`` (p = 2): target θ."""
-        return Kkt(theta, self.functions.values(theta), self.functions.jacobian(theta), None)
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return the data of ``μ q ‖θ‖^{q-1} ∇‖θ‖ = Σ_n (-∂L/∂f_n) ∇f_n(θ)``."""
+        term = LossTerm(
+            loss=self.loss, classes=self.classes, coefficient=self.coefficient, power=self.power
+        )
+        return (Kkt(functions=self.functions, point=theta, norm=self.norm, loss=term),)
 
 
 @final

@@ -400,5 +400,5 @@ def _tolerances(
         return wanted
     if not 1e3 * _EPS * float(np.abs(values).max()) > wanted.stationarity:
         return wanted
-    floor = rounding_of_stationarity(problem, theta, wanted)
+    floor = rounding_of_stationarity(problem.kkt(theta)[0], wanted)
     return replace(wanted, stationarity=max(wanted.stationarity, min(2.0 * floor, 0.1)))
