@@ -118,6 +118,11 @@ class Formulation(ABC):
         """The margin functions f_n."""
         return MarginFunctions(self.predictor, self.data)
 
+    def scaled(self, theta: FloatArray) -> FloatArray:
+        """Return w = ρθ (d,), where the margin functions are evaluated; infinite where it is."""
+        with np.errstate(over="ignore"):
+            return self.rho_value * theta
+
     @property
     def norm_p(self) -> float:
         """p of the norm ‖·‖_p that the direction is normalised in."""

@@ -214,7 +214,7 @@ class ConstrainedPath(Formulation):
         """Return Remark 2's data: the weights of the loss at w = ρθ, in the ball of radius ρ."""
         hidden = functools.partial(self.undetermined, theta)
         term = LossTerm(loss=self.loss, classes=self.classes, hidden=hidden)
-        w = self.rho * theta
+        w = self.scaled(theta)
         return (Kkt(functions=self.functions, point=w, norm=self.norm, radius=self.rho, loss=term),)
 
     def angle(self, theta: FloatArray) -> float:

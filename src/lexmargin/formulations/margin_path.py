@@ -152,7 +152,7 @@ class MarginPath(Formulation):
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of ``θ = ρ Σ λ_n ∇f_n(ρθ)``; homogeneous f_n have it at any length."""
-        functions, w = self.functions, self.rho * theta
+        functions, w = self.functions, self.scaled(theta)
         if functions.homogeneity.degree is not None:
             return (Kkt(functions=functions, point=theta, norm=self.norm),)
         radius = self.rho if self.gamma is None else None
