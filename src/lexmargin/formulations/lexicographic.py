@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, TypeVar, final
 
@@ -22,6 +22,7 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
+from lexmargin.formulations.fields import HOW
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof, grouped_levels
 from lexmargin.formulations.lexicographic_state import (
@@ -121,7 +122,7 @@ class Lexicographic(Formulation):
     data: Dataset
     norm: Exponent = 2.0
     levels: int | None = None
-    method: LexicographicMethod = LexicographicMethod.AUTO
+    method: LexicographicMethod = field(default=LexicographicMethod.AUTO, metadata=HOW)
 
     name: ClassVar[FormulationName] = FormulationName.LEXICOGRAPHIC
     equation: ClassVar[str] = "Def. 5, eq. 23"
