@@ -229,10 +229,10 @@ class Formulation(ABC):
 
         Args:
             theta: (d,) the answer that was polished.
-            w, multipliers: with ``w = Σ λ_n ∇f_n(w)`` and ``min f_n(w) = 1``, (d,) and (N,).
+            w, multipliers: with ``∇½‖w‖² = Σ λ_n ∇f_n(w)`` and ``min f_n(w) = 1``, (d,) and (N,).
         """
-        size = vector_norm(theta, 2.0)
-        return w * (size / vector_norm(w, 2.0)), multipliers / float(multipliers.sum())
+        size = vector_norm(theta, self.norm_p)
+        return w * (size / vector_norm(w, self.norm_p)), multipliers / float(multipliers.sum())
 
     def warn_invisible(self, theta: FloatArray) -> None:  # noqa: B027  most have nothing to say
         """Warn where rounding hides what decides a part of θ (d,)."""

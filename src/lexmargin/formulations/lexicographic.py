@@ -353,7 +353,7 @@ class Lexicographic(Formulation):
     def placed(
         self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        return w / vector_norm(w, 2.0), multipliers / float(multipliers.sum())
+        return w / vector_norm(w, self.norm), multipliers / float(multipliers.sum())
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of level 1, and how many of the smallest margins are in question."""

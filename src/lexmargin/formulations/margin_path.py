@@ -150,6 +150,15 @@ class MarginPath(Formulation):
         # The program's objective is a positive multiple of the problem's.
         return self.objective(theta) * (bound / objective) if objective > 0.0 else None
 
+    def placed(
+        self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        point, shares = super().placed(theta, w, multipliers)
+        if self.gamma is not None:
+            reached = float(self.functions.values(self.rho * point).min())
+            point = point * (self.gamma / reached) ** (1.0 / self.require_homogeneous())
+        return point, shares
+
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of ``θ = ρ Σ λ_n ∇f_n(ρθ)``; homogeneous f_n have it at any length."""
         functions, w = self.functions, self.scaled(theta)
