@@ -105,6 +105,9 @@ def _polished(problem: Formulation, theta: FloatArray) -> Polished | None:
         if _costs_more(later, better[0], point):
             break
         point = better[0]
+    if first.required is not None:
+        # Those of f_n, as the program states them.
+        multipliers = multipliers / first.required
     return point / rho, multipliers / rho**2, residual
 
 

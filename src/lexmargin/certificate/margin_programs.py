@@ -206,10 +206,10 @@ def _certify_costs(
     assert kkt.costs is not None
     if not np.all(kkt.costs > 0.0):
         return found
+    if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
+        found = _with_weak_duality(found, kkt)
     if kkt.functions.curvature is not Curvature.AFFINE:
         found = second_order(kkt, found.multipliers, found, given)
-    elif kkt.free is None:
-        found = _with_weak_duality(found, kkt)
     return with_least_cost(kkt, found)
 
 

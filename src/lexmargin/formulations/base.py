@@ -188,6 +188,14 @@ class Formulation(ABC):
         vars(moved)["functions"] = self.functions
         return moved
 
+    def worth(self, theta: FloatArray) -> float:
+        """Return what is smaller at the better of two points of a path."""
+        return self.objective(theta)
+
+    def starts(self, count: int, seed: int = 0) -> list[FloatArray]:
+        """Return points that every solve of a path is tried from besides; none for most."""
+        return []
+
     def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
         """Return a solver's bound on its program's objective as one on this problem's.
 
@@ -249,13 +257,14 @@ class Formulation(ABC):
         """Return values of the next program's variables to start from: those of the last answer."""
         return dict(answers[-1].values)
 
-    @abstractmethod
     def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        """Return theta, flat, from the answers of all stages."""
+        """Return theta, flat, from the answers of all stages: the blocks of the last one."""
+        return self.blocks_of(answers[-1])
 
-    @abstractmethod
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
-        """Return values of the program's variables that correspond to a flat ``theta``."""
+        """Return values of the program's variables at a flat ``theta``: its blocks."""
+        blocks = self.functions.blocks(theta)
+        return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
 
     @abstractmethod
     def objective(self, theta: FloatArray) -> float:

@@ -189,8 +189,8 @@ class Kkt:
     @property
     def plain(self) -> bool:
         """Whether every entry costs the same and every f_n must reach the same."""
-        same = self.costs is None or bool(np.all(self.costs == self.costs[0]))
-        return same and self.required is None
+        stated = (self.costs, self.required)
+        return all(one is None or bool(np.all(one == one[0])) for one in stated)
 
     @property
     def is_direction(self) -> bool:

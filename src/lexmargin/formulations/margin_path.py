@@ -146,6 +146,10 @@ class MarginPath(Formulation):
             return size * size
         return float(self.functions.values(self.rho * theta).min())
 
+    def worth(self, theta: FloatArray) -> float:
+        value = self.objective(theta)
+        return value if self.gamma is not None else -value
+
     def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
         # The program's objective is a positive multiple of the problem's.
         return self.objective(theta) * (bound / objective) if objective > 0.0 else None

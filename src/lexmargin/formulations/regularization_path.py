@@ -144,9 +144,6 @@ class RegularizationPath(Formulation):
             curvature=self.functions.curvature,
         )
 
-    def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        return self.blocks_of(answers[-1])
-
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
         blocks = self.functions.blocks(self.start(theta))
         return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
@@ -175,6 +172,9 @@ class RegularizationPath(Formulation):
         for _ in range(count):
             found.append(separating_theta(self.functions, random_theta(self.functions, rng))[0])
         return found
+
+    def worth(self, theta: FloatArray) -> float:
+        return self.log_objective(theta)
 
     def log_objective(self, theta: FloatArray) -> float:
         """Return ``log(L(θ) + μ‖θ‖^q)``: finite however small both are."""
