@@ -23,12 +23,12 @@ import lexmargin as lm
 import test_one_word
 import test_receipts
 import test_receipts_programs
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations.base import Formulation
-from lexmargin.library import Library
-from lexmargin.library_build import build, stored_theta
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
+from lexmargin.shelf.build import build, stored_theta
+from lexmargin.shelf.library import Library
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Row = tuple[str, Formulation, Array]

@@ -10,13 +10,13 @@ import pytest
 from scipy.optimize import nnls
 
 import lexmargin as lm
-from lexmargin import conformance
-from lexmargin.certificate import Verdict
-from lexmargin.certificate.certify import certify_kkt
-from lexmargin.certificate.proofs import prove
 from lexmargin.errors import ParameterError
 from lexmargin.formulations import Kkt
+from lexmargin.judge import Verdict
+from lexmargin.judge.certify import certify_kkt
+from lexmargin.judge.proofs.proofs import prove
 from lexmargin.ops.base import FloatArray
+from lexmargin.run import conformance
 from uneven_margin import Uneven
 
 TWO = lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, 1], one_class=True)

@@ -10,7 +10,7 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.backends import BackendName, Compiled, backend
-from lexmargin.backends.casadi import CasadiProgram
+from lexmargin.backends.models.casadi import CasadiProgram
 from lexmargin.backends.selected_samples import (
     SelectedSamples,
     margin_constraint,

@@ -14,12 +14,12 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.augmented import augmented_lagrangian, in_order
 from lexmargin.backends.base import Compiled, checked_parameters, starting_values
-from lexmargin.backends.homogeneous import homogeneous_program
-from lexmargin.data import Dataset
+from lexmargin.backends.smooth.homogeneous import homogeneous_program
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
 from lexmargin.ops.base import FloatArray, IntArray, Relation
+from lexmargin.polish.augmented import augmented_lagrangian, in_order
 from lexmargin.program import (
     Constant,
     Constraint,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Self, final
 
 import numpy as np
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof

@@ -1,0 +1,139 @@
+"""One verb for every problem: `certify`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lexmargin.errors import ParameterError
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.kinds import Exponent, checked, described
+from lexmargin.judge.bounds.range import finite_words, out_of_range
+from lexmargin.judge.bounds.signs import with_shown_sign
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.directions import certify_along
+from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.programs.linear_problems import certify_linear_kkt, linear_w_set
+from lexmargin.judge.tolerances import DEFAULT, Tolerances
+from lexmargin.judge.trained.modules import is_module
+from lexmargin.ops.base import FloatArray
+
+__all__ = ["certify", "certify_kkt", "flattened"]
+
+
+@checked
+def certify(
+    problem: Formulation | Any | None = None,
+    theta: ArrayLike | Sequence[FloatArray] | None = None,
+    y: ArrayLike | None = None,
+    *,
+    f: ArrayLike | None = None,
+    jacobian: ArrayLike | None = None,
+    degree: float | None = None,
+    norm: Exponent = 2.0,
+    linear: bool = False,
+    tolerances: Tolerances = DEFAULT,
+) -> Certificate:
+    """Judge a direction: of a problem of the paper, or of plain arrays (Definition 3, rescaled).
+
+    Args:
+        problem: a formulation; then ``theta`` is flat ``(d,)`` or one array per block. Or a torch
+            module; then what follows are the samples X and the labels y, as
+            :func:`~lexmargin.judge.trained.trained.certify_module` takes them.
+        theta: the point as the paper states the problem; the margin problems of homogeneous
+            predictors are judged by its direction, at any scale.
+        f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
+        norm, linear: for plain arrays, as in :func:`certify_arrays`.
+        tolerances: what counts as equal.
+
+    Raises:
+        ParameterError: neither a problem nor complete arrays.
+        ShapeError, DataError, DegreeError: as :func:`certify_arrays`.
+        UnsupportedError: a formulation that brings no KKT data of its own.
+    """
+    if theta is None:
+        raise ParameterError("There is nothing to certify.", "Give theta.")
+    if is_module(problem):
+        if y is None:
+            raise ParameterError(
+                "A module needs samples and labels.", "Call certify(module, X, y)."
+            )
+        from lexmargin.judge.trained.trained import certify_module
+
+        return certify_module(problem, theta, y, degree=degree, norm=norm, tolerances=tolerances)
+    if y is not None:
+        raise ParameterError("Labels belong to a torch module.", "Leave y out.")
+    if problem is None:
+        if f is None or jacobian is None or degree is None:
+            raise ParameterError(
+                "Without a problem, certify needs f, jacobian and degree.", "Give all three."
+            )
+        return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
+    if not isinstance(problem, Formulation):
+        raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
+    flat = flattened(problem, theta)
+    with np.errstate(all="ignore"):
+        return certify_kkt(problem.kkt(flat), tolerances)
+
+
+def certify_kkt(kkts: tuple[Kkt, ...], tolerances: Tolerances = DEFAULT) -> Certificate:
+    """Judge a point by what its problem says a stationary point satisfies.
+
+    Args:
+        kkts: :meth:`Formulation.kkt`, one record per level.
+        tolerances: what counts as equal.
+    """
+    first = kkts[0]
+    with np.errstate(all="ignore"):
+        try:
+            found = _judged(kkts, tolerances)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            found = out_of_range(first, tolerances)
+        return finite_words(with_shown_sign(found, first.functions, first.point))
+
+
+def _advice(given: object) -> str:
+    if isinstance(given, (str, Path)):
+        return "Load it: certify(lexmargin.load(…), theta)."
+    if isinstance(given, type):
+        return f"Make one of it: {given.__name__}(…)."
+    return (
+        "Give a formulation such as HardMargin, a torch module, or f, jacobian and degree; "
+        "certify_function takes JAX functions."
+    )
+
+
+def _judged(kkts: tuple[Kkt, ...], limits: Tolerances) -> Certificate:
+    # Each kind of program brings its own modules: a linear one needs a third of all.
+    first = kkts[0]
+    if first.functions.data.is_sparse or linear_w_set(kkts):
+        return certify_linear_kkt(kkts, limits)
+    if first.loss is not None:
+        from lexmargin.judge.programs.loss_programs import certify_loss
+
+        return certify_loss(first, limits)
+    if first.is_direction:
+        found = certify_along(first, limits)
+    else:
+        from lexmargin.judge.margin_programs import certify_program
+
+        found = certify_program(kkts, limits)
+    if first.ordered is None:
+        return found
+    from lexmargin.judge.levels.level_proofs import with_ordered_levels
+
+    return with_ordered_levels(first, found, limits)
+
+
+def flattened(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> FloatArray:
+    """Return θ flat ``(d,)``, from a flat vector or from one array per block.
+
+    Raises :class:`~lexmargin.errors.ShapeError` where it does not fit the predictor, and
+    :class:`~lexmargin.errors.DataError` where it is not finite.
+    """
+    return problem.functions.point(theta)

@@ -1,0 +1,353 @@
+"""Certificates of programs whose point has a length of its own (eq. 6, 7, 13, 14): plain KKT.
+
+Every problem brings its :class:`~lexmargin.formulations.kkt.Kkt`; nothing here knows which one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.formulations.parts import Parts
+from lexmargin.judge.bounds.scaled_bound import with_least_cost
+from lexmargin.judge.certificate import Certificate, Check
+from lexmargin.judge.given import Evidence
+from lexmargin.judge.multipliers.vertex_bounds import relative_excess, relative_gap
+from lexmargin.judge.plain import PlainPoint, judge_plain
+from lexmargin.judge.programs.w_levels import judge_later_level, least_first_level
+from lexmargin.judge.second_order.plain_curvature import second_order
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.unmeasured import (
+    blank,
+    negative,
+    squares_in_range,
+    too_small_or_large,
+)
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+from lexmargin.ops.curvature import Curvature
+
+__all__ = ["certify_program", "plain_point"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_NEAR = 1e-2
+
+
+def certify_program(
+    kkts: tuple[Kkt, ...], limits: Tolerances, given: Evidence | None = None
+) -> Certificate:
+    """Judge `c w = Σ λ_n ∇f_n(w)`, or a norm gradient at w, λ ≥ 0 on the active set, by level.
+
+    Where the cost is 0, feasibility alone proves it; the next level is then judged in the same way.
+    The levels after a positive one are judged with what is before them held
+    (:func:`~lexmargin.judge.programs.w_levels.judge_later_level`).
+
+    Parameters
+    ----------
+    kkts : one record per level.
+    limits : what counts as equal.
+    given : what a receipt carries; nothing is searched for then.
+    """
+    first = kkts[0]
+    if not np.any(first.point) or first.margin <= 0.0:
+        return negative(first.values, first.norm, limits)
+    done = _free_of_cost(kkts)
+    notes = tuple(_free(kkt) for kkt in kkts[:done])
+    if done == len(kkts):
+        found = _only_feasible(first, limits, notes)
+    elif kkts[done].costs is None:
+        found = _certify_norm(kkts[done], limits, given)
+    else:
+        found = _certify_costs(kkts[done], limits, notes, given)
+        if done == 0:
+            found = _with_first_level(first, found)
+    if first.part is not None:
+        found = replace(found, levels=tuple(_cost(kkt) for kkt in kkts))
+    return _with_later_levels(kkts, done, found)
+
+
+def _cost(kkt: Kkt) -> float:
+    return float(np.sum(kkt.target * kkt.point))
+
+
+# -- no cost at all --------------------------------------------------------------------------------
+
+
+def _free_of_cost(kkts: tuple[Kkt, ...]) -> int:
+    """Return how many of the first levels cost nothing: an entry, as its square may underflow."""
+    count = 0
+    while count < len(kkts) and kkts[count].costs is not None and not np.any(kkts[count].target):
+        count += 1
+    return count
+
+
+def _free(kkt: Kkt) -> str:
+    name = "the cost" if kkt.part is None else f"‖w_{kkt.part + 1}‖"
+    return f"{name} = 0: no feasible point has less"
+
+
+def _only_feasible(kkt: Kkt, limits: Tolerances, notes: tuple[str, ...]) -> Certificate:
+    level = 1.0 if kkt.level is None else kkt.level
+    shortfall = max(0.0, (level - kkt.margin) / level)
+    if shortfall > limits.feasibility:
+        why = f"infeasible: the smallest f_n misses {level:.6g} by {shortfall:.3g}"
+        found = blank(Verdict.NOT_STATIONARY, kkt.values, kkt.norm, limits, (why,))
+        return replace(found, feasibility=shortfall)
+    checks = (Check("Σ λ = ‖w_1‖²/α_1 = 0", 0.0, limits.stationarity),)
+    found = blank(Verdict.GLOBAL, kkt.values, kkt.norm, limits, notes)
+    return replace(found, feasibility=shortfall, gap=0.0, checks=checks)
+
+
+# -- norms, eq. 6 and 7 ----------------------------------------------------------------------------
+
+
+def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certificate:
+    """Judge `∇‖w‖ ∝ Σ λ_n ∇f_n(w)` on the active set (plain KKT).
+
+    Max form (eq. 6): the level is the smallest margin at w itself, and ‖w‖ = ρ unless 0 is a
+    combination of the active gradients.
+    """
+    point = _norm_point(kkt)
+    found = judge_plain(point, kkt.functions, limits, given=given)
+    if kkt.radius is not None:
+        found = _in_the_ball(found, point, vector_norm(kkt.point, kkt.norm) / kkt.radius)
+    if kkt.functions.curvature <= Curvature.CONCAVE:
+        return _with_weak_duality(found, kkt)
+    if kkt.norm != 2.0:
+        return found
+    return second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+
+
+def _norm_point(kkt: Kkt) -> PlainPoint:
+    level, free = kkt.level, kkt.level is None
+    return PlainPoint(
+        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free
+    )
+
+
+def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
+    limit = found.tolerances.feasibility
+    checks = (*found.checks, Check("‖θ‖ = 1", abs(size - 1.0), limit))
+    if size > 1.0 + limit:
+        return replace(
+            found,
+            verdict=Verdict.NOT_STATIONARY,
+            feasibility=size - 1.0,
+            reasons=(f"infeasible: ‖θ‖ = {size:.9g} leaves the ball",),
+            checks=checks,
+        )
+    inside = size < 1.0 - limit and found.verdict.stationary
+    if not inside or found.stationarity > found.tolerances.stationarity:
+        return replace(found, checks=checks)
+    ascent = point.w if point.interior is None else point.interior
+    rising = bool(np.all(point.jacobian[found.support] @ ascent > 0.0))
+    reasons: tuple[str, ...] = (f"‖θ‖ = {size:.9g} leaves room in the ball", *found.reasons)
+    verdict = Verdict.NOT_STATIONARY if rising else Verdict.UNDECIDED
+    return replace(found, verdict=verdict, reasons=reasons, checks=checks)
+
+
+def _with_weak_duality(found: Certificate, kkt: Kkt) -> Certificate:
+    """Bound all points for concave f_n, by p ≥ 0 with Σp = 1 and `o = Σ p_n (f_n - ∇f_n·w)`.
+
+    All margins of the ball: `γ* ≤ ρ‖Jᵀp‖_* + o`; all sizes that reach the level:
+    `‖w‖ ≥ (level - o)/‖Jᵀp‖_*`. With costs the size is that of `√c w`.
+    """
+    total = float(np.sum(found.multipliers))
+    if not (math.isfinite(total) and total > 0.0):
+        return found
+    share, w, root = found.multipliers / total, kkt.point, np.ones(kkt.point.size)
+    if kkt.costs is not None:
+        root = np.sqrt(kkt.costs)
+    size = vector_norm((share @ kkt.jacobian) / root, dual_exponent(kkt.norm))
+    offset = float(share @ (kkt.values - kkt.jacobian @ w))
+    terms = float(share @ (np.abs(kkt.values) + np.abs(kkt.jacobian) @ np.abs(w)))
+    length = vector_norm(root * w, kkt.norm)
+    reach = length if kkt.radius is None else kkt.radius
+    rounding = _EPS * (w.size + kkt.values.size + 8) * (terms + reach * size)
+    if kkt.level is None:
+        bound = reach * size + offset + rounding
+        gap = relative_gap(bound, kkt.margin * (1.0 - 8.0 * _EPS))
+        why = "weak duality: no point of the ball does better"
+    else:
+        least = (kkt.level - offset - rounding) / size if size > 0.0 else math.inf
+        bound, gap = kkt.level, relative_excess(length, least)
+        why = "weak duality: no point of the ball does better"
+        if kkt.costs is not None:
+            why = "weak duality: no feasible point costs less"
+    if found.verdict is Verdict.KKT and gap <= found.tolerances.gap:
+        reasons = (*found.reasons, why)
+        return replace(found, verdict=Verdict.GLOBAL, gap=gap, bound=bound, reasons=reasons)
+    return replace(found, gap=gap, bound=bound)
+
+
+# -- costs, eq. 13 and 14 --------------------------------------------------------------------------
+
+
+def _certify_costs(
+    kkt: Kkt, limits: Tolerances, notes: tuple[str, ...], given: Evidence | None
+) -> Certificate:
+    """Judge `c w = Σ λ_n ∇f_n(w)`, λ ≥ 0 where f_n(w) = level.
+
+    The multipliers are those of costs of which the largest is 1.
+    """
+    if not squares_in_range(kkt.target):
+        return too_small_or_large(kkt.values, 2.0, limits)
+    point = _cost_point(kkt, limits)
+    size = _target_size(point)
+    if given is not None:
+        given = replace(given, multipliers=given.multipliers / size)
+    found = judge_plain(point, kkt.functions, limits, notes, given)
+    found = replace(found, multipliers=found.multipliers * size)
+    if kkt.parts is not None:
+        found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
+    assert kkt.costs is not None
+    if not np.all(kkt.costs > 0.0):
+        return found
+    if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
+        found = _with_weak_duality(found, kkt)
+    if kkt.functions.curvature is not Curvature.AFFINE:
+        found = second_order(kkt, found.multipliers, found, given)
+    return with_least_cost(kkt, found)
+
+
+def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:
+    held = kkt.held
+    jacobian = np.where(held[None, :], 0.0, kkt.jacobian)
+    interior = None if kkt.interior is None else np.where(held, 0.0, kkt.interior)
+    scales = _scales(kkt, jacobian, limits)
+    target = np.where(held, 0.0, kkt.target)
+    return PlainPoint(kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales)
+
+
+def _target_size(point: PlainPoint) -> float:
+    """Return what multipliers of the unit target are multiplied by to serve the target itself."""
+    assert point.target is not None and point.scales is not None
+    return vector_norm(point.target / point.scales, 2.0)
+
+
+def _scales(kkt: Kkt, jacobian: Array, limits: Tolerances) -> Array:
+    """Return D (d,), what the residual of each entry is compared with.
+
+    Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
+    there the program is `min ½‖u‖²`.
+    """
+    assert kkt.costs is not None
+    if kkt.parts is not None and kkt.even:
+        return _block_scales(kkt.parts, kkt.target, jacobian, kkt.values, kkt.point, limits)
+    return np.where(kkt.costs > 0.0, np.sqrt(kkt.costs), 1.0)
+
+
+def _block_scales(
+    parts: Parts, target: Array, jacobian: Array, values: Array, w: Array, limits: Tolerances
+) -> Array:
+    """Return D (d,): what the residual of each block is compared with.
+
+    Block k is compared with the larger of its target and `Σλ max_n ‖∇_k f_n‖`, so that a block of
+    small cost is judged as sharply as the others; a block that neither costs nor helps (degree
+    above 1, where 0 is always stationary) with the largest block.
+    """
+    v = w / parts.spread(parts.degrees)
+    weight, cost = abs(float(target @ v)), float(target @ w)
+    margin = float(np.min(values))
+    near = jacobian[values <= (1.0 + _NEAR) * margin]
+    sizes, idle = [], []
+    for k, degree in enumerate(parts.degrees):
+        mine = parts.entries(k)
+        steepest = max((vector_norm(row, 2.0) for row in near[:, mine]), default=0.0)
+        reach = weight / margin * steepest
+        sizes.append(max(vector_norm(target[mine], 2.0), reach))
+        share = abs(float(target[mine] @ w[mine]))
+        help_ = float(np.max(np.abs(near[:, mine] @ v[mine]), initial=0.0))
+        small = share <= limits.stationarity * cost and help_ <= limits.stationarity * margin
+        idle.append(degree > 1.0 and small)
+    largest = max(sizes)
+    found = np.array(
+        [
+            largest if rest or not size > 0.0 else size
+            for size, rest in zip(sizes, idle, strict=True)
+        ]
+    )
+    return parts.spread(found)
+
+
+def _identities(kkt: Kkt, parts: Parts, jacobian: Array, found: Certificate) -> tuple[Check, ...]:
+    """Return the errors of `Σ λ_n f_n^{(k)}(w_k) = target_k·w_k/α_k`, relative to Σ λ_n f_n."""
+    w, target = kkt.point, kkt.target
+    v = w / parts.spread(parts.degrees)
+    weight = float(target @ v)
+    total = float(np.sum(found.multipliers))
+    if not (weight > 0.0 and total > 0.0):
+        return ()
+    # The measure works with a target of length 1; the identities need one common scale only.
+    values = jacobian @ v
+    scaled = found.multipliers * (weight / float(found.multipliers @ values))
+    limit = 10.0 * found.tolerances.stationarity
+    checks = []
+    for k in range(len(parts.items)):
+        mine = parts.entries(k)
+        part = float(scaled @ (jacobian[:, mine] @ v[mine]))
+        wanted = float(target[mine] @ v[mine])
+        name = f"Σ λ f^({k + 1}) = " + ("0" if wanted == 0.0 else f"target_{k + 1}·w_{k + 1}/α")
+        checks.append(Check(name, abs(part - wanted) / weight, limit))
+    return tuple(checks)
+
+
+# -- levels ----------------------------------------------------------------------------------------
+
+
+def _with_first_level(kkt: Kkt, found: Certificate) -> Certificate:
+    """Raise KKT to GLOBAL where weak duality bounds the size of a linear first part from below."""
+    if found.verdict is not Verdict.KKT:
+        return found
+    least = least_first_level(kkt, found.multipliers)
+    if least is None:
+        return found
+    gap = relative_excess(_cost(kkt), least)
+    if gap > found.tolerances.gap:
+        return replace(found, gap=gap)
+    reasons = (*found.reasons, "weak duality: no feasible point has a smaller ‖w_1‖²")
+    return replace(found, gap=gap, verdict=Verdict.GLOBAL, reasons=reasons)
+
+
+def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> Certificate:
+    """Add the levels after the first positive one; the worst word is the word."""
+    unique = found.verdict is Verdict.GLOBAL
+    for level in range(done + 1, len(kkts)):
+        if not found.verdict.stationary:
+            break
+        later = judge_later_level(kkts[level], level, found.tolerances, unique)
+        unique = unique and later.verdict is Verdict.GLOBAL
+        worse = not later.verdict.at_least(found.verdict)
+        check = Check(f"ε of level {level + 1}", later.residual, found.tolerances.stationarity)
+        reasons = (*found.reasons, later.reason)
+        if not later.verdict.stationary:
+            reasons = (later.reason, *found.reasons)
+        gap = found.gap
+        if gap is not None:
+            gap = None if later.gap is None else max(gap, later.gap)
+        found = replace(
+            found,
+            verdict=later.verdict if worse else found.verdict,
+            gap=gap,
+            checks=(*found.checks, check),
+            reasons=reasons,
+        )
+    return found
+
+
+# -- for proofs and receipts -----------------------------------------------------------------------
+
+
+def plain_point(kkts: tuple[Kkt, ...], limits: Tolerances) -> PlainPoint | None:
+    """Return the point that :func:`certify_program` measures; None where it measures nothing."""
+    if not np.any(kkts[0].point) or kkts[0].margin <= 0.0:
+        return None
+    done = _free_of_cost(kkts)
+    if done == len(kkts):
+        return None
+    if kkts[done].costs is None:
+        return _norm_point(kkts[done])
+    return _cost_point(kkts[done], limits) if squares_in_range(kkts[done].target) else None
