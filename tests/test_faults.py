@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from compare_stubs import Killer, contents
 from lexmargin.compare import DaskCluster, Executor, Processes, ResultsError, Serial, Store, compare
 from lexmargin.compare.comparison import Progress, carry_out, read_back
+from lexmargin.compare.executors import has_workers
 from lexmargin.compare.jobs import Limits, Unit, canonical
 from lexmargin.compare.pages.reading import sealed
 from lexmargin.compare.plan import plan
@@ -25,6 +27,7 @@ from lexmargin.errors import LexmarginError
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery
 from lexmargin.shelf.library import Library
+from process_stubs import fresh, paths
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 
@@ -177,22 +180,30 @@ def test_a_comparison_file_that_is_none_is_named(tmp_path: Path, keys: Any) -> N
         Store(tmp_path).comparison()
 
 
-FULL = """
-import resource, sys
+LIMITED = """
+import json, resource, shutil, sys
 from pathlib import Path
 from lexmargin.compare import Serial, Store
 from lexmargin.compare.comparison import carry_out
 from lexmargin.errors import LexmarginError
 from lexmargin.shelf.library import Library
 import test_faults
-limit = int(sys.argv[2])
-units = test_faults.units_of(8)
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-try:
-    carry_out(units, Serial(), Store(Path(sys.argv[1])), Library())
-except LexmarginError as error:
-    print(error.code)
+folder, times, expected = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+units, stopped = test_faults.units_of(8), 0
+for turn in range(times):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 + 37 * turn, resource.RLIM_INFINITY))
+    try:
+        carry_out(units, Serial(), Store(folder), Library())
+    except LexmarginError as error:
+        assert error.code in ("results", "solver-failed"), error
+        stopped += 1
+    there = test_faults.contents(folder) if (folder / "results").is_dir() else {}
+    # What is there is whole and right; no half-written file lies beside it.
+    assert there.items() <= expected.items()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert test_faults.kept(units, Serial(), folder) == expected
+    shutil.rmtree(folder)
+print(stopped)
 """
 
 
@@ -200,21 +211,71 @@ except LexmarginError as error:
 def test_a_full_disk_stops_a_comparison_which_goes_on_later(
     tmp_path: Path, times: int, whole: Callable[[int], dict[str, str]]
 ) -> None:
-    """At another size of the largest file each time, from before the first to after the last."""
-    from process_stubs import fresh
+    """At another size of the largest file each time, from before the first to after the last.
 
-    largest = 0
-    for name in range(times):
-        folder = tmp_path / str(name)
-        done = fresh(FULL, str(folder), str(100 + 37 * name), folder=tmp_path)
-        assert done.stdout in ("results\n", "solver-failed\n", ""), done.stderr
-        expected = whole(8)
-        there = contents(folder) if (folder / "results").is_dir() else {}
-        # What is there is whole and right; no half-written file lies beside it.
-        assert there.items() <= expected.items()
-        largest = max(largest, len(there))
-        assert kept(units_of(8), Serial(), folder) == expected
-    assert largest <= 8 and resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 0
+    The children of the comparison have the limit of the first time throughout.
+    """
+    words = (str(tmp_path / "out"), str(times), json.dumps(whole(8)))
+    done = fresh(LIMITED, *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 1 and (times == 1 or int(done.stdout) < times)
+
+
+DISKS = """
+import json, shutil, subprocess, sys
+from pathlib import Path
+from lexmargin.compare import Serial, Store
+from lexmargin.compare.comparison import carry_out
+from lexmargin.errors import LexmarginError
+from lexmargin.shelf.library import Library
+import test_faults
+disk, times, expected = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+units, stopped, folder = test_faults.units_of(8), 0, disk / "out"
+def mount(*words):
+    subprocess.run(["mount", *words, str(disk)], check=True)
+mount("-t", "tmpfs", "tmpfs")
+for turn in range(times):
+    full, size = turn % 2 == 0, turn // 2 + 1
+    mount("-o", f"remount,rw,size={4 * size if full else 1024}k")
+    def spoil(done, total, line):
+        if not full and done == size % 9:
+            mount("-o", "remount,ro")
+    spoil(0, 8, "")
+    try:
+        carry_out(units, Serial(), Store(folder), Library(), spoil)
+    except LexmarginError as error:
+        assert error.code in ("results", "solver-failed"), error
+        stopped += 1
+    there = test_faults.contents(folder) if (folder / "results").is_dir() else {}
+    assert there.items() <= expected.items()
+    mount("-o", "remount,rw,size=1m")
+    assert test_faults.kept(units, Serial(), folder) == expected
+    shutil.rmtree(folder)
+print(stopped)
+"""
+"""Disks of every size from one page on, and disks that become read-only after so many units."""
+
+OWN_MOUNTS = ("unshare", "-rm")
+
+
+@LONG
+def test_real_disks_that_are_full_or_read_only_stop_a_comparison_which_goes_on_later(
+    tmp_path: Path, whole: Callable[[int], dict[str, str]]
+) -> None:
+    """The temporary files of children lie there too."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    probe = [*OWN_MOUNTS, "mount", "-t", "tmpfs", "tmpfs", str(disk)]
+    if shutil.which("unshare") is None or subprocess.run(probe, check=False).returncode:
+        pytest.skip("this system lets nobody mount a disk of their own")
+    words = [*OWN_MOUNTS, sys.executable, "-P", "-c", DISKS, str(disk), "50", json.dumps(whole(8))]
+    environment = {**os.environ, "PYTHONPATH": paths(), "TMPDIR": str(disk)}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # Those with room for all of it, and those that become read-only after the last unit, go on.
+    assert 25 <= int(done.stdout) < 50
 
 
 KILLED = """
@@ -238,8 +299,6 @@ carry_out(test_faults.units_of(4), Serial(), Store(Path(sys.argv[1])), Library()
 def test_a_comparison_killed_while_it_writes_goes_on_and_leaves_no_draft(
     tmp_path: Path, wanted: str, whole: Callable[[int], dict[str, str]]
 ) -> None:
-    from process_stubs import fresh
-
     folder = tmp_path / "out"
     done = fresh(KILLED, str(folder), wanted, folder=tmp_path)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -336,6 +395,18 @@ def test_210_units_are_the_same_bytes_wherever_they_run(tmp_path: Path) -> None:
     cluster.close()
     assert 60 <= len(contents(broken)) < 210
     assert kept(units, DaskCluster(None, 2), broken) == serial
+
+
+def test_a_client_that_has_lost_its_scheduler_sees_no_workers() -> None:
+    def client(status: str, info: dict[str, Any]) -> SimpleNamespace:
+        return SimpleNamespace(status=status, scheduler_info=lambda: info)
+
+    assert has_workers(client("running", {"workers": {"tcp://127.0.0.1:1": {}}}))
+    assert not has_workers(client("running", {"workers": {}}))
+    # While it looks for its scheduler it knows nothing.
+    assert not has_workers(client("connecting", {}))
+    with pytest.raises(OSError, match="lost"):
+        has_workers(client("closed", {}))
 
 
 @pytest.mark.backend("distributed")

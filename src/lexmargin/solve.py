@@ -9,6 +9,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.backends import BackendName
 from lexmargin.errors import NotSeparableError
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.checks import positive, whole
@@ -18,6 +19,7 @@ from lexmargin.judge import (
     require_linear,
 )
 from lexmargin.judge.bounds.inseparable import prove_inseparable
+from lexmargin.judge.programs.recentred import recentred_problem
 from lexmargin.run.inseparable_data import (
     refuse_claim,
     refuse_contradiction,
@@ -25,7 +27,7 @@ from lexmargin.run.inseparable_data import (
     unseparated,
 )
 from lexmargin.run.isolated import Job
-from lexmargin.run.judged_answer import judge
+from lexmargin.run.judged_answer import judge, moved_back
 from lexmargin.run.profile_choice import choose_profile, second_choice
 from lexmargin.run.stages import Start, require
 from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
@@ -103,8 +105,11 @@ def solve(
         refuse_contradiction(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
+    near = None if chosen.backend is BackendName.ACTIVE_SET else recentred_problem(problem)
+    if near is not None and start is not None:
+        start = near.inward(problem.functions.point(start))
     asked = _Asked(
-        problem,
+        problem if near is None else near.problem,
         named_grade(grade),
         start,
         starts,
@@ -118,11 +123,13 @@ def solve(
     found = _answers(asked, chosen)
     if solver == AUTO and not _certified(found):
         # Asking whether CVXPY is there imports it, which takes longer than most answers.
-        second = second_choice(problem, shelves, chosen)
+        second = second_choice(asked.problem, shelves, chosen)
         late = deadline is not None and time.monotonic() >= deadline
         if second is not None and not late:
             found += _answers(asked, second)
-    best = ranked(problem, found)
+    best = ranked(asked.problem, found)
+    if near is not None:
+        best = [moved_back(s, near, problem, asked.grade) for s in best]
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
     return replace(best[0], others=tuple(best[1:]))

@@ -21,7 +21,15 @@ from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.processes.crew import crew
 
-__all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "executor"]
+__all__ = [
+    "DaskCluster",
+    "Executor",
+    "ExecutorName",
+    "Processes",
+    "Serial",
+    "executor",
+    "has_workers",
+]
 
 _ATTEMPTS: Final = 10
 _TICK_SECONDS: Final = 1.0
@@ -167,11 +175,12 @@ class DaskCluster(Executor):
         import distributed
 
         local = LocalWorkers(self.workers, self.timeout) if self.address is None else None
+        lost = (OSError, TimeoutError, distributed.client.ClosedClientError)
         try:
             target = self.address if local is None else local.start()
             with distributed.Client(target, timeout=self.timeout, set_as_default=False) as client:
                 yield from _dask_pass(client, units, local)
-        except (OSError, TimeoutError) as error:
+        except lost as error:
             raise SchedulerError(
                 f"The dask scheduler no longer answers ({_first_line(error)}).",
                 "Check it; what is done stays done.",
@@ -204,8 +213,19 @@ def _dask_pass(
                     raise error
         if local is not None:
             local.mend()
-        if client.scheduler_info()["workers"]:
+        if has_workers(client):
             alive = time.monotonic()
+
+
+def has_workers(client: Any) -> bool:
+    """Return whether a client of dask sees any worker; where it has lost its scheduler, none.
+
+    Raises:
+        OSError: the client has given up looking for its scheduler.
+    """
+    if client.status == "closed":
+        raise OSError("the connection is lost")
+    return bool(client.scheduler_info().get("workers"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.directions import certify_along
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.programs.linear_problems import certify_linear_kkt, linear_w_set
+from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
 from lexmargin.ops.base import FloatArray
@@ -122,7 +123,7 @@ def _judged(kkts: tuple[Kkt, ...], limits: Tolerances) -> Certificate:
     else:
         from lexmargin.judge.margin_programs import certify_program
 
-        found = certify_program(kkts, limits)
+        found = certify_program(recentred(kkts), limits)
     if first.ordered is None:
         return found
     from lexmargin.judge.levels.level_proofs import with_ordered_levels

@@ -150,7 +150,8 @@ def descend(
         record: records per decade of steps or of times, or the very steps or times.
         monitors: functions of the flat θ to be recorded, by name.
         time_limit: seconds of wall time; the path so far is returned.
-        polish: end with Newton steps on the KKT conditions (:func:`lexmargin.polish.direction.polish`).
+        polish: end with Newton steps on the KKT conditions
+            (:func:`~lexmargin.polish.direction.polish`).
         progress: called at every record.
 
     Returns:

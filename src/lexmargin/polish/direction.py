@@ -75,7 +75,8 @@ def polish(
     The active set S and its multipliers are read off the point of least norm in the linearised
     feasible set; every Newton step is the least-squares one, because rescaling symmetries make the
     system singular; samples with a negative multiplier leave S, violated ones join it. Where these
-    steps do not arrive, :func:`~lexmargin.polish.augmented.augmented_lagrangian` brings the point nearer.
+    steps do not arrive, :func:`~lexmargin.polish.augmented.augmented_lagrangian` brings the point
+    nearer.
 
     Args:
         functions: homogeneous margin functions.

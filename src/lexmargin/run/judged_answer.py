@@ -14,6 +14,7 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation, vector_norm
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify, certify_linear_problem
+from lexmargin.judge.programs.recentred import Recentred
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.run.origin_answer import certified_origin
@@ -21,7 +22,7 @@ from lexmargin.run.stages import Run
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, Solution, Times
 
-__all__ = ["judge", "versions"]
+__all__ = ["judge", "moved_back", "versions"]
 
 _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
@@ -100,6 +101,26 @@ def judge(
         iterations=raw.iterations,
         claimed_bound=claimed,
         unjudged=_FOREIGN if foreign else "",
+    )
+
+
+def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade: Grade) -> Solution:
+    """Return an answer for centred samples as one of the problem as given, judged there.
+
+    Its margins are those near the data, where they round less.
+    """
+    if solution.certificate is None:
+        return solution
+    begun, functions = time.monotonic(), problem.functions
+    theta = near.outward(functions.flatten(solution.theta))
+    certificate = certify(problem, theta, tolerances=Tolerances.at(grade.verified))
+    spent = solution.times.certify + time.monotonic() - begun
+    return replace(
+        solution,
+        theta=functions.blocks(theta),
+        direction=theta / vector_norm(theta, problem.norm_p),
+        certificate=certificate,
+        times=replace(solution.times, certify=spent),
     )
 
 

@@ -164,6 +164,7 @@ def build_data(spec: DataSpec, folder: Path, name: str = "") -> Dataset:
             delimiter=spec.delimiter,
             comment=COMMENT if spec.comment is None else spec.comment or None,
             index=spec.index,
+            decimal=spec.decimal,
             standardize=spec.standardize,
         )
     if spec.npz is not None:

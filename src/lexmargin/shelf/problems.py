@@ -93,7 +93,7 @@ class DataSpec:
     """Samples as a file states them: inline, in a CSV or NPZ file, or shipped by scikit-learn.
 
     ``X`` is a list of N rows of p exact numbers, ``y`` N labels: integers, truth values or words.
-    ``label``, ``delimiter``, ``comment`` and ``index`` are those of
+    ``label``, ``delimiter``, ``comment``, ``index`` and ``decimal`` are those of
     :func:`~lexmargin.data.dataset.load_csv`; an empty ``comment`` says that there are none.
     ``positive`` lists the classes that become +1, ``negative`` those that become -1 (all others
     where it is left out).
@@ -106,6 +106,7 @@ class DataSpec:
     delimiter: str | None = None
     comment: str | None = None
     index: str | None = None
+    decimal: str | None = None
     npz: str | None = None
     dataset: str | None = None
     positive: tuple[int, ...] | None = None
@@ -239,10 +240,15 @@ _REQUIRED: Final[dict[PredictorKind, str]] = {
 }
 _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "X": ("y",),
-    "csv": ("label", "delimiter", "comment", "index", "standardize"),
+    "csv": ("label", "delimiter", "comment", "index", "decimal", "standardize"),
     "npz": (),
     "dataset": ("positive", "negative", "standardize"),
 }
+
+
+_ONE_SOURCE: Final = (
+    "y", "label", "delimiter", "comment", "index", "decimal", "positive", "negative",
+)  # fmt: skip
 
 
 def read_problem(path: Path) -> ProblemFile:
@@ -343,7 +349,7 @@ def _check_data(spec: DataSpec, where: Where) -> None:
             "Give exactly one of X (with y), csv, npz, dataset.",
         )
     allowed = _SOURCES[given[0]]
-    for name in ("y", "label", "delimiter", "comment", "index", "positive", "negative"):
+    for name in _ONE_SOURCE:
         if getattr(spec, name) is not None and name not in allowed:
             raise LibraryError(f"{where}: {given[0]} has no use for {name!r}.", "Remove the key.")
     if spec.standardize and "standardize" not in allowed:

@@ -1,4 +1,4 @@
-"""Quadratic programs of :mod:`~lexmargin.backends.kinked.pattern_search`: pieces held, and a model."""
+"""Programs of :mod:`~lexmargin.backends.kinked.pattern_search`: pieces held, and a model."""
 
 from __future__ import annotations
 

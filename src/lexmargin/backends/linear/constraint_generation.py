@@ -15,7 +15,7 @@ from lexmargin.backends.linear.initial_working_set import first_rows, lowest, po
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows, signed_rows
 from lexmargin.backends.linear.working_set import Restricted, solve_restricted
-from lexmargin.data.translation import column_centres, translated_bias
+from lexmargin.data.translation import column_centres, moved_samples, translated_bias
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
 from lexmargin.ops.base import FloatArray, IntArray
 
@@ -81,9 +81,9 @@ def hard_margin_linear(
         from lexmargin.backends.losses.round_margin import round_margin
 
         return round_margin(rows, norm, deadline)
-    centres = column_centres(X) if bias and isinstance(X, np.ndarray) else np.zeros(0)
+    centres = column_centres(rows.X) if bias else np.zeros(0)
     if np.any(centres):
-        rows = signed_rows(X - centres, y)
+        rows = signed_rows(moved_samples(rows.X, centres), y)
     if norm != 2.0:
         from lexmargin.backends.linear.row_generation import polyhedral_margin
 

@@ -1,7 +1,8 @@
 """The toolkit's own augmented Lagrangian as a backend: margins of smooth homogeneous predictors.
 
 Margins are evaluated as arrays, Newton steps see only the samples that fall short, and the last
-steps solve the KKT system itself; see :mod:`lexmargin.polish.augmented` and :mod:`lexmargin.polish.direction`.
+steps solve the KKT system itself; see :mod:`~lexmargin.polish.augmented` and
+:mod:`~lexmargin.polish.direction`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
@@ -25,7 +24,6 @@ from lexmargin.judge.unmeasured import (
 )
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
 
@@ -33,7 +31,6 @@ __all__ = [
     "certify_linear_kkt",
     "certify_linear_problem",
     "linear_w_set",
-    "recentred",
     "require_linear",
 ]
 
@@ -199,35 +196,3 @@ def linear_w_set(kkts: tuple[Kkt, ...]) -> bool:
     if found is None or found[0].columns is not None:
         return False
     return found[1].form in (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES)
-
-
-def recentred(kkts: tuple[Kkt, ...]) -> tuple[Kkt, ...]:
-    """Return eq. 13 of centred samples at the same point there; others, and near data, as given.
-
-    Only for a linear part and one bias of either sign: then ``(w, β)`` is feasible exactly where
-    ``(w, β + w·c)`` is for the samples x_n - c, and ‖w_1‖ is the same.
-    """
-    functions, theta = kkts[0].functions, kkts[0].point
-    if functions.data.is_sparse or not linear_w_set(kkts):
-        return kkts
-    mine = _entries(kkts[0])
-    linear, signs = theta[mine], np.asarray(functions.data.signed, dtype=np.float64)
-    only_bias = functions.values(np.where(mine, 0.0, theta))
-    score = float(only_bias[0] * signs[0])
-    # The gradient of b|b| vanishes at 0, where eq. 13 asks for less: of both ends of the columns
-    # the one is taken that leaves the larger bias.
-    ends = [
-        found
-        for upward in (linear > 0.0, linear <= 0.0)
-        if (found := centred(functions.data.X, signs, linear, score, upward)) is not None
-    ]
-    if not ends:
-        return kkts
-    near = max(ends, key=lambda found: abs(found.bias))
-    root = math.copysign(math.sqrt(abs(near.bias)), near.bias)
-    point = theta.copy()
-    blocks = int(np.count_nonzero(~mine))
-    point[~mine] = root if blocks == 1 else (max(root, 0.0), max(-root, 0.0))
-    data = Dataset(near.samples, functions.data.y, functions.data.name, one_class=True)
-    moved = MarginFunctions(functions.predictor, data)
-    return tuple(replace(kkt, functions=moved, point=point) for kkt in kkts)

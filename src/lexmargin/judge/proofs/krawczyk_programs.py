@@ -186,7 +186,9 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
         return not_proved("-∇L and θ are far from parallel", size)
     with precision():
         try:
-            system = _LossSystem(kkt, term, w, lowest + math.log(vector_norm(w, 2.0) / slope))
+            # The quotient of the two may leave the range of doubles where both are in it.
+            scale = lowest + math.log(vector_norm(w, 2.0)) - math.log(slope)
+            system = _LossSystem(kkt, term, w, scale)
             box = enclosed(system)
             if isinstance(box, str):
                 return not_proved(box, size + 1)

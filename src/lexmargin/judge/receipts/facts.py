@@ -21,6 +21,7 @@ from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.multipliers.qualification import LicqReport, licq, proved_independent
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.programs.products import linear_values
 from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
@@ -143,7 +144,10 @@ def establish(
     alpha = functions.homogeneity.degree
     assert alpha is not None
     theta = unit_scale(theta)
-    point = unit_point(functions.values(theta), functions.jacobian(theta), theta, alpha, norm)
+    scores = functions.linear_inputs is not None
+    rows = functions.jacobian(theta)
+    values = linear_values(rows, theta) if scores else functions.values(theta)
+    point = unit_point(values, rows, theta, alpha, norm)
     if point.margin <= 0.0:
         return _blank(Verdict.NOT_SEPARATING, "a margin is not positive", point)
     unit = theta / vector_norm(theta, 2.0)
@@ -157,7 +161,7 @@ def establish(
     if on:
         gradients, sloped = _sloped(functions, unit, point, evidence, on)
     first = measured_of(point, gradients, evidence, limits)
-    doubt = _doubt(point, first, limits)
+    doubt = _doubt(point, first, limits, scores)
     smooth = not on
     # Every margin within reach of δ has its part in a lower bound on ε.
     near = kinks is not None and kinks.within(
@@ -172,7 +176,7 @@ def establish(
     weights = evidence.multipliers if evidence.bound is None else evidence.bound
     found.bound = proved_bound(functions, point, weights, linear)
     if found.bound is not None:
-        below = linear_margin(point) if linear else point.margin
+        below = linear_margin(point, theta) if linear else point.margin
         found.gap = relative_gap(found.bound, point.unscaled(below))
     nearest = None if kinks is None else kinks.nearest_on_support.distance
     word, reason = _word(
@@ -261,13 +265,14 @@ def _word(
     return Verdict.KKT, "ε and δ are within their tolerances"
 
 
-def _doubt(point: UnitPoint, first: Stationarity, limits: Tolerances) -> str:
+def _doubt(point: UnitPoint, first: Stationarity, limits: Tolerances, linear: bool) -> str:
     smallest = np.flatnonzero(point.margins <= point.margin)
     noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
     if point.degree * point.margin <= noise:
         return "the margin is no larger than its own rounding error"
     try:
-        mismatch = check_euler(point, limits.euler)
+        # Of linear scores the margins are the products themselves.
+        mismatch = 0.0 if linear else check_euler(point, limits.euler)
     except DegreeError:
         return "f and the gradients contradict Euler's identity"
     if mismatch > max(limits.support, limits.stationarity):

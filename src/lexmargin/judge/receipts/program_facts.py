@@ -19,8 +19,8 @@ from lexmargin.judge.levels.level_chain import checked_levels
 from lexmargin.judge.levels.level_proofs import LIMIT, curved_levels, ordered_margins
 from lexmargin.judge.margin_programs import certify_program
 from lexmargin.judge.multipliers.qualification import proved_independent
-from lexmargin.judge.programs.linear_problems import recentred
 from lexmargin.judge.programs.loss_programs import certify_loss
+from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.receipts.facts import Facts, establish, margin_rounding
 from lexmargin.judge.second_order.curvature import Curvature
 from lexmargin.judge.supports import WIDEST
