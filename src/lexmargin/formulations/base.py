@@ -175,6 +175,14 @@ class Formulation(ABC):
         inherited = owner is not None and not self.is_judged
         return type(self).__name__ if borrowed or inherited else str(self.name)
 
+    @functools.cached_property
+    def asks_direction(self) -> bool:
+        """Whether a direction of largest margin is all that is asked for (eq. 6, 7 and 18)."""
+        if not self.is_judged:
+            return False
+        kkt = self.kkt(np.ones(self.functions.size))[0]
+        return kkt.is_direction and kkt.level is None and kkt.ordered is None
+
     @property
     def ends_at_vertices(self) -> bool:
         """Whether its programs are linear ones on faces without interior: for a simplex method."""
