@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -13,11 +13,7 @@ import numpy as np
 from lexmargin.backends import BackendName
 from lexmargin.errors import NotSeparableError
 from lexmargin.formulations.base import Formulation, StageAnswer
-from lexmargin.formulations.hard_margin import HardMargin
-from lexmargin.formulations.known import is_known
-from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.parts import Parts
-from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge import (
@@ -29,7 +25,6 @@ from lexmargin.judge.programs.recentred import recentred_problem
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.run.inseparable_data import (
-    NEED_A_SEPARATOR,
     refuse_claim,
     refuse_contradiction,
     refuse_inseparable,
@@ -110,7 +105,7 @@ def solve(
     problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
-    if is_known(problem) and problem.name in NEED_A_SEPARATOR:
+    if problem.is_judged and problem.traits.needs_separator:
         refuse_contradiction(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
@@ -174,7 +169,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
         starts = default_starts(problem, convex) if start is None else 1
     seeds = np.random.SeedSequence(asked.seed).spawn(1 if convex else starts)
     jobs = [Job(problem, chosen, asked.grade, start, child, None, asked.verbose) for child in seeds]
-    if isinstance(problem, RegularizationPath) and not convex and start is None:
+    if problem.traits.origin_may_win and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
     found: list[Solution] = []
@@ -191,7 +186,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
                 if len(jobs) > 1 and prove_inseparable(problem) is not None:
                     break
     except NotSeparableError as error:
-        if error.proof is not None or not is_known(problem):
+        if error.proof is not None or not problem.is_judged:
             raise
         refuse_claim(problem, chosen.name, error)
         raise
@@ -228,10 +223,9 @@ def _lost(asked: _Asked, found: list[Solution]) -> bool:
     problem = asked.problem
     late = asked.deadline is not None and time.monotonic() >= asked.deadline
     return (
-        isinstance(problem, (HardMargin, MarginPath))
-        and is_known(problem)
+        problem.is_judged
+        and problem.asks_direction
         and problem.norm_p != 2.0
-        and problem.functions.homogeneity.degree is not None
         and not problem.program().is_convex
         and not (late or any(s.margin > 0.0 for s in found))
         and prove_inseparable(problem) is None
@@ -244,7 +238,8 @@ def _by_way_of_two(asked: _Asked, chosen: Profile, library: Library) -> list[Sol
     What separates does so in every norm, and the methods for ℓ2 do not lose a separating network.
     """
     problem = asked.problem
-    assert isinstance(problem, (HardMargin, MarginPath))
+    if not is_dataclass(problem):
+        return []
     left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
     euclidean = replace(problem, norm=2.0)
     two = solve(euclidean, starts=2, seed=asked.seed, time_limit=left, library=library)
