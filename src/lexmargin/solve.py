@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -12,10 +12,8 @@ import numpy as np
 
 from lexmargin.backends import BackendName
 from lexmargin.errors import NotSeparableError
-from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.known import is_known
+from lexmargin.formulations.base import Formulation, StageAnswer
 from lexmargin.formulations.parts import Parts
-from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge import (
@@ -27,7 +25,6 @@ from lexmargin.judge.programs.recentred import recentred_problem
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.run.inseparable_data import (
-    NEED_A_SEPARATOR,
     refuse_claim,
     refuse_contradiction,
     refuse_inseparable,
@@ -36,13 +33,13 @@ from lexmargin.run.inseparable_data import (
 from lexmargin.run.isolated import Job
 from lexmargin.run.judged_answer import judge, moved_back
 from lexmargin.run.profile_choice import choose_profile, second_choice
-from lexmargin.run.stages import Start, require
+from lexmargin.run.stages import Run, Start, require
 from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
 from lexmargin.shelf.build import stated
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Finds, Grade, Profile
-from lexmargin.solution import Claim, Solution
+from lexmargin.solution import Claim, Ran, RawAnswer, Solution
 
 __all__ = ["AUTO", "solve"]
 
@@ -108,7 +105,7 @@ def solve(
     problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
-    if is_known(problem) and problem.name in NEED_A_SEPARATOR:
+    if problem.is_judged and problem.traits.needs_separator:
         refuse_contradiction(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
@@ -134,6 +131,8 @@ def solve(
         late = deadline is not None and time.monotonic() >= deadline
         if second is not None and not late:
             found += _answers(asked, second)
+    if solver == AUTO and _lost(asked, found):
+        found += _by_way_of_two(asked, chosen, shelves)
     best = ranked(asked.problem, found)
     if near is not None:
         best = [moved_back(s, near, problem, asked.grade) for s in best]
@@ -170,7 +169,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
         starts = default_starts(problem, convex) if start is None else 1
     seeds = np.random.SeedSequence(asked.seed).spawn(1 if convex else starts)
     jobs = [Job(problem, chosen, asked.grade, start, child, None, asked.verbose) for child in seeds]
-    if isinstance(problem, RegularizationPath) and not convex and start is None:
+    if problem.traits.origin_may_win and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
     found: list[Solution] = []
@@ -187,7 +186,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
                 if len(jobs) > 1 and prove_inseparable(problem) is not None:
                     break
     except NotSeparableError as error:
-        if error.proof is not None or not is_known(problem):
+        if error.proof is not None or not problem.is_judged:
             raise
         refuse_claim(problem, chosen.name, error)
         raise
@@ -217,6 +216,45 @@ def _beside_saddle(
                 judge(asked.problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
             )
     return more
+
+
+def _lost(asked: _Asked, found: list[Solution]) -> bool:
+    """Return whether no answer separates to a margin problem that could be asked in ℓ2 as well."""
+    problem = asked.problem
+    late = asked.deadline is not None and time.monotonic() >= asked.deadline
+    return (
+        problem.is_judged
+        and problem.asks_direction
+        and problem.norm_p != 2.0
+        and not problem.program().is_convex
+        and not (late or any(s.margin > 0.0 for s in found))
+        and prove_inseparable(problem) is None
+    )
+
+
+def _by_way_of_two(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
+    """Return answers from the ℓ2 answer, and that one itself where the solver loses it again.
+
+    What separates does so in every norm, and the methods for ℓ2 do not lose a separating network.
+    """
+    problem = asked.problem
+    if not is_dataclass(problem):
+        return []
+    left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
+    euclidean = replace(problem, norm=2.0)
+    two = solve(euclidean, starts=2, seed=asked.seed, time_limit=left, library=library)
+    if not two.margin > 0.0:
+        return []
+    child = np.random.SeedSequence(asked.seed)
+    job = Job(problem, chosen, asked.grade, two.direction, child, None, asked.verbose)
+    runs = list(outcomes([job], require(chosen), asked.deadline, 1, asked.progress))
+    begun = problem.initial_values(two.direction, 1.0)
+    raw = RawAnswer(begun, {}, Ran.ITERATION_LIMIT, Claim.NOTHING, "the answer for ℓ2")
+    runs.append(Run((StageAnswer(begun, {}),), raw, 1.0, 0.0, 0.0, {}))
+    judged = [
+        judge(problem, chosen, asked.grade, one, asked.seed, polish=asked.polish) for one in runs
+    ]
+    return [s for s in judged if s.margin > 0.0]
 
 
 def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:

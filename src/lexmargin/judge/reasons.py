@@ -218,6 +218,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "the penalty outgrows all that the loss can gain",
             "all {n} levels are within {x} of the optimum's",
             "‖w_{n}‖ = 0: no feasible point has less",
+            "the cost = 0: no feasible point has less",
             "‖w_{n}‖ = 0: no point has less",
             "level {n}: no bias is smaller",
             "the margin meets an upper bound on all margins",

@@ -22,7 +22,7 @@ from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
-from lexmargin.formulations.base import MARGIN, Formulation, FormulationName
+from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.w_set import WSet
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
@@ -37,6 +37,7 @@ from lexmargin.program import (
     Power,
     Program,
     SquaredNorm,
+    Variable,
 )
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
@@ -71,7 +72,7 @@ class ActiveSetBackend(Backend):
     def suits(self, problem: Formulation) -> bool:
         if has_bias(problem):
             return True
-        if problem.name not in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH):
+        if not problem.asks_direction:
             return False
         try:
             _, norm = _recognised(problem.program())
@@ -156,7 +157,7 @@ class _ActiveSet(Compiled):
             duals = {MARGIN: share, _BALL: np.array([ball])}
         else:
             # min c ‖w‖² with margin m: w = m θ/γ, and by Euler Σ λ m = 2 c ‖w‖².
-            hard = self.program.name == FormulationName.HARD_MARGIN.value
+            hard = self.program.hard_margin is not None
             level, factor = (1.0, 0.5) if hard else (known["γ"], 1.0)
             w = answer.theta * (level / answer.margin)
             duals = {MARGIN: share * (2.0 * factor * level / answer.margin**2)}
@@ -252,12 +253,15 @@ def _recognised(program: Program) -> tuple[Margins, float]:
     """
     rows = [c for c in program.constraints if c.name == MARGIN]
     others = [c for c in program.constraints if c.name != MARGIN]
-    known = (FormulationName.HARD_MARGIN.value, FormulationName.MARGIN_PATH.value)
     left = rows[0].left if len(rows) == 1 else None
+    # The numbers that the f_n must reach: 1, γ or t.
+    level = None if left is None else rows[0].right
+    stated = isinstance(level, (Parameter, Variable)) or program.hard_margin is not None
     if (
-        program.name not in known
+        not stated
         or program.curvature > Curvature.AFFINE
         or not isinstance(left, Margins)
+        or left.factors
     ):
         raise UnsupportedError(
             f"The active-set method does not answer this {program.name} program: it needs a hard "

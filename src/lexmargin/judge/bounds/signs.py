@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
@@ -47,52 +45,53 @@ _BELOW: Final = (
 )
 
 
-def with_shown_sign(found: Certificate, problem: Formulation, theta: Array) -> Certificate:
+def with_shown_sign(found: Certificate, kkt: Kkt) -> Certificate:
     """Withdraw NOT_SEPARATING, or ``separates: no``, where no margin is shown not to be positive.
 
     Where doubles decide nothing the sign may still be shown: UNDECIDED is NOT_SEPARATING then.
 
     Args:
         found: the certificate of θ.
-        problem: a formulation.
-        theta: (d,) the point as it was given, before any scaling.
+        kkt: what a stationary point satisfies, at the point as it was given.
     """
     if found.separates is False:
-        shown = shown_not_positive(problem.functions, theta, problem.rho_value)
-        return found if shown else replace(found, separates=None)
-    word, reason = shown_word(found.verdict, problem, theta)
+        return found if _shown(kkt) else replace(found, separates=None)
+    word, reason = shown_word(found.verdict, kkt)
     if word is found.verdict:
         return found
     more = () if word is Verdict.NOT_SEPARATING else found.reasons[1:]
     return replace(found, verdict=word, reasons=(reason, *more))
 
 
-def shown_word(word: Verdict, problem: Formulation, theta: Array) -> tuple[Verdict, str]:
+def shown_word(word: Verdict, kkt: Kkt) -> tuple[Verdict, str]:
     """Return NOT_SEPARATING where a margin is shown not to be positive, and only there.
 
     Args:
         word: what doubles say.
-        problem, theta: a formulation and its point (d,).
+        kkt: what a stationary point satisfies, at the point as it was given.
 
     Returns:
         The word, and the reason where it is another one. Losses do not ask for a separator.
     """
     negative = word is Verdict.NOT_SEPARATING
-    loss = isinstance(problem, (ConstrainedPath, RegularizationPath))
-    functions, rho = problem.functions, problem.rho_value
     if not negative:
-        if word is not Verdict.UNDECIDED or loss:
+        if word is not Verdict.UNDECIDED or kkt.loss is not None:
             return word, ""
         with np.errstate(all="ignore"):
-            least = float(np.min(functions.values(rho * theta)))
+            least = float(np.min(kkt.functions.values(kkt.point)))
         if _NORMAL < least < math.inf:
             return word, ""
-    shown = shown_not_positive(functions, theta, rho)
+    shown = _shown(kkt)
     if shown:
         return Verdict.NOT_SEPARATING, "" if negative else _SHOWN
     if not negative:
         return word, ""
     return Verdict.UNDECIDED, UNKNOWN_SIGN if shown is None else _BELOW
+
+
+def _shown(kkt: Kkt) -> bool | None:
+    theta, rho = kkt.unrounded or (kkt.point, 1.0)
+    return shown_not_positive(kkt.functions, theta, rho)
 
 
 def shown_not_positive(functions: MarginFunctions, theta: Array, rho: float = 1.0) -> bool | None:

@@ -87,8 +87,14 @@ def curves(
                 f"A {type(problem).__name__} has no curves.",
                 "Give a formulation or a torch module.",
             )
-        degree, norm = problem.require_homogeneous(), problem.norm_p
         flat = flattened(problem, theta)
+        if not problem.kkt(flat)[0].is_direction:
+            problem.require_homogeneous()
+            raise UnsupportedError(
+                f"{problem.name} asks for more than a direction.",
+                "Curves are those of a direction: of a hard margin, say.",
+            )
+        degree, norm = problem.require_homogeneous(), problem.norm_p
         values, jacobian = problem.functions.values(flat), problem.functions.jacobian(flat)
         found = certify(problem, flat, tolerances=tolerances)
         kinked = _predictor_kinks(problem.functions, flat, tolerances.kink)

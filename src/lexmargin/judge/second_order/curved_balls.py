@@ -20,30 +20,38 @@ __all__ = ["CurvedBalls"]
 @final
 @dataclass(frozen=True, eq=False)
 class CurvedBalls:
-    """`u -> f(s u)` in ball arithmetic, for sizes s (d,) of the coordinates.
+    """`u -> f_n(s u)/r_n` in ball arithmetic, for sizes s (d,) of the coordinates; r (N,) or 1.
 
     Its methods raise :class:`~lexmargin.ops.arb.KinkInBox` where a derivative does not exist.
     """
 
     functions: MarginFunctions
     sizes: Array
+    required: Array | None = None
 
-    def scaled(self, sizes: Array) -> CurvedBalls:
-        """Return the functions of `s u` for further sizes."""
-        return CurvedBalls(self.functions, self.sizes * sizes)
+    def scaled(self, sizes: Array, required: Array | None) -> CurvedBalls:
+        """Return the functions of `s u` for further sizes, over r_n."""
+        return CurvedBalls(self.functions, self.sizes * sizes, required)
+
+    def _share(self, n: int) -> Any:
+        """Return 1/r_n, which is no double."""
+        from flint import arb
+
+        return arb(1) if self.required is None else arb(1) / arb(float(self.required[n]))
 
     def slopes(self, box: Sequence[Any], indices: Indices) -> tuple[list[Any], list[list[Any]]]:
         """Return enclosures of f_n (S,) and of ∇f_n (S, d) over a box of balls."""
-        from flint import arb
 
         chosen = BallMargins(self.functions, indices)
         blocks, leaves = chosen.blocks(self._moved(box), tangents=False)
         margins = chosen.margins(blocks)
-        rows = []
-        for margin in margins:
-            parts = margin.gradient(leaves)
-            rows.append([arb(p[0]) * float(s) for p, s in zip(parts, self.sizes, strict=True)])
-        return [margin.value for margin in margins], rows
+        values, rows = [], []
+        for margin, n in zip(margins, indices.tolist(), strict=True):
+            share, parts = self._share(n), margin.gradient(leaves)
+            values.append(share * margin.value)
+            row = [share * p[0] * float(s) for p, s in zip(parts, self.sizes, strict=True)]
+            rows.append(row)
+        return values, rows
 
     def curvatures(self, box: Sequence[Any], groups: Sequence[tuple[Indices, Array]]) -> list[Any]:
         """Return enclosures of `Σ_n weights_n ∇²f_n` over a box, a matrix (d, d) of each group."""
@@ -56,7 +64,11 @@ class CurvedBalls:
         d, found = self.functions.size, []
         for indices, weights in groups:
             places = np.searchsorted(everyone, indices)
-            pairs = [(margins[i], arb(float(w))) for i, w in zip(places, weights, strict=True)]
+            shares = [self._share(n) for n in indices.tolist()]
+            pairs = [
+                (margins[i], share * arb(float(w)))
+                for i, w, share in zip(places, weights, shares, strict=True)
+            ]
             matrix = arb_mat(d, d)
             for i, (_, turn) in enumerate(combined_gradient(pairs, leaves)):
                 if turn is None:

@@ -167,22 +167,32 @@ class DifferencedCurved(Curved):
 
 @final
 class RescaledCurved(Curved):
-    """`u -> f(s u)` for sizes s (d,) of the coordinates."""
+    """`u -> f_n(s u)/r_n` for sizes s (d,) of the coordinates.
 
-    def __init__(self, inner: Curved, sizes: Array) -> None:
-        self._inner, self._sizes = inner, sizes
+    ``orbits``: whether the orbits of symmetries keep the length of u, as they keep that of s u.
+    """
+
+    def __init__(
+        self, inner: Curved, sizes: Array, required: Array | None = None, *, orbits: bool = True
+    ) -> None:
+        self._inner, self._sizes, self._orbits = inner, sizes, orbits
+        self._required = required
+        self._shares = np.ones(inner.count) if required is None else 1.0 / required
         self.size, self.count = inner.size, inner.count
 
     def values(self, theta: Array) -> Array:
-        return self._inner.values(self._sizes * theta)
+        return self._inner.values(self._sizes * theta) * self._shares
 
     def rows(self, theta: Array, indices: Indices) -> Array:
-        return self._inner.rows(self._sizes * theta, indices) * self._sizes
+        found = self._inner.rows(self._sizes * theta, indices) * self._sizes
+        return found * self._shares[indices, None]
 
     def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        weights = weights * self._shares
         return self._inner.combined_gradient(self._sizes * theta, weights) * self._sizes
 
     def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        weights = weights * self._shares
         found = self._inner.products(self._sizes * theta, weights, directions * self._sizes)
         return found * self._sizes
 
@@ -190,6 +200,8 @@ class RescaledCurved(Curved):
         return self._inner.jumps(self._sizes * theta, weights, tolerance)
 
     def tangents(self, theta: Array, support: Indices) -> Array:
+        if not self._orbits:
+            return np.zeros((0, self.size))
         found = self._inner.tangents(self._sizes * theta, support) / self._sizes
         if not found.shape[0]:
             return found
@@ -197,12 +209,15 @@ class RescaledCurved(Curved):
         return result
 
     def distinct(self, indices: Indices) -> Indices:
-        return self._inner.distinct(indices)
+        # Equal f_n of which more is required are other functions.
+        shares = self._shares[indices]
+        groups = [self._inner.distinct(indices[shares == share]) for share in np.unique(shares)]
+        return np.concatenate(groups) if groups else indices
 
     @property
     def balls(self) -> CurvedBalls | None:
         inner = self._inner.balls
-        return None if inner is None else inner.scaled(self._sizes)
+        return None if inner is None else inner.scaled(self._sizes, self._required)
 
 
 @functools.lru_cache(maxsize=16)
