@@ -21,6 +21,7 @@ from lexmargin.linalg.guarded import (
     pivoted_qr,
     solved_triangle,
 )
+from lexmargin.linalg.rounding import TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
@@ -280,7 +281,7 @@ def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
     Lawson & Hanson (1974), chapter 23: with E = [rowsᵀ; rightᵀ] and e the last unit vector,
     ``λ ∝ argmin_{λ>=0} ‖E λ - e‖``.
     """
-    scale = np.maximum(np.linalg.norm(rows, axis=1), np.finfo(float).tiny)
+    scale = np.maximum(np.linalg.norm(rows, axis=1), TINY)
     rows, right = rows / scale[:, None], right / scale
     # ‖u‖ is about max(right); this keeps both parts of E of one size.
     length = float(np.abs(right).max())

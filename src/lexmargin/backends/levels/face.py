@@ -23,11 +23,11 @@ from lexmargin.errors import (
 )
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
 from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _MOST_ENTRIES = 200_000
 """N·d up to which norms other than 1, 2 and inf are solved here: their steps read all rows."""
 
@@ -162,7 +162,7 @@ def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: f
 
 
 def _require_positive(margin: float, Z: FloatArray) -> None:
-    floor = 64 * _EPS * float(np.linalg.norm(Z, axis=1).max())
+    floor = 64 * EPS * float(np.linalg.norm(Z, axis=1).max())
     if not margin > floor:
         raise NotSeparableError(
             f"The first margin is {margin:.3g} in units of the largest entry of the data: "
@@ -202,7 +202,7 @@ class _Chain:
         self.first = 0.0
         self.Z = Z
         # Products of rows with an orthonormal basis are known to this much.
-        self.rounding = 16 * _EPS * float(np.linalg.norm(Z, axis=1).max(initial=0.0))
+        self.rounding = 16 * EPS * float(np.linalg.norm(Z, axis=1).max(initial=0.0))
 
     def advance(self) -> None:
         """Solve one level and move to the face of its optima."""

@@ -17,6 +17,7 @@ from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.backends.losses.constrained_linear import constrained_linear
 from lexmargin.linalg.norms import dual_norm, power_of_two, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["round_margin"]
@@ -38,7 +39,6 @@ _PATIENCE: Final = 4
 _LONGEST: Final = 0.5
 _ZERO: Final = 1e-100
 _CHANGES: Final = 40
-_EPS: Final = float(np.finfo(np.float64).eps)
 _ROUNDINGS: Final = 4.0
 """Of θ, of its length, of a product and of its sum."""
 
@@ -273,11 +273,11 @@ def _newton(A: FloatArray, p: float, w: FloatArray, lam: FloatArray, *, dual: bo
             matrix[:d, :d], matrix[:d, d:] = _hessian(w, p), -A.T
             pull = A.T @ lam - _gradient(w, p)
         # A long row is held above 1 by its own rounding: its λ is small, and so is what that costs.
-        room = _ROUNDINGS * _EPS * (np.abs(A) @ np.abs(w))
+        room = _ROUNDINGS * EPS * (np.abs(A) @ np.abs(w))
         left = 1.0 + room - A @ w
         whole = float(np.linalg.norm(A.T @ lam))
         off = float(np.linalg.norm(pull)) / whole if whole > 0.0 else np.inf
-        misfit = max(float((np.abs(left) / (1.0 + room / _EPS)).max()), off)
+        misfit = max(float((np.abs(left) / (1.0 + room / EPS)).max()), off)
         quiet = 0 if misfit < 0.5 * best[0] else quiet + 1
         if misfit < best[0]:
             best = misfit, w, lam

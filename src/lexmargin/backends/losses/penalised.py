@@ -20,6 +20,7 @@ from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constr
 from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.guarded import root_between
 from lexmargin.linalg.norms import dual_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
@@ -44,7 +45,7 @@ _GROWTH = 4.0
 _MOST_RADII = 600
 _NOTHING = -700.0
 """log of a radius that no double resolves beside 1."""
-_ROOT = 4.0 * float(np.finfo(np.float64).eps)
+_ROOT = 4.0 * EPS
 
 
 @final

@@ -16,11 +16,11 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends.losses.linear_loss import LinearLoss, LossPoint
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["BallPoint", "smooth_ball"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _MOST_STEPS = 400
 _ARMIJO = 1e-4
 _SHORTEST = 2.0**-60
@@ -133,9 +133,9 @@ class _Walk:
 
     def noise(self, point: LossPoint) -> float:
         """Return what rounding makes of log L."""
-        seen = point.weights > _EPS * float(point.weights.max(initial=0.0))
+        seen = point.weights > EPS * float(point.weights.max(initial=0.0))
         size = float(np.abs(point.values[seen]).max(initial=0.0))
-        return 4.0 * _EPS * max(1.0, abs(point.total), size)
+        return 4.0 * EPS * max(1.0, abs(point.total), size)
 
     def step(self, state: _At) -> _At | None:
         """Return the next point, None where no step leads lower."""

@@ -19,13 +19,13 @@ from typing import final
 import numpy as np
 
 from lexmargin.linalg.guarded import least_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.polish.hessian import weighted_hessian
 
 __all__ = ["EntropicPoint", "correct", "escape", "follow"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _SHRINK = 4.0
 _FAST = 30.0
 _SLOW = 1.3
@@ -304,7 +304,7 @@ class _State:
         off = float(np.abs(self.gaps).max(initial=0.0)) / self.size
         total = abs(float(self.weights.sum()) - 1.0)
         self.residual = max(turn, off, total) if np.all(np.isfinite(values)) else math.inf
-        self.noise = 8.0 * _EPS
+        self.noise = 8.0 * EPS
 
     def step(self) -> _State | None:
         """Return the state after one Newton step; None where the system cannot be solved."""

@@ -18,6 +18,7 @@ from lexmargin.backends.base import Compiled, checked_parameters, starting_value
 from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
+from lexmargin.linalg.rounding import TINY
 from lexmargin.ops.base import FloatArray, IntArray, Relation
 from lexmargin.polish.augmented import augmented_lagrangian, in_order
 from lexmargin.program import (
@@ -170,7 +171,7 @@ class SelectedSamples(Compiled):
                 break
             values, warm = dict(raw.values), dict(self._whole(raw, rows).multipliers)
             slack = self._margins(values) - self._level(values, numbers)
-            size = max(abs(self._level(values, numbers)), np.finfo(float).tiny)
+            size = max(abs(self._level(values, numbers)), TINY)
             slack[rows] = np.inf
             if slack.min() >= -_VIOLATED * size:
                 return total.answer(self._whole(raw, rows))

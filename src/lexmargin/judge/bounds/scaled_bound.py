@@ -14,10 +14,10 @@ from lexmargin.judge.multipliers.vertex_bounds import relative_excess
 from lexmargin.judge.proofs.exact_bias import stated_program
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["least_scaled_cost", "with_least_cost"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _RANGE: Final = 300.0
 
 
@@ -58,7 +58,7 @@ def least_scaled_cost(kkt: Kkt, multipliers: Array) -> float | None:
     if not (0.0 < a < math.inf and half > 0.0):
         return None
     weights = np.maximum(multipliers, 0.0)
-    slack = _EPS * (int(np.count_nonzero(weights)) + 16)
+    slack = EPS * (int(np.count_nonzero(weights)) + 16)
     if program.S.shape[1]:
         if kkt.functions.multi_class:
             # The optimum's own λ pushes no square beyond γ/2 but by rounding.

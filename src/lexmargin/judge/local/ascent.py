@@ -17,9 +17,10 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.judge.second_order.exact_critical import critical_along
-from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Ascent", "Rise", "first_rise", "rise"]
 

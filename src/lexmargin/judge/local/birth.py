@@ -18,6 +18,7 @@ import numpy as np
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
@@ -27,7 +28,6 @@ __all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widene
 
 _NonNegative = Callable[[FloatArray, FloatArray], FloatArray]
 
-_EPS = float(np.finfo(np.float64).eps)
 _ALL_PATTERNS = 10
 _PATTERN_LIMIT = 40_000
 _WORK_LIMIT = 20_000_000
@@ -105,17 +105,17 @@ def birth_value(
     if slope == 1.0:
         # A linear activation has one pattern, whatever the signs.
         upper, exact = float(np.linalg.norm(c @ coordinates)), True
-        upper += 4.0 * _EPS * (c.size + 2) * mass
+        upper += 4.0 * EPS * (c.size + 2) * mass
     elif patterns is None:
         upper, exact = _moment_bound(coordinates, c, slope), False
     else:
         upper, lower, best, sign = _over_patterns(
             coordinates, c, slope, patterns, lower, best, sign, nonnegative or _scipy_nonnegative
         )
-        upper, exact = upper + (sliver + 4.0 * _EPS * (c.size + 2)) * mass, True
+        upper, exact = upper + (sliver + 4.0 * EPS * (c.size + 2)) * mass, True
     upper += dropped * float(np.abs(c).sum())
     # The lengths and their products with λ are rounded, and the smallest may have been flushed.
-    upper = max(upper, lower) * (1.0 + _EPS * (X.shape[1] + 8)) + c.size * 2.0**-1000
+    upper = max(upper, lower) * (1.0 + EPS * (X.shape[1] + 8)) + c.size * 2.0**-1000
     with np.errstate(over="ignore", under="ignore"):
         low, high = (float(np.ldexp(np.float64(value), top)) for value in (lower, upper))
     return Birth(low, high, best @ basis, sign, exact)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.local.slopes import Recording, record, rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -25,7 +26,6 @@ __all__ = [
     "gradient_sets",
 ]
 
-_EPS = float(np.finfo(np.float64).eps)
 _PATTERN_LIMIT = 12
 _WORK_LIMIT = 40_000_000
 _ROUNDS = 200
@@ -344,7 +344,7 @@ def balanced_stationarity(sets: GradientSets, theta: FloatArray, price: FloatArr
 def _floor(multipliers: FloatArray, elements: FloatArray) -> float:
     """Return what rounding may change in `‖θ̂ - Σ_n λ_n g_n‖`, formed in doubles."""
     spent = float(1.0 + multipliers @ np.abs(elements).max(axis=1))
-    return _EPS * (multipliers.size + 2) * spent
+    return EPS * (multipliers.size + 2) * spent
 
 
 def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float:
@@ -352,7 +352,7 @@ def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float
     repaired = residual
     for _ in range(4):
         gains, elements = sets.steepest(repaired)
-        rounding = 8.0 * _EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
+        rounding = 8.0 * EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
         slopes = elements @ theta - rounding
         if np.any(slopes <= 0.0):
             return 0.0

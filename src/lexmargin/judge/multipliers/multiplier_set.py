@@ -14,6 +14,7 @@ from lexmargin.errors import ShapeError
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified, gram, is_dense
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "spread",
 ]
 
-_EPS = float(np.finfo(np.float64).eps)
 _EXTENDED_LIMIT = 2_000_000
 """Entries of J up to which the residual is measured in extended precision."""
 _SMALL = 20_000
@@ -199,7 +199,7 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
             break
         trial = products.residual(target, moved[0])
         size = vector_norm(trial, 2.0)
-        settled = abs(size - length) <= 8.0 * _EPS
+        settled = abs(size - length) <= 8.0 * EPS
         if size > length:
             break
         (scaled, passive), residual, length = moved, trial, size
@@ -229,7 +229,7 @@ def _corrected(
 def _singular(square: Array, gains: Array) -> tuple[Array, bool]:
     """Solve `min ½λᵀKλ - gᵀλ`, λ ≥ 0, through a square root of a singular K."""
     weights, vectors = np.linalg.eigh(square)
-    kept = weights > gains.size * _EPS * weights[-1]
+    kept = weights > gains.size * EPS * weights[-1]
     roots = np.sqrt(weights[kept])
     return _solve_nnls(roots[:, None] * vectors[:, kept].T, (vectors[:, kept].T @ gains) / roots)
 
@@ -245,7 +245,7 @@ def _measured(jacobian: Array, target: Array, values: Array) -> tuple[Array, flo
         residual = target.astype(wide) - values[used].astype(wide) @ rows.astype(wide)
         eps = float(np.finfo(wide).eps)
         return residual.astype(np.float64), (used.size + 2) * eps * mass
-    return target - values[used] @ rows, (used.size + 2) * _EPS * mass
+    return target - values[used] @ rows, (used.size + 2) * EPS * mass
 
 
 def _lower_bound(
@@ -258,7 +258,7 @@ def _lower_bound(
     it, so that the bound holds whatever the quality of λ.
     """
     # Rounding in the two products above is paid for before the repair is measured.
-    noise = 4.0 * _EPS * math.sqrt(target.size)
+    noise = 4.0 * EPS * math.sqrt(target.size)
     excess = excess + noise * float(np.linalg.norm(residual))
     slopes = slopes - noise * float(np.linalg.norm(interior))
     if np.any(slopes <= 0.0):
@@ -343,7 +343,7 @@ def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSqu
     if answer is None:
         # Repeated samples make K singular; what a small ridge spoils, the corrections with J mend.
         size = float(np.max(np.sum(np.abs(products.square), axis=0)))
-        lifted = products.square + 16.0 * _EPS * size * np.eye(jacobian.shape[0])
+        lifted = products.square + 16.0 * EPS * size * np.eye(jacobian.shape[0])
         answer = _by_gram(replace(products, square=lifted), target, True)
     return nothing if answer is None else _gram_result(products, answer, target, interior)
 
@@ -353,7 +353,7 @@ def _gram_result(
 ) -> LeastSquares:
     mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
     residual, slopes = answer.residual, answer.slopes
-    floor = (int(np.count_nonzero(answer.scaled)) + 4) * _EPS * mass
+    floor = (int(np.count_nonzero(answer.scaled)) + 4) * EPS * mass
     if is_dense(products.jacobian) and products.jacobian.size <= _EXTENDED_LIMIT:
         residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
         slopes = products.slopes(residual)
@@ -361,7 +361,7 @@ def _gram_result(
     if interior is not None and np.any(residual):
         inner = products.gains if interior is target else products.slopes(interior)
         lower = _lower_bound(inner, slopes, target, residual, interior)
-    resolution = 0.0 if answer.settled else math.sqrt(_EPS * products.gains.size) * mass
+    resolution = 0.0 if answer.settled else math.sqrt(EPS * products.gains.size) * mass
     return LeastSquares(
         answer.scaled / products.norms,
         vector_norm(residual, 2.0),

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.point import row_sums
 from lexmargin.linalg.norms import Array, shifted
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import is_dense
 
 __all__ = ["combination", "linear_values", "near_products"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _TINY: Final = 2.0**-1020
 """Of one term: what is lost of a product that leaves the range of doubles."""
 _SPLITTER: Final = 2.0**27 + 1.0
@@ -39,7 +39,7 @@ def near_products(rows: Any, theta: Array) -> tuple[Array, Array]:
     """
     values = np.asarray(rows @ theta)
     terms = theta.size if is_dense(rows) else int(np.max(np.diff(rows.indptr), initial=1))
-    errors = _EPS * (terms + 5) * row_sums(rows, theta) + terms * _TINY
+    errors = EPS * (terms + 5) * row_sums(rows, theta) + terms * _TINY
     # What may be the smallest, and what may be as near to it as a support vector is.
     most = float(np.min(values + errors))
     near = values - errors <= max(most, 2.0 * most)
@@ -71,7 +71,7 @@ def combination(weights: Array, rows: Any) -> tuple[Array, Array]:
     rows : (N, d) of entries of at most 1, dense or CSR.
     """
     values = np.asarray(weights @ rows)
-    errors = _EPS * (weights.size + 4) * np.asarray(np.abs(weights) @ abs(rows))
+    errors = EPS * (weights.size + 4) * np.asarray(np.abs(weights) @ abs(rows))
     errors += weights.size * _TINY
     largest = float(np.max(np.abs(values), initial=0.0))
     doubtful = np.flatnonzero(errors > _HARMLESS * largest)
@@ -93,7 +93,7 @@ def _accurate(rows: Any, theta: Array, chosen: NDArray[np.intp]) -> tuple[Array,
             left, right = rows.data[stored], theta[rows.indices[stored]]
         high, low = _exact_terms(np.asarray(left, dtype=np.float64), right)
         values[k] = math.fsum(np.concatenate([high, low]).tolist())
-    return values, _EPS * np.abs(values) + theta.size * _TINY
+    return values, EPS * np.abs(values) + theta.size * _TINY
 
 
 def _exact_terms(a: Array, b: Array) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
 from lexmargin.judge.proofs.krawczyk import KktProof, not_proved, only_near
 from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 
 __all__ = ["prove_polyhedral_path"]
@@ -185,4 +186,4 @@ class _Face(Equations):
         there = self._whole(box)
         gaps = [float(abs(a - float(b)).upper()) for a, b in zip(there, self.w, strict=True)]
         ratio = math.hypot(*gaps) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * float(np.finfo(np.float64).eps)
+        return ratio * (1.0 + 1e-12) + 8.0 * EPS

@@ -30,6 +30,7 @@ from lexmargin.judge.proofs.krawczyk import (
 )
 from lexmargin.judge.proofs.krawczyk_polyhedral import prove_polyhedral_path
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox, combined_gradient
@@ -136,7 +137,7 @@ def prove_zero_part(kkts: tuple[Kkt, ...]) -> KktProof:
     radius = 0.0
     if least < 1.0:
         radius = max(least ** (-1.0 / a) - 1.0 for a in parts.degrees) * (1.0 + 1e-9)
-        radius += 8.0 * float(np.finfo(np.float64).eps)
+        radius += 8.0 * EPS
     if radius > _NEAR:
         return not_proved(f"the smallest margin {least:.9g} is far below 1", size)
     zero = "w_1 = 0" if len(kkts) == 1 else f"the first {len(kkts)} parts are 0"
@@ -280,4 +281,4 @@ class _LossSystem(Equations):
         """Return an upper bound on `‖w* - w_0‖/‖w_0‖`."""
         furthest = [float(abs(box[j] - float(self.w[j])).upper()) for j in range(self.w.size)]
         ratio = math.hypot(*furthest) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * float(np.finfo(np.float64).eps)
+        return ratio * (1.0 + 1e-12) + 8.0 * EPS

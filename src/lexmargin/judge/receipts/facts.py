@@ -33,12 +33,12 @@ from lexmargin.judge.supports import WIDEST
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["Facts", "establish", "margin_rounding"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _HESSIAN_LIMIT = 300
 _MODULAR_LIMIT = 40_000
 _STRICT = "positive curvature on the critical cone, and a strict maximiser is near"
@@ -117,7 +117,7 @@ def margin_rounding(jacobian: Array, theta: Array, margins: Array, count: int) -
     A sum of products is rounded by parts of `Σ_i |∂_i f_n θ_i|`, in another order elsewhere.
     """
     smallest = np.argsort(margins, kind="stable")[:count]
-    return _ELSEWHERE * _EPS * row_sums(jacobian[smallest], theta)
+    return _ELSEWHERE * EPS * row_sums(jacobian[smallest], theta)
 
 
 def establish(
@@ -284,7 +284,7 @@ def _word(
 
 def _doubt(point: UnitPoint, first: Stationarity, mismatch: float, limits: Tolerances) -> str:
     smallest = np.flatnonzero(point.margins <= point.margin)
-    noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
+    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
     if point.degree * point.margin <= noise:
         return "the margin is no larger than its own rounding error"
     if mismatch > max(limits.support, limits.stationarity):

@@ -22,9 +22,10 @@ import numpy as np
 
 from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
-from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["FARTHEST", "strict_near"]
 

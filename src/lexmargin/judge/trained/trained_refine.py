@@ -19,11 +19,11 @@ from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
 _ROWS: Final = 500
-_EPS: Final = float(np.finfo(np.float64).eps)
 _CHUNK: Final = 256
 _NO_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
 # The way to a kink is known to an order of magnitude.
@@ -233,7 +233,7 @@ def _doubt(
 ) -> str:
     """Return why the arithmetic cannot be trusted with a verdict here, or an empty string."""
     limits, scale = certificate.tolerances, degree * float(np.min(values))
-    if scale <= 2.0 * _EPS * float(np.max(np.abs(rows) @ np.abs(theta))):
+    if scale <= 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(theta))):
         return "the margin is no larger than its own rounding error"
     mismatch = float(np.max(np.abs(rows @ theta - degree * values))) / scale
     if mismatch > max(limits.support, limits.stationarity, limits.kink):
