@@ -21,6 +21,7 @@ __all__ = ["Captured", "captured"]
 
 _KEPT_CHARACTERS = 1_000_000
 _MOMENT_SECONDS = 1e-3
+"""Long enough for another thread's begun write to end; longer delays every solve."""
 
 
 @final

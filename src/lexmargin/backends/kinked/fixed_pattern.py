@@ -27,12 +27,18 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["FixedPatternBackend", "FixedPatternProgram"]
 
-_ROUNDS: Final = 1500
+_PROGRAMS: Final = 1500
+"""Quadratic programs of one search; fewer end it early, more only cost time (judgement)."""
 _ATTEMPTS: Final = 8
+"""Random starts until one separates; with fewer, hard data count as without a separator."""
 _SHAKES: Final = 2
+"""Searches from beside the answer; with none, answers where many kinks meet stay worse."""
 _SHAKE: Final = 0.03
+"""Length of that move by ‖θ‖: smaller falls back to the same kinks, larger loses the basin."""
 _GAIN: Final = 1.0 - 1e-9
+"""A norm that is smaller by less than this is the same answer up to the accuracy of the steps."""
 _STATIONARY: Final = 1e-9
+"""Residual called locally optimal: the solver's claim only, the judge measures anew."""
 _LARGEST: Final = 2000
 
 
@@ -164,7 +170,7 @@ def _shaken(
 
 
 def _options(settings: SolverSettings) -> tuple[int, int, int]:
-    known = {"rounds": _ROUNDS, "attempts": _ATTEMPTS, "shakes": _SHAKES}
+    known = {"rounds": _PROGRAMS, "attempts": _ATTEMPTS, "shakes": _SHAKES}
     for name, value in settings.options.items():
         if name == "time_limit":
             continue

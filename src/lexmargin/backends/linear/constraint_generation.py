@@ -22,7 +22,8 @@ from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["hard_margin_linear"]
 
-_SOLVED: Final = 1e-9
+_ROUNDED_GAP: Final = 1e-9
+"""Relative gap from which the answer is looked for on the path too: below it nothing is gained."""
 _MOST_ENTRIES: Final = 200_000
 _DENSE: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
@@ -90,7 +91,7 @@ def hard_margin_linear(
 
         answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
         small = rows.count * rows.size <= _MOST_ENTRIES
-        if answer.relative_gap > _SOLVED and small and not (bias or rows.sparse):
+        if answer.relative_gap > _ROUNDED_GAP and small and not (bias or rows.sparse):
             from lexmargin.backends.linear.round_margin import round_margin
 
             # Its tolerances are absolute: rows and columns of very different size need the path.

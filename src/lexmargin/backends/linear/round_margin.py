@@ -23,22 +23,32 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["round_margin"]
 
 _GROWTH: Final = 8.0
+"""Factor of ρ along the path: larger leaves the reach of Newton's method, smaller costs solves."""
 _LARGEST: Final = 1e15
 """ρ times the size of the rows beyond which no double sees a difference of margins."""
 _NEAR: Final = 0.2
 """Relative gap of the path below which active rows are guessed."""
 _SOLVED: Final = 1e-12
+"""Relative gap that ends the path at once: a few thousand roundings, so no later ρ does better."""
 _ACCEPTED: Final = 1e-7
+"""Relative gap of an answer claimed as optimal; the judge bounds it anew."""
 _ON_BOUND: Final = 1e-12
+"""Relative distance from the largest entry that counts as on the ℓ∞ ball's face."""
 _CARRIED: Final = 1e-9
 """Pull of a row, in units of the strongest, that counts as part of the answer."""
 _CLOSER: Final = 0.8
 """Factor of p - 1 from one exponent to the next."""
 _STEPS: Final = 60
+"""Newton steps at most: damped ones need some tens; quiet ones end it earlier (judgement)."""
 _PATIENCE: Final = 4
+"""Steps without a better residual before it is taken as rounding."""
 _LONGEST: Final = 0.5
+"""Longest step by ‖w‖: longer ones change signs of entries, where the power is not smooth."""
 _ZERO: Final = 1e-100
+"""Stands for an entry 0 below p = 2, where the second derivative is infinite, in range of
+doubles."""
 _CHANGES: Final = 40
+"""Changes of the active rows at most, in case they cycle: the path's answer is then kept."""
 _ROUNDINGS: Final = 4.0
 """Of θ, of its length, of a product and of its sum."""
 

@@ -19,8 +19,11 @@ _BIAS_SCALE: Final = 32.0
 """Weight of the bias column: b costs b²/(2·32²) in the QP, which proximal steps then remove."""
 
 _PROXIMAL_STEPS: Final = 12
-_REPAIRS: Final = 6
+"""Steps that free the bias from its cost; each leaves a share of the error that falls with 32²."""
+less."""
+"""Times that rows of negative weight leave; a guess that needs more is a wrong one."""
 _HEIGHTS: Final = (1.0, 2.0**-12, 2.0**-24, 2.0**-34)
+"""Guesses of the margin (by the largest row), ever smaller: the right one keeps w near 1."""
 _NEGATIVE: Final = 1e-11
 """Multipliers above -1e-11 of the largest count as zero."""
 

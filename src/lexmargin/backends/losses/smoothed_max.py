@@ -27,9 +27,13 @@ from lexmargin.polish.hessian import weighted_hessian
 __all__ = ["EntropicPoint", "correct", "escape", "follow"]
 
 _SHRINK = 4.0
+"""Factor of ε between descents: smaller wastes descents, larger lets units die (judgement)."""
 _FAST = 30.0
+"""Largest factor of ε between two Newton solves; failures shorten it by themselves."""
 _SLOW = 1.3
+"""Factor of ε below which Newton's method is given up for a descent at that ε."""
 _FOLLOWED = 1e-6
+"""Residual at which a point counts as still on its path: Newton's method then converges."""
 _VANISHING = -46.0
 """log of the weights that are left out: e^-46 = 1e-20."""
 

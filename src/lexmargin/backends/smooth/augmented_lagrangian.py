@@ -32,7 +32,9 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 __all__ = ["AugmentedLagrangianBackend", "AugmentedLagrangianProgram"]
 
 _ROUNDS: Final = 60
+"""Rounds at most: multipliers gain a digit a round, so this many only pass where none converge."""
 _STATIONARY: Final = 1e-9
+"""Residual called locally optimal: the solver's claim only, the judge measures anew."""
 _LARGE: Final = 20_000
 
 _Begin = Callable[[HomogeneousProgram, FloatArray], FloatArray]
