@@ -27,6 +27,7 @@ from lexmargin.linalg.rounding import EPS
 __all__ = ["Evidence", "combined_to_zero", "measured_of", "refuted"]
 
 _FURTHER = 1.000001
+"""A millionth more than needed, so that the inequality survives the rounding of the step itself."""
 
 
 @final

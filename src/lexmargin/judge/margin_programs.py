@@ -33,7 +33,8 @@ from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify_program", "plain_point"]
 
-_NEAR = 1e-2
+_HOLDING = 1e-2
+"""Margins up to 1 % above the smallest count for a block's scale; only a scale hangs on it."""
 
 
 def certify_program(
@@ -252,7 +253,7 @@ def _block_scales(
     v = w / parts.spread(parts.degrees)
     weight, cost = abs(float(target @ v)), float(target @ w)
     margin = float(np.min(values))
-    near = jacobian[values <= (1.0 + _NEAR) * margin]
+    near = jacobian[values <= (1.0 + _HOLDING) * margin]
     sizes, idle = [], []
     for k, degree in enumerate(parts.degrees):
         mine = parts.entries(k)

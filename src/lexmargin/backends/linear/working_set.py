@@ -20,7 +20,7 @@ _BIAS_SCALE: Final = 32.0
 
 _PROXIMAL_STEPS: Final = 12
 """Steps that free the bias from its cost; each leaves a share of the error that falls with 32²."""
-less."""
+_REPAIRS: Final = 6
 """Times that rows of negative weight leave; a guess that needs more is a wrong one."""
 _HEIGHTS: Final = (1.0, 2.0**-12, 2.0**-24, 2.0**-34)
 """Guesses of the margin (by the largest row), ever smaller: the right one keeps w near 1."""

@@ -23,6 +23,7 @@ __all__ = ["JaxScores"]
 _BATCH: Final = 512
 _CHUNK_BYTES: Final = 256_000_000
 _SAME: Final = 1e-9
+"""Relative difference of the scores alone and together: more than a summation order explains."""
 _TOGETHER: Final = 64
 
 

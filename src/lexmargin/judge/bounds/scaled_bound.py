@@ -18,7 +18,8 @@ from lexmargin.linalg.rounding import EPS
 
 __all__ = ["least_scaled_cost", "with_least_cost"]
 
-_RANGE: Final = 300.0
+_MOST_LOG: Final = 300.0
+"""log of the largest power of γ: its square, e^600, must stay below the largest double, e^709."""
 
 
 def with_least_cost(kkt: Kkt, found: Certificate) -> Certificate:
@@ -27,7 +28,11 @@ def with_least_cost(kkt: Kkt, found: Certificate) -> Certificate:
     ``found.multipliers`` belong to the costs divided by the largest power of γ.
     """
     # γ² itself must stay in range.
-    if not found.verdict.certified or kkt.powers is None or abs(kkt.powers.log_largest) > _RANGE:
+    if (
+        not found.verdict.certified
+        or kkt.powers is None
+        or abs(kkt.powers.log_largest) > _MOST_LOG
+    ):
         return found
     largest = math.exp(kkt.powers.log_largest)
     least = least_scaled_cost(kkt, found.multipliers * largest)

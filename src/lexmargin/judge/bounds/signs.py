@@ -29,7 +29,10 @@ __all__ = ["UNKNOWN_SIGN", "shown_not_positive", "shown_word", "with_shown_sign"
 _BITS: Final = (128, 2_400, 20_000)
 """Doubles span 2^±1074, so that a product of two is exact in 2,200 bits, and of nine in 20,000."""
 _FEW: Final = 4
+"""Samples whose sign is enclosed first: where one margin is negative, it is most often the
+least."""
 _MANY: Final = 64
+"""Samples enclosed next; the last round is everyone, so this only orders the work."""
 _WORK: Final = 200_000
 """Parameters times samples that are evaluated in balls at most: about a second."""
 UNKNOWN_SIGN: Final = (

@@ -31,7 +31,10 @@ DIMENSIONS: Final = 4
 _BOXES: Final = 2_000
 _WORK: Final = 16_000
 _ENOUGH: Final = 5e-8
+"""Relative gap at which the search ends, half the default `gap`: smaller ones cost boxes for
+nothing."""
 _PRECISION: Final = 80
+"""Bits of the balls: 27 more than a double, so that their rounding adds nothing to the boxes."""
 
 _Box = tuple[int, float, tuple[tuple[float, float], ...]]
 

@@ -25,11 +25,16 @@ from lexmargin.linalg.rounding import EPS
 __all__ = ["Ascent", "Rise", "first_rise", "rise"]
 
 _CORRECTIONS: Final = 6
+"""Newton steps back to the held margins: quadratic from a short curve; unfinished ones refuse
+it."""
 _LONGEST: Final = 0.5
+"""Longest length of a curve by ‖θ‖; longer leaves the neighbourhood that is spoken of."""
 _HALVINGS: Final = {1: 44, 2: 30}
+"""Lengths by order: down to 2⁻⁴⁴ for gains like s and 2⁻³⁰ for s², where rounding hides either."""
 # Eight times the shortest length that shows a gain: κs and κs² differ by that factor there.
 _WINDOW: Final = 4
 _STEADY: Final = 2.0
+"""Factor within which gains follow their rate: a wider one would take noise for a curve."""
 # Beyond this length a curve speaks of another place than θ.
 _LOCAL: Final = 1e-2
 # Kinks are measured by what one layer must move; all of them together may reach one sooner.

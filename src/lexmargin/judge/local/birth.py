@@ -29,10 +29,14 @@ __all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widene
 _NonNegative = Callable[[FloatArray, FloatArray], FloatArray]
 
 _ALL_PATTERNS = 10
+"""Samples up to which all 2ⁿ patterns are listed, in any dimension: a thousand are cheap."""
 _PATTERN_LIMIT = 40_000
 _WORK_LIMIT = 20_000_000
 _SLIVER = 1e-12
+"""Angle (rad) below which a cell may be missed; the bound is raised by as much."""
 _SHORTEST = 2.0**-1000
+"""Length of a sample below which its unit vector loses digits to underflow: nothing is said
+then."""
 
 
 @final

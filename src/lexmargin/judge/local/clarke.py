@@ -28,8 +28,11 @@ __all__ = [
 
 _PATTERN_LIMIT = 12
 _WORK_LIMIT = 40_000_000
-_ROUNDS = 200
+_GENERATIONS = 200
+"""Elements generated at most; fewer leave a larger ε, never a smaller one."""
 _INDEPENDENT = 1e-6
+"""Smallest singular value of unit rows that no rounding can make dependent; smaller is not
+trusted."""
 
 
 @final
@@ -286,7 +289,7 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
     )
     generators = scaled.base
     owners = np.arange(count)
-    for _ in range(_ROUNDS):
+    for _ in range(_GENERATIONS):
         found = nonnegative_multipliers(generators, theta, theta)
         residual = theta - found.multipliers @ generators
         gains, elements = scaled.steepest(residual)

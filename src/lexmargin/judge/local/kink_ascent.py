@@ -11,7 +11,8 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = ["ascent_direction", "kink_ascent"]
 
-_ROUNDS = 50
+_ALTERNATIONS = 50
+"""Steps of the local search: each raises the value, and it ends earlier where none does."""
 
 
 def ascent_direction(sets: GradientSets, clarke: Clarke) -> tuple[float, FloatArray]:
@@ -33,7 +34,7 @@ def ascent_direction(sets: GradientSets, clarke: Clarke) -> tuple[float, FloatAr
     best, where = 0.0, np.zeros(stacked.shape[1])
     for start in starts:
         d = start
-        for _ in range(_ROUNDS):
+        for _ in range(_ALTERNATIONS):
             length = float(np.linalg.norm(d))
             if length == 0.0:
                 break

@@ -47,6 +47,7 @@ SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 # Least squares over more rows would outlast everything else in a certificate.
 _ROWS: Final = 2000
 _CHUNK: Final = 256
+"""Samples whose gradient sets are in memory at once; larger is no faster."""
 # As many entries as the ladder takes for weights on all samples.
 _ALL_LIMIT: Final = 500_000
 

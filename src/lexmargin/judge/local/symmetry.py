@@ -17,6 +17,8 @@ __all__ = ["symmetry_tangents"]
 
 _LIMIT = 4_000
 _EQUAL = 1e-9
+"""Relative slope of margins, or difference of units, of a symmetry; a false one hides a
+direction."""
 
 
 def symmetry_tangents(

@@ -22,7 +22,8 @@ from lexmargin.linalg.rounding import EPS
 
 __all__ = ["GramMeasure", "GramProblem", "gram_matrix", "row_norms"]
 
-_ROUNDS: Final = 4
+_REFINEMENTS: Final = 4
+"""Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
 RowsOf = Callable[[Indices], Array]
 
@@ -112,7 +113,7 @@ class GramProblem:
         values = _solve(square, products / divisors) / divisors
         samples = self.indices[chosen]
         best = self._residual(samples, values, share)
-        for _ in range(_ROUNDS):
+        for _ in range(_REFINEMENTS):
             gains = self.push(samples, best[1]) - share * float(share @ values)
             passive = np.flatnonzero(values > 0.0)
             if not passive.size:

@@ -35,7 +35,8 @@ _QR_LIMIT = 500_000_000
 """Entries of J up to which the orthogonal method may copy it."""
 _CONDITION = 1e-10
 """Reciprocal condition number of K below which the orthogonal method is worth its price."""
-_ROUNDS = 4
+_REFINEMENTS = 4
+"""Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 _SPARSE_LIMIT = 6_000
 """CSR rows up to which K (288 MB) is formed."""
 
@@ -193,7 +194,7 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
     length = vector_norm(residual, 2.0)
     settled = False
     slopes = products.slopes(residual)
-    for _ in range(_ROUNDS):
+    for _ in range(_REFINEMENTS):
         moved = _corrected(products.square, slopes, scaled, passive, found is not None)
         if moved is None:
             break

@@ -17,6 +17,7 @@ from lexmargin.linalg.rounding import EPS
 __all__ = ["Pairing", "largest_pairing", "smallest_dual_norm"]
 
 _OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""The tightest that HiGHS takes: what λ proves is measured afterwards, so looser proves less."""
 
 
 @final

@@ -18,6 +18,7 @@ __all__ = ["multipliers_of", "polyhedral_multiplier_set"]
 _RANGE_LIMIT: Final = 64
 _SIZE_LIMIT: Final = 200_000
 _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""The tightest that HiGHS takes: looser ones report ranges of λ wider than they are."""
 
 
 def multipliers_of(point: UnitPoint, rows: Array, values: Array, rank: float) -> MultiplierSet:

@@ -23,6 +23,7 @@ __all__ = ["combination", "linear_values", "near_products"]
 _TINY: Final = 2.0**-1020
 """Of one term: what is lost of a product that leaves the range of doubles."""
 _SPLITTER: Final = 2.0**27 + 1.0
+"""Veltkamp's constant, 2^⌈53/2⌉ + 1: any other one leaves halves whose products are not exact."""
 _HARMLESS: Final = 1e-12
 """Rounding, relative to the value, that no tolerance of a certificate feels."""
 _MOST_ENTRIES: Final = 1_000_000

@@ -30,7 +30,9 @@ __all__ = ["BiasProgram", "ExactProgram", "check_exact_program", "exact_program"
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _NEAR: Final = 1e-6
+"""Gap and shortfall that count as proved: ten times the default `gap`, stated with the proof."""
 _TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
+"""Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
 
 
 @final

@@ -28,8 +28,10 @@ __all__ = ["ExactLevels", "check_exact_levels", "exact_levels"]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _NEAR: Final = 1e-6
+"""Gap of the levels that counts as proved: ten times the default `gap`, stated with the proof."""
 _WORK: Final = 4_000_000
 _TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
+"""Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
 
 Vector = tuple[Fraction, ...]
 

@@ -23,7 +23,10 @@ LIMIT = 100
 """Largest number of parameters that is tried."""
 
 _NEAR = 1e-6
+"""Distance (by the length) within which a true point counts as this one, and support from
+floats."""
 _CARRIES = 1e-9
+"""Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
 
 
 @final

@@ -24,7 +24,9 @@ from lexmargin.losses import Loss
 __all__ = ["prove_polyhedral_path"]
 
 _NEAR: Final = 1e-6
+"""Distance from the sphere, and of the true point, within which it counts as this one."""
 _ZERO: Final = 1e-9
+"""Relative entry that counts as on a bound: a wrong guess fails the test, it proves nothing."""
 _ENTRIES: Final = 20_000
 
 

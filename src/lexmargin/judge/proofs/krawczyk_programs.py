@@ -39,8 +39,12 @@ from lexmargin.ops.curvature import Curvature
 __all__ = ["prove_loss_path", "prove_margin_program", "prove_zero_part"]
 
 _NEAR: Final = 1e-6
+"""Distance (by the length) within which a true point counts as this one, and support from
+floats."""
 _CARRIES: Final = 1e-9
+"""Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
 _STATIONARY: Final = 1e-3
+"""ε, or distance of the margin, beyond which no true point is near: it words the refusal better."""
 _ENTRIES: Final = 20_000
 
 

@@ -41,8 +41,11 @@ from lexmargin.ops.degree import HomogeneityKind
 __all__ = ["LinearProof", "Proof", "prove"]
 
 _NEAR = 1e-6
+"""Gap of the given margins that counts as proved: ten times the default `gap`."""
 _GAP = 1e-7
-_LOOKS = 2
+"""Gap up to which the KKT proof adds that the point is a global maximum: the default `gap`."""
+_BIRTH_TESTS = 2
+"""Exact birth tests of the bound that is added: it must not outlast the proof itself."""
 
 
 @final
@@ -144,7 +147,7 @@ def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
     radius = 1.0 if homogeneous or kkt.radius is None else kkt.radius
     w = kkt.point * (radius / vector_norm(kkt.point, 2.0))
     margin = float(np.min(functions.values(w)))
-    known = global_bound(functions, w, None, 2.0, _LOOKS) if homogeneous else None
+    known = global_bound(functions, w, None, 2.0, _BIRTH_TESTS) if homogeneous else None
     upper = math.inf if known is None else known.upper
     if relative_gap(upper, margin) > _GAP:
         support = list(proof.support)

@@ -27,6 +27,8 @@ _EVIDENCE: Final = (
     "levels",
 )
 _UNIT: Final = 1e-9
+"""Distance of ‖d‖ from 1: above the rounding of a normalised vector, below what lengths could
+feel."""
 _MOST_WEIGHTS: Final = 30_000_000
 """They are 240 MB: a receipt without its data can name any number of samples."""
 

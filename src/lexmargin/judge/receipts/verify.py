@@ -23,10 +23,13 @@ from lexmargin.judge.verdict import Verdict
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
 _LOOSEST: Final = 1e-2
+"""The low grade's: with looser tolerances the words of a receipt would be empty."""
 # Below these, rounding hides a kink or a dependence.
 _SHARPEST: Final = {"kink": 1e-9, "rank": 1e-13, "euler": 1e-12}
 _RELATIVE: Final = 1e-9
+"""Claims may differ by what another BLAS and another order of sums make of them."""
 _ABSOLUTE: Final = 1e-12
+"""The same for claims near 0, all of them relative quantities."""
 # Second differences, and eigenvalues near zero, repeat to fewer digits on another machine.
 _COARSE: Final = {"curvature": 1e-4, "sigma_min": 1e-9, "nearest_kink": 1e-9}
 # A radius may be a few units of the last place long, and a rate is measured where rounding begins.

@@ -33,11 +33,17 @@ FARTHEST: Final = 1e-3
 """A maximiser farther away, as a part of ‖θ‖, is another point than the one asked about."""
 
 _STEPS: Final = 12
+"""Newton steps at most: they end where residuals are not halved."""
 _DOUBLINGS: Final = 5
+"""Radii tried, each at least twice the last; with fewer a radius is refused, never claimed."""
 _RANK: Final = 1e-10
+"""Smallest singular value of unit gradients that is not 0, as `Tolerances.rank`; less is
+refused."""
 _EQUAL: Final = 1e-9
+"""Difference of unit gradients of one function; what is further apart must be independent."""
 _ENTRIES: Final = 4_000_000
 _BEYOND: Final = 1e-3
+"""Relative excess beyond which a margin of many would have to be far steeper than those held."""
 
 
 @final

@@ -39,6 +39,8 @@ LIMIT: Final = 2000
 
 _ENTRIES: Final = 40_000_000
 _FLAT: Final = 1e-6
+"""Eigenvalue, by the cost's own 1, that counts as 0: between rounding and what a verdict may call
+curved."""
 
 
 @final

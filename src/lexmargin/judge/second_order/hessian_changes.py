@@ -22,10 +22,12 @@ _ALL: Final = 8
 # Entries of features and parameters; what is larger takes more than the rest of a certificate.
 _CHEAP: Final = 64
 _SAMPLES: Final = 16
+"""Random directions that measure a norm; with fewer the safety factor below would be larger."""
 # The mean of squares over 16 directions is smaller than a ninth of the Frobenius norm with a
 # probability below 1e-3, and the Frobenius norm is never below the operator norm.
 _SAFETY: Final = 3.0
 _SPAN: Final = 1e-5
+"""Length of differences of Hessians at least: shorter ones lose digits, longer may cross a kink."""
 # What spectral norms in floats may be off by.
 _ROUNDED: Final = 1.0 + 1e-12
 

@@ -18,11 +18,19 @@ from lexmargin.linalg.norms import Array
 __all__ = ["Reduced", "null_space", "reduce", "strong_margins", "tangent_ascents"]
 
 _STRONG: Final = 1e-6
+"""Share of the largest multiplier that holds a margin in place; a false one would hide an
+ascent."""
 _SMALL: Final = 1e-150
+"""Length of gradients whose squares, and those of their inverses, stay in the range of doubles."""
 _RANK: Final = 1e-8
-_MOST: Final = 3
+"""Relative singular value of dependent gradients: larger frees a direction too many, never too
+few."""
+_TRIED: Final = 3
+"""Directions of negative curvature that are tried: one is enough, a third is seldom better."""
 _LEVEL: Final = 1e-12
+"""Slope of a margin that is level to first order: below is the rounding of the direction."""
 _TIDY: Final = 1e-13
+"""Entries of a unit vector below this are rounding; as exact zeros they let fractions decide."""
 
 
 @final
@@ -146,7 +154,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     values = functions.values(theta)
     tight = np.flatnonzero(vicinity.limits.tight(values))
     weak = np.setdiff1d(tight, reduced.held)
-    negative = reduced.vectors[:, reduced.eigenvalues < -zero][:, :_MOST]
+    negative = reduced.vectors[:, reduced.eigenvalues < -zero][:, :_TRIED]
     if not weak.size:
         for vector in negative.T:
             yield Ascent(_tidy(vector), reduced.held, 2)
@@ -160,7 +168,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     small = inner.T @ reduced.lagrangian @ inner
     lower, turned = np.linalg.eigh(0.5 * (small + small.T))
     active = np.union1d(reduced.held, weak)
-    for vector in (inner @ turned[:, lower < -zero][:, :_MOST]).T:
+    for vector in (inner @ turned[:, lower < -zero][:, :_TRIED]).T:
         yield Ascent(_tidy(vector), active, 2)
         yield Ascent(_tidy(-vector), active, 2)
     slopes = rows @ reduced.vectors

@@ -25,6 +25,7 @@ __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
 _ROWS: Final = 500
 _CHUNK: Final = 256
+"""Samples whose kinks are looked at in one pass; larger only takes more memory."""
 _NO_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
 # The way to a kink is known to an order of magnitude.
 _NEARER: Final = 0.1

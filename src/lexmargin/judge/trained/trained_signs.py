@@ -24,6 +24,7 @@ from lexmargin.margins import MarginFunctions
 __all__ = ["with_sign_of_module"]
 
 _NORMAL: Final = 1e-290
+"""Size below which products lose digits to underflow, so that no rounding error bound holds."""
 _FEW: Final = 4
 """Samples whose gradients are formed: the worst of them shows the sign, or hardly any does."""
 _DRAWS: Final = 4

@@ -12,8 +12,12 @@ from lexmargin.linalg.norms import Array
 __all__ = ["rotation_tangents"]
 
 _EQUAL: Final = 1e-9
+"""Relative slope of margins along a rotation that keeps them: above rounding; then it is tried."""
 _ANGLES: Final = (0.01, -0.02)
+"""Angles (rad) at which a rotation must keep all scores: two, of both signs, so no accident
+does."""
 _SAME: Final = 1e-11
+"""Relative change of scores under a true rotation: the rounding of a network, no more."""
 _LIMIT: Final = 2000
 _WIDEST: Final = 1024
 
