@@ -19,7 +19,9 @@ from lexmargin.linalg.rounding import EPS
 __all__ = ["Pivoted", "pivoted"]
 
 _PATIENCE: Final = 5
+"""Changes without fewer wrong entries before one at a time, the rule that must end."""
 _PIVOTS: Final = 100
+"""Changes at most beside one for each entry, in case rounding makes it cycle."""
 
 
 @final

@@ -26,9 +26,13 @@ __all__ = ["StatedPolish", "polish_stated"]
 
 _MOST_PARAMETERS = 300
 _STEPS = 12
+"""Newton steps at most: quadratic convergence needs fewer, and a wrong support gains nothing."""
 _ACTIVE = 1e-4
+"""Relative excess of margins that are held: answers to polish are good to about four digits."""
 _WIDE = 0.1
+"""The same for later levels, which solvers leave rough: wrong samples leave by negative weight."""
 _SOLVED = 1e-9
+"""Residual that counts as solved: later levels are only polished on top of such a one."""
 
 BoolArray = NDArray[np.bool_]
 

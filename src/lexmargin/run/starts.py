@@ -24,7 +24,9 @@ shelf of problems to show its best known value from the default seed."""
 
 _SMALL = 2000
 _SAME_DIRECTION = 1e-5
+"""Distance of unit vectors of one answer: solvers repeat them to about this."""
 _TIE = 1e-6
+"""Relative difference of a level that counts as equal: the next level then decides."""
 
 Progress = Callable[[str], None]
 

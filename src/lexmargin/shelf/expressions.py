@@ -35,6 +35,7 @@ MAX_DEPTH: Final = 50
 _MAX_BITS: Final = 4096
 _MAX_DECIMAL_EXPONENT: Final = 400
 _PRECISIONS: Final = (128, 512, 4096)
+"""Bits tried in turn until both ends of the ball round alike; then the text is refused."""
 
 
 @final

@@ -28,11 +28,7 @@ def with_least_cost(kkt: Kkt, found: Certificate) -> Certificate:
     ``found.multipliers`` belong to the costs divided by the largest power of γ.
     """
     # γ² itself must stay in range.
-    if (
-        not found.verdict.certified
-        or kkt.powers is None
-        or abs(kkt.powers.log_largest) > _MOST_LOG
-    ):
+    if not found.verdict.certified or kkt.powers is None or abs(kkt.powers.log_largest) > _MOST_LOG:
         return found
     largest = math.exp(kkt.powers.log_largest)
     least = least_scaled_cost(kkt, found.multipliers * largest)
