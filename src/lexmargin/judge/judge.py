@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
+from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
@@ -33,7 +34,6 @@ from lexmargin.linalg.rows import densified
 __all__ = ["certify_arrays", "dual_bound", "judged", "not_separating"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
-_IMPROVE_LIMIT = 200_000
 
 
 @checked
@@ -233,7 +233,7 @@ def dual_bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> 
             return found
     count, dimension = point.jacobian.shape
     smooth = 1.0 < point.norm < math.inf and point.norm != 2.0
-    if count * dimension > _IMPROVE_LIMIT or (smooth and count > 200):
+    if count * dimension > IMPROVED_ENTRIES or (smooth and count > 200):
         return found
     start = None if found is None else found.weights
     rows = densified(point.jacobian)

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.stationarity import Stationarity, on_support
 from lexmargin.judge.tolerances import Tolerances
@@ -19,8 +20,6 @@ __all__ = ["WIDEST", "Rung", "climb", "rungs", "weight_reach"]
 
 WIDEST: Final = 1e-2
 """Largest support tolerance that is tried."""
-
-_ALL_LIMIT: Final = 500_000
 
 
 @final
@@ -73,7 +72,7 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
     assert best is not None
     lower = _bound(point, on_support(point, support, penalised=True), limits)
     spare = lower - _far_reach(point, support, limits)
-    if lower > limits.stationarity >= spare and point.jacobian.size <= _ALL_LIMIT:
+    if lower > limits.stationarity >= spare and point.jacobian.size <= ALL_WEIGHTS_ENTRIES:
         everyone = np.arange(point.margins.size)
         spare = _bound(point, on_support(point, everyone, penalised=True), limits)
     lower = max(0.0, spare)

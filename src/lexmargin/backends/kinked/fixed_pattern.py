@@ -21,6 +21,7 @@ from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.errors import ParameterError, UnsupportedError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.start import loss_descent, random_theta
+from lexmargin.inputs.limits import PATTERN_PARAMETERS
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
@@ -39,7 +40,6 @@ _GAIN: Final = 1.0 - 1e-9
 """A norm that is smaller by less than this is the same answer up to the accuracy of the steps."""
 _STATIONARY: Final = 1e-9
 """Residual called locally optimal: the solver's claim only, the judge measures anew."""
-_LARGEST: Final = 2000
 
 
 @final
@@ -53,7 +53,11 @@ class FixedPatternBackend(Backend):
         """Networks of power-1 units whose dense second derivatives are affordable."""
         euclidean = problem.norm_p == 2.0 and problem.asks_direction
         functions = problem.functions
-        return euclidean and functions.size <= _LARGEST and kinked_slope(functions) is not None
+        return (
+            euclidean
+            and functions.size <= PATTERN_PARAMETERS
+            and kinked_slope(functions) is not None
+        )
 
     def compile(self, program: Program) -> FixedPatternProgram:
         return FixedPatternProgram(program)

@@ -23,13 +23,11 @@ from lexmargin.errors import (
 )
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
 from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
+from lexmargin.inputs.limits import NORM_ENTRIES
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
-
-_MOST_ENTRIES = 200_000
-"""N·d up to which norms other than 1, 2 and inf are solved here: their steps read all rows."""
 
 
 @final
@@ -58,7 +56,7 @@ class FaceAnswer:
 def supports_face(problem: Lexicographic) -> bool:
     """Say whether :func:`solve_face` handles the problem: linear scores, in any norm."""
     Z = problem.score_matrix()
-    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= _MOST_ENTRIES)
+    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= NORM_ENTRIES)
 
 
 def solve_face(problem: Lexicographic) -> FaceAnswer:

@@ -13,6 +13,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.inputs.limits import NETWORK_BOUND_ENTRIES
 from lexmargin.judge.bounds.enumeration import circle_bound, signed_rows, vertex_bound
 from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
@@ -34,7 +35,6 @@ __all__ = [
     "with_global_bound",
 ]
 
-_ENTRIES = 200_000
 _ROUNDS = 100
 """Cuts of the relaxed program at most; fewer leave a weaker bound, never a wrong one."""
 _BIRTH_TESTS = 12
@@ -97,7 +97,7 @@ def global_bound(
         looks: how often all activation patterns of a ReLU network are searched.
     """
     alpha = functions.homogeneity.degree
-    if alpha is None or functions.count * functions.data.n_features > _ENTRIES:
+    if alpha is None or functions.count * functions.data.n_features > NETWORK_BOUND_ENTRIES:
         return None
     size = vector_norm(theta, norm)
     margin = float(np.min(functions.values(theta / size)))

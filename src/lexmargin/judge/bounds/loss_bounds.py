@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from lexmargin.inputs.limits import LIFTED_ENTRIES
 from lexmargin.judge.programs.loss_point import LossPoint, combined, own_errors
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
@@ -27,8 +28,6 @@ __all__ = ["ball_gap", "penalty_gap"]
 
 _ROUNDS: Final = 5
 """Newton steps towards weights with `Σ s_n ∇f_n = 0`: each doubles the digits."""
-_FACTOR_LIMIT: Final = 400_000
-"""Entries of J up to which such a step is taken."""
 _ON_FACE: Final = 1e-9
 """Part of ρ within which a coordinate counts as at 0 or at the end when a face is chosen."""
 _FLAT: Final = 1e-11
@@ -58,7 +57,7 @@ def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
 def _best(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
     """Return the least of the bounds that weights of one loss give, up to ``wanted``."""
     best = first = _ball(point, np.zeros(point.values.size), rho, norm)
-    if best <= wanted or point.jacobian.size > _FACTOR_LIMIT:
+    if best <= wanted or point.jacobian.size > LIFTED_ENTRIES:
         return best
     for face in _faces(point.w, rho, norm):
         change = np.zeros(point.values.size)

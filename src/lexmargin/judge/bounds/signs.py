@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import BALL_EVALUATIONS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
@@ -33,8 +34,6 @@ _FEW: Final = 4
 least."""
 _MANY: Final = 64
 """Samples enclosed next; the last round is everyone, so this only orders the work."""
-_WORK: Final = 200_000
-"""Parameters times samples that are evaluated in balls at most: about a second."""
 UNKNOWN_SIGN: Final = (
     "the sign of a margin is not known: what was computed is no more than rounding"
 )
@@ -117,12 +116,12 @@ def shown_not_positive(functions: MarginFunctions, theta: Array, rho: float = 1.
     each = functions.size
     if linear is not None:
         each = -(-linear.nnz // linear.shape[0]) if hasattr(linear, "nnz") else linear.shape[1]
-    elif each > _WORK:
+    elif each > BALL_EVALUATIONS:
         # Too many for balls: far below 0 beside the other margins is no rounding error.
         least, size = values[order[0]], float(np.max(np.abs(values)))
         return True if math.isfinite(size) and least < -max(_FAR * size, _NORMAL) else None
     # Margins computed as large may have lost their sign too: they are asked last.
-    fits = max(_FEW, _WORK // max(1, each))
+    fits = max(_FEW, BALL_EVALUATIONS // max(1, each))
     ends = sorted({min(end, fits, order.size) for end in (_FEW, _MANY, order.size)})
     words: list[bool | None] = []
     for first, last in zip([0, *ends], ends, strict=False):

@@ -16,20 +16,15 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import SPHERE_BOXES, SPHERE_VALUES
 from lexmargin.judge.proofs.enclosure import BallMargins
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["DIMENSIONS", "SphereBound", "sphere_bound"]
+__all__ = ["SphereBound", "sphere_bound"]
 
-DIMENSIONS: Final = 4
-"""Largest number of parameters that is tried."""
 
-# Bounds that are met are met after at most 1,450 boxes (random problems of one to eleven samples);
-# the others run out, whatever the number, and 2,000 boxes take about a second.
-_BOXES: Final = 2_000
-_WORK: Final = 16_000
 _ENOUGH: Final = 5e-8
 """Relative gap at which the search ends, half the default `gap`: smaller ones cost boxes for
 nothing."""
@@ -55,12 +50,16 @@ class SphereBound:
 
 
 def sphere_bound(
-    functions: MarginFunctions, radius: float, weights: Array, start: Array, boxes: int = _BOXES
+    functions: MarginFunctions,
+    radius: float,
+    weights: Array,
+    start: Array,
+    boxes: int = SPHERE_BOXES,
 ) -> SphereBound:
     """Bound `max_{‖w‖ = ρ} min_n f_n(w)` (eq. 6 at the scale ρ); a proof, whatever the weights.
 
     Args:
-        functions: the margin functions, of at most :data:`DIMENSIONS` parameters.
+        functions: the margin functions, of at most ``SPHERE_PARAMETERS`` parameters.
         radius: ρ.
         weights: (N,) q ≥ 0, not all 0: multipliers of a KKT point, if there is one.
         start: (d,) a point whose value is to be met.
@@ -99,7 +98,7 @@ class _Search:
         for axis in range(size):
             for side in (1.0, -1.0):
                 self._push((axis, side, ((-1.0, 1.0),) * (size - 1)))
-        boxes = min(most, _WORK // max(1, self.functions.count))
+        boxes = min(most, SPHERE_VALUES // max(1, self.functions.count))
         count = 0
         while self.queue and count < boxes:
             upper, _, widest, box = self.queue[0]

@@ -15,6 +15,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import LEVEL_ROWS
 from lexmargin.linalg.norms import Array, dual_exponent, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS, LONG_EPS
 
@@ -30,8 +31,6 @@ _DEPENDENT: Final = 1e-9
 """A row this near to a combination of others, relative to its length, counts as one."""
 _NEWTON: Final = 6
 """Steps from multipliers of doubles: two reach long floats, the others a poor start."""
-_MOST: Final = 400
-"""So many rows are factored at most; with more samples active at once nothing is shown."""
 
 
 @final
@@ -105,7 +104,7 @@ def _refined(Z: Array, p: float, weights: Any) -> tuple[Any, float, Any] | None:
     finds is measured like any other. None where it finds nothing.
     """
     support = np.flatnonzero(weights > _SOLID * np.max(weights))
-    if support.size > _MOST:
+    if support.size > LEVEL_ROWS:
         return None
     rows, bend = Z[support], 1.0 / np.longdouble(p - 1.0)
     mu = weights[support]
@@ -228,7 +227,7 @@ def _by_multipliers(setting: _Setting, box: Array, errors: Array) -> tuple[Array
     if np.any((setting.weights > 0.0) & ~possible):
         return None
     active = np.flatnonzero(possible)
-    if active.size > _MOST:
+    if active.size > LEVEL_ROWS:
         return None
     least, most = _slopes(setting, box)
     rows, residual = setting.Z[active], setting.residual

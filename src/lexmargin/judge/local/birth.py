@@ -15,6 +15,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.inputs.limits import ARC_PATTERNS, ARC_SIGNS
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.linalg.guarded import nonnegative_least_squares
@@ -30,8 +31,6 @@ _NonNegative = Callable[[FloatArray, FloatArray], FloatArray]
 
 _ALL_PATTERNS = 10
 """Samples up to which all 2ⁿ patterns are listed, in any dimension: a thousand are cheap."""
-_PATTERN_LIMIT = 40_000
-_WORK_LIMIT = 20_000_000
 _SLIVER = 1e-12
 """Angle (rad) below which a cell may be missed; the bound is raised by as much."""
 _SHORTEST = 2.0**-1000
@@ -220,8 +219,8 @@ def _patterns(rows: FloatArray) -> tuple[FloatArray | None, float]:
         return np.vstack([side, -side]), 0.0
     if dimension == 2:
         return _cells_2d(rows), 4.0 * _SLIVER
-    if dimension == 3 and 4 * count * count <= _PATTERN_LIMIT:
-        if 4 * count**3 > _WORK_LIMIT:
+    if dimension == 3 and 4 * count * count <= ARC_PATTERNS:
+        if 4 * count**3 > ARC_SIGNS:
             return None, 0.0
         return _cells_3d(rows), 16.0 * _SLIVER
     return None, 0.0

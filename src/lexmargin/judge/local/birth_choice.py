@@ -13,6 +13,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import BIRTH_SUPPORT
 from lexmargin.judge.local.birth import Birth, birth_value
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.linalg.guarded import linear_program
@@ -21,7 +22,6 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = ["BirthChoice", "best_birth"]
 
-_SUPPORT_LIMIT: Final = 200
 _CUTTING_ROUNDS: Final = 60
 """Cutting planes at most; fewer leave a larger birth value, which only decides less."""
 _RANK: Final = 1e-10
@@ -81,7 +81,7 @@ def best_birth(
 
     best = BirthChoice(multipliers, tested(multipliers), 0.0)
     rows, norms = normalised_rows(jacobian)
-    if support.size > _SUPPORT_LIMIT or not np.all(norms > 0.0):
+    if support.size > BIRTH_SUPPORT or not np.all(norms > 0.0):
         return best
     _, sigma, basis = np.linalg.svd(rows.T, full_matrices=True)
     rank = int(np.count_nonzero(sigma > _RANK * sigma[0]))

@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
 from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.local.slopes import Recording, record, rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
@@ -26,8 +27,6 @@ __all__ = [
     "gradient_sets",
 ]
 
-_PATTERN_LIMIT = 12
-_WORK_LIMIT = 40_000_000
 _GENERATIONS = 200
 """Elements generated at most; fewer leave a larger ε, never a smaller one."""
 _INDEPENDENT = 1e-6
@@ -214,7 +213,7 @@ def assembled_sets(
     most = max((len(own) for own, deep in zip(layers, layered, strict=True) if deep), default=0)
     longest = max((len(own) for own in layers), default=0)
     evaluations = 1 + longest + (2**most if most else 0)
-    if most > _PATTERN_LIMIT or evaluations * len(layers) * dimension > _WORK_LIMIT:
+    if most > CLARKE_KINKS or evaluations * len(layers) * dimension > CLARKE_ENTRIES:
         return None
     base = at([()] * len(layers))
     singles = [at([(i,) if i < len(own) else () for own in layers]) for i in range(longest)]

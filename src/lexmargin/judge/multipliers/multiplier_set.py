@@ -11,6 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.errors import ShapeError
+from lexmargin.inputs.limits import (
+    EXTENDED_ENTRIES,
+    ORTHOGONAL_ENTRIES,
+    QR_ENTRIES,
+    SPARSE_GRAM_ROWS,
+)
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted
@@ -27,18 +33,10 @@ __all__ = [
     "spread",
 ]
 
-_EXTENDED_LIMIT = 2_000_000
-"""Entries of J up to which the residual is measured in extended precision."""
-_SMALL = 20_000
-"""Entries of J up to which the orthogonal method is no slower than the Gram form."""
-_QR_LIMIT = 500_000_000
-"""Entries of J up to which the orthogonal method may copy it."""
 _CONDITION = 1e-10
 """Reciprocal condition number of K below which the orthogonal method is worth its price."""
 _REFINEMENTS = 4
 """Corrections with residuals of the gradients; each gains digits, and the best is kept."""
-_SPARSE_LIMIT = 6_000
-"""CSR rows up to which K (288 MB) is formed."""
 
 
 @final
@@ -241,7 +239,7 @@ def _measured(jacobian: Array, target: Array, values: Array) -> tuple[Array, flo
     rows = jacobian[used]
     sizes = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     mass = float(np.abs(values[used]) @ sizes) + float(np.linalg.norm(target))
-    if rows.size <= _EXTENDED_LIMIT:
+    if rows.size <= EXTENDED_ENTRIES:
         wide = np.longdouble
         residual = target.astype(wide) - values[used].astype(wide) @ rows.astype(wide)
         eps = float(np.finfo(wide).eps)
@@ -311,7 +309,7 @@ def nonnegative_multipliers(
     if jacobian.size == 0 or not (np.any(jacobian[0]) or np.any(jacobian)):
         length = vector_norm(target, 2.0)
         return LeastSquares(np.zeros(count), length, length, 0.0, MultiplierMethod.EMPTY, True)
-    if method is None and (count > size or jacobian.size <= _SMALL):
+    if method is None and (count > size or jacobian.size <= ORTHOGONAL_ENTRIES):
         method = MultiplierMethod.ORTHOGONAL
     if method is not MultiplierMethod.ORTHOGONAL:
         products = _products(jacobian, target)
@@ -322,7 +320,7 @@ def nonnegative_multipliers(
             values = np.zeros(count)
             values[live] = found.multipliers / norms[live]
             return replace(found, multipliers=values)
-        required = method is not None or jacobian.size > _QR_LIMIT
+        required = method is not None or jacobian.size > QR_ENTRIES
         answer = _by_gram(products, target, required)
         if answer is not None:
             return _gram_result(products, answer, target, interior)
@@ -335,7 +333,7 @@ def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSqu
     nothing = LeastSquares(
         np.zeros(jacobian.shape[0]), length, 0.0, 0.0, MultiplierMethod.EMPTY, False
     )
-    if jacobian.shape[0] == 0 or jacobian.shape[0] > _SPARSE_LIMIT:
+    if jacobian.shape[0] == 0 or jacobian.shape[0] > SPARSE_GRAM_ROWS:
         return nothing
     products = _products(jacobian, target)
     if products is None:
@@ -355,7 +353,7 @@ def _gram_result(
     mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
     residual, slopes = answer.residual, answer.slopes
     floor = (int(np.count_nonzero(answer.scaled)) + 4) * EPS * mass
-    if is_dense(products.jacobian) and products.jacobian.size <= _EXTENDED_LIMIT:
+    if is_dense(products.jacobian) and products.jacobian.size <= EXTENDED_ENTRIES:
         residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
         slopes = products.slopes(residual)
     lower = 0.0

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, refuted
@@ -23,8 +24,6 @@ from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["evidence_for", "refutation_at"]
-
-_ALL_LIMIT = 500_000
 
 
 def evidence_for(
@@ -70,7 +69,7 @@ def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
     near = on_support(point, point.support(WIDEST), penalised=True)
     weights = point.unscaled_multipliers(near.multipliers)
     enough = refuted(point, weights, limits) > limits.stationarity
-    if enough or point.jacobian.size > _ALL_LIMIT:
+    if enough or point.jacobian.size > ALL_WEIGHTS_ENTRIES:
         return weights
     everyone = on_support(point, np.arange(point.margins.size), penalised=True)
     return point.unscaled_multipliers(everyone.multipliers)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
+from lexmargin.inputs.limits import EXTENDED_ENTRIES
 from lexmargin.linalg.norms import Array, shifted, vector_norm
 from lexmargin.linalg.rounding import EPS, LONG_EPS
 from lexmargin.losses import Loss, log_loss, log_weights
@@ -20,9 +21,6 @@ from lexmargin.predictors.networks import ConvolutionalNetwork
 from lexmargin.predictors.sums import Sum
 
 __all__ = ["LossPoint", "combined", "loss_point", "own_errors", "vanishes_at_zero"]
-
-_LONG_LIMIT: Final = 2_000_000
-"""Entries of J up to which sums over samples are formed in extended precision."""
 
 
 @final
@@ -165,7 +163,7 @@ def combined(jacobian: Array, weights: Any) -> tuple[Array, Array]:
     used = np.flatnonzero(weights)
     rows, share = jacobian[used], weights[used]
     spent = np.asarray(share, dtype=np.float64) @ np.abs(rows)
-    if rows.size > _LONG_LIMIT:
+    if rows.size > EXTENDED_ENTRIES:
         share = np.asarray(share, dtype=np.float64)
         return share @ rows, (used.size + 4) * EPS * spent
     found = np.asarray(share.astype(np.longdouble) @ rows.astype(np.longdouble), dtype=np.float64)

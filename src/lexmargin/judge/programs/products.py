@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES
 from lexmargin.judge.point import row_sums
 from lexmargin.linalg.norms import Array, shifted
 from lexmargin.linalg.rounding import EPS
@@ -26,8 +27,6 @@ _SPLITTER: Final = 2.0**27 + 1.0
 """Veltkamp's constant, 2^⌈53/2⌉ + 1: any other one leaves halves whose products are not exact."""
 _HARMLESS: Final = 1e-12
 """Rounding, relative to the value, that no tolerance of a certificate feels."""
-_MOST_ENTRIES: Final = 1_000_000
-"""Up to so many entries, about a second."""
 
 
 def near_products(rows: Any, theta: Array) -> tuple[Array, Array]:
@@ -45,7 +44,7 @@ def near_products(rows: Any, theta: Array) -> tuple[Array, Array]:
     most = float(np.min(values + errors))
     near = values - errors <= max(most, 2.0 * most)
     doubtful = np.flatnonzero(near & (errors > _HARMLESS * np.abs(values)))
-    if doubtful.size * terms <= _MOST_ENTRIES:
+    if doubtful.size * terms <= EXACT_PRODUCT_ENTRIES:
         values[doubtful], errors[doubtful] = _accurate(rows, theta, doubtful)
     return values, errors
 
@@ -76,7 +75,7 @@ def combination(weights: Array, rows: Any) -> tuple[Array, Array]:
     errors += weights.size * _TINY
     largest = float(np.max(np.abs(values), initial=0.0))
     doubtful = np.flatnonzero(errors > _HARMLESS * largest)
-    if doubtful.size and doubtful.size * weights.size <= _MOST_ENTRIES:
+    if doubtful.size and doubtful.size * weights.size <= EXACT_PRODUCT_ENTRIES:
         columns = rows[:, doubtful]
         columns = columns.T if is_dense(rows) else columns.toarray().T
         found = _accurate(columns, weights, np.arange(doubtful.size))

@@ -16,6 +16,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import EXACT_LEVEL_ENTRIES
 from lexmargin.judge.levels.level_duals import level_dual
 from lexmargin.judge.levels.level_face import LevelFace
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
@@ -29,7 +30,6 @@ __all__ = ["ExactLevels", "check_exact_levels", "exact_levels"]
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _NEAR: Final = 1e-6
 """Gap of the levels that counts as proved: ten times the default `gap`, stated with the proof."""
-_WORK: Final = 4_000_000
 _TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
 """Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
 
@@ -101,7 +101,7 @@ def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> ExactLevels
     Returns:
         The proof, or why there is none.
     """
-    if Z.size * count > _WORK:
+    if Z.size * count > EXACT_LEVEL_ENTRIES:
         return f"{Z.shape[0]} × {Z.shape[1]} margins at {count} levels are too many"
     unit = theta / vector_norm(theta, norm)
     if not float(np.min(Z @ unit)) > 0.0:

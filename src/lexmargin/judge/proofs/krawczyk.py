@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.errors import DegreeError
+from lexmargin.inputs.limits import KRAWCZYK_PARAMETERS
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.proofs.enclosure import enclosed, precision
@@ -17,10 +18,8 @@ from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["LIMIT", "KktProof", "not_proved", "only_near", "prove_kkt", "proved_near"]
+__all__ = ["KktProof", "not_proved", "only_near", "prove_kkt", "proved_near"]
 
-LIMIT = 100
-"""Largest number of parameters that is tried."""
 
 _NEAR = 1e-6
 """Distance (by the length) within which a true point counts as this one, and support from
@@ -99,8 +98,8 @@ def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
     if alpha is None:
         raise DegreeError("The predictor is not homogeneous.", "Only eq. 18 is proved here.")
     size = functions.size
-    if size > LIMIT:
-        return not_proved(f"{size} parameters are more than {LIMIT}", size)
+    if size > KRAWCZYK_PARAMETERS:
+        return not_proved(f"{size} parameters are more than {KRAWCZYK_PARAMETERS}", size)
     flat = np.asarray(theta, dtype=np.float64)
     flat = flat / float(np.linalg.norm(flat))
     margin = float(np.min(functions.values(flat)))

@@ -15,6 +15,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.inputs.limits import KRAWCZYK_ENTRIES
 from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
 from lexmargin.judge.proofs.krawczyk import KktProof, not_proved, only_near
 from lexmargin.linalg.norms import vector_norm
@@ -27,13 +28,12 @@ _NEAR: Final = 1e-6
 """Distance from the sphere, and of the true point, within which it counts as this one."""
 _ZERO: Final = 1e-9
 """Relative entry that counts as on a bound: a wrong guess fails the test, it proves nothing."""
-_ENTRIES: Final = 20_000
 
 
 def prove_polyhedral_path(kkt: Kkt, term: LossTerm, rho: float) -> KktProof:
     """Prove that the global minimum of eq. 5 lies near the point: linear f_n, norm 1 or inf."""
     functions, size, theta = kkt.functions, kkt.functions.size, kkt.point / rho
-    if functions.count * size > _ENTRIES:
+    if functions.count * size > KRAWCZYK_ENTRIES:
         return not_proved(f"{functions.count} × {size} gradients are too many", size)
     if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
         return not_proved("the cross-entropy of more than two classes is not tried", size)

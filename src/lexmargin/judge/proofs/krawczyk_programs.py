@@ -17,12 +17,12 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.inputs.limits import KRAWCZYK_ENTRIES, KRAWCZYK_PARAMETERS
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.proofs.enclosure import BallMargins, Equations, enclosed, precision
 from lexmargin.judge.proofs.kkt_system import KktSystem
 from lexmargin.judge.proofs.krawczyk import (
-    LIMIT,
     KktProof,
     not_proved,
     only_near,
@@ -45,7 +45,6 @@ _CARRIES: Final = 1e-9
 """Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
 _STATIONARY: Final = 1e-3
 """ε, or distance of the margin, beyond which no true point is near: it words the refusal better."""
-_ENTRIES: Final = 20_000
 
 
 def prove_margin_program(kkt: Kkt) -> KktProof:
@@ -57,8 +56,8 @@ def prove_margin_program(kkt: Kkt) -> KktProof:
     functions, size = kkt.functions, kkt.functions.size
     if kkt.norm != 2.0:
         return not_proved(f"the norm {kkt.norm:g} is not the Euclidean one", size)
-    if size > LIMIT:
-        return not_proved(f"{size} parameters are more than {LIMIT}", size)
+    if size > KRAWCZYK_PARAMETERS:
+        return not_proved(f"{size} parameters are more than {KRAWCZYK_PARAMETERS}", size)
     if kkt.radius is not None:
         length = vector_norm(kkt.point, 2.0)
         if not abs(length / kkt.radius - 1.0) <= _NEAR:
@@ -169,7 +168,7 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
         )
     if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
         return not_proved("the cross-entropy of more than two classes is not tried", size)
-    if size > LIMIT or functions.count * size > _ENTRIES:
+    if size > KRAWCZYK_PARAMETERS or functions.count * size > KRAWCZYK_ENTRIES:
         return not_proved(f"{functions.count} × {size} gradients are too many", size)
     w = kkt.point
     if kkt.radius is not None:

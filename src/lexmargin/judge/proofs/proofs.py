@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.limits import SPHERE_PARAMETERS
 from lexmargin.judge.bounds.global_bounds import global_bound
-from lexmargin.judge.bounds.sphere import DIMENSIONS, sphere_bound
+from lexmargin.judge.bounds.sphere import sphere_bound
 from lexmargin.judge.certify import flattened
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
@@ -141,7 +142,7 @@ def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
     """
     functions = kkt.functions
     without = functions.homogeneity.kind is HomogeneityKind.NEITHER
-    if functions.size > DIMENSIONS or without or not (proof.proved and proof.support):
+    if functions.size > SPHERE_PARAMETERS or without or not (proof.proved and proof.support):
         return proof
     homogeneous = kkt.degree is not None
     radius = 1.0 if homogeneous or kkt.radius is None else kkt.radius

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.errors import DegreeError
+from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS, MODULAR_ENTRIES
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.local.ascent import rise
 from lexmargin.judge.local.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
@@ -39,8 +40,6 @@ from lexmargin.ops.curvature import Curvature
 
 __all__ = ["Facts", "establish", "margin_rounding"]
 
-_HESSIAN_LIMIT = 300
-_MODULAR_LIMIT = 40_000
 _STRICT = "positive curvature on the critical cone, and a strict maximiser is near"
 _ELSEWHERE = 64.0
 """Roundings by which sums differ between machines: far more than was seen, far less than shows."""
@@ -211,7 +210,7 @@ def establish(
         euler=first.euler,
         licq=licq(support_rows, limits.rank),
         independent=proved_independent(support_rows)
-        if support_rows.size <= _MODULAR_LIMIT
+        if support_rows.size <= MODULAR_ENTRIES
         else None,
         nearest_kink=nearest,
         bound=found.bound,
@@ -274,7 +273,7 @@ def _word(
     if not smooth:
         return Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks"
     affine = functions.curvature is Curvature.AFFINE
-    if point.norm == 2.0 and not affine and functions.size <= _HESSIAN_LIMIT:
+    if point.norm == 2.0 and not affine and functions.size <= DENSE_HESSIAN_PARAMETERS:
         word = measured_curvature(around, check=False, search=False)
         found.curvature, found.radius = word.curvature.smallest, word.radius
         if word.verdict is Verdict.STRICT_LOCAL:

@@ -20,6 +20,7 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import CONTRACTION_ENTRIES
 from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import Vicinity
@@ -41,7 +42,6 @@ _RANK: Final = 1e-10
 refused."""
 _EQUAL: Final = 1e-9
 """Difference of unit gradients of one function; what is further apart must be independent."""
-_ENTRIES: Final = 4_000_000
 _BEYOND: Final = 1e-3
 """Relative excess beyond which a margin of many would have to be far steeper than those held."""
 
@@ -266,7 +266,7 @@ def _near(
     functions = vicinity.functions
     others = np.setdiff1d(np.arange(functions.count), reduced.held)
     excess = found.values[others] - found.level
-    if functions.count * found.point.size > _ENTRIES:
+    if functions.count * found.point.size > CONTRACTION_ENTRIES:
         # Steeper margins than these would have to fall by a thousandth within the radius.
         longest = float(np.max(held.lengths))
         close = excess <= max(_BEYOND * found.level, 1e3 * longest * radius)

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import CURVATURE_ENTRIES, HESSIAN_PARAMETERS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.ascent import Ascent, Rise, first_rise, rise
 from lexmargin.judge.second_order.contraction import strict_near
@@ -25,7 +26,6 @@ from lexmargin.linalg.norms import Array
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
-    "LIMIT",
     "Curvature",
     "CurvatureKind",
     "SecondOrder",
@@ -34,10 +34,7 @@ __all__ = [
     "second_order",
 ]
 
-LIMIT: Final = 2000
-"""Largest number of parameters whose Hessian is formed."""
 
-_ENTRIES: Final = 40_000_000
 _FLAT: Final = 1e-6
 """Eigenvalue, by the cost's own 1, that counts as 0: between rounding and what a verdict may call
 curved."""
@@ -175,8 +172,8 @@ def measured_curvature(
 ) -> SecondOrder:
     """Judge `d·(I - Σ λ_n ∇²f_n(θ)) d` on the critical cone of a smooth KKT point.
 
-    Up to :data:`LIMIT` parameters the Hessian is formed; above, the smallest eigenvalue is looked
-    for by Lanczos' method, which can show a saddle and prove nothing else.
+    Up to ``HESSIAN_PARAMETERS`` the Hessian is formed; above, the smallest eigenvalue is looked for
+    by Lanczos' method, which can show a saddle and prove nothing else.
 
     Parameters
     ----------
@@ -193,7 +190,7 @@ def measured_curvature(
         strict maximiser was shown to be near.
     """
     functions, theta = vicinity.functions, vicinity.theta
-    if vicinity.support.size * functions.size > _ENTRIES:
+    if vicinity.support.size * functions.size > CURVATURE_ENTRIES:
         return _open(
             f"{functions.size} parameters and {vicinity.support.size} support margins are too many "
             "for a second-order test"
@@ -207,7 +204,7 @@ def measured_curvature(
         if shown is not None:
             curvature = Curvature(kind=CurvatureKind.INDEFINITE, reason="negative curvature")
             return _risen(vicinity, curvature, shown)
-    if functions.size > LIMIT:
+    if functions.size > HESSIAN_PARAMETERS:
         return _by_lanczos(vicinity, error, check=check)
     reduced = reduce(vicinity, error)
     if isinstance(reduced, str):

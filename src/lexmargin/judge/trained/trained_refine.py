@@ -8,6 +8,7 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.beside_kinks import kink_reach
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
@@ -23,7 +24,6 @@ from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
-_ROWS: Final = 500
 _CHUNK: Final = 256
 """Samples whose kinks are looked at in one pass; larger only takes more memory."""
 _NO_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
@@ -184,7 +184,7 @@ def _at_kink(
     support, limit = found.support, found.tolerances.kink
     if found.norm != 2.0:
         return _open(found, f"{where}: the generalised gradient is tried for the ℓ2 ball only")
-    if support.size > _ROWS:
+    if support.size > TRAINED_CLARKE_ROWS:
         return _open(
             found, f"{where}: {support.size} support margins are too many to choose slopes"
         )
