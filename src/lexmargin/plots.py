@@ -42,6 +42,7 @@ _STYLE = {
     # Outlines: a viewer without the font would set the words in another, over each other.
     "svg.fonttype": "path",
 }
+"""Sizes that are read beside the text of a page at its width; the salt makes files repeatable."""
 
 
 @contextmanager
