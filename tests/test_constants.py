@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lexmargin.inputs import limits
+from lexmargin.judge import tolerances
 
 SOURCE = Path(__file__).parents[1] / "src" / "lexmargin"
 LIMIT_WORDS = ("_LIMIT", "_BYTES", "_ENTRIES", "MOST_PARAMETERS", "MAX_PARAMETERS")
@@ -132,3 +133,11 @@ def test_a_number_without_a_line_is_seen(text: str, said: bool) -> None:
 @pytest.mark.parametrize("text", ['NAME = "a"\n', "FLAG = True\n", "near = 1\n", "A = B\n"])
 def test_what_is_no_named_number_is_left_alone(text: str) -> None:
     assert not list(constants(text))
+
+
+def test_the_numbers_of_a_verdict_that_no_grade_changes_are_no_part_of_its_json() -> None:
+    fields = set(tolerances.DEFAULT.to_json())
+    assert fields == {
+        "support", "stationarity", "complementarity", "feasibility", "gap", "kink", "rank", "euler"
+    }  # fmt: skip
+    assert not {name.lower() for name in tolerances.__all__} & fields

@@ -20,8 +20,8 @@ from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
 from lexmargin.judge.point import UnitPoint, row_sums
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import WIDEST, Rung, climb, weight_reach
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import Rung, climb, weight_reach
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.nonnegative import nonnegative

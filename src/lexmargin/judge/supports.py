@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.stationarity import Stationarity, on_support
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.linalg.norms import norm_gradient, vector_norm
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
-__all__ = ["WIDEST", "Rung", "climb", "rungs", "weight_reach"]
-
-WIDEST: Final = 1e-2
-"""Largest support tolerance that is tried."""
+__all__ = ["Rung", "climb", "rungs", "weight_reach"]
 
 
 @final
@@ -32,7 +29,7 @@ class Rung:
 
 
 def rungs(first: float) -> tuple[float, ...]:
-    """Return ``first``, 10 ``first``, … up to :data:`WIDEST` (``first`` alone beyond it)."""
+    """Return ``first``, 10 ``first``, … up to ``WIDEST`` (``first`` alone beyond it)."""
     found = [first]
     while found[-1] * 10.0 < WIDEST * (1.0 - 1e-9):
         found.append(found[-1] * 10.0)

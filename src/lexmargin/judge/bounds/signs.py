@@ -20,6 +20,7 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import BALL_EVALUATIONS
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.tolerances import CLEARLY_NEGATIVE
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
@@ -37,8 +38,6 @@ _MANY: Final = 64
 UNKNOWN_SIGN: Final = (
     "the sign of a margin is not known: what was computed is no more than rounding"
 )
-_FAR: Final = 1e-6
-"""A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
 _NORMAL: Final = 1e-290
 """Above this no product on the way was rounded as a subnormal number to any effect."""
 _SHOWN: Final = "a margin is not positive"
@@ -119,7 +118,9 @@ def shown_not_positive(functions: MarginFunctions, theta: Array, rho: float = 1.
     elif each > BALL_EVALUATIONS:
         # Too many for balls: far below 0 beside the other margins is no rounding error.
         least, size = values[order[0]], float(np.max(np.abs(values)))
-        return True if math.isfinite(size) and least < -max(_FAR * size, _NORMAL) else None
+        return (
+            True if math.isfinite(size) and least < -max(CLEARLY_NEGATIVE * size, _NORMAL) else None
+        )
     # Margins computed as large may have lost their sign too: they are asked last.
     fits = max(_FEW, BALL_EVALUATIONS // max(1, each))
     ends = sorted({min(end, fits, order.size) for end in (_FEW, _MANY, order.size)})

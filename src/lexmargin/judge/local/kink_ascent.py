@@ -6,6 +6,7 @@ import numpy as np
 
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.local.clarke import Clarke, GradientSets
+from lexmargin.judge.tolerances import RISING
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.ops.base import FloatArray
 
@@ -59,6 +60,6 @@ def kink_ascent(support: Indices, sets: GradientSets, clarke: Clarke) -> Ascent 
         # Of class differences it is not known on which side a unit is on.
         return None
     value, direction = ascent_direction(sets, clarke)
-    if value <= 1e-6 + 10.0 * clarke.residual:
+    if value <= RISING + 10.0 * clarke.residual:
         return None
     return Ascent(direction, support[clarke.multipliers > 0.0], 1)

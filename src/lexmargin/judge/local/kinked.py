@@ -27,8 +27,8 @@ from lexmargin.judge.multipliers.qualification import (
     mfcq,
 )
 from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import WIDEST, rungs
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.base import FloatArray
 

@@ -17,8 +17,7 @@ from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.receipts.facts import establish
 from lexmargin.judge.stationarity import on_support
-from lexmargin.judge.supports import WIDEST
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions

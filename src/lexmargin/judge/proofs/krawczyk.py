@@ -14,6 +14,7 @@ from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.proofs.enclosure import enclosed, precision
 from lexmargin.judge.proofs.kkt_system import KktSystem
+from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
@@ -21,9 +22,6 @@ from lexmargin.ops.arb import KinkInBox
 __all__ = ["KktProof", "not_proved", "only_near", "prove_kkt", "proved_near"]
 
 
-_NEAR = 1e-6
-"""Distance (by the length) within which a true point counts as this one, and support from
-floats."""
 _CARRIES = 1e-9
 """Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
 
@@ -107,12 +105,12 @@ def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
         return not_proved("the direction does not separate", size)
     w = flat * margin ** (-1.0 / alpha)
     values, jacobian = functions.values(w), functions.jacobian(w)
-    near = np.flatnonzero(values <= 1.0 + _NEAR)
+    near = np.flatnonzero(values <= 1.0 + PROVED_NEAR)
     found = nonnegative_multipliers(jacobian[near], w / float(np.linalg.norm(w)), flat)
     multipliers = found.multipliers * float(np.linalg.norm(w))
     carries = multipliers > _CARRIES * float(np.max(multipliers, initial=0.0))
     support = near[carries]
-    if not support.size or found.residual > 1e-3:
+    if not support.size or found.residual > MISFIT:
         return not_proved(f"ε = {found.residual:.3g} is far from stationary", size)
     if not licq(jacobian[support], 1e-12).holds:
         return not_proved("the gradients of the samples that carry weight are dependent", size)
@@ -122,7 +120,7 @@ def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
 
 def only_near(proof: KktProof) -> KktProof:
     """Return the proof, or that the true point is too far from the given one to speak of it."""
-    if proof.proved and proof.radius > _NEAR:
+    if proof.proved and proof.radius > PROVED_NEAR:
         why = f"a true KKT point lies {proof.radius:.3g} away, not nearer"
         return not_proved(why, proof.dimension)
     return proof

@@ -18,14 +18,13 @@ from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.limits import KRAWCZYK_ENTRIES
 from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
 from lexmargin.judge.proofs.krawczyk import KktProof, not_proved, only_near
+from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 
 __all__ = ["prove_polyhedral_path"]
 
-_NEAR: Final = 1e-6
-"""Distance from the sphere, and of the true point, within which it counts as this one."""
 _ZERO: Final = 1e-9
 """Relative entry that counts as on a bound: a wrong guess fails the test, it proves nothing."""
 
@@ -38,7 +37,7 @@ def prove_polyhedral_path(kkt: Kkt, term: LossTerm, rho: float) -> KktProof:
     if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
         return not_proved("the cross-entropy of more than two classes is not tried", size)
     length = vector_norm(theta, kkt.norm)
-    if not abs(length - 1.0) <= _NEAR:
+    if not abs(length - 1.0) <= PROVED_NEAR:
         return not_proved(f"‖θ‖ = {length:.9g} is not 1", size)
     with precision():
         face = _Face(kkt, term, rho)

@@ -29,6 +29,7 @@ from lexmargin.judge.proofs.krawczyk import (
     proved_near,
 )
 from lexmargin.judge.proofs.krawczyk_polyhedral import prove_polyhedral_path
+from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
@@ -38,13 +39,8 @@ from lexmargin.ops.curvature import Curvature
 
 __all__ = ["prove_loss_path", "prove_margin_program", "prove_zero_part"]
 
-_NEAR: Final = 1e-6
-"""Distance (by the length) within which a true point counts as this one, and support from
-floats."""
 _CARRIES: Final = 1e-9
 """Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
-_STATIONARY: Final = 1e-3
-"""ε, or distance of the margin, beyond which no true point is near: it words the refusal better."""
 
 
 def prove_margin_program(kkt: Kkt) -> KktProof:
@@ -60,14 +56,14 @@ def prove_margin_program(kkt: Kkt) -> KktProof:
         return not_proved(f"{size} parameters are more than {KRAWCZYK_PARAMETERS}", size)
     if kkt.radius is not None:
         length = vector_norm(kkt.point, 2.0)
-        if not abs(length / kkt.radius - 1.0) <= _NEAR:
+        if not abs(length / kkt.radius - 1.0) <= PROVED_NEAR:
             return not_proved(f"‖θ‖ = {length / kkt.radius:.9g} is not 1", size)
         kkt = replace(kkt, point=kkt.point * (kkt.radius / length))
     w, margin = kkt.point, kkt.margin
     if margin <= 0.0:
         return not_proved("a margin is not positive", size)
     reach = margin if kkt.level is None else kkt.level
-    if abs(margin / reach - 1.0) > _STATIONARY:
+    if abs(margin / reach - 1.0) > MISFIT:
         return not_proved(f"the smallest margin {margin:.9g} is not {reach:g}", size)
     with precision():
         costs = _costs(kkt)
@@ -77,14 +73,14 @@ def prove_margin_program(kkt: Kkt) -> KktProof:
             if not float(np.min(root)) > 1e-140:
                 return not_proved("some parameters cost too little for doubles", size)
         jacobian = functions.jacobian(w)
-        near = np.flatnonzero(kkt.values <= (1.0 + _NEAR) * max(margin, reach))
+        near = np.flatnonzero(kkt.values <= (1.0 + PROVED_NEAR) * max(margin, reach))
         target = root * w
         length = vector_norm(target, 2.0)
         found = nonnegative_multipliers(jacobian[near] / root, target / length)
         multipliers = found.multipliers * length
         carries = multipliers > _CARRIES * float(np.max(multipliers, initial=0.0))
         support = near[carries]
-        if not support.size or found.residual > _STATIONARY:
+        if not support.size or found.residual > MISFIT:
             return not_proved(f"ε = {found.residual:.3g} is far from stationary", size)
         if not licq(jacobian[support] / root, 1e-12).holds:
             return not_proved("the gradients of the samples that carry weight are dependent", size)
@@ -141,7 +137,7 @@ def prove_zero_part(kkts: tuple[Kkt, ...]) -> KktProof:
     if least < 1.0:
         radius = max(least ** (-1.0 / a) - 1.0 for a in parts.degrees) * (1.0 + 1e-9)
         radius += 8.0 * EPS
-    if radius > _NEAR:
+    if radius > PROVED_NEAR:
         return not_proved(f"the smallest margin {least:.9g} is far below 1", size)
     zero = "w_1 = 0" if len(kkts) == 1 else f"the first {len(kkts)} parts are 0"
     reason = f"{zero} and feasible within {radius:.3g} of this point: the value 0 is reached"
@@ -173,7 +169,7 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
     w = kkt.point
     if kkt.radius is not None:
         length = vector_norm(w, 2.0) / kkt.radius
-        if not abs(length - 1.0) <= _NEAR:
+        if not abs(length - 1.0) <= PROVED_NEAR:
             return not_proved(f"‖θ‖ = {length:.9g} is not 1", size)
         w = w / length
     if not np.any(w):
@@ -186,7 +182,7 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
         pull = np.exp(lowest - values) @ functions.jacobian(w)
     slope = vector_norm(pull, 2.0)
     along = float(pull @ w) / (slope * vector_norm(w, 2.0)) if slope > 0.0 else -1.0
-    if not along >= 1.0 - _STATIONARY:
+    if not along >= 1.0 - MISFIT:
         return not_proved("-∇L and θ are far from parallel", size)
     with precision():
         try:

@@ -35,16 +35,13 @@ from lexmargin.judge.proofs.krawczyk_programs import (
     prove_margin_program,
     prove_zero_part,
 )
+from lexmargin.judge.tolerances import PROVED_GAP, PROVED_NEAR
 from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
 
 __all__ = ["LinearProof", "Proof", "prove"]
 
-_NEAR = 1e-6
-"""Gap of the given margins that counts as proved: ten times the default `gap`."""
-_GAP = 1e-7
-"""Gap up to which the KKT proof adds that the point is a global maximum: the default `gap`."""
 _BIRTH_TESTS = 2
 """Exact birth tests of the bound that is added: it must not outlast the proof itself."""
 
@@ -65,7 +62,7 @@ class LinearProof:
     @property
     def proved(self) -> bool:
         """Whether the given margins are proved to be the best up to a relative 1e-6."""
-        return max(self.gap.gap, self.levels_gap or 0.0) <= _NEAR
+        return max(self.gap.gap, self.levels_gap or 0.0) <= PROVED_NEAR
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -150,21 +147,21 @@ def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
     margin = float(np.min(functions.values(w)))
     known = global_bound(functions, w, None, 2.0, _BIRTH_TESTS) if homogeneous else None
     upper = math.inf if known is None else known.upper
-    if relative_gap(upper, margin) > _GAP:
+    if relative_gap(upper, margin) > PROVED_GAP:
         support = list(proof.support)
         weights = np.zeros(functions.count)
         share = nonnegative_multipliers(functions.jacobian(w)[support], w / radius).multipliers
         weights[support] = share if np.any(share > 0.0) else 1.0
         upper = min(upper, sphere_bound(functions, radius, weights, w).upper)
     gap, reason = relative_gap(upper, margin), proof.reason
-    if gap <= _GAP:
+    if gap <= PROVED_GAP:
         reason += f"; no point of the ball has a margin above {upper:.12g}: a global maximum"
     return replace(proof, bound=upper, gap=gap, reason=reason)
 
 
 def _direction(kkt: Kkt) -> LinearProof | KktProof:
     functions, norm = kkt.functions, kkt.norm
-    if kkt.level is not None and not abs(kkt.margin / kkt.level - 1.0) <= _NEAR:
+    if kkt.level is not None and not abs(kkt.margin / kkt.level - 1.0) <= PROVED_NEAR:
         why = f"the smallest margin {kkt.margin:.9g} is not {kkt.level:g}"
         return not_proved(why, functions.size)
     flat = unit_scale(kkt.point)

@@ -24,8 +24,7 @@ from lexmargin.judge.programs.loss_programs import certify_loss
 from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.receipts.facts import Facts, establish, margin_rounding
 from lexmargin.judge.second_order.curvature import Curvature
-from lexmargin.judge.supports import WIDEST
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm

@@ -24,14 +24,13 @@ from lexmargin.inputs.limits import CONTRACTION_ENTRIES
 from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import FARTHEST
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["FARTHEST", "strict_near"]
+__all__ = ["strict_near"]
 
-FARTHEST: Final = 1e-3
-"""A maximiser farther away, as a part of ‖θ‖, is another point than the one asked about."""
 
 _STEPS: Final = 12
 """Newton steps at most: they end where residuals are not halved."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from lexmargin.judge.second_order.reduced import (
     units_doubt,
 )
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import FLAT, HESSIAN_DIFFERENCE, HESSIAN_EULER
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.base import FloatArray
@@ -33,11 +34,6 @@ __all__ = [
     "measured_curvature",
     "second_order",
 ]
-
-
-_FLAT: Final = 1e-6
-"""Eigenvalue, by the cost's own 1, that counts as 0: between rounding and what a verdict may call
-curved."""
 
 
 @final
@@ -261,7 +257,7 @@ def _with(found: Curvature, kind: CurvatureKind, reason: str) -> Curvature:
 
 def _zero(low: float, high: float, error: float) -> float:
     """Return the size below which an eigenvalue counts as zero."""
-    return max(_FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
+    return max(FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
 
 
 def _strict(vicinity: Vicinity, reduced: Reduced, positive: Curvature) -> SecondOrder:
@@ -380,6 +376,6 @@ def _doubt(vicinity: Vicinity, lagrangian: Array | None) -> str:
     behind = functions.combined_gradient(theta - step * direction, weights)
     error = float(np.linalg.norm((ahead - behind) / (2.0 * step) - product))
     scale = max(1.0, float(np.linalg.norm(product)))
-    if euler > 1e-8 or not error <= 1e-4 * scale + 1e-14 / step:
+    if euler > HESSIAN_EULER or not error <= HESSIAN_DIFFERENCE * scale + 1e-14 / step:
         return f"two routes to the second derivative differ by {max(euler, error):.3g}"
     return ""

@@ -11,15 +11,13 @@ import numpy as np
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import STRONG
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Reduced", "null_space", "reduce", "strong_margins", "tangent_ascents"]
 
-_STRONG: Final = 1e-6
-"""Share of the largest multiplier that holds a margin in place; a false one would hide an
-ascent."""
 _SMALL: Final = 1e-150
 """Length of gradients whose squares, and those of their inverses, stay in the range of doubles."""
 _RANK: Final = 1e-8
@@ -67,7 +65,7 @@ def strong_margins(vicinity: Vicinity, rows: Array, error: float) -> Indices:
     """
     support = vicinity.support
     weights = vicinity.multipliers[support] * np.linalg.norm(rows, axis=1)
-    least = max(_STRONG, 100.0 * error) * float(np.max(weights, initial=0.0))
+    least = max(STRONG, 100.0 * error) * float(np.max(weights, initial=0.0))
     tight = vicinity.limits.tight(vicinity.functions.values(vicinity.theta))[support]
     return np.asarray(support[(weights > least) & tight])
 

@@ -13,8 +13,8 @@ from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matr
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
 from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import WIDEST, rungs
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict
