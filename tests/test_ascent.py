@@ -12,7 +12,8 @@ import pytest
 from lexmargin.judge import Tolerances
 from lexmargin.judge.local.ascent import Ascent, Rise, rise
 from lexmargin.judge.second_order.hessians import Curved
-from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.linalg.rounding import EPS
 
 E1, E2 = np.eye(2)
 

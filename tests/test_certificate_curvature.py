@@ -347,11 +347,11 @@ def test_a_weakly_active_constraint_blocks_a_negative_direction():
 def test_other_norms_and_many_parameters_get_no_second_order_verdict(monkeypatch):
     f = functions(DiagonalNetwork(2), [[1.0, 1.0]])
     assert judge(f, [1.0, 1.0, 1.0, 1.0], norm=4.0).curvature is None
-    monkeypatch.setattr("lexmargin.judge.second_order.curvature.LIMIT", 3)
+    monkeypatch.setattr("lexmargin.judge.second_order.curvature.HESSIAN_PARAMETERS", 3)
     found = judge(f, [1.0, 0.0, 1.0, 0.0])
     assert found.verdict is not Verdict.STRICT_LOCAL
     assert "which is no proof" in found.curvature.reason
-    monkeypatch.setattr("lexmargin.judge.second_order.curvature._ENTRIES", 3)
+    monkeypatch.setattr("lexmargin.judge.second_order.curvature.CURVATURE_ENTRIES", 3)
     assert "too many" in judge(f, [1.0, 0.0, 1.0, 0.0]).curvature.reason
 
 

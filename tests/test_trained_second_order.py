@@ -224,7 +224,7 @@ def test_a_jump_of_the_second_derivative_is_undecided(framework):
 
 
 def test_a_hessian_too_large_to_form_shows_saddles_and_proves_nothing(framework, monkeypatch):
-    monkeypatch.setattr(curvature, "LIMIT", 3)
+    monkeypatch.setattr(curvature, "HESSIAN_PARAMETERS", 3)
     found = framework.certify(framework.diagonal, CASES[0][2], *mirrored(CASES[0][1]))
     assert found.verdict is Verdict.SADDLE and found.curvature.shown
     assert found.curvature.smallest == pytest.approx(-1.0, abs=1e-6)

@@ -20,10 +20,15 @@ __all__ = ["margin_figure", "save", "style"]
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
 
 _SPAN = 20.0
+"""Ratio of margins from which the axis is logarithmic: below, a linear one is easier to read."""
 _NAMED = 40
+"""Bars that still have a name of their own; more would run into each other."""
 _UPRIGHT = 12
+"""Bars up to which names stand upright; more would touch."""
 _ROUNDING = 1e-16
+"""Stands for 0 on logarithmic axes: what a double cannot tell from 0 beside 1."""
 _PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+"""White behind small numbers, so that curves do not cross them."""
 
 _STYLE = {
     "font.size": 9.0,
@@ -37,6 +42,7 @@ _STYLE = {
     # Outlines: a viewer without the font would set the words in another, over each other.
     "svg.fonttype": "path",
 }
+"""Sizes that are read beside the text of a page at its width; the salt makes files repeatable."""
 
 
 @contextmanager

@@ -46,6 +46,8 @@ __all__ = ["AUTO", "solve"]
 AUTO = "auto"
 
 _ESCAPES = 2
+"""Solves from beside a saddle: each costs a run, and a second saddle in a row is rare
+(judgement)."""
 _ASIDE = 1e-2
 """Distance of a start beside a saddle, relative to θ: far beyond what a solver stops at."""
 

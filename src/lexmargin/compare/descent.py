@@ -19,6 +19,7 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 __all__ = ["DescentBackend"]
 
 _STEPS = 20_000
+"""Steps of the baseline where a profile does not say: a judgement, and only a baseline's."""
 
 
 @final

@@ -21,6 +21,7 @@ from lexmargin.linalg.norms import Array
 __all__ = ["Certificate", "Check"]
 
 _SHOWN = 8
+"""Words of a list in the report; the JSON has all of them."""
 _WHOSE = {
     GradientChoice.GRADIENTS: "",
     GradientChoice.SLOPE_ZERO: " (with slope 0 at the kinks)",

@@ -22,11 +22,12 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Evidence", "combined_to_zero", "measured_of", "refuted"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _FURTHER = 1.000001
+"""A millionth more than needed, so that the inequality survives the rounding of the step itself."""
 
 
 @final
@@ -83,7 +84,7 @@ def measured_of(
     return Stationarity(
         residual=residual,
         lower=refuted(point, evidence.refutation, limits),
-        floor=_EPS * (chosen.size + 2) * (1.0 + spent),
+        floor=EPS * (chosen.size + 2) * (1.0 + spent),
         hoelder_gap=math.nan,
         complementarity=max(0.0, point.degree * float(values @ excess)),
         euler=point.degree * point.margin * float(np.sum(values)),
@@ -151,7 +152,7 @@ def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> f
     first = unit_scale(first)
     # Of a product with a row, in its own and in the margins', which are sums of such terms too.
     lengths = np.linalg.norm(rows, axis=1)
-    rounding = 8.0 * _EPS * rows.shape[1] * lengths
+    rounding = 8.0 * EPS * rows.shape[1] * lengths
     doubt = rounding * max(1.0, float(np.linalg.norm(point.ascent)))
     climbs = rows @ point.ascent - doubt
     gains = rows @ first
@@ -169,7 +170,7 @@ def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> f
             lacking = rows @ residual + rounding * length - allowed
             if np.all(lacking <= 0.0):
                 # The product t·r and its terms are rounded as well.
-                pull = float(target @ residual) - 8.0 * _EPS * rows.shape[1] * length
+                pull = float(target @ residual) - 8.0 * EPS * rows.shape[1] * length
                 if length > 0.0:
                     best = max(best, (pull - price * limits.complementarity) / length)
                 break

@@ -28,12 +28,13 @@ from lexmargin.judge.unmeasured import (
 )
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify_program", "plain_point"]
 
-_EPS = float(np.finfo(np.float64).eps)
-_NEAR = 1e-2
+_HOLDING = 1e-2
+"""Margins up to 1 % above the smallest count for a block's scale; only a scale hangs on it."""
 
 
 def certify_program(
@@ -166,10 +167,10 @@ def _with_weak_duality(found: Certificate, kkt: Kkt) -> Certificate:
     terms = float(share @ (np.abs(kkt.values) + np.abs(kkt.jacobian) @ np.abs(w)))
     length = vector_norm(root * w, kkt.norm)
     reach = length if kkt.radius is None else kkt.radius
-    rounding = _EPS * (w.size + kkt.values.size + 8) * (terms + reach * size)
+    rounding = EPS * (w.size + kkt.values.size + 8) * (terms + reach * size)
     if kkt.level is None:
         bound = reach * size + offset + rounding
-        gap = relative_gap(bound, kkt.margin * (1.0 - 8.0 * _EPS))
+        gap = relative_gap(bound, kkt.margin * (1.0 - 8.0 * EPS))
         why = "weak duality: no point of the ball does better"
     else:
         least = (kkt.level - offset - rounding) / size if size > 0.0 else math.inf
@@ -252,7 +253,7 @@ def _block_scales(
     v = w / parts.spread(parts.degrees)
     weight, cost = abs(float(target @ v)), float(target @ w)
     margin = float(np.min(values))
-    near = jacobian[values <= (1.0 + _NEAR) * margin]
+    near = jacobian[values <= (1.0 + _HOLDING) * margin]
     sizes, idle = [], []
     for k, degree in enumerate(parts.degrees):
         mine = parts.entries(k)

@@ -20,17 +20,16 @@ from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
 from lexmargin.judge.point import UnitPoint, row_sums
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import WIDEST, Rung, climb, weight_reach
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import Rung, climb, weight_reach
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["PlainPoint", "judge_plain", "smooth_only"]
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @final
@@ -190,7 +189,7 @@ def _word(
         errors = np.abs(point.jacobian @ point.interior - point.values)[near]
         mismatch = float(np.max(errors)) / point.margin
         smallest = np.flatnonzero(point.values <= point.margin)
-        noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
+        noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
         if point.margin <= noise:
             return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
     within = (

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.stationarity import Stationarity, on_support
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.linalg.norms import norm_gradient, vector_norm
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
-__all__ = ["WIDEST", "Rung", "climb", "rungs", "weight_reach"]
-
-WIDEST: Final = 1e-2
-"""Largest support tolerance that is tried."""
-
-_ALL_LIMIT: Final = 500_000
+__all__ = ["Rung", "climb", "rungs", "weight_reach"]
 
 
 @final
@@ -33,7 +29,7 @@ class Rung:
 
 
 def rungs(first: float) -> tuple[float, ...]:
-    """Return ``first``, 10 ``first``, … up to :data:`WIDEST` (``first`` alone beyond it)."""
+    """Return ``first``, 10 ``first``, … up to ``WIDEST`` (``first`` alone beyond it)."""
     found = [first]
     while found[-1] * 10.0 < WIDEST * (1.0 - 1e-9):
         found.append(found[-1] * 10.0)
@@ -73,7 +69,7 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
     assert best is not None
     lower = _bound(point, on_support(point, support, penalised=True), limits)
     spare = lower - _far_reach(point, support, limits)
-    if lower > limits.stationarity >= spare and point.jacobian.size <= _ALL_LIMIT:
+    if lower > limits.stationarity >= spare and point.jacobian.size <= ALL_WEIGHTS_ENTRIES:
         everyone = np.arange(point.margins.size)
         spare = _bound(point, on_support(point, everyone, penalised=True), limits)
     lower = max(0.0, spare)

@@ -18,6 +18,7 @@ from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge import Tolerances, certify
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
 from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
@@ -44,8 +45,6 @@ _SWEEPS = 4
 
 _BETTER = 1e-9
 """Relative gain that counts: below it two answers of one branch differ too."""
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @final
@@ -398,7 +397,7 @@ def _tolerances(
     wanted = Tolerances.at(grade.verified)
     if not problem.traits.is_loss:
         return wanted
-    if not 1e3 * _EPS * float(np.abs(values).max()) > wanted.stationarity:
+    if not 1e3 * EPS * float(np.abs(values).max()) > wanted.stationarity:
         return wanted
     floor = rounding_of_stationarity(problem.kkt(theta)[0], wanted)
     return replace(wanted, stationarity=max(wanted.stationarity, min(2.0 * floor, 0.1)))

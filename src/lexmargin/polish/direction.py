@@ -21,6 +21,7 @@ from lexmargin.linalg.guarded import (
     pivoted_qr,
     solved_triangle,
 )
+from lexmargin.linalg.rounding import TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
@@ -29,17 +30,30 @@ from lexmargin.polish.augmented import WorkingSet, augmented_lagrangian
 __all__ = ["Polished", "finished", "polish", "settled"]
 
 _DENSE = 150
+"""Parameters up to which the Hessian is formed; above, products in an iterative solver are
+cheaper."""
 _DIFFERENCE = 1e-5
+"""Length of differences of gradients by ‖w‖, near eps^⅓, where both errors are least."""
 _INNER = 400
+"""Steps of the iterative solver: a system that needs more is singular to it."""
 _GOAL = 1e-10
+"""Residual that counts as arrived: below it ε is far below every tolerance of a grade."""
 _KINK = 1e-9
+"""Relative distance from a kink at which Newton's steps have no derivative to go by."""
 _PATIENCE = 4
+"""Steps without a better residual before it is taken as rounding."""
 _NEAR = 0.1
+"""Residual from which Newton's steps are tried: further away they need not converge."""
 _TIED = 1e-7
+"""Relative margin of the first guess of the support: that of an answer to eight digits."""
 _CLOSE = 5e-3
+"""Residual at which a round of the augmented Lagrangian is first handed to Newton's steps."""
 _RISE = 30.0
+"""Factor by which a residual may rise before such a try is stopped: it goes elsewhere."""
 _DROPS = 6
+"""Samples of negative weight dropped in one step; more mean that the support is wrong."""
 _TRIED = 150
+"""Steps of the iterative solver in such a try, which may come too early to be worth more."""
 
 
 @final
@@ -280,7 +294,7 @@ def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
     Lawson & Hanson (1974), chapter 23: with E = [rowsᵀ; rightᵀ] and e the last unit vector,
     ``λ ∝ argmin_{λ>=0} ‖E λ - e‖``.
     """
-    scale = np.maximum(np.linalg.norm(rows, axis=1), np.finfo(float).tiny)
+    scale = np.maximum(np.linalg.norm(rows, axis=1), TINY)
     rows, right = rows / scale[:, None], right / scale
     # ‖u‖ is about max(right); this keeps both parts of E of one size.
     length = float(np.abs(right).max())

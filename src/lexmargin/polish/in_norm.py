@@ -28,9 +28,13 @@ from lexmargin.polish.hessian import weighted_hessian
 __all__ = ["Polished", "polish_in_norm"]
 
 _STEPS = 40
+"""Newton steps at most: damped ones need some tens, quadratic ones few."""
 _ACTIVE = 1e-4
+"""Relative excess of margins that are held: answers to polish are good to about four digits."""
 _LONGEST = 0.3
+"""Longest step by the length of s: longer ones leave the region where signs stay."""
 _DONE = 1e-14
+"""Residual that rounding allows; below it steps only move the last bits."""
 _FACES = (1e-3, 1e-5, 1e-7)
 """Sizes, in units of ‖θ‖, below which an entry counts as 0 (ℓ1), or as largest (ℓ∞)."""
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import NEWTON_PARAMETERS
 from lexmargin.linalg.guarded import least_norm, nonnegative_least_squares
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
@@ -24,11 +25,14 @@ from lexmargin.polish.in_norm import Polished, polish_in_norm
 
 __all__ = ["StatedPolish", "polish_stated"]
 
-_MOST_PARAMETERS = 300
 _STEPS = 12
+"""Newton steps at most: quadratic convergence needs fewer, and a wrong support gains nothing."""
 _ACTIVE = 1e-4
+"""Relative excess of margins that are held: answers to polish are good to about four digits."""
 _WIDE = 0.1
+"""The same for later levels, which solvers leave rough: wrong samples leave by negative weight."""
 _SOLVED = 1e-9
+"""Residual that counts as solved: later levels are only polished on top of such a one."""
 
 BoolArray = NDArray[np.bool_]
 
@@ -61,7 +65,7 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
         theta: (d,) the solver's answer.
     """
     functions = problem.functions
-    smooth = functions.size <= _MOST_PARAMETERS and not functions.pre_activations(
+    smooth = functions.size <= NEWTON_PARAMETERS and not functions.pre_activations(
         np.ones(functions.size)
     )
     if not smooth or not np.all(np.isfinite(theta)):

@@ -30,6 +30,7 @@ from lexmargin.solution import Ran, RawAnswer, SolverSettings
 __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
 
 _START_ATTEMPTS = 4
+"""Random directions tried for a separating start; the last goes on, separating or not."""
 
 Start = FloatArray | Sequence[FloatArray]
 

@@ -35,6 +35,7 @@ __all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram", "left_slope"]
 
 _OPTIONS: Final = ("exchanges", "attempts", "rounds", "time_limit")
 _STATIONARY: Final = 1e-9
+"""Clarke residual called locally optimal: the solver's claim only, the judge measures anew."""
 
 
 def left_slope(functions: MarginFunctions) -> float | None:

@@ -21,19 +21,25 @@ from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.errors import ParameterError, UnsupportedError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.start import loss_descent, random_theta
+from lexmargin.inputs.limits import PATTERN_PARAMETERS
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["FixedPatternBackend", "FixedPatternProgram"]
 
-_ROUNDS: Final = 1500
+_PROGRAMS: Final = 1500
+"""Quadratic programs of one search; fewer end it early, more only cost time (judgement)."""
 _ATTEMPTS: Final = 8
+"""Random starts until one separates; with fewer, hard data count as without a separator."""
 _SHAKES: Final = 2
+"""Searches from beside the answer; with none, answers where many kinks meet stay worse."""
 _SHAKE: Final = 0.03
+"""Length of that move by ‖θ‖: smaller falls back to the same kinks, larger loses the basin."""
 _GAIN: Final = 1.0 - 1e-9
+"""A norm that is smaller by less than this is the same answer up to the accuracy of the steps."""
 _STATIONARY: Final = 1e-9
-_LARGEST: Final = 2000
+"""Residual called locally optimal: the solver's claim only, the judge measures anew."""
 
 
 @final
@@ -47,7 +53,11 @@ class FixedPatternBackend(Backend):
         """Networks of power-1 units whose dense second derivatives are affordable."""
         euclidean = problem.norm_p == 2.0 and problem.asks_direction
         functions = problem.functions
-        return euclidean and functions.size <= _LARGEST and kinked_slope(functions) is not None
+        return (
+            euclidean
+            and functions.size <= PATTERN_PARAMETERS
+            and kinked_slope(functions) is not None
+        )
 
     def compile(self, program: Program) -> FixedPatternProgram:
         return FixedPatternProgram(program)
@@ -164,7 +174,7 @@ def _shaken(
 
 
 def _options(settings: SolverSettings) -> tuple[int, int, int]:
-    known = {"rounds": _ROUNDS, "attempts": _ATTEMPTS, "shakes": _SHAKES}
+    known = {"rounds": _PROGRAMS, "attempts": _ATTEMPTS, "shakes": _SHAKES}
     for name, value in settings.options.items():
         if name == "time_limit":
             continue

@@ -20,7 +20,10 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["Held", "QuadraticModel", "corrected", "distinct", "unseen"]
 
 _NEGATIVE = 1e-6
+"""Eigenvalues above -1e-6 (the cost has 1) are rounding: a step along them lowers nothing."""
 _SPECTRAL = 300
+"""Parameters up to which an indefinite model is turned by its spectrum; above, by cheaper
+shifts."""
 
 
 @final

@@ -31,17 +31,31 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["PatternAnswer", "pattern_search"]
 
 _BAND = 0.5
+"""Samples up to 1.5 times the margin are in the first program; fewer cost more rounds of it."""
 _GENERATED = 8
+"""Rounds that add pieces to one program; a step that meets more is cut by the merit anyway."""
 _TINY = 1e-8
-_NEWTON = 12
+"""Relative length of a step that changes nothing; two in a row leave the rest to Newton."""
+_NEWTON_STEPS = 12
+"""Newton steps at the end: quadratic convergence needs fewer, slower is not worth more."""
 _EXACT = 1e-15
+"""Residual that rounding allows; below it steps only move the last bits."""
 _LARGEST_SHIFT = 1e9
+"""Shift of the Hessian at which steps have no length left: there is no descent here."""
 _NEAR_KINK = 1e-7
+"""Relative pre-activation that counts as on a kink to cross; a false one costs a try."""
 _NEARBY = 1e-3
+"""Residual below which Newton's answer is near enough to be this point's; else the descent's
+stays."""
 _DEAD = 1e-5
+"""Weight below which a unit is tried at 0; what survives is measured, so a false one costs a
+try."""
 _SLOW = 1e-2
+"""Relative length of steps that count as slow: a saddle may be near."""
 _PATIENCE = 5
+"""Slow steps between looks for a way off a saddle, which costs a spectrum each."""
 _LENGTHS = (0.3, 0.1, 0.03, 0.01, 1e-3)
+"""Lengths tried off a saddle by ‖θ‖, longest first: short ones gain too little to leave it."""
 
 
 @final
@@ -331,7 +345,7 @@ class _Search:
         held = held.some(share > 1e-9)
         mu, d = held.multipliers, theta.size
         best: PatternAnswer | None = None
-        for _ in range(_NEWTON):
+        for _ in range(_NEWTON_STEPS):
             pieces = net.pieces(theta, held.rows, held.gates)
             misfit = theta - mu @ pieces.rows
             f, z = net.evaluated(theta)

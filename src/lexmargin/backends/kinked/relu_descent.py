@@ -22,12 +22,19 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["Budget", "Descent", "local_descent"]
 
 _GENERATED = 40
+"""Rounds that add met samples to one program; a step that meets more is shortened anyway."""
 _SHORT = 1e-11
+"""Shortfall of a margin that counts as met: above the rounding of the program just solved."""
 _ON_KINK = 1e-7
+"""Relative pre-activation held at its kink; looser holds units beside it, tighter zigzags."""
 _DEAD = 1e-5
+"""Share of the largest unit below which one is dropped: its descent would only follow rounding."""
 _RADIAL = 1e-3
+"""Least weight of moves along v_j itself, which lengths leave free; 0 is not strictly convex."""
 _SHARPER = 0.3
+"""Factor of that weight after a full step; smaller steps in this are not critical."""
 _HOPE = 0.3
+"""A round that closes less of the distance to the bound than this gives up: others are tried."""
 
 
 @final

@@ -20,15 +20,24 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = ["ReluAnswer", "descend_rounds", "search"]
 
-_ROUNDS = 200
+_CONES = 200
+"""Cone programs of all first starts: each is dear, so that this bounds the time (judgement)."""
 _FIRST_ROUNDS = 40
+"""Cone programs of one start: a pattern not settled by then is left to the descent (judgement)."""
 _DEAD = 1e-7
+"""Share of the largest unit below which one is dropped from a start: it has no pattern."""
 _SEPARATED = 1e-6
+"""Violation of the cone program that counts as none; its solver is asked for 1e-9."""
 _ROUGH = 1e-4
+"""Relative decrease that ends the descents before the exchanges; the last goes on to 1e-7."""
 _LAST = 40
-_STEPS = 60
-_NEAR = 1e-3
+"""Programs kept for the descent at the end, however many the exchanges used."""
+_POLISH_PROGRAMS = 60
+"""Programs of the pattern search at the end: it starts next to its answer, more would not help."""
+_FIRST_SHIFT = 1e-3
+"""First shift of its Hessian: keeps its first steps as short as the distance that is left."""
 _STATIONARY = 1e-10
+"""Residual above which the other Newton method is tried too, and the better kept."""
 
 
 @final
@@ -105,7 +114,7 @@ def search(
         deadline: of ``time.perf_counter()``.
         seed: of those other starts, and of what is exchanged together.
     """
-    budget = _Budget(_ROUNDS, deadline)
+    budget = _Budget(_CONES, deadline)
     programs = Budget(rounds, deadline)
     width = signs.size
     found = _descended(data, v, signs, programs)
@@ -151,7 +160,7 @@ def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool
     everyone = np.arange(data.y.size)
     net = GatedNetwork(data.X, (width,), data.slope, everyone, data.y[:, None])
     theta = np.concatenate([weights.reshape(-1), live * root, np.zeros(idle)])
-    point = pattern_search(net, theta, rounds=_STEPS, shift=_NEAR)
+    point = pattern_search(net, theta, rounds=_POLISH_PROGRAMS, shift=_FIRST_SHIFT)
     W, a = net.blocks(point.theta)
     a = a.reshape(-1)
     w, signs = np.abs(a)[:, None] * W, np.where(a == 0.0, signs, np.sign(a))

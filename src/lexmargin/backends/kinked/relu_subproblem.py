@@ -21,6 +21,7 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["Round", "TwoLayer", "solve_round"]
 
 _TOLERANCE = 1e-9
+"""What the cone solver is asked for: looser blurs the pattern, tighter it often cannot reach."""
 
 
 @final

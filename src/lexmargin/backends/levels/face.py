@@ -23,13 +23,11 @@ from lexmargin.errors import (
 )
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
 from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
+from lexmargin.inputs.limits import NORM_ENTRIES
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
-
-_EPS = float(np.finfo(np.float64).eps)
-_MOST_ENTRIES = 200_000
-"""N·d up to which norms other than 1, 2 and inf are solved here: their steps read all rows."""
 
 
 @final
@@ -58,7 +56,7 @@ class FaceAnswer:
 def supports_face(problem: Lexicographic) -> bool:
     """Say whether :func:`solve_face` handles the problem: linear scores, in any norm."""
     Z = problem.score_matrix()
-    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= _MOST_ENTRIES)
+    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= NORM_ENTRIES)
 
 
 def solve_face(problem: Lexicographic) -> FaceAnswer:
@@ -162,7 +160,7 @@ def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: f
 
 
 def _require_positive(margin: float, Z: FloatArray) -> None:
-    floor = 64 * _EPS * float(np.linalg.norm(Z, axis=1).max())
+    floor = 64 * EPS * float(np.linalg.norm(Z, axis=1).max())
     if not margin > floor:
         raise NotSeparableError(
             f"The first margin is {margin:.3g} in units of the largest entry of the data: "
@@ -202,7 +200,7 @@ class _Chain:
         self.first = 0.0
         self.Z = Z
         # Products of rows with an orthonormal basis are known to this much.
-        self.rounding = 16 * _EPS * float(np.linalg.norm(Z, axis=1).max(initial=0.0))
+        self.rounding = 16 * EPS * float(np.linalg.norm(Z, axis=1).max(initial=0.0))
 
     def advance(self) -> None:
         """Solve one level and move to the face of its optima."""

@@ -24,6 +24,7 @@ from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.w_set import WSet
+from lexmargin.inputs.limits import NORM_ENTRIES
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
@@ -45,8 +46,6 @@ __all__ = ["SOLVER", "ActiveSetBackend"]
 
 SOLVER: Final = "daqp"
 _BALL: Final = "ball"
-_MOST_ENTRIES: Final = 200_000
-"""N·d up to which norms other than 1, 2 and inf, whose steps read all rows, are the default's."""
 _OPTIONS: Final = ("max_passes", "time_limit", "tolerance")
 _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
     LinearStatus.OPTIMAL: (Ran.FINISHED, Claim.OPTIMAL),
@@ -79,7 +78,7 @@ class ActiveSetBackend(Backend):
         except UnsupportedError:
             return False
         entries = problem.functions.count * problem.functions.size
-        dense = not problem.data.is_sparse and entries <= _MOST_ENTRIES
+        dense = not problem.data.is_sparse and entries <= NORM_ENTRIES
         return norm in (1.0, 2.0, np.inf) or dense
 
     def compile(self, program: Program) -> Compiled:

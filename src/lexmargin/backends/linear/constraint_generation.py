@@ -17,15 +17,14 @@ from lexmargin.backends.linear.signed_rows import SignedRows, signed_rows
 from lexmargin.backends.linear.working_set import Restricted, solve_restricted
 from lexmargin.data.translation import column_centres, moved_samples, translated_bias
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
+from lexmargin.inputs.limits import CORNER_ENTRIES, DENSE_COLUMNS
 from lexmargin.linalg.norms import power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["hard_margin_linear"]
 
-_SOLVED: Final = 1e-9
-_MOST_ENTRIES: Final = 200_000
-_DENSE: Final = 400
-"""Up to so many columns the working rows are dense, and their problem is solved in w itself."""
+_ROUNDED_GAP: Final = 1e-9
+"""Relative gap from which the answer is looked for on the path too: below it nothing is gained."""
 
 
 def hard_margin_linear(
@@ -89,8 +88,8 @@ def hard_margin_linear(
         from lexmargin.backends.linear.row_generation import polyhedral_margin
 
         answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
-        small = rows.count * rows.size <= _MOST_ENTRIES
-        if answer.relative_gap > _SOLVED and small and not (bias or rows.sparse):
+        small = rows.count * rows.size <= CORNER_ENTRIES
+        if answer.relative_gap > _ROUNDED_GAP and small and not (bias or rows.sparse):
             from lexmargin.backends.linear.round_margin import round_margin
 
             # Its tolerances are absolute: rows and columns of very different size need the path.
@@ -136,7 +135,7 @@ class _WorkingSet:
 
     def _taken(self, index: IntArray) -> Any:
         rows = self.source.take(index)
-        if self.source.sparse and self.source.size <= _DENSE:
+        if self.source.sparse and self.source.size <= DENSE_COLUMNS:
             rows = rows.toarray()
         if self.center is not None:
             rows = rows - np.outer(self.source.y[index], self.center)
@@ -235,7 +234,7 @@ def _restricted(
     """Return the solution of the working rows by the method that suits their number and shape."""
     size = working.source.size
     tall = isinstance(working.rows, np.ndarray) and working.index.size > size
-    if tall or size <= _DENSE:
+    if tall or size <= DENSE_COLUMNS:
         return solve_restricted(working.rows, signs, guess, b, deadline)
     solved = block_pivoting(working.rows, signs, guess, lam, deadline)
     if solved is not None:

@@ -11,7 +11,9 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["euclidean_margin"]
 
 _MAX_ROUNDS = 200
+"""Programs at most, in case rounding adds rows for ever (judgement: each adds a batch)."""
 _VIOLATION = 1e-12
+"""Shortfall from which a row is added: below it is the rounding of the products."""
 
 
 def euclidean_margin(Z: FloatArray) -> tuple[FloatArray, FloatArray, int]:

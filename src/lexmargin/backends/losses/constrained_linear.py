@@ -28,10 +28,13 @@ __all__ = ["LinearPathPoint", "constrained_linear"]
 
 BoolArray = NDArray[np.bool_]
 _GRADIENT = 1e-13
+"""Relative residual that ends a face: a few hundred roundings, so a tighter one never comes."""
 _SLOPE = 1e-9
+"""Slope of log L by which a part moves inwards again: below it is the noise of the solved face."""
 _STILL = 1e-13
 """Change of the margins, relative to the largest, below which steps that no longer shrink end."""
 _STEPS_PER_FACE = 300
+"""Newton steps of one face at most; slow ones end earlier, by how quiet they are."""
 _QUIET = 100
 """Steps that no double sees in log L before an answer with a certified gap is taken."""
 _SOLVED = 1e-9
@@ -44,6 +47,7 @@ _ON_SPHERE = 1e-14
 _SEEN = 1e-10
 """Smallest predicted decrease of log L, relative to it, that is worth a comparison in doubles."""
 _ARMIJO = 1e-4
+"""Least share of the promised decrease (Nocedal and Wright 2006, ch. 3): any small one does."""
 _ASIDE = 10.0
 """Longest tangent that is followed, in units of the change of ρ."""
 

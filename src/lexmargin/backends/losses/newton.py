@@ -27,6 +27,7 @@ from lexmargin.backends.losses.penalised import PenalisedProgram, stated_penalty
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct, escape, follow
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
+from lexmargin.inputs.limits import NEWTON_ENTRIES, NEWTON_PARAMETERS
 from lexmargin.linalg.norms import dual_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
@@ -47,8 +48,6 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["NewtonBackend", "NewtonProgram", "SmoothProgram"]
 
-_MOST_PARAMETERS: Final = 300
-_MOST_ENTRIES: Final = 300_000
 _BALL: Final = "ball"
 
 
@@ -84,7 +83,9 @@ class NewtonBackend(Backend):
 
 
 def _fits(functions: MarginFunctions, norm: float) -> bool:
-    small = functions.size <= _MOST_PARAMETERS and functions.size * functions.count <= _MOST_ENTRIES
+    small = (
+        functions.size <= NEWTON_PARAMETERS and functions.size * functions.count <= NEWTON_ENTRIES
+    )
     return norm == 2.0 and small
 
 
@@ -219,13 +220,13 @@ class SmoothProgram(Compiled):
             or margins.factors
             or not euclidean
             or len(program.parameters) != 1
-            or margins.functions.size > _MOST_PARAMETERS
+            or margins.functions.size > NEWTON_PARAMETERS
             or not _fits(margins.functions, 2.0)
             or (self._level is not None and _kinked(margins.functions))
         ):
             raise UnsupportedError(
                 f"This {program.name} program is no path (eq. 5, eq. 6) of smooth margin functions "
-                f"in the Euclidean norm with at most {_MOST_PARAMETERS} parameters.",
+                f"in the Euclidean norm with at most {NEWTON_PARAMETERS} parameters.",
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
         self.functions, self._blocks = margins.functions, margins.blocks

@@ -20,6 +20,7 @@ from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constr
 from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.guarded import root_between
 from lexmargin.linalg.norms import dual_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
@@ -41,10 +42,13 @@ __all__ = ["PenalisedPoint", "PenalisedProgram", "penalised_linear", "stated_pen
 _FLAT = -1e4
 """Stands for log 0: farther below everything than two doubles can differ in logarithms."""
 _GROWTH = 4.0
+"""Factor of the radius while a root is bracketed: larger makes the search between them longer."""
 _MOST_RADII = 600
+"""Radii tried outwards: 600 factors of 4 pass the range of doubles, so the end is reached."""
 _NOTHING = -700.0
 """log of a radius that no double resolves beside 1."""
-_ROOT = 4.0 * float(np.finfo(np.float64).eps)
+_ROOT = 4.0 * EPS
+"""Accuracy of log ρ: a few roundings of 1, below which the root search would not end."""
 
 
 @final

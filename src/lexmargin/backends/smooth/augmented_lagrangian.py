@@ -21,6 +21,7 @@ from lexmargin.backends.smooth.homogeneous import (
 from lexmargin.errors import ParameterError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.start import loss_descent
+from lexmargin.inputs.limits import MODELLED_ENTRIES
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -32,8 +33,9 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 __all__ = ["AugmentedLagrangianBackend", "AugmentedLagrangianProgram"]
 
 _ROUNDS: Final = 60
+"""Rounds at most: multipliers gain a digit a round, so this many only pass where none converge."""
 _STATIONARY: Final = 1e-9
-_LARGE: Final = 20_000
+"""Residual called locally optimal: the solver's claim only, the judge measures anew."""
 
 _Begin = Callable[[HomogeneousProgram, FloatArray], FloatArray]
 
@@ -53,7 +55,7 @@ class AugmentedLagrangianBackend(Backend):
             and problem.norm_p == 2.0
             and functions.homogeneity.degree is not None
             and functions.curvature > Curvature.CONCAVE
-            and functions.count * functions.size >= _LARGE
+            and functions.count * functions.size >= MODELLED_ENTRIES
             and not functions.pre_activations(np.zeros(functions.size))
         )
 

@@ -30,7 +30,10 @@ from lexmargin.program import (
 __all__ = ["HomogeneousProgram", "homogeneous_program"]
 
 _FIRM: Final = 0.2
+"""First μ by ‖w‖² where Newton's steps come first: they stand stiffness, and it keeps margins
+near."""
 _SHARERS: Final = 100.0
+"""Samples that are taken to share ‖w‖² at first: λ is about ‖w‖² over the size of the support."""
 
 
 class _Form(Enum):

@@ -18,6 +18,7 @@ from lexmargin.backends.base import Compiled, checked_parameters, starting_value
 from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
+from lexmargin.linalg.rounding import TINY
 from lexmargin.ops.base import FloatArray, IntArray, Relation
 from lexmargin.polish.augmented import augmented_lagrangian, in_order
 from lexmargin.program import (
@@ -37,13 +38,21 @@ _MANY: Final = 200
 """Below this many samples the whole program is solved at once."""
 
 _FEWEST: Final = 100
+"""Samples of the first working set at least: fewer leave units dead, more cost little."""
 _ROUNDS: Final = 12
+"""Working sets at most; then all samples are taken at once, so that no answer is lost."""
 _APPROACH: Final = 40
+"""Rounds of the augmented Lagrangian that bring a start near the answer's support."""
 _ROUGHLY: Final = 1e-3
-_NEAR: Final = 0.05
-_MOST: Final = 0.75
+"""Violation at which that start is near enough for the solver to do the rest."""
+_JOIN: Final = 0.05
+"""Relative slack up to which further samples join: they would be violated next."""
+_ALMOST_ALL: Final = 0.75
+"""Share of the samples beyond which the whole problem is solved at once: nothing is saved."""
 _CLOSE: Final = 0.2
+"""Margins within a fifth of the smallest are in the first working set of a warm start."""
 _VIOLATED: Final = 1e-9
+"""Relative shortfall that counts as met: solvers' own, so that rows are not added for ever."""
 
 
 def margin_constraint(program: Program) -> Constraint | None:
@@ -155,7 +164,7 @@ class SelectedSamples(Compiled):
             held = np.flatnonzero(np.reshape(warm[self._constraint.name], -1) > 0.0)
             rows = np.union1d(rows, held)
         for _ in range(_ROUNDS):
-            if rows.size > _MOST * count:
+            if rows.size > _ALMOST_ALL * count:
                 break
             some = None
             if warm is not None:
@@ -170,11 +179,11 @@ class SelectedSamples(Compiled):
                 break
             values, warm = dict(raw.values), dict(self._whole(raw, rows).multipliers)
             slack = self._margins(values) - self._level(values, numbers)
-            size = max(abs(self._level(values, numbers)), np.finfo(float).tiny)
+            size = max(abs(self._level(values, numbers)), TINY)
             slack[rows] = np.inf
             if slack.min() >= -_VIOLATED * size:
                 return total.answer(self._whole(raw, rows))
-            rows = np.union1d(rows, np.flatnonzero(slack <= _NEAR * size))
+            rows = np.union1d(rows, np.flatnonzero(slack <= _JOIN * size))
         # From where the start was: units that died on few samples would stay dead on all.
         whole = self._compile(self.program)
         return total.answer(total.add(whole.solve(_left(settings, began), begin, numbers, given)))

@@ -16,25 +16,23 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import SPHERE_BOXES, SPHERE_VALUES
 from lexmargin.judge.proofs.enclosure import BallMargins
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["DIMENSIONS", "SphereBound", "sphere_bound"]
+__all__ = ["SphereBound", "sphere_bound"]
 
-DIMENSIONS: Final = 4
-"""Largest number of parameters that is tried."""
 
-# Most bounds that are met are met after 1,500 boxes, that of the saddle of two factors after 9,300;
-# bounds that cannot be met run out, at about 2,500 boxes a second.
-_BOXES: Final = 12_000
-_WORK: Final = 120_000
 # A point that is beaten is no maximum: how far it falls short is then worth a second at most.
 _SHORT: Final = 2_000
 _SHORT_WORK: Final = 16_000
 _ENOUGH: Final = 5e-8
+"""Relative gap at which the search ends, half the default `gap`: smaller ones cost boxes for
+nothing."""
 _PRECISION: Final = 80
+"""Bits of the balls: 27 more than a double, so that their rounding adds nothing to the boxes."""
 
 _Box = tuple[int, float, tuple[tuple[float, float], ...]]
 
@@ -59,13 +57,13 @@ def sphere_bound(
     radius: float,
     weights: Array,
     start: Array,
-    boxes: int = _BOXES,
+    boxes: int = SPHERE_BOXES,
     beaten: float = math.inf,
 ) -> SphereBound:
     """Bound `max_{‖w‖ = ρ} min_n f_n(w)` (eq. 6 at the scale ρ); a proof, whatever the weights.
 
     Args:
-        functions: the margin functions, of at most :data:`DIMENSIONS` parameters.
+        functions: the margin functions, of at most ``SPHERE_PARAMETERS`` parameters.
         radius: ρ.
         weights: (N,) q ≥ 0, not all 0: multipliers of a KKT point, if there is one.
         start: (d,) a point whose value is to be met.
@@ -108,7 +106,7 @@ class _Search:
             for side in (1.0, -1.0):
                 self._push((axis, side, ((-1.0, 1.0),) * (size - 1)))
         each = max(1, self.functions.count)
-        boxes = min(most, _WORK // each)
+        boxes = min(most, SPHERE_VALUES // each)
         few = min(boxes, _SHORT, _SHORT_WORK // each)
         count = 0
         while self.queue and count < (boxes if self.best <= beaten else few):

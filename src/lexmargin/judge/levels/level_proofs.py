@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import LEVEL_ENTRIES
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.levels.level_chain import LevelProof, compared, prove_levels
 from lexmargin.judge.levels.level_curved import margin_errors
@@ -17,16 +17,12 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 
 __all__ = [
-    "LIMIT",
     "curved_levels",
     "levels_word",
     "ordered_margins",
     "with_levels",
     "with_ordered_levels",
 ]
-
-LIMIT: Final = 2_000_000
-"""Entries of Z whose levels are judged: a level costs a linear program and a factorisation."""
 
 
 def with_ordered_levels(kkt: Kkt, found: Certificate, limits: Tolerances) -> Certificate:
@@ -58,7 +54,7 @@ def with_levels(
     found = replace(found, levels=levels)
     if not found.verdict.stationary or count == 1:
         return found
-    if Z is not None and found.verdict is Verdict.GLOBAL and Z.size <= LIMIT:
+    if Z is not None and found.verdict is Verdict.GLOBAL and Z.size <= LEVEL_ENTRIES:
         unit, weights = theta / vector_norm(theta, found.norm), found.multipliers
         if 1.0 < found.norm < math.inf:
             proof = curved_levels(Z, unit, found.norm, count, limits.gap, weights)

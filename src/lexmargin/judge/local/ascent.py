@@ -17,20 +17,23 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.judge.second_order.exact_critical import critical_along
-from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import LOCAL, STEADY
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Ascent", "Rise", "first_rise", "rise"]
 
 _CORRECTIONS: Final = 6
+"""Newton steps back to the held margins: quadratic from a short curve; unfinished ones refuse
+it."""
 _LONGEST: Final = 0.5
+"""Longest length of a curve by ‖θ‖; longer leaves the neighbourhood that is spoken of."""
 _HALVINGS: Final = {1: 44, 2: 30}
+"""Lengths by order: down to 2⁻⁴⁴ for gains like s and 2⁻³⁰ for s², where rounding hides either."""
 # Eight times the shortest length that shows a gain: κs and κs² differ by that factor there.
 _WINDOW: Final = 4
-_STEADY: Final = 2.0
-# Beyond this length a curve speaks of another place than θ.
-_LOCAL: Final = 1e-2
 # Kinks are measured by what one layer must move; all of them together may reach one sooner.
 _NEAR_A_JUMP: Final = 10.0
 # Gradients that rounding could make dependent have tangents that rounding chose.
@@ -136,13 +139,13 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
         return None
     first = int(shown[0])
     last = first + _WINDOW
-    if lengths[first] > _LOCAL:
+    if lengths[first] > LOCAL:
         return None
     rates = gains[first:last] / lengths[first:last] ** ascent.order
-    steady = np.all(rates >= rates[0] / _STEADY) and np.all(rates <= rates[0] * _STEADY)
+    steady = np.all(rates >= rates[0] / STEADY) and np.all(rates <= rates[0] * STEADY)
     if not (steady and np.all(gains[first:last] >= needed[first:last])):
         return None
-    promised = rates[0] / _STEADY * lengths[:first] ** ascent.order
+    promised = rates[0] / STEADY * lengths[:first] ** ascent.order
     if np.any(promised >= 2.0 * needed[:first]) or np.any(gains[:first] <= -needed[:first]):
         return None
     if ascent.order == 2:

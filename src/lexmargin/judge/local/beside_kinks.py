@@ -22,6 +22,7 @@ RowsOf = Callable[[Indices], FloatArray]
 """The gradients (S, d) of some margins that a bound was proved with."""
 
 _CHUNK: Final = 256
+"""Samples whose gradient sets are in memory at once; larger is no faster."""
 _ROUNDING: Final = 1.0 + 1e-6
 """An excess of 1e-7 of the margin or more is known to 1e-8 of itself."""
 

@@ -10,6 +10,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES, CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.clarke import (
     Clarke,
@@ -26,8 +27,8 @@ from lexmargin.judge.multipliers.qualification import (
     mfcq,
 )
 from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import WIDEST, rungs
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.base import FloatArray
 
@@ -44,11 +45,8 @@ __all__ = [
 SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 """The gradient sets of some margins at θ̂; None where they cannot be had."""
 
-# Least squares over more rows would outlast everything else in a certificate.
-_ROWS: Final = 2000
 _CHUNK: Final = 256
-# As many entries as the ladder takes for weights on all samples.
-_ALL_LIMIT: Final = 500_000
+"""Samples whose gradient sets are in memory at once; larger is no faster."""
 
 
 @final
@@ -193,7 +191,7 @@ def _wider(
     supports = []
     for tau in rungs(limits.support):
         one = np.flatnonzero(values <= (1.0 + tau) * float(np.min(values)))
-        if size < one.size <= _ROWS:
+        if size < one.size <= CLARKE_ROWS:
             supports.append((tau, one))
             size = one.size
     serving = None
@@ -243,7 +241,7 @@ def bound_at_kinks(
         if sets is None:
             return 0.0
         reach = max(reach, limits.complementarity * float(np.max(sets.lengths() / excess[some])))
-    if lower - reach <= limits.stationarity and values.size * theta.size <= _ALL_LIMIT:
+    if lower - reach <= limits.stationarity and values.size * theta.size <= ALL_WEIGHTS_ENTRIES:
         return _lifted_bound(sets_of, np.arange(values.size), excess, theta, limits)
     return max(0.0, lower - reach)
 
@@ -255,7 +253,7 @@ def _lifted_bound(
     theta: FloatArray,
     limits: Tolerances,
 ) -> float:
-    sets = sets_of(indices) if indices.size <= _ROWS else None
+    sets = sets_of(indices) if indices.size <= CLARKE_ROWS else None
     if sets is None:
         return 0.0
     lower = balanced_stationarity(sets, theta, excess[indices]).lower

@@ -32,13 +32,12 @@ from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
 from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature as FunctionCurvature
 
 __all__ = ["refine"]
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def refine(
@@ -209,7 +208,7 @@ def _doubt(
     limits = certificate.tolerances
     point = unit_point(functions.values(theta), functions.jacobian(theta), theta, degree)
     rows = point.jacobian[point.margins <= point.margin]
-    noise = 2.0 * _EPS * float(np.max(np.abs(rows) @ np.abs(point.theta)))
+    noise = 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(point.theta)))
     if degree * point.margin <= noise:
         return "the margin is no larger than its own rounding error"
     mismatch = check_euler(point, limits.euler)

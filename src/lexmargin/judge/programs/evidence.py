@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, refuted
@@ -16,15 +17,12 @@ from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.receipts.facts import establish
 from lexmargin.judge.stationarity import on_support
-from lexmargin.judge.supports import WIDEST
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["evidence_for", "refutation_at"]
-
-_ALL_LIMIT = 500_000
 
 
 def evidence_for(
@@ -70,7 +68,7 @@ def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
     near = on_support(point, point.support(WIDEST), penalised=True)
     weights = point.unscaled_multipliers(near.multipliers)
     enough = refuted(point, weights, limits) > limits.stationarity
-    if enough or point.jacobian.size > _ALL_LIMIT:
+    if enough or point.jacobian.size > ALL_WEIGHTS_ENTRIES:
         return weights
     everyone = on_support(point, np.arange(point.margins.size), penalised=True)
     return point.unscaled_multipliers(everyone.multipliers)

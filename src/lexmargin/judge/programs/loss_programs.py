@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
@@ -23,13 +23,12 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.rounding import EPS, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 
 __all__ = ["certify_loss", "rounding_of_stationarity"]
-
-_EPS: Final = float(np.finfo(np.float64).eps)
 
 
 @final
@@ -263,7 +262,7 @@ def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:
     norm, theta, (coefficient, power) = kkt.norm, point.w, _penalty(kkt)
     log_push = math.log(coefficient * power) + (power - 1.0) * math.log(size)
     slope = vector_norm(point.gradient, dual_exponent(norm))
-    rounding = 4.0 * _EPS * (abs(point.level) + abs(log_push))
+    rounding = 4.0 * EPS * (abs(point.level) + abs(log_push))
     if slope == 0.0:
         misfit, length, ratio, floor = 1.0, 1.0, 0.0, rounding
     else:
@@ -287,7 +286,7 @@ def _at_zero(kkt: Kkt, point: LossPoint) -> tuple[_Misfit, float]:
     slope, slack = vector_norm(point.gradient, dual), vector_norm(point.slack, dual)
     logs = point.exponent * math.log(2.0) + point.level - math.log(coefficient)
     over = math.exp(min(50.0, math.log(slope) + logs)) if slope > 0.0 else 0.0
-    error = over * (slack / slope if slope > 0.0 else 0.0) + 4.0 * _EPS * (1.0 + abs(logs)) * over
+    error = over * (slack / slope if slope > 0.0 else 0.0) + 4.0 * EPS * (1.0 + abs(logs)) * over
     excess = max(0.0, over - 1.0)
     return _Misfit(min(1.0, excess), error, flat, flat_floor), excess
 
@@ -325,7 +324,7 @@ def _separating(found: Certificate, values: Array, errors: Array | None) -> Cert
     if not np.all(np.isfinite(values)):
         return found
     # Without gradients at hand, a margin that the others dwarf is left open.
-    least = 1e-9 * np.abs(values).max() if errors is None else errors + np.finfo(np.float64).tiny
+    least = 1e-9 * np.abs(values).max() if errors is None else errors + TINY
     if found.margin <= 0.0:
         return replace(found, separates=False)
     return replace(found, separates=True if np.all(values > least) else None)

@@ -18,9 +18,15 @@ from lexmargin.ops.arb import ArbOps, Ball
 __all__ = ["BallMargins", "Equations", "enclosed", "floats_of", "precision"]
 
 _PRECISION: Final = 160
+"""Bits of the balls: radii of 2⁻⁷⁰ beside a condition of 1e13 take 114, the rest is room."""
 _REFINEMENTS: Final = 8
+"""Newton steps before the test, each gaining digits; too few make the test fail, not pass."""
 _RADII: Final = (2.0**-70, 2.0**-60, 2.0**-50, 2.0**-40, 2.0**-30)
+"""Half-widths tried, smallest first: the smallest that works says most; larger ones bend too
+much."""
 _CONDITION: Final = 1e13
+"""Condition of the scaled system from which a float inverse has no digits to start the test
+with."""
 
 
 class Equations(ABC):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.errors import DegreeError
+from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS, MODULAR_ENTRIES
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.local.ascent import rise
 from lexmargin.judge.local.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
@@ -29,18 +30,15 @@ from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
 from lexmargin.judge.second_order.vicinity import around_direction
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import WIDEST
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["Facts", "establish", "margin_rounding"]
 
-_EPS = float(np.finfo(np.float64).eps)
-_HESSIAN_LIMIT = 300
-_MODULAR_LIMIT = 40_000
 _STRICT = "positive curvature on the critical cone, and a strict maximiser is near"
 _ELSEWHERE = 64.0
 """Roundings by which sums differ between machines: far more than was seen, far less than shows."""
@@ -117,7 +115,7 @@ def margin_rounding(jacobian: Array, theta: Array, margins: Array, count: int) -
     A sum of products is rounded by parts of `Σ_i |∂_i f_n θ_i|`, in another order elsewhere.
     """
     smallest = np.argsort(margins, kind="stable")[:count]
-    return _ELSEWHERE * _EPS * row_sums(jacobian[smallest], theta)
+    return _ELSEWHERE * EPS * row_sums(jacobian[smallest], theta)
 
 
 def establish(
@@ -211,7 +209,7 @@ def establish(
         euler=first.euler,
         licq=licq(support_rows, limits.rank),
         independent=proved_independent(support_rows)
-        if support_rows.size <= _MODULAR_LIMIT
+        if support_rows.size <= MODULAR_ENTRIES
         else None,
         nearest_kink=nearest,
         bound=found.bound,
@@ -274,7 +272,7 @@ def _word(
     if not smooth:
         return Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks"
     affine = functions.curvature is Curvature.AFFINE
-    if point.norm == 2.0 and not affine and functions.size <= _HESSIAN_LIMIT:
+    if point.norm == 2.0 and not affine and functions.size <= DENSE_HESSIAN_PARAMETERS:
         word = measured_curvature(around, check=False, search=False)
         found.curvature, found.radius = word.curvature.smallest, word.radius
         if word.verdict is Verdict.STRICT_LOCAL:
@@ -284,7 +282,7 @@ def _word(
 
 def _doubt(point: UnitPoint, first: Stationarity, mismatch: float, limits: Tolerances) -> str:
     smallest = np.flatnonzero(point.margins <= point.margin)
-    noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
+    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
     if point.degree * point.margin <= noise:
         return "the margin is no larger than its own rounding error"
     if mismatch > max(limits.support, limits.stationarity):

@@ -11,20 +11,20 @@ import numpy as np
 
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import LEVEL_ENTRIES, MODULAR_ENTRIES
 from lexmargin.judge.bounds.range import out_of_range
 from lexmargin.judge.bounds.signs import shown_word
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.levels.level_chain import checked_levels
-from lexmargin.judge.levels.level_proofs import LIMIT, curved_levels, ordered_margins
+from lexmargin.judge.levels.level_proofs import curved_levels, ordered_margins
 from lexmargin.judge.margin_programs import certify_program
 from lexmargin.judge.multipliers.qualification import proved_independent
 from lexmargin.judge.programs.loss_programs import certify_loss
 from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.receipts.facts import Facts, establish, margin_rounding
 from lexmargin.judge.second_order.curvature import Curvature
-from lexmargin.judge.supports import WIDEST
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
@@ -32,7 +32,6 @@ from lexmargin.margins import MarginFunctions
 
 __all__ = ["establish_problem", "level_rows"]
 
-_MODULAR_LIMIT: Final = 40_000
 _REASONS: Final[Mapping[Verdict, str]] = {
     Verdict.NOT_SEPARATING: "a margin is not positive",
     Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
@@ -97,7 +96,7 @@ def _established(kkts: tuple[Kkt, ...], limits: Tolerances, evidence: Evidence) 
 
 def level_rows(functions: MarginFunctions) -> Array | None:
     """Return Z (N, d) where levels are proven: linear f_n, and not too many of them."""
-    if not functions.linear or functions.count * functions.size > LIMIT:
+    if not functions.linear or functions.count * functions.size > LEVEL_ENTRIES:
         return None
     return functions.jacobian(np.zeros(functions.size))
 
@@ -140,7 +139,7 @@ def _of_program(kkt: Kkt, found: Certificate, evidence: Evidence) -> Facts:
     tau = min(evidence.tau, WIDEST)
     support = np.flatnonzero(kkt.values <= (1.0 + tau) * kkt.margin)
     rows = kkt.jacobian[support]
-    independent = proved_independent(rows) if rows.size <= _MODULAR_LIMIT else None
+    independent = proved_independent(rows) if rows.size <= MODULAR_ENTRIES else None
     return replace(facts, support=support, independent=independent)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from lexmargin.errors import ReceiptError
+from lexmargin.inputs.limits import RECEIPT_WEIGHTS
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.receipts.receipt_format import Fields, decoded, encoded
@@ -27,8 +28,8 @@ _EVIDENCE: Final = (
     "levels",
 )
 _UNIT: Final = 1e-9
-_MOST_WEIGHTS: Final = 30_000_000
-"""They are 240 MB: a receipt without its data can name any number of samples."""
+"""Distance of ‖d‖ from 1: above the rounding of a normalised vector, below what lengths could
+feel."""
 
 
 def _sparse(values: Array | None) -> dict[str, Any] | None:
@@ -95,10 +96,10 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
     chain = part.raw("levels")
     if not isinstance(chain, list):
         raise ReceiptError("evidence.levels is no list.", "Write the receipt again.")
-    if (4 + len(chain)) * count > _MOST_WEIGHTS:
+    if (4 + len(chain)) * count > RECEIPT_WEIGHTS:
         raise ReceiptError(
             f"evidence has {4 + len(chain)} vectors of {count} weights.",
-            f"Receipts are read up to {_MOST_WEIGHTS} weights in all.",
+            f"Receipts are read up to {RECEIPT_WEIGHTS} weights in all.",
         )
     multipliers = _dense(part.raw("multipliers"), "evidence.multipliers", count)
     support = np.array(part.wholes("support", count), dtype=np.intp)

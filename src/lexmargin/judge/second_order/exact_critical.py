@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from lexmargin.inputs.limits import FRACTION_ENTRIES
 from lexmargin.judge.proofs.enclosure import precision
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.trained.scores import Indices
@@ -16,7 +17,6 @@ __all__ = ["critical_along"]
 
 # Polynomials of degree 30 of doubles of one size are exact with this many bits.
 _BITS: Final = 4096
-_ENTRIES: Final = 2000
 
 
 def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: Indices) -> bool:
@@ -34,7 +34,7 @@ def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: In
     """
     balls, theta = vicinity.functions.balls, vicinity.theta
     everyone = np.concatenate([held, free])
-    if balls is None or everyone.size * theta.size > _ENTRIES:
+    if balls is None or everyone.size * theta.size > FRACTION_ENTRIES:
         return False
     from flint import arb, fmpq_mat
 

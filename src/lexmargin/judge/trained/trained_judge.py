@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,16 +13,15 @@ from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matr
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
 from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import WIDEST, rungs
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["GradientSource", "certify_by_gram"]
-
-_EPS: Final = float(np.finfo(np.float64).eps)
 
 
 class GradientSource(Protocol):
@@ -215,7 +214,7 @@ def _independent(gram: Array) -> LicqReport:
         return LicqReport(False, None, norms.size, 0.0, math.nan)
     weights = np.linalg.eigvalsh(gram / np.outer(norms, norms))
     largest = float(weights[-1])
-    seen = weights > norms.size * _EPS * largest
+    seen = weights > norms.size * EPS * largest
     rank = int(np.count_nonzero(seen))
     smallest = math.sqrt(max(0.0, float(weights[0]))) if rank == norms.size else 0.0
     return LicqReport(rank == norms.size, rank, norms.size, smallest, math.sqrt(largest))

@@ -8,6 +8,7 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.beside_kinks import kink_reach
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
@@ -19,12 +20,12 @@ from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
-_ROWS: Final = 500
-_EPS: Final = float(np.finfo(np.float64).eps)
 _CHUNK: Final = 256
+"""Samples whose kinks are looked at in one pass; larger only takes more memory."""
 _NO_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
 # The way to a kink is known to an order of magnitude.
 _NEARER: Final = 0.1
@@ -183,7 +184,7 @@ def _at_kink(
     support, limit = found.support, found.tolerances.kink
     if found.norm != 2.0:
         return _open(found, f"{where}: the generalised gradient is tried for the ℓ2 ball only")
-    if support.size > _ROWS:
+    if support.size > TRAINED_CLARKE_ROWS:
         return _open(
             found, f"{where}: {support.size} support margins are too many to choose slopes"
         )
@@ -233,7 +234,7 @@ def _doubt(
 ) -> str:
     """Return why the arithmetic cannot be trusted with a verdict here, or an empty string."""
     limits, scale = certificate.tolerances, degree * float(np.min(values))
-    if scale <= 2.0 * _EPS * float(np.max(np.abs(rows) @ np.abs(theta))):
+    if scale <= 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(theta))):
         return "the margin is no larger than its own rounding error"
     mismatch = float(np.max(np.abs(rows @ theta - degree * values))) / scale
     if mismatch > max(limits.support, limits.stationarity, limits.kink):
