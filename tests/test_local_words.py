@@ -377,6 +377,31 @@ def test_copies_turned_out_of_the_axes_are_still_one_margin() -> None:
     assert certify(problem, np.array([c, s])).verdict is Verdict.SADDLE
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [(1e-17, Verdict.SADDLE), (1e-13, Verdict.KKT), (1e-9, Verdict.KKT)]
+)
+def test_functions_known_as_floats_only_are_spoken_of_as_computed(
+    monkeypatch: pytest.MonkeyPatch, turn: float, slope: float, verdict: Verdict
+) -> None:
+    """1.3 t² + …, 1 ± s t + 3t²: s bars both sides within s/3, which floats see above rounding."""
+    monkeypatch.setattr(PredictorCurved, "balls", None)
+    c, sine = math.cos(turn), math.sin(turn)
+    rows = []
+    for b, k in ((0.0, 2.3), (slope, 4.0), (-slope, 4.0)):
+        # (x c + y s)² + b (x c + y s)(y c - x s) + k (y c - x s)² in powers of x and y.
+        rows.append(
+            [
+                c * c - b * c * sine + k * sine * sine,
+                2 * c * sine + b * (c * c - sine * sine) - 2 * k * c * sine,
+                sine * sine + b * c * sine + k * c * c,
+            ]
+        )
+    problem = stated("hard-margin", lm.Polynomial(SQUARES), rows)
+    found = certify(problem, np.array([c, sine]))
+    assert found.verdict is verdict, found.report()
+
+
 @pytest.mark.parametrize("kind", FORMULATIONS)
 def test_a_receipt_of_a_far_better_point_is_no_saddle(kind: str) -> None:
     theta = np.array([0.0, 1.0])

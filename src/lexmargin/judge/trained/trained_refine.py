@@ -13,12 +13,14 @@ from lexmargin.judge.local.beside_kinks import kink_reach
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
 from lexmargin.judge.local.kinked import judged_at_kink
 from lexmargin.judge.second_order.curvature import second_order
-from lexmargin.judge.second_order.hessians import Curved
+from lexmargin.judge.second_order.curved_balls import CurvedBalls
+from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.vicinity import around_direction
 from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.margins import MarginFunctions
 
 __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
@@ -47,10 +49,14 @@ class Trained(Protocol):
 
 @final
 class TrainedCurved(Curved):
-    """A trained network: Hessian-vector products by forward over reverse mode."""
+    """A trained network: Hessian-vector products by forward over reverse mode.
 
-    def __init__(self, margins: Trained) -> None:
+    ``plain``: the predictor of the toolkit that it is, where it is one.
+    """
+
+    def __init__(self, margins: Trained, plain: MarginFunctions | None = None) -> None:
         self._margins, self._scores = margins, margins.scores
+        self._plain = None if plain is None else PredictorCurved(plain)
         self.size, self.count = margins.scores.theta.size, margins.samples.size
 
     def values(self, theta: Array) -> Array:
@@ -82,6 +88,13 @@ class TrainedCurved(Curved):
             lambda moved: self._some(moved, support),
         )
 
+    def distinct(self, indices: Indices) -> Indices:
+        return indices if self._plain is None else self._plain.distinct(indices)
+
+    @property
+    def balls(self) -> CurvedBalls | None:
+        return None if self._plain is None else self._plain.balls
+
     def _some(self, theta: Array, indices: Indices) -> Array:
         m = self._margins
         samples, place = np.unique(m.samples[indices], return_inverse=True)
@@ -94,7 +107,9 @@ class TrainedCurved(Curved):
         return m.samples[used], weights[used, None] * m.seeds[used]
 
 
-def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certificate:
+def refine_trained(
+    margins: Trained, degree: float, found: Certificate, plain: MarginFunctions | None = None
+) -> Certificate:
     """Carry a first-order certificate of a trained network on to kinks and second order.
 
     As :func:`~lexmargin.judge.local.refine.refine` does for predictors, by the same machinery.
@@ -102,7 +117,8 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
     CLARKE_KKT or NOT_STATIONARY by the convex program over the slopes there, or UNDECIDED where
     the slopes cannot be chosen. A refutation counts the kinks of other samples too, as far as δ
     lets these carry weight. Elsewhere the reduced Hessian decides between STRICT_LOCAL,
-    SADDLE and KKT.
+    SADDLE and KKT. A ``plain`` network that is too large to be judged as a predictor is still
+    evaluated exactly where a saddle asks for it.
     """
     # Where the margin is not positive, or its sign not known, nothing else was measured.
     if not found.margin > 0.0 or not found.support.size:
@@ -121,7 +137,7 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
         return found
     nearest = found.nearest_kink
     around = around_direction(
-        TrainedCurved(margins),
+        TrainedCurved(margins, plain),
         theta,
         degree,
         found.multipliers,
