@@ -29,6 +29,7 @@ from lexmargin.judge.stationarity import lyu_li
 from lexmargin.judge.supports import WIDEST, rungs
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
@@ -46,7 +47,6 @@ SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 
 # Least squares over more rows would outlast everything else in a certificate.
 _ROWS: Final = 2000
-_CHUNK: Final = 256
 # As many entries as the ladder takes for weights on all samples.
 _ALL_LIMIT: Final = 500_000
 
@@ -236,13 +236,12 @@ def bound_at_kinks(
     lower = _lifted_bound(sets_of, near, excess, theta, limits)
     if lower <= limits.stationarity or not far.size:
         return lower
-    reach = 0.0
-    for first in range(0, far.size, _CHUNK):
-        some = far[first : first + _CHUNK]
+
+    def lengths(some: NDArray[np.intp]) -> FloatArray | None:
         sets = sets_of(some)
-        if sets is None:
-            return 0.0
-        reach = max(reach, limits.complementarity * float(np.max(sets.lengths() / excess[some])))
+        return None if sets is None else sets.lengths()
+
+    reach = limits.complementarity * weight_reach(far, lengths, excess, theta, 2.0)
     if lower - reach <= limits.stationarity and values.size * theta.size <= _ALL_LIMIT:
         return _lifted_bound(sets_of, np.arange(values.size), excess, theta, limits)
     return max(0.0, lower - reach)

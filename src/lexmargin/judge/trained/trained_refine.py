@@ -9,7 +9,7 @@ from typing import Final, Protocol, final
 import numpy as np
 
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.beside_kinks import kink_reach
+from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
 from lexmargin.judge.local.kinked import judged_at_kink
 from lexmargin.judge.second_order.curvature import second_order
@@ -19,6 +19,7 @@ from lexmargin.judge.second_order.vicinity import around_direction
 from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
 
@@ -170,15 +171,14 @@ def _beside_kinks(margins: Trained, theta: Array, degree: float, found: Certific
     if not kinked:
         return found
     curved = TrainedCurved(margins)
-    reach = kink_reach(
-        np.concatenate(kinked),
+    values = curved.values(theta)
+    moves = element_moves(
         lambda indices: trained_sets(margins, indices, degree, limits.kink),
         lambda indices: curved.rows(margins.scores.theta, indices) * size ** (1.0 - degree),
-        curved.values(theta),
-        theta,
-        degree,
         found.norm,
     )
+    excess = degree * (values - float(np.min(values)))
+    reach = weight_reach(np.concatenate(kinked), moves, excess, theta, found.norm)
     lower = found.stationarity_bound - limits.complementarity * reach
     if lower > limits.stationarity:
         return replace(found, stationarity_bound=lower)
