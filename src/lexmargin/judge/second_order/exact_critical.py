@@ -85,7 +85,6 @@ def critical_as_computed(
     if max(error, abs(float(theta @ direction))) > tiny * (1.0 + carried):
         return False
     holding = weights > 0.0
-    holding[: held.size] = True
     rounding = tiny * (np.abs(rows) @ np.abs(theta))
     if np.any((values - np.min(functions.values(theta)) > rounding)[holding]):
         return False
