@@ -55,6 +55,7 @@ def risen(
     order: int = 2,
     error: float = 0.0,
     theta: Any = E1,
+    nearest_kink: float | None = None,
 ) -> Rise | None:
     """The rise along e_2 from θ, e_1 by default, where the worth of (·, s) is ``gain`` of s."""
     vicinity = Vicinity(
@@ -67,7 +68,7 @@ def risen(
         worth=lambda u: gain(float(u[1])),
         goal="margin",
         limits=Tolerances(),
-        nearest_kink=None,
+        nearest_kink=nearest_kink,
     )
     return rise(vicinity, Ascent(E2, np.array(held, dtype=np.intp), order), error)
 
@@ -82,6 +83,10 @@ def test_a_square_rises_from_the_first_length_that_shows_it() -> None:
     hidden = 16.0 * EPS * 8.0
     assert hidden <= found.shortest**2 <= 8.0 * hidden
     assert risen(lambda s: 1e-3 * s, order=1) is not None
+    assert risen(square, nearest_kink=1e-5) is not None
+    # Where a kink is left it is the beginning of the curve.
+    assert risen(lambda s: 1e-3 * s, order=1, nearest_kink=1e-6) is not None
+    assert risen(square, nearest_kink=0.0) is not None
 
 
 @pytest.mark.parametrize("error", [1e-9, 1e-6, 1e-4])
@@ -135,6 +140,8 @@ def zero(s: float) -> float:
         (piecewise((0.0, zero), (1e-12, lambda s: -1e-13), (2.0**-22, square)), {}),
         # A jump of the Hessian among what cannot be seen.
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [E1], jump=True)}),
+        # A kink as near as that; one that is farther than ten times the shortest length is none.
+        (square, {"nearest_kink": 1e-6}),
         # No margin is held; a gradient is 0, or no number.
         (square, {"held": ()}),
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [0.0 * E1])}),

@@ -23,8 +23,9 @@ from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order import contraction, curvature
+from lexmargin.judge.second_order.exact_critical import critical_along
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
-from lexmargin.judge.second_order.hessians import PredictorCurved
+from lexmargin.judge.second_order.hessians import PredictorCurved, RescaledCurved
 
 CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))
 SQUARES = ((2, 0), (1, 1), (0, 2))
@@ -239,6 +240,36 @@ def test_each_change_alone_takes_the_word_away(
     assert certify(problem, theta).verdict is Verdict.KKT
 
 
+def test_tangents_turn_on_the_way_to_where_newton_leads() -> None:
+    """x_1² + e x_1x_2 ± (s x_1x_4 + k x_2x_3) + … : a saddle 5e-6 away, all Hessians constant.
+
+    There the tangent e_3 has turned to e_3 - (kc/s) e_4, c = 5e-6, and its curvature from -.004 to
+    -.004 + 2h kc/s = .006, by the cross term h of x_3x_4.
+    """
+    e, bend, low, h, k, s = 1e-7, 0.01, 0.004, 10.0, 10.0, 0.1
+    pairs = [(i, j) for i in range(4) for j in range(i, 4)]
+    exponents = tuple(tuple((np.eye(4, dtype=int)[[i, j]]).sum(0).tolist()) for i, j in pairs)
+    rows = []
+    for sign in (1.0, -1.0):
+        terms = {(0, 0): 1.0, (0, 1): e, (0, 3): sign * s, (1, 2): sign * k}
+        terms |= {(1, 1): 1.0 - bend, (2, 2): 1.0 - low, (2, 3): -2.0 * h}
+        rows.append([terms.get(pair, 0.0) for pair in pairs])
+    problem = stated("hard-margin", lm.Polynomial(exponents), rows)
+    found = certify(problem, np.eye(4)[0])
+    assert found.verdict is Verdict.KKT, found.report()
+    assert found.curvature is not None and found.curvature.smallest == pytest.approx(low, rel=1e-3)
+
+    def margin(place: list[float]) -> float:
+        return float(np.min(problem.functions.values(np.array(place)))) / float(
+            np.dot(place, place)
+        )
+
+    c, t = e / (2.0 * bend), 1e-3
+    # On both sides of the maximum along e_2 it falls, and along the turned tangent it rises.
+    assert margin([1.0, c, 0.0, 0.0]) > max(margin([1.0, c + v, 0.0, 0.0]) for v in (t, -t))
+    assert margin([1.0, c, t, -k * c / s * t]) > margin([1.0, c, 0.0, 0.0]) + 5e-9
+
+
 def test_a_direction_that_is_better_is_not_called_a_maximiser() -> None:
     # The inner maximum of the depth 3 network, from ε = .009: .005 away the margin is larger.
     data = points([[1.0, 0.6], [0.6, 1.0]])
@@ -447,6 +478,21 @@ def test_receipts_of_saddles_carry_their_curve(kind: str) -> None:
     assert again.verdict is Verdict.SADDLE
     assert again.facts.rate == pytest.approx(found.rise.rate, rel=0.2)
     assert set(honest.content["evidence"]["ascent"]) == {"direction", "held", "order"}
+
+
+def test_numbers_that_are_no_fractions_are_not_exact() -> None:
+    # f_n/r_n: exact for r = 4 alone.
+    rows, theta = [[1.0, 0.0, 2.0], [1.0, 0.0, 3.0]], np.array([1.0, 0.0])
+    functions = PredictorCurved(stated("hard-margin", lm.Polynomial(SQUARES), rows).functions)
+    first, other = np.array([0]), np.array([1])
+    for required, exact in ((4.0, True), (3.0, False)):
+        shared = RescaledCurved(functions, np.ones(2), np.full(2, required))
+        vicinity: Any = type("Surroundings", (), {"functions": shared, "theta": theta})()
+        assert critical_along(vicinity, np.array([0.0, 1.0]), first, other) is exact
+        # Along θ, and where θ is no combination of those held, nothing is critical.
+        assert not critical_along(vicinity, theta, first, other)
+        away: Any = type("Surroundings", (), {"functions": shared, "theta": np.array([1.0, 0.5])})()
+        assert not critical_along(away, np.array([-0.5, 1.0]), first, first)
 
 
 # -- the checks themselves -------------------------------------------------------------------------

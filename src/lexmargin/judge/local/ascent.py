@@ -149,6 +149,10 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     if ascent.order == 2:
         hidden_by = float(lengths[first])
         wide = _NEAR_A_JUMP * vicinity.reach * hidden_by
+        nearest = vicinity.nearest_kink
+        # A curve from a point that counts as on the kink leaves it: a unit is born there.
+        if nearest is not None and vicinity.limits.kink < nearest <= wide:
+            return None
         if functions.jumps(theta, vicinity.multipliers, wide):
             # A maximiser across the jump could lie among the lengths that cannot be seen.
             return None
