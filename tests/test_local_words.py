@@ -23,9 +23,12 @@ from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order import contraction, curvature
+from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.exact_critical import critical_along
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
-from lexmargin.judge.second_order.hessians import PredictorCurved, RescaledCurved
+from lexmargin.judge.second_order.hessians import Curved, PredictorCurved, RescaledCurved
+from lexmargin.judge.second_order.reduced import Reduced, reduce
+from lexmargin.judge.second_order.vicinity import Vicinity
 
 CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))
 SQUARES = ((2, 0), (1, 1), (0, 2))
@@ -328,6 +331,86 @@ def test_loose_tolerances_end_in_a_word(seed: int) -> None:
         assert isinstance(found.verdict, Verdict)
         assert (found.radius is not None) == (found.verdict is Verdict.STRICT_LOCAL)
         assert (found.rise is not None) == (found.verdict is Verdict.SADDLE)
+
+
+class Planes(Curved):
+    """f_n = offset_n + row_n·u, for judges of any f_n: no degree holds these together."""
+
+    def __init__(self, offsets: Any, rows: Any) -> None:
+        self._offsets, self._rows = np.array(offsets, float), np.array(rows, float)
+        self.count, self.size = self._rows.shape
+
+    def values(self, theta: Any) -> Any:
+        return self._offsets + self._rows @ theta
+
+    def rows(self, theta: Any, indices: Any) -> Any:
+        return self._rows[indices]
+
+    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+        return weights @ self._rows
+
+    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        return np.zeros(directions.shape)
+
+    def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
+        return False
+
+    def tangents(self, theta: Any, support: Any) -> Any:
+        return np.zeros((0, self.size))
+
+
+def around(functions: Planes, multipliers: list[float], **options: Any) -> Vicinity:
+    """What lies around e_1, on the sphere unless there is a level or a degree."""
+    theta = np.eye(functions.size)[0]
+    rest: dict[str, Any] = {"level": None, "degree": None} | options
+    return Vicinity(
+        functions=functions,
+        theta=theta,
+        multipliers=np.array(multipliers),
+        support=np.arange(functions.count),
+        worth=lambda u: 0.0,
+        goal="margin",
+        limits=Tolerances(),
+        nearest_kink=None,
+        **rest,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"), [({"level": 1.0}, True), ({"degree": 1.0}, True), ({}, False)]
+)
+def test_where_the_level_moves_all_margins_at_it_move(options: Any, shown: bool) -> None:
+    """On the sphere the level is the margin, which a move r of the point changes by r²/2 at least.
+
+    By that over ‖∇f_2‖ = 1e-9 the place moves where f_2 is at the level.
+    """
+    vicinity = around(Planes([0.0, 1.0], [[1.0, 0.0], [0.0, 1e-9]]), [1.0, 0.0], **options)
+    reduced = reduce(vicinity, 0.0)
+    assert isinstance(reduced, Reduced)
+    assert isinstance(strict_near(vicinity, reduced), float) is shown
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(st.integers(0, 10**6))
+def test_every_margin_that_a_move_brings_to_the_level_is_asked(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    radius = 10.0 ** rng.uniform(-9, -4)
+    rows = np.vstack([np.eye(3)[0], rng.standard_normal((6, 3)) * 10.0 ** rng.uniform(-2, 2)])
+    falls = radius * np.linalg.norm(rows, axis=1)
+    # f_n(e_1) = 1 + share · (what it may fall by), seen from a first margin that is 1 there.
+    shares = np.concatenate([[0.0], rng.uniform(0.0, 8.0, 6)])
+    vicinity = around(Planes(1.0 + shares * falls - rows[:, 0], rows), [1.0, *[0.0] * 6])
+    reduced = reduce(vicinity, 0.0)
+    assert isinstance(reduced, Reduced)
+    improved = contraction._improved(vicinity, reduced)
+    held = contraction._grouped(vicinity, reduced, improved, np.array([], dtype=np.intp))
+    assert not isinstance(held, str)
+    near = contraction._near(vicinity, reduced, improved, held, radius)
+    # Curvature, which nobody measures there, may add three times as much.
+    sure = np.flatnonzero((shares <= 3.99) & (np.arange(7) > 0))
+    assert np.all(np.isin(sure, near))
+    # What is five times as far is not reached.
+    assert not np.any(shares[near] > 5.0)
 
 
 # -- a curve from the point ------------------------------------------------------------------------
