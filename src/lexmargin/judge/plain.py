@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
-from lexmargin.judge.local.clarke import gradient_sets
+from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
+from lexmargin.judge.local.clarke import GradientSets
 from lexmargin.judge.local.kinked import at_slope_zero
 from lexmargin.judge.local.kinks import Kinks, measure_kinks
 from lexmargin.judge.multipliers.fritz_john import fritz_john
@@ -20,10 +21,11 @@ from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
 from lexmargin.judge.point import UnitPoint, row_sums
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rung, climb, weight_reach
+from lexmargin.judge.supports import Rung, climb
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
@@ -297,24 +299,21 @@ def _beside_kinks(
 ) -> float:
     """Return a lower bound on ε for any elements at the kinks of samples above the margin.
 
-    Within δ these carry `λ_n ≤ δ/(α (f_n - γ))`, which moves Σ λ_n g_n by at most that times the
-    longest element. 0 where a sample of the smallest margin is on a kink.
+    0 where a sample of the smallest margin is on a kink.
     """
     limits, unit = found.tolerances, point.unit()
-    on = kinks.within(limits.kink, range(functions.data.n_samples))
-    per_sample = functions.count // functions.data.n_samples
-    samples = np.unique([kink.sample for kink in on])
-    far = (samples[:, None] * per_sample + np.arange(per_sample)[None, :]).ravel()
-    if not np.all(unit.margins[far] > unit.margin):
-        return 0.0
-    sets = gradient_sets(functions, point.w, far, on)
-    if sets is None:
-        return 0.0
-    longest = np.abs(sets.base)
-    for row, (part, corners) in enumerate(zip(sets.parts, sets.vertices, strict=True)):
-        longest[row] += np.sum(np.abs(part), axis=0)
-        if len(corners):
-            longest[row] = np.maximum(longest[row], np.max(np.abs(corners), axis=0))
-    if point.scales is not None:
-        longest = longest / point.scales
-    return found.stationarity_bound - weight_reach(unit, far, longest, limits)
+
+    def sets_of(indices: NDArray[np.intp]) -> GradientSets | None:
+        sets = kinked_sets(functions, point.w, limits.kink, indices)
+        return sets if sets is None or point.scales is None else sets.over(point.scales)
+
+    norm = point.norm if unit.target is None else 2.0
+    reach = weight_reach(
+        margins_on_kinks(functions, kinks, limits.kink),
+        element_moves(sets_of, lambda indices: np.asarray(unit.jacobian[indices]), norm),
+        unit.degree * (unit.margins - unit.margin),
+        unit.theta,
+        norm,
+        target=unit.target is not None,
+    )
+    return max(0.0, found.stationarity_bound - limits.complementarity * reach)

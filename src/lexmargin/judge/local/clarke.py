@@ -71,6 +71,16 @@ class GradientSets:
             self.exact,
         )
 
+    def over(self, scales: FloatArray) -> GradientSets:
+        """Return the sets with every element divided by ``scales`` (d,)."""
+        return GradientSets(
+            self.base / scales,
+            tuple(part / scales for part in self.parts),
+            self.signs,
+            tuple(corners / scales for corners in self.vertices),
+            self.exact,
+        )
+
     def of(self, indices: NDArray[np.intp]) -> GradientSets:
         """Return the sets of some of the functions."""
         rows = [int(i) for i in indices]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from lexmargin.judge.stationarity import lyu_li
 from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
@@ -44,9 +45,6 @@ __all__ = [
 
 SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 """The gradient sets of some margins at θ̂; None where they cannot be had."""
-
-_CHUNK: Final = 256
-"""Samples whose gradient sets are in memory at once; larger is no faster."""
 
 
 @final
@@ -234,13 +232,12 @@ def bound_at_kinks(
     lower = _lifted_bound(sets_of, near, excess, theta, limits)
     if lower <= limits.stationarity or not far.size:
         return lower
-    reach = 0.0
-    for first in range(0, far.size, _CHUNK):
-        some = far[first : first + _CHUNK]
+
+    def lengths(some: NDArray[np.intp]) -> FloatArray | None:
         sets = sets_of(some)
-        if sets is None:
-            return 0.0
-        reach = max(reach, limits.complementarity * float(np.max(sets.lengths() / excess[some])))
+        return None if sets is None else sets.lengths()
+
+    reach = limits.complementarity * weight_reach(far, lengths, excess, theta, 2.0)
     if lower - reach <= limits.stationarity and values.size * theta.size <= ALL_WEIGHTS_ENTRIES:
         return _lifted_bound(sets_of, np.arange(values.size), excess, theta, limits)
     return max(0.0, lower - reach)

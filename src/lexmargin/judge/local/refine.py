@@ -11,7 +11,7 @@ import numpy as np
 from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.ascent import Rise, rise
-from lexmargin.judge.local.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
+from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.birth import (
     Birth,
     birth_ascent,
@@ -32,6 +32,7 @@ from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -166,14 +167,13 @@ def _beside_kinks(
     on = kinks.within(limits.kink, range(functions.data.n_samples))
     if not on:
         return certificate
-    jacobian = functions.jacobian(theta)
-    reach = kink_reach(
+    jacobian, values = functions.jacobian(theta), functions.values(theta)
+    sets_of = functools.partial(kinked_sets, functions, theta, limits.kink)
+    reach = weight_reach(
         margins_on_kinks(functions, kinks, limits.kink),
-        functools.partial(kinked_sets, functions, theta, limits.kink),
-        lambda indices: jacobian[indices],
-        functions.values(theta),
+        element_moves(sets_of, lambda indices: jacobian[indices], norm),
+        degree * (values - float(np.min(values))),
         theta,
-        degree,
         norm,
     )
     lower = certificate.stationarity_bound - limits.complementarity * reach

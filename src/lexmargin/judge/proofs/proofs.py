@@ -153,7 +153,7 @@ def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
         share = nonnegative_multipliers(functions.jacobian(w)[support], w / radius).multipliers
         weights[support] = share if np.any(share > 0.0) else 1.0
         # No bound is as low as the margin of this point once a point with more of it is met.
-        beaten = margin * (1.0 + _GAP)
+        beaten = margin * (1.0 + PROVED_GAP)
         upper = min(upper, sphere_bound(functions, radius, weights, w, beaten=beaten).upper)
     gap, reason = relative_gap(upper, margin), proof.reason
     if gap <= PROVED_GAP:

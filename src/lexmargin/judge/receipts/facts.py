@@ -18,7 +18,7 @@ from lexmargin.errors import DegreeError
 from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS, MODULAR_ENTRIES
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.local.ascent import rise
-from lexmargin.judge.local.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
+from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.multipliers.qualification import LicqReport, licq, proved_independent
@@ -32,6 +32,7 @@ from lexmargin.judge.second_order.vicinity import around_direction
 from lexmargin.judge.stationarity import Stationarity
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
@@ -173,14 +174,13 @@ def establish(
     smooth = not on
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
-        jacobian = functions.jacobian(unit)
-        reach = kink_reach(
+        jacobian, values = functions.jacobian(unit), functions.values(unit)
+        sets_of = functools.partial(kinked_sets, functions, unit, limits.kink)
+        reach = weight_reach(
             margins_on_kinks(functions, kinks, limits.kink),
-            functools.partial(kinked_sets, functions, unit, limits.kink),
-            lambda indices: jacobian[indices],
-            functions.values(unit),
+            element_moves(sets_of, lambda indices: jacobian[indices], norm),
+            alpha * (values - float(np.min(values))),
             unit,
-            alpha,
             norm,
         )
         first = replace(first, lower=max(0.0, first.lower - limits.complementarity * reach))
