@@ -9,14 +9,14 @@ from typing import Final
 
 import numpy as np
 import pytest
+
+import lexmargin as lm
+from lexmargin.judge import Verdict
 from lexmargin.linalg.guarded import (
     linear_program,
     nonnegative_least_squares,
     nonnegative_or_bounded,
 )
-
-import lexmargin as lm
-from lexmargin.judge import Verdict
 
 SCRIPT: Final = Path(__file__).parent / "extremes.py"
 SLICE: Final = 300

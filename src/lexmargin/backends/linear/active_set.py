@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
 from lexmargin.backends.capture import captured
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
-from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
+from lexmargin.backends.options import Options, number, whole_number
+from lexmargin.errors import DataError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.w_set import WSet
 from lexmargin.margins import MarginFunctions
@@ -39,7 +32,7 @@ from lexmargin.program import (
     SquaredNorm,
     Variable,
 )
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["SOLVER", "ActiveSetBackend"]
 
@@ -47,7 +40,6 @@ SOLVER: Final = "daqp"
 _BALL: Final = "ball"
 _MOST_ENTRIES: Final = 200_000
 """N·d up to which norms other than 1, 2 and inf, whose steps read all rows, are the default's."""
-_OPTIONS: Final = ("max_passes", "time_limit", "tolerance")
 _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
     LinearStatus.OPTIMAL: (Ran.FINISHED, Claim.OPTIMAL),
     LinearStatus.INACCURATE: (Ran.NUMERICAL, Claim.NOTHING),
@@ -85,61 +77,54 @@ class ActiveSetBackend(Backend):
     def compile(self, program: Program) -> Compiled:
         return _ActiveSet(program)
 
-    def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
+    def _whole(self, problem: Formulation, settings: SolverSettings) -> Found | None:
         """Answer all levels of a W-set with a free bias: w and the score β are unique."""
         if settings.solver != SOLVER or not (isinstance(problem, WSet) and has_bias(problem)):
             return None
         X, y = bias_samples(problem)
-        answer, seconds = _solved(X, y, 2.0, settings, bias=True)
+        answer = _solved(X, y, 2.0, settings, bias=True)
         if answer.bias < 0.0 and never_negative(problem):
             # Convex in (w, β): with β >= 0 the optimum is at β = 0.
-            answer, more = _solved(X, y, 2.0, settings)
-            seconds += more
+            answer = _solved(X, y, 2.0, settings)
         if not answer.margin > 0.0:
-            empty = no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
-            return replace(empty, claim=_ENDS[answer.status][1])
+            ran, claim = _ENDS[answer.status]
+            return Found(ran, answer.status.value, claim)
         w = w_set_point(problem, answer)
         scales = problem.parts.natural_scales
         # The unknowns of the first stage are w_k/s_k, and its objective has a weight and a divisor.
         factor = problem.stage_factor((), 1.0)
-        return _finished(
-            answer,
-            problem.parts.write(w, scales),
-            {MARGIN: answer.multipliers / factor},
-            (0.0, seconds),
-        )
+        duals = {MARGIN: answer.multipliers / factor}
+        return _finished(answer, problem.parts.write(w, scales), duals)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Options(Options):
+    method = SOLVER
+
+    max_passes: int = whole_number(100, least=1)
+    tolerance: float = number(1e-12)
 
 
 @final
 class _ActiveSet(Compiled):
     """The rows of a program, and how its unknowns follow from the direction of largest margin."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
-        self.margins, self.norm = _recognised(program)
+    def _build(self) -> None:
+        self.margins, self.norm = _recognised(self.program)
         self.X, self.y = _rows(self.margins.functions)
-        self.build_seconds = time.perf_counter() - began
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _run(self, request: Request) -> Found:
+        settings = request.settings
         if settings.solver != SOLVER:
-            return no_answer(Ran.MISSING, f"{settings.solver} is no active-set method.")
-        known = checked_parameters(self.program, parameters)
-        # A start is checked and not used: the method begins with rows, not with a point.
-        starting_values(self.program, start)
-        answer, seconds = _solved(self.X, self.y, self.norm, settings)
+            return Found(Ran.MISSING, f"{settings.solver} is no active-set method.")
+        # A start is not used: the method begins with rows, not with a point.
+        answer = _solved(self.X, self.y, self.norm, settings)
         if not answer.margin > 0.0:
             if answer.status is LinearStatus.NOT_SEPARABLE:
-                return self._not_separable(answer, known, seconds)
-            return no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
-        values, duals = self._scaled(answer, known)
-        return _finished(answer, values, duals, (self.build_seconds, seconds))
+                return self._not_separable(answer)
+            return Found(_ENDS[answer.status][0], answer.status.value)
+        return _finished(answer, *self._scaled(answer, request.parameters))
 
     def _scaled(
         self, answer: LinearAnswer, known: Mapping[str, float]
@@ -165,85 +150,45 @@ class _ActiveSet(Compiled):
         values |= dict(zip(self.margins.blocks, blocks, strict=True))
         return values, duals
 
-    def _not_separable(
-        self, answer: LinearAnswer, known: Mapping[str, float], seconds: float
-    ) -> RawAnswer:
+    def _not_separable(self, answer: LinearAnswer) -> Found:
         """Return infeasibility, or θ = 0 where the program is feasible there."""
         status = f"{answer.status.value}, {answer.passes} passes"
         if self.program.sense is Sense.MINIMIZE:
-            empty = no_answer(Ran.FINISHED, status, solve_seconds=seconds)
-            return RawAnswer(
-                values={},
-                multipliers={},
-                ran=empty.ran,
-                claim=Claim.INFEASIBLE,
-                raw_status=status,
-                iterations=answer.passes,
-                solve_seconds=seconds,
-            )
+            return Found(Ran.FINISHED, status, Claim.INFEASIBLE, iterations=answer.passes)
         zeros = self.margins.functions.blocks(np.zeros(self.margins.functions.size))
         values: dict[str, FloatArray] = dict(zip(self.margins.blocks, zeros, strict=True))
-        return RawAnswer(
+        return Found(
+            Ran.FINISHED,
+            status,
+            Claim.OPTIMAL,
             values={**values, "t": np.array(0.0)},
             multipliers={MARGIN: answer.multipliers, _BALL: np.array([0.0])},
-            ran=Ran.FINISHED,
-            claim=Claim.OPTIMAL,
-            raw_status=status,
             iterations=answer.passes,
-            build_seconds=self.build_seconds,
-            solve_seconds=seconds,
         )
 
 
 def _solved(
     X: Any, y: FloatArray, norm: float, settings: SolverSettings, *, bias: bool = False
-) -> tuple[LinearAnswer, float]:
-    """Return the answer and the seconds it took."""
-    tolerance, limit, passes = _options(settings)
-    began = time.perf_counter()
+) -> LinearAnswer:
+    options = _Options.read(settings)
+    # A grade asks for at most so much; nothing is gained by stopping earlier than at rounding.
+    tolerance, passes = min(options.tolerance, 1e-9), options.max_passes
+    limit = settings.time_limit if options.time_limit is None else options.time_limit
     with captured(settings.verbose):
-        answer = hard_margin_linear(
+        return hard_margin_linear(
             X, y, bias=bias, norm=norm, tolerance=tolerance, time_limit=limit, max_passes=passes
         )
-    return answer, time.perf_counter() - began
 
 
 def _finished(
-    answer: LinearAnswer,
-    values: dict[str, FloatArray],
-    duals: dict[str, FloatArray],
-    seconds: tuple[float, float],
-) -> RawAnswer:
+    answer: LinearAnswer, values: dict[str, FloatArray], duals: dict[str, FloatArray]
+) -> Found:
     ran, claim = _ENDS[answer.status]
-    return RawAnswer(
-        values=values,
-        multipliers=duals,
-        ran=ran,
-        claim=claim,
-        raw_status=(
-            f"{answer.status.value}, {answer.passes} passes, "
-            f"{answer.working_set} working rows, relative gap {answer.relative_gap:.1e}"
-        ),
-        iterations=answer.passes,
-        build_seconds=seconds[0],
-        solve_seconds=seconds[1],
+    status = (
+        f"{answer.status.value}, {answer.passes} passes, "
+        f"{answer.working_set} working rows, relative gap {answer.relative_gap:.1e}"
     )
-
-
-def _options(settings: SolverSettings) -> tuple[float, float | None, int]:
-    options = dict(settings.options)
-    for name in options:
-        if name not in _OPTIONS:
-            raise UnknownNameError(f"{SOLVER} has no option {name!r}.", nearest(name, _OPTIONS))
-    # A grade asks for at most so much; nothing is gained by stopping earlier than at rounding.
-    try:
-        tolerance = min(float(options.get("tolerance", 1e-12)), 1e-9)
-        passes = int(options.get("max_passes", 100))
-        given = options.get("time_limit", settings.time_limit)
-        limit = None if given is None else float(given)
-    except ValueError as error:
-        raise ParameterError(f"An option of {SOLVER} is no number: {error}.") from error
-    return tolerance, limit, passes
+    return Found(ran, status, claim, values=values, multipliers=duals, iterations=answer.passes)
 
 
 def _recognised(program: Program) -> tuple[Margins, float]:

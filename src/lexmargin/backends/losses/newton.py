@@ -7,23 +7,15 @@ smooth margin functions, whose margins may be 1e12; eq. 5 also of networks with 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.losses.kinked_descent import kinked_descent
-from lexmargin.backends.losses.penalised import PenalisedProgram, stated_penalty
+from lexmargin.backends.losses.penalised import NewtonOptions, PenalisedProgram, stated_penalty
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct, escape, follow
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
@@ -43,7 +35,7 @@ from lexmargin.program import (
     SquaredNorm,
     Variable,
 )
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["NewtonBackend", "NewtonProgram", "SmoothProgram"]
 
@@ -123,9 +115,8 @@ def _stated_loss(objective: Expression) -> _Stated | None:
 class NewtonProgram(Compiled):
     """``min log L(w)  s.t.  ‖w‖_p <= ρ``, ``f_n = z_n·w - log c_n``, levels peeled for p = 1, ∞."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
+    def _build(self) -> None:
+        program = self.program
         balls = program.constraints
         found = _stated_loss(program.objective)
         ball = balls[0] if len(balls) == 1 else None
@@ -150,40 +141,29 @@ class NewtonProgram(Compiled):
         self._offsets = np.array(offsets) if offsets else np.zeros(len(self._rows))
         self._norm, self._radius, self._ball = norm, program.parameters[0].name, ball.name
         self._blocks = margins.blocks
-        self._build_seconds = time.perf_counter() - began
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        known = starting_values(self.program, start)
-        radius = checked_parameters(self.program, parameters)[self._radius]
-        began = time.perf_counter()
+    def _run(self, request: Request) -> Found:
+        NewtonOptions.read(request.settings)
+        known, radius = request.values, request.parameters[self._radius]
         # A point alone may lie on a wrong face; with its multiplier it is the path's own.
         warm = self._functions.flatten([known[name] for name in self._blocks])
-        begin = warm if multipliers and np.any(warm) else None
+        begin = warm if request.multipliers and np.any(warm) else None
         point = self._point(radius, begin)
         if begin is not None and not point.converged:
             point = self._point(radius, None)
-        seconds = time.perf_counter() - began
         blocks = self._functions.blocks(point.w)
         # ∂ log L*/∂ρ: the dual norm of the gradient of log L.
         with np.errstate(under="ignore"):
             weights = np.exp(point.log_weights - point.log_loss)
         ball = np.array(dual_norm(weights @ self._rows, self._norm.p))
         status = f"residual {point.residual:.1e}, levels {point.nats:.1f} nats below the heaviest"
-        return RawAnswer(
+        return Found(
+            Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
+            status,
+            Claim.OPTIMAL if point.converged else Claim.NOTHING,
             values=dict(zip(self._blocks, blocks, strict=True)),
             multipliers={self._ball: ball},
-            ran=Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
-            claim=Claim.OPTIMAL if point.converged else Claim.NOTHING,
-            raw_status=status,
             iterations=point.iterations,
-            build_seconds=self._build_seconds,
-            solve_seconds=seconds,
         )
 
     def _point(self, radius: float, begin: FloatArray | None) -> LinearPathPoint:
@@ -197,9 +177,8 @@ class NewtonProgram(Compiled):
 class SmoothProgram(Compiled):
     """Eq. 5 or eq. 6 of smooth margin functions in ``w = ρθ``, ``‖w‖₂ <= ρ``; eq. 5 of kinked."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
+    def _build(self) -> None:
+        program = self.program
         constraints = {constraint.name: constraint for constraint in program.constraints}
         ball = constraints.pop(_BALL, None)
         size = None if ball is None else ball.left
@@ -232,25 +211,16 @@ class SmoothProgram(Compiled):
         self._kinked = _kinked(self.functions)
         self._squared = isinstance(size, SquaredNorm)
         self._radius = program.parameters[0].name
-        self._build_seconds = time.perf_counter() - began
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        known = starting_values(self.program, start)
-        given = checked_parameters(self.program, parameters)[self._radius]
+    def _run(self, request: Request) -> Found:
+        NewtonOptions.read(request.settings)
+        known, given = request.values, request.parameters[self._radius]
         rho = float(np.sqrt(given)) if self._squared else given
         theta = self.functions.flatten([known[name] for name in self._blocks])
-        began = time.perf_counter()
         if not np.any(theta) or not np.all(np.isfinite(self.functions.values(theta))):
-            return no_answer(Ran.NUMERICAL, "the margins are not defined at the start")
-        weights = None if multipliers is None else multipliers.get(MARGIN)
+            return Found(Ran.NUMERICAL, "the margins are not defined at the start")
+        weights = (request.multipliers or {}).get(MARGIN)
         point = self._point(rho, theta, weights)
-        seconds = time.perf_counter() - began
         names = self._blocks
         values: dict[str, FloatArray] = dict(
             zip(names, self.functions.blocks(rho * point.theta), strict=True)
@@ -260,15 +230,13 @@ class SmoothProgram(Compiled):
         with np.errstate(under="ignore"):
             share = np.exp(point.log_weights)
         scale = 2.0 * rho * rho if self._squared else rho
-        return RawAnswer(
+        return Found(
+            Ran.FINISHED if point.converged else Ran.NUMERICAL,
+            f"residual {point.residual:.1e}, push of the ball {point.push:.3g}",
+            Claim.LOCALLY_OPTIMAL if point.converged else Claim.NOTHING,
             values=values,
             multipliers={MARGIN: share, _BALL: np.array(max(point.push, 0.0) / scale)},
-            ran=Ran.FINISHED if point.converged else Ran.NUMERICAL,
-            claim=Claim.LOCALLY_OPTIMAL if point.converged else Claim.NOTHING,
-            raw_status=f"residual {point.residual:.1e}, push of the ball {point.push:.3g}",
             iterations=point.iterations,
-            build_seconds=self._build_seconds,
-            solve_seconds=seconds,
         )
 
     def _point(self, rho: float, theta: FloatArray, weights: FloatArray | None) -> EntropicPoint:

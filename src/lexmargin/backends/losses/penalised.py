@@ -8,15 +8,14 @@ root of one function, in logarithms, however small both sides are.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import Compiled, checked_parameters, starting_values
+from lexmargin.backends.base import Compiled, Found, Request
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
+from lexmargin.backends.options import Options
 from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.guarded import root_between
 from lexmargin.linalg.norms import dual_norm
@@ -34,7 +33,7 @@ from lexmargin.program import (
     Program,
     SquaredNorm,
 )
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["PenalisedPoint", "PenalisedProgram", "penalised_linear", "stated_penalty"]
 
@@ -193,12 +192,18 @@ def _size(expression: Expression) -> tuple[float, float] | None:
 
 
 @final
+class NewtonOptions(Options):
+    """None of its own: the methods end at rounding level."""
+
+    method = "Newton's method for the paths"
+
+
+@final
 class PenalisedProgram(Compiled):
     """``min L(w) + μ‖w‖_p^q`` of linear margin functions."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
+    def _build(self) -> None:
+        program = self.program
         found = stated_penalty(program)
         if found is None:
             raise UnsupportedError(
@@ -208,33 +213,20 @@ class PenalisedProgram(Compiled):
         self._stated = found
         self._functions = found.margins.functions
         self._rows = self._functions.jacobian(np.zeros(self._functions.size))
-        self._build_seconds = time.perf_counter() - began
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        checked_parameters(self.program, parameters)
-        # A start is checked and not used: the method begins with radii, not with a point.
-        starting_values(self.program, start)
+    def _run(self, request: Request) -> Found:
+        # A start is not used: the method begins with radii, not with a point.
+        NewtonOptions.read(request.settings)
         stated = self._stated
-        began = time.perf_counter()
         point = penalised_linear(
             self._rows, stated.log_strength, stated.norm, stated.power, stated.loss,
             np.array(stated.offsets) if stated.offsets else None, group=stated.group,
         )  # fmt: skip
-        seconds = time.perf_counter() - began
         blocks = self._functions.blocks(point.w)
-        return RawAnswer(
+        return Found(
+            Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
+            "the radius is solved for" if point.converged else "a ball was not solved",
+            Claim.OPTIMAL if point.converged else Claim.NOTHING,
             values=dict(zip(stated.margins.blocks, blocks, strict=True)),
-            multipliers={},
-            ran=Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
-            claim=Claim.OPTIMAL if point.converged else Claim.NOTHING,
-            raw_status="the radius is solved for" if point.converged else "a ball was not solved",
             iterations=point.iterations,
-            build_seconds=self._build_seconds,
-            solve_seconds=seconds,
         )
