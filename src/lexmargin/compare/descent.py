@@ -9,6 +9,7 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.options import Options, whole_number
+from lexmargin.backends.shape import Form, shape_of
 from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.paths import Loss, descend
@@ -41,14 +42,13 @@ class _Options(Options):
 @final
 class _Descending(Compiled):
     def _build(self) -> None:
-        program = self.program
-        margins = program.hard_margin
-        if margins is None:
+        found = shape_of(self.program)
+        if found is None or found.form is not Form.HARD:
             raise UnsupportedError(
-                f"Gradient descent answers hard-margin problems, not {program.name}.",
+                f"Gradient descent answers hard-margin problems, not {self.program.name}.",
                 "Choose a solver of programs.",
             )
-        self.margins: Margins = margins
+        self.margins: Margins = found.margins
 
     def _run(self, request: Request) -> Found:
         functions = self.margins.functions

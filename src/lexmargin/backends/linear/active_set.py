@@ -14,30 +14,18 @@ from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.options import Options, number, whole_number
+from lexmargin.backends.shape import Form, Shape, shape_of
 from lexmargin.errors import DataError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.w_set import WSet
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.base import FloatArray, Sense
-from lexmargin.ops.curvature import Curvature
-from lexmargin.program import (
-    Combination,
-    Constraint,
-    Expression,
-    Margins,
-    Norm,
-    Parameter,
-    Power,
-    Program,
-    SquaredNorm,
-    Variable,
-)
+from lexmargin.ops.base import FloatArray
+from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["SOLVER", "ActiveSetBackend"]
 
 SOLVER: Final = "daqp"
-_BALL: Final = "ball"
 _MOST_ENTRIES: Final = 200_000
 """N·d up to which norms other than 1, 2 and inf, whose steps read all rows, are the default's."""
 _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
@@ -67,7 +55,7 @@ class ActiveSetBackend(Backend):
         if not problem.asks_direction:
             return False
         try:
-            _, norm = _recognised(problem.program())
+            norm = _recognised(problem.program()).norm
         except UnsupportedError:
             return False
         entries = problem.functions.count * problem.functions.size
@@ -111,15 +99,15 @@ class _ActiveSet(Compiled):
     """The rows of a program, and how its unknowns follow from the direction of largest margin."""
 
     def _build(self) -> None:
-        self.margins, self.norm = _recognised(self.program)
-        self.X, self.y = _rows(self.margins.functions)
+        self.shape = _recognised(self.program)
+        self.X, self.y = _rows(self.shape.margins.functions)
 
     def _run(self, request: Request) -> Found:
         settings = request.settings
         if settings.solver != SOLVER:
             return Found(Ran.MISSING, f"{settings.solver} is no active-set method.")
         # A start is not used: the method begins with rows, not with a point.
-        answer = _solved(self.X, self.y, self.norm, settings)
+        answer = _solved(self.X, self.y, self.shape.norm, settings)
         if not answer.margin > 0.0:
             if answer.status is LinearStatus.NOT_SEPARABLE:
                 return self._not_separable(answer)
@@ -132,37 +120,39 @@ class _ActiveSet(Compiled):
         """Return values and multipliers at the program's own scale."""
         share = answer.multipliers / answer.multipliers.sum()
         values: dict[str, FloatArray] = {}
-        if self.program.sense is Sense.MAXIMIZE:
+        shape = self.shape
+        if shape.form is Form.MAX:
             # max t: the multipliers of the rows sum to 1, the ball's is the slope of the optimum.
-            euclidean = self.norm == 2.0
-            rho = np.sqrt(known["ρ²"]) if euclidean else known["ρ"]
+            squared = shape.power == 2.0
+            rho = np.sqrt(known[shape.radius]) if squared else known[shape.radius]
             w = rho * answer.theta
-            values["t"] = np.array(rho * answer.margin)
-            ball = answer.margin / (2.0 * rho) if euclidean else answer.margin
-            duals = {MARGIN: share, _BALL: np.array([ball])}
+            values[shape.level] = np.array(rho * answer.margin)
+            ball = answer.margin / (2.0 * rho) if squared else answer.margin
+            duals = {shape.margin: share, shape.ball: np.array([ball])}
         else:
             # min c ‖w‖² with margin m: w = m θ/γ, and by Euler Σ λ m = 2 c ‖w‖².
-            hard = self.program.hard_margin is not None
-            level, factor = (1.0, 0.5) if hard else (known["γ"], 1.0)
+            hard = shape.form is Form.HARD
+            level, factor = (1.0, 0.5) if hard else (known[shape.level], 1.0)
             w = answer.theta * (level / answer.margin)
-            duals = {MARGIN: share * (2.0 * factor * level / answer.margin**2)}
-        blocks = self.margins.functions.blocks(w)
-        values |= dict(zip(self.margins.blocks, blocks, strict=True))
+            duals = {shape.margin: share * (2.0 * factor * level / answer.margin**2)}
+        blocks = shape.margins.functions.blocks(w)
+        values |= dict(zip(shape.margins.blocks, blocks, strict=True))
         return values, duals
 
     def _not_separable(self, answer: LinearAnswer) -> Found:
         """Return infeasibility, or θ = 0 where the program is feasible there."""
         status = f"{answer.status.value}, {answer.passes} passes"
-        if self.program.sense is Sense.MINIMIZE:
+        shape, functions = self.shape, self.shape.margins.functions
+        if shape.form is not Form.MAX:
             return Found(Ran.FINISHED, status, Claim.INFEASIBLE, iterations=answer.passes)
-        zeros = self.margins.functions.blocks(np.zeros(self.margins.functions.size))
-        values: dict[str, FloatArray] = dict(zip(self.margins.blocks, zeros, strict=True))
+        zeros = functions.blocks(np.zeros(functions.size))
+        values: dict[str, FloatArray] = dict(zip(shape.margins.blocks, zeros, strict=True))
         return Found(
             Ran.FINISHED,
             status,
             Claim.OPTIMAL,
-            values={**values, "t": np.array(0.0)},
-            multipliers={MARGIN: answer.multipliers, _BALL: np.array([0.0])},
+            values={**values, shape.level: np.array(0.0)},
+            multipliers={shape.margin: answer.multipliers, shape.ball: np.array([0.0])},
             iterations=answer.passes,
         )
 
@@ -191,51 +181,20 @@ def _finished(
     return Found(ran, status, claim, values=values, multipliers=duals, iterations=answer.passes)
 
 
-def _recognised(program: Program) -> tuple[Margins, float]:
-    """Return the margin functions and p of a program that is a linear hard margin or margin path.
+def _recognised(program: Program) -> Shape:
+    """Return the shape of a linear hard margin or margin path.
 
-    Raises :class:`UnsupportedError` for any other.
+    Raises :class:`UnsupportedError` for any other program.
     """
-    rows = [c for c in program.constraints if c.name == MARGIN]
-    others = [c for c in program.constraints if c.name != MARGIN]
-    left = rows[0].left if len(rows) == 1 else None
-    # The numbers that the f_n must reach: 1, γ or t.
-    level = None if left is None else rows[0].right
-    stated = isinstance(level, (Parameter, Variable)) or program.hard_margin is not None
-    if (
-        not stated
-        or program.curvature > Curvature.AFFINE
-        or not isinstance(left, Margins)
-        or left.factors
-    ):
+    found = shape_of(program)
+    if found is None or found.loss is not None or not found.affine:
         raise UnsupportedError(
             f"The active-set method does not answer this {program.name} program: it needs a hard "
-            "margin or a margin path whose margin functions are affine.",
+            "margin or a margin path whose margin functions are affine, in a norm of all "
+            "parameters together.",
             "Choose another solver, or 'auto'.",
         )
-    norm = _norm(program, others)
-    if not norm >= 1.0:
-        raise UnsupportedError(
-            "The active-set method needs a norm of all parameters together.",
-            "Choose another solver, or 'auto'.",
-        )
-    return left, norm
-
-
-def _norm(program: Program, others: list[Constraint]) -> float:
-    term: Expression | None = None
-    if program.sense is Sense.MAXIMIZE:
-        if len(others) == 1 and others[0].name == _BALL and isinstance(others[0].right, Parameter):
-            term = others[0].left
-    elif not others:
-        term = program.objective
-        if isinstance(term, Combination) and len(term.terms) == 1:
-            term = term.terms[0][1]
-    if isinstance(term, Power) and term.exponent == 2.0:
-        term = term.base
-    if isinstance(term, SquaredNorm):
-        return 2.0
-    return term.p if isinstance(term, Norm) else float("nan")
+    return found
 
 
 def _rows(functions: MarginFunctions) -> tuple[Any, FloatArray]:

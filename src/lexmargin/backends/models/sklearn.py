@@ -9,9 +9,9 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
 from lexmargin.backends.capture import captured
+from lexmargin.backends.shape import Form, shape_of
 from lexmargin.errors import UnsupportedError
-from lexmargin.ops.curvature import Curvature
-from lexmargin.program import Combination, Margins, Program, SquaredNorm
+from lexmargin.program import Margins, Program
 from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["SklearnBackend"]
@@ -40,17 +40,14 @@ class SklearnBackend(Backend):
 @final
 class _Machine(Compiled):
     def _build(self) -> None:
-        program = self.program
-        margins, objective = program.hard_margin, program.objective
-        euclidean = isinstance(objective, Combination) and isinstance(
-            objective.terms[0][1], SquaredNorm
-        )
-        if margins is None or not euclidean or program.curvature > Curvature.AFFINE:
+        found = shape_of(self.program)
+        hard = found is not None and found.form is Form.HARD and found.norm == 2.0
+        if found is None or not hard or not found.affine:
             raise UnsupportedError(
                 "scikit-learn's machines answer the ℓ2 hard margin of linear predictors only.",
                 "Choose a solver of programs.",
             )
-        self.margins: Margins = margins
+        self.margins: Margins = found.margins
 
     def _run(self, request: Request) -> Found:
         functions = self.margins.functions
