@@ -18,27 +18,21 @@ from lexmargin.backends.options import Options, whole_number
 from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
-from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors.activations import LeakyReLU, ReLU
+from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.networks import Network
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran
 
-__all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram", "left_slope"]
+__all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram"]
 
 _STATIONARY: Final = 1e-9
 
 
-def left_slope(functions: MarginFunctions) -> float | None:
+def _slope(predictor: Predictor) -> float | None:
     """Return the slope of σ left of 0 for a kinked one-output two-layer network, else None."""
-    predictor = functions.predictor
-    if not isinstance(predictor, Network) or len(predictor.widths) != 1 or predictor.outputs != 1:
-        return None
-    activation = predictor.activation
-    if isinstance(activation, LeakyReLU):
-        return activation.slope
-    return 0.0 if isinstance(activation, ReLU) and activation.power == 1.0 else None
+    two_layer = isinstance(predictor, Network) and predictor.two_layer
+    return predictor.kink_slope if two_layer else None
 
 
 @final
@@ -50,7 +44,7 @@ class ConvexConcaveBackend(Backend):
 
     def suits(self, problem: Formulation) -> bool:
         euclidean = problem.norm_p == 2.0 and problem.asks_direction
-        return euclidean and left_slope(problem.functions) is not None
+        return euclidean and _slope(problem.functions.predictor) is not None
 
     def compile(self, program: Program) -> ConvexConcaveProgram:
         return ConvexConcaveProgram(program)
@@ -73,7 +67,7 @@ class ConvexConcaveProgram(Compiled):
     def _build(self) -> None:
         self._parts = homogeneous_program(self.program)
         functions = self._parts.functions
-        slope = left_slope(functions)
+        slope = _slope(functions.predictor)
         if slope is None or functions.multi_class:
             raise UnsupportedError(
                 "The convex-concave procedure needs a network of one hidden layer with (leaky) "

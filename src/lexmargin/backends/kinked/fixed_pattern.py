@@ -13,7 +13,7 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request
-from lexmargin.backends.kinked.gated import GatedNetwork, gated_network, kinked_slope
+from lexmargin.backends.kinked.gated import GatedNetwork, gated_network
 from lexmargin.backends.kinked.pattern_search import PatternAnswer, pattern_search
 from lexmargin.backends.options import Options, whole_number
 from lexmargin.backends.smooth.homogeneous import homogeneous_program
@@ -43,7 +43,9 @@ class FixedPatternBackend(Backend):
         """Networks of power-1 units whose dense second derivatives are affordable."""
         euclidean = problem.norm_p == 2.0 and problem.asks_direction
         functions = problem.functions
-        return euclidean and functions.size <= _LARGEST and kinked_slope(functions) is not None
+        return (
+            euclidean and functions.size <= _LARGEST and functions.predictor.kink_slope is not None
+        )
 
     def compile(self, program: Program) -> FixedPatternProgram:
         return FixedPatternProgram(program)
@@ -65,7 +67,7 @@ class FixedPatternProgram(Compiled):
 
     def _build(self) -> None:
         self._parts = homogeneous_program(self.program)
-        slope = kinked_slope(self._parts.functions)
+        slope = self._parts.functions.predictor.kink_slope
         if slope is None:
             raise UnsupportedError(
                 "Fixed patterns need a network with hidden layers of (leaky) ReLU units of power "
