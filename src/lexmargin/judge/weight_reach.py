@@ -17,6 +17,7 @@ Moves = Callable[[NDArray[np.intp]], Array | None]
 """Bounds (S,) on the lengths of what weight on some margins brings; None where too many at once."""
 
 _CHUNK: Final = 256
+"""Samples whose gradient sets are in memory at once; larger is no faster."""
 _ROUNDING: Final = 1.0 + 1e-6
 """An excess of 1e-7 of the margin or more is known to 1e-8 of itself."""
 
