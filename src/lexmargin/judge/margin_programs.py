@@ -124,8 +124,9 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
 def _norm_point(kkt: Kkt) -> PlainPoint:
     level, free = kkt.level, kkt.level is None
     return PlainPoint(
-        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free
-    )
+        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free,
+        required=kkt.required,
+    )  # fmt: skip
 
 
 def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
@@ -219,7 +220,10 @@ def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:
     interior = None if kkt.interior is None else np.where(held, 0.0, kkt.interior)
     scales = _scales(kkt, jacobian, limits)
     target = np.where(held, 0.0, kkt.target)
-    return PlainPoint(kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales)
+    return PlainPoint(
+        kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales,
+        required=kkt.required, held=held,
+    )  # fmt: skip
 
 
 def _target_size(point: PlainPoint) -> float:

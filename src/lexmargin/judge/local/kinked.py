@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.clarke import Clarke, GradientSets, clarke_stationarity
+from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import GradientChoice, LicqReport
 from lexmargin.judge.supports import WIDEST
@@ -19,7 +20,15 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["SetsOf", "at_slope_zero", "bound_at_kinks", "judged_at_kink", "stated_notes"]
+__all__ = [
+    "SetsOf",
+    "at_slope_zero",
+    "beside_kinks",
+    "bound_at_kinks",
+    "judged_at_kink",
+    "stated_notes",
+    "where_of",
+]
 
 SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 """The gradient sets of some margins at θ̂; None where they cannot be had."""
@@ -80,6 +89,47 @@ def judged_at_kink(
         reasons=(f"{where}: {why}", *stated_notes(certificate)),
     )
     return found, clarke
+
+
+def where_of(kinks: list[Kink]) -> str:
+    """Say in words which kinks these are."""
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
+
+
+def beside_kinks(
+    certificate: Certificate,
+    on: list[Kink],
+    sets_of: SetsOf,
+    values: FloatArray,
+    theta: FloatArray,
+    degree: float,
+) -> Certificate:
+    """Withdraw a refutation that elements of other samples on kinks may escape, within δ.
+
+    Parameters
+    ----------
+    certificate : NOT_STATIONARY by a bound on ε, its support clear of kinks.
+    on : the kinks of all samples within the tolerance.
+    sets_of, values, theta, degree : as for :func:`judged_at_kink`.
+    """
+    if not on:
+        return certificate
+    limits = certificate.tolerances
+    lower = bound_at_kinks(sets_of, values, theta, degree, limits)
+    lower = min(lower, certificate.stationarity_bound)
+    if lower > limits.stationarity:
+        return replace(certificate, stationarity_bound=lower)
+    why = (
+        f"ε = {certificate.stationarity:.3g} misses its tolerance {limits.stationarity:.0e}, and "
+        f"no better than {lower:.3g} is proven from below"
+    )
+    return replace(
+        certificate,
+        verdict=Verdict.UNDECIDED,
+        stationarity_bound=lower,
+        reasons=(f"{where_of(on)}: {why}", *stated_notes(certificate)),
+    )
 
 
 def bound_at_kinks(

@@ -25,11 +25,12 @@ from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import (
     at_slope_zero,
-    bound_at_kinks,
+    beside_kinks,
     judged_at_kink,
     stated_notes,
+    where_of,
 )
-from lexmargin.judge.local.kinks import Kink, Kinks, measure_kinks, samples_of
+from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import check_euler, unit_point
@@ -88,7 +89,9 @@ def refine(
     if on:
         found = _at_kink(functions, unit, degree, norm, found, on)
     elif kinks is not None and norm == 2.0 and found.verdict is Verdict.NOT_STATIONARY:
-        found = _beside_kinks(functions, unit, degree, found, kinks)
+        beside = kinks.within(found.tolerances.kink, range(functions.data.n_samples))
+        sets_of = functools.partial(_sets, functions, unit, found.tolerances.kink)
+        found = beside_kinks(found, beside, sets_of, functions.values(unit), unit, degree)
     elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
         found = second_order(_around(functions, unit, degree, found), found)
     if norm != 2.0:
@@ -106,7 +109,7 @@ def _at_kink(
     certificate: Certificate,
     kinks: list[Kink],
 ) -> Certificate:
-    where = _where(kinks)
+    where = where_of(kinks)
     if norm != 2.0:
         verdict, why = Verdict.UNDECIDED, "the generalised gradient is tried for the ℓ2 ball only"
         if certificate.verdict.stationary:
@@ -150,41 +153,6 @@ def _at_kink(
             f"turning units on at their kinks raises the margin {_numbers(shown)}: no local "
             "maximum",
         ),
-    )
-
-
-def _where(kinks: list[Kink]) -> str:
-    units = len({(kink.layer, kink.unit) for kink in kinks})
-    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
-
-
-def _beside_kinks(
-    functions: MarginFunctions,
-    theta: FloatArray,
-    degree: float,
-    certificate: Certificate,
-    kinks: Kinks,
-) -> Certificate:
-    """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
-    limits = certificate.tolerances
-    everyone = range(functions.data.n_samples)
-    on = kinks.within(limits.kink, everyone)
-    if not on:
-        return certificate
-    sets_of = functools.partial(_sets, functions, theta, limits.kink)
-    lower = bound_at_kinks(sets_of, functions.values(theta), theta, degree, limits)
-    lower = min(lower, certificate.stationarity_bound)
-    if lower > limits.stationarity:
-        return replace(certificate, stationarity_bound=lower)
-    why = (
-        f"ε = {certificate.stationarity:.3g} misses its tolerance {limits.stationarity:.0e}, and "
-        f"no better than {lower:.3g} is proven from below"
-    )
-    return replace(
-        certificate,
-        verdict=Verdict.UNDECIDED,
-        stationarity_bound=lower,
-        reasons=(f"{_where(on)}: {why}", *stated_notes(certificate)),
     )
 
 
