@@ -33,6 +33,7 @@ from lexmargin.linalg.norms import Array, vector_norm
 __all__ = ["second_order"]
 
 _LIMIT: Final = 300
+"""Parameters up to which a receipt differences gradients, two a parameter, for a Hessian."""
 _RANGE: Final = 1e-280
 _BISECTIONS: Final = 60
 
@@ -147,7 +148,7 @@ def _vicinity(kkt: Kkt, multipliers: Array, found: Certificate, *, exact: bool) 
     """Return the point in `u = √c w/‖√c w‖`, where its cost is ½‖u‖², or why that says nothing."""
     functions, w, merit = kkt.functions, kkt.point, _merit(kkt)
     costs = np.ones(w.size) if kkt.costs is None else kkt.costs
-    if functions.size > _LIMIT:
+    if not exact and functions.size > _LIMIT:
         return f"{functions.size} parameters are more than {_LIMIT}"
     if not float(np.min(costs)) > _RANGE:
         return "some parameters cost too little to be compared with the others"
