@@ -166,10 +166,8 @@ class Forks:
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def forks(interrupts: None) -> Iterator[Forks]:
     made = Forks()
-    signal.signal(signal.SIGINT, before)
     yield made
     made.close()
 
@@ -179,7 +177,14 @@ def hang(started: Started) -> None:
     assert eventually(lambda: len(started.look()) >= 3), "no child came"
 
 
-@pytest.mark.parametrize("sent", SIGNALS)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        signal.SIGTERM,
+        signal.SIGKILL,
+        *(pytest.param(sent, marks=pytest.mark.long) for sent in (signal.SIGHUP, signal.SIGINT)),
+    ],
+)
 def test_a_solve_whose_child_hangs_in_c_leaves_nothing(
     tmp_path: Path, sent: signal.Signals
 ) -> None:

@@ -198,6 +198,47 @@ def test_margins_without_weight_may_be_active_at_a_maximum(
     assert not complaint(found, Circle(FOURTHS, rows, theta))
 
 
+@pytest.mark.parametrize("kind", ["hard-margin", "scaled-margin"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # 1 + g + st + kt² and 1 - st do not cross where s² < gk: the smaller one only falls.
+        [[1.0 + 1e-8, 1e-3, 202.0], [1.0, -1e-3, 2.0]],
+        [[1.0 + 1e-8, 1e-2, 20002.0], [1.0, -1e-2, 2.0]],
+        [[1.0 + 5e-8, 0.3, 3.6e6], [1.0, -0.3, 2.0]],
+        # They cross where the first one falls already: its multiplier is negative there.
+        [[1.0 + 5e-8, 1e-5, 32.0], [1.0, -0.1, 2.0]],
+        # Gradients that are nearly the same: the maximum is that of the other margin, 4.5e-10 away.
+        [[1.0, 0.0, 1.0], [1.0 - 1e-12, -9e-10, 1.0]],
+        [[1.0, 0.0, 1.0], [1.0 - 1e-13, -9e-10, 1.0]],
+    ],
+)
+def test_what_newton_does_not_reach_is_no_maximum(kind: str, rows: list[list[float]]) -> None:
+    whole, theta = np.array([[*row, 0.0, 10.0] for row in rows]), np.array([1.0, 0.0])
+    found = certify(stated(kind, lm.Polynomial(FOURTHS), whole), theta)
+    assert found.verdict in (Verdict.KKT, Verdict.STRICT_LOCAL), found.report()
+    assert not complaint(found, Circle(FOURTHS, whole, theta))
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize("change", ["lagrangian", "bent", "unequal"])
+@pytest.mark.parametrize("rows", [[[1.0, 0.0, 0.5]], [[1.0, 1.0, 0.5], [1.0, -1.0, 0.6]]])
+@pytest.mark.parametrize("far", [1.0, 1e6])
+def test_each_change_alone_takes_the_word_away(
+    monkeypatch: pytest.MonkeyPatch, kind: str, change: str, rows: list[list[float]], far: float
+) -> None:
+    """At a smooth maximum, and at a vertex where no tangent is left."""
+    whole, theta = np.array([[*row, 0.0, 10.0] for row in rows]), np.array([1.0, 0.0])
+    problem = stated(kind, lm.Polynomial(FOURTHS), whole)
+    nothing = Changes(lagrangian=0.0, bent=0.0, unequal=0.0, enclosed=True)
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: nothing)
+    assert certify(problem, theta).verdict is Verdict.STRICT_LOCAL
+    size = far * (1e15 if change == "bent" else 1e3)
+    much = replace(nothing, **{change: size})
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: much)
+    assert certify(problem, theta).verdict is Verdict.KKT
+
+
 def test_a_direction_that_is_better_is_not_called_a_maximiser() -> None:
     # The inner maximum of the depth 3 network, from ε = .009: .005 away the margin is larger.
     data = points([[1.0, 0.6], [0.6, 1.0]])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from lexmargin.backends import BackendName
 from lexmargin.errors import NotSeparableError
-from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.base import Formulation, StageAnswer
+from lexmargin.formulations.parts import Parts
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge import (
@@ -20,6 +22,8 @@ from lexmargin.judge import (
 )
 from lexmargin.judge.bounds.inseparable import prove_inseparable
 from lexmargin.judge.programs.recentred import recentred_problem
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.run.inseparable_data import (
     refuse_claim,
     refuse_contradiction,
@@ -29,13 +33,13 @@ from lexmargin.run.inseparable_data import (
 from lexmargin.run.isolated import Job
 from lexmargin.run.judged_answer import judge, moved_back
 from lexmargin.run.profile_choice import choose_profile, second_choice
-from lexmargin.run.stages import Start, require
+from lexmargin.run.stages import Run, Start, require
 from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
 from lexmargin.shelf.build import stated
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Finds, Grade, Profile
-from lexmargin.solution import Claim, Solution
+from lexmargin.solution import Claim, Ran, RawAnswer, Solution
 
 __all__ = ["AUTO", "solve"]
 
@@ -127,6 +131,8 @@ def solve(
         late = deadline is not None and time.monotonic() >= deadline
         if second is not None and not late:
             found += _answers(asked, second)
+    if solver == AUTO and _lost(asked, found):
+        found += _by_way_of_two(asked, chosen, shelves)
     best = ranked(asked.problem, found)
     if near is not None:
         best = [moved_back(s, near, problem, asked.grade) for s in best]
@@ -202,15 +208,67 @@ def _beside_saddle(
         if not saddle or asked.start is not None:
             break
         theta = asked.problem.functions.flatten(best.theta)
-        size = float(np.linalg.norm(theta)) / np.sqrt(theta.size)
         rng = np.random.default_rng(asked.seed + len(more))
-        beside = theta + _ASIDE * size * rng.standard_normal(theta.size)
+        beside = theta + _ASIDE * _sizes(asked.problem, theta) * rng.standard_normal(theta.size)
         jobs = [replace(job, start=beside)]
         for outcome in outcomes(jobs, require(chosen), asked.deadline, 1, asked.progress):
             more.append(
                 judge(asked.problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
             )
     return more
+
+
+def _lost(asked: _Asked, found: list[Solution]) -> bool:
+    """Return whether no answer separates to a margin problem that could be asked in ℓ2 as well."""
+    problem = asked.problem
+    late = asked.deadline is not None and time.monotonic() >= asked.deadline
+    return (
+        problem.is_judged
+        and problem.asks_direction
+        and problem.norm_p != 2.0
+        and not problem.program().is_convex
+        and not (late or any(s.margin > 0.0 for s in found))
+        and prove_inseparable(problem) is None
+    )
+
+
+def _by_way_of_two(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
+    """Return answers from the ℓ2 answer, and that one itself where the solver loses it again.
+
+    What separates does so in every norm, and the methods for ℓ2 do not lose a separating network.
+    """
+    problem = asked.problem
+    if not is_dataclass(problem):
+        return []
+    left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
+    euclidean = replace(problem, norm=2.0)
+    two = solve(euclidean, starts=2, seed=asked.seed, time_limit=left, library=library)
+    if not two.margin > 0.0:
+        return []
+    child = np.random.SeedSequence(asked.seed)
+    job = Job(problem, chosen, asked.grade, two.direction, child, None, asked.verbose)
+    runs = list(outcomes([job], require(chosen), asked.deadline, 1, asked.progress))
+    begun = problem.initial_values(two.direction, 1.0)
+    raw = RawAnswer(begun, {}, Ran.ITERATION_LIMIT, Claim.NOTHING, "the answer for ℓ2")
+    runs.append(Run((StageAnswer(begun, {}),), raw, 1.0, 0.0, 0.0, {}))
+    judged = [
+        judge(problem, chosen, asked.grade, one, asked.seed, polish=asked.polish) for one in runs
+    ]
+    return [s for s in judged if s.margin > 0.0]
+
+
+def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:
+    """Return the size of an entry of θ (d,), part by part in a sum of homogeneous parts.
+
+    At γ = 1e6 the parts of eq. 14 differ by so much that one size for all leaves some of them where
+    they are, and tears others apart.
+    """
+    if problem.functions.homogeneity.kind is not HomogeneityKind.SUM:
+        return np.full(theta.size, float(np.linalg.norm(theta)) / math.sqrt(theta.size))
+    parts = Parts(problem.functions)
+    counts = np.array([np.count_nonzero(parts.entries(k)) for k in range(len(parts.items))])
+    sizes = np.sqrt(parts.sizes(theta) / counts)
+    return parts.spread(np.where(sizes > 0.0, sizes, parts.natural_scales / np.sqrt(counts)))
 
 
 def _certified(found: list[Solution]) -> bool:

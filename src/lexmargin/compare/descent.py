@@ -10,7 +10,7 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import Loss, descend
 from lexmargin.program import Margins, Program

@@ -27,6 +27,7 @@ __all__ = [
     "ExecutorName",
     "Processes",
     "Serial",
+    "dask_pass",
     "executor",
     "has_workers",
 ]
@@ -179,7 +180,7 @@ class DaskCluster(Executor):
         try:
             target = self.address if local is None else local.start()
             with distributed.Client(target, timeout=self.timeout, set_as_default=False) as client:
-                yield from _dask_pass(client, units, local)
+                yield from dask_pass(client, units, local)
         except lost as error:
             raise SchedulerError(
                 f"The dask scheduler no longer answers ({_first_line(error)}).",
@@ -190,9 +191,7 @@ class DaskCluster(Executor):
                 local.close()
 
 
-def _dask_pass(
-    client: Any, units: Sequence[Unit], local: LocalWorkers | None
-) -> Iterator[Answered]:
+def dask_pass(client: Any, units: Sequence[Unit], local: LocalWorkers | None) -> Iterator[Answered]:
     """Yield answers until nothing is pending, or there are no workers for so many seconds."""
     import distributed
 
@@ -206,11 +205,12 @@ def _dask_pass(
                 list(pending), loop=client.loop, timeout=_TICK_SECONDS
             ):
                 pending.discard(future)
-                error = future.exception()
-                if error is None:
-                    yield future.result()
-                elif not isinstance(error, (*died, OSError)):
-                    raise error
+                try:
+                    answered = future.result()
+                except (*died, OSError):
+                    # Lost with its worker or its scheduler, be it after it was done.
+                    continue
+                yield answered
         if local is not None:
             local.mend()
         if has_workers(client):

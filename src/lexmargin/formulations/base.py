@@ -16,6 +16,7 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -31,7 +32,6 @@ __all__ = [
     "Traits",
     "checked_norm",
     "formulations",
-    "vector_norm",
 ]
 
 MARGIN = "margin"
@@ -338,11 +338,3 @@ def checked_norm(norm: float | str) -> float:
     if not p >= 1.0:
         raise ParameterError(f"norm must be a number >= 1 or 'inf', not {norm!r}.")
     return p
-
-
-def vector_norm(theta: FloatArray, p: float) -> float:
-    """Return ``‖theta‖_p`` without overflow or underflow."""
-    largest = float(np.max(np.abs(theta), initial=0.0))
-    if largest == 0.0 or not np.isfinite(largest):
-        return largest
-    return largest * float(np.linalg.norm(theta / largest, p))

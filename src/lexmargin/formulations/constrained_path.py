@@ -19,11 +19,11 @@ from lexmargin.formulations.base import (
     StageAnswer,
     Traits,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -215,7 +215,16 @@ class ConstrainedPath(Formulation):
         hidden = functools.partial(self.undetermined, theta)
         term = LossTerm(loss=self.loss, classes=self.classes, hidden=hidden)
         w = self.scaled(theta)
-        return (Kkt(functions=self.functions, point=w, norm=self.norm, radius=self.rho, loss=term),)
+        return (
+            Kkt(
+                functions=self.functions,
+                point=w,
+                norm=self.norm,
+                unrounded=(theta, self.rho),
+                radius=self.rho,
+                loss=term,
+            ),
+        )
 
     def angle(self, theta: FloatArray) -> float:
         """Return the angle in radians of ``-∇L(ρθ)`` and θ (Remark 2, ℓ2); NaN if one is 0."""

@@ -15,10 +15,10 @@ from lexmargin.formulations.base import (
     StageAnswer,
     Traits,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor

@@ -79,6 +79,7 @@ class Kkt:
         norm: exponent of the norm.
         costs: c ≥ 0 (d,), over the largest of them; None for the norm itself.
         powers: how costs are stated, where they are powers of one number.
+        unrounded: θ and ρ of ``w = ρθ``, where that product was rounded; None for w itself.
         required: r_n > 0 (N,); None for 1.
         level: what f_n/r_n must reach. None: the smallest margin is what is made large, in the
             ball of ``radius``; or at any length where there is no radius.
@@ -97,6 +98,7 @@ class Kkt:
     norm: float = 2.0
     costs: FloatArray | None = None
     powers: Powers | None = None
+    unrounded: tuple[FloatArray, float] | None = None
     required: FloatArray | None = None
     level: float | None = None
     free: BoolArray | None = None

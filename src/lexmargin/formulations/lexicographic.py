@@ -19,7 +19,6 @@ from lexmargin.formulations.base import (
     StageAnswer,
     Traits,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.formulations.fields import HOW
 from lexmargin.formulations.kkt import Kkt
@@ -34,6 +33,7 @@ from lexmargin.formulations.lexicographic_state import (
 from lexmargin.formulations.optimal_face import RESOLUTION, Face
 from lexmargin.inputs.checks import whole
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, ModelOps, Relation, Sense
 from lexmargin.ops.curvature import Curvature

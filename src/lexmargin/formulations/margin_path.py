@@ -15,11 +15,11 @@ from lexmargin.formulations.base import (
     StageAnswer,
     Traits,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -169,5 +169,13 @@ class MarginPath(Formulation):
         if functions.homogeneity.degree is not None:
             return (Kkt(functions=functions, point=theta, norm=self.norm),)
         radius = self.rho if self.gamma is None else None
-        found = Kkt(functions=functions, point=w, norm=self.norm, level=self.gamma, radius=radius)
-        return (found,)
+        return (
+            Kkt(
+                functions=functions,
+                point=w,
+                norm=self.norm,
+                unrounded=(theta, self.rho),
+                level=self.gamma,
+                radius=radius,
+            ),
+        )

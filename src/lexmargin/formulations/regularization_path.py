@@ -18,13 +18,13 @@ from lexmargin.formulations.base import (
     StageAnswer,
     Traits,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.inputs.checks import moderate, positive
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.predictors.base import Predictor

@@ -95,7 +95,7 @@ def certify_kkt(kkts: tuple[Kkt, ...], tolerances: Tolerances = DEFAULT) -> Cert
             found = _judged(kkts, tolerances)
         except (ArithmeticError, np.linalg.LinAlgError):
             found = out_of_range(first, tolerances)
-        return finite_words(with_shown_sign(found, first.functions, first.point))
+        return finite_words(with_shown_sign(found, first))
 
 
 def _advice(given: object) -> str:

@@ -223,9 +223,14 @@ def _at_kinks(
     found = replace(found, nearest_kink=kinks.nearest_on_support.distance)
     target = unit.theta if unit.target is None else unit.target
     where = where_of(on)
-    found, clarke = judged_at_kink(found, sets, target, unit.degree, unit.margins, where, sets_of)
-    independence = licq(compact(clarke.elements), limits.rank)
-    return replace(found, licq=replace(independence, of=GradientChoice.CHOSEN))
+    found, element = judged_at_kink(found, sets, target, unit.degree, unit.margins, where, sets_of)
+    independence = licq(compact(element.clarke.elements), limits.rank)
+    ascent = None if point.interior is None else unit.ascent
+    return replace(
+        found,
+        licq=replace(independence, of=GradientChoice.CHOSEN),
+        mfcq=mfcq(element.sets.base, 0.0, ascent),
+    )
 
 
 def _doubts(point: PlainPoint) -> tuple[bool, float]:

@@ -13,11 +13,11 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ParameterError
-from lexmargin.formulations.base import vector_norm
 from lexmargin.formulations.constrained_path import checked_loss
 from lexmargin.formulations.start import random_theta
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray

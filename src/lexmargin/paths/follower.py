@@ -12,11 +12,12 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
-from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer, vector_norm
+from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge import Tolerances, certify
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
@@ -245,7 +246,7 @@ class Follower:
             if self.expired:
                 break
             one = self._solve(rho, start, None)
-            if one is not None and one.worth < least - _BETTER * max(1.0, abs(least)):
+            if one is not None and _better(one.worth, least):
                 found, least = one, one.worth
         if found is None:
             return set()
@@ -287,8 +288,15 @@ class Follower:
                 known_too = self.smooth or problem.traits.largest_margin
                 carried = {MARGIN: best.multipliers} if known_too else None
                 others = [self._solve(rho, best.direction, carried)]
-        candidates = [one for one in (found, *others) if one is not None]
-        return min(candidates, key=lambda one: one.worth, default=None)
+        # Symmetric points are equally good up to rounding: the path stays on its own branch. The
+        # origin is its own mirror image, and exact.
+        for other in others:
+            if other is None:
+                continue
+            origin = not np.any(other.theta)
+            if found is None or _better(other.worth, found.worth, 0.0 if origin else _BETTER):
+                found = other
+        return found
 
     def _solve(
         self, rho: float, start: FloatArray, multipliers: dict[str, FloatArray] | None
@@ -336,6 +344,11 @@ def _worth(problem: Formulation, theta: FloatArray) -> float:
     """Return what is smaller at the better of two points: the objective, or minus the margin."""
     worth = problem.worth(theta)
     return worth if math.isfinite(worth) else math.inf
+
+
+def _better(worth: float, than: float, gain: float = _BETTER) -> bool:
+    """Return whether a point is better by more than two answers of one branch differ."""
+    return worth < than - (gain * max(1.0, abs(than)) if math.isfinite(than) else 0.0)
 
 
 def _turn(point: PathPoint, other: PathPoint) -> float:

@@ -15,10 +15,10 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.formulations.base import vector_norm
 from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.guarded import least_norm, nonnegative_least_squares
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
@@ -127,8 +127,6 @@ def _newton(
     s: FloatArray, size: int, system: Callable[[FloatArray], System]
 ) -> tuple[FloatArray, float]:
     """Return the best of the points of damped Newton steps; the first ``size`` entries are s."""
-    from scipy.linalg import lstsq
-
     best, least = s, math.inf
     for _ in range(_STEPS):
         residual, right, matrix = system(s)
@@ -138,7 +136,7 @@ def _newton(
             best, least = s, residual
         if residual <= _DONE:
             break
-        move = lstsq(matrix, right, cond=1e-14, lapack_driver="gelsy")[0]
+        move = least_norm(matrix, right, 1e-14)
         length = float(np.linalg.norm(move[:size]))
         allowed = _LONGEST * float(np.linalg.norm(s[:size]))
         s = s + move * min(1.0, allowed / max(length, 1e-300))

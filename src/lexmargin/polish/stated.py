@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.guarded import least_norm, nonnegative_least_squares
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.polish.hessian import weighted_hessian
@@ -168,8 +168,6 @@ class _Program:
 def _active_step(
     program: _Program, w: FloatArray, multipliers: FloatArray, active: IntArray
 ) -> tuple[FloatArray, FloatArray, IntArray]:
-    from scipy.linalg import lstsq
-
     functions, free, reach = program.functions, program.free, program.reach
     values = functions.values(w) / reach
     jacobian = functions.jacobian(w)[:, free] / reach[:, None]
@@ -184,10 +182,11 @@ def _active_step(
         matrix[d:, :d] = rows * size
         misfit = rows.T @ multipliers[active] - (program.costs * w)[free]
         right = np.concatenate([misfit / size, 1.0 - values[active]])
-        found = lstsq(matrix, right, cond=1e-12, lapack_driver="gelsy")[0]
+        found = least_norm(matrix, right, 1e-12)
         change = size * size * found[d:]
         proposed = multipliers[active] + change
-        if active.size == 1 or proposed.min() >= -1e-12 * np.abs(proposed).max():
+        lost = not np.all(np.isfinite(found))
+        if lost or active.size == 1 or proposed.min() >= -1e-12 * np.abs(proposed).max():
             break
         kept = proposed > 0.5 * proposed.min()
         # Equal samples have equal multipliers: one of them stays.

@@ -11,10 +11,11 @@ import numpy as np
 
 from lexmargin.backends import BackendName
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import Formulation, vector_norm
+from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify, certify_linear_problem
 from lexmargin.judge.programs.recentred import Recentred
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.run.origin_answer import certified_origin

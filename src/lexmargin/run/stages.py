@@ -14,10 +14,10 @@ from lexmargin.errors import MissingBackendError
 from lexmargin.formulations.base import (
     Formulation,
     StageAnswer,
-    vector_norm,
 )
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lexmargin.backends.linear.block_pivoting import block_pivoting
-from lexmargin.backends.linear.initial_working_set import first_rows, lowest, power_of_two
+from lexmargin.backends.linear.initial_working_set import first_rows, lowest
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows, signed_rows
 from lexmargin.backends.linear.working_set import Restricted, solve_restricted
 from lexmargin.data.translation import column_centres, moved_samples, translated_bias
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
+from lexmargin.linalg.norms import power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["hard_margin_linear"]
@@ -78,7 +79,7 @@ def hard_margin_linear(
         )
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
     if norm not in (1.0, 2.0, np.inf):
-        from lexmargin.backends.losses.round_margin import round_margin
+        from lexmargin.backends.linear.round_margin import round_margin
 
         return round_margin(rows, norm, deadline)
     centres = column_centres(rows.X) if bias else np.zeros(0)
@@ -90,7 +91,7 @@ def hard_margin_linear(
         answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
         small = rows.count * rows.size <= _MOST_ENTRIES
         if answer.relative_gap > _SOLVED and small and not (bias or rows.sparse):
-            from lexmargin.backends.losses.round_margin import round_margin
+            from lexmargin.backends.linear.round_margin import round_margin
 
             # Its tolerances are absolute: rows and columns of very different size need the path.
             other = round_margin(rows, norm, deadline)

@@ -21,13 +21,13 @@ from lexmargin.backends.base import (
     no_answer,
     starting_values,
 )
-from lexmargin.backends.linear.initial_working_set import dual_norm
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.losses.kinked_descent import kinked_descent
 from lexmargin.backends.losses.penalised import PenalisedProgram, stated_penalty
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct, escape, follow
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
+from lexmargin.linalg.norms import dual_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense

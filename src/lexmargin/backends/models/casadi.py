@@ -20,7 +20,7 @@ from lexmargin.backends.base import (
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.ipopt import IPOPT_STATUSES, Run, answer, ipopt_options, run_cyipopt
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, multiplier_vector, row_sign
-from lexmargin.backends.selected_samples import on_selected_samples
+from lexmargin.backends.smooth.sample_generation import on_selected_samples
 from lexmargin.errors import MissingBackendError, ParameterError
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import Program

@@ -18,7 +18,7 @@ from lexmargin.backends.base import Backend, Compiled, import_problem
 from lexmargin.backends.models.casadi import CompiledNlp, nlp_solver_problem
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, row_sign
 from lexmargin.backends.models.sampled_nlp import SampledNlp
-from lexmargin.backends.selected_samples import (
+from lexmargin.backends.smooth.sample_generation import (
     margin_constraint,
     on_selected_samples,
     restricted,

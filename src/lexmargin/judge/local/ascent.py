@@ -113,8 +113,6 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     functions, theta = vicinity.functions, vicinity.theta
     values = functions.values(theta)
     margin = float(np.min(values))
-    if not (margin > 0.0 and ascent.held.size):
-        return None
     rows = functions.rows(theta, ascent.held)
     scale = float(np.max(np.abs(rows), initial=0.0))
     if not (math.isfinite(scale) and scale > 0.0):
@@ -138,7 +136,7 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
         return None
     first = int(shown[0])
     last = first + _WINDOW
-    if last > lengths.size or lengths[first] > _LOCAL:
+    if lengths[first] > _LOCAL:
         return None
     rates = gains[first:last] / lengths[first:last] ** ascent.order
     steady = np.all(rates >= rates[0] / _STEADY) and np.all(rates <= rates[0] * _STEADY)

@@ -12,6 +12,7 @@ from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.judge.multipliers.multiplier_set import smallest_hull_point
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
 from lexmargin.judge.programs.products import combination
+from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
 from lexmargin.linalg.rows import is_dense
 
@@ -118,8 +119,6 @@ def best_weights(
         return smallest_dual_norm(Z, np.zeros(count) if offsets is None else offsets, norm)
     if norm == 2.0 and offsets is None:
         return smallest_hull_point(Z)[0]
-    from scipy.optimize import minimize
-
     shifts = np.zeros(count) if offsets is None else offsets
     begin = np.full(count, 1.0 / count) if start is None else start / float(np.sum(start))
     dual = dual_exponent(norm)
@@ -136,7 +135,7 @@ def best_weights(
             return -shifts / scale
         return (Z @ norm_gradient(combination, dual) - shifts) / scale
 
-    answer = minimize(
+    answer = minimised(
         value,
         begin,
         jac=gradient,

@@ -55,7 +55,7 @@ def certify_linear_problem(
     require_linear(problem)
     kkts = problem.kkt(theta)
     found = certify_linear_kkt(kkts, tolerances, multipliers)
-    return with_shown_sign(found, kkts[0].functions, kkts[0].point)
+    return with_shown_sign(found, kkts[0])
 
 
 def certify_linear_kkt(

@@ -12,7 +12,7 @@ import numpy as np
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.range import out_of_range
-from lexmargin.judge.bounds.signs import shown_not_positive
+from lexmargin.judge.bounds.signs import shown_word
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.levels.level_chain import checked_levels
@@ -58,20 +58,21 @@ def establish_problem(
     Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation without KKT data.
     """
     with np.errstate(all="ignore"):
-        kkts = recentred(problem.kkt(theta))
+        given = problem.kkt(theta)
+        kkts = recentred(given)
         try:
             found = _established(kkts, limits, evidence)
         except (ArithmeticError, np.linalg.LinAlgError):
             unknown = out_of_range(kkts[0], limits)
             found = replace(_facts(unknown), support=evidence.support)
-        lost = found.verdict.stationary and not _is_finite(found)
-        if found.verdict is Verdict.NOT_SEPARATING:
-            lost = not shown_not_positive(kkts[0].functions, kkts[0].point)
+        word = found.verdict
+        if word.stationary and not _is_finite(found):
+            word = Verdict.UNDECIDED
+        word, _ = shown_word(word, given[0])
     if found.levels is not None and not all(math.isfinite(value) for value in found.levels):
         found = replace(found, levels=None)
-    if not lost:
+    if word is found.verdict:
         return found
-    word = Verdict.UNDECIDED
     return replace(found, verdict=word, reason=_REASONS[word])
 
 

@@ -13,11 +13,10 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.linear.initial_working_set import dual_norm, power_of_two
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.backends.losses.constrained_linear import constrained_linear
-from lexmargin.formulations.base import vector_norm
+from lexmargin.linalg.norms import dual_norm, power_of_two, vector_norm
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["round_margin"]
