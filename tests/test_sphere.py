@@ -137,3 +137,9 @@ def test_a_bound_that_proves_nothing_leaves_no_small_gap(upper: float) -> None:
     assert relative_gap(upper, 1.0) == math.inf
     assert relative_gap(1.0, math.nan) == math.inf
     assert relative_gap(2.0, 1.0) == 0.5
+
+
+def test_a_ball_beyond_all_doubles_is_named_and_not_halved_for_ever() -> None:
+    data = lm.Dataset([[1e10], [-1e10]], [1, -1])
+    with pytest.raises(lm.LexmarginError):
+        lm.solve(lm.ConstrainedPath(lm.Linear(), data, rho=1e305), solver="newton")
