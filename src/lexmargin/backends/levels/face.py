@@ -22,7 +22,7 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
-from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
+from lexmargin.linalg.faces import RESOLUTION, BoolArray, Face
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
