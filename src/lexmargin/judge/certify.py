@@ -48,8 +48,9 @@ def certify(
         problem: a formulation; then ``theta`` is flat ``(d,)`` or one array per block. Or a torch
             module; then what follows are the samples X and the labels y, as
             :func:`~lexmargin.judge.trained.trained.certify_module` takes them.
-        theta: the point as the paper states the problem; the margin problems of homogeneous
-            predictors are judged by its direction, at any scale.
+        theta: the point as the paper states the problem. Where f_n are homogeneous and every
+            parameter costs the same it is judged by its direction: at any scale, unless the
+            problem asks for a level.
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
         norm, linear: for plain arrays, as in :func:`certify_arrays`.
         tolerances: what counts as equal.
