@@ -205,9 +205,10 @@ def _certify_costs(
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
     assert kkt.costs is not None
-    if not np.all(kkt.costs > 0.0):
+    if not np.all(kkt.costs > 0.0) or kkt.free is not None:
+        # Curves and bounds would move what is held.
         return found
-    if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
+    if kkt.functions.curvature <= Curvature.CONCAVE:
         found = _with_weak_duality(found, kkt)
     if kkt.functions.curvature is not Curvature.AFFINE:
         found = second_order(kkt, found.multipliers, found, given)
