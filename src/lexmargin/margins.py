@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +30,10 @@ from lexmargin.predictors.sums import Member, Sum
 __all__ = ["MarginFunctions"]
 
 T = TypeVar("T")
+
+_KEPT_ENTRIES: Final = 2_000_000
+"""Entries of the Jacobian up to which an evaluation is kept: a judge asks for one point often, and
+what is kept of it is no larger than the Jacobian."""
 
 
 @final
@@ -188,7 +192,22 @@ class MarginFunctions:
             result = self.evaluate(NumpyOps(), self.blocks(theta))
         return np.asarray(result, dtype=np.float64)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
+
     def _record(self, theta: FloatArray) -> tuple[list[Node], Node]:
+        """Return the parameters and the scores at θ, as nodes; those of the last θ are kept."""
+        if self.count * self.size > _KEPT_ENTRIES:
+            return self._recorded_now(theta)
+        key, kept = np.asarray(theta, dtype=np.float64).tobytes(), vars(self).get("_kept")
+        if kept is None or kept[0] != key:
+            # Of a copy: what is given may be changed in place.
+            kept = key, self._recorded_now(np.array(theta, dtype=np.float64))
+            vars(self)["_kept"] = kept
+        found: tuple[list[Node], Node] = kept[1]
+        return found
+
+    def _recorded_now(self, theta: FloatArray) -> tuple[list[Node], Node]:
         parameters = [JacobianOps.parameter(block) for block in self.blocks(theta)]
         ops = JacobianOps()
         with np.errstate(invalid="ignore", divide="ignore"):

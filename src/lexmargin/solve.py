@@ -89,7 +89,7 @@ def solve(
 
     Returns:
         The best answer with its certificate; ``others`` holds the other stationary points. The
-        answer to a formulation that is none of the paper's seven has none: ``unjudged`` says why.
+        answer to a formulation without KKT data of its own has none: ``unjudged`` says why.
 
     Raises:
         MissingBackendError: the solver is not installed or does not work here.

@@ -21,8 +21,8 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
-from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
 from lexmargin.inputs.limits import NORM_ENTRIES
+from lexmargin.linalg.faces import RESOLUTION, BoolArray, Face
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 

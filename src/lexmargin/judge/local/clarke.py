@@ -71,13 +71,13 @@ class GradientSets:
             self.exact,
         )
 
-    def over(self, scales: FloatArray) -> GradientSets:
-        """Return the sets with every element divided by ``scales`` (d,)."""
+    def scaled(self, rows: FloatArray, columns: FloatArray) -> GradientSets:
+        """Return the sets of ``rows_n g_n`` (S,) with entries times ``columns`` (d,)."""
         return GradientSets(
-            self.base / scales,
-            tuple(part / scales for part in self.parts),
+            self.base * rows[:, None] * columns,
+            tuple(part * row * columns for part, row in zip(self.parts, rows, strict=True)),
             self.signs,
-            tuple(corners / scales for corners in self.vertices),
+            tuple(extra * row * columns for extra, row in zip(self.vertices, rows, strict=True)),
             self.exact,
         )
 

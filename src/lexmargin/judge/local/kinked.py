@@ -18,6 +18,7 @@ from lexmargin.judge.local.clarke import (
     balanced_stationarity,
     clarke_stationarity,
 )
+from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
@@ -41,6 +42,7 @@ __all__ = [
     "element_at_kink",
     "judged_at_kink",
     "stated_notes",
+    "where_of",
 ]
 
 SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
@@ -255,6 +257,12 @@ def _lifted_bound(
         return 0.0
     lower = balanced_stationarity(sets, theta, excess[indices]).lower
     return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
+
+
+def where_of(kinks: list[Kink]) -> str:
+    """Say in words which kinks these are."""
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
 
 
 def at_slope_zero(found: LicqReport | None) -> LicqReport | None:

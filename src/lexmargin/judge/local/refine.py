@@ -23,7 +23,7 @@ from lexmargin.judge.local.birth import (
 from lexmargin.judge.local.birth_choice import best_birth
 from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kink_ascent import kink_ascent
-from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
+from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes, where_of
 from lexmargin.judge.local.kinks import Kink, Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
@@ -101,7 +101,7 @@ def _at_kink(
     certificate: Certificate,
     kinks: list[Kink],
 ) -> Certificate:
-    where = _where(kinks)
+    where = where_of(kinks)
     if norm != 2.0:
         verdict, why = Verdict.UNDECIDED, "the generalised gradient is tried for the ℓ2 ball only"
         if certificate.verdict.stationary:
@@ -147,11 +147,6 @@ def _at_kink(
             "maximum",
         ),
     )
-
-
-def _where(kinks: list[Kink]) -> str:
-    units = len({(kink.layer, kink.unit) for kink in kinks})
-    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
 
 
 def _beside_kinks(

@@ -15,7 +15,7 @@ from lexmargin.judge.local.kinked import element_at_kink
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.point import UnitPoint, unit_point
-from lexmargin.judge.receipts.facts import establish
+from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.stationarity import on_support
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
@@ -53,7 +53,7 @@ def evidence_for(
     if verdict is Verdict.SADDLE:
         return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     if verdict is Verdict.GLOBAL:
-        facts = establish(functions, flat, norm, certificate.tolerances, found)
+        facts, _ = claimed_direction(functions, flat, norm, certificate.tolerances, found)
         if facts.verdict is not Verdict.GLOBAL:
             better = global_bound(functions, flat, certificate, norm)
             return replace(found, bound=None if better is None else better.weights)
