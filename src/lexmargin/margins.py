@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DataError, ParameterError, ShapeError, shown
 from lexmargin.inputs.arrays import real_array
+from lexmargin.inputs.limits import KEPT_ENTRIES
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity
@@ -30,10 +31,6 @@ from lexmargin.predictors.sums import Member, Sum
 __all__ = ["MarginFunctions"]
 
 T = TypeVar("T")
-
-_KEPT_ENTRIES: Final = 2_000_000
-"""Entries of the Jacobian up to which an evaluation is kept: a judge asks for one point often, and
-what is kept of it is no larger than the Jacobian."""
 
 
 @final
@@ -197,7 +194,7 @@ class MarginFunctions:
 
     def _record(self, theta: FloatArray) -> tuple[list[Node], Node]:
         """Return the parameters and the scores at θ, as nodes; those of the last θ are kept."""
-        if self.count * self.size > _KEPT_ENTRIES:
+        if self.count * self.size > KEPT_ENTRIES:
             return self._recorded_now(theta)
         key, kept = np.asarray(theta, dtype=np.float64).tobytes(), vars(self).get("_kept")
         if kept is None or kept[0] != key:
