@@ -26,6 +26,7 @@ from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.formulations.w_set import WSet
 from lexmargin.library_profiles import Grade, Profile
+from lexmargin.long_answer import long_answer
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -81,6 +82,15 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
+        if polish and certificate.verdict in (Verdict.UNDECIDED, Verdict.KKT):
+            # Rounding alone may keep linear margins from their word.
+            longer = long_answer(problem)
+            again = (
+                None if longer is None else certify(problem, longer.theta, tolerances=tolerances)
+            )
+            if longer is not None and again is not None and again.verdict is Verdict.GLOBAL:
+                theta, multipliers, polished = longer.theta, longer.multipliers, None
+                certificate = again
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
             if origin is not None:

@@ -28,6 +28,8 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_SOLVED = 1e-9
+"""Relative gap of an answer that needs no second method."""
 _MOST_ENTRIES = 200_000
 """N·d up to which norms other than 1, 2 and inf are solved here: their steps read all rows."""
 
@@ -117,9 +119,17 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
     if norm == 2.0:
         from lexmargin.backends.least_distance import euclidean_margin
 
-        theta, multipliers, solves = euclidean_margin(scaled)
-        values = scaled @ theta
-        _require_positive(float(values.min()), scaled)
+        values = np.zeros(1)
+        try:
+            theta, multipliers, solves = euclidean_margin(scaled)
+            values = scaled @ theta
+            _require_positive(float(values.min()), scaled)
+        except NotSeparableError:
+            theta = multipliers = np.zeros(0)
+        bound = float(np.linalg.norm(multipliers @ scaled)) if multipliers.size else 0.0
+        if not float(values.min()) >= bound * (1.0 - _SOLVED) > 0.0:
+            # Its tolerances are those of rows of one size.
+            return _round(Z, scaled, norm, unit, begin)
         level = _only_level(values, multipliers, unit)
         seconds = time.perf_counter() - begin
         return FaceAnswer(theta, Z @ theta, (level,), True, seconds, solves)
@@ -154,7 +164,6 @@ def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: f
             "Name another solver, such as clarabel.",
         )
     values = scaled @ found.theta
-    _require_positive(float(values.min()), scaled)
     share = found.multipliers / found.multipliers.sum()
     level = _only_level(values, share, unit)
     seconds = time.perf_counter() - begin

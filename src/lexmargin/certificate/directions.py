@@ -7,6 +7,7 @@ import numpy as np
 from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_margins import certify_linear
+from lexmargin.certificate.long_words import with_long_numbers
 from lexmargin.certificate.norms import unit_scale
 from lexmargin.certificate.tolerances import Tolerances
 from lexmargin.errors import DegreeError
@@ -32,7 +33,11 @@ def certify_direction(
     theta = unit_scale(theta)
     rows = functions.linear_inputs
     if rows is not None:
-        return certify_linear(rows, functions.data.signed, theta, norm=norm, tolerances=limits)
+        signs = np.asarray(functions.data.signed, dtype=np.float64)
+        judged = certify_linear(rows, signs, theta, norm=norm, tolerances=limits)
+        if functions.data.is_sparse:
+            return judged
+        return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
     from lexmargin.certificate.global_bounds import with_global_bound
     from lexmargin.certificate.refine import refine
@@ -46,5 +51,7 @@ def certify_direction(
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
+    if linear:
+        first = with_long_numbers(first, jacobian, theta)
     refined = refine(functions, theta, degree, norm, first)
     return with_global_bound(functions, theta, norm, refined)

@@ -212,6 +212,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "weak duality: no point of the ball does better",
             "weak duality: no feasible point has a smaller ‖w_1‖²",
             "weak duality: no feasible point costs less",
+            "multipliers in doubles are too short to show it, those in long numbers do",
             "no direction has a larger margin ({method})",
             "no weights of this linear network have a margin above the bound",
             "birth test {x}: no network of any width has a margin above the bound",
