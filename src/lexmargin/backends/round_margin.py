@@ -18,6 +18,7 @@ from lexmargin.backends.first_rows import dual_norm, power_of_two
 from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.signed_rows import SignedRows
 from lexmargin.formulations.base import vector_norm
+from lexmargin.long_margins import affordable
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["round_margin"]
@@ -39,6 +40,8 @@ _PATIENCE: Final = 4
 _LONGEST: Final = 0.5
 _ZERO: Final = 1e-100
 _CHANGES: Final = 40
+_LOST: Final = 2
+"""Points of the path in a row that doubles do not reach, after which long numbers are cheaper."""
 
 
 @final
@@ -94,13 +97,14 @@ def round_margin(rows: SignedRows, p: float, deadline: float) -> LinearAnswer:
 
 def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, int, LinearStatus]:
     """Return the best direction that larger and larger ρ lead to, and points of the path used."""
-    rho, passes, begin = 1.0, 0, None
+    rho, passes, begin, lost = 1.0, 0, None, 0
     best: _Pair | None = None
     status = LinearStatus.INACCURATE
     while True:
         point = constrained_linear(Z, rho, p, begin=begin)
         passes += 1
         begin = point.w
+        lost = 0 if point.converged else lost + 1
         with np.errstate(under="ignore"):
             weights = np.exp(point.log_weights - point.log_loss)
         found = _Pair.of(Z, p, point.w, weights)
@@ -119,6 +123,8 @@ def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, in
         rho *= _GROWTH
         if time.monotonic() > deadline:
             status = LinearStatus.TIME_LIMIT
+        if lost >= _LOST and affordable(*Z.shape):
+            return best, passes, status
         if best.gap <= _SOLVED or rho > _LARGEST or time.monotonic() > deadline:
             return best, passes, status
 
