@@ -14,6 +14,8 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
 from lexmargin.long_margins import affordable, long_margin
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -33,7 +35,7 @@ class LongAnswer:
 
 
 def long_answer(problem: Formulation, seconds: float | None = None) -> LongAnswer | None:
-    """Return the answer of a hard margin, margin path or lexicographic problem of few samples.
+    """Return the answer of a margin problem of few samples with scores linear in θ.
 
     None for other problems, scores that are not linear, and data that nothing separates. Among the
     directions of an ℓ1 or ℓ∞ problem it is one in the middle.
@@ -43,7 +45,7 @@ def long_answer(problem: Formulation, seconds: float | None = None) -> LongAnswe
         seconds: for the steps; 10 if None.
     """
     functions = problem.functions
-    stated = isinstance(problem, (HardMargin, MarginPath, Lexicographic))
+    stated = isinstance(problem, (HardMargin, MarginPath, Lexicographic, ScaledMargin, WSet))
     linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
     if problem.data.is_sparse or not (stated and linear):
         return None
@@ -52,7 +54,7 @@ def long_answer(problem: Formulation, seconds: float | None = None) -> LongAnswe
     rows = functions.jacobian(np.zeros(functions.size))
     deadline = time.monotonic() + (_SECONDS if seconds is None else seconds)
     level = math.inf
-    if isinstance(problem, HardMargin):
+    if isinstance(problem, (HardMargin, ScaledMargin, WSet)):
         level = 1.0
     elif isinstance(problem, MarginPath) and problem.gamma is not None:
         level = problem.gamma / problem.rho

@@ -186,7 +186,7 @@ class Measured:
 class LongMeasures:
     """What is known of a direction: with the best long multipliers, and with doubles near them.
 
-    ``multipliers`` (N,) are those doubles, with ‖Zᵀλ‖_* = 1.
+    ``multipliers`` (N,) are those doubles, with ‖Zᵀλ‖_* of the size asked for.
     """
 
     long: Measured
@@ -195,7 +195,7 @@ class LongMeasures:
 
 
 def long_measures(
-    Z: FloatArray, theta: FloatArray, p: float, deadline: float
+    Z: FloatArray, theta: FloatArray, p: float, deadline: float, size: float = 1.0
 ) -> LongMeasures | None:
     """Measure θ (d,) ≠ 0 with the multipliers of the best direction; None where there is none.
 
@@ -206,7 +206,7 @@ def long_measures(
         if pair is None:
             return None
         rows, _, share = pair
-        multipliers = _shown(rows, share, p)
+        multipliers = _shown(rows, share, p, size)
         point = big(theta)
         return LongMeasures(
             _measured(rows, point, share, p),
@@ -215,10 +215,10 @@ def long_measures(
         )
 
 
-def _shown(rows: Big, share: Big, p: float) -> FloatArray:
-    """Return λ in doubles with ‖Zᵀλ‖_* = 1."""
-    size = norm(mid(rows.T @ share), dual_exponent(p))
-    return np.maximum(rounded(rows.T, mid(share / size)), 0.0)
+def _shown(rows: Big, share: Big, p: float, size: float = 1.0) -> FloatArray:
+    """Return λ in doubles with ‖Zᵀλ‖_* of a size."""
+    scale = size / norm(mid(rows.T @ share), dual_exponent(p))
+    return np.maximum(rounded(rows.T, mid(share * scale)), 0.0)
 
 
 def _measured(rows: Big, point: Big, lam: Big, p: float) -> Measured:

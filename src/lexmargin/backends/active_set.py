@@ -23,6 +23,7 @@ from lexmargin.backends.free_bias import bias_samples, has_bias, never_negative,
 from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName
+from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
@@ -60,7 +61,8 @@ _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
 class ActiveSetBackend(Backend):
     """The hard margin and margin path of margin functions ``f_n = θ·z_n`` in any norm.
 
-    Also the W-set of a linear part and a bias, which is a hard margin with b unregularised.
+    Also the W-set of a linear part and a bias, which is a hard margin with b unregularised, and
+    eq. 13 and 14 of one linear part, which are hard margins themselves.
     """
 
     def available(self, solver: str) -> str:
@@ -69,7 +71,7 @@ class ActiveSetBackend(Backend):
         return import_problem(["daqp", "highspy"])
 
     def suits(self, problem: Formulation) -> bool:
-        if has_bias(problem):
+        if has_bias(problem) or _one_linear_part(problem):
             return True
         if problem.name not in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH):
             return False
@@ -86,6 +88,8 @@ class ActiveSetBackend(Backend):
 
     def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
         """Answer all levels of a W-set with a free bias: w and the score β are unique."""
+        if settings.solver == SOLVER and _one_linear_part(problem):
+            return _hard_margin(problem, settings)
         if settings.solver != SOLVER or not (isinstance(problem, WSet) and has_bias(problem)):
             return None
         X, y = bias_samples(problem)
@@ -107,6 +111,27 @@ class ActiveSetBackend(Backend):
             {MARGIN: answer.multipliers / factor},
             (0.0, seconds),
         )
+
+
+def _one_linear_part(problem: Formulation) -> bool:
+    """Say whether eq. 13 or 14 is ``min ‖w‖²  s.t.  z_n·w >= 1``."""
+    if not isinstance(problem, (ScaledMargin, WSet)) or problem.data.is_sparse:
+        return False
+    functions = problem.functions
+    return functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+
+
+def _hard_margin(problem: Formulation, settings: SolverSettings) -> RawAnswer:
+    """Answer eq. 13 or 14 of one linear part in the unknowns of its first stage."""
+    assert isinstance(problem, (ScaledMargin, WSet))
+    X, y = _rows(problem.functions)
+    answer, seconds = _solved(X, y, 2.0, settings)
+    if not answer.margin > 0.0:
+        empty = no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
+        return replace(empty, claim=_ENDS[answer.status][1])
+    # w = s v, and f_n(w) = 1 is what the unknowns are scaled to.
+    values = problem.parts.write(answer.w, problem.parts.natural_scales)
+    return _finished(answer, values, {MARGIN: answer.multipliers}, (0.0, seconds))
 
 
 @final

@@ -13,6 +13,7 @@ from lexmargin.certificate.certificate import Certificate
 from lexmargin.certificate.directions import certify_direction
 from lexmargin.certificate.judge import certify_arrays
 from lexmargin.certificate.linear_problems import certify_linear_problem, linear_w_set
+from lexmargin.certificate.long_words import with_long_numbers
 from lexmargin.certificate.modules import is_module
 from lexmargin.certificate.norms import unit_scale, vector_norm
 from lexmargin.certificate.range import finite_words, out_of_range
@@ -121,14 +122,24 @@ def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances)
         from lexmargin.certificate import margin_programs
 
         if isinstance(problem, ScaledMargin):
-            return margin_programs.certify_scaled_margin(problem, flat, limits)
+            found = margin_programs.certify_scaled_margin(problem, flat, limits)
+            return _one_linear_part(problem, flat, found)
         if isinstance(problem, WSet):
-            return margin_programs.certify_w_set(problem, flat, limits)
+            found = margin_programs.certify_w_set(problem, flat, limits)
+            return _one_linear_part(problem, flat, found)
         assert isinstance(problem, MarginPath)
         return margin_programs.certify_margin_path(problem, flat, limits)
     if isinstance(problem, Lexicographic):
         return _certify_levels(problem, flat, limits)
     return _certify_direction(problem, flat, limits)
+
+
+def _one_linear_part(problem: Formulation, flat: FloatArray, found: Certificate) -> Certificate:
+    """Judge eq. 13 and 14 of one linear part as the hard margins that they are, at margin 1."""
+    functions = problem.functions
+    if functions.curvature is not Curvature.AFFINE or functions.homogeneity.degree != 1.0:
+        return found
+    return with_long_numbers(found, functions.jacobian(flat), flat, 1.0)
 
 
 def _certify_direction(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
