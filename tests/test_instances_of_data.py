@@ -18,7 +18,8 @@ CERTIFIED = 0.99
 
 
 def test_a_slice_of_instances_is_right() -> None:
-    found = list(records(list(range(100, 124)), seed=1, workers=1))
+    # Convex ones: each has a reference of its own, and they are cheap.
+    found = list(records(list(range(0, 48, 2)), seed=1, workers=1))
     assert not [complaint(one) for one in failed(found)]
 
 

@@ -82,15 +82,10 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
-        if polish and certificate.verdict in (Verdict.UNDECIDED, Verdict.KKT):
-            # Rounding alone may keep linear margins from their word.
-            longer = long_answer(problem)
-            again = (
-                None if longer is None else certify(problem, longer.theta, tolerances=tolerances)
-            )
-            if longer is not None and again is not None and again.verdict is Verdict.GLOBAL:
-                theta, multipliers, polished = longer.theta, longer.multipliers, None
-                certificate = again
+        longer = _longer(problem, theta, certificate) if polish else None
+        if longer is not None:
+            theta, multipliers, certificate = longer
+            polished = None
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
             if origin is not None:
@@ -122,6 +117,22 @@ def judge(
         claimed_bound=claimed,
         unjudged=_FOREIGN if foreign else "",
     )
+
+
+def _longer(
+    problem: Formulation, theta: FloatArray, certificate: Certificate
+) -> tuple[FloatArray, FloatArray, Certificate] | None:
+    """Return the answer in long numbers where rounding alone keeps one near it from its word."""
+    if certificate.verdict not in (Verdict.UNDECIDED, Verdict.KKT):
+        return None
+    found = long_answer(problem)
+    if found is None:
+        return None
+    before, after = (x / vector_norm(x, 2.0) for x in (theta, found.theta))
+    if not float(np.linalg.norm(before - after)) <= _MOST_MOVED:
+        return None
+    again = certify(problem, found.theta, tolerances=certificate.tolerances)
+    return (found.theta, found.multipliers, again) if again.verdict is Verdict.GLOBAL else None
 
 
 def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> float | None:

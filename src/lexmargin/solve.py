@@ -15,7 +15,7 @@ from lexmargin.certificate import (
 )
 from lexmargin.certificate.inseparable import prove_inseparable
 from lexmargin.checks import positive, whole
-from lexmargin.errors import NotSeparableError
+from lexmargin.errors import NotSeparableError, SolverFailedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.known import is_known
 from lexmargin.formulations.regularization_path import RegularizationPath
@@ -118,13 +118,22 @@ def solve(
         verbose,
         progress,
     )
-    found = _answers(asked, chosen)
+    found, failed = [], None
+    try:
+        found = _answers(asked, chosen)
+    except SolverFailedError as error:
+        # Another may see the separator.
+        if solver != AUTO:
+            raise
+        failed = error
     if solver == AUTO and not _certified(found):
         # Asking whether CVXPY is there imports it, which takes longer than most answers.
         second = second_choice(problem, shelves, chosen)
         late = deadline is not None and time.monotonic() >= deadline
         if second is not None and not late:
             found += _answers(asked, second)
+    if failed is not None and not found:
+        raise failed
     best = ranked(problem, found)
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
