@@ -57,7 +57,7 @@ paper: install
 	$(VENV)/lexmargin paper --out out/paper
 
 known-issues: install
-	$(VENV)/python -m lexmargin.compare.known_issues
+	$(VENV)/python -m lexmargin.compare.pages.known_issues
 
 format: install
 	$(VENV)/ruff format .

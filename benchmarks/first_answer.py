@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from common import Bench, Row
 
-from lexmargin.certificate import certify_arrays
+from lexmargin.judge import certify_arrays
 from lexmargin.ops.base import FloatArray
 
 OWN: Final = "lexmargin"

@@ -27,7 +27,7 @@ import numpy as np
 from common import OUT, Bench, Row, Unanswered, measured, timed, within
 
 import lexmargin as lm
-from lexmargin.backends.face import face_levels
+from lexmargin.backends.levels.face import face_levels
 from lexmargin.ops.base import FloatArray, IntArray
 
 LIMIT: Final = 10.0

@@ -28,9 +28,9 @@ from scipy import sparse
 
 import lexmargin as lm
 from lexmargin.backends.capture import captured
-from lexmargin.backends.constraint_generation import hard_margin_linear
-from lexmargin.backends.linear_answer import LinearAnswer
-from lexmargin.certificate import certify_linear
+from lexmargin.backends.linear.constraint_generation import hard_margin_linear
+from lexmargin.backends.linear.linear_answer import LinearAnswer
+from lexmargin.judge import certify_linear
 from lexmargin.ops.base import FloatArray
 
 PEER_LIMIT: Final = 12.0

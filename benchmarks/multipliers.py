@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from common import Bench, Row, Timing, Unanswered, available_memory, measured, within
 
-from lexmargin.certificate.multipliers import nonnegative_multipliers
+from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.ops.base import FloatArray
 
 COUNTS: Final = (100, 1000)

@@ -30,9 +30,9 @@ from common import Bench, Ratio, Row, Unanswered, peak_memory, within
 import lexmargin as lm
 from lexmargin.backends import backend
 from lexmargin.formulations.start import random_theta, separating_theta
-from lexmargin.library import Library, grade
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.run import run
+from lexmargin.run.stages import run
+from lexmargin.shelf.library import Library, grade
 
 OURS: Final = "augmented-lagrangian"
 LBFGS, EXACT = "Ipopt by hand, L-BFGS", "Ipopt by hand, exact"

@@ -25,12 +25,12 @@ from common import Bench, Row, peak_memory
 
 import lexmargin as lm
 from lexmargin.backends import backend
-from lexmargin.certificate import Tolerances
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.start import random_theta, separating_theta
-from lexmargin.library import Library, grade
-from lexmargin.library_profiles import Profile
+from lexmargin.judge import Tolerances
 from lexmargin.ops.base import FloatArray
+from lexmargin.shelf.library import Library, grade
+from lexmargin.shelf.profiles import Profile
 from lexmargin.solution import SolverSettings
 
 TARGET: Final = 1.15

@@ -23,7 +23,7 @@ import numpy as np
 from common import Bench, Row, measured, timed
 
 import lexmargin as lm
-from lexmargin.certificate import Tolerances, certify
+from lexmargin.judge import Tolerances, certify
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import PathPoint, TracedPath
 

@@ -24,13 +24,13 @@ from common import Bench, Row, measured
 
 import lexmargin as lm
 from lexmargin.backends import backend
-from lexmargin.backends.gated import gated_network, kinked_slope
-from lexmargin.backends.pattern_search import pattern_search
+from lexmargin.backends.kinked.gated import gated_network, kinked_slope
+from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.formulations.start import random_theta, separating_theta
-from lexmargin.library import Library, grade
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import LossNormalizedStep, descend
-from lexmargin.run import run
+from lexmargin.run.stages import run
+from lexmargin.shelf.library import Library, grade
 
 SAMPLES: Final = 40
 INPUTS: Final = 5

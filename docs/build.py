@@ -39,7 +39,7 @@ def measured_paper() -> Path | None:
     for folder in PAPERS:
         if (folder / "paper.md").is_file():
             return folder
-    lexmargin = [sys.executable, "-c", "from lexmargin.cli import main; main()"]
+    lexmargin = [sys.executable, "-c", "from lexmargin.cli.main import main; main()"]
     asked = subprocess.run(
         [*lexmargin, "paper", "--help"], capture_output=True, stdin=subprocess.DEVNULL, check=False
     )

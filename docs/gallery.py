@@ -18,12 +18,12 @@ import numpy as np
 import lexmargin as lm
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
-from lexmargin.library import Library
-from lexmargin.library_build import build, stored_theta
-from lexmargin.library_problems import PredictorKind, ProblemFile
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, margin_figure, style
+from lexmargin.shelf.build import build, stored_theta
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.problems import PredictorKind, ProblemFile
 
 __all__ = ["FAMILIES", "Entry", "entries", "write"]
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import lexmargin as lm
-from lexmargin.certificate import TrainedMargins
+from lexmargin.judge import TrainedMargins
 from lexmargin.plots import BLUE, GREY, VERMILION, save, style
 
 LEVELS = (-1.0, -2.0, -5.0, -10.0, -15.0, -25.0, -35.0, -50.0)

@@ -8,7 +8,7 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.certificate import Verdict
+from lexmargin.judge import Verdict
 
 __all__ = ["Family", "Row", "Trial", "count"]
 

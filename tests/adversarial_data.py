@@ -10,7 +10,7 @@ import numpy as np
 
 import lexmargin as lm
 from adversarial_common import Trial
-from lexmargin.certificate import Verdict, certify, certify_linear
+from lexmargin.judge import Verdict, certify, certify_linear
 from lexmargin.separability import Coefficient, separability, verify_coefficients
 
 _EPS = float(np.finfo(np.float64).eps)

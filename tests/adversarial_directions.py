@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
 from adversarial_common import Family, Trial
-from lexmargin.certificate import Tolerances, Verdict, certify_arrays
 from lexmargin.errors import DegreeError
+from lexmargin.judge import Tolerances, Verdict, certify_arrays
 
 Array = NDArray[np.float64]
 TOLERANCE: Final = 1e-7

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 import lexmargin as lm
 from adversarial_common import Trial
 from exact_leximin import leximin_margins, maximise
-from lexmargin.certificate import Tolerances, Verdict, certify
 from lexmargin.errors import LexmarginError
+from lexmargin.judge import Tolerances, Verdict, certify
 
 Array = NDArray[np.float64]
 GAP: Final = 1e-7

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 import lexmargin as lm
 from adversarial_common import Family, Trial
 from adversarial_local import Circle, complaint
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_linear
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
+from lexmargin.judge import Certificate, Tolerances, Verdict, certify_linear
 
 __all__ = ["FAMILIES", "SHARES"]
 

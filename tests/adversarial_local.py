@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 import lexmargin as lm
 from adversarial_common import Family, Trial
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations.base import Formulation
+from lexmargin.judge import Certificate, Tolerances, Verdict, certify
 
 __all__ = ["FAMILIES", "SHARES", "Circle", "complaint"]
 

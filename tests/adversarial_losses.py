@@ -20,9 +20,9 @@ from scipy.optimize import brentq
 
 import lexmargin as lm
 from adversarial_common import Family, Trial
-from lexmargin.certificate import Verdict
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
+from lexmargin.judge import Verdict
 
 __all__ = ["FAMILIES", "SHARES"]
 

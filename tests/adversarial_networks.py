@@ -21,8 +21,8 @@ from scipy.optimize import linprog, minimize, nnls
 
 import lexmargin as lm
 from adversarial_common import Family, Trial
-from lexmargin.certificate import Certificate, Verdict
 from lexmargin.errors import LexmarginError
+from lexmargin.judge import Certificate, Verdict
 
 __all__ = ["FAMILIES", "SHARES"]
 

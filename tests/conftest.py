@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lexmargin.certificate.certificate import Certificate
-from lexmargin.certificate.facts import Facts
-from lexmargin.certificate.reasons import template_of
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.reasons import template_of
+from lexmargin.judge.receipts.facts import Facts
 
 REQUIRED_BACKENDS = frozenset({"cvxpy", "pyomo", "casadi", "cyipopt"})
 REQUIRE_VARIABLE = "LEXMARGIN_REQUIRE_BACKENDS"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.backends import BackendName, backend
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.base import Formulation, StageAnswer
 from lexmargin.ops.base import FloatArray
 from lexmargin.solution import SolverSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors import (

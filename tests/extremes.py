@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lexmargin as lm
-from lexmargin.certificate.proofs import prove
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
+from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.predictors import Predictor
 
 Array = NDArray[np.float64]

@@ -21,10 +21,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 import lexmargin as lm
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.verify import verify_receipt
 from lexmargin.compare import Serial, Store, read_back
-from lexmargin.data_files import read_blocks, read_state
+from lexmargin.data.state_files import read_blocks, read_state
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 
 Draw = st.DataObject
 Family = Callable[[Draw], object]
@@ -146,7 +146,7 @@ _WEIGHTS = ("0.weight", "2.weight", "0.bias", "block_0", "block_1", "block_01", 
 
 def state(draw: Draw) -> object:
     """NPZ state files for a network of two units."""
-    from lexmargin.certificate.network_state import network_weights
+    from lexmargin.judge.trained.network_state import network_weights
 
     arrays: dict[str, Any] = {"0.weight": np.ones((2, 2)), "2.weight": np.ones((1, 2))}
     for name in draw.draw(st.lists(st.sampled_from(_WEIGHTS), unique=True, max_size=2)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 from lexmargin.paper import measure
 from lexmargin.processes.nursery import Mark
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog, lsq_linear, minimize
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
 from lexmargin.formulations.base import Formulation
+from lexmargin.judge import Verdict
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator

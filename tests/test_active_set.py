@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from lexmargin.backends import BackendName, backend
-from lexmargin.backends.active_set import SOLVER, ActiveSetBackend
-from lexmargin.backends.block_pivoting import block_pivoting, solve_face
-from lexmargin.backends.constraint_generation import hard_margin_linear
-from lexmargin.backends.linear_answer import LinearAnswer, LinearStatus, balanced
-from lexmargin.backends.signed_rows import signed_rows
-from lexmargin.backends.working_set import separation_or_gordan, solve_restricted
-from lexmargin.certificate import Verdict, certify_arrays
-from lexmargin.data import Dataset, load_dataset
+from lexmargin.backends.linear.active_set import SOLVER, ActiveSetBackend
+from lexmargin.backends.linear.block_pivoting import block_pivoting, solve_face
+from lexmargin.backends.linear.constraint_generation import hard_margin_linear
+from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
+from lexmargin.backends.linear.signed_rows import signed_rows
+from lexmargin.backends.linear.working_set import separation_or_gordan, solve_restricted
+from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.errors import (
     DataError,
     NotSeparableError,
@@ -34,6 +33,7 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.scaled_margin import ScaledMargin
 from lexmargin.formulations.w_set import WSet
+from lexmargin.judge import Verdict, certify_arrays
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors import Bias, BiasForm, Linear, Member, Network, Square, Sum
 from lexmargin.solution import Claim, Ran, SolverSettings

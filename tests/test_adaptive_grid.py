@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 from lexmargin.errors import ParameterError
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import PathEnd, TracedPath

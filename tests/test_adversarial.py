@@ -24,9 +24,9 @@ from adversarial_directions import (
     measures,
     oracle,
 )
-from lexmargin.certificate import Certificate, Tolerances, Verdict, carried_multipliers
-from lexmargin.certificate.trained_judge import certify_by_gram
 from lexmargin.errors import DegreeError
+from lexmargin.judge import Certificate, Tolerances, Verdict, carried_multipliers
+from lexmargin.judge.trained.trained_judge import certify_by_gram
 
 SAMPLE = 40
 

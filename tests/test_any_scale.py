@@ -18,11 +18,11 @@ from sklearn.exceptions import ConvergenceWarning
 import lexmargin as lm
 from constrained_cases import margin_data
 from lexmargin import estimator
-from lexmargin.backends.constrained_linear import constrained_linear
-from lexmargin.backends.constraint_generation import hard_margin_linear
-from lexmargin.backends.penalised import penalised_linear
-from lexmargin.backends.round_margin import round_margin
-from lexmargin.backends.signed_rows import signed_rows
+from lexmargin.backends.linear.constraint_generation import hard_margin_linear
+from lexmargin.backends.linear.round_margin import round_margin
+from lexmargin.backends.linear.signed_rows import signed_rows
+from lexmargin.backends.losses.constrained_linear import constrained_linear
+from lexmargin.backends.losses.penalised import penalised_linear
 from lexmargin.errors import NotSeparableError
 from lexmargin.estimator import MarginClassifier
 from lexmargin.losses import Loss

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin import augmented
-from lexmargin.augmented import WorkingSet, augmented_lagrangian
 from lexmargin.backends import BackendName, backend
-from lexmargin.certificate.verdict import Verdict
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.start import loss_descent, random_theta, separating_theta
-from lexmargin.polish import finished, polish, settled
-from lexmargin.profile_choice import choose_profile
+from lexmargin.judge.verdict import Verdict
+from lexmargin.polish import augmented
+from lexmargin.polish.augmented import WorkingSet, augmented_lagrangian
+from lexmargin.polish.direction import finished, polish, settled
+from lexmargin.run.profile_choice import choose_profile
 from lexmargin.solution import Claim, Ran, SolverSettings
 
 # problem, closed form (cases.md); the least value over a few starts must be it
@@ -75,7 +75,7 @@ def test_large_problems_begin_with_rounds_of_short_steps(
         rounds += 1
         return approached(*arguments)
 
-    monkeypatch.setattr("lexmargin.augmented._approached", counted)
+    monkeypatch.setattr("lexmargin.polish.augmented._approached", counted)
     problem = teacher("relu2")
     if classes == 3:
         labels = np.argmax(problem.data.X[:, :3], axis=1)
@@ -140,7 +140,7 @@ def test_a_penalty_that_is_too_small_doubles(
         found = approached(part, w, lam, penalty, steps)
         return -2.0 * found if leaps and len(penalties) == 3 else found
 
-    monkeypatch.setattr("lexmargin.augmented._approached", recorded)
+    monkeypatch.setattr("lexmargin.polish.augmented._approached", recorded)
     functions = teacher("relu2").functions
     theta, _ = separating_theta(functions, random_theta(functions, np.random.default_rng(0)))
     w = theta * float(np.abs(functions.values(theta)).max()) ** (-1.0 / 3.0)

@@ -16,8 +16,8 @@ import pytest
 
 import lexmargin.predictors as predictors
 from lexmargin.backends import Backend, BackendName, Compiled, backend
-from lexmargin.backends.nlp import Evaluator
-from lexmargin.data import Dataset
+from lexmargin.backends.models.nlp import Evaluator
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError, ShapeError, UnknownNameError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.hard_margin import HardMargin
@@ -511,7 +511,7 @@ SILENT = """
 import sys
 import lexmargin.predictors as predictors
 from lexmargin.backends import BackendName, backend
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.solution import SolverSettings
 import numpy as np

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin import cli
+from lexmargin.cli import main as cli
 from lexmargin.errors import LexmarginError, NotSeparableError
-from lexmargin.library_build import MAX_BLOCKS, MAX_PARAMETERS
+from lexmargin.shelf.build import MAX_BLOCKS, MAX_PARAMETERS
 
 LINEAR = 'kind = "linear"'
 SAMPLES = "X = [[1, 0], [0, 2]]\ny = [1, 1]"

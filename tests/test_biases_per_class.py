@@ -11,17 +11,17 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 import lexmargin as lm
-from lexmargin.certificate import certify
-from lexmargin.certificate.exact_bias import exact_program
-from lexmargin.certificate.receipt_format import predictor_from_json, predictor_to_json
-from lexmargin.certificate.scaled_bound import least_scaled_cost
-from lexmargin.certificate.verdict import Verdict
-from lexmargin.certificate.w_levels import least_first_level
 from lexmargin.errors import LexmarginError, NotSeparableError, ParameterError, ReceiptError
-from lexmargin.gordan import verify_separability_of_rows
+from lexmargin.judge import certify
+from lexmargin.judge.bounds.scaled_bound import least_scaled_cost
+from lexmargin.judge.programs.w_levels import least_first_level
+from lexmargin.judge.proofs.exact_bias import exact_program
+from lexmargin.judge.receipts.receipt_format import predictor_from_json, predictor_to_json
+from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors import Bias, BiasForm, Linear, Sum
-from lexmargin.separability_rows import margin_rows
+from lexmargin.separation.gordan import verify_separability_of_rows
+from lexmargin.separation.rows import margin_rows
 
 THREE = lm.Dataset([[1.0], [2.0], [3.0]], [0, 1, 2])
 FORMS = [form for form in BiasForm if form is not BiasForm.PLAIN]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Certificate, Verdict, certify_arrays
-from lexmargin.certificate.birth import birth_value
-from lexmargin.certificate.birth_choice import best_birth
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.refine import refine
-from lexmargin.certificate.verify import verify_receipt
+from lexmargin.judge import Certificate, Verdict, certify_arrays
+from lexmargin.judge.local.birth import birth_value
+from lexmargin.judge.local.birth_choice import best_birth
+from lexmargin.judge.local.refine import refine
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 
 ANGLE = np.deg2rad(150)
 FIRST, SECOND = np.array([1.0, 0.0]), np.array([np.cos(ANGLE), np.sin(ANGLE)])

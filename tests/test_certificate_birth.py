@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.certificate import Certificate, Verdict, certify_arrays
-from lexmargin.certificate.birth import (
+from lexmargin.data.dataset import Dataset
+from lexmargin.judge import Certificate, Verdict, certify_arrays
+from lexmargin.judge.local.birth import (
     _moment_bound,
     _patterns,
     birth_value,
     dead_units,
     leak,
 )
-from lexmargin.certificate.refine import refine
-from lexmargin.data import Dataset
+from lexmargin.judge.local.refine import refine
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,

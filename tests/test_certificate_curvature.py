@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.certificate.ascent import Ascent, rise
-from lexmargin.certificate.curvature import Curvature, CurvatureKind, measured_curvature
-from lexmargin.certificate.curved import PredictorCurved
-from lexmargin.certificate.facts import establish
-from lexmargin.certificate.given import Evidence
-from lexmargin.certificate.linear_networks import linear_network_bound
-from lexmargin.certificate.refine import refine
-from lexmargin.certificate.symmetry import symmetry_tangents
-from lexmargin.certificate.vicinity import Vicinity, around_direction
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
+from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.bounds.linear_networks import linear_network_bound
+from lexmargin.judge.given import Evidence
+from lexmargin.judge.local.ascent import Ascent, rise
+from lexmargin.judge.local.refine import refine
+from lexmargin.judge.local.symmetry import symmetry_tangents
+from lexmargin.judge.receipts.facts import establish
+from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
+from lexmargin.judge.second_order.hessians import PredictorCurved
+from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     ConvolutionalNetwork,
@@ -229,10 +229,11 @@ def test_rotations_between_identity_layers_are_no_flat_directions(depth, orbit):
 def test_without_its_symmetries_the_same_point_is_undecided(monkeypatch):
     f, theta = fully_connected(2)
     monkeypatch.setattr(
-        "lexmargin.certificate.curved.symmetry_tangents", lambda *a: np.zeros((0, theta.size))
+        "lexmargin.judge.second_order.hessians.symmetry_tangents",
+        lambda *a: np.zeros((0, theta.size)),
     )
-    monkeypatch.setattr("lexmargin.certificate.refine.linear_network_bound", lambda *a: None)
-    monkeypatch.setattr("lexmargin.certificate.refine.leak", lambda *a: None)
+    monkeypatch.setattr("lexmargin.judge.local.refine.linear_network_bound", lambda *a: None)
+    monkeypatch.setattr("lexmargin.judge.local.refine.leak", lambda *a: None)
     found = judge(f, theta)
     assert found.verdict is Verdict.KKT and "flat direction" in " ".join(found.reasons)
     assert found.curvature.kind is CurvatureKind.UNDECIDED
@@ -346,11 +347,11 @@ def test_a_weakly_active_constraint_blocks_a_negative_direction():
 def test_other_norms_and_many_parameters_get_no_second_order_verdict(monkeypatch):
     f = functions(DiagonalNetwork(2), [[1.0, 1.0]])
     assert judge(f, [1.0, 1.0, 1.0, 1.0], norm=4.0).curvature is None
-    monkeypatch.setattr("lexmargin.certificate.curvature.LIMIT", 3)
+    monkeypatch.setattr("lexmargin.judge.second_order.curvature.LIMIT", 3)
     found = judge(f, [1.0, 0.0, 1.0, 0.0])
     assert found.verdict is not Verdict.STRICT_LOCAL
     assert "which is no proof" in found.curvature.reason
-    monkeypatch.setattr("lexmargin.certificate.curvature._ENTRIES", 3)
+    monkeypatch.setattr("lexmargin.judge.second_order.curvature._ENTRIES", 3)
     assert "too many" in judge(f, [1.0, 0.0, 1.0, 0.0]).curvature.reason
 
 

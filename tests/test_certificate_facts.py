@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Tolerances, Verdict, certify
-from lexmargin.certificate.ascent import Ascent
-from lexmargin.certificate.evidence import evidence_for
-from lexmargin.certificate.facts import Facts, establish
-from lexmargin.certificate.given import Evidence
 from lexmargin.formulations.base import Formulation
+from lexmargin.judge import Tolerances, Verdict, certify
+from lexmargin.judge.given import Evidence
+from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.programs.evidence import evidence_for
+from lexmargin.judge.receipts.facts import Facts, establish
 
 R = math.sqrt(0.5)
 LIMITS = Tolerances()

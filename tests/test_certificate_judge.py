@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.certificate.judge import _first_order, _margin_from_below
-from lexmargin.certificate.point import unit_point
-from lexmargin.certificate.stationarity import stationarity
 from lexmargin.errors import DataError, DegreeError, ParameterError, ShapeError
+from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.judge import _first_order, _margin_from_below
+from lexmargin.judge.point import unit_point
+from lexmargin.judge.stationarity import stationarity
 
 INF = math.inf
 R2, R5 = math.sqrt(2.0), math.sqrt(5.0)

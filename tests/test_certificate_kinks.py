@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.certificate.clarke import GradientSets, clarke_stationarity, gradient_sets
-from lexmargin.certificate.kinked import judged_at_kink
-from lexmargin.certificate.kinks import Kink, measure_kinks
-from lexmargin.certificate.refine import refine
-from lexmargin.certificate.slopes import record, rows
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
+from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.local.clarke import GradientSets, clarke_stationarity, gradient_sets
+from lexmargin.judge.local.kinked import judged_at_kink
+from lexmargin.judge.local.kinks import Kink, measure_kinks
+from lexmargin.judge.local.refine import refine
+from lexmargin.judge.local.slopes import record, rows
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,

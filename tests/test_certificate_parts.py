@@ -10,23 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.certificate.bounds import best_weights, linear_dual_bound, relative_gap
-from lexmargin.certificate.fritz_john import fritz_john
-from lexmargin.certificate.linearised import linearised_gap, measure
-from lexmargin.certificate.multipliers import (
+from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.judge.local.linearised import linearised_gap, measure
+from lexmargin.judge.multipliers.fritz_john import fritz_john
+from lexmargin.judge.multipliers.multiplier_set import (
     MultiplierMethod,
     nonnegative_multipliers,
     smallest_hull_point,
 )
-from lexmargin.certificate.norms import dual_exponent, norm_gradient, vector_norm
-from lexmargin.certificate.pivoting import pivoted
-from lexmargin.certificate.point import unit_point
-from lexmargin.certificate.polyhedral import largest_pairing, smallest_dual_norm
-from lexmargin.certificate.qualification import licq, mfcq, multiplier_set, proved_independent
-from lexmargin.certificate.stationarity import curve, stationarity, trade_off
-from lexmargin.certificate.tolerances import Tolerances
-from lexmargin.certificate.verdict import Verdict
-from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.judge.multipliers.polyhedral import largest_pairing, smallest_dual_norm
+from lexmargin.judge.multipliers.qualification import licq, mfcq, multiplier_set, proved_independent
+from lexmargin.judge.multipliers.vertex_bounds import best_weights, linear_dual_bound, relative_gap
+from lexmargin.judge.point import unit_point
+from lexmargin.judge.stationarity import curve, stationarity, trade_off
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.pivoting import pivoted
 
 INF = math.inf
 NORMS = [1.0, 1.5, 2.0, 3.0, 7.0, INF]

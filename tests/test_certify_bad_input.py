@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import curves
 from lexmargin.errors import (
     DataError,
     DegreeError,
@@ -18,6 +17,7 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.judge import curves
 
 GOOD: dict[str, Any] = {"f": [1.0, 1.0], "jacobian": np.eye(2), "theta": np.ones(2), "degree": 1}
 PROBLEM = lm.HardMargin(lm.Linear(), lm.Dataset(np.eye(2), [1, 1], one_class=True))

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lexmargin as lm
-from lexmargin.certificate import (
+from lexmargin.errors import DataError, UnsupportedError
+from lexmargin.judge import (
     Tolerances,
     Verdict,
     carried_multipliers,
@@ -20,10 +21,9 @@ from lexmargin.certificate import (
     certify_arrays,
     curves,
 )
-from lexmargin.certificate.ladder import WIDEST, rungs
-from lexmargin.certificate.multipliers import nonnegative_multipliers
-from lexmargin.certificate.polyhedral_set import polyhedral_multiplier_set
-from lexmargin.errors import DataError, UnsupportedError
+from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
+from lexmargin.judge.multipliers.polyhedral_set import polyhedral_multiplier_set
+from lexmargin.judge.supports import WIDEST, rungs
 
 INF = math.inf
 LINEAR = lm.HardMargin(lm.Linear(), lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, 1], one_class=True))

@@ -10,13 +10,7 @@ import pytest
 
 import lexmargin as lm
 from exact_leximin import leximin_margins
-from lexmargin.backends.face import face_levels
-from lexmargin.certificate import Certificate, Tolerances, Verdict, certify, level_duals
-from lexmargin.certificate.inseparable import prove_inseparable
-from lexmargin.certificate.level_chain import checked_levels, prove_levels
-from lexmargin.certificate.level_face import LevelFace
-from lexmargin.certificate.origin import largest_margins, origin_is_least
-from lexmargin.certificate.w_levels import judge_later_level, least_first_level
+from lexmargin.backends.levels.face import face_levels
 from lexmargin.errors import DataError, ShapeError
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -26,6 +20,13 @@ from lexmargin.formulations import (
     ScaledMargin,
     WSet,
 )
+from lexmargin.judge import Certificate, Tolerances, Verdict, certify
+from lexmargin.judge.bounds.inseparable import prove_inseparable
+from lexmargin.judge.bounds.zero_minimum import largest_margins, origin_is_least
+from lexmargin.judge.levels import level_duals
+from lexmargin.judge.levels.level_chain import checked_levels, prove_levels
+from lexmargin.judge.levels.level_face import LevelFace
+from lexmargin.judge.programs.w_levels import judge_later_level, least_first_level
 from lexmargin.predictors import (
     Bias,
     BiasForm,

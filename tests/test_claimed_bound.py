@@ -10,8 +10,8 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.backends import BackendName, backend
-from lexmargin.certificate import Verdict
-from lexmargin.cli import main
+from lexmargin.cli.main import main
+from lexmargin.judge import Verdict
 from lexmargin.solution import Solution
 
 # (problem, closed form of the objective, can we prove it global ourselves?)

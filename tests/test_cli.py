@@ -15,10 +15,11 @@ from typing import Any, final
 import numpy as np
 import pytest
 
-from lexmargin import cli, doctor
+from lexmargin import doctor
+from lexmargin.cli import main as cli
 from lexmargin.errors import ExitCode, MissingBackendError
-from lexmargin.library import Library
-from lexmargin.library_build import load
+from lexmargin.shelf.build import load
+from lexmargin.shelf.library import Library
 from lexmargin.solution import Claim, Ran, Solution
 from lexmargin.solve import solve
 
@@ -87,7 +88,7 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> Outcome:
 
 def shell(words: Sequence[str], **environment: str) -> Outcome:
     done = subprocess.run(
-        [sys.executable, "-m", "lexmargin.cli", *words],
+        [sys.executable, "-m", "lexmargin.cli.main", *words],
         capture_output=True,
         env=os.environ | environment,
         check=False,
@@ -297,7 +298,7 @@ def test_exit_codes_of_solve(
     code: ExitCode,
     words: list[str],
 ) -> None:
-    from lexmargin.certificate import certify
+    from lexmargin.judge import certify
 
     problem = load(PROBLEM)
     theta = np.array([2.0, 1.0 if certified else 1.5])
@@ -434,7 +435,7 @@ def test_a_reader_that_leaves_is_no_failure() -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "lexmargin.cli", "list"],
+        [sys.executable, "-m", "lexmargin.cli.main", "list"],
         stdout=write,
         stderr=subprocess.PIPE,
         check=False,

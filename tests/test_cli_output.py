@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.cli import main
-from lexmargin.cli_output import printable
+from lexmargin.cli.main import main
+from lexmargin.cli.output import printable
 from lexmargin.errors import LexmarginError, clipped, nearest, shown
 
 GOOD = "linear/norms-two-points-l2"
@@ -134,7 +134,7 @@ def test_messages_are_short_whatever_is_in_them() -> None:
 def test_streams_that_are_closed_or_full_are_named(
     words: list[str], stream: str, code: int, said: str
 ) -> None:
-    command = f'"{sys.executable}" -m lexmargin.cli {" ".join(words)} {stream}'
+    command = f'"{sys.executable}" -m lexmargin.cli.main {" ".join(words)} {stream}'
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
     )
@@ -145,7 +145,7 @@ def test_streams_that_are_closed_or_full_are_named(
 def test_a_receipt_is_not_written_into_a_closed_stdout(tmp_path: Path) -> None:
     """The first file opened would get the number 1, and results would go into it."""
     receipt = tmp_path / "receipt.json"
-    command = f'"{sys.executable}" -m lexmargin.cli certify {GOOD} --receipt "{receipt}" >&-'
+    command = f'"{sys.executable}" -m lexmargin.cli.main certify {GOOD} --receipt "{receipt}" >&-'
     done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False)
     assert done.returncode == 2
     assert json.loads(receipt.read_bytes())["claims"]["verdict"] == "GLOBAL"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 
 TWO = ["--problems", "linear/norms-two-points-l2", "--solvers", "clarabel,osqp"]
 
@@ -131,7 +131,7 @@ def test_a_folder_of_something_else_is_refused(
 def test_a_library_adds_problems_and_profiles(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from lexmargin.library import shipped_shelf
+    from lexmargin.shelf.library import shipped_shelf
 
     shelf = shipped_shelf()
     (tmp_path / "solvers").mkdir()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from compare_stubs import processes
-from lexmargin.compare.work import PRELOADED
+from lexmargin.compare.job_run import PRELOADED
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery, Reply
 from process_stubs import eventually

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from lexmargin.compare import Serial, Table, compare
-from lexmargin.compare.figures import Series, dolan_more, profile_curves
-from lexmargin.compare.page import as_page
-from lexmargin.library import Library
+from lexmargin.compare.pages.figures import Series, dolan_more, profile_curves
+from lexmargin.compare.pages.page import as_page
+from lexmargin.shelf.library import Library
 
 CHROMIUM = next(
     (

@@ -30,13 +30,13 @@ from lexmargin.compare import (
     compare,
 )
 from lexmargin.compare.comparison import carry_out
-from lexmargin.compare.known_issues import known_issues, retest
+from lexmargin.compare.job_run import PRELOADED, Answered, engine_of, run_unit
+from lexmargin.compare.jobs import canonical, digest
+from lexmargin.compare.pages.known_issues import known_issues, retest
 from lexmargin.compare.plan import plan
-from lexmargin.compare.units import canonical, digest
-from lexmargin.compare.work import PRELOADED, Answered, engine_of, run_unit
 from lexmargin.errors import LexmarginError
-from lexmargin.library import Library
 from lexmargin.processes.owner import shared_nursery
+from lexmargin.shelf.library import Library
 
 LIBRARY = Library()
 SMALL = ["linear/norms-two-points-l2", "linear/norms-two-points-l1", "networks/diagonal-2"]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lexmargin.compare.job_run import Answered
+from lexmargin.compare.pages.table import Table, table_of
 from lexmargin.compare.records import Honesty, RowStatus
-from lexmargin.compare.table import Table, table_of
-from lexmargin.compare.work import Answered
-from lexmargin.library import Library
+from lexmargin.shelf.library import Library
 
 PROBLEM = "linear/norms-two-points-l2"
 FILE = Library().problem(PROBLEM)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 import lexmargin as lm
 from lexmargin.backends import BackendName, backend
-from lexmargin.backends.relu_birth import newborns
-from lexmargin.backends.relu_newton import clarke_newton
-from lexmargin.backends.relu_search import search
-from lexmargin.backends.relu_subproblem import TwoLayer, solve_round
-from lexmargin.certificate.verdict import Verdict
+from lexmargin.backends.kinked.relu_birth import newborns
+from lexmargin.backends.kinked.relu_newton import clarke_newton
+from lexmargin.backends.kinked.relu_search import search
+from lexmargin.backends.kinked.relu_subproblem import TwoLayer, solve_round
 from lexmargin.errors import ParameterError, UnsupportedError
+from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.base import FloatArray
-from lexmargin.profile_choice import choose_profile
+from lexmargin.run.profile_choice import choose_profile
 from lexmargin.solution import Claim, Ran, SolverSettings
 
 pytestmark = pytest.mark.backend("clarabel")

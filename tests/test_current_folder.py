@@ -84,7 +84,7 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the command as users do, by its script, where it is installed beside Python."""
     if SCRIPT.is_file():
         return fresh(SCRIPT, *words, folder=folder, flags=())
-    return fresh("from lexmargin.cli import main; main()", *words, folder=folder)
+    return fresh("from lexmargin.cli.main import main; main()", *words, folder=folder)
 
 
 def test_a_decoy_runs_where_nothing_keeps_it_from_running(trap: Path) -> None:
@@ -142,8 +142,8 @@ def test_the_python_path_is_kept_and_an_interactive_session_finds_its_modules(
     """A problem of a module on PYTHONPATH, or beside a session, reaches the child."""
     module = "import lexmargin as lm\nclass Mine(lm.HardMargin):\n    pass\n"
     code = (
-        "import mine, lexmargin as lm\nfrom lexmargin.isolated import Job, isolated\n"
-        "import numpy as np\nfrom lexmargin.library import Library, grade\n"
+        "import mine, lexmargin as lm\nfrom lexmargin.run.isolated import Job, isolated\n"
+        "import numpy as np\nfrom lexmargin.shelf.library import Library, grade\n"
         "data = lm.Dataset([[1, 0], [0, 2]], [1, 1], one_class=True)\n"
         "job = Job(mine.Mine(lm.predictors.Linear(), data), Library().profile('clarabel'),\n"
         "          grade('default'), None, np.random.SeedSequence(0), 60.0)\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import lexmargin as lm
-from lexmargin.data_samples import sparse_samples, stored_samples
+from lexmargin.data.samples import sparse_samples, stored_samples
 from lexmargin.errors import DataError, LexmarginError
 
 DENSE = np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0], [-1.0, 0.0, 0.5], [0.0, -2.0, 1.0]])

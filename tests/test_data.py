@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lexmargin.data import SHIPPED, Dataset, load_csv, load_dataset, load_npz
-from lexmargin.data_files import read_blocks
+from lexmargin.data.dataset import SHIPPED, Dataset, load_csv, load_dataset, load_npz
+from lexmargin.data.state_files import read_blocks
 from lexmargin.errors import DataError, ParameterError, UnknownNameError
 
 X = [[1, 2], [3, 4], [5, 6]]
@@ -413,7 +413,7 @@ def test_bad_blocks(tmp_path: Path, arrays: dict[str, np.ndarray], message: str)
 
 def test_importing_data_loads_no_heavy_package() -> None:
     code = (
-        "import sys, lexmargin.data\n"
+        "import sys, lexmargin.data.dataset\n"
         "print(sorted({'sklearn', 'scipy', 'pandas', 'flint', 'highspy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

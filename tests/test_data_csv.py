@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from lexmargin.data import Dataset, load_csv
+from lexmargin.data.dataset import Dataset, load_csv
 from lexmargin.errors import DataError, ParameterError, UnsupportedError
 
 # -- CSV -------------------------------------------------------------------------------------------

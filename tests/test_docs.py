@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import lexmargin as lm
-from lexmargin import cli
+from lexmargin.cli import main as cli
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -100,7 +100,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     only = ("--only", "bias-literal-square", "--only", "dead-neuron")
     subprocess.run(
         [
-            *(sys.executable, "-c", "from lexmargin.cli import main; main()"),
+            *(sys.executable, "-c", "from lexmargin.cli.main import main; main()"),
             *("paper", "--quick", *only, "--out", str(paper)),
         ],
         stdin=subprocess.DEVNULL,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lexmargin import exact
 from lexmargin.errors import DataError, ShapeError
+from lexmargin.linalg import exact
 
 finite = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True)
 matrices = hnp.arrays(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.errors import ExpressionError
-from lexmargin.expressions import MAX_DEPTH, MAX_LENGTH, Number, number, parse
+from lexmargin.shelf.expressions import MAX_DEPTH, MAX_LENGTH, Number, number, parse
 
 EXACT = [
     ("0", Fraction(0)),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.guarded import (
+from lexmargin.judge import Verdict
+from lexmargin.linalg.guarded import (
     linear_program,
     nonnegative_least_squares,
     nonnegative_or_bounded,

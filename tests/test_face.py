@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from exact_leximin import leximin_margins
-from lexmargin.backends.face import face_levels, solve_face
 from lexmargin.backends.face_exact import check_chain, exact_chain
-from lexmargin.backends.face_lp import maximise_minimum, simplex_solver
-from lexmargin.data import Dataset, load_dataset
+from lexmargin.backends.levels.face import face_levels, solve_face
+from lexmargin.backends.levels.face_lp import maximise_minimum, simplex_solver
+from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.formulations.optimal_face import Face, null_space

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Tolerances, Verdict
-from lexmargin.certificate.given import Evidence
-from lexmargin.certificate.receipt import Receipt, facts_of
-from lexmargin.certificate.receipt_evidence import evidence_to_json
-from lexmargin.certificate.receipt_format import encoded
-from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import ReceiptError, RejectedReceiptError
+from lexmargin.judge import Tolerances, Verdict
+from lexmargin.judge.given import Evidence
+from lexmargin.judge.receipts.receipt import Receipt, facts_of
+from lexmargin.judge.receipts.receipt_evidence import evidence_to_json
+from lexmargin.judge.receipts.receipt_format import encoded
+from lexmargin.judge.receipts.verify import verify_receipt
 from receipt_cases import FAMILIES, Case, points
 from receipt_forgeries import Forgery, accepted, blank, forgery, read, signed
 

@@ -18,13 +18,13 @@ import pytest
 from compare_stubs import Killer, contents
 from lexmargin.compare import DaskCluster, Executor, Processes, ResultsError, Serial, Store, compare
 from lexmargin.compare.comparison import Progress, carry_out, read_back
+from lexmargin.compare.jobs import Limits, Unit, canonical
+from lexmargin.compare.pages.reading import sealed
 from lexmargin.compare.plan import plan
-from lexmargin.compare.reading import sealed
-from lexmargin.compare.units import Limits, Unit, canonical
 from lexmargin.errors import LexmarginError
-from lexmargin.library import Library
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery
+from lexmargin.shelf.library import Library
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 
@@ -183,7 +183,7 @@ from pathlib import Path
 from lexmargin.compare import Serial, Store
 from lexmargin.compare.comparison import carry_out
 from lexmargin.errors import LexmarginError
-from lexmargin.library import Library
+from lexmargin.shelf.library import Library
 import test_faults
 limit = int(sys.argv[2])
 units = test_faults.units_of(8)
@@ -222,7 +222,7 @@ import os, signal, sys
 from pathlib import Path
 from lexmargin.compare import Serial, Store
 from lexmargin.compare.comparison import carry_out
-from lexmargin.library import Library
+from lexmargin.shelf.library import Library
 import test_faults
 wanted, replaced = sys.argv[2], os.replace
 def kill(draft, target):

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 import lexmargin as lm
-from lexmargin import cli
+from lexmargin.cli import main as cli
 from lexmargin.compare import Serial
 from lexmargin.errors import BadInputError, LexmarginError, ReceiptError
-from lexmargin.files import make_folder, opened, read_file, sweep, write_file
+from lexmargin.inputs.files import make_folder, opened, read_file, sweep, write_file
 from process_stubs import fresh, leftovers
 
 GOOD = "linear/norms-two-points-l2"
@@ -116,9 +116,9 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
 
 def test_every_reader_refuses_what_would_hang(tmp_path: Path) -> None:
     """Problem, samples, θ, weights, receipt: each answered at once, by name."""
-    from lexmargin.certificate.network_state import network_weights
-    from lexmargin.certificate.receipt import read_receipt
-    from lexmargin.data_files import read_blocks, read_state
+    from lexmargin.data.state_files import read_blocks, read_state
+    from lexmargin.judge.receipts.receipt import read_receipt
+    from lexmargin.judge.trained.network_state import network_weights
 
     network = lm.load("networks/diagonal-2")
     for path in not_regular(tmp_path)[:3]:
@@ -216,7 +216,7 @@ def test_no_other_code_writes_files() -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lexmargin.files import write_file
+from lexmargin.inputs.files import write_file
 os.replace = lambda draft, target: os.kill(os.getpid(), signal.SIGKILL)
 write_file(Path(sys.argv[1], "a"), "new")
 """

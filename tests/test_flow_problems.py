@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lexmargin.library import Library
-from lexmargin.library_build import build
 from lexmargin.paths import GradientFlow, descend
+from lexmargin.shelf.build import build
+from lexmargin.shelf.library import Library
 
 LIBRARY = Library()
 FLOWS = [name for name in LIBRARY.problems() if LIBRARY.problem(name).flow]

@@ -16,8 +16,8 @@ from scipy.special import expit
 from constrained_cases import drive, margin_data
 from exact_leximin import leximin_margins
 from lexmargin.backends import BackendName, backend
-from lexmargin.backends.constrained_linear import constrained_linear
-from lexmargin.data import Dataset
+from lexmargin.backends.losses.constrained_linear import constrained_linear
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import InvisibleLevelWarning, ParameterError, UnsupportedError
 from lexmargin.formulations import ConstrainedPath, MarginPath
 from lexmargin.formulations.constrained_path import softmax

@@ -12,7 +12,7 @@ from sklearn.svm import SVC
 
 from constrained_cases import drive, margin_data
 from lexmargin.backends import BackendName
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.formulations import ScaledMargin, WSet
 from lexmargin.predictors import Bias, BiasForm, Linear, Log, Member, Polynomial, Predictor, Sum

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.certificate.global_bounds import (
+from lexmargin.judge import Verdict
+from lexmargin.judge.bounds.global_bounds import (
     BoundMethod,
     enumerated_bound,
     global_bound,
     with_global_bound,
 )
-from lexmargin.certificate.norms import vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.predictors import Predictor
 
 XOR = [[1, 1], [-1, -1], [1, -1], [-1, 1]]

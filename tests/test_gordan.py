@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lexmargin.data import Dataset, load_dataset
+from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.errors import DataError, ShapeError
-from lexmargin.exact import matvec
-from lexmargin.gordan import (
+from lexmargin.linalg.exact import matvec
+from lexmargin.separability import Separation, SeparationKind, separability, verify_separability
+from lexmargin.separation.gordan import (
     Separability,
     SeparabilityVerdict,
     separability_of_rows,
     verify_separability_of_rows,
 )
-from lexmargin.gordan_program import GordanProgram
-from lexmargin.separability import Separation, SeparationKind, separability, verify_separability
-from lexmargin.separability_rows import margin_rows
+from lexmargin.separation.gordan_program import GordanProgram
+from lexmargin.separation.rows import margin_rows
 
 YES, NO = SeparabilityVerdict.SEPARABLE, SeparabilityVerdict.NOT_SEPARABLE
 
@@ -270,7 +270,7 @@ def test_non_finite_rows_are_named() -> None:
 
 def test_nothing_is_printed_and_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys\nfrom lexmargin.gordan import separability_of_rows\n"
+        "import sys\nfrom lexmargin.separation.gordan import separability_of_rows\n"
         "heavy = {'highspy', 'scipy', 'sklearn', 'flint', 'cvxpy'} & set(sys.modules)\n"
         "separability_of_rows([[1.0, 2.0], [2.0, 1.0]])\n"
         "print(sorted(heavy))\n"

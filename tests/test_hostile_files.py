@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lexmargin.data import load_npz
-from lexmargin.data_files import read_blocks, read_state
+from lexmargin.data.dataset import load_npz
+from lexmargin.data.state_files import read_blocks, read_state
 from lexmargin.errors import DataError
 
 

@@ -27,7 +27,7 @@ IMPORT = "import lexmargin"
 NAMES = "import lexmargin; lexmargin.Linear; lexmargin.Dataset; dir(lexmargin)"
 HELP = """
 import contextlib, io
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     main({words!r})
 """
@@ -80,7 +80,11 @@ def test_a_nonconvex_problem_loads_no_convex_modelling_system() -> None:
 
 @pytest.mark.parametrize(
     "first",
-    ["import lexmargin.solve", "import lexmargin.doctor", "from lexmargin.gordan import *"],
+    [
+        "import lexmargin.solve",
+        "import lexmargin.doctor",
+        "from lexmargin.separation.gordan import *",
+    ],
 )
 def test_a_verb_is_not_hidden_by_its_module(first: str) -> None:
     code = (

@@ -13,11 +13,11 @@ import pytest
 
 import lexmargin as lm
 from lexmargin import certificate
-from lexmargin.certificate.proofs import prove
-from lexmargin.certificate.receipt import read_receipt, receipt, write_receipt
-from lexmargin.certificate.verify import verify_file, verify_receipt
 from lexmargin.errors import DataError, LexmarginError, ShapeError
-from lexmargin.kinds import Exponent, KindError, checked, checked_class, described
+from lexmargin.inputs.kinds import Exponent, KindError, checked, checked_class, described
+from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.receipts.receipt import read_receipt, receipt, write_receipt
+from lexmargin.judge.receipts.verify import verify_file, verify_receipt
 
 DATA = lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, -1])
 LINEAR = lm.Linear()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.backends.kinked_descent import kinked_descent
+from lexmargin.backends.losses.kinked_descent import kinked_descent
 from lexmargin.ops.base import FloatArray
 
 

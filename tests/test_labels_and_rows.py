@@ -12,14 +12,14 @@ from scipy.optimize import minimize
 from sklearn.svm import SVC
 
 import lexmargin as lm
-from lexmargin.certificate import certify_linear
-from lexmargin.certificate.verdict import Verdict
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 from lexmargin.errors import LibraryError, NotSeparableError
-from lexmargin.gordan import verify_separability_of_rows
-from lexmargin.library_build import build
-from lexmargin.library_problems import read_problem
+from lexmargin.judge import certify_linear
+from lexmargin.judge.verdict import Verdict
 from lexmargin.predictors import Bias, Linear, Network, ReLU, Sum
+from lexmargin.separation.gordan import verify_separability_of_rows
+from lexmargin.shelf.build import build
+from lexmargin.shelf.problems import read_problem
 
 FREE = Sum([Linear(), Bias("two-squares")])
 

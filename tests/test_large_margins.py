@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Certificate, Tolerances
-from lexmargin.certificate.loss_programs import rounding_of_stationarity
+from lexmargin.judge import Certificate, Tolerances
+from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
 from lexmargin.ops.base import FloatArray
 
 NORMS = (1.0, 1.3, 2.0, 3.0, np.inf)

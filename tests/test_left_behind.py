@@ -31,8 +31,8 @@ TIMES = [pytest.param(1, id="once"), pytest.param(100, id="100-times", marks=pyt
 
 HANGING = """
 import sys
-from lexmargin import isolated
-from lexmargin.cli import main
+from lexmargin.run import isolated
+from lexmargin.cli.main import main
 isolated.WORK = "compare_stubs:" + sys.argv.pop(1)
 main()
 """
@@ -103,7 +103,7 @@ def test_a_command_ended_at_any_moment_leaves_nothing(
 ) -> None:
     """Also while Python starts, while modules are imported, between two children."""
     for moment in moments(100):
-        started = Started("from lexmargin.cli import main; main()", words, tmp_path)
+        started = Started("from lexmargin.cli.main import main; main()", words, tmp_path)
         until = time.monotonic() + moment.uniform(0.0, 6.0)
         while time.monotonic() < until and started.process.poll() is None:
             started.look()

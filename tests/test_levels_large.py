@@ -10,8 +10,8 @@ from scipy.optimize import linprog
 
 import lexmargin as lm
 from adversarial_levels import dual_optimum, rough_weights
-from lexmargin.certificate import Verdict
 from lexmargin.formulations.lexicographic import LexicographicMethod
+from lexmargin.judge import Verdict
 
 INF = math.inf
 

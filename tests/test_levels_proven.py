@@ -14,14 +14,14 @@ import pytest
 
 import lexmargin as lm
 from adversarial_levels import DIGITS, curved, dual_optimum, exact_optimum, margins, rough_weights
-from lexmargin.certificate import Certificate, Verdict
-from lexmargin.certificate.level_chain import checked_levels, prove_levels, recorded_levels
-from lexmargin.certificate.level_curved import margin_errors
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.receipt_format import digest, encoded
-from lexmargin.certificate.staged import curved_levels
-from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import ReceiptError
+from lexmargin.judge import Certificate, Verdict
+from lexmargin.judge.levels.level_chain import checked_levels, prove_levels, recorded_levels
+from lexmargin.judge.levels.level_curved import margin_errors
+from lexmargin.judge.levels.level_proofs import curved_levels
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.receipt_format import digest, encoded
+from lexmargin.judge.receipts.verify import verify_receipt
 
 INF = math.inf
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.backends.casadi import CasadiBackend
-from lexmargin.backends.cvxpy import CvxpyBackend
-from lexmargin.backends.face import face_levels
-from lexmargin.data import Dataset
+from lexmargin.backends.levels.face import face_levels
+from lexmargin.backends.models.casadi import CasadiBackend
+from lexmargin.backends.models.cvxpy import CvxpyBackend
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError, ShapeError, SolverFailedError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, StageAnswer
 from lexmargin.formulations.levels import (

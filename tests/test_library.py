@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lexmargin.certificate.verdict import Verdict
-from lexmargin.data import load_dataset
+from lexmargin.data.dataset import load_dataset
 from lexmargin.errors import (
     ExpressionError,
     LexmarginError,
@@ -19,14 +18,15 @@ from lexmargin.errors import (
     UnknownNameError,
 )
 from lexmargin.formulations.base import FormulationName, vector_norm
-from lexmargin.gordan import SeparabilityVerdict
-from lexmargin.library import Library, grade, grades
-from lexmargin.library_build import build_data, build_predictor, load
-from lexmargin.library_problems import ActivationName, LossName, PredictorKind, ProblemFile
-from lexmargin.library_profiles import BackendName, Finds, Handles, Word
+from lexmargin.judge.verdict import Verdict
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.separability import separability
+from lexmargin.separation.gordan import SeparabilityVerdict
+from lexmargin.shelf.build import build_data, build_predictor, load
+from lexmargin.shelf.library import Library, grade, grades
+from lexmargin.shelf.problems import ActivationName, LossName, PredictorKind, ProblemFile
+from lexmargin.shelf.profiles import BackendName, Finds, Handles, Word
 
 LIBRARY = Library()
 PROBLEMS = LIBRARY.problems()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, certify, certify_arrays
-from lexmargin.certificate.qualification import GradientChoice
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.verify import verify_receipt
+from lexmargin.judge import Verdict, certify, certify_arrays
+from lexmargin.judge.multipliers.qualification import GradientChoice
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 
 ANGLE = math.radians(120)
 X1 = np.array([1.0, 0.0])

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 import lexmargin as lm
 from adversarial_local import Circle, complaint
-from lexmargin.certificate import Tolerances, Verdict, certify, contraction, curvature
-from lexmargin.certificate.ascent import Ascent
-from lexmargin.certificate.program_facts import establish_problem
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.receipt_format import canonical, digest, encoded
-from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import ReceiptError
 from lexmargin.formulations.base import Formulation
+from lexmargin.judge import Tolerances, Verdict, certify
+from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.receipts.program_facts import establish_problem
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
+from lexmargin.judge.receipts.verify import verify_receipt
+from lexmargin.judge.second_order import contraction, curvature
 
 CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))
 SQUARES = ((2, 0), (1, 1), (0, 2))

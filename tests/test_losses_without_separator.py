@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Tolerances, Verdict, certify
-from lexmargin.certificate.receipt import Receipt, receipt
-from lexmargin.certificate.signs import shown_not_positive
-from lexmargin.certificate.verify import verify_receipt
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 from lexmargin.formulations import Formulation
+from lexmargin.judge import Tolerances, Verdict, certify
+from lexmargin.judge.bounds.signs import shown_not_positive
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.margins import MarginFunctions
-from lexmargin.origin_answer import certified_origin
+from lexmargin.run.origin_answer import certified_origin
 
 LINE = lm.Dataset([[1.0], [2.0]], [1, -1])
 """min e^{-w} + e^{2w} is at e^{3w} = 1/2, and its value is 3 e^{-w}/2."""

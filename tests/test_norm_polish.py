@@ -10,10 +10,10 @@ import pytest
 from scipy.optimize import brentq
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
 from lexmargin.formulations import Formulation
-from lexmargin.norm_polish import polish_in_norm
-from lexmargin.stated_polish import _active_step
+from lexmargin.judge import Verdict
+from lexmargin.polish.in_norm import polish_in_norm
+from lexmargin.polish.stated import _active_step
 
 Z = np.array([3.0, -1.0, 0.5])
 ONE = lm.Dataset([Z], [1], one_class=True)

@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 import pytest
 
-from lexmargin.certificate import Verdict, certify
 from lexmargin.formulations import Formulation, HardMargin, MarginPath, ScaledMargin, WSet
-from lexmargin.library import Library
-from lexmargin.library_build import build, stored_theta
+from lexmargin.judge import Verdict, certify
 from lexmargin.ops.base import FloatArray
+from lexmargin.shelf.build import build, stored_theta
+from lexmargin.shelf.library import Library
 
 LIBRARY: Final = Library()
 ANSWER, SADDLE = "answer", "saddle"

@@ -7,7 +7,7 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.losses import Loss, log_loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import certify_linear_problem
-from lexmargin.certificate.given import Evidence
-from lexmargin.certificate.program_evidence import evidence_for_problem
-from lexmargin.certificate.program_facts import establish_problem
-from lexmargin.certificate.proofs import prove
-from lexmargin.certificate.receipt import receipt
-from lexmargin.certificate.support_curves import curves
-from lexmargin.certificate.tolerances import DEFAULT
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, StageAnswer
+from lexmargin.judge import certify_linear_problem
+from lexmargin.judge.given import Evidence
+from lexmargin.judge.local.support_curves import curves
+from lexmargin.judge.programs.program_evidence import evidence_for_problem
+from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.receipts.program_facts import establish_problem
+from lexmargin.judge.receipts.receipt import receipt
+from lexmargin.judge.tolerances import DEFAULT
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors import Predictor
 from lexmargin.program import (

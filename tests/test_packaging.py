@@ -83,7 +83,7 @@ def test_library_folder_does_not_hide_the_library_module(wheel: Path, tmp_path: 
     assert not (library / "__init__.py").exists()
     script = (
         "import sys, importlib.machinery as m; "
-        "spec = m.PathFinder.find_spec('lexmargin.library', [sys.argv[1]]); "
+        "spec = m.PathFinder.find_spec('lexmargin.shelf.library', [sys.argv[1]]); "
         "print(spec.origin)"
     )
     (tmp_path / "lexmargin" / "library.py").touch()

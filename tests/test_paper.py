@@ -17,9 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from compare_stubs import descendants
-from lexmargin.cli import app
+from lexmargin.cli.main import app
 from lexmargin.errors import BadInputError, UnknownNameError
-from lexmargin.library import Library
 from lexmargin.paper import (
     STATEMENTS,
     Check,
@@ -35,6 +34,7 @@ from lexmargin.paper import (
 )
 from lexmargin.paper.measure import source_of
 from lexmargin.paper.page import write_pages
+from lexmargin.shelf.library import Library
 from process_stubs import PATIENCE_SECONDS, alive, eventually
 
 QUICKEST = "dead-neuron"

@@ -10,17 +10,17 @@ from typing import final
 import pytest
 
 from lexmargin.paper import Effort, Finding, Measurement, Statement
-from lexmargin.paper.statements.corollary_1 import CorollaryOne
-from lexmargin.paper.statements.example_1 import ExampleOne
-from lexmargin.paper.statements.example_2 import ExampleTwo
-from lexmargin.paper.statements.example_3 import ExampleThree
-from lexmargin.paper.statements.lemma_3 import LemmaThree
-from lexmargin.paper.statements.svm_with_bias import SvmWithBias
-from lexmargin.paper.statements.theorem_1 import TheoremOne
-from lexmargin.paper.statements.theorem_1_discard import TheoremOneDiscard
-from lexmargin.paper.statements.theorem_2 import TheoremTwo
-from lexmargin.paper.statements.theorem_3 import TheoremThree
-from lexmargin.paper.statements.theorem_4 import TheoremFour
+from lexmargin.paper.statements.section_3.corollary_1 import CorollaryOne
+from lexmargin.paper.statements.section_3.example_1 import ExampleOne
+from lexmargin.paper.statements.section_3.example_2 import ExampleTwo
+from lexmargin.paper.statements.section_3.example_3 import ExampleThree
+from lexmargin.paper.statements.section_3.lemma_3 import LemmaThree
+from lexmargin.paper.statements.section_3.svm_with_bias import SvmWithBias
+from lexmargin.paper.statements.section_3.theorem_1 import TheoremOne
+from lexmargin.paper.statements.section_3.theorem_1_discard import TheoremOneDiscard
+from lexmargin.paper.statements.section_4.theorem_2 import TheoremTwo
+from lexmargin.paper.statements.section_4.theorem_3 import TheoremThree
+from lexmargin.paper.statements.section_4.theorem_4 import TheoremFour
 from lexmargin.plots import save
 
 pytestmark = pytest.mark.backend("cvxpy", "pyomo", "casadi", "cyipopt")

@@ -10,17 +10,19 @@ from typing import final
 import pytest
 
 from lexmargin.paper import Effort, Finding, Measurement, Reading, Statement
-from lexmargin.paper.statements.bias_literal_square import BiasLiteralSquare
-from lexmargin.paper.statements.carried_multipliers import CarriedMultipliersIdentity
-from lexmargin.paper.statements.cascade_breaks import CascadeBreaks
-from lexmargin.paper.statements.dead_neuron import DeadNeuron
-from lexmargin.paper.statements.definition_3_scale import DefinitionThreeScale
-from lexmargin.paper.statements.licq_not_needed import LicqNotNeeded
-from lexmargin.paper.statements.loss_resolution import LossResolution
-from lexmargin.paper.statements.order_terms import OrderTerms
-from lexmargin.paper.statements.regularization_jump import RegularizationJump
-from lexmargin.paper.statements.separable_part import SeparablePart
-from lexmargin.paper.statements.theorem_4_third_level import TheoremFourThirdLevel
+from lexmargin.paper.statements.counterexamples.bias_literal_square import BiasLiteralSquare
+from lexmargin.paper.statements.counterexamples.carried_multipliers import (
+    CarriedMultipliersIdentity,
+)
+from lexmargin.paper.statements.counterexamples.cascade_breaks import CascadeBreaks
+from lexmargin.paper.statements.counterexamples.dead_neuron import DeadNeuron
+from lexmargin.paper.statements.counterexamples.definition_3_scale import DefinitionThreeScale
+from lexmargin.paper.statements.counterexamples.licq_not_needed import LicqNotNeeded
+from lexmargin.paper.statements.counterexamples.loss_resolution import LossResolution
+from lexmargin.paper.statements.counterexamples.order_terms import OrderTerms
+from lexmargin.paper.statements.counterexamples.regularization_jump import RegularizationJump
+from lexmargin.paper.statements.counterexamples.separable_part import SeparablePart
+from lexmargin.paper.statements.counterexamples.theorem_4_third_level import TheoremFourThirdLevel
 from lexmargin.plots import save
 
 pytestmark = pytest.mark.backend("cvxpy", "pyomo", "casadi", "cyipopt")

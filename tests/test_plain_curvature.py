@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, certify
-from lexmargin.certificate.curvature import Curvature, CurvatureKind
 from lexmargin.formulations.base import Formulation
+from lexmargin.judge import Verdict, certify
+from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind
 
 R = math.sqrt
 ONE = lm.Dataset([[1.0]], [1], one_class=True)

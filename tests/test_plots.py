@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Certificate, curves
 from lexmargin.errors import BadInputError
+from lexmargin.judge import Certificate, curves
 from lexmargin.ops.base import FloatArray
 from lexmargin.plots import margin_figure, save, style
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples_of_predictors import PREDICTORS, P, dataset_for
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature

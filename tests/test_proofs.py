@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 import lexmargin as lm
 from examples_of_predictors import PREDICTORS, dataset_for, point_for
-from lexmargin.certificate.exact_linear import check_exact_margin, exact_gap, exact_max_margin
-from lexmargin.certificate.krawczyk import prove_kkt
-from lexmargin.certificate.proofs import LinearProof, prove
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 from lexmargin.errors import NotSeparableError, ParameterError
+from lexmargin.judge.proofs.exact_linear import check_exact_margin, exact_gap, exact_max_margin
+from lexmargin.judge.proofs.krawczyk import prove_kkt
+from lexmargin.judge.proofs.proofs import LinearProof, prove
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, KinkInBox, combined_gradient, whole_power
-from lexmargin.separability_rows import margin_rows
+from lexmargin.separation.rows import margin_rows
 
 NORMS = (1.0, 2.0, math.inf)
 F = Fraction

@@ -10,12 +10,12 @@ import numpy as np
 from flint import arb, arb_mat
 
 import lexmargin as lm
-from lexmargin.certificate.enclosure import Equations, enclosed, precision
-from lexmargin.certificate.exact_bias import BiasProgram, check_exact_program
-from lexmargin.certificate.exact_levels import check_exact_levels
-from lexmargin.certificate.krawczyk import KktProof
-from lexmargin.certificate.krawczyk_programs import prove_zero_part
-from lexmargin.certificate.proofs import prove
+from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
+from lexmargin.judge.proofs.exact_bias import BiasProgram, check_exact_program
+from lexmargin.judge.proofs.exact_levels import check_exact_levels
+from lexmargin.judge.proofs.krawczyk import KktProof
+from lexmargin.judge.proofs.krawczyk_programs import prove_zero_part
+from lexmargin.judge.proofs.proofs import prove
 
 HALF = Fraction(1, 2)
 

@@ -9,9 +9,9 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.errors import DegreeError
-from lexmargin.library import Library
 from lexmargin.predictors.base import Predictor
-from lexmargin.profile_choice import choose_profile
+from lexmargin.run.profile_choice import choose_profile
+from lexmargin.shelf.library import Library
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 X = np.random.default_rng(0).standard_normal((12, 3))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.certificate.reasons import BESIDE, REASONS, template_of, words_of
+from lexmargin.judge import Verdict
+from lexmargin.judge.reasons import BESIDE, REASONS, template_of, words_of
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "conventions.md"
 EVERY = [*(template for templates in REASONS.values() for template in templates), *BESIDE]

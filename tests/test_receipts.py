@@ -16,10 +16,11 @@ import pytest
 
 import lexmargin as lm
 from examples_of_predictors import PREDICTORS
-from lexmargin.certificate import Tolerances, Verdict
-from lexmargin.certificate.nonnegative import nonnegative
-from lexmargin.certificate.receipt import Receipt, read_receipt, receipt, write_receipt
-from lexmargin.certificate.receipt_format import (
+from lexmargin.cli.main import main
+from lexmargin.errors import ReceiptError, RejectedReceiptError
+from lexmargin.judge import Tolerances, Verdict
+from lexmargin.judge.receipts.receipt import Receipt, read_receipt, receipt, write_receipt
+from lexmargin.judge.receipts.receipt_format import (
     canonical,
     decoded,
     digest,
@@ -27,9 +28,8 @@ from lexmargin.certificate.receipt_format import (
     predictor_from_json,
     predictor_to_json,
 )
-from lexmargin.certificate.verify import verify_file, verify_receipt
-from lexmargin.cli import main
-from lexmargin.errors import ReceiptError, RejectedReceiptError
+from lexmargin.judge.receipts.verify import verify_file, verify_receipt
+from lexmargin.linalg.nonnegative import nonnegative
 
 SOLVERS = ("scipy", "cvxpy", "pyomo", "casadi", "cyipopt", "sklearn", "torch")
 XOR = [[1, 1], [-1, -1], [1, -1], [-1, 1]]
@@ -418,8 +418,8 @@ class Nothing(importlib.abc.MetaPathFinder):
         if name.split(".")[0] in {set(SOLVERS)!r}:
             raise ImportError(name)
 sys.meta_path.insert(0, Nothing())
-from lexmargin.certificate.nonnegative import nonnegative
-from lexmargin.certificate.verify import verify_file
+from lexmargin.linalg.nonnegative import nonnegative
+from lexmargin.judge.receipts.verify import verify_file
 for path in {[str(p) for p in paths]!r}:
     verify_file(path)
 """

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.certificate.receipt import Receipt, receipt, write_receipt
-from lexmargin.certificate.receipt_format import digest, encoded
-from lexmargin.certificate.verify import verify_receipt
 from lexmargin.errors import ReceiptError, RejectedReceiptError
 from lexmargin.formulations.base import Formulation
+from lexmargin.judge import Verdict
+from lexmargin.judge.receipts.receipt import Receipt, receipt, write_receipt
+from lexmargin.judge.receipts.receipt_format import digest, encoded
+from lexmargin.judge.receipts.verify import verify_receipt
 from test_receipts import SOLVERS, tampered
 
 R = math.sqrt
@@ -318,7 +318,7 @@ class Nothing(importlib.abc.MetaPathFinder):
         if name.split(".")[0] in {set(SOLVERS)!r}:
             raise ImportError(name)
 sys.meta_path.insert(0, Nothing())
-from lexmargin.certificate.verify import verify_file
+from lexmargin.judge.receipts.verify import verify_file
 for path in {[str(p) for p in paths]!r}:
     verify_file(path)
 """

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.backends.relu_birth import newborns
-from lexmargin.backends.relu_descent import Budget, local_descent
-from lexmargin.backends.relu_exchange import merged
-from lexmargin.backends.relu_search import search
-from lexmargin.backends.relu_subproblem import TwoLayer, solve_round
+from lexmargin.backends.kinked.relu_birth import newborns
+from lexmargin.backends.kinked.relu_descent import Budget, local_descent
+from lexmargin.backends.kinked.relu_exchange import merged
+from lexmargin.backends.kinked.relu_search import search
+from lexmargin.backends.kinked.relu_subproblem import TwoLayer, solve_round
 
 pytestmark = pytest.mark.backend("clarabel")
 

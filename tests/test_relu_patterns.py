@@ -7,12 +7,12 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.backends import BackendName, backend
-from lexmargin.backends.gated import gated_network, kinked_slope
-from lexmargin.backends.pattern_search import pattern_search
+from lexmargin.backends.kinked.gated import gated_network, kinked_slope
+from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.margins import MarginFunctions
-from lexmargin.profile_choice import choose_profile
+from lexmargin.run.profile_choice import choose_profile
 from lexmargin.solution import Claim, Ran, SolverSettings
 
 

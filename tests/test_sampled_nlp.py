@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.backends.casadi import CasadiProgram
-from lexmargin.backends.nlp import Evaluator, ModelNlp, Nlp
-from lexmargin.backends.pyomo import PyomoProgram
-from lexmargin.backends.sampled_nlp import SampledNlp
+from lexmargin.backends.models.casadi import CasadiProgram
+from lexmargin.backends.models.nlp import Evaluator, ModelNlp, Nlp
+from lexmargin.backends.models.pyomo import PyomoProgram
+from lexmargin.backends.models.sampled_nlp import SampledNlp
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, minimize
 
 import lexmargin as lm
-from lexmargin.data import load_dataset
+from lexmargin.data.dataset import load_dataset
 from lexmargin.ops.base import FloatArray
 
 WINE = load_dataset("wine", positive=0, standardize=True)

@@ -10,8 +10,8 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.backends import BackendName, Compiled, backend
-from lexmargin.backends.casadi import CasadiProgram
-from lexmargin.backends.selected_samples import (
+from lexmargin.backends.models.casadi import CasadiProgram
+from lexmargin.backends.smooth.sample_generation import (
     SelectedSamples,
     margin_constraint,
     on_selected_samples,

@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from lexmargin.cli import main
-from lexmargin.data import Dataset, load_dataset
+from lexmargin.cli.main import main
+from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.errors import UnsupportedError
-from lexmargin.gordan_program import alternative
 from lexmargin.separability import (
     Coefficient,
     CoefficientProof,
@@ -27,8 +26,9 @@ from lexmargin.separability import (
     verify_coefficients,
     verify_separability,
 )
-from lexmargin.separability_exact import RowSpace, decompose
-from lexmargin.separability_rows import margin_rows
+from lexmargin.separation.decomposition import RowSpace, decompose
+from lexmargin.separation.gordan_program import alternative
+from lexmargin.separation.rows import margin_rows
 
 COMPLETE, QUASI, OVERLAP = (
     SeparationKind.COMPLETE,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.cli import main
+from lexmargin.cli.main import main
+from lexmargin.judge import Verdict
 from lexmargin.paths import PathEnd, Shown
 
 AXES = lm.Dataset([[1.0, 0.0], [0.0, 0.5]], [1, 1], one_class=True)

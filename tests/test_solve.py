@@ -13,19 +13,19 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.backends.base import Backend, Compiled, no_answer
-from lexmargin.certificate import Verdict
 from lexmargin.errors import (
     MissingBackendError,
     NotSeparableError,
     SolverFailedError,
     UnsupportedError,
 )
-from lexmargin.library import Library, grade
-from lexmargin.library_build import build
-from lexmargin.library_problems import AnswerSpec
-from lexmargin.library_profiles import Handles
+from lexmargin.judge import Verdict
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
+from lexmargin.shelf.build import build
+from lexmargin.shelf.library import Library, grade
+from lexmargin.shelf.problems import AnswerSpec
+from lexmargin.shelf.profiles import Handles
 from lexmargin.solution import Claim, Ran, RawAnswer, Solution, SolverSettings
 
 solving = importlib.import_module("lexmargin.solve")

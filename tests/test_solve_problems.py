@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 from lexmargin.errors import NotSeparableError, ParameterError, ShapeError
 from lexmargin.formulations import Formulation, lexicographic_best
 from lexmargin.formulations.levels import Proof
-from lexmargin.library import Library
-from lexmargin.library_build import build
-from lexmargin.library_problems import ProblemFile
+from lexmargin.judge import Verdict
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.shelf.build import build
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.problems import ProblemFile
 from lexmargin.solution import Claim, Ran, Solution
 
 solving = importlib.import_module("lexmargin.solve")
@@ -417,7 +417,7 @@ def test_a_polish_reaches_rounding_and_is_reported(name: str, solver: str) -> No
 def test_a_point_far_from_stationary_is_not_polished_away() -> None:
     """A polish must not turn a wrong answer into a right one: it moves 1 % at most."""
     _, problem = stated("sums/bias-scaled-10")
-    run = importlib.import_module("lexmargin.stated_polish")
+    run = importlib.import_module("lexmargin.polish.stated")
     wrong = np.array([2.0, -3.0, 0.1, 1.0])
     found = run.polish_stated(problem, wrong)
     assert found is None or found.moved > 1e-2 or found.residual > 1e-9

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import lexmargin as lm
-from lexmargin.certificate import certify_arrays, certify_linear, certify_linear_problem
-from lexmargin.certificate.point import UnitPoint
-from lexmargin.certificate.stationarity import on_support
 from lexmargin.errors import DataError, NotSeparableError, ShapeError, UnsupportedError
-from lexmargin.gordan import Separability, verify_separability_of_rows
+from lexmargin.judge import certify_arrays, certify_linear, certify_linear_problem
+from lexmargin.judge.point import UnitPoint
+from lexmargin.judge.stationarity import on_support
 from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.separation.gordan import Separability, verify_separability_of_rows
 
 FREE = lm.Sum([lm.Linear(), lm.Bias()])
 TWO = lm.Sum([lm.Bias("two-squares"), lm.Linear()])
@@ -135,7 +135,7 @@ def test_multipliers_of_one_class_do_not_balance_a_bias(dense: bool) -> None:
 
 def test_multipliers_bound_a_free_bias_only_when_balanced() -> None:
     """x = 1 and x = -5: the best margin is 3; λ = (1, 1/100) as it is would bound it by 1.04."""
-    judge = importlib.import_module("lexmargin.certificate.linear_margins")
+    judge = importlib.import_module("lexmargin.judge.programs.linear_margins")
     signs = np.array([1.0, -1.0])
     rows = np.array([[1.0, 1.0], [5.0, -1.0]])
     inside, target = np.array([1.0, 2.0]), np.array([1.0, 0.0])

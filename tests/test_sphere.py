@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate.bounds import relative_gap
-from lexmargin.certificate.krawczyk import KktProof
-from lexmargin.certificate.proofs import prove
-from lexmargin.certificate.sphere import sphere_bound
+from lexmargin.judge.bounds.sphere import sphere_bound
+from lexmargin.judge.multipliers.vertex_bounds import relative_gap
+from lexmargin.judge.proofs.krawczyk import KktProof
+from lexmargin.judge.proofs.proofs import prove
 from lexmargin.margins import MarginFunctions
 
 R = math.sqrt

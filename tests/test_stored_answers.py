@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lexmargin.certificate import Certificate, Verdict, certify
 from lexmargin.formulations import Formulation, HardMargin
-from lexmargin.library import Library
-from lexmargin.library_build import build, stored_theta
-from lexmargin.library_problems import AnswerSpec, ProblemFile
+from lexmargin.judge import Certificate, Verdict, certify
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.shelf.build import build, stored_theta
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.problems import AnswerSpec, ProblemFile
 
 LIBRARY = Library()
 

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.cli import main
+from lexmargin.cli.main import main
 from lexmargin.errors import InvisibleLevelWarning, ParameterError, UnsupportedError
+from lexmargin.judge import Verdict
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import PathEnd, TracedPath
 
 tracing = importlib.import_module("lexmargin.paths.follower")
-entropic = importlib.import_module("lexmargin.backends.entropic")
-linear = importlib.import_module("lexmargin.backends.constrained_linear")
+entropic = importlib.import_module("lexmargin.backends.losses.smoothed_max")
+linear = importlib.import_module("lexmargin.backends.losses.constrained_linear")
 
 GRID = np.geomspace(1e-1, 1e4, 40)
 AXES = lm.Dataset([[1.0, 0.0], [0.0, 0.5]], [1, 1], one_class=True)

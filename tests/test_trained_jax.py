@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, certify_arrays
-from lexmargin.certificate import trained as trained_module
 from lexmargin.errors import (
     DataError,
     DegreeError,
@@ -17,6 +15,8 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.judge import Verdict, certify_arrays
+from lexmargin.judge.trained import trained as trained_module
 from lexmargin.margins import MarginFunctions
 
 jax = pytest.importorskip("jax", reason="jax is not installed: an optional extra")
@@ -191,7 +191,7 @@ def test_every_kink_is_seen_however_it_is_written(activation, felt):
     params = {"W": np.array([[1.0, 1.0], [2.0, -1.0]]), "a": np.array([[1.0, 0.5]])}
     # Twice the same kink; the first sample has it.
     X, y = np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([1, -1])
-    from lexmargin.certificate.jax_rows import JaxScores
+    from lexmargin.judge.autodiff.jax_rows import JaxScores
 
     report = JaxScores(two_layers(activation), params, X).kinks(
         np.arange(2), y[:, None].astype(float)

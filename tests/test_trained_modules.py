@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict
-from lexmargin.certificate import trained as trained_module
-from lexmargin.certificate.curvature import CurvatureKind
 from lexmargin.errors import DataError, DegreeError, ShapeError, UnsupportedError
+from lexmargin.judge import Verdict
+from lexmargin.judge.second_order.curvature import CurvatureKind
+from lexmargin.judge.trained import trained as trained_module
 
 torch = pytest.importorskip("torch", reason="torch is not installed: an optional extra")
 nn, F = torch.nn, torch.nn.functional

@@ -14,13 +14,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, curves, module_receipt
-from lexmargin.certificate.network_state import network_weights
-from lexmargin.certificate.receipt import Receipt, write_receipt
-from lexmargin.certificate.receipt_format import canonical, digest
-from lexmargin.certificate.verify import verify_file, verify_receipt
-from lexmargin.cli import main
-from lexmargin.data_files import read_state
+from lexmargin.cli.main import main
+from lexmargin.data.state_files import read_state
 from lexmargin.errors import (
     DataError,
     ParameterError,
@@ -30,6 +25,11 @@ from lexmargin.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from lexmargin.judge import Verdict, curves, module_receipt
+from lexmargin.judge.receipts.receipt import Receipt, write_receipt
+from lexmargin.judge.receipts.receipt_format import canonical, digest
+from lexmargin.judge.receipts.verify import verify_file, verify_receipt
+from lexmargin.judge.trained.network_state import network_weights
 
 SIZE = 2.0**-0.25
 XOR_X = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
@@ -82,7 +82,7 @@ def xor(torch):
 
 
 def test_plain_modules_are_recognised(torch):
-    from lexmargin.certificate.torch_network import plain_network
+    from lexmargin.judge.autodiff.torch_network import plain_network
 
     nn = torch.nn
     relu, leaky = lm.Network((2,), lm.ReLU()), lm.LeakyReLU(0.2)
@@ -140,7 +140,7 @@ OTHER = [
     ("build", "message"), [case[1:] for case in OTHER], ids=[case[0] for case in OTHER]
 )
 def test_other_modules_are_not_with_the_part_that_makes_them_so(torch, build, message):
-    from lexmargin.certificate.torch_network import plain_network
+    from lexmargin.judge.autodiff.torch_network import plain_network
 
     with pytest.raises(UnsupportedError, match=message):
         plain_network(build(torch))

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, curvature
-from lexmargin.certificate import trained as trained_module
-from lexmargin.certificate.curvature import CurvatureKind
-from lexmargin.certificate.curved import PredictorCurved
-from lexmargin.certificate.gauge import generators
-from lexmargin.certificate.lanczos import smallest_on_tangents
-from lexmargin.certificate.rotations import rotation_tangents
-from lexmargin.certificate.symmetry import symmetry_tangents
-from lexmargin.certificate.trained_refine import TrainedCurved
+from lexmargin.judge import Verdict
+from lexmargin.judge.local.symmetry import symmetry_tangents
+from lexmargin.judge.local.symmetry_generators import generators
+from lexmargin.judge.second_order import curvature
+from lexmargin.judge.second_order.curvature import CurvatureKind
+from lexmargin.judge.second_order.hessians import PredictorCurved
+from lexmargin.judge.trained import trained as trained_module
+from lexmargin.judge.trained.trained_refine import TrainedCurved
+from lexmargin.judge.trained.trained_symmetries import rotation_tangents
+from lexmargin.linalg.lanczos import smallest_on_tangents
 from lexmargin.margins import MarginFunctions
 
 R = math.sqrt(0.5)
@@ -86,7 +87,7 @@ class Jax:
         return lm.certify_function(lambda p, x: forward(None, p, x), blocks, X, y, **options)
 
     def margins(self, forward, blocks, X, y):
-        from lexmargin.certificate.jax_rows import JaxScores
+        from lexmargin.judge.autodiff.jax_rows import JaxScores
 
         blocks = [np.array(b, float) for b in blocks]
         return trained_module._margins(JaxScores(lambda p, x: forward(None, p, x), blocks, X), X, y)
@@ -331,7 +332,7 @@ def test_flat_directions_without_a_known_symmetry_stay_undecided(framework, monk
     assert found.verdict is Verdict.STRICT_LOCAL, found.report()
     assert found.curvature.symmetries == 2
     monkeypatch.setattr(
-        "lexmargin.certificate.trained_refine.rotation_tangents",
+        "lexmargin.judge.trained.trained_refine.rotation_tangents",
         lambda theta, *rest: np.zeros((0, theta.size)),
     )
     found = framework.certify(forward, blocks, X, y)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexmargin.certificate import Tolerances, Verdict
-from lexmargin.certificate.blanks import negative
-from lexmargin.certificate.scores import Scores
-from lexmargin.certificate.trained_signs import with_sign_of_module
 from lexmargin.errors import UnsupportedError
+from lexmargin.judge import Tolerances, Verdict
+from lexmargin.judge.trained.scores import Scores
+from lexmargin.judge.trained.trained_signs import with_sign_of_module
+from lexmargin.judge.unmeasured import negative
 
 
 class Written(Scores):

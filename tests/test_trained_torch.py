@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.certificate import Verdict, carried_multipliers, certify_arrays
-from lexmargin.certificate import trained as trained_module
 from lexmargin.errors import (
     DataError,
     DegreeError,
@@ -19,6 +17,8 @@ from lexmargin.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from lexmargin.judge import Verdict, carried_multipliers, certify_arrays
+from lexmargin.judge.trained import trained as trained_module
 from lexmargin.margins import MarginFunctions
 
 torch = pytest.importorskip("torch", reason="torch is not installed: an optional extra")

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lexmargin as lm
-from lexmargin.certificate import certify, certify_linear
-from lexmargin.certificate.receipt import receipt, write_receipt
-from lexmargin.certificate.translated import centred
-from lexmargin.certificate.verdict import Verdict
-from lexmargin.certificate.verify import verify_file
-from lexmargin.translation import column_centres, translated_bias
+from lexmargin.data.translation import column_centres, translated_bias
+from lexmargin.judge import certify, certify_linear
+from lexmargin.judge.programs.translated import centred
+from lexmargin.judge.receipts.receipt import receipt, write_receipt
+from lexmargin.judge.receipts.verify import verify_file
+from lexmargin.judge.verdict import Verdict
 
 OFFSETS = [1e3, 1e6, 1e8, 1.6e9, -1.6e9]
 FORMS = ["signed-square", "two-squares"]

@@ -14,19 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
-    from lexmargin.certificate import (
-        Certificate,
-        Tolerances,
-        Verdict,
-        certify,
-        certify_function,
-        certify_linear,
-        certify_module,
-        load_state,
-        trained_margins,
-    )
     from lexmargin.compare import compare
-    from lexmargin.data import Dataset, load_csv, load_dataset, load_npz
+    from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import LexmarginError
     from lexmargin.estimator import MarginClassifier
     from lexmargin.formulations import (
@@ -38,8 +27,17 @@ if TYPE_CHECKING:
         ScaledMargin,
         WSet,
     )
-    from lexmargin.library import Library
-    from lexmargin.library_build import load
+    from lexmargin.judge import (
+        Certificate,
+        Tolerances,
+        Verdict,
+        certify,
+        certify_function,
+        certify_linear,
+        certify_module,
+        load_state,
+        trained_margins,
+    )
     from lexmargin.losses import Loss
     from lexmargin.paths.descend import descend
     from lexmargin.paths.grid import AdaptiveGrid
@@ -60,6 +58,8 @@ if TYPE_CHECKING:
         Sum,
     )
     from lexmargin.separability import Coefficient, Separation, SeparationKind, separability
+    from lexmargin.shelf.build import load
+    from lexmargin.shelf.library import Library
     from lexmargin.solution import Claim, Ran, Solution
     from lexmargin.solve import solve
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, UnsupportedError
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -15,9 +15,9 @@ from lexmargin.formulations import (
     Lexicographic,
     MarginPath,
 )
-from lexmargin.library import Library
-from lexmargin.library_profiles import Profile
 from lexmargin.predictors import Bias, BiasForm, DiagonalNetwork, Linear, Network, ReLU, Sum
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.profiles import Profile
 from lexmargin.solution import BackendName
 from lexmargin.solve import solve
 

@@ -13,11 +13,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lexmargin import formulations
-from lexmargin.data import Dataset
-from lexmargin.data_samples import check_structure, is_sparse
+from lexmargin.data.dataset import Dataset
+from lexmargin.data.samples import check_structure, is_sparse
 from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
 from lexmargin.formulations.base import Formulation, FormulationName
-from lexmargin.kinds import check_kinds
+from lexmargin.inputs.kinds import check_kinds
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
 from lexmargin.solve import solve

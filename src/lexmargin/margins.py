@@ -14,9 +14,9 @@ from typing import Any, TypeVar, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lexmargin.arrays import real_array
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DataError, ParameterError, ShapeError, shown
+from lexmargin.inputs.arrays import real_array
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lexmargin.certificate import Certificate
-from lexmargin.files import make_folder, write_file
+from lexmargin.inputs.files import make_folder, write_file
+from lexmargin.judge import Certificate
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["margin_figure", "save", "style"]
@@ -54,7 +54,7 @@ def style() -> Iterator[Any]:
 def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> Any:
     """Draw the sorted margins f_n(θ̂) with the support marked, and the support's multipliers.
 
-    Where the certificate has them (:func:`~lexmargin.certificate.curves`), ε against the support
+    Where the certificate has them (:func:`~lexmargin.judge.curves`), ε against the support
     tolerance τ and against δ are drawn below. The margins are on a logarithmic axis where all are
     positive and they span more than a factor of 20; otherwise the support would be
     indistinguishable from the axis.

@@ -19,12 +19,12 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.data import Dataset
-from lexmargin.exact import combination, matvec
-from lexmargin.gordan import SeparabilityVerdict
-from lexmargin.kinds import checked
-from lexmargin.separability_exact import Decomposition, decompose
-from lexmargin.separability_rows import margin_rows
+from lexmargin.data.dataset import Dataset
+from lexmargin.inputs.kinds import checked
+from lexmargin.linalg.exact import combination, matvec
+from lexmargin.separation.decomposition import Decomposition, decompose
+from lexmargin.separation.gordan import SeparabilityVerdict
+from lexmargin.separation.rows import margin_rows
 
 __all__ = [
     "Coefficient",
@@ -94,7 +94,7 @@ class Separation:
         kind: complete, quasi-complete or overlap.
         bias: whether a column of ones was appended to X.
         weights: w of C with the largest set of positive margins; 0 where the data overlap. One
-            entry per column of :func:`~lexmargin.separability_rows.margin_rows`.
+            entry per column of :func:`~lexmargin.separation.rows.margin_rows`.
         strict: the margins S with z_n·w > 0; the samples themselves for two classes.
         gordan: λ, one entry per margin, summing to 1: positive on R, 0 on S, with Zᵀλ = 0; None
             where S is everything.

@@ -13,7 +13,7 @@ from lexmargin.formulations.levels import Level
 from lexmargin.ops.base import FloatArray
 
 if TYPE_CHECKING:
-    from lexmargin.certificate.certificate import Certificate
+    from lexmargin.judge.certificate import Certificate
 
 __all__ = ["BackendName", "Claim", "Ran", "RawAnswer", "Solution", "SolverSettings", "Times"]
 

@@ -9,33 +9,33 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.certificate import (
-    Verdict,
-    require_linear,
-)
-from lexmargin.certificate.inseparable import prove_inseparable
-from lexmargin.checks import positive, whole
 from lexmargin.errors import NotSeparableError, SolverFailedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.known import is_known
 from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.inseparable_data import (
+from lexmargin.inputs.checks import positive, whole
+from lexmargin.inputs.kinds import checked
+from lexmargin.judge import (
+    Verdict,
+    require_linear,
+)
+from lexmargin.judge.bounds.inseparable import prove_inseparable
+from lexmargin.run.inseparable_data import (
     NEED_A_SEPARATOR,
     refuse_claim,
     refuse_contradiction,
     refuse_inseparable,
     unseparated,
 )
-from lexmargin.isolated import Job
-from lexmargin.judged_answer import judge
-from lexmargin.kinds import checked
-from lexmargin.library import Library
-from lexmargin.library import grade as named_grade
-from lexmargin.library_build import stated
-from lexmargin.library_profiles import Finds, Grade, Profile
-from lexmargin.multistart import Progress, default_starts, outcomes, ranked
-from lexmargin.profile_choice import choose_profile, second_choice
-from lexmargin.run import Start, require
+from lexmargin.run.isolated import Job
+from lexmargin.run.judged_answer import judge
+from lexmargin.run.profile_choice import choose_profile, second_choice
+from lexmargin.run.stages import Start, require
+from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
+from lexmargin.shelf.build import stated
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.library import grade as named_grade
+from lexmargin.shelf.profiles import Finds, Grade, Profile
 from lexmargin.solution import Claim, Solution
 
 __all__ = ["AUTO", "solve"]

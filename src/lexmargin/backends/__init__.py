@@ -13,59 +13,59 @@ def backend(name: BackendName) -> Backend:
     """Return the backend of that name; its modelling system is imported when it is used."""
     match name:
         case BackendName.CVXPY:
-            from lexmargin.backends.cvxpy import CvxpyBackend
+            from lexmargin.backends.models.cvxpy import CvxpyBackend
 
             return CvxpyBackend()
         case BackendName.PYOMO:
-            from lexmargin.backends.pyomo import PyomoBackend
+            from lexmargin.backends.models.pyomo import PyomoBackend
 
             return PyomoBackend()
         case BackendName.CASADI:
-            from lexmargin.backends.casadi import CasadiBackend
+            from lexmargin.backends.models.casadi import CasadiBackend
 
             return CasadiBackend()
         case BackendName.NEWTON:
-            from lexmargin.backends.newton import NewtonBackend
+            from lexmargin.backends.losses.newton import NewtonBackend
 
             return NewtonBackend()
         case BackendName.FACE:
-            from lexmargin.backends.face_backend import FaceBackend
+            from lexmargin.backends.levels.face_backend import FaceBackend
 
             return FaceBackend()
         case BackendName.ACTIVE_SET:
-            from lexmargin.backends.active_set import ActiveSetBackend
+            from lexmargin.backends.linear.active_set import ActiveSetBackend
 
             return ActiveSetBackend()
         case BackendName.CONVEX_CONCAVE:
-            from lexmargin.backends.convex_concave import ConvexConcaveBackend
+            from lexmargin.backends.kinked.convex_concave import ConvexConcaveBackend
 
             return ConvexConcaveBackend()
         case BackendName.FIXED_PATTERN:
-            from lexmargin.backends.fixed_pattern import FixedPatternBackend
+            from lexmargin.backends.kinked.fixed_pattern import FixedPatternBackend
 
             return FixedPatternBackend()
         case BackendName.AUGMENTED_LAGRANGIAN:
-            from lexmargin.backends.augmented_lagrangian import AugmentedLagrangianBackend
+            from lexmargin.backends.smooth.augmented_lagrangian import AugmentedLagrangianBackend
 
             return AugmentedLagrangianBackend()
         case BackendName.SCIPY:
-            from lexmargin.backends.scipy import ScipyBackend
+            from lexmargin.backends.models.scipy import ScipyBackend
 
             return ScipyBackend()
         case BackendName.UNO:
-            from lexmargin.backends.uno import UnoBackend
+            from lexmargin.backends.models.uno import UnoBackend
 
             return UnoBackend()
         case BackendName.CVXPY_NLP:
-            from lexmargin.backends.cvxpy_nlp import CvxpyNlpBackend
+            from lexmargin.backends.models.cvxpy_nlp import CvxpyNlpBackend
 
             return CvxpyNlpBackend()
         case BackendName.PYOMO_SOLVER:
-            from lexmargin.backends.pyomo_solver import PyomoSolverBackend
+            from lexmargin.backends.models.pyomo_solver import PyomoSolverBackend
 
             return PyomoSolverBackend()
         case BackendName.SKLEARN:
-            from lexmargin.backends.sklearn import SklearnBackend
+            from lexmargin.backends.models.sklearn import SklearnBackend
 
             return SklearnBackend()
     raise UnsupportedError(

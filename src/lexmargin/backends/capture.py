@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, TextIO, final
 
-from lexmargin.alone import alone, held
+from lexmargin.inputs.alone import alone, held
 
 __all__ = ["Captured", "captured"]
 

@@ -17,10 +17,10 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.backends.face import FaceAnswer, face_levels
+from lexmargin.backends.levels.face import FaceAnswer, face_levels
 from lexmargin.errors import ParameterError, SolverFailedError
-from lexmargin.exact import to_fractions
 from lexmargin.formulations.optimal_face import RESOLUTION
+from lexmargin.linalg.exact import to_fractions
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["ExactChain", "ExactLevel", "check_chain", "exact_chain"]
@@ -57,7 +57,7 @@ def exact_chain(Z: FloatArray, norm: float, answer: FaceAnswer | None = None) ->
     Args:
         Z: (N, d), taken at the exact values of its float64 entries.
         norm: 1 or inf.
-        answer: of :func:`~lexmargin.backends.face.face_levels`, all levels; computed if left out.
+        answer: of :func:`~lexmargin.backends.levels.face.face_levels`, all levels; computed if left out.
 
     Raises:
         ParameterError: another norm.

@@ -11,10 +11,10 @@ from lexmargin.compare.executors import (
     Serial,
     executor,
 )
+from lexmargin.compare.jobs import Limits
+from lexmargin.compare.pages.table import Row, Summary, Table
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.compare.store import ResultsError, Store
-from lexmargin.compare.table import Row, Summary, Table
-from lexmargin.compare.units import Limits
 
 __all__ = [
     "DaskCluster",

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from lexmargin.compare.executors import Executor, Processes
+from lexmargin.compare.job_run import Answered
+from lexmargin.compare.jobs import Limits, Unit, problem_digest
+from lexmargin.compare.pages.table import Table, table_of
 from lexmargin.compare.plan import plan
 from lexmargin.compare.store import Memory, Results, Store
-from lexmargin.compare.table import Table, table_of
-from lexmargin.compare.units import Limits, Unit, problem_digest
-from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError
-from lexmargin.gordan import separability_of_rows
-from lexmargin.kinds import checked
-from lexmargin.library import Library
-from lexmargin.library_build import build
-from lexmargin.library_problems import ProblemFile
+from lexmargin.inputs.kinds import checked
 from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.gordan import separability_of_rows
+from lexmargin.shelf.build import build
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.problems import ProblemFile
 
 __all__ = ["Progress", "carry_out", "compare", "read_back"]
 

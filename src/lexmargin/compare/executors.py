@@ -15,10 +15,10 @@ from enum import StrEnum
 from typing import Any, Final, final
 
 from lexmargin.compare.dask_workers import LocalWorkers
-from lexmargin.compare.units import Unit, code_digest
-from lexmargin.compare.work import PRELOADED, Answered, run_unit
+from lexmargin.compare.job_run import PRELOADED, Answered, run_unit
+from lexmargin.compare.jobs import Unit, code_digest
 from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.processes.crew import crew
 
 __all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "executor"]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lexmargin.compare.units import Limits, Unit, unit_of
+from lexmargin.compare.jobs import Limits, Unit, unit_of
 from lexmargin.errors import ParameterError, UnknownNameError, nearest
-from lexmargin.library import Library
-from lexmargin.library import grade as named_grade
-from lexmargin.library_profiles import Handles, Profile
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.library import grade as named_grade
+from lexmargin.shelf.profiles import Handles, Profile
 from lexmargin.solution import BackendName
 
 __all__ = ["GROUPS", "chosen_problems", "chosen_profiles", "plan"]

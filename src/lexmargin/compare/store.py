@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from lexmargin.compare.reading import (
+from lexmargin.compare.job_run import Answered
+from lexmargin.compare.jobs import FORMAT, canonical
+from lexmargin.compare.pages.reading import (
     measures_of,
     read_json,
     read_record,
@@ -16,10 +18,8 @@ from lexmargin.compare.reading import (
     sealed,
     unit_keys,
 )
-from lexmargin.compare.units import FORMAT, canonical
-from lexmargin.compare.work import Answered
 from lexmargin.errors import LexmarginError, LibraryError
-from lexmargin.files import make_folder, read_file, sweep, write_file
+from lexmargin.inputs.files import make_folder, read_file, sweep, write_file
 
 __all__ = ["Memory", "Results", "ResultsError", "Store"]
 

@@ -11,7 +11,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray

@@ -10,8 +10,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.checks import moderate
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import InvisibleLevelWarning, ParameterError
 from lexmargin.formulations.base import (
     Formulation,
@@ -21,7 +20,8 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
-from lexmargin.kinds import Exponent, checked_class
+from lexmargin.inputs.checks import moderate
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.base import (
     MARGIN,
     Formulation,
@@ -16,7 +16,7 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
-from lexmargin.kinds import Exponent, checked_class
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor

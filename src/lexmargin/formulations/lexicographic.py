@@ -10,8 +10,7 @@ from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
-from lexmargin.checks import whole
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import (
     MARGIN,
@@ -30,7 +29,8 @@ from lexmargin.formulations.lexicographic_state import (
     sums_state,
 )
 from lexmargin.formulations.optimal_face import RESOLUTION, Face
-from lexmargin.kinds import Exponent, checked_class
+from lexmargin.inputs.checks import whole
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, ModelOps, Relation, Sense
 from lexmargin.ops.curvature import Curvature

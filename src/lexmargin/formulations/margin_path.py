@@ -7,8 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.checks import moderate
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.base import (
     MARGIN,
     Formulation,
@@ -17,7 +16,8 @@ from lexmargin.formulations.base import (
     checked_norm,
     vector_norm,
 )
-from lexmargin.kinds import Exponent, checked_class
+from lexmargin.inputs.checks import moderate
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor

@@ -10,8 +10,7 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
-from lexmargin.checks import moderate, positive
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import (
     Formulation,
@@ -23,7 +22,8 @@ from lexmargin.formulations.base import (
 )
 from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
 from lexmargin.formulations.start import random_theta, separating_theta
-from lexmargin.kinds import Exponent, checked_class
+from lexmargin.inputs.checks import moderate, positive
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.predictors.base import Predictor

@@ -9,11 +9,11 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.checks import moderate
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
 from lexmargin.formulations.parts import Parts
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.checks import moderate
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import Combination, Constant, Constraint, Program, SquaredNorm

@@ -10,14 +10,14 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lexmargin.checks import whole
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import scaled_program
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.checks import whole
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import (

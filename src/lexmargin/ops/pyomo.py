@@ -17,7 +17,7 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-from lexmargin.files import write_file
+from lexmargin.inputs.files import write_file
 from lexmargin.ops.base import (
     FloatArray,
     IntArray,
@@ -280,7 +280,7 @@ def write_nl(model: Any, path: Path, *, durable: bool = True) -> Path:
     """Write a model as an AMPL ``.nl`` file with names beside it (``.row``, ``.col``).
 
     Nothing is presolved away: parameters stay variables fixed by their bounds. ``durable`` is as
-    for :func:`~lexmargin.files.write_file`.
+    for :func:`~lexmargin.inputs.files.write_file`.
     """
     from pyomo.repn.plugins.nl_writer import NLWriter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from lexmargin.certificate import Certificate
+from lexmargin.judge import Certificate
 
 __all__ = ["certified", "residual"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from lexmargin.data import Dataset, load_dataset
+from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.predictors import Bias, DiagonalNetwork, Linear, Network, ReLU, Sum
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import BiasForm

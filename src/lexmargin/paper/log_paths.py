@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import ConstrainedPath, HardMargin
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.instances import rows

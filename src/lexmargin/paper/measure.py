@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from lexmargin.errors import BadInputError, LexmarginError
-from lexmargin.files import make_folder, read_file, write_file
+from lexmargin.inputs.files import make_folder, read_file, write_file
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
 from lexmargin.processes.crew import crew

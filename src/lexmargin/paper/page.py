@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lexmargin.files import make_folder, write_file
-from lexmargin.library import Library
+from lexmargin.inputs.files import make_folder, write_file
 from lexmargin.paper.measure import Record, source_of
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Statement
 from lexmargin.plots import save
+from lexmargin.shelf.library import Library
 from lexmargin.version import VERSION
 
 __all__ = ["write_pages"]

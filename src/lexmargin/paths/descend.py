@@ -11,20 +11,20 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.checks import positive, whole
-from lexmargin.data import Dataset
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ParameterError
 from lexmargin.formulations.base import vector_norm
 from lexmargin.formulations.constrained_path import checked_loss
 from lexmargin.formulations.start import random_theta
-from lexmargin.kinds import checked
+from lexmargin.inputs.checks import positive, whole
+from lexmargin.inputs.kinds import checked
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.flow import GradientFlow, integrate
 from lexmargin.paths.records import Monitor, Recorder, Records
 from lexmargin.paths.steps import LineSearch, LossOracle, Point, StepRule
-from lexmargin.polish import Polished, polish
+from lexmargin.polish.direction import Polished, polish
 from lexmargin.predictors.base import Predictor
 from lexmargin.solution import finite
 
@@ -150,7 +150,7 @@ def descend(
         record: records per decade of steps or of times, or the very steps or times.
         monitors: functions of the flat θ to be recorded, by name.
         time_limit: seconds of wall time; the path so far is returned.
-        polish: end with Newton steps on the KKT conditions (:func:`lexmargin.polish.polish`).
+        polish: end with Newton steps on the KKT conditions (:func:`lexmargin.polish.direction.polish`).
         progress: called at every record.
 
     Returns:

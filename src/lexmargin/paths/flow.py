@@ -10,9 +10,9 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.alone import quiet
-from lexmargin.checks import positive
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.alone import quiet
+from lexmargin.inputs.checks import positive
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.steps import LossOracle
 

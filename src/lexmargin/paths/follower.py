@@ -12,8 +12,6 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
-from lexmargin.certificate import Tolerances, certify
-from lexmargin.certificate.loss_programs import rounding_of_stationarity
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -21,13 +19,15 @@ from lexmargin.formulations import (
     RegularizationPath,
 )
 from lexmargin.formulations.base import MARGIN, StageAnswer, vector_norm
-from lexmargin.library_profiles import Grade, Profile
-from lexmargin.multistart import default_starts
+from lexmargin.judge import Tolerances, certify
+from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
-from lexmargin.run import natural_unit, starting_theta
+from lexmargin.polish.stated import polish_stated
+from lexmargin.run.stages import natural_unit, starting_theta
+from lexmargin.run.starts import default_starts
+from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Ran, RawAnswer, SolverSettings
-from lexmargin.stated_polish import polish_stated
 
 __all__ = ["Follower", "at_parameter"]
 

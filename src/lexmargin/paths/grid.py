@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.errors import ParameterError
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import PathPoint
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, final
 
-from lexmargin.certificate import Certificate
+from lexmargin.judge import Certificate
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.shown import Shown
 from lexmargin.solution import Ran, finite

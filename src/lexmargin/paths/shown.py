@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import final
 
-from lexmargin.certificate import Verdict
+from lexmargin.judge import Verdict
 
 __all__ = ["Shown"]
 

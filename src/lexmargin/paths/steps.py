@@ -10,9 +10,9 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.checks import positive
 from lexmargin.errors import ParameterError
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.checks import positive
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray

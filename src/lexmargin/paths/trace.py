@@ -11,7 +11,6 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.checks import moderate, positive, whole
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations import (
     ConstrainedPath,
@@ -22,18 +21,19 @@ from lexmargin.formulations import (
 )
 from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
-from lexmargin.kinds import checked
-from lexmargin.library import Library
-from lexmargin.library import grade as named_grade
-from lexmargin.library_build import stated
-from lexmargin.multistart import Progress
+from lexmargin.inputs.checks import moderate, positive, whole
+from lexmargin.inputs.kinds import checked
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import Follower, at_parameter
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.paths.shown import Shown
-from lexmargin.profile_choice import choose_profile
-from lexmargin.run import require
+from lexmargin.run.profile_choice import choose_profile
+from lexmargin.run.stages import require
+from lexmargin.run.starts import Progress
+from lexmargin.shelf.build import stated
+from lexmargin.shelf.library import Library
+from lexmargin.shelf.library import grade as named_grade
 from lexmargin.solution import finite
 from lexmargin.solve import AUTO, solve
 

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeVar, final
 
-from lexmargin.checks import positive
 from lexmargin.errors import ParameterError
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.checks import positive
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 
 __all__ = ["Activation", "Identity", "LeakyReLU", "ReLU", "Square"]

@@ -9,9 +9,9 @@ from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
-from lexmargin.checks import positive, whole
 from lexmargin.errors import ParameterError
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.checks import positive, whole
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 

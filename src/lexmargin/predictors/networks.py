@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar, final
 
-from lexmargin.checks import whole
 from lexmargin.errors import ParameterError
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.checks import whole
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.activations import Activation, Identity
 from lexmargin.predictors.base import Predictor, Shape

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar, final
 
 from lexmargin.errors import ParameterError, ShapeError
-from lexmargin.kinds import checked_class
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 from lexmargin.predictors.bias import Bias

@@ -1,0 +1,1 @@
+"""Networks with kinked activations: patterns, convex-concave steps, two-layer routes."""

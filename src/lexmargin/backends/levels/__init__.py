@@ -1,0 +1,1 @@
+"""Lexicographic levels of linear scores, on the faces of the levels before."""

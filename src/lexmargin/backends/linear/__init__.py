@@ -1,0 +1,1 @@
+"""Hard margins of linear scores: working sets and row generation."""

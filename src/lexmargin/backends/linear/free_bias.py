@@ -1,0 +1,92 @@
+"""The W-set of a linear part and a bias: the hard-margin SVM with an unregularised bias."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lexmargin.backends.linear.linear_answer import LinearAnswer
+from lexmargin.data.dataset import Dataset
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.w_set import WSet
+from lexmargin.ops.base import FloatArray
+from lexmargin.predictors.bias import Bias, BiasForm
+from lexmargin.predictors.sums import Member, Sum, linear_and_bias
+from lexmargin.separation.rows import margin_rows
+
+__all__ = ["bias_samples", "has_bias", "never_negative", "rows_with_bias", "w_set_point"]
+
+_FORMS = (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES, BiasForm.SQUARE)
+
+
+def has_bias(problem: Formulation) -> bool:
+    """Say whether eq. 13 is ``min ‖w‖²  s.t.  y_n (w·x_n + β) >= 1``, β free or β >= 0.
+
+    One linear member and one bias of degree 2, and samples of both classes: with one class alone a
+    bias may do it, and the optimum 0 needs no solver.
+    """
+    if not isinstance(problem, WSet) or _members(problem) is None:
+        return False
+    signs = problem.data.signed
+    return bool(np.any(signs != signs[0]))
+
+
+def rows_with_bias(problem: Formulation) -> FloatArray | None:
+    """Return the rows ``y_n (x_n, 1)`` of a linear member and a bias (N, p + 1), or None.
+
+    With scores per class their differences, (N(C-1), C(p + 1)). A predictor of the family separates
+    only where some ``(w, β)`` has positive products.
+    """
+    found = linear_and_bias(problem.predictor, several=True)
+    if found is None or found[1].form not in _FORMS or problem.data.is_sparse:
+        return None
+    data, columns = problem.data, found[0].columns
+    if columns is not None:
+        data = Dataset(data.X[:, list(columns)], data.y, one_class=True)
+    rows: FloatArray = margin_rows(data, bias=True)
+    return rows
+
+
+def bias_samples(problem: Formulation) -> tuple[Any, FloatArray]:
+    """Return X (N, p), the columns that the linear member reads, and y (N,) in -1/+1.
+
+    X is sparse where the samples are.
+
+    Only for a linear member with a bias of degree 2.
+    """
+    linear, _ = _required(problem)
+    X = problem.data.samples
+    columns = linear.columns
+    return (X if columns is None else X[:, list(columns)]), np.asarray(problem.data.signed, float)
+
+
+def never_negative(problem: Formulation) -> bool:
+    """Say whether β >= 0: the paper's literal b²."""
+    return _required(problem)[1].form is BiasForm.SQUARE
+
+
+def w_set_point(problem: WSet, answer: LinearAnswer) -> FloatArray:
+    """Return (w, b) flat (d,) with margin 1 and the shortest b of its score: ``‖b‖² = |β|``."""
+    linear, bias = _required(problem)
+    score = answer.bias / answer.margin
+    root = math.sqrt(abs(score))
+    if bias.form is not BiasForm.TWO_SQUARES:
+        block = np.array([math.copysign(root, score)])
+    else:
+        block = np.array([root, 0.0] if score > 0.0 else [0.0, root])
+    assert isinstance(problem.predictor, Sum)
+    first = problem.predictor.members[0] is linear
+    return np.concatenate([answer.w, block] if first else [block, answer.w])
+
+
+def _members(problem: Formulation) -> tuple[Member, Bias] | None:
+    found = linear_and_bias(problem.predictor)
+    return found if found is not None and found[1].form in _FORMS else None
+
+
+def _required(problem: Formulation) -> tuple[Member, Bias]:
+    found = _members(problem)
+    assert found is not None, "has_bias says whether there is one"
+    return found

@@ -1,0 +1,68 @@
+"""Few rows of sparse samples that may already not be separable: what an exact proof can look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Final, final
+
+import numpy as np
+
+from lexmargin.backends.linear.constraint_generation import hard_margin_linear
+from lexmargin.backends.linear.free_bias import bias_samples
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.w_set import WSet
+from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.separation.gordan import Separability
+
+__all__ = ["Suspects", "suspects"]
+
+_LIMIT: Final = 4_000_000
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Suspects:
+    """Rows ``z_n`` of some samples, without the columns that are 0 in all of them.
+
+    Attributes:
+        index: the samples (S,).
+        rows: (S, k) dense, with the labels as a column where the bias is free.
+        count: N.
+    """
+
+    index: IntArray
+    rows: FloatArray
+    count: int
+
+    def of_all(self, proof: Separability) -> Separability:
+        """Return a negative verdict on these rows as one on all samples: λ is 0 on the others."""
+        assert proof.gordan is not None
+        gordan = [Fraction(0)] * self.count
+        for n, value in zip(self.index.tolist(), proof.gordan, strict=True):
+            gordan[n] = value
+        return replace(proof, gordan=tuple(gordan))
+
+
+def suspects(problem: Formulation) -> Suspects | None:
+    """Return the samples that Gordan's vector of a linear problem rests on, up to rounding.
+
+    None where the samples separate after all, or where the rows are too many to be made dense.
+    """
+    free = isinstance(problem, WSet)
+    X: Any = bias_samples(problem)[0] if free else problem.functions.linear_inputs
+    y = np.asarray(problem.data.signed, dtype=np.float64)
+    found = hard_margin_linear(X, y, bias=free)
+    index = np.flatnonzero(found.multipliers)
+    if found.margin > 0.0 or not index.size:
+        return None
+    taken = X[index].tocsc()
+    taken = taken[:, np.flatnonzero(np.diff(taken.indptr))]
+    if taken.shape[0] * taken.shape[1] > _LIMIT:
+        return None
+    rows = y[index, None] * taken.toarray()
+    rows = np.column_stack([rows, y[index]]) if free else rows
+    if rows.shape[1] == 0:
+        # Samples without an entry: z = 0 is Gordan's vector by itself.
+        rows = np.zeros((index.size, 1))
+    return Suspects(index, rows, y.size)

@@ -1,0 +1,1 @@
+"""Losses of linear scores on the ball: Newton's method at every scale."""

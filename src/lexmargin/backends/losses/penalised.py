@@ -1,0 +1,241 @@
+"""The regularization path of linear margin functions, as a point of the constrained path.
+
+``min L(w) + μ‖w‖^q`` is the minimum over r of ``L(w(r)) + μ r^q``, w(r) the answer on the ball of
+radius r. There ``-dL/dr = L ‖g‖_*`` falls with r and ``μ q r^{q-1}`` does not: the radius is the
+root of one function, in logarithms, however small both sides are.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from lexmargin.backends.base import Compiled, checked_parameters, starting_values
+from lexmargin.backends.linear.initial_working_set import dual_norm
+from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
+from lexmargin.errors import UnsupportedError
+from lexmargin.losses import Loss
+from lexmargin.ops.base import FloatArray, Sense
+from lexmargin.ops.curvature import Curvature
+from lexmargin.program import (
+    Combination,
+    ExponentialLoss,
+    Expression,
+    LogisticLoss,
+    Margins,
+    Norm,
+    Power,
+    Program,
+    SquaredNorm,
+)
+from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+
+__all__ = ["PenalisedPoint", "PenalisedProgram", "penalised_linear", "stated_penalty"]
+
+_FLAT = -1e4
+"""Stands for log 0: farther below everything than two doubles can differ in logarithms."""
+_GROWTH = 4.0
+_MOST_RADII = 600
+_NOTHING = -700.0
+"""log of a radius that no double resolves beside 1."""
+_ROOT = 4.0 * float(np.finfo(np.float64).eps)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PenalisedPoint:
+    """The answer: w (d,), Newton steps in all, and whether every ball was solved."""
+
+    w: FloatArray
+    iterations: int
+    converged: bool
+
+
+def penalised_linear(
+    rows: FloatArray,
+    log_strength: float,
+    norm: float,
+    power: float,
+    loss: Loss = Loss.EXPONENTIAL,
+    offsets: FloatArray | None = None,
+    *,
+    group: int = 1,
+) -> PenalisedPoint:
+    """Return ``argmin L(w) + μ‖w‖_p^q``, with ``f_n = z_n·w - b_n``.
+
+    Args:
+        rows: z_n (N, d); of C classes sample by sample.
+        log_strength: log μ.
+        norm: p >= 1, or inf.
+        power: q >= 1.
+        loss, offsets, group: as for :func:`~lexmargin.backends.losses.constrained_linear`.
+    """
+    search = _Radii(rows, log_strength, norm, power, loss, offsets, group)
+    largest = float(np.max(np.abs(rows).sum(axis=1), initial=0.0))
+    nothing = np.zeros(rows.shape[1])
+    if not largest > 0.0 or search.origin_is_least(nothing):
+        return PenalisedPoint(nothing, 0, True)
+    low = high = -math.log(largest)
+    while search.at(high) > 0.0 and search.count < _MOST_RADII:
+        low, high = high, high + math.log(_GROWTH)
+    while search.at(low) <= 0.0:
+        low, high = low - math.log(_GROWTH), low
+        if low < _NOTHING:
+            return PenalisedPoint(nothing, search.iterations, True)
+    from scipy.optimize import brentq
+
+    root = float(brentq(search.at, low, high, xtol=_ROOT, rtol=_ROOT, maxiter=200))
+    point = search.point(root)
+    return PenalisedPoint(point.w, search.iterations, point.converged)
+
+
+@final
+class _Radii:
+    """The slope of the loss against that of the penalty, at radii asked for one after another."""
+
+    def __init__(
+        self, rows: FloatArray, log_strength: float, norm: float, power: float, loss: Loss,
+        offsets: FloatArray | None, group: int,
+    ) -> None:  # fmt: skip
+        self.rows, self.norm, self.power, self.loss = rows, norm, power, loss
+        self.offsets, self.group = offsets, group
+        self.level = log_strength + math.log(power)
+        self.known: dict[float, LinearPathPoint] = {}
+        self.iterations = 0
+
+    @property
+    def count(self) -> int:
+        """How many radii were asked for."""
+        return len(self.known)
+
+    def point(self, log_radius: float) -> LinearPathPoint:
+        """Return the constrained path at a radius, from the nearest one known."""
+        if log_radius not in self.known:
+            near = min(self.known, key=lambda r: abs(r - log_radius), default=None)
+            begin = None if near is None else self.known[near].w
+            found = self._solved(math.exp(log_radius), begin)
+            if begin is not None and not found.converged:
+                found = self._solved(math.exp(log_radius), None)
+            self.known[log_radius] = found
+            self.iterations += found.iterations
+        return self.known[log_radius]
+
+    def _solved(self, radius: float, begin: FloatArray | None) -> LinearPathPoint:
+        return constrained_linear(
+            self.rows, radius, self.norm, self.loss, self.offsets, begin, group=self.group
+        )
+
+    def at(self, log_radius: float) -> float:
+        """Return ``log(-dL/dr) - log(μ q r^{q-1})``: positive where the ball is too small."""
+        return self._slope(self.point(log_radius)) - self.level - (self.power - 1.0) * log_radius
+
+    def _slope(self, point: LinearPathPoint) -> float:
+        with np.errstate(under="ignore"):
+            weights = np.exp(point.log_weights - point.log_loss)
+        pull = dual_norm(weights @ self.rows, self.norm)
+        return max(_FLAT, point.log_loss + math.log(pull)) if pull > 0.0 else _FLAT
+
+    def origin_is_least(self, origin: FloatArray) -> bool:
+        """Say whether the loss falls at 0 not at all, or slower than a penalty of power 1 grows."""
+        from lexmargin.backends.losses.linear_loss import LinearLoss
+
+        shift = np.zeros(len(self.rows)) if self.offsets is None else self.offsets
+        problem = LinearLoss(self.rows, shift, self.loss, self.group)
+        values = problem.values(origin)
+        pull = dual_norm(np.exp(problem.weights(values)) @ self.rows, self.norm)
+        return pull == 0.0 or (self.power == 1.0 and math.log(pull) <= self.level)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class StatedPenalty:
+    """``L + μ‖w‖_p^q`` as a program states it."""
+
+    loss: Loss
+    margins: Margins
+    group: int
+    offsets: tuple[float, ...]
+    log_strength: float
+    norm: float
+    power: float
+
+
+def stated_penalty(program: Program) -> StatedPenalty | None:
+    """Return what a program of the regularization path consists of; None for another one."""
+    terms = program.objective.terms if isinstance(program.objective, Combination) else ()
+    affine = program.curvature <= Curvature.AFFINE and program.sense is Sense.MINIMIZE
+    if program.constraints or not affine or len(terms) != 2 or terms[1][0] != 1.0:
+        return None
+    size = _size(terms[1][1])
+    factor, loss = terms[0]
+    if size is None or not isinstance(factor, float):
+        return None
+    if isinstance(loss, ExponentialLoss) and factor == 1.0 and not loss.margins.factors:
+        return StatedPenalty(Loss.EXPONENTIAL, loss.margins, 1, loss.offsets, -loss.shift, *size)
+    if isinstance(loss, LogisticLoss) and not loss.margins.factors:
+        kind = Loss.LOGISTIC if loss.group == 1 else Loss.CROSS_ENTROPY
+        return StatedPenalty(kind, loss.margins, loss.group, (), -math.log(factor), *size)
+    return None
+
+
+def _size(expression: Expression) -> tuple[float, float] | None:
+    """Return p and q of ``‖w‖_p^q``."""
+    base, power = expression, 1.0
+    if isinstance(expression, Power):
+        base, power = expression.base, expression.exponent
+    if isinstance(base, SquaredNorm):
+        return 2.0, 2.0 * power
+    return (base.p, power) if isinstance(base, Norm) else None
+
+
+@final
+class PenalisedProgram(Compiled):
+    """``min L(w) + μ‖w‖_p^q`` of linear margin functions."""
+
+    def __init__(self, program: Program) -> None:
+        began = time.perf_counter()
+        self.program = program
+        found = stated_penalty(program)
+        if found is None:
+            raise UnsupportedError(
+                f"This {program.name} program is no penalised loss of linear margin functions.",
+                "Use cvxpy if the program is convex, else pyomo or casadi.",
+            )
+        self._stated = found
+        self._functions = found.margins.functions
+        self._rows = self._functions.jacobian(np.zeros(self._functions.size))
+        self._build_seconds = time.perf_counter() - began
+
+    def solve(
+        self,
+        settings: SolverSettings,
+        start: Mapping[str, FloatArray] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        multipliers: Mapping[str, FloatArray] | None = None,
+    ) -> RawAnswer:
+        checked_parameters(self.program, parameters)
+        # A start is checked and not used: the method begins with radii, not with a point.
+        starting_values(self.program, start)
+        stated = self._stated
+        began = time.perf_counter()
+        point = penalised_linear(
+            self._rows, stated.log_strength, stated.norm, stated.power, stated.loss,
+            np.array(stated.offsets) if stated.offsets else None, group=stated.group,
+        )  # fmt: skip
+        seconds = time.perf_counter() - began
+        blocks = self._functions.blocks(point.w)
+        return RawAnswer(
+            values=dict(zip(stated.margins.blocks, blocks, strict=True)),
+            multipliers={},
+            ran=Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
+            claim=Claim.OPTIMAL if point.converged else Claim.NOTHING,
+            raw_status="the radius is solved for" if point.converged else "a ball was not solved",
+            iterations=point.iterations,
+            build_seconds=self._build_seconds,
+            solve_seconds=seconds,
+        )

@@ -1,0 +1,1 @@
+"""Modelling systems and the solvers behind them."""

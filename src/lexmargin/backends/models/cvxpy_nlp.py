@@ -1,0 +1,118 @@
+"""CVXPY's own nonlinear route: its expressions, its derivatives, a nonlinear solver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final, final
+
+import numpy as np
+
+from lexmargin.backends.base import (
+    Backend,
+    Compiled,
+    checked_parameters,
+    import_problem,
+    no_answer,
+    starting_values,
+)
+from lexmargin.backends.capture import captured
+from lexmargin.errors import MissingBackendError, UnsupportedError
+from lexmargin.inputs.alone import quiet
+from lexmargin.ops.base import FloatArray
+from lexmargin.program import Program
+from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+
+__all__ = ["CvxpyNlpBackend"]
+
+_STATUSES: Final[Mapping[str, tuple[Ran, Claim]]] = {
+    "optimal": (Ran.FINISHED, Claim.LOCALLY_OPTIMAL),
+    "infeasible": (Ran.FINISHED, Claim.LOCALLY_INFEASIBLE),
+    "unbounded": (Ran.FINISHED, Claim.UNBOUNDED),
+    "user_limit": (Ran.ITERATION_LIMIT, Claim.NOTHING),
+}
+
+
+@final
+class CvxpyNlpBackend(Backend):
+    """Smooth programs, through ``solve(nlp=True)``; it returns no multipliers."""
+
+    def available(self, solver: str) -> str:
+        problem = import_problem(["cvxpy", "sparsediffpy"])
+        if problem:
+            return problem
+        import cvxpy as cp
+
+        with captured(), quiet():
+            found = solver in cp.installed_solvers()
+        return "" if found else f"{solver} is not installed for CVXPY."
+
+    def compile(self, program: Program) -> _CvxpyNlpProgram:
+        problem = import_problem(["cvxpy"])
+        if problem:
+            raise MissingBackendError(problem)
+        return _CvxpyNlpProgram(program)
+
+
+@final
+class _CvxpyNlpProgram(Compiled):
+    def __init__(self, program: Program) -> None:
+        from lexmargin.ops.cvxpy import CvxpyOps
+
+        self.program = program
+        self._ops = CvxpyOps()
+        with quiet():
+            self.problem = program.build(self._ops)
+            accepted = self.problem.is_dnlp()
+        if not accepted:
+            raise UnsupportedError(
+                f"CVXPY's nonlinear rules do not accept this {program.name} program.",
+                "Use pyomo or casadi.",
+            )
+
+    def solve(
+        self,
+        settings: SolverSettings,
+        start: Mapping[str, FloatArray] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        multipliers: Mapping[str, FloatArray] | None = None,
+    ) -> RawAnswer:
+        for name, value in checked_parameters(self.program, parameters).items():
+            self._ops.parameters[name].value = value
+        for name, entries in starting_values(self.program, start).items():
+            self._ops.variables[name].value = entries
+        failure, seconds = "", time.perf_counter()
+        with captured(settings.verbose) as output, quiet():
+            try:
+                self.problem.solve(
+                    nlp=True, solver=settings.solver, verbose=False, **dict(settings.options)
+                )
+            except Exception as error:
+                failure = f"{type(error).__name__}: {error}"
+        seconds = time.perf_counter() - seconds
+        if failure:
+            return no_answer(Ran.CRASHED, failure, log=output.text, solve_seconds=seconds)
+        status = str(self.problem.status)
+        ran, claim = _STATUSES.get(status, (Ran.NUMERICAL, Claim.NOTHING))
+        stats = self.problem.solver_stats
+        count = None if stats is None else stats.num_iters
+        return RawAnswer(
+            values=self._values(),
+            multipliers={},
+            ran=ran,
+            claim=claim,
+            raw_status=status,
+            # Where a solver counts none, CVXPY says so in words.
+            iterations=count if isinstance(count, int) else None,
+            solve_seconds=seconds,
+            log=output.text,
+        )
+
+    def _values(self) -> dict[str, FloatArray]:
+        values: dict[str, FloatArray] = {}
+        for variable in self.program.variables:
+            found = self._ops.variables[variable.name].value
+            if found is None:
+                return {}
+            values[variable.name] = np.asarray(found, dtype=float).reshape(variable.shape)
+        return values

@@ -1,0 +1,1 @@
+"""Nonconvex programs of smooth margins."""

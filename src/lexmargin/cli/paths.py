@@ -1,0 +1,223 @@
+"""The commands trace and descend; everything heavy is imported when they run."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lexmargin.cli.output import emit, note, progress, say
+from lexmargin.errors import BadInputError, ExitCode, ParameterError
+
+if TYPE_CHECKING:
+    from lexmargin.paths import Descent, StepRule, TracedPath
+
+__all__ = ["add_commands"]
+
+_Problem = Annotated[str, typer.Argument(help="A problem's name, or a TOML file.")]
+_Library = Annotated[
+    list[Path] | None, typer.Option("--library", help="An extra shelf; may be repeated.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_TimeLimit = Annotated[float | None, typer.Option(help="Seconds; what was reached is kept.")]
+_Seed = Annotated[int, typer.Option(help="Of every random choice.")]
+
+
+class Rule(StrEnum):
+    """How long the steps of gradient descent are."""
+
+    LINE_SEARCH = "line-search"
+    CONSTANT = "constant"
+    LOSS_NORMALIZED = "loss-normalized"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add trace and descend to the command line."""
+    app.command()(trace)
+    app.command()(descend)
+
+
+def trace(
+    problem: _Problem,
+    first: Annotated[float, typer.Option("--from", help="First ρ (strength: the largest).")] = 0.1,
+    last: Annotated[float, typer.Option("--to", help="Last ρ (strength: the smallest).")] = 1e4,
+    points: Annotated[int, typer.Option(help="Values in between, in equal ratios.")] = 40,
+    adaptive: Annotated[
+        float | None,
+        typer.Option(
+            help="Choose the values along the way, so that the path is straight between them up to "
+            "this part of its direction's length; in place of --points."
+        ),
+    ] = None,
+    solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
+    grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
+    seed: _Seed = 0,
+    time_limit: _TimeLimit = None,
+    library: _Library = None,
+    as_json: _Json = False,
+) -> None:
+    """Follow a path over the norm ρ, every point judged."""
+    from lexmargin.paths import AdaptiveGrid
+    from lexmargin.paths import trace as run
+    from lexmargin.shelf.build import load
+    from lexmargin.shelf.library import Library
+
+    shelves = Library(tuple(library or ()))
+    grid = _grid(first, last, points) if adaptive is None else AdaptiveGrid(first, last, adaptive)
+    traced = run(
+        load(problem, shelves),
+        grid,
+        solver=solver,
+        grade=grade,
+        seed=seed,
+        time_limit=time_limit,
+        library=shelves,
+        progress=progress,
+    )
+    if as_json:
+        emit(traced.to_json()["points"])
+    else:
+        say(_table(traced))
+    if traced.missing:
+        note(
+            f"{len(traced.missing)} of {len(traced.missing) + len(traced.points)} points are "
+            f"missing: {traced.end.value}",
+        )
+        raise typer.Exit(ExitCode.SOLVER)
+    raise typer.Exit(ExitCode.CERTIFIED if traced.certified else ExitCode.NEGATIVE)
+
+
+def _grid(first: float, last: float, points: int) -> list[float]:
+    bad = [x for x in (first, last) if not (math.isfinite(x) and x > 0)]
+    if bad:
+        raise ParameterError(f"The grid has a value of {bad[0]:g}.", "Give finite numbers > 0.")
+    if points < 1:
+        raise ParameterError(f"points is {points}.", "Give at least 1.")
+    if points == 1:
+        return [first]
+    if first == last:
+        raise ParameterError(f"{points} points from {first:g} to {last:g}.", "Give two ends.")
+    ratio = (last / first) ** (1.0 / (points - 1))
+    return [*(first * ratio**k for k in range(points - 1)), last]
+
+
+def _table(traced: TracedPath) -> str:
+    head = f"{'rho':>12} {'margin':>14} {'objective':>16} {'slack':>10} {'residual':>9}  verdict"
+    lines = [f"{traced.problem}, {traced.solver}", head]
+    for point in traced.points:
+        residual = point.certificate.stationarity
+        measured = point.mismatch if math.isnan(residual) else residual
+        lines.append(
+            f"{point.rho:12.6g} {point.margin:14.7g} {point.objective:16.9g} "
+            f"{point.slack(traced.count):10.4g} {measured:9.1e}  {point.certificate.verdict.value}"
+            f"{'' if point.certified else '  (not certified)'}"
+        )
+    from lexmargin.paths import Shown
+
+    only = sum(point.shown in (Shown.STATIONARY, Shown.LOCAL) for point in traced.points)
+    if only:
+        lines.append(
+            f"{only} of {len(traced.points)} points are shown to be stationary, not the best: "
+            "another branch may be better"
+        )
+    for jump in traced.jumps():
+        lines.append(
+            f"jump between {jump.above:.6g} and {jump.below:.6g}, distance {jump.distance:.4g}: "
+            "no minimiser lies between its ends"
+        )
+    for name, held in (
+        ("Assumption 1 (log L* decreases in ρ)", traced.assumption_1),
+        ("Assumption 2 (γ* increases in ρ)", traced.assumption_2),
+    ):
+        if held is not None:
+            lines.append(f"{name}: {'holds' if held else 'fails'} on this grid")
+    return "\n".join(lines)
+
+
+def descend(
+    problem: _Problem,
+    steps: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 10_000,
+    rule: Annotated[Rule, typer.Option(help="How long the steps are.")] = Rule.LINE_SEARCH,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Step of the rules constant and loss-normalized; 1 if left out."),
+    ] = None,
+    flow: Annotated[
+        float | None, typer.Option(help="Follow gradient flow to this time instead.")
+    ] = None,
+    loss: Annotated[str, typer.Option(help="exponential, logistic or cross-entropy.")] = "",
+    polish: Annotated[bool, typer.Option(help="End with Newton steps on the KKT system.")] = True,
+    seed: _Seed = 0,
+    time_limit: _TimeLimit = None,
+    library: _Library = None,
+    as_json: _Json = False,
+) -> None:
+    """Follow gradient descent in the log domain, and judge where it leads."""
+    from lexmargin.formulations import HardMargin
+    from lexmargin.formulations.constrained_path import checked_loss
+    from lexmargin.judge import certify
+    from lexmargin.losses import Loss
+    from lexmargin.paths import GradientFlow
+    from lexmargin.paths import descend as run
+    from lexmargin.shelf.build import load
+    from lexmargin.shelf.library import Library
+
+    stated = load(problem, Library(tuple(library or ())))
+    chosen = checked_loss(loss) if loss else getattr(stated, "loss", Loss.EXPONENTIAL)
+    if flow is not None and rate is not None:
+        raise BadInputError("Both --flow and --rate were given.", "Gradient flow has no steps.")
+    path = run(
+        stated.predictor,
+        stated.data,
+        loss=chosen,
+        seed=seed,
+        steps=steps,
+        step_rule=None if flow is not None else _rule(rule, rate),
+        flow=None if flow is None else GradientFlow(flow),
+        time_limit=time_limit,
+        polish=polish,
+        progress=lambda at, level, angle: progress(f"{at:g}: log L {level:.6g}, angle {angle:.2e}"),
+    )
+    certificate = None
+    if stated.functions.homogeneity.degree is not None:
+        done = path.polished is not None and path.polished.converged
+        point = path.polished.theta if done and path.polished is not None else path.direction
+        certificate = certify(HardMargin(stated.predictor, stated.data), point)
+    if as_json:
+        judged = None if certificate is None else certificate.to_json()
+        emit({"problem": str(stated.name), **path.to_json(), "certificate": judged})
+    else:
+        say(_descent(path))
+        if certificate is not None:
+            say(f"\n{certificate.report()}")
+    if certificate is None:
+        raise typer.Exit(ExitCode.CERTIFIED)
+    raise typer.Exit(ExitCode.CERTIFIED if certificate.certified else ExitCode.NEGATIVE)
+
+
+def _rule(rule: Rule, rate: float | None) -> StepRule:
+    from lexmargin.paths import ConstantStep, LineSearch, LossNormalizedStep
+
+    if rule is Rule.LINE_SEARCH:
+        if rate is not None:
+            raise BadInputError("A line search takes no --rate.", "Choose another --rule.")
+        return LineSearch()
+    kind = ConstantStep if rule is Rule.CONSTANT else LossNormalizedStep
+    return kind(1.0 if rate is None else rate)
+
+
+def _descent(path: Descent) -> str:
+    lines = [
+        f"{'ended by':<16}{path.reason.value}, {path.steps} steps, {path.seconds:.2f} s",
+        f"{'direction':<16}{[round(float(x), 9) for x in path.direction[:12]]}"
+        f"{' …' if path.direction.size > 12 else ''}",
+    ]
+    if path.polished is not None:
+        moved, residual = path.polished.moved, path.polished.residual
+        lines.append(f"{'polished':<16}moved {moved:.1e}, residual {residual:.1e}")
+    if path.polish_problem:
+        lines.append(f"{'not polished':<16}{path.polish_problem}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Labelled samples: files read, content checked, one form of samples and labels."""

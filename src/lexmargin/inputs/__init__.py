@@ -1,0 +1,1 @@
+"""What users give: kinds, numbers, arrays and files, checked once."""

@@ -1,0 +1,1 @@
+"""Rows, kinks and slopes of networks of PyTorch and of JAX."""

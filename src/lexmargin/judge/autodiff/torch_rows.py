@@ -1,0 +1,373 @@
+"""Scores and gradients of a torch module, in float64 copies of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, final
+
+import numpy as np
+
+from lexmargin.errors import (
+    DataError,
+    DegreeError,
+    LexmarginError,
+    ShapeError,
+    UnsupportedError,
+)
+from lexmargin.inputs.alone import quiet
+from lexmargin.judge.autodiff.torch_kinks import module_kinks
+from lexmargin.judge.autodiff.torch_slopes import kinked_gradients
+from lexmargin.judge.trained.scores import Indices, KinkedRows, KinkReport, Scores, displaced
+from lexmargin.linalg.norms import Array
+
+__all__ = ["TorchScores"]
+
+_HOMOGENEOUS: Final = ("ReLU", "LeakyReLU", "RReLU")
+_BATCH: Final = 512
+_CHUNK_BYTES: Final = 256_000_000
+_SAME: Final = 1e-9
+_TOGETHER: Final = 64
+_FORWARD: Final = ("autograd.Function", "forward AD", "forward-mode AD", "jvp")
+
+
+@final
+class TorchScores(Scores):
+    """The scores of a `torch.nn.Module` whose trained parameters are θ.
+
+    Parameters that need no gradient are constants. Weights and floating buffers are copied to
+    float64; the module itself keeps its own.
+
+    Raises
+    ------
+    DataError
+        for weights that are not finite or not real.
+    DegreeError
+        for dropout or batch normalisation in training mode, by name; for scores that are not the
+        same twice, or that depend on the other samples.
+    ShapeError
+        where the module cannot read the samples.
+    UnsupportedError
+        for a module that cannot be evaluated in double precision, without parameters, or with an
+        operation that torch cannot differentiate.
+    """
+
+    def __init__(self, module: Any, X: Any) -> None:
+        import torch
+
+        self._torch, self._module = torch, module
+        _refuse(module)
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if torch.nn.parameter.is_lazy(tensor):
+                raise UnsupportedError(
+                    f"{name!r} has no shape yet.", "Call the lazy module once before certifying it."
+                )
+            if tensor.is_complex():
+                raise DataError(
+                    f"{name!r} has entries of type {tensor.dtype}.", "θ must be real numbers."
+                )
+        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        if not trained:
+            raise UnsupportedError(
+                "The module has no parameter with requires_grad=True.",
+                "θ is what was trained: leave requires_grad on for it.",
+            )
+        self._device = trained[0][1].device
+        if self._device.type == "mps":
+            self._device = torch.device("cpu")
+        self.names = tuple(name for name, _ in trained)
+        self.shapes = tuple(tuple(p.shape) for _, p in trained)
+        self._fixed = {
+            name: self._double(tensor)
+            for source in (module.named_parameters(), module.named_buffers())
+            for name, tensor in source
+            if name not in set(self.names)
+        }
+        for name, tensor in (*trained, *self._fixed.items()):
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise DataError(
+                    f"The parameter {name!r} holds NaN or infinite entries.",
+                    "Certify finite weights: the training has diverged.",
+                )
+        self.theta = np.concatenate(
+            [p.detach().cpu().to(torch.float64).numpy().reshape(-1) for _, p in trained]
+        )
+        inputs = X if isinstance(X, torch.Tensor) else torch.tensor(np.array(X))
+        self._X = self._double(inputs)
+        self.count = int(self._X.shape[0])
+        self._parameters = self._split(self.theta)
+        if not self._X.is_floating_point() and not self._reads_samples():
+            # Whole numbers are meant as such by embeddings; other layers take real numbers.
+            self._X = self._X.to(torch.float64)
+        self._steady()
+
+    # -- the four evaluations ----------------------------------------------------------------------
+
+    def values(self, theta: Array | None = None, samples: Indices | None = None) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
+        with self._torch.no_grad():
+            parts = [self._scores(parameters, x) for x in self._batches(samples)]
+        return self._numpy(self._torch.cat(parts))
+
+    def tangent(
+        self, direction: Array, samples: Indices | None = None, theta: Array | None = None
+    ) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
+        along = self._split(direction)
+        parts = []
+        with self._torch.no_grad(), _derivatives():
+            for x in self._batches(samples):
+                call = self._call(x)
+                parts.append(self._torch.func.jvp(call, (parameters,), (along,))[1])
+        return self._numpy(self._torch.cat(parts))
+
+    def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
+        found = np.empty((samples.size, self.theta.size))
+        chunk = max(1, min(_BATCH, _CHUNK_BYTES // (8 * self.theta.size)))
+        weights = self._constant(seeds)
+
+        def one(parameters: dict[str, Any], x: Any, seed: Any) -> Any:
+            return (self._scores(parameters, x.unsqueeze(0))[0] * seed).sum()
+
+        gradient = self._torch.func.grad(one)
+        batched = self._torch.func.vmap(gradient, in_dims=(None, 0, 0))
+        for first in range(0, samples.size, chunk):
+            part = slice(first, min(first + chunk, samples.size))
+            x = self._X[self._index(samples[part])]
+            with _derivatives():
+                try:
+                    parts = batched(parameters, x, weights[part])
+                except RuntimeError:
+                    # Control flow that looks at values cannot be vectorised: one by one.
+                    pairs = zip(x, weights[part], strict=True)
+                    each = [gradient(parameters, *pair) for pair in pairs]
+                    parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
+            for name, place in zip(self.names, self.slices, strict=True):
+                found[part, place] = self._numpy(parts[name]).reshape(part.stop - part.start, -1)
+        return found
+
+    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
+        total = np.zeros(self.theta.size)
+        leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
+        weights, first = self._constant(seeds), 0
+        for x in self._batches(samples):
+            with self._torch.enable_grad():
+                scores = self._scores(leaves, x)
+                objective = (scores * weights[first : first + len(x)]).sum()
+            with _derivatives():
+                parts = self._torch.autograd.grad(
+                    objective, [leaves[n] for n in self.names], materialize_grads=True
+                )
+            for part, place in zip(parts, self.slices, strict=True):
+                total[place] += self._numpy(part).reshape(-1)
+            first += len(x)
+        return total
+
+    def curved(
+        self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
+    ) -> Array:
+        parameters = self._parameters if theta is None else self._split(theta)
+        weights, first = self._constant(seeds), 0
+        total = np.zeros(directions.shape)
+
+        def objective(at: dict[str, Any], x: Any, w: Any) -> Any:
+            return (self._scores(at, x) * w).sum()
+
+        gradient = self._torch.func.grad(objective)
+
+        def product(along: dict[str, Any], x: Any, w: Any) -> Any:
+            return self._torch.func.jvp(lambda at: gradient(at, x, w), (parameters,), (along,))[1]
+
+        batched = self._torch.func.vmap(product, in_dims=(0, None, None))
+        for x in self._batches(samples):
+            w = weights[first : first + len(x)]
+            first += len(x)
+            chunk = max(1, min(_TOGETHER, _CHUNK_BYTES // (32 * (self.theta.size + x.numel()))))
+            for start in range(0, len(directions), chunk):
+                part = slice(start, start + chunk)
+                along = self._split_rows(directions[part])
+                with _derivatives():
+                    try:
+                        parts = batched(along, x, w)
+                    except RuntimeError:
+                        # As in `rows`: one direction at a time.
+                        count = len(directions[part])
+                        each = [product({n: v[k] for n, v in along.items()}, x, w)
+                                for k in range(count)]  # fmt: skip
+                        parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
+                for name, place in zip(self.names, self.slices, strict=True):
+                    found = self._numpy(parts[name])
+                    total[part, place] += found.reshape(len(directions[part]), -1)
+        return total
+
+    def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
+        leaves = self._leaves(self.theta)
+        return kinked_gradients(
+            lambda x: self._scores(leaves, x),
+            [leaves[n] for n in self.names],
+            self._X[self._index(samples)],
+            self._constant(seeds),
+            self.kinks(samples, seeds),
+            tolerance,
+        )
+
+    def kinks(self, samples: Indices, seeds: Array) -> KinkReport:
+        def at(theta: Array) -> Callable[[Any], Any]:
+            leaves = self._leaves(theta)
+            return lambda x: self._scores(leaves, x)
+
+        return module_kinks(
+            at(self.theta),
+            self._X[self._index(samples)],
+            self._constant(seeds),
+            [at(theta) for theta in displaced(self.theta)],
+            self.theta.size,
+        )
+
+    def suspects(self) -> tuple[str, ...]:
+        found = []
+        for name, part in self._module.named_modules():
+            kind = type(part).__name__
+            other = type(part).__module__ == "torch.nn.modules.activation"
+            if "Norm" in kind or (other and kind not in _HOMOGENEOUS):
+                found.append(f"{name or 'the module'!r} is a {kind}")
+        return tuple(found)
+
+    # -- how the module is called ------------------------------------------------------------------
+
+    def _scores(self, parameters: dict[str, Any], x: Any) -> Any:
+        try:
+            scores = self._torch.func.functional_call(
+                self._module, {**self._fixed, **parameters}, (x,)
+            )
+        except RuntimeError as error:
+            # What vmap cannot batch is no fault of the samples, and `rows` does without.
+            if "vmap" not in str(error) and ("shape" in str(error) or "size" in str(error)):
+                raise ShapeError(
+                    f"The module cannot read samples of shape {tuple(x.shape[1:])}: {error}.",
+                    "Give X as the module takes it, one sample along the first axis.",
+                ) from error
+            raise
+        if not isinstance(scores, self._torch.Tensor) or not 1 <= scores.ndim <= 2:
+            raise ShapeError(
+                "The module does not return one row of scores per sample.",
+                "Return a tensor (N,), (N, 1) or (N, C).",
+            )
+        if scores.shape[0] != x.shape[0]:
+            raise ShapeError(
+                f"The module returns {scores.shape[0]} rows for {x.shape[0]} samples.",
+                "Return one row of scores per sample.",
+            )
+        if scores.dtype != self._torch.float64:
+            raise UnsupportedError(
+                f"The module computes in {scores.dtype} although its weights are float64.",
+                "Remove casts from its forward method: certificates need double precision.",
+            )
+        return scores.reshape(x.shape[0], -1)
+
+    def _call(self, x: Any) -> Callable[[dict[str, Any]], Any]:
+        return lambda parameters: self._scores(parameters, x)
+
+    def _batches(self, samples: Indices | None) -> Iterator[Any]:
+        chosen = self._X if samples is None else self._X[self._index(samples)]
+        for first in range(0, len(chosen), _BATCH):
+            yield chosen[first : first + _BATCH]
+
+    def _split(self, theta: Array) -> dict[str, Any]:
+        return {
+            name: self._constant(theta[place]).reshape(shape)
+            for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
+        }
+
+    def _leaves(self, theta: Array) -> dict[str, Any]:
+        return {n: p.requires_grad_() for n, p in self._split(theta).items()}
+
+    def _split_rows(self, directions: Array) -> dict[str, Any]:
+        return {
+            name: self._constant(directions[:, place]).reshape(len(directions), *shape)
+            for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
+        }
+
+    def _constant(self, array: Array) -> Any:
+        return self._torch.tensor(array, dtype=self._torch.float64, device=self._device)
+
+    def _index(self, samples: Indices) -> Any:
+        return self._torch.as_tensor(np.asarray(samples, dtype=np.int64), device=self._device)
+
+    def _double(self, tensor: Any) -> Any:
+        found = tensor.detach().to(self._device)
+        return found.to(self._torch.float64) if found.is_floating_point() else found
+
+    def _numpy(self, tensor: Any) -> Array:
+        return np.asarray(tensor.detach().cpu().numpy(), dtype=np.float64)
+
+    def _reads_samples(self) -> bool:
+        try:
+            self.values(samples=np.arange(1))
+        except Exception:
+            return False
+        return True
+
+    def _steady(self) -> None:
+        """Refuse scores that are random, or that depend on the other samples of a batch."""
+        few = np.arange(min(self.count, 32))
+        try:
+            together = self.values(samples=few)
+        except LexmarginError:
+            raise
+        except Exception as error:
+            raise UnsupportedError(
+                "The module cannot be evaluated on samples and weights of type float64: "
+                f"{type(error).__name__}: {error}",
+                "forward takes one batch of samples; register constant tensors as buffers, which "
+                "are copied to float64.",
+            ) from error
+        alone = np.concatenate([self.values(samples=few[k : k + 1]) for k in few[:8]])
+        again = self.values(samples=few)
+        scale = _SAME * float(np.max(np.abs(together), initial=0.0))
+        if not np.all(np.abs(together - again) <= scale):
+            raise DegreeError(
+                "The module returns other scores the second time: it is random.",
+                "Call module.eval(), and remove functional dropout.",
+            )
+        if not np.all(np.abs(together[: len(alone)] - alone) <= scale):
+            raise DegreeError(
+                "The score of a sample depends on the other samples of its batch.",
+                "Call module.eval(), or remove batch normalisation.",
+            )
+
+
+@contextmanager
+def _derivatives() -> Iterator[None]:
+    """Name what torch cannot differentiate."""
+    # The first use of forward mode makes torch warn of its own deprecated parts.
+    with quiet():
+        try:
+            yield
+        except RuntimeError as error:
+            mode = "forward-mode " if any(w in str(error) for w in _FORWARD) else ""
+            raise UnsupportedError(
+                f"The module has an operation without {mode}derivatives: {error}",
+                "Write it with torch's own operations, or give its autograd.Function a "
+                "setup_context and a jvp.",
+            ) from error
+
+
+def _refuse(module: Any) -> None:
+    for name, part in module.named_modules():
+        kind, home = type(part).__name__, type(part).__module__
+        where = f"{name!r}" if name else "the module itself"
+        if part.training and "dropout" in home and getattr(part, "p", 0.0) > 0.0:
+            raise DegreeError(
+                f"Not homogeneous: {where} is a {kind} in training mode, so the scores are random.",
+                "Call module.eval() first.",
+            )
+        batched = part.training or getattr(part, "running_mean", 0) is None
+        if "BatchNorm" in kind and batched:
+            raise DegreeError(
+                f"Not homogeneous: {where} is a {kind} in training mode, where every score "
+                "depends on the whole batch.",
+                "Call module.eval() first; trained shifts may still rule homogeneity out.",
+            )

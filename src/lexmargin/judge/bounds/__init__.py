@@ -1,0 +1,1 @@
+"""Bounds on the margin over all directions: what makes a word global."""

@@ -1,0 +1,277 @@
+"""How far a loss is from its least value, by weights: convex duals of eq. 5 and of the penalty.
+
+For every s in the simplex, concave f_n and `‖u‖ ≤ ρ`, with `g = Σ s_n ∇f_n(w)` and p the weights
+that the loss itself has at w (math §8),
+
+    log L(w) - log L(u) ≤ KL(s‖p) + ρ‖g‖_* - g·w,
+
+and in the same way, in units of L(w), for the logistic loss and the cross-entropy, whose s_n are
+probabilities. Nothing asks for a separator. The weights of the loss make the divergence 0; others
+are better where the gradient nearly vanishes and ρ is large, and where f_n is so large that its
+rounding moves p.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from lexmargin.judge.programs.loss_point import LossPoint, combined, own_errors
+from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.losses import Loss, log_loss
+
+__all__ = ["ball_gap", "penalty_gap"]
+
+_EPS: Final = float(np.finfo(np.float64).eps)
+_ROUNDS: Final = 5
+"""Newton steps towards weights with `Σ s_n ∇f_n = 0`: each doubles the digits."""
+_FACTOR_LIMIT: Final = 400_000
+"""Entries of J up to which such a step is taken."""
+_ON_FACE: Final = 1e-9
+"""Part of ρ within which a coordinate counts as at 0 or at the end when a face is chosen."""
+_FLAT: Final = 1e-11
+"""Singular values below this part of the largest count as 0 in such a step."""
+
+
+def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
+    """Return a bound in nats on log L(w) minus the least log L of `‖u‖ ≤ ρ`, for concave f_n.
+
+    Better weights than those of the loss are sought where these give more than ``wanted``. Other
+    losses than the exponential one, E, are also bounded by it: `L(u) ≥ log(1 + E(u))`, since
+    `Π (1 + e^{-f_n}) ≥ 1 + Σ e^{-f_n}`.
+    """
+    best = _best(point, rho, norm, wanted)
+    if best <= wanted or point.loss is Loss.EXPONENTIAL:
+        return best
+    other = point.exponential()
+    below = other.level - _best(other, rho, norm, wanted)
+    # log log(1 + e^x), the logistic loss of one sample.
+    least = log_loss(Loss.LOGISTIC, np.array([-below])) if math.isfinite(below) else -math.inf
+    rounding = 8.0 * _EPS * (2.0 + abs(point.level) + abs(other.level))
+    for one in (point, other):
+        rounding += 2.0 * float(np.sum(own_errors(one.errors, one.weights)))
+    return min(best, max(0.0, point.level - least) + rounding)
+
+
+def _best(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
+    """Return the least of the bounds that weights of one loss give, up to ``wanted``."""
+    best = first = _ball(point, np.zeros(point.values.size), rho, norm)
+    if best <= wanted or point.jacobian.size > _FACTOR_LIMIT:
+        return best
+    for face in _faces(point.w, rho, norm):
+        change = np.zeros(point.values.size)
+        lift, least = change, first
+        for _ in range(_ROUNDS):
+            moved = _towards_least(point, lift, face)
+            if moved is None:
+                break
+            change = change + moved
+            lift = _lifted(point, change)
+            if not np.all(np.isfinite(lift)):
+                break
+            found = _ball(point, lift, rho, norm)
+            if not found < least:
+                break
+            best, least = min(best, found), found
+            if best <= wanted:
+                return best
+    return best
+
+
+def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
+    """Return the bound of the weights `p_n e^{lift_n}`."""
+    exponential = point.loss is Loss.EXPONENTIAL
+    with np.errstate(all="ignore"):
+        if exponential:
+            total = float(point.weights @ np.exp(lift))
+            if not 0.0 < total < math.inf:
+                return math.inf
+            lift = lift - math.log(total)
+        gradient, slack = _combined(point, lift)
+        dual = dual_exponent(norm)
+        size, error = vector_norm(gradient, dual), vector_norm(slack, dual)
+        error = 2.5 * error + (point.w.size + 8) * _EPS * size
+        up = math.frexp(rho)[1]
+        unit = np.ldexp(point.w, -up)
+        excess = math.ldexp(rho, -up) * size - float(gradient @ unit)
+        excess = max(0.0, excess) + math.ldexp(rho, -up) * 2.0 * error
+        nats = _divergence(point, lift) + float(np.ldexp(excess, up + point.exponent))
+    if not math.isfinite(nats):
+        return math.inf
+    if exponential:
+        return nats
+    # Beyond half of L what is left of 1 may be rounding.
+    return -math.log1p(-nats) if nats < 0.5 else math.inf
+
+
+def penalty_gap(point: LossPoint, coefficient: float, power: float, norm: float) -> float:
+    """Return a bound on `1 - min (L + R)/(L(w) + R(w))`, R = c‖·‖^q, for concave f_n.
+
+    The conjugate of R takes the place of ρ‖·‖_*. For q = 1 it is finite for `‖Σ s_n ∇f_n‖_* ≤ c`
+    only, and the weights of the loss are shrunk to that.
+    """
+    size = vector_norm(point.w, norm)
+    log_c = math.log(coefficient)
+    lift = np.zeros(point.values.size)
+    with np.errstate(all="ignore"):
+        pull, log_slope, turned = _slope(point, lift, norm)
+        conjugate = 0.0
+        if power > 1.0:
+            other = power / (power - 1.0)
+            log_conjugate = other * (log_slope + point.level) + (1.0 - other) * (
+                log_c + math.log(power)
+            )
+            conjugate = float(np.exp(log_conjugate - point.level)) / other
+        else:
+            room = log_c - point.level
+            excess = log_slope - room + 4.0 * _EPS * (1.0 + abs(room) + abs(log_slope))
+            if excess > 0.0:
+                lift = lift - excess
+                pull, _, turned = _slope(point, lift, norm)
+        penalty, log_penalty = 0.0, 0.0
+        if size > 0.0:
+            log_penalty = log_c + power * math.log(size)
+            penalty = float(np.exp(log_penalty - point.level))
+        logs = abs(point.level) + abs(log_penalty) + abs(log_c)
+        rounding = _EPS * (point.w.size + 8.0 + 4.0 * logs) * (penalty + conjugate + abs(pull))
+        gap = _divergence(point, lift) + max(0.0, penalty + conjugate - pull) + rounding + turned
+        gap = gap / (1.0 + penalty)
+    return gap if math.isfinite(gap) else math.inf
+
+
+def _slope(point: LossPoint, lift: Array, norm: float) -> tuple[float, float, float]:
+    """Return g·w, a bound from above on log ‖g‖_*, and the rounding of g·w, g of `p_n e^lift`."""
+    gradient, slack = _combined(point, lift)
+    dual = dual_exponent(norm)
+    size = vector_norm(gradient, dual) + vector_norm(slack, dual)
+    unit = math.log(2.0) * point.exponent
+    log_size = math.log(size) + unit if size > 0.0 else -math.inf
+    up = math.frexp(float(np.max(np.abs(point.w), initial=0.0)))[1]
+    w = np.ldexp(point.w, -up)
+    pull = float(np.ldexp(gradient @ w, up + point.exponent))
+    turned = float(np.ldexp(slack @ np.abs(w), up + point.exponent))
+    return pull, log_size, turned
+
+
+def _combined(point: LossPoint, lift: Array) -> tuple[Array, Array]:
+    """Return `Σ s_n ∇f_n` of `s_n = p_n e^{lift_n}`, and bounds on its errors.
+
+    In long floats: what cancels in the sum is rounded in s too.
+    """
+    weights = point.weights.astype(np.longdouble) * np.exp(lift.astype(np.longdouble))
+    gradient, slack = combined(point.jacobian, weights)
+    return gradient, slack + own_errors(point.own, np.asarray(weights, dtype=float)) @ np.abs(
+        point.jacobian
+    )
+
+
+def _divergence(point: LossPoint, lift: Array) -> float:
+    """Return the divergence of `s_n = p_n e^{lift_n}` from p, in units of L, rounding included.
+
+    `Σ s log(s/p) - s + p`, and for probabilities the same of what is left to 1 in each sample:
+    L minus its dual at s.
+    """
+    logs, nats = point.log_weights, point.nats
+    lifted = np.exp(logs + lift + nats)
+    rounding = lifted * (np.abs(lift) + nats) * (nats + 4.0 * _EPS)
+    change = np.expm1(lift)
+    terms = point.weights * np.maximum(0.0, lift * (1.0 + change) - change)
+    total = float(np.sum(terms) + np.sum(np.where(lifted > 0.0, rounding, 0.0)))
+    if point.loss is Loss.EXPONENTIAL or not np.any(lift):
+        return total
+    loss, left = np.exp(point.level), _left(point)
+    group = point.values.size // left.size
+    moved = -np.sum((point.weights * change).reshape(-1, group), axis=1)
+    # r φ(1 + x)/L, x = L·moved/r, where r is left of 1.
+    x = loss * moved / left
+    if not np.all(x >= -1.0):
+        return math.inf
+    small = np.abs(x) < 1e-4
+    near = 0.5 * moved * x * (1.0 + np.abs(x))
+    safe = np.where(small | (x <= -1.0), 0.0, x)
+    far = (1.0 + safe) * np.log1p(safe) - safe
+    far = np.where(x <= -1.0, 1.0, far) * left / (loss if loss > 0.0 else 1.0)
+    return total + float(np.sum(np.where(small, near, far)))
+
+
+def _left(point: LossPoint) -> Array:
+    """Return `1 - Σ_c q_{n,c}` for every sample: the probability of its own class."""
+    group = point.classes - 1 if point.loss is Loss.CROSS_ENTROPY else 1
+    against = -point.values.reshape(-1, group)
+    top = np.maximum(0.0, np.max(against, axis=1))
+    odds = np.sum(np.exp(against - top[:, None]), axis=1) + np.exp(-top)
+    return np.asarray(np.exp(-top) / odds)
+
+
+def _lifted(point: LossPoint, change: Array) -> Array:
+    """Return by how much log s_n changes where the margins change by as much as given (N,).
+
+    The sum of both is never formed: beside margins of 1e12 a change of 1e-4 is lost.
+    """
+    if point.loss is Loss.EXPONENTIAL:
+        return -change
+    group = point.classes - 1 if point.loss is Loss.CROSS_ENTROPY else 1
+    with np.errstate(all="ignore"):
+        share = np.exp(point.log_weights + point.level)
+        odds = np.sum((share * np.expm1(-change)).reshape(-1, group), axis=1)
+        return np.asarray(-change - np.repeat(np.log1p(odds), group))
+
+
+def _faces(w: Array, rho: float, norm: float) -> list[Array]:
+    """Return bases (d, k) of directions in which the weights of a smaller loss are sought.
+
+    Those within the face of the ball where w lies, or tangent to a round one: the weights then
+    support the ball at w. All directions: they then have `Σ s_n ∇f_n = 0`. Any choice bounds.
+    """
+    size, active = w.size, np.abs(w) > _ON_FACE * rho
+    everywhere = np.eye(size)
+    if vector_norm(w, norm) < (1.0 - _ON_FACE) * rho or not np.any(active):
+        return [everywhere]
+    if norm == math.inf:
+        return [everywhere[:, np.abs(w) < (1.0 - _ON_FACE) * rho], everywhere]
+    normal = np.where(active, np.sign(w), 0.0) if norm == 1.0 else norm_gradient(w, norm)
+    pivot = int(np.argmax(np.abs(normal) * np.abs(w)))
+    basis = np.eye(size)
+    basis[pivot] = -normal / normal[pivot]
+    # Below 2 the ball is sharp across a coordinate that is 0.
+    active = active if norm < 2.0 else np.ones(size, dtype=bool)
+    active[pivot] = False
+    return [basis[:, active], everywhere]
+
+
+def _towards_least(point: LossPoint, lift: Array, face: Array) -> Array | None:
+    """Return the change of the linear margins by a Newton step of log L along a face (d, k).
+
+    The step is taken in the margins, where it is not rounded to the doubles that w has.
+    """
+    if not face.size:
+        return None
+    with np.errstate(all="ignore"):
+        weights = point.weights * np.exp(lift)
+        rows = point.jacobian @ face
+        gradient = weights @ rows
+        if point.loss is Loss.EXPONENTIAL:
+            weights = weights / np.sum(weights)
+            centred = np.sqrt(weights)[:, None] * (rows - weights @ rows)
+        else:
+            group = point.classes - 1 if point.loss is Loss.CROSS_ENTROPY else 1
+            share = (weights[:, None] * rows).reshape(-1, group, rows.shape[1]).sum(axis=1)
+            loss, left = np.exp(point.level), _left(point)
+            middle = loss * np.repeat(share, group, axis=0)
+            centred = np.vstack(
+                [np.sqrt(weights)[:, None] * (rows - middle), np.sqrt(left * loss)[:, None] * share]
+            )
+    if not (np.all(np.isfinite(centred)) and np.all(np.isfinite(gradient))):
+        return None
+    try:
+        _, values, turned = np.linalg.svd(centred, full_matrices=False)
+    except np.linalg.LinAlgError:
+        return None
+    kept = values > _FLAT * values[0] if values.size else np.zeros(0, dtype=bool)
+    if not np.any(kept):
+        return None
+    step = turned[kept].T @ ((turned[kept] @ gradient) / values[kept] ** 2)
+    found = rows @ step
+    return np.asarray(found) if np.all(np.isfinite(found)) else None

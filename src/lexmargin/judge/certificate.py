@@ -1,0 +1,278 @@
+"""The certificate: one verdict about a direction, with every quantity it rests on."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.judge.local.ascent import Rise
+from lexmargin.judge.multipliers.qualification import GradientChoice, LicqReport, MfcqReport
+from lexmargin.judge.stationarity import CurvePoint, TradeOffPoint
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import Array
+
+__all__ = ["Certificate", "Check"]
+
+_SHOWN = 8
+_WHOSE = {
+    GradientChoice.GRADIENTS: "",
+    GradientChoice.SLOPE_ZERO: " (with slope 0 at the kinks)",
+    GradientChoice.CHOSEN: " (of the elements chosen at the kinks)",
+}
+
+
+@final
+@dataclass(frozen=True)
+class Check:
+    """One identity: its name, its relative error, and the error that is allowed."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within its tolerance."""
+        return self.error <= self.tolerance
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Certificate:
+    """A verdict and the quantities of math §3, measured at the unit direction θ̂.
+
+    verdict
+        the word; ``reasons`` says why it is this one.
+    stationarity, stationarity_bound
+        ε, and a proven lower bound on it over all λ ≥ 0 (NaN where no margin is positive).
+    complementarity
+        δ = α Σ λ_n (f_n(θ̂) - γ).
+    feasibility
+        relative shortfall of the stated margins below the stated target; 0 without a target.
+    margin
+        γ = min_n f_n(θ̂).
+    support, multipliers
+        S_τ (indices) and λ ≥ 0 (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)` (a norm gradient at θ̂ unless ℓ2).
+    euler
+        α γ Σ λ_n, 1 at an exact stationary point.
+    multiplier_dimension, multiplier_range
+        dimension of the polytope of multipliers, and (low, high) for each support sample.
+    licq, mfcq
+        constraint qualifications on the support.
+    curvature
+        second-order report; None where none was asked for.
+    radius
+        with STRICT_LOCAL: a strict local optimum lies within this part of ‖θ‖ (for costs, in the
+        metric of the cost); None with other words.
+    rise
+        with SADDLE: the gains along a curve that begins at θ; None with other words.
+    gap, bound
+        `(bound - γ)/bound` and the proven upper bound on all margins; None where there is none.
+    margin_ratio, definition_3
+        γ/γ* and the paper's Definition 3 to the letter, when γ* is given or proven.
+    tau
+        the support tolerance τ that the verdict rests on: the smallest at which ε and δ are within
+        tolerance (NaN where no support was measured).
+    kkt_epsilon, kkt_delta
+        the (ε, δ)-KKT pair of Lyu & Li (2020) at `w = θ̂/γ^{1/α}`: `‖w - Σ λ_n ∇f_n(w)‖` and
+        `max_n λ_n (f_n(w) - 1)`; None unless homogeneous with the Euclidean norm.
+    angle
+        radians between -∇L and θ̂ (Remark 2); None for other problems than those with a loss.
+    checks
+        further identities of this problem, with what was found and what they should be.
+    separates
+        of a loss, which asks for no separator: whether every f_n(ρθ) is positive; None for other
+        problems, and where it is not known.
+    levels
+        the values of the levels of a staged problem, recomputed; None for other problems.
+    tau_curve, trade_off
+        ε against τ and ε against δ, where `curves` was asked for them.
+    degree, norm, nearest_kink, tolerances
+        α, the ball's exponent, distance to the nearest kink (None: smooth or not asked for).
+    """
+
+    verdict: Verdict
+    stationarity: float
+    stationarity_bound: float
+    complementarity: float
+    feasibility: float
+    margin: float
+    support: NDArray[np.intp]
+    multipliers: Array
+    euler: float
+    multiplier_dimension: int | None
+    multiplier_range: tuple[tuple[float, float], ...] | None
+    licq: LicqReport | None
+    mfcq: MfcqReport | None
+    curvature: Any | None
+    gap: float | None
+    bound: float | None
+    margin_ratio: float | None
+    definition_3: bool | None
+    degree: float
+    nearest_kink: float | None
+    norm: float
+    tolerances: Tolerances
+    reasons: tuple[str, ...]
+    tau: float = math.nan
+    kkt_epsilon: float | None = None
+    kkt_delta: float | None = None
+    angle: float | None = None
+    checks: tuple[Check, ...] = ()
+    levels: tuple[float, ...] | None = None
+    tau_curve: tuple[CurvePoint, ...] | None = None
+    trade_off: tuple[TradeOffPoint, ...] | None = None
+    radius: float | None = None
+    rise: Rise | None = None
+    separates: bool | None = None
+
+    @property
+    def certified(self) -> bool:
+        """Whether the verdict is positive."""
+        return self.verdict.certified
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; non-finite numbers are null."""
+        licq = None
+        if self.licq is not None:
+            licq = {
+                "holds": self.licq.holds,
+                "rank": self.licq.rank,
+                "count": self.licq.count,
+                "sigma_min": _number(self.licq.sigma_min),
+                "sigma_max": _number(self.licq.sigma_max),
+                "of": self.licq.of.value,
+            }
+        curvature = self.curvature
+        if curvature is not None and hasattr(curvature, "to_json"):
+            curvature = curvature.to_json()
+        ranges = self.multiplier_range
+        return {
+            "verdict": self.verdict.value,
+            "stationarity": _number(self.stationarity),
+            "stationarity_bound": _number(self.stationarity_bound),
+            "complementarity": _number(self.complementarity),
+            "feasibility": _number(self.feasibility),
+            "margin": _number(self.margin),
+            "support": [int(n) for n in self.support],
+            "multipliers": [_number(value) for value in self.multipliers],
+            "euler": _number(self.euler),
+            "multiplier_dimension": self.multiplier_dimension,
+            "multiplier_range": None
+            if ranges is None
+            else [[_number(low), _number(high)] for low, high in ranges],
+            "licq": licq,
+            "mfcq": None if self.mfcq is None else self.mfcq.holds,
+            "curvature": curvature,
+            "radius": _number(self.radius),
+            "rise": None if self.rise is None else self.rise.to_json(),
+            "gap": _number(self.gap),
+            "bound": _number(self.bound),
+            "margin_ratio": _number(self.margin_ratio),
+            "definition_3": self.definition_3,
+            "degree": _number(self.degree),
+            "nearest_kink": _number(self.nearest_kink),
+            "norm": "inf" if math.isinf(self.norm) else self.norm,
+            "tolerances": self.tolerances.to_json(),
+            "tau": _number(self.tau),
+            "kkt_epsilon": _number(self.kkt_epsilon),
+            "kkt_delta": _number(self.kkt_delta),
+            "angle": _number(self.angle),
+            "separates": self.separates,
+            "checks": [
+                {"name": c.name, "error": _number(c.error), "holds": c.holds} for c in self.checks
+            ],
+            "levels": None if self.levels is None else [_number(v) for v in self.levels],
+            "tau_curve": None
+            if self.tau_curve is None
+            else [[c.tau, _number(c.residual), c.count] for c in self.tau_curve],
+            "trade_off": None
+            if self.trade_off is None
+            else [[_number(t.residual), _number(t.complementarity)] for t in self.trade_off],
+            "reasons": list(self.reasons),
+        }
+
+    def report(self) -> str:
+        """Return a short text: the verdict, why, and each quantity beside its tolerance."""
+        limits = self.tolerances
+        lines = [("verdict", self.verdict.value)]
+        lines += [("because" if not index else "", why) for index, why in enumerate(self.reasons)]
+        lines.append(("margin", f"{self.margin:.12g}"))
+        if self.separates is not None:
+            lines.append(("separates", "yes" if self.separates else "no"))
+        if not math.isnan(self.stationarity):
+            lines += [
+                ("stationarity", _against(self.stationarity, limits.stationarity)),
+                ("complementarity", _against(self.complementarity, limits.complementarity)),
+            ]
+        if not math.isnan(self.euler):
+            lines.append(("Euler check", f"{self.euler:.12g} (1 when stationary)"))
+        if self.kkt_epsilon is not None and self.kkt_delta is not None:
+            pair = f"ε {self.kkt_epsilon:.3e}, δ {self.kkt_delta:.3e} at margin 1"
+            lines.append(("(ε, δ)-KKT", pair))
+        if self.angle is not None:
+            lines.append(("angle", f"{self.angle:.3e} rad between -∇L and θ"))
+        for check in self.checks:
+            lines.append(("check", f"{check.name}: {_against(check.error, check.tolerance)}"))
+        if self.levels is not None:
+            lines.append(("levels", _short([f"{value:.12g}" for value in self.levels])))
+        lines.append(("feasibility", _against(self.feasibility, limits.feasibility)))
+        within = "" if math.isnan(self.tau) else f" (τ = {self.tau:.0e})"
+        lines.append(("support", _short([str(int(n)) for n in self.support]) + within))
+        positive = self.multipliers[self.support]
+        lines.append(("multipliers", _short([f"{value:.6g}" for value in positive])))
+        if self.multiplier_dimension is not None:
+            lines.append(("multiplier set", f"dimension {self.multiplier_dimension}"))
+        if self.licq is not None:
+            rank = "not computed" if self.licq.rank is None else str(self.licq.rank)
+            word = "holds" if self.licq.holds else "fails"
+            whose = _WHOSE[self.licq.of]
+            text = f"{word}, rank {rank} of {self.licq.count}, σ {self.licq.sigma_min:.3g}{whose}"
+            lines.append(("LICQ", text))
+        if self.mfcq is not None:
+            word = "holds" if self.mfcq.holds else "fails"
+            lines.append(("MFCQ", f"{word}, slack {self.mfcq.slack:.3g}"))
+        if self.gap is not None:
+            bound = "" if self.bound is None else f", bound {self.bound:.12g}"
+            lines.append(("gap", f"{_against(self.gap, limits.gap)}{bound}"))
+        if self.margin_ratio is not None:
+            literal = "holds" if self.definition_3 else "fails"
+            lines.append(("γ/γ*", f"{self.margin_ratio:.12g}, Definition 3 {literal}"))
+        if self.curvature is not None:
+            lines.append(("curvature", str(self.curvature)))
+        if self.radius is not None:
+            lines.append(("radius", f"{self.radius:.1e}: a strict local optimum is as near"))
+        degree = "none" if math.isnan(self.degree) else f"{self.degree:g}"
+        lines.append(("degree, norm", f"{degree}, {self.norm:g}"))
+        return "\n".join(f"{name:<16}{text}".rstrip() for name, text in lines)
+
+    def __str__(self) -> str:
+        return self.report()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.report())}</pre>"
+
+
+def _number(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _against(value: float, tolerance: float) -> str:
+    return f"{value:.3e} {'≤' if value <= tolerance else '>'} {tolerance:.0e}"
+
+
+def _short(words: Sequence[str]) -> str:
+    if not words:
+        return "none"
+    if len(words) <= _SHOWN:
+        return ", ".join(words)
+    return f"{', '.join(words[:_SHOWN])}, … ({len(words)} in all)"

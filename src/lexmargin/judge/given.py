@@ -1,0 +1,198 @@
+"""Stationarity of multipliers that are given: nothing is searched for, and NumPy is enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.multipliers.multiplier_set import MultiplierMethod, normalised_rows
+from lexmargin.judge.point import UnitPoint
+from lexmargin.judge.stationarity import Stationarity
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.linalg.norms import (
+    Array,
+    dual_exponent,
+    norm_gradient,
+    unit_scale,
+    vector_norm,
+)
+
+__all__ = ["Evidence", "combined_to_zero", "measured_of", "refuted"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_FURTHER = 1.000001
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """What a verdict needs beside θ: found once, at some price, and cheap to check.
+
+    support, multipliers, tau
+        S_τ, and λ (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)`, or the target of another program for θ̂.
+    bound
+        weights p (N,) of weak duality, where λ is not the best.
+    slopes
+        (layer, sample, unit, slope in [0, 1]) at the kinks: elements of the generalised gradients.
+    ascent
+        a curve that begins at θ and leads upwards.
+    refutation
+        weights (N,) whose residual separates θ̂ from the cone of the support's gradients.
+    singular
+        weights (N,) that combine the active gradients to 0 (Fritz John).
+    levels
+        weights (N,) of weak duality, one array per level of the lexicographic max margin.
+    """
+
+    support: NDArray[np.intp]
+    multipliers: Array
+    tau: float
+    bound: Array | None = None
+    slopes: tuple[tuple[int, int, int, float], ...] = ()
+    ascent: Ascent | None = None
+    refutation: Array | None = None
+    singular: Array | None = None
+    levels: tuple[Array, ...] = ()
+
+
+def measured_of(
+    point: UnitPoint, gradients: Any, evidence: Evidence, limits: Tolerances
+) -> Stationarity:
+    """Measure ε, δ and Euler's check of the λ given, and the lower bound of the refutation.
+
+    Parameters
+    ----------
+    point : the unit direction, or a point with its target.
+    gradients : (N, d) elements of the generalised gradients, in the scale of the point; dense or
+        CSR.
+    evidence : with λ in the units of the problem.
+    limits : δ within tolerance is what the lower bound allows.
+    """
+    chosen = evidence.support
+    used = gradients[chosen]
+    residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
+    excess = point.margins[chosen] - point.margin
+    spread = np.zeros(point.margins.size)
+    spread[chosen] = values
+    return Stationarity(
+        residual=residual,
+        lower=refuted(point, evidence.refutation, limits),
+        floor=_EPS * (chosen.size + 2) * (1.0 + spent),
+        hoelder_gap=math.nan,
+        complementarity=max(0.0, point.degree * float(values @ excess)),
+        euler=point.degree * point.margin * float(np.sum(values)),
+        support=chosen,
+        multipliers=spread,
+        method=MultiplierMethod.GIVEN,
+        converged=True,
+    )
+
+
+def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Array, float]:
+    """Return ε, the λ (S,) in the scale of the point that it belongs to, and `‖Σ λ_n |∇f_n|‖`.
+
+    Where ε does not feel the scale of λ, as the Hölder gap, δ would: such λ are brought to
+    `‖Σ λ_n ∇f_n‖_* = 1`, as those of a certificate are.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        values = np.ldexp(multipliers * point.factor, point.exponent)
+        combination = values @ rows
+        spent = float(np.linalg.norm(values @ abs(rows)))
+    lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
+    if lost:
+        values = np.zeros(multipliers.size)
+    if point.target is not None:
+        return 1.0 if lost else vector_norm(point.target - combination, 2.0), values, spent
+    if point.norm == 2.0:
+        return 1.0 if lost else vector_norm(point.theta - combination, 2.0), values, spent
+    polyhedral = point.norm == 1.0 or math.isinf(point.norm)
+    residual = 1.0
+    if not (polyhedral or lost):
+        target = norm_gradient(point.theta, point.norm)
+        residual = vector_norm(target - combination, 2.0) / vector_norm(target, 2.0)
+    dual = dual_exponent(point.norm)
+    free = unit_scale(multipliers)
+    pull = free @ rows
+    size = vector_norm(pull, dual)
+    if not 0.0 < size < math.inf:
+        return residual, values, spent
+    if polyhedral:
+        other = max(0.0, 1.0 - float(point.theta @ pull) / size)
+    else:
+        other = vector_norm(point.theta - norm_gradient(pull, dual), point.norm)
+    if other > residual:
+        return residual, values, spent
+    return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size
+
+
+def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> float:
+    """Return a lower bound on ε over all λ ≥ 0 with δ within tolerance, ℓ2; 0 without one.
+
+    For r and s ≥ 0 with `∇f_n·r ≤ s e_n` for every n (e_n the share of n in δ), every λ has
+    `t·r ≤ ε ‖r‖ + s δ`, t the unit target. The weights give r; a step along a direction in which
+    all margins grow mends what samples near the margin lack, and s what the others do.
+    """
+    if refutation is None or (point.norm != 2.0 and point.target is None):
+        return 0.0
+    rows, target = point.jacobian, point.theta if point.target is None else point.target
+    excess = point.degree * (point.margins - point.margin)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        weights = np.ldexp(refutation * point.factor, point.exponent)
+        first = target - weights @ rows
+    if not np.all(np.isfinite(first)):
+        return 0.0
+    # The bound does not feel the scale of r.
+    first = unit_scale(first)
+    # Of a product with a row, in its own and in the margins', which are sums of such terms too.
+    lengths = np.linalg.norm(rows, axis=1)
+    rounding = 8.0 * _EPS * rows.shape[1] * lengths
+    doubt = rounding * max(1.0, float(np.linalg.norm(point.ascent)))
+    climbs = rows @ point.ascent - doubt
+    gains = rows @ first
+    prices = {0.0}
+    for tau in rungs(limits.support):
+        far = (point.margins > (1.0 + tau) * point.margin) & (gains > 0.0)
+        with np.errstate(over="ignore"):
+            prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * _FURTHER)
+    best = 0.0
+    for price in filter(math.isfinite, prices):
+        allowed = price * (excess - point.degree * doubt)
+        residual = first
+        for _ in range(4):
+            length = float(np.linalg.norm(residual))
+            lacking = rows @ residual + rounding * length - allowed
+            if np.all(lacking <= 0.0):
+                # The product t·r and its terms are rounded as well.
+                pull = float(target @ residual) - 8.0 * _EPS * rows.shape[1] * length
+                if length > 0.0:
+                    best = max(best, (pull - price * limits.complementarity) / length)
+                break
+            wrong = lacking > 0.0
+            if not np.any(wrong) or np.any(climbs[wrong] <= 0.0):
+                break
+            # Further than is asked for: what is left must be clear of the rounding.
+            noise = rounding[wrong] * length
+            step = _FURTHER * float(np.max((lacking[wrong] + noise) / climbs[wrong]))
+            residual = residual - step * point.ascent
+    return best
+
+
+def combined_to_zero(jacobian: Array, weights: Array | None, tolerance: float) -> bool:
+    """Tell whether `Σ p_n ∇f_n = 0` for these weights of the rows, as Fritz John asks (S, d)."""
+    if weights is None or np.any(weights < 0.0):
+        return False
+    rows, norms = normalised_rows(jacobian)
+    if np.any(weights[norms == 0.0] > 0.0):
+        return True
+    with np.errstate(over="ignore"):
+        shares = unit_scale(weights) * norms
+    total = float(np.sum(shares))
+    if not (math.isfinite(total) and total > 0.0):
+        return False
+    return vector_norm(shares / total @ rows, 2.0) <= tolerance

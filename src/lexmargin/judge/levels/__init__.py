@@ -1,0 +1,1 @@
+"""Levels after the first of a lexicographic answer: bounded, or proved."""

@@ -1,0 +1,118 @@
+"""Certificates of the lexicographic max margin (Definition 5), level by level."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.levels.level_chain import LevelProof, compared, prove_levels
+from lexmargin.judge.levels.level_curved import margin_errors
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.long_margins import affordable, long_margin_errors
+from lexmargin.linalg.norms import Array, vector_norm
+
+__all__ = ["LIMIT", "curved_levels", "levels_word", "with_levels"]
+
+_SECONDS: Final = 10.0
+LIMIT: Final = 2_000_000
+"""Entries of Z whose levels are judged: a level costs a linear program and a factorisation."""
+
+
+def with_levels(
+    found: Certificate, Z: Array | None, theta: Array, values: Array, count: int, limits: Tolerances
+) -> Certificate:
+    """Extend the certificate of level 1 to ``count`` levels.
+
+    GLOBAL stays only where every level is proven to be within the tolerance ``gap`` of its value at
+    the optimum, in units of the first margin: for linear f_n by :func:`prove_levels` (ℓ1, ℓ∞) or
+    :func:`curved_levels` (1 < p < ∞). Otherwise the word says how far it is proven.
+    """
+    levels = tuple(float(v) for v in np.sort(values)[:count])
+    found = replace(found, levels=levels)
+    if not found.verdict.stationary or count == 1:
+        return found
+    if Z is not None and found.verdict is Verdict.GLOBAL and Z.size <= LIMIT:
+        unit, weights = theta / vector_norm(theta, found.norm), found.multipliers
+        if 1.0 < found.norm < math.inf:
+            proof = curved_levels(Z, unit, found.norm, count, limits.gap, weights)
+            if proof.proven < count:
+                proof = long_levels(Z, unit, found.norm, count, limits.gap) or proof
+        else:
+            proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
+        word, why = levels_word(proof, count)
+        if word is Verdict.GLOBAL:
+            return replace(found, reasons=(*found.reasons, why))
+        return replace(found, verdict=word, reasons=(why, *found.reasons))
+    why = "the verdict speaks of level 1; later levels are recomputed, not judged"
+    word = Verdict.KKT if found.verdict is Verdict.GLOBAL else found.verdict
+    return replace(found, verdict=word, reasons=(*found.reasons, why))
+
+
+def long_levels(
+    Z: Array, theta: Array, norm: float, count: int, tolerance: float
+) -> LevelProof | None:
+    """Return what long numbers prove of the levels of few samples, 1 < p < ∞; None where nothing.
+
+    Args are those of :func:`curved_levels`.
+    """
+    if not affordable(*Z.shape):
+        return None
+    found = long_margin_errors(Z, theta, norm, time.monotonic() + _SECONDS)
+    if found is None:
+        return None
+    margins, errors = found
+    low, high = np.sort(margins - errors)[:count], np.sort(margins + errors)[:count]
+    proof = compared(np.sort(margins)[:count], low, high, tolerance)
+    return replace(proof, proven=max(1, proof.proven))
+
+
+def levels_word(proof: LevelProof, count: int) -> tuple[Verdict, str]:
+    """Return the word and the reason for levels of which the first has the max margin."""
+    if proof.proven >= count:
+        return Verdict.GLOBAL, f"all {count} levels are within {proof.gap:.3g} of the optimum's"
+    level, value = proof.proven + 1, proof.values[proof.proven]
+    if proof.optimum is not None:
+        return Verdict.UNDECIDED, (
+            f"level {level} is {value:.9g} and {proof.optimum:.9g} at the optimum: "
+            "it changes by more than the tolerance within that of the levels before"
+        )
+    if math.isinf(proof.gap):
+        return (
+            Verdict.UNDECIDED,
+            f"level {level} can be raised or is not proven: no bound was found",
+        )
+    return Verdict.UNDECIDED, (
+        f"level {level} can be raised or is not proven: it may be {proof.gap:.3g} of the margin "
+        "away from the optimum's"
+    )
+
+
+def curved_levels(
+    Z: Array, theta: Array, norm: float, count: int, tolerance: float, multipliers: Array
+) -> LevelProof:
+    """Prove the levels of a strictly convex ball (1 < p < ∞), with NumPy alone.
+
+    One direction θ* has the max margin, and its margins are those of θ up to
+    :func:`~lexmargin.judge.levels.level_curved.margin_errors`.
+
+    Parameters
+    ----------
+    Z : (N, d) rows z_n.
+    theta : (d,) a unit vector of the norm.
+    norm : 1 < p < ∞.
+    count : how many smallest margins are asked for.
+    tolerance : largest distance of a level, in units of the first margin.
+    multipliers : (N,) λ ≥ 0 of level 1, which is proven by itself.
+    """
+    # As long as the rows may be, their rounding is none of the error.
+    margins = np.asarray(Z @ theta.astype(np.longdouble), dtype=np.float64)
+    errors = margin_errors(Z, theta, norm, multipliers)
+    low, high = np.sort(margins - errors)[:count], np.sort(margins + errors)[:count]
+    proof = compared(np.sort(margins)[:count], low, high, tolerance)
+    return replace(proof, proven=max(1, proof.proven))

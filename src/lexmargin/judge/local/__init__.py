@@ -1,0 +1,1 @@
+"""Points on kinks, symmetries, births, and curves along which the margin rises."""

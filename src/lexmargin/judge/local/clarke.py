@@ -1,0 +1,324 @@
+"""Stationarity at a kink: one element of the generalised gradient per support sample (math §3)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.judge.local.kinks import Kink
+from lexmargin.judge.local.slopes import Recording, record, rows, sensitivities
+from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+
+__all__ = [
+    "Clarke",
+    "GradientSets",
+    "assembled_sets",
+    "clarke_stationarity",
+    "gradient_sets",
+]
+
+_EPS = float(np.finfo(np.float64).eps)
+_PATTERN_LIMIT = 12
+_WORK_LIMIT = 40_000_000
+_ROUNDS = 200
+_INDEPENDENT = 1e-6
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GradientSets:
+    """For each support function a set of gradients that contains its generalised gradient.
+
+    base
+        the element with slope 0 at every kink (S, d).
+    parts
+        independent slopes: the set is `{base + Σ_j s_j part_j : 0 ≤ s_j ≤ 1}` (k, d) per function.
+    signs
+        the sign of f_n in the output of each part's unit (k,): the unit is on where
+        `sign · part·d > 0`. For class differences the sign is 0, not known.
+    vertices
+        dependent slopes (kinks in several layers): the set is the convex hull of these (m, d).
+    exact
+        whether the set is the generalised gradient itself, not just a set that contains it.
+    """
+
+    base: FloatArray
+    parts: tuple[FloatArray, ...]
+    signs: tuple[FloatArray, ...]
+    vertices: tuple[FloatArray, ...]
+    exact: bool
+
+    def lifted(self, column: FloatArray) -> GradientSets:
+        """Return the sets with one more entry, ``column`` (S,) by function, in every element."""
+        return GradientSets(
+            np.column_stack([self.base, column]),
+            tuple(np.pad(part, ((0, 0), (0, 1))) for part in self.parts),
+            self.signs,
+            tuple(
+                np.column_stack([part, np.full(len(part), share)])
+                for part, share in zip(self.vertices, column, strict=True)
+            ),
+            self.exact,
+        )
+
+    def of(self, indices: NDArray[np.intp]) -> GradientSets:
+        """Return the sets of some of the functions."""
+        rows = [int(i) for i in indices]
+        return GradientSets(
+            self.base[rows],
+            tuple(self.parts[i] for i in rows),
+            tuple(self.signs[i] for i in rows),
+            tuple(self.vertices[i] for i in rows),
+            self.exact,
+        )
+
+    def lengths(self) -> FloatArray:
+        """Return an upper bound on the length of every element (S,)."""
+        found: FloatArray = np.linalg.norm(self.base, axis=1)
+        for n, (part, extra) in enumerate(zip(self.parts, self.vertices, strict=True)):
+            found[n] += float(np.sum(np.linalg.norm(part, axis=1)))
+            found[n] = max(found[n], float(np.max(np.linalg.norm(extra, axis=1), initial=0.0)))
+        return found
+
+    def steepest(self, direction: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return `max g·direction` over each set (S,), and the elements that attain it (S, d)."""
+        elements = self.base.copy()
+        for n, (part, extra) in enumerate(zip(self.parts, self.vertices, strict=True)):
+            if part.shape[0]:
+                elements[n] += part[part @ direction > 0.0].sum(axis=0)
+            if extra.shape[0]:
+                best = extra[int(np.argmax(extra @ direction))]
+                if best @ direction > elements[n] @ direction:
+                    elements[n] = best
+        return elements @ direction, elements
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Clarke:
+    """The smallest `‖θ̂ - Σ λ_n g_n‖` over λ ≥ 0 and g_n in the n-th gradient set.
+
+    residual, lower, floor
+        that distance, a proven lower bound on it, and the rounding error it may carry.
+    multipliers
+        λ of the support functions (S,).
+    elements
+        the g_n (S, d); the slope-0 element where λ_n = 0.
+    """
+
+    residual: float
+    lower: float
+    floor: float
+    multipliers: FloatArray
+    elements: FloatArray
+    exact: bool
+
+
+def gradient_sets(
+    functions: MarginFunctions,
+    theta: FloatArray,
+    support: NDArray[np.intp],
+    kinks: Sequence[Kink],
+) -> GradientSets | None:
+    """Return the gradient sets of the support at θ, every listed kink with a slope in [0, 1].
+
+    Exact where every kinked unit reads an input that is not 0. A unit that reads 0 from kinked
+    units follows them, and not every pattern need be a limit of gradients: the set is then an outer
+    approximation. None where there are too many patterns to list.
+    """
+    per_sample = functions.count // functions.data.n_samples
+    own: dict[int, list[Kink]] = {}
+    for kink in kinks:
+        own.setdefault(kink.sample, []).append(kink)
+    found = [own.get(int(n) // per_sample, []) for n in support]
+    recording = record(functions, theta)
+    zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
+    for kink in kinks:
+        zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
+
+    def at(on: Sequence[Sequence[int]]) -> FloatArray:
+        slopes = [layer.copy() for layer in zero]
+        for own_kinks, chosen in zip(found, on, strict=True):
+            for kink in (own_kinks[i] for i in chosen):
+                slopes[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1
+        return rows(functions, record(functions, theta, slopes), support.tolist())
+
+    felt = _signs(functions, recording)
+    reached = all(_reached(recording, kink) for kink in kinks)
+    return assembled_sets(
+        [[kink.layer for kink in own_kinks] for own_kinks in found],
+        at,
+        [[float(felt[k.layer][k.sample, k.unit]) for k in own_kinks] for own_kinks in found],
+        functions.size,
+        reached,
+    )
+
+
+def _reached(recording: Recording, kink: Kink) -> bool:
+    """Tell whether the unit can be put on either side of its kink by its own weights alone.
+
+    `z = w·h` moves with w unless h = 0. Layer by layer, each by far more than what the layers
+    before it move, every pattern of signs of one sample's kinks then occurs near θ. A unit that
+    reads h = 0 from other units follows them instead; one that reads x = 0 makes no kink at all.
+    """
+    one = recording.kinked[kink.layer]
+    if one.reach is None:
+        return False
+    own = one.reach.reshape(one.reach.shape[0], -1)[kink.sample, 0]
+    return not one.deep or bool(own > 0.0)
+
+
+def assembled_sets(
+    layers: Sequence[Sequence[int]],
+    at: Callable[[Sequence[Sequence[int]]], FloatArray],
+    signs: Sequence[Sequence[float]],
+    dimension: int,
+    exact: bool,
+) -> GradientSets | None:
+    """Return the gradient sets of margins whose gradients are known for every choice of slopes.
+
+    Parameters
+    ----------
+    layers : for each margin the layer of each of its kinks.
+    at : gradients (S, d) with slope 1 at the kinks listed for each margin, slope 0 at its others.
+    signs : for each margin the sign of f_n in the output of each kinked unit, 0 where unknown.
+    dimension : d.
+    exact : whether every choice of slopes is known to be a limit of gradients. Otherwise that is
+        found out: where all kinks of a margin are in one layer and the gradients of their
+        pre-activations are linearly independent, every pattern of signs occurs near θ.
+    """
+    layered = [len(set(own)) > 1 for own in layers]
+    most = max((len(own) for own, deep in zip(layers, layered, strict=True) if deep), default=0)
+    longest = max((len(own) for own in layers), default=0)
+    evaluations = 1 + longest + (2**most if most else 0)
+    if most > _PATTERN_LIMIT or evaluations * len(layers) * dimension > _WORK_LIMIT:
+        return None
+    base = at([()] * len(layers))
+    singles = [at([(i,) if i < len(own) else () for own in layers]) for i in range(longest)]
+    subsets = list(itertools.product((False, True), repeat=most)) if most else []
+    patterned = [
+        at([[i for i, _ in enumerate(own) if bits[i : i + 1] == (True,)] for own in layers])
+        for bits in subsets
+    ]
+    parts, felt, vertices = [], [], []
+    empty = np.zeros((0, dimension))
+    for row, own in enumerate(layers):
+        if layered[row]:
+            parts.append(empty)
+            felt.append(np.zeros(0))
+            vertices.append(np.array([found[row] for found in patterned]))
+            continue
+        found = np.array([one[row] - base[row] for one in singles[: len(own)]])
+        found = found.reshape(-1, dimension)
+        # A unit whose output is ignored has the same gradient at every slope.
+        live = np.any(found != 0.0, axis=1)
+        parts.append(found[live])
+        felt.append(np.array(signs[row], dtype=np.float64)[live])
+        vertices.append(empty)
+    free = not any(layered) and all(_spread_out(part) for part in parts)
+    return GradientSets(base, tuple(parts), tuple(felt), tuple(vertices), exact or free)
+
+
+def _spread_out(part: FloatArray) -> bool:
+    """Tell whether the rows are linearly independent beyond any doubt of rounding."""
+    if part.shape[0] > part.shape[1]:
+        return False
+    if not part.shape[0]:
+        return True
+    return bool(np.linalg.svd(normalised_rows(part)[0], compute_uv=False)[-1] > _INDEPENDENT)
+
+
+def _signs(functions: MarginFunctions, recording: Recording) -> list[FloatArray]:
+    """Return the sign of ∂f_n by every power-1 unit's output, (N, width) per layer."""
+    everything = sensitivities(functions, recording, np.ones(functions.count))
+    known = 0.0 if functions.multi_class else 1.0
+    return [
+        known * np.sign(slope).reshape(functions.data.n_samples, -1)
+        for one, slope in zip(recording.rectified, everything, strict=True)
+        if one.power == 1.0
+    ]
+
+
+def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
+    """Minimise `‖θ̂ - Σ_n λ_n g_n‖₂` over λ ≥ 0 and one g_n in each gradient set.
+
+    With `μ_nj = λ_n s_nj` this is convex: the distance to the cone of all elements. Elements are
+    generated where the residual is positive on them; none left is a proof of optimality.
+
+    Parameters
+    ----------
+    sets : the gradient sets of the support, at the unit direction.
+    theta : (d,) θ̂, of ℓ2 norm 1.
+
+    Returns
+    -------
+    Clarke
+        with ``lower`` proven by a vector that is not positive on any element of any set.
+    """
+    scale = 2.0 ** np.frexp(float(np.max(np.abs(sets.base), initial=0.0)) or 1.0)[1]
+    count = sets.base.shape[0]
+    scaled = GradientSets(
+        sets.base / scale,
+        tuple(part / scale for part in sets.parts),
+        sets.signs,
+        tuple(part / scale for part in sets.vertices),
+        sets.exact,
+    )
+    generators = scaled.base
+    owners = np.arange(count)
+    for _ in range(_ROUNDS):
+        found = nonnegative_multipliers(generators, theta, theta)
+        residual = theta - found.multipliers @ generators
+        gains, elements = scaled.steepest(residual)
+        current = np.full(count, -np.inf)
+        np.maximum.at(current, owners, generators @ residual)
+        size = np.linalg.norm(elements, axis=1)
+        new = np.flatnonzero(gains > np.maximum(current, 0.0) + 1e-15 * size)
+        if not new.size or found.residual <= 4.0 * found.floor:
+            break
+        generators = np.vstack([generators, elements[new]])
+        owners = np.append(owners, new)
+    multipliers = np.zeros(count)
+    np.add.at(multipliers, owners, found.multipliers)
+    combined = np.zeros_like(scaled.base)
+    np.add.at(combined, owners, found.multipliers[:, None] * generators)
+    used = multipliers > 0.0
+    elements = scaled.base.copy()
+    elements[used] = combined[used] / multipliers[used, None]
+    remaining = theta - multipliers @ elements
+    return Clarke(
+        residual=float(np.linalg.norm(remaining)),
+        lower=_lower(scaled, theta, residual),
+        floor=max(
+            found.floor,
+            _EPS * (count + 2) * float(1.0 + multipliers @ np.abs(elements).max(axis=1)),
+        ),
+        multipliers=multipliers / scale,
+        elements=elements * scale,
+        exact=sets.exact,
+    )
+
+
+def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float:
+    """Return `θ̂·r/‖r‖` for r repaired along θ̂ until no element has `g·r > 0`, or 0."""
+    repaired = residual
+    for _ in range(4):
+        gains, elements = sets.steepest(repaired)
+        rounding = 8.0 * _EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
+        slopes = elements @ theta - rounding
+        if np.any(slopes <= 0.0):
+            return 0.0
+        noise = rounding * np.linalg.norm(repaired)
+        if np.all(gains + noise <= 0.0):
+            length = float(np.linalg.norm(repaired))
+            return max(0.0, float(theta @ repaired)) / length if length > 0.0 else 0.0
+        # Further than is asked for: what is left must be clear of the rounding of the products.
+        repaired = repaired - 1.000001 * float(np.max((gains + 2.0 * noise) / slopes)) * theta
+    return 0.0

@@ -1,0 +1,1 @@
+"""What is known of the multipliers: vertices of their set, bounds, qualifications."""

@@ -1,0 +1,422 @@
+"""Multipliers of a direction by non-negative least squares, and what they prove."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.errors import ShapeError
+from lexmargin.linalg.guarded import nonnegative_or_bounded
+from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.pivoting import pivoted
+from lexmargin.linalg.rows import densified, gram, is_dense
+
+__all__ = [
+    "LeastSquares",
+    "MultiplierMethod",
+    "compressed",
+    "nonnegative_multipliers",
+    "normalised_rows",
+    "smallest_hull_point",
+    "spread",
+]
+
+_EPS = float(np.finfo(np.float64).eps)
+_EXTENDED_LIMIT = 2_000_000
+"""Entries of J up to which the residual is measured in extended precision."""
+_SMALL = 20_000
+"""Entries of J up to which the orthogonal method is no slower than the Gram form."""
+_QR_LIMIT = 500_000_000
+"""Entries of J up to which the orthogonal method may copy it."""
+_CONDITION = 1e-10
+"""Reciprocal condition number of K below which the orthogonal method is worth its price."""
+_ROUNDS = 4
+_SPARSE_LIMIT = 6_000
+"""CSR rows up to which K (288 MB) is formed."""
+
+
+@final
+class MultiplierMethod(StrEnum):
+    """How the non-negative least-squares problem was solved."""
+
+    EMPTY = "empty"
+    """No row with a non-zero gradient: λ = 0."""
+    ORTHOGONAL = "orthogonal"
+    """By orthogonal factorisations of the gradients."""
+    GRAM = "gram"
+    """Through `K = J Jᵀ`, which squares the condition number, then refined with J."""
+    LINEAR_PROGRAM = "linear-program"
+    """By a linear program (polyhedral norms)."""
+    GIVEN = "given"
+    """Not at all: the multipliers came with the question."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LeastSquares:
+    """λ ≥ 0 with its measured residual and a proven lower bound on every residual.
+
+    multipliers
+        λ (S,).
+    residual
+        ‖t - Jᵀλ‖₂, recomputed from J.
+    lower
+        no λ ≥ 0 has a residual below this (0 when nothing is proven).
+    floor
+        rounding error that ``residual`` may carry.
+    method, converged
+        how λ was found, and whether the method itself finished.
+    resolution
+        size of ``residual`` below which `K = J Jᵀ` alone cannot tell; 0 for orthogonal methods and
+        where the refinement with J settled.
+    """
+
+    multipliers: Array
+    residual: float
+    lower: float
+    floor: float
+    method: MultiplierMethod
+    converged: bool
+    resolution: float = 0.0
+
+
+def normalised_rows(jacobian: Array) -> tuple[Array, Array]:
+    """Return the rows of J divided by their ℓ2 norms, and the norms (0 for zero rows)."""
+    largest = np.max(np.abs(jacobian), axis=1, initial=0.0)
+    exponents: NDArray[np.int32] = np.frexp(largest)[1]
+    rows: Array = np.ldexp(jacobian, -exponents[:, None])
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    divisors: Array = np.where(norms > 0.0, norms, 1.0)
+    return rows / divisors[:, None], np.ldexp(norms, exponents)
+
+
+def compressed(rows: Array, target: Array) -> tuple[Array, Array]:
+    """Return (A, b) with ‖A λ - b‖ = ‖rowsᵀ λ - target‖ for all λ and as few rows as possible."""
+    count, dimension = rows.shape
+    if dimension <= count + 1:
+        return rows.T, target
+    # One factorisation of [rowsᵀ, t] rotates both and never forms rows · rowsᵀ.
+    triangle = np.asarray(np.linalg.qr(np.column_stack([rows.T, target]), mode="r"))
+    return triangle[:, :count], triangle[:, count]
+
+
+def _solve_nnls(matrix: Array, target: Array) -> tuple[Array, bool]:
+    return nonnegative_or_bounded(matrix, target, 30 * matrix.shape[1] + 100)
+
+
+def _refined(matrix: Array, target: Array, values: Array) -> Array:
+    """One step of least squares on the passive set, kept only where it stays feasible and helps."""
+    passive = np.flatnonzero(values > 0.0)
+    if passive.size == 0:
+        return values
+    columns = matrix[:, passive]
+    residual = target - columns @ values[passive]
+    step = np.linalg.lstsq(columns, residual, rcond=None)[0]
+    moved = values.copy()
+    moved[passive] += step
+    if np.any(moved < 0.0):
+        return values
+    return (
+        moved if np.linalg.norm(residual - columns @ step) <= np.linalg.norm(residual) else values
+    )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """J and what a solution needs of it: `K` scaled to unit rows, `J t`, the lengths of the rows.
+
+    J itself is kept as it is: no copy of what may be most of the memory.
+    """
+
+    jacobian: Any
+    norms: Array
+    square: Array
+    gains: Array
+
+    def residual(self, target: Array, scaled: Array) -> Array:
+        """Return t - Jᵀλ for λ in the units of unit rows."""
+        found: Array = target - (scaled / self.norms) @ self.jacobian
+        return found
+
+    def slopes(self, residual: Array) -> Array:
+        """Return J r for unit rows."""
+        found: Array = (self.jacobian @ residual) / self.norms
+        return found
+
+
+def _products(jacobian: Any, target: Array) -> _Products | None:
+    """Return the products, or None where squares of lengths leave the range of doubles."""
+    with np.errstate(all="ignore"):
+        square = gram(jacobian)
+    squares = np.diag(square)
+    if not (squares.min() > 1e-200 and squares.max() < 1e200):
+        return None
+    norms = np.sqrt(squares)
+    square = square / norms[:, None] / norms
+    return _Products(jacobian, norms, square, (jacobian @ target) / norms)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _GramAnswer:
+    """λ for unit rows, its residual r, J r, and whether the corrections came to rest."""
+
+    scaled: Array
+    residual: Array
+    slopes: Array
+    converged: bool
+    settled: bool
+
+
+def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer | None:
+    """Solve with K, then correct λ with residuals formed from J until they no longer improve.
+
+    None where K is so badly conditioned that an orthogonal method should answer, unless required.
+    """
+    start = np.zeros(products.gains.size)
+    found = pivoted(products.square, products.gains, start, products.gains > 0.0)
+    converged = True
+    if found is not None and (required or found.condition > _CONDITION):
+        scaled, passive = found.values, found.passive
+    elif required:
+        scaled, converged = _singular(products.square, products.gains)
+        passive = scaled > 0.0
+    else:
+        return None
+    residual = products.residual(target, scaled)
+    length = vector_norm(residual, 2.0)
+    settled = False
+    slopes = products.slopes(residual)
+    for _ in range(_ROUNDS):
+        moved = _corrected(products.square, slopes, scaled, passive, found is not None)
+        if moved is None:
+            break
+        trial = products.residual(target, moved[0])
+        size = vector_norm(trial, 2.0)
+        settled = abs(size - length) <= 8.0 * _EPS
+        if size > length:
+            break
+        (scaled, passive), residual, length = moved, trial, size
+        slopes = products.slopes(residual)
+        if settled:
+            break
+    if not (settled or required):
+        return None
+    return _GramAnswer(scaled, residual, slopes, converged, settled)
+
+
+def _corrected(
+    square: Array, slopes: Array, scaled: Array, passive: NDArray[np.bool_], regular: bool
+) -> tuple[Array, NDArray[np.bool_]] | None:
+    if regular:
+        found = pivoted(square, slopes, scaled, passive)
+        return None if found is None else (found.values, found.passive)
+    rows = np.flatnonzero(passive)
+    if not rows.size:
+        return None
+    step = np.linalg.lstsq(square[np.ix_(rows, rows)], slopes[rows], rcond=1e-14)[0]
+    moved = scaled.copy()
+    moved[rows] += step
+    return None if np.any(moved < 0.0) else (moved, passive)
+
+
+def _singular(square: Array, gains: Array) -> tuple[Array, bool]:
+    """Solve `min ½λᵀKλ - gᵀλ`, λ ≥ 0, through a square root of a singular K."""
+    weights, vectors = np.linalg.eigh(square)
+    kept = weights > gains.size * _EPS * weights[-1]
+    roots = np.sqrt(weights[kept])
+    return _solve_nnls(roots[:, None] * vectors[:, kept].T, (vectors[:, kept].T @ gains) / roots)
+
+
+def _measured(jacobian: Array, target: Array, values: Array) -> tuple[Array, float]:
+    """Return (t - Jᵀλ, bound on its rounding error), in extended precision where affordable."""
+    used = np.flatnonzero(values)
+    rows = jacobian[used]
+    sizes = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    mass = float(np.abs(values[used]) @ sizes) + float(np.linalg.norm(target))
+    if rows.size <= _EXTENDED_LIMIT:
+        wide = np.longdouble
+        residual = target.astype(wide) - values[used].astype(wide) @ rows.astype(wide)
+        eps = float(np.finfo(wide).eps)
+        return residual.astype(np.float64), (used.size + 2) * eps * mass
+    return target - values[used] @ rows, (used.size + 2) * _EPS * mass
+
+
+def _lower_bound(
+    slopes: Array, excess: Array, target: Array, residual: Array, interior: Array
+) -> float:
+    """Return a lower bound on ‖t - Jᵀλ‖ over λ ≥ 0 by duality, from J v and J r for unit rows.
+
+    Every r with `J r ≤ 0` gives `‖t - Jᵀλ‖ ≥ r·t/‖r‖`. The computed residual satisfies this up to
+    rounding, or fails it where λ is not optimal; moving along a direction v with `J v > 0` repairs
+    it, so that the bound holds whatever the quality of λ.
+    """
+    # Rounding in the two products above is paid for before the repair is measured.
+    noise = 4.0 * _EPS * math.sqrt(target.size)
+    excess = excess + noise * float(np.linalg.norm(residual))
+    slopes = slopes - noise * float(np.linalg.norm(interior))
+    if np.any(slopes <= 0.0):
+        return 0.0
+    repaired = residual - max(0.0, float(np.max(excess / slopes))) * interior
+    length = float(np.linalg.norm(repaired))
+    return max(0.0, float(repaired @ target) / length) if length > 0.0 else 0.0
+
+
+def nonnegative_multipliers(
+    jacobian: Any,
+    target: Array,
+    interior: Array | None = None,
+    method: MultiplierMethod | None = None,
+) -> LeastSquares:
+    """Solve `λ = argmin_{λ ≥ 0} ‖t - Jᵀλ‖₂` (math §3) and measure the answer.
+
+    Parameters
+    ----------
+    jacobian : (S, d) gradients of the support, dense or CSR.
+    target : (d,) the vector to be represented, θ̂ for the ℓ2 ball.
+    interior : (d,) a direction with J v > 0 (θ̂ itself, by Euler); gives ``lower`` its proof.
+    method : ORTHOGONAL or GRAM. When None, the Gram form for more columns than rows and more than
+        a few thousand entries, and the orthogonal one where K turns out badly conditioned. For CSR
+        rows that would fill more than 40 MB the Gram form whatever is asked, and λ = 0 for more
+        than 6,000 of them.
+
+    Returns
+    -------
+    LeastSquares
+        the residual is recomputed from J whatever solved the problem.
+
+    Raises
+    ------
+    ShapeError
+        when the jacobian and the target do not fit.
+    """
+    if jacobian.ndim != 2 or target.shape != (jacobian.shape[1],):
+        raise ShapeError(
+            f"The jacobian has shape {jacobian.shape} and the target {target.shape}.",
+            "The jacobian needs one column per entry of the target.",
+        )
+    count, size = jacobian.shape
+    dense = densified(jacobian)
+    if dense is None:
+        return _by_sparse(jacobian, target, interior)
+    jacobian = dense
+    # scipy's nnls ends the process on (d, 0) and returns garbage on (0, n).
+    if jacobian.size == 0 or not (np.any(jacobian[0]) or np.any(jacobian)):
+        length = vector_norm(target, 2.0)
+        return LeastSquares(np.zeros(count), length, length, 0.0, MultiplierMethod.EMPTY, True)
+    if method is None and (count > size or jacobian.size <= _SMALL):
+        method = MultiplierMethod.ORTHOGONAL
+    if method is not MultiplierMethod.ORTHOGONAL:
+        products = _products(jacobian, target)
+        if products is None:
+            rows, norms = normalised_rows(jacobian)
+            live = np.flatnonzero(norms > 0.0)
+            found = nonnegative_multipliers(rows[live], target, interior, method)
+            values = np.zeros(count)
+            values[live] = found.multipliers / norms[live]
+            return replace(found, multipliers=values)
+        required = method is not None or jacobian.size > _QR_LIMIT
+        answer = _by_gram(products, target, required)
+        if answer is not None:
+            return _gram_result(products, answer, target, interior)
+    return _orthogonal(jacobian, target, interior)
+
+
+def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSquares:
+    """Answer by K, which is formed dense, for rows too many to be made dense themselves."""
+    length = vector_norm(target, 2.0)
+    nothing = LeastSquares(
+        np.zeros(jacobian.shape[0]), length, 0.0, 0.0, MultiplierMethod.EMPTY, False
+    )
+    if jacobian.shape[0] == 0 or jacobian.shape[0] > _SPARSE_LIMIT:
+        return nothing
+    products = _products(jacobian, target)
+    if products is None:
+        return nothing
+    answer = _by_gram(products, target, False)
+    if answer is None:
+        # Repeated samples make K singular; what a small ridge spoils, the corrections with J mend.
+        size = float(np.max(np.sum(np.abs(products.square), axis=0)))
+        lifted = products.square + 16.0 * _EPS * size * np.eye(jacobian.shape[0])
+        answer = _by_gram(replace(products, square=lifted), target, True)
+    return nothing if answer is None else _gram_result(products, answer, target, interior)
+
+
+def _gram_result(
+    products: _Products, answer: _GramAnswer, target: Array, interior: Array | None
+) -> LeastSquares:
+    mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
+    residual, slopes = answer.residual, answer.slopes
+    floor = (int(np.count_nonzero(answer.scaled)) + 4) * _EPS * mass
+    if is_dense(products.jacobian) and products.jacobian.size <= _EXTENDED_LIMIT:
+        residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
+        slopes = products.slopes(residual)
+    lower = 0.0
+    if interior is not None and np.any(residual):
+        inner = products.gains if interior is target else products.slopes(interior)
+        lower = _lower_bound(inner, slopes, target, residual, interior)
+    resolution = 0.0 if answer.settled else math.sqrt(_EPS * products.gains.size) * mass
+    return LeastSquares(
+        answer.scaled / products.norms,
+        vector_norm(residual, 2.0),
+        lower,
+        floor,
+        MultiplierMethod.GRAM,
+        answer.converged,
+        resolution,
+    )
+
+
+def _orthogonal(jacobian: Array, target: Array, interior: Array | None) -> LeastSquares:
+    values = np.zeros(jacobian.shape[0])
+    rows, norms = normalised_rows(jacobian)
+    live = np.flatnonzero(norms > 0.0)
+    rows = rows if live.size == rows.shape[0] else rows[live]
+    matrix, vector = compressed(rows, target)
+    found, converged = _solve_nnls(matrix, vector)
+    found = _refined(matrix, vector, found)
+    values[live] = np.maximum(found, 0.0) / norms[live]
+    residual, floor = _measured(jacobian, target, values)
+    lower = 0.0
+    if interior is not None and np.any(residual):
+        lower = _lower_bound(rows @ interior, rows @ residual, target, residual, interior)
+    return LeastSquares(
+        values,
+        vector_norm(residual, 2.0),
+        lower,
+        floor,
+        MultiplierMethod.ORTHOGONAL,
+        converged,
+    )
+
+
+def smallest_hull_point(rows: Array) -> tuple[Array, float]:
+    """Return p ≥ 0 with Σp = 1 that minimises ‖rowsᵀ p‖₂, and that minimum.
+
+    By the least-distance form of Lawson and Hanson (1974, ch. 23): `min ‖rowsᵀλ‖² + (Σλ - 1)²`
+    over λ ≥ 0 has its solution on the ray of p.
+    """
+    count = rows.shape[0]
+    if rows.size == 0:
+        return np.full(count, 1.0 / max(count, 1)), 0.0
+    scale = float(np.max(np.abs(rows))) or 1.0
+    lifted = np.column_stack([rows / scale, np.ones(count)])
+    target = np.zeros(rows.shape[1] + 1)
+    target[-1] = 1.0
+    found = nonnegative_multipliers(lifted, target).multipliers
+    total = float(np.sum(found))
+    weights = found / total if total > 0.0 else np.full(count, 1.0 / count)
+    return weights, vector_norm(weights @ rows, 2.0)
+
+
+def spread(indices: NDArray[np.intp], count: int, values: Array) -> Array:
+    """Return ``values`` spread over all samples, zero outside ``indices``."""
+    full = np.zeros(count)
+    full[indices] = values
+    return cast(Array, full)

@@ -1,0 +1,142 @@
+"""Upper bounds on every margin, and the gap they leave (math §4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.judge.multipliers.multiplier_set import smallest_hull_point
+from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
+from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+
+__all__ = ["DualBound", "best_weights", "linear_dual_bound", "relative_excess", "relative_gap"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class DualBound:
+    """`γ* ≤ upper` for all directions of the unit ball; ``value`` is the bound before rounding.
+
+    weights
+        the λ ≥ 0, Σλ = 1 that proves it (N,).
+    """
+
+    value: float
+    upper: float
+    weights: Array
+
+
+def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBound:
+    """Bound the linear margin: `γ* = max_{‖θ‖≤1} min_n θ·z_n ≤ ‖Σ λ_n z_n‖_*` for Σλ = 1.
+
+    Parameters
+    ----------
+    Z : (N, d) rows z_n = y_n x_n, dense or CSR.
+    multipliers : (N,) λ ≥ 0, not all 0, at any scale.
+    norm : exponent of the ball.
+
+    Returns
+    -------
+    DualBound
+        ``upper`` includes the rounding error of its own evaluation.
+
+    Raises
+    ------
+    ShapeError, ParameterError
+        for shapes that do not fit, a negative multiplier, or none that is positive.
+    """
+    if multipliers.shape != (Z.shape[0],):
+        raise ShapeError(
+            f"{multipliers.shape} multipliers for {Z.shape[0]} samples.",
+            "Pass one multiplier per row of Z.",
+        )
+    total = float(np.sum(multipliers))
+    if np.any(multipliers < 0.0) or not (math.isfinite(total) and total > 0.0):
+        raise ParameterError(
+            "The multipliers of a bound are negative, not finite, or all zero.",
+            "Weak duality needs λ ≥ 0 with a positive sum.",
+        )
+    weights = multipliers / total
+    used = np.flatnonzero(weights)
+    rows, share = Z[used], weights[used]
+    dual = dual_exponent(norm)
+    value = vector_norm(share @ rows, dual)
+    # Σλ is 1 only up to rounding, and so are the sums over samples and coordinates.
+    rounding = _EPS * (used.size + 4) * vector_norm(share @ abs(rows), dual)
+    upper = (value + rounding) * (1.0 + _EPS * (Z.shape[1] + used.size + 4))
+    return DualBound(value, upper, weights)
+
+
+def relative_gap(upper: float, margin: float) -> float:
+    """Return `(bound - γ)/bound`, clipped to [0, …); infinite for a bound that proves nothing.
+
+    A bound that is not positive, not finite or NaN proves nothing.
+    """
+    if not (0.0 < upper < math.inf) or math.isnan(margin):
+        return math.inf
+    return max(0.0, (upper - margin) / upper)
+
+
+def relative_excess(cost: float, least: float) -> float:
+    """Return `1 - least/cost`, clipped to [0, …): what a cost is above a bound of all costs.
+
+    Infinite for a bound that proves nothing, such as NaN.
+    """
+    if math.isnan(least) or not cost > 0.0:
+        return math.inf
+    return max(0.0, 1.0 - least / cost)
+
+
+def best_weights(
+    Z: Array, norm: float = 2.0, offsets: Array | None = None, start: Array | None = None
+) -> Array:
+    """Minimise `‖Zᵀp‖_* - offsets·p` over the simplex: the best bound of all samples.
+
+    With offsets `(α-1) f_n` and gradients for Z it is the dual of the linearised margin problem.
+    ℓ1 and ℓ∞ by a linear program; ℓ2 without offsets by least squares; otherwise by a smooth
+    local method from ``start`` (the problem is convex). Any p gives a valid bound, so nothing
+    rests on the accuracy of the method.
+    """
+    count = Z.shape[0]
+    if norm == 1.0 or math.isinf(norm):
+        return smallest_dual_norm(Z, np.zeros(count) if offsets is None else offsets, norm)
+    if norm == 2.0 and offsets is None:
+        return smallest_hull_point(Z)[0]
+    from scipy.optimize import minimize
+
+    shifts = np.zeros(count) if offsets is None else offsets
+    begin = np.full(count, 1.0 / count) if start is None else start / float(np.sum(start))
+    dual = dual_exponent(norm)
+    scale = vector_norm(begin @ Z, dual) or 1.0
+
+    def value(p: Array) -> float:
+        return (vector_norm(p @ Z, dual) - float(shifts @ p)) / scale
+
+    def gradient(p: Array) -> Array:
+        from lexmargin.linalg.norms import norm_gradient
+
+        combination = p @ Z
+        if not np.any(combination):
+            return -shifts / scale
+        return (Z @ norm_gradient(combination, dual) - shifts) / scale
+
+    answer = minimize(
+        value,
+        begin,
+        jac=gradient,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * count,
+        constraints={"type": "eq", "fun": lambda p: np.sum(p) - 1.0, "jac": np.ones_like},
+        options={"maxiter": 500, "ftol": 1e-15},
+    )
+    found = np.maximum(np.asarray(answer.x, dtype=np.float64), 0.0)
+    total = float(np.sum(found))
+    if not (math.isfinite(total) and total > 0.0) or value(found / total) > value(begin):
+        return begin
+    return found / total

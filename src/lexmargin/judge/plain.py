@@ -1,0 +1,275 @@
+"""Plain KKT of `f_n(w) ≥ level` at a point whose scale matters (math §3): sums, and neither."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
+from lexmargin.judge.local.kinked import at_slope_zero
+from lexmargin.judge.local.kinks import measure_kinks
+from lexmargin.judge.multipliers.fritz_john import fritz_john
+from lexmargin.judge.multipliers.multiplier_set import normalised_rows
+from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
+from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
+from lexmargin.judge.point import UnitPoint, row_sums
+from lexmargin.judge.stationarity import Stationarity
+from lexmargin.judge.supports import WIDEST, Rung, climb
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.unmeasured import against_level, negative
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.nonnegative import nonnegative
+from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
+from lexmargin.margins import MarginFunctions
+
+__all__ = ["PlainPoint", "judge_plain", "smooth_only"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PlainPoint:
+    """A point w with everything its KKT conditions name.
+
+    w
+        the point (d,), at its own scale.
+    values, jacobian
+        f_n(w) (N,) and ∇f_n(w) (N, d).
+    target
+        the vector that must be `Σ λ_n ∇f_n(w)`, λ ≥ 0 on the active set (d,); None where it is a
+        norm gradient at w.
+    norm
+        exponent of the norm; 2 with a target.
+    level
+        what active constraints equal; None where the smallest margin itself is meant.
+    interior
+        v with `J v = f`: `v_k = w_k/α_k` block by block; None where there are no degrees.
+    scales
+        D (d,): residuals are measured as `(target - Jᵀλ)_i/D_i`; None for 1.
+    free
+        the level may be traded for the objective: `0 = Σ λ_n ∇f_n` is then stationary too (eq. 6).
+    """
+
+    w: Array
+    values: Array
+    jacobian: Array
+    target: Array | None
+    norm: float
+    level: float | None
+    interior: Array | None
+    scales: Array | None = None
+    free: bool = False
+
+    @property
+    def margin(self) -> float:
+        """The smallest f_n(w)."""
+        return float(np.min(self.values))
+
+    def tight(self, limits: Tolerances) -> NDArray[np.intp]:
+        """Return the active set of Fritz John: no δ bounds what weight there may lie above it."""
+        return np.flatnonzero(limits.tight(self.values))
+
+    def unit(self) -> UnitPoint:
+        """Return the point in the form that the measures of stationarity take."""
+        length = vector_norm(self.w, self.norm)
+        direction = self.w / length
+        interior = self.w if self.interior is None else self.interior
+        if self.target is None:
+            if self.norm == 1.0 or math.isinf(self.norm):
+                interior = self.w
+                rate = length
+            else:
+                rate = float(norm_gradient(direction, self.norm) @ interior)
+            return UnitPoint(
+                direction, self.values, self.jacobian, 1.0 / rate, self.norm, 1.0, 0, None, interior
+            )
+        scales = np.ones(self.w.size) if self.scales is None else self.scales
+        target = self.target / scales
+        size = vector_norm(target, 2.0)
+        unit, interior = target / size, interior * scales
+        rate = float(unit @ interior)
+        jacobian = self.jacobian / scales
+        return UnitPoint(direction, self.values, jacobian, 1.0 / rate, 2.0, 1.0, 0, unit, interior)
+
+
+def judge_plain(
+    point: PlainPoint,
+    functions: MarginFunctions,
+    limits: Tolerances,
+    notes: tuple[str, ...] = (),
+    given: Evidence | None = None,
+) -> Certificate:
+    """Judge `target = Σ λ_n ∇f_n(w)`, λ ≥ 0 on `{n : f_n(w) = level}`, and feasibility.
+
+    ε is the sine of the angle between the target and the cone of active gradients (in the scales of
+    the point), `δ = Σ λ_n (f_n - min f)/(target·v)`, and Euler's check `Σ λ_n f_n/(target·v)`.
+
+    Parameters
+    ----------
+    point : the point and its KKT data.
+    functions : the margin functions, asked for their kinks.
+    limits : what counts as equal.
+    notes : further reasons to print.
+    given : multipliers of a receipt, measured as they are; nothing is searched for then.
+    """
+    margin = point.margin
+    if margin <= 0.0:
+        return negative(point.values, point.norm, limits, notes)
+    level = margin if point.level is None else point.level
+    shortfall, missed = against_level(margin, level, limits)
+    unit = point.unit()
+    if not unit.is_finite:
+        raise FloatingPointError("f_n or a gradient is not finite")
+    if given is None:
+        rung = climb(unit, limits)
+    else:
+        rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits))
+    measured = rung.measured
+    support = measured.support
+    rows = point.jacobian[support]
+    verdict, reasons = _word(point, unit, measured, limits, given)
+    if missed:
+        verdict, reasons = Verdict.NOT_STATIONARY, (missed,)
+    polytope = MultiplierSet(None, None, None)
+    if given is None:
+        polytope = multipliers_of(
+            unit, unit.jacobian[support], measured.multipliers[support], limits.rank
+        )
+    ranges = None
+    if polytope.low is not None and polytope.high is not None:
+        pairs = zip(polytope.low, polytope.high, strict=True)
+        ranges = tuple((float(low), float(high)) for low, high in pairs)
+    found = Certificate(
+        verdict=verdict,
+        stationarity=measured.residual,
+        stationarity_bound=measured.lower,
+        complementarity=measured.complementarity,
+        feasibility=shortfall,
+        margin=margin,
+        support=support,
+        multipliers=measured.multipliers,
+        euler=math.nan if point.interior is None else measured.euler,
+        multiplier_dimension=polytope.dimension,
+        multiplier_range=ranges,
+        licq=licq(compact(rows), limits.rank),
+        mfcq=None
+        if given is not None and point.interior is None
+        else mfcq(rows, 0.0, point.interior),
+        curvature=None,
+        gap=None,
+        bound=None,
+        margin_ratio=None,
+        definition_3=None,
+        degree=math.nan,
+        nearest_kink=None,
+        norm=point.norm,
+        tolerances=limits,
+        reasons=reasons + notes,
+        tau=rung.tau,
+    )
+    return smooth_only(found, functions, point.w)
+
+
+def _word(
+    point: PlainPoint,
+    unit: UnitPoint,
+    measured: Stationarity,
+    limits: Tolerances,
+    given: Evidence | None,
+) -> tuple[Verdict, tuple[str, ...]]:
+    mismatch = 0.0
+    if point.interior is not None:
+        near = point.values <= 2.0 * point.margin
+        errors = np.abs(point.jacobian @ point.interior - point.values)[near]
+        mismatch = float(np.max(errors)) / point.margin
+        smallest = np.flatnonzero(point.values <= point.margin)
+        noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
+        if point.margin <= noise:
+            return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
+    within = (
+        measured.residual <= limits.stationarity
+        and measured.complementarity <= limits.complementarity
+    )
+    # With degrees, `J v = f > 0` rules such multipliers out.
+    if not within and point.interior is None:
+        tight = point.tight(limits)
+        rows = point.jacobian[tight]
+        if given is None:
+            singular = fritz_john(rows, limits.stationarity).holds
+        else:
+            weights = None if given.singular is None else given.singular[tight]
+            singular = combined_to_zero(rows, weights, limits.stationarity)
+        if singular and point.free:
+            return Verdict.KKT, ("0 is a combination of the active gradients: t is stationary",)
+        if singular and given is not None and _has_multiplier(unit, limits):
+            return Verdict.UNDECIDED, ("a multiplier of the objective serves, and was not given",)
+        if singular:
+            return Verdict.FRITZ_JOHN, (
+                "0 is a combination of the active gradients, and no multiplier of the objective "
+                f"serves: ε = {measured.residual:.3g}",
+            )
+    if measured.lower > limits.stationarity:
+        return Verdict.NOT_STATIONARY, (
+            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 with δ ≤ "
+            f"{limits.complementarity:.0e} "
+            f"(tolerance {limits.stationarity:.0e})",
+        )
+    if mismatch > max(limits.support, limits.stationarity):
+        return Verdict.UNDECIDED, (
+            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin",
+        )
+    if measured.floor > limits.stationarity:
+        return Verdict.UNDECIDED, (f"rounding alone may change ε by {measured.floor:.3g}",)
+    if not within:
+        return Verdict.UNDECIDED, (
+            f"ε = {measured.residual:.3g} and δ = {measured.complementarity:.3g} miss their "
+            f"tolerances, and no better than {measured.lower:.3g} is proven from below",
+        )
+    return Verdict.KKT, ("ε and δ are within their tolerances",)
+
+
+def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
+    """Tell whether λ ≥ 0 that nearly serve may exist, by least squares in NumPy: for receipts.
+
+    A receipt can withhold them, and where 0 is a combination too nothing bounds ε from below.
+    """
+    if unit.target is None and (unit.norm == 1.0 or math.isinf(unit.norm)):
+        return True
+    target = norm_gradient(unit.theta, unit.norm) if unit.target is None else unit.target
+    rows, _ = normalised_rows(unit.jacobian[unit.support(WIDEST)])
+    values = nonnegative(rows.T, target)
+    return vector_norm(target - values @ rows, 2.0) <= limits.stationarity * vector_norm(
+        target, 2.0
+    )
+
+
+def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Certificate:
+    """Withdraw a verdict that rests on gradients at a kink of a power-1 ReLU.
+
+    Away from kinks only ``nearest_kink`` is filled in.
+    """
+    kinks = measure_kinks(functions, w, found.support) if found.support.size else None
+    if kinks is None:
+        return found
+    nearest, limit = kinks.nearest_on_support, found.tolerances.kink
+    feasible = found.feasibility <= found.tolerances.feasibility
+    if found.verdict is Verdict.NOT_STATIONARY and feasible:
+        # Samples above the margin may carry weight within δ, with any element at their kinks.
+        nearest = kinks.nearest
+    if nearest.distance > limit or found.verdict is Verdict.NOT_SEPARATING:
+        return replace(found, nearest_kink=nearest.distance)
+    return replace(
+        found,
+        verdict=Verdict.UNDECIDED,
+        nearest_kink=nearest.distance,
+        licq=at_slope_zero(found.licq),
+        gap=None,
+        bound=None,
+        reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),
+    )

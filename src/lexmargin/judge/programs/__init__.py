@@ -1,0 +1,1 @@
+"""Certificates of programs with their own scale, of losses, and of linear margins."""

@@ -1,0 +1,105 @@
+"""Finding, once, what a verifier of a receipt then only has to check."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lexmargin.judge.bounds.global_bounds import global_bound
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.given import Evidence, refuted
+from lexmargin.judge.local.clarke import clarke_stationarity, gradient_sets
+from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.point import UnitPoint, unit_point
+from lexmargin.judge.receipts.facts import establish
+from lexmargin.judge.stationarity import on_support
+from lexmargin.judge.supports import WIDEST
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.margins import MarginFunctions
+
+__all__ = ["evidence_for", "refutation_at"]
+
+_ALL_LIMIT = 500_000
+
+
+def evidence_for(
+    functions: MarginFunctions, flat: Array, norm: float, certificate: Certificate
+) -> Evidence:
+    """Return λ, and what else the certificate's verdict needs, at the point θ (d,)."""
+    found = Evidence(
+        support=certificate.support,
+        multipliers=np.maximum(certificate.multipliers, 0.0),
+        tau=certificate.tau,
+    )
+    alpha = functions.homogeneity.degree
+    assert alpha is not None
+    verdict, flat = certificate.verdict, unit_scale(flat)
+    if verdict in (Verdict.NOT_SEPARATING, Verdict.UNDECIDED):
+        return found
+    point = unit_point(functions.values(flat), functions.jacobian(flat), flat, alpha, norm)
+    if verdict is Verdict.NOT_STATIONARY:
+        if norm != 2.0:
+            return found
+        return replace(found, refutation=refutation_at(point, certificate.tolerances))
+    unit = flat / vector_norm(flat, 2.0)
+    kinks = measure_kinks(functions, unit, certificate.support)
+    if kinks is not None and norm == 2.0:
+        on = kinks.within(certificate.tolerances.kink, samples_of(functions, certificate.support))
+        if on:
+            found = _slopes(functions, unit, found, on)
+    if verdict is Verdict.SADDLE:
+        return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
+    if verdict is Verdict.GLOBAL:
+        facts = establish(functions, flat, norm, certificate.tolerances, found)
+        if facts.verdict is not Verdict.GLOBAL:
+            better = global_bound(functions, flat, certificate, norm)
+            return replace(found, bound=None if better is None else better.weights)
+    return found
+
+
+def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
+    """Return the weights (N,) that bound ε from below best, in the units of the problem.
+
+    Those of samples near the margin, where they are enough; else those of all.
+    """
+    near = on_support(point, point.support(WIDEST), penalised=True)
+    weights = point.unscaled_multipliers(near.multipliers)
+    enough = refuted(point, weights, limits) > limits.stationarity
+    if enough or point.jacobian.size > _ALL_LIMIT:
+        return weights
+    everyone = on_support(point, np.arange(point.margins.size), penalised=True)
+    return point.unscaled_multipliers(everyone.multipliers)
+
+
+def _slopes(
+    functions: MarginFunctions, unit: Array, evidence: Evidence, kinks: list[Kink]
+) -> Evidence:
+    """Find λ and one slope per kink; independent units have orthogonal parts."""
+    sets = gradient_sets(functions, unit, evidence.support, kinks)
+    if sets is None or any(vertices.size for vertices in sets.vertices):
+        return evidence
+    clarke = clarke_stationarity(sets, unit)
+    per_sample = functions.count // functions.data.n_samples
+    recording = record(functions, unit)
+    zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
+    for kink in kinks:
+        zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
+    slopes: dict[tuple[int, int, int], float] = {}
+    for row, n in enumerate(evidence.support):
+        rest = clarke.elements[row] - sets.base[row]
+        for kink in (k for k in kinks if k.sample == int(n) // per_sample):
+            one = [layer.copy() for layer in zero]
+            one[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1.0
+            part = rows(functions, record(functions, unit, one), [int(n)])[0] - sets.base[row]
+            size = float(part @ part)
+            slope = min(max(float(rest @ part) / size, 0.0), 1.0) if size > 0.0 else 0.0
+            if slope > 0.0:
+                slopes[kink.layer, kink.sample, kink.unit] = slope
+    values = np.zeros(functions.count)
+    values[evidence.support] = clarke.multipliers
+    ordered = tuple((*key, slope) for key, slope in sorted(slopes.items()))
+    return replace(evidence, multipliers=values, slopes=ordered)

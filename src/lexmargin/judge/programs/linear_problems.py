@@ -1,0 +1,211 @@
+"""The linear problems of the paper, judged where their samples lie: eq. 18, 6, 7 and 13."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from lexmargin.data.dataset import Dataset
+from lexmargin.errors import UnsupportedError
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.hard_margin import HardMargin
+from lexmargin.formulations.known import require_known
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.w_set import WSet
+from lexmargin.judge.bounds.signs import with_shown_sign
+from lexmargin.judge.certificate import Certificate, Check
+from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.programs.translated import centred
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.unmeasured import (
+    against_level,
+    negative,
+    squares_in_range,
+    too_small_or_large,
+)
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.predictors.bias import BiasForm
+from lexmargin.predictors.sums import linear_and_bias
+
+__all__ = ["certify_linear_problem", "linear_w_set", "recentred", "require_linear"]
+
+
+def certify_linear_problem(
+    problem: Formulation, theta: Array, tolerances: Tolerances, multipliers: Array | None = None
+) -> Certificate:
+    """Judge a linear problem where its samples lie: eq. 18, eq. 6/7 at any ρ, eq. 13 with a bias.
+
+    Parameters
+    ----------
+    problem : a hard margin or margin path of linear scores, or the W-set of a linear part and one
+        bias of either sign.
+    theta : (d,) the point.
+    multipliers : (N,) λ that a solver claims, at any scale.
+
+    Raises
+    ------
+    UnsupportedError
+        for other problems.
+    """
+    require_linear(problem)
+    if isinstance(problem, WSet):
+        found = _judged_w_set(problem, theta, tolerances, multipliers)
+    else:
+        found = certify_linear(
+            problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
+            multipliers=multipliers, tolerances=tolerances,
+        )  # fmt: skip
+    return with_shown_sign(found, problem, theta)
+
+
+def require_linear(problem: Formulation) -> None:
+    """Raise :class:`UnsupportedError` unless :func:`certify_linear_problem` judges the problem.
+
+    Sparse samples are judged by no other function.
+    """
+    require_known(problem)
+    direction = isinstance(problem, (HardMargin, MarginPath))
+    if direction and problem.functions.linear_inputs is not None:
+        return
+    if not linear_w_set(problem):
+        raise UnsupportedError(
+            f"This {problem.name} problem is not judged on sparse samples.",
+            "Use the hard margin or the margin path of a linear predictor, the W-set of a linear "
+            "part and a bias of either sign, or dense samples: Dataset(X.toarray(), y).",
+        )
+
+
+def _judged_w_set(
+    problem: WSet, w: Array, limits: Tolerances, multipliers: Array | None
+) -> Certificate:
+    """Judge `w_1 = Σ λ_n y_n x_n`, `Σ λ_n y_n = 0`, and `‖w_1‖ ≥ 1/γ*` (eq. 13)."""
+    functions = problem.functions
+    linear = w[problem.parts.entries(0)]
+    only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
+    signs = np.asarray(problem.data.signed, dtype=np.float64)
+    score = float(only_bias[0] * signs[0])
+    near = centred(problem.data.samples, signs, linear, score)
+    offset = score if near is None else near.bias
+    values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
+    if not np.any(linear) or np.min(values) <= 0.0:
+        return negative(values, 2.0, limits)
+    if not squares_in_range(linear):
+        return too_small_or_large(values, 2.0, limits)
+    found = certify_linear(
+        problem.data.samples, problem.data.signed, linear, score, multipliers=multipliers,
+        tolerances=limits,
+    )  # fmt: skip
+    length = vector_norm(linear, 2.0)
+    margin = float(np.min(values))
+    if not found.verdict.stationary:
+        found = _without_slope(problem, w, found, multipliers)
+    multipliers = found.multipliers * length
+    shortfall, missed = against_level(margin, 1.0, limits)
+    gap = None
+    verdict, reasons = found.verdict, found.reasons
+    if found.bound is not None:
+        gap = max(0.0, 1.0 - (1.0 / (found.bound * length)) ** 2)
+        if verdict is Verdict.GLOBAL and gap > limits.gap:
+            verdict = Verdict.KKT
+            reasons = (*reasons, f"‖w_1‖² may be {gap:.3g} above the least one")
+    if missed:
+        verdict, reasons = Verdict.NOT_STATIONARY, (missed,)
+    return replace(
+        found, verdict=verdict, reasons=reasons, feasibility=shortfall, margin=margin, gap=gap,
+        multipliers=multipliers, multiplier_range=_scaled(found.multiplier_range, length),
+        bound=None, margin_ratio=None,
+        definition_3=None, degree=math.nan, kkt_epsilon=None, kkt_delta=None,
+        levels=(length * length,),
+        checks=_identities(
+            float(multipliers @ values), float(multipliers @ signs) * offset,
+            length * length, limits,
+        ),
+    )  # fmt: skip
+
+
+def _without_slope(
+    problem: WSet, w: Array, found: Certificate, multipliers: Array | None
+) -> Certificate:
+    """Return KKT where eq. 13 as written holds because its bias has no slope: ∇_b f_n = 2|b| y_n.
+
+    Near b = 0 the literal condition `2|b| Σ λ_n y_n = 0` says nothing, though a bias may help.
+    """
+    mine = np.asarray(problem.parts.entries(0), dtype=bool)
+    linear, limits = w[mine], found.tolerances
+    alone = certify_linear(
+        problem.data.samples, problem.data.signed, linear, multipliers=multipliers,
+        tolerances=limits,
+    )  # fmt: skip
+    pull = abs(float(alone.multipliers @ problem.data.signed))
+    slope = 2.0 * vector_norm(w[~mine], 2.0) * pull
+    if not (alone.verdict.stationary and slope <= limits.stationarity):
+        return found
+    reasons = ("ε and δ are within their tolerances", "the bias is 0, where it has no slope")
+    residual = math.hypot(alone.stationarity, slope)
+    return replace(
+        alone, verdict=Verdict.KKT, reasons=reasons, stationarity=residual, bound=found.bound
+    )
+
+
+def _scaled(
+    ranges: tuple[tuple[float, float], ...] | None, factor: float
+) -> tuple[tuple[float, float], ...] | None:
+    return None if ranges is None else tuple((factor * a, factor * b) for a, b in ranges)
+
+
+def _identities(both: float, second: float, square: float, limits: Tolerances) -> tuple[Check, ...]:
+    """Return the errors of `Σ λ_n z_n·w_1 = ‖w_1‖²` and `Σ λ_n y_n β = 0`, relative to ‖w_1‖²."""
+    limit = 10.0 * limits.stationarity
+    return (
+        Check("Σ λ f^(1) = target_1·w_1/α", abs(both - second - square) / square, limit),
+        Check("Σ λ f^(2) = 0", abs(second) / square, limit),
+    )
+
+
+def linear_w_set(problem: Formulation) -> bool:
+    """Say whether eq. 13 has one level, a linear part and a bias whose score takes either sign.
+
+    With samples of both classes: with one class the bias does it alone, and w_1 = 0.
+    """
+    if not (isinstance(problem, WSet) and problem.levels == 1):
+        return False
+    signs = problem.data.y
+    if not np.any(signs != signs[0]):
+        return False
+    found = linear_and_bias(problem.predictor)
+    if found is None or found[0].columns is not None:
+        return False
+    return found[1].form in (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES)
+
+
+def recentred(problem: Formulation, theta: Array) -> tuple[Formulation, Array]:
+    """Return eq. 13 of centred samples and the same point there; others, and near data, as given.
+
+    Only for a linear part and one bias of either sign: then ``(w, β)`` is feasible exactly where
+    ``(w, β + w·c)`` is for the samples x_n - c, and ‖w_1‖ is the same.
+    """
+    if not isinstance(problem, WSet) or problem.data.is_sparse or not linear_w_set(problem):
+        return problem, theta
+    mine = np.asarray(problem.parts.entries(0), dtype=bool)
+    linear, signs = theta[mine], np.asarray(problem.data.signed, dtype=np.float64)
+    only_bias = problem.functions.values(np.where(mine, 0.0, theta))
+    score = float(only_bias[0] * signs[0])
+    # The gradient of b|b| vanishes at 0, where eq. 13 asks for less: of both ends of the columns
+    # the one is taken that leaves the larger bias.
+    ends = [
+        found
+        for upward in (linear > 0.0, linear <= 0.0)
+        if (found := centred(problem.data.X, signs, linear, score, upward)) is not None
+    ]
+    if not ends:
+        return problem, theta
+    near = max(ends, key=lambda found: abs(found.bias))
+    root = math.copysign(math.sqrt(abs(near.bias)), near.bias)
+    point = theta.copy()
+    blocks = int(np.count_nonzero(~mine))
+    point[~mine] = root if blocks == 1 else (max(root, 0.0), max(-root, 0.0))
+    data = Dataset(near.samples, problem.data.y, problem.data.name, one_class=True)
+    return replace(problem, data=data), point

@@ -1,0 +1,187 @@
+"""What a loss carries at a point: its weights, its gradient, and how far rounding may move both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.formulations.constrained_path import VISIBLE_NATS
+from lexmargin.linalg.norms import Array, shifted, vector_norm
+from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.curvature import Curvature
+from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.predictors.networks import ConvolutionalNetwork
+from lexmargin.predictors.sums import Sum
+
+__all__ = ["LossPoint", "combined", "loss_point", "own_errors", "vanishes_at_zero"]
+
+_EPS: Final = float(np.finfo(np.float64).eps)
+_LONG: Final = float(np.finfo(np.longdouble).eps)
+_LONG_LIMIT: Final = 2_000_000
+"""Entries of J up to which sums over samples are formed in extended precision."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LossPoint:
+    """w with `p_n = -∂ log L/∂f_n` and g = Σ p_n ∇f_n; gradients are divided by 2^exponent.
+
+    w, values
+        the point (d,) and f_n(w) (N,).
+    level, log_weights, weights
+        log L(w), and log p_n and p_n (N,). Σ p_n is 1 for the exponential loss.
+    jacobian, gradient
+        ∇f_n(w) (N, d) and g (d,), in units of 2^exponent.
+    nats
+        bounds on the errors of log p_n (N,).
+    errors
+        bounds on the errors of f_n (N,).
+    slack
+        what rounding makes of the entries of g (d,), in the same units.
+    spent
+        Σ p_n ‖∇f_n‖₂, what cancels in g.
+    own
+        relative errors of the gradients themselves (N,): 0 where they are the data.
+    """
+
+    loss: Loss
+    classes: int
+    w: Array
+    values: Array
+    level: float
+    log_weights: Array
+    weights: Array
+    jacobian: Array
+    gradient: Array
+    exponent: int
+    nats: Array
+    errors: Array
+    slack: Array
+    spent: float
+    own: Array
+
+    @property
+    def seen(self) -> NDArray[np.intp]:
+        """Return the samples whose weight float64 can see beside the largest (indices)."""
+        return np.flatnonzero(self.weights > np.max(self.weights) * math.exp(-VISIBLE_NATS))
+
+    @property
+    def vanishing(self) -> tuple[float, float]:
+        """‖g‖₂ over what cancels in it, and the error of that."""
+        if self.spent == 0.0:
+            return 0.0, 0.0
+        length = vector_norm(self.gradient, 2.0)
+        return length / self.spent, vector_norm(self.slack, 2.0) / self.spent
+
+    def exponential(self) -> LossPoint:
+        """Return the exponential loss of the same margins, its errors bounded by those of f_n."""
+        with np.errstate(all="ignore"):
+            level = log_loss(Loss.EXPONENTIAL, self.values)
+            logs = log_weights(Loss.EXPONENTIAL, self.values) - level
+            weights = np.exp(logs)
+            nats = self.errors + _EPS * (8.0 + abs(level))
+            gradient, summed = combined(self.jacobian, weights)
+            lengths = np.sqrt(np.einsum("ij,ij->i", self.jacobian, self.jacobian))
+        return replace(
+            self,
+            loss=Loss.EXPONENTIAL,
+            classes=2,
+            level=level,
+            log_weights=logs,
+            weights=weights,
+            nats=nats,
+            gradient=gradient,
+            slack=own_errors(nats, weights) @ np.abs(self.jacobian) + summed,
+            spent=float(weights @ lengths),
+        )
+
+
+def vanishes_at_zero(functions: MarginFunctions) -> bool:
+    """Say whether all gradients vanish at θ = 0, kinks or not: every degree is above 1."""
+    found = functions.homogeneity
+    if found.kind is HomogeneityKind.NEITHER:
+        return False
+    return all(part.degree > 1.0 for part in found.parts)
+
+
+def loss_point(
+    functions: MarginFunctions, loss: Loss, classes: int, w: Array, values: Array
+) -> LossPoint | None:
+    """Measure the loss at w (d,), where f_n(w) are ``values``; None where a number is not finite.
+
+    The error of f_n is that of a sum of the products `∂_i f_n w_i`, whose sizes add up to what is
+    rounded; for other functions than linear ones their own gradients carry as much again.
+    """
+    if not np.all(np.isfinite(values)):
+        return None
+    with np.errstate(all="ignore"):
+        rows = functions.jacobian(w)
+        if not np.any(w) and vanishes_at_zero(functions):
+            rows = np.zeros_like(rows)
+        level = log_loss(loss, values, classes)
+        logs = log_weights(loss, values, classes) - level
+        weights = np.exp(logs)
+        largest = float(np.max(np.abs(rows), initial=0.0))
+        if not (math.isfinite(largest) and math.isfinite(level) and math.isfinite(np.sum(weights))):
+            return None
+        exponent = math.frexp(largest)[1] if largest > 0.0 else 0
+        jacobian = shifted(rows, -exponent)
+        reach, typical = _reach(rows, w)
+        # Half the terms of a sum round up where half round down: √d of them remain.
+        errors = _EPS * (np.abs(values) + (2.0 + math.sqrt(w.size)) * reach)
+        nats = errors + _EPS * (8.0 + abs(level))
+        own = np.zeros(values.size) if _rows_are_data(functions) else 4.0 * _EPS + nats
+        gradient, summed = combined(jacobian, weights)
+        expected = _EPS * (4.0 + 2.0 * np.maximum(np.abs(values), typical))
+        visible = own_errors(expected, weights)
+        lengths = np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian))
+        slack = visible @ np.abs(jacobian) + summed
+        spent = float(weights @ lengths)
+    if not (np.all(np.isfinite(slack)) and math.isfinite(spent)):
+        return None
+    return LossPoint(
+        loss, classes, w, values, level, logs, weights, jacobian, gradient, exponent, nats, errors,
+        slack, spent, own,
+    )  # fmt: skip
+
+
+def _rows_are_data(functions: MarginFunctions) -> bool:
+    """Say whether no entry of a gradient is rounded; those of a convolution are products."""
+    affine = functions.curvature is Curvature.AFFINE
+    return affine and not isinstance(functions.predictor, (ConvolutionalNetwork, Sum))
+
+
+def own_errors(errors: Array, weights: Array) -> Array:
+    """Return `p_n ε_n`, 0 where the weight is, however large the error (N,)."""
+    return np.where(weights > 0.0, weights * errors, 0.0)
+
+
+def combined(jacobian: Array, weights: Any) -> tuple[Array, Array]:
+    """Return `Σ s_n ∇f_n` (d,) and bounds on the rounding errors of that sum (d,)."""
+    used = np.flatnonzero(weights)
+    rows, share = jacobian[used], weights[used]
+    spent = np.asarray(share, dtype=np.float64) @ np.abs(rows)
+    if rows.size > _LONG_LIMIT:
+        share = np.asarray(share, dtype=np.float64)
+        return share @ rows, (used.size + 4) * _EPS * spent
+    found = np.asarray(share.astype(np.longdouble) @ rows.astype(np.longdouble), dtype=np.float64)
+    return found, (used.size + 2) * _LONG * spent + _EPS * np.abs(found)
+
+
+def _reach(rows: Array, w: Array) -> tuple[Array, Array]:
+    """Return Σ_i |t_ni| and (Σ_i t_ni²)^{1/2} (N,), t_ni = ∂_i f_n w_i.
+
+    Rounding moves f_n by parts of the first at worst, and of the second as a rule. No intermediate
+    leaves the range of doubles.
+    """
+    up = math.frexp(float(np.max(np.abs(w), initial=0.0)))[1]
+    down = math.frexp(float(np.max(np.abs(rows), initial=0.0)))[1]
+    terms = np.abs(shifted(rows, -down) * shifted(w, -up))
+    square = np.sqrt(np.einsum("ij,ij->i", terms, terms))
+    both = np.ldexp(np.stack([np.sum(terms, axis=1), square]), up + down)
+    return both[0], both[1]

@@ -1,0 +1,1 @@
+"""Proofs: in rationals, or in balls by Krawczyk's operator."""

@@ -1,0 +1,338 @@
+"""Linear scores with biases in rational arithmetic: eq. 13 and 14 as convex quadratic programs.
+
+Two classes or several: then z_n and s_n are those of the differences of scores.
+With c = b² (one unknown c ≥ 0 per square and sign) the margins `f_n = z_n·w + s_n·c` are linear and
+both problems read `min ½ a ‖w‖² + ½ b Σ c s.t. f_n ≥ 1, c ≥ 0`: a = γ², b = γ for eq. 14, a = 1,
+b = 0 for eq. 13. An answer is its own proof: `a w = Σ λ_n z_n`, `Σ λ_n s_n ≤ b/2`, λ ≥ 0, with
+complementarity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final, final
+
+import numpy as np
+
+from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.w_set import WSet
+from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
+from lexmargin.judge.proofs.exact_basis import solve_near
+from lexmargin.judge.proofs.exact_linear import to_text
+from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
+from lexmargin.linalg.norms import Array
+from lexmargin.ops.base import IntArray
+from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
+
+__all__ = ["BiasProgram", "ExactProgram", "check_exact_program", "exact_program", "stated_program"]
+
+_ZERO, _ONE = Fraction(0), Fraction(1)
+_NEAR: Final = 1e-6
+_TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class BiasProgram:
+    """`min ½ a ‖w‖² + ½ b Σ c  s.t.  Z w + S c ≥ 1, c ≥ 0`.
+
+    Z, S
+        (N, p) and (N, q), doubles taken at their exact values.
+    a, b
+        the costs.
+    """
+
+    Z: Array
+    S: Array
+    a: Fraction
+    b: Fraction
+
+    def margins(self, w: tuple[Fraction, ...], c: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+        """Return `Z w + S c`."""
+        first = matvec(self.Z, w)
+        second = matvec(self.S, c) if c else (_ZERO,) * len(first)
+        return tuple(x + y for x, y in zip(first, second, strict=True))
+
+    def cost(self, w: tuple[Fraction, ...], c: tuple[Fraction, ...]) -> Fraction:
+        """Return `a ‖w‖² + b Σ c`."""
+        return self.a * dot(w, w) + self.b * sum(c, _ZERO)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ExactProgram:
+    """The exact answer of a program, and how far the given point is from it.
+
+    w, c, multipliers
+        the answer and λ, rational.
+    value
+        `a ‖w‖² + b Σ c`, the least cost.
+    bias
+        the least ‖w_2‖² at that w for the second level of eq. 13; None where it is not asked for.
+    gap
+        relative excess of the given point's cost, once it is stretched to margin 1; with ``bias``,
+        the larger of that and the relative error of the second level.
+    shortfall
+        `|min f_n - 1|` at the given point.
+    """
+
+    w: tuple[Fraction, ...]
+    c: tuple[Fraction, ...]
+    multipliers: tuple[Fraction, ...]
+    value: Fraction
+    bias: Fraction | None
+    gap: float
+    shortfall: float
+
+    @property
+    def proved(self) -> bool:
+        """Whether the given point is proved to be globally optimal up to a relative 1e-6."""
+        return self.gap <= _NEAR and self.shortfall <= _NEAR
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        used = [n for n, x in enumerate(self.multipliers) if x > 0]
+        return {
+            "proved": self.proved,
+            "value": to_text(self.value),
+            "second_level": None if self.bias is None else to_text(self.bias),
+            "w": [float(x) for x in self.w],
+            "squares": [float(x) for x in self.c],
+            "support": used,
+            "multipliers": [float(self.multipliers[n]) for n in used],
+            "gap": self.gap if math.isfinite(self.gap) else None,
+            "shortfall": self.shortfall if math.isfinite(self.shortfall) else None,
+        }
+
+    def report(self) -> str:
+        """Return a short text."""
+        value = f"{float(self.value):.15g}, proved in rational arithmetic"
+        lines = [("exact value", value)]
+        if self.bias is not None:
+            lines.append(("second level", f"{float(self.bias):.15g}, the same"))
+        lines.append(("exact gap", f"{self.gap:.3e} of the point given"))
+        return "\n".join(f"{name:<16}{text}" for name, text in lines)
+
+
+# -- from a problem --------------------------------------------------------------------------------
+
+
+def stated_program(
+    problem: ScaledMargin | WSet, theta: Array
+) -> tuple[BiasProgram, tuple[Fraction, ...], tuple[Fraction, ...]] | None:
+    """Return the program of a linear score with biases, and (w, c) of a point θ (d,).
+
+    None for other predictors, and where nothing is linear.
+    """
+    members = _members(problem.predictor)
+    if members is None:
+        return None
+    differences, samples = _differences(problem)
+    X = problem.data.X[samples]
+    blocks = problem.functions.blocks(theta)
+    both = np.array([1.0, -1.0])
+    rows, signs = list[Array](), list[Array]()
+    w: list[Fraction] = []
+    c: list[Fraction] = []
+    for member, block in zip(members, blocks, strict=True):
+        values = to_fractions(block.ravel().tolist())
+        predictor = member.predictor
+        if isinstance(predictor, Linear):
+            chosen = X if member.columns is None else X[:, list(member.columns)]
+            rows.extend(column[:, None] * chosen for column in differences.T)
+            w.extend(values)
+            continue
+        assert isinstance(predictor, Bias)
+        squares = [abs(v) * v for v in values]
+        match predictor.form:
+            case BiasForm.PLAIN:
+                rows.append(differences)
+                w.extend(values)
+            case BiasForm.SQUARE:
+                signs.append(differences)
+                c.extend(abs(square) for square in squares)
+            case BiasForm.TWO_SQUARES:
+                signs.append(np.kron(differences, both))
+                c.extend(abs(square) for square in squares)
+            case _:
+                signs.append(np.kron(differences, both))
+                for square in squares:
+                    c.extend((max(square, _ZERO), max(-square, _ZERO)))
+    if not rows:
+        return None
+    Z = np.hstack(rows)
+    S = np.hstack(signs) if signs else np.zeros((len(samples), 0))
+    a, b = _ONE, _ZERO
+    if isinstance(problem, ScaledMargin):
+        b = Fraction(float(problem.gamma))
+        a = b * b
+    return BiasProgram(Z, S, a, b), tuple(w), tuple(c)
+
+
+def _differences(problem: ScaledMargin | WSet) -> tuple[Array, IntArray]:
+    """Return (M, outputs) how a score of each class enters a margin, and its sample (M,).
+
+    ``y_n`` for one score; ``e_{y_n} - e_c`` for several.
+    """
+    functions = problem.functions
+    if not functions.multi_class:
+        signs = np.asarray(problem.data.signed, dtype=np.float64)
+        return signs[:, None], np.arange(signs.size, dtype=np.int64)
+    samples, own, other = functions.pairs
+    unit: Array = np.eye(problem.predictor.outputs, dtype=np.float64)
+    return unit[own] - unit[other], samples
+
+
+def _members(predictor: Predictor) -> tuple[Member, ...] | None:
+    found = predictor.members if isinstance(predictor, Sum) else (Member(predictor),)
+    for member in found:
+        if not isinstance(member.predictor, (Linear, Bias)):
+            return None
+    return found
+
+
+# -- the exact answer ------------------------------------------------------------------------------
+
+
+def exact_program(problem: ScaledMargin | WSet, theta: Array) -> ExactProgram | str:
+    """Return the exact optimum of eq. 13 or 14 near θ (d,), or why none was found.
+
+    Raises:
+        Nothing for other predictors than linear scores with biases: the text says so.
+    """
+    stated = stated_program(problem, theta)
+    if stated is None:
+        return "only linear scores with biases are rational quadratic programs"
+    program, w, c = stated
+    margins = program.margins(w, c)
+    smallest = min(margins)
+    if smallest <= 0:
+        return "a margin is not positive"
+    stretched = tuple(x / smallest for x in w), tuple(x / smallest for x in c)
+    floats = np.array([float(m / smallest) for m in margins])
+    for tolerance in _TOLERANCES:
+        answer = _answer(program, stretched, floats, tolerance)
+        if answer is None or check_exact_program(program, *answer):
+            continue
+        return _compared(problem, program, answer, stretched, float(abs(smallest - 1)))
+    return "the active set of this point is not that of an exact optimum"
+
+
+def check_exact_program(
+    program: BiasProgram,
+    w: tuple[Fraction, ...],
+    c: tuple[Fraction, ...],
+    multipliers: tuple[Fraction, ...],
+) -> str:
+    """Return "" if λ proves (w, c) optimal, else why not; rational arithmetic only."""
+    if any(x < 0 for x in multipliers) or any(x < 0 for x in c):
+        return "a multiplier or a square is negative"
+    margins = program.margins(w, c)
+    if any(m < 1 for m in margins):
+        return "a margin is below 1"
+    if any(x != 0 and m != 1 for x, m in zip(multipliers, margins, strict=True)):
+        return "a sample above 1 carries weight"
+    pull = combination(multipliers, program.Z)
+    if any(program.a * x != g for x, g in zip(w, pull, strict=True)):
+        return "a w is not Σ λ z"
+    if not c:
+        return ""
+    push = combination(multipliers, program.S)
+    half = program.b / 2
+    if any(g > half for g in push):
+        return "a square that is 0 would pay"
+    if any(x != 0 and g != half for x, g in zip(c, push, strict=True)):
+        return "a square is not stationary"
+    return ""
+
+
+def _answer(
+    program: BiasProgram,
+    point: tuple[tuple[Fraction, ...], tuple[Fraction, ...]],
+    margins: Array,
+    tolerance: float,
+) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...], tuple[Fraction, ...]] | None:
+    """Solve the equations of the active samples and positive squares seen in floats."""
+    w, c = point
+    a, half = float(program.a), float(program.b) / 2.0
+    size = max([float(x) for x in c], default=0.0)
+    positive = [j for j, x in enumerate(c) if float(x) > tolerance * max(1.0, size)]
+    near = np.flatnonzero(margins <= 1.0 + max(tolerance, 1e-9) * 10.0)
+    rows = np.hstack([program.Z[near], program.S[near][:, positive]])
+    target = np.concatenate([[a * float(x) for x in w], np.full(len(positive), half)])
+    if not np.any(target):
+        chosen, guess = [], np.zeros(0)
+    else:
+        length = float(np.linalg.norm(target))
+        found = nonnegative_multipliers(rows, target / length).multipliers * length
+        carries = found > tolerance * float(np.max(found, initial=0.0))
+        chosen, guess = [int(n) for n in near[carries]], found[carries]
+    exact = [to_fractions(program.Z[n].tolist()) for n in chosen]
+    shifts = [to_fractions(program.S[n].tolist()) for n in chosen]
+    table = []
+    for z, s in zip(exact, shifts, strict=True):
+        gram = [dot(z, other) / program.a for other in exact]
+        table.append([*gram, *(s[j] for j in positive), _ONE])
+    for j in positive:
+        table.append([*(s[j] for s in shifts), *([_ZERO] * len(positive)), program.b / 2])
+    start = [Fraction(float(x)) for x in guess] + [c[j] for j in positive]
+    solved = solve_near(table, start) if table else []
+    if solved is None:
+        return None
+    multipliers = [_ZERO] * program.Z.shape[0]
+    for n, value in zip(chosen, solved, strict=False):
+        multipliers[n] = value
+    squares = [_ZERO] * len(c)
+    for j, value in zip(positive, solved[len(chosen) :], strict=True):
+        squares[j] = value
+    pull = combination(multipliers, program.Z)
+    return tuple(g / program.a for g in pull), tuple(squares), tuple(multipliers)
+
+
+def _compared(
+    problem: ScaledMargin | WSet,
+    program: BiasProgram,
+    answer: tuple[tuple[Fraction, ...], tuple[Fraction, ...], tuple[Fraction, ...]],
+    point: tuple[tuple[Fraction, ...], tuple[Fraction, ...]],
+    shortfall: float,
+) -> ExactProgram | str:
+    w, c, multipliers = answer
+    value, reached = program.cost(w, c), program.cost(*point)
+    gap = _excess(reached, value)
+    bias = None
+    if isinstance(problem, WSet) and problem.levels > 1:
+        bias = _least_bias(program, w)
+        if bias is None:
+            return "the second level is proved for one bias only"
+        second = sum(point[1], _ZERO)
+        gap = max(gap, float(abs(second - bias) / max(bias, _ONE)))
+    return ExactProgram(w, c, multipliers, value, bias, gap, shortfall)
+
+
+def _excess(reached: Fraction, least: Fraction) -> float:
+    if least == 0:
+        return 0.0 if reached == 0 else math.inf
+    return float(reached / least - 1)
+
+
+def _least_bias(program: BiasProgram, w: tuple[Fraction, ...]) -> Fraction | None:
+    """Return the least Σ c with `S c ≥ 1 - Z w`, for one bias: an interval of c_+ - c_-."""
+    S = program.S
+    count = S.shape[1]
+    if count == 0 or count > 2 or (count == 2 and np.any(S[:, 0] != -S[:, 1])):
+        return None
+    low: Fraction | None = _ZERO if count == 1 else None
+    high: Fraction | None = None
+    for side, margin in zip(S[:, 0].tolist(), matvec(program.Z, w), strict=True):
+        rest = (1 - margin) * int(side)
+        if side > 0:
+            low = rest if low is None else max(low, rest)
+        else:
+            high = rest if high is None else min(high, rest)
+    if low is not None and high is not None and low > high:
+        return None
+    if low is not None and low > 0:
+        return low
+    return -high if high is not None and high < 0 else _ZERO

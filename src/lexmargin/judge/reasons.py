@@ -1,0 +1,290 @@
+"""Every reason that a certificate or a receipt may print, by the word that it speaks for.
+
+The list is closed: what is printed is one of these templates with its places filled, and the page
+on conventions shows it. Places: ``{x}`` a number, ``{n}`` a whole one, and a few phrases.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from lexmargin.judge.verdict import Verdict
+
+__all__ = ["BESIDE", "REASONS", "template_of", "words_of"]
+
+_PLACES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "{x}": r"-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)",
+        "{n}": r"\d+",
+        "{s}": r"s?",
+        "{u}": r"\[[^\]]*\]",
+        "{names}": r"[^:]+",
+        "{layers}": r".+",
+        "{margin|cost}": r"(?:margin|cost|norm)",
+        "{rises|falls}": r"(?:rises|falls)",
+        "{maximum|optimum}": r"(?:maximum|optimum)",
+        "{method}": r"[a-z-]+",
+        "{held}": r"(?:the only one|where it is)",
+    }
+)
+_KINK: Final = "on a kink ({n} unit{s}, nearest at layer {n}, unit {n}, sample {n}): "
+_KINK_OF_A_MODULE: Final = "on a kink of {names} ({x}): "
+
+
+def _at_kinks(*reasons: str) -> tuple[str, ...]:
+    return tuple(where + why for why in reasons for where in (_KINK, _KINK_OF_A_MODULE))
+
+
+_SECOND_ORDER: Final = (
+    "{n} parameters and {n} support margins are too many for a second-order test",
+    "{n} parameters are more than {n}",
+    "some parameters cost too little to be compared with the others",
+    "in the metric of the cost ε is {x}",
+    "the gradients are not finite",
+    "the Hessian is not finite",
+    "no exact second derivatives: {layers}",
+    "gradients of size {x} have squares beyond double precision: give the samples in other units",
+    "the second derivative of relu^p jumps here",
+    "two routes to the second derivative differ by {x}",
+    "no multiplier is clear of the error, so that no margin holds the point in place",
+    "no multiplier is clear of the error, so that no margin holds the point",
+    "{n} flat direction{s}, no known symmetry of the problem",
+    "negative curvature on the tangents of the strongly active margins only",
+    "Lanczos' method did not converge",
+    "of {n} parameters the Hessian is not formed; Lanczos' method met no curvature below {x}, "
+    "which is no proof",
+    "negative curvature in the critical cone, but no increase of the {margin|cost} was shown to "
+    "begin at the point",
+    "negative curvature in the critical cone, but no decrease of the {margin|cost} was shown to "
+    "begin at the point",
+    "negative curvature on the tangents, but no increase of the {margin|cost} was shown to begin "
+    "at the point",
+    "negative curvature on the tangents, but no decrease of the {margin|cost} was shown to begin "
+    "at the point",
+)
+_NOT_NEAR: Final = (
+    "Newton's method leaves the neighbourhood of this point",
+    "no strict maximiser was shown within {x}",
+    "a kink is as near as the error of the point",
+    "the Hessian changes by {x} within {x}, too much for Newton's method to be sure of a maximiser "
+    "there",
+    "the Hessian changes by {x} within {x}, as much as it is positive",
+    "a multiplier is no larger than what the true point's may differ by",
+    "the gradients are dependent, so that the multipliers may be others",
+    "margin {n} may be active too, with no multiplier to speak of",
+)
+_POSITIVE: Final = ("positive on the critical cone", "the critical cone holds no direction")
+_BIRTH: Final = (
+    "birth test {x} > 1 at u = {u}",
+    "birth test {x} > 1 at u = {u}, and at least {x} for every λ",
+)
+
+REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
+    {
+        Verdict.NOT_SEPARATING: (
+            "{n} of {n} margins are not positive, the worst at sample {n}",
+            "a margin is not positive",
+        ),
+        Verdict.NOT_STATIONARY: (
+            "ε is at least {x} for every λ ≥ 0 with δ ≤ {x} (tolerance {x})",
+            *_at_kinks(
+                "ε is at least {x} for every λ ≥ 0 and every element of the generalised gradients "
+                "(tolerance {x})"
+            ),
+            "infeasible: the smallest f_n misses {x} by {x} of it",
+            "infeasible: the smallest f_n misses {x} by {x}",
+            "infeasible: ‖θ‖ = {x} leaves the ball",
+            "no constraint is active: every f_n exceeds {x}",
+            "‖θ‖ = {x} leaves room in the ball",
+            "-∇L does not support the ball at θ: ε is at least {x}",
+            "the gradient of the loss does not vanish inside the ball: ε is at least {x}",
+            "loss and penalty do not balance: ε is at least {x}",
+            "the loss falls faster than the penalty grows at θ = 0: ε is at least {x}",
+            "level {n}: ‖w_{n}‖² = {x}, and {x} is enough",
+            "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
+            "the refutation separates θ̂ from the cone of gradients",
+            "infeasible, or separated from the cone of gradients",
+        ),
+        Verdict.FRITZ_JOHN: (
+            "0 is a combination of the active gradients, and no multiplier of the objective "
+            "serves: ε = {x}",
+            "the weights given combine the active gradients to 0",
+        ),
+        Verdict.UNDECIDED: (
+            "the margin is no larger than its own rounding error",
+            "f and the gradients contradict Euler's identity by {x} of the margin, more than the "
+            "tolerances",
+            "f and the gradients contradict Euler's identity by {x} of the margin",
+            "f and the gradients contradict Euler's identity",
+            "rounding alone may change ε by {x}, more than its tolerance",
+            "rounding alone may change ε by {x}",
+            "rounding alone may change ε by more than its tolerance",
+            "ε = {x} misses its tolerance {x}, and no better than {x} is proven from below",
+            "ε = {x} misses its tolerance {x}, and no better than {x} is proven from below; "
+            "samples beyond the support could lower ε by {x}",
+            "ε = {x} and δ = {x} miss their tolerances, and no better than {x} is proven from "
+            "below",
+            "δ = {x} misses its tolerance {x}: weight lies on samples above the margin",
+            "ε = {x}, of which rounding may make {x}",
+            "f_n, its gradient or the loss leaves the range of doubles",
+            "f_n, a gradient or what is made of them leaves the range of doubles",
+            "the sign of a margin is not known: what was computed is no more than rounding",
+            "every margin is positive, but some are lost below the smallest double or in rounding",
+            "the square of the point leaves the range of doubles: rescale the data",
+            "on a kink of relu (layer {n}, unit {n}, sample {n}): one gradient decides nothing",
+            *_at_kinks(
+                "the generalised gradient is tried for the ℓ2 ball only",
+                "too many combinations of slopes to list",
+                "{n} support margins are too many to choose slopes",
+                "the slopes there cannot be chosen, or are too many to list",
+                "stationary for slopes that need not be those of a generalised gradient",
+                "the margin is no larger than its own rounding error",
+                "f and the gradients contradict Euler's identity by {x} of the margin",
+                "rounding alone may change ε by {x}",
+                "ε = {x} misses its tolerance {x}, and no better than {x} is proven from below",
+                "δ = {x} misses its tolerance",
+            ),
+            "the distance from kinks is unknown, because of {names}: one gradient for each sample "
+            "may decide nothing",
+            "level {n} is {x} and {x} at the optimum: it changes by more than the tolerance within "
+            "that of the levels before",
+            "level {n} can be raised or is not proven: no bound was found",
+            "level {n} can be raised or is not proven: it may be {x} of the margin away from the "
+            "optimum's",
+            "level {n}: no constraint qualification, ε = {x}",
+            "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
+            "‖θ‖ = {x} leaves room in the ball",
+            "a multiplier of the objective serves, and was not given",
+            "ε or δ of these multipliers misses its tolerance",
+            "a kink, and the ball is not Euclidean",
+            "kinks in several layers: the slopes there are not independent",
+            "a slope is given where there is no kink, or outside [0, 1]",
+            "level {n} is not proven by what is given",
+            "what is given does not decide",
+        ),
+        Verdict.CLARKE_KKT: (
+            *_at_kinks(
+                "stationary with one element of the generalised gradient per support sample",
+                "stationary with slope 0 there, one element of the generalised gradient",
+            ),
+            "stationary with the slopes given at the kinks",
+        ),
+        Verdict.KKT: (
+            "ε and δ are within their tolerances",
+            "-∇L and θ agree within tolerance",
+            "the gradient of the loss vanishes inside the ball",
+            "the gradient vanishes within its rounding",
+            "loss and penalty balance within tolerance",
+            "θ = 0 is stationary",
+            "the bias is 0, where it has no slope",
+            "0 is a combination of the active gradients: t is stationary",
+            "level {n}: KKT with the part before it held {held}",
+            "‖w_{n}‖ = 0: no point has less",
+            "stationary within tolerance",
+        ),
+        Verdict.SADDLE: (
+            "no local {maximum|optimum}: along a direction of negative curvature the "
+            "{margin|cost} {rises|falls} from {x} to {x}, as the square of the length from {x} on",
+            "turning units on at their kinks raises the margin from {x} to {x}: no local maximum",
+            *(
+                f"{why}; with it as dead unit {{n}} the margin rises from {{x}} to {{x}}: no local "
+                "maximum"
+                for why in _BIRTH
+            ),
+            "the margin rises along the curve given from its beginning",
+            "the curve given is feasible and better from its beginning",
+        ),
+        Verdict.STRICT_LOCAL: (
+            *(
+                f"second order: {why}{modulo}; a strict local optimum lies within {{x}}"
+                for why in _POSITIVE
+                for modulo in ("", ", modulo an orbit of symmetries of dimension {n}")
+            ),
+            "positive curvature on the critical cone, and a strict maximiser is near",
+            "positive curvature on the critical cone, and a strict optimum is near",
+        ),
+        Verdict.GLOBAL: (
+            "weak duality: no direction has a margin above the bound",
+            "weak duality: no point of the ball does better",
+            "weak duality: no feasible point has a smaller ‖w_1‖²",
+            "weak duality: no feasible point costs less",
+            "multipliers in doubles are too short to show it, those in long numbers do",
+            "no direction has a larger margin ({method})",
+            "no weights of this linear network have a margin above the bound",
+            "birth test {x}: no network of any width has a margin above the bound",
+            "convex: no point of the ball has a smaller loss",
+            "convex: no point has a smaller objective",
+            "the penalty outgrows all that the loss can gain",
+            "all {n} levels are within {x} of the optimum's",
+            "‖w_{n}‖ = 0: no feasible point has less",
+            "‖w_{n}‖ = 0: no point has less",
+            "level {n}: no bias is smaller",
+            "the margin meets an upper bound on all margins",
+            "the margin meets an upper bound on all margins; duality proves all {n} levels",
+            "no point does better, by duality or because the value 0 is reached",
+        ),
+    }
+)
+"""By the word that a reason gives; of several words the certificate has the last."""
+
+BESIDE: Final = (
+    *(f"second order undecided: {why}" for why in _SECOND_ORDER),
+    *(
+        f"second order undecided: {positive}, but {why}"
+        for positive in _POSITIVE
+        for why in _NOT_NEAR
+    ),
+    "the margin is {x} below the best bound found",
+    "the stated margin misses its target by {x} of it",
+    "birth test undecided, between {x} and {x}",
+    *(
+        f"{why}{more}"
+        for why in _BIRTH
+        for more in (
+            "; no increase was shown",
+            "; in a network one unit wider the margin rises from {x} to {x}",
+        )
+    ),
+    "‖w_1‖² may be {x} above the least one",
+    "{n} dimension(s) of θ are decided by weights below e^-{x}, unseen",
+    "the verdict speaks of level 1; later levels are recomputed, not judged",
+    "from the inner products of {n} gradients of {n} parameters, which alone resolve ε to {x}",
+    "degrees by layer, measured: {layers}",
+)
+"""What stands beside a word and does not decide it."""
+
+_FIRST_LEVEL: Final = "level 1: "
+"""What a receipt says of the first level stands after this, where later ones are not judged."""
+
+
+def words_of(reason: str) -> tuple[Verdict, ...]:
+    """Return the words that this reason may give; none where it only stands beside one."""
+    plain = reason.removeprefix(_FIRST_LEVEL)
+    return tuple(
+        word
+        for word, templates in REASONS.items()
+        if any(_pattern(template).fullmatch(plain) for template in templates)
+    )
+
+
+def template_of(reason: str) -> str | None:
+    """Return the template that this reason fills, None for a reason that is not listed."""
+    plain = reason.removeprefix(_FIRST_LEVEL)
+    for templates in (*REASONS.values(), BESIDE):
+        for template in templates:
+            if _pattern(template).fullmatch(plain):
+                return template
+    return None
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{[^}]*\})", template)
+    text = "".join(
+        _PLACES[part] if index % 2 else re.escape(part) for index, part in enumerate(parts)
+    )
+    return re.compile(text, re.DOTALL)

@@ -1,0 +1,1 @@
+"""Receipts: written, read strictly, and recomputed from their numbers."""

@@ -1,0 +1,221 @@
+"""Checking a receipt: everything it claims is computed again, with NumPy and python-flint only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+
+from lexmargin.data.dataset import Dataset
+from lexmargin.errors import ReceiptError, RejectedReceiptError
+from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.hard_margin import HardMargin
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.inputs.kinds import checked
+from lexmargin.judge.receipts.facts import Facts
+from lexmargin.judge.receipts.receipt import CLAIMS, Receipt, facts_of, read_receipt
+from lexmargin.judge.receipts.receipt_format import digest
+from lexmargin.judge.receipts.receipt_state import array_hash, wrong_tensor
+from lexmargin.judge.supports import WIDEST
+from lexmargin.judge.verdict import Verdict
+
+__all__ = ["Verification", "verify_file", "verify_receipt"]
+
+_LOOSEST: Final = 1e-2
+# Below these, rounding hides a kink or a dependence.
+_SHARPEST: Final = {"kink": 1e-9, "rank": 1e-13, "euler": 1e-12}
+_RELATIVE: Final = 1e-9
+_ABSOLUTE: Final = 1e-12
+# Second differences, and eigenvalues near zero, repeat to fewer digits on another machine.
+_COARSE: Final = {"curvature": 1e-4, "sigma_min": 1e-9, "nearest_kink": 1e-9}
+# A radius may be a few units of the last place long, and a rate is measured where rounding begins.
+_ROUGH: Final = {"radius": 10.0, "rate": 1.5}
+# In the unit of the data, in which no absolute error is small.
+_OF_MARGINS: Final = frozenset({"margin", "bound", "levels"})
+_SIGNED: Final = frozenset({"curvature"})
+_USEFUL_TO_DIRECTIONS: Final = frozenset({"bound", "slopes", "ascent", "refutation", "tau"})
+_USEFUL_TO_PROGRAMS: Final = frozenset({"ascent", "refutation", "singular", "tau"})
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """An accepted receipt: its verdict and facts, established again."""
+
+    receipt: Receipt
+    facts: Facts
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that was established again."""
+        return self.facts.verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "accepted": True,
+            "digest": self.receipt.content["digest"],
+            "data": self.receipt.content["data"]["sha256"],
+            "tolerances": self.receipt.tolerances.to_json(),
+            "claims": self.facts.to_json(),
+        }
+
+    def report(self) -> str:
+        """Return a short text."""
+        lines = ["receipt accepted: every claim was recomputed"]
+        for name, value in self.facts.to_json().items():
+            if value is not None:
+                shown = f"{value:.12g}" if isinstance(value, float) else str(value)
+                lines.append(f"{name:<20}{shown}")
+        return "\n".join(lines)
+
+
+@checked
+def verify_receipt(found: Receipt) -> Verification:
+    """Recompute every claim of a receipt and compare.
+
+    Raises:
+        ReceiptError: the data are neither inside nor given.
+        RejectedReceiptError: something differs; ``field`` names it.
+    """
+    content = found.content
+    if found.problem is None:
+        raise ReceiptError("The data are not in this receipt.", "Give them with --data FILE.")
+    data = found.problem.data
+    if data.fingerprint != content["data"]["sha256"]:
+        raise _rejected("data.sha256", "the data are not those of the receipt")
+    if (data.n_samples, data.n_features) != (
+        content["data"]["samples"],
+        content["data"]["features"],
+    ):
+        raise _rejected("data.samples", "the data have another size")
+    if array_hash(found.theta) != content["theta_sha256"]:
+        raise _rejected("theta_sha256", "θ is not the one that was hashed")
+    if "state" in content:
+        wrong = wrong_tensor(content["state"], found.theta)
+        if wrong:
+            raise _rejected("state.tensors", f"{wrong!r} is not the tensor that was hashed")
+    _check_tolerances(found)
+    _check_unused(found)
+    if found.evidence.tau > max(WIDEST, found.tolerances.support):
+        raise _rejected("evidence.tau", f"{found.evidence.tau:g} is more than {WIDEST:g}")
+    facts = facts_of(found)
+    if not np.array_equal(facts.support, found.evidence.support):
+        raise _rejected("evidence.support", "it is not the support at the tolerance τ stated")
+    _check_weights(found, facts)
+    stated = facts.to_json()
+    for name in CLAIMS[::-1]:
+        wrong = _differs(name, content["claims"][name], stated[name], facts.rounding)
+        if wrong:
+            raise _rejected(f"claims.{name}", wrong)
+    unsigned = {key: value for key, value in content.items() if key != "digest"}
+    if digest(unsigned) != content["digest"]:
+        raise _rejected("digest", "an entry was changed after the receipt was written")
+    return Verification(found, facts)
+
+
+@checked
+def verify_file(path: str | Path, data: Dataset | None = None) -> Verification:
+    """Read and check a receipt; ``data`` where they are not inside, or to compare with.
+
+    Raises:
+        ReceiptError: not a receipt.
+        RejectedReceiptError: a receipt that contradicts itself or the data.
+    """
+    found = read_receipt(path, data)
+    if data is not None and data.fingerprint != found.content["data"]["sha256"]:
+        raise _rejected("data.sha256", "the data given are not those of the receipt")
+    return verify_receipt(found)
+
+
+def _check_tolerances(found: Receipt) -> None:
+    """Refuse tolerances that would make a verdict empty; every grade is within these."""
+    limits = found.tolerances.to_json()
+    for name in ("support", "stationarity", "complementarity", "feasibility", "gap"):
+        if limits[name] > _LOOSEST:
+            raise _rejected(f"tolerances.{name}", f"{limits[name]:g} is more than {_LOOSEST:g}")
+    for name, least in _SHARPEST.items():
+        if not least <= limits[name] <= _LOOSEST:
+            raise _rejected(f"tolerances.{name}", f"{limits[name]:g} is not {least:g} or more")
+
+
+def _check_weights(found: Receipt, facts: Facts) -> None:
+    """Refuse multipliers that are not those of the loss, where the loss has its own."""
+    if facts.multipliers is None:
+        return
+    stated, computed = found.evidence.multipliers, facts.multipliers
+    if not np.all(np.abs(stated - computed) <= _RELATIVE * np.maximum(stated, computed)):
+        raise _rejected("evidence.multipliers", "they are not the weights of the loss")
+
+
+def _check_unused(found: Receipt) -> None:
+    """Refuse evidence that the problem has no use for: nothing would check it."""
+    problem, evidence = found.problem, found.evidence
+    names = {
+        "bound": evidence.bound is not None,
+        "slopes": bool(evidence.slopes),
+        "ascent": evidence.ascent is not None,
+        "refutation": evidence.refutation is not None,
+        "singular": evidence.singular is not None,
+        "levels": bool(evidence.levels),
+        "tau": not math.isnan(evidence.tau),
+    }
+    useful = _USEFUL_TO_PROGRAMS
+    if isinstance(problem, (ConstrainedPath, RegularizationPath)):
+        useful = frozenset()
+    elif isinstance(problem, (HardMargin, MarginPath, Lexicographic)):
+        assert problem is not None
+        if problem.functions.homogeneity.degree is not None:
+            useful = _USEFUL_TO_DIRECTIONS
+    if isinstance(problem, Lexicographic):
+        useful |= {"levels"}
+    for name, given in names.items():
+        if given and name not in useful:
+            raise _rejected(f"evidence.{name}", "this problem has no use for it")
+
+
+def _differs(name: str, claimed: Any, computed: Any, rounding: Sequence[float]) -> str:
+    """Return what is wrong with a claim, or an empty string.
+
+    ``rounding``: the absolute error of the smallest margins in order, in their own unit.
+    """
+    # 1 is not true, and true is not 1.
+    if type(claimed) is not type(computed):
+        return f"it is {computed!r}"
+    if isinstance(claimed, list):
+        if len(claimed) != len(computed):
+            return f"it has {len(computed)} entries"
+        errors = [*rounding, *[0.0] * len(claimed)]
+        pairs = zip(claimed, computed, errors, strict=False)
+        return next(filter(None, (_differs(name, a, b, [e]) for a, b, e in pairs)), "")
+    if not isinstance(claimed, float):
+        return "" if claimed == computed else f"it is {computed!r}"
+    if name in _ROUGH:
+        low, high = sorted((claimed, computed))
+        alike = low > 0.0 and high <= _ROUGH[name] * low
+        return "" if alike else f"it is {computed!r}, not {claimed!r}"
+    size = max(abs(claimed), abs(computed))
+    relative = _COARSE.get(name, _RELATIVE)
+    if name in _OF_MARGINS:
+        floor = rounding[0]
+    else:
+        floor = _COARSE.get(name, _ABSOLUTE)
+        if (claimed < 0.0) != (computed < 0.0) and name not in _SIGNED:
+            return f"it is {computed!r}, not {claimed!r}"
+    if abs(claimed - computed) <= relative * size + floor:
+        return ""
+    return f"it is {computed!r}, not {claimed!r}"
+
+
+def _rejected(field: str, why: str) -> RejectedReceiptError:
+    return RejectedReceiptError(
+        f"The receipt is rejected at {field}: {why}.",
+        "It does not prove its verdict; certify again.",
+        field,
+    )

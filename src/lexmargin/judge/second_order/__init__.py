@@ -1,0 +1,1 @@
+"""Second-order conditions, and the radius within which a maximum is strict."""

@@ -1,0 +1,191 @@
+"""What a second-order test asks of margin functions, whoever evaluates them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from typing import Any, Final, final
+
+import numpy as np
+
+from lexmargin.judge.local.kinks import curvature_jumps
+from lexmargin.judge.local.symmetry import symmetry_tangents
+from lexmargin.judge.trained.scores import Indices
+from lexmargin.linalg.norms import Array
+from lexmargin.margins import MarginFunctions
+
+__all__ = ["Curved", "DifferencedCurved", "PredictorCurved", "RescaledCurved"]
+
+_STEP: Final = 1e-5
+
+
+class Curved(ABC):
+    """Margin functions with second derivatives: a predictor of the toolkit, or a trained network.
+
+    All of θ is flat (d,); weights are one number per margin function.
+    """
+
+    size: int
+    """d."""
+    count: int
+    """Number of margin functions."""
+
+    @abstractmethod
+    def values(self, theta: Array) -> Array:
+        """Return f(θ) (N,)."""
+
+    @abstractmethod
+    def rows(self, theta: Array, indices: Indices) -> Array:
+        """Return ∇f_n(θ) (S, d)."""
+
+    @abstractmethod
+    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        """Return `Σ_n weights_n ∇f_n(θ)` (d,)."""
+
+    @abstractmethod
+    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        """Return `v·Σ_n weights_n ∇²f_n(θ)` for every row v of ``directions`` (m, d)."""
+
+    @abstractmethod
+    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
+        """Tell whether the second derivative of `Σ_n weights_n f_n` may jump at θ."""
+
+    @abstractmethod
+    def tangents(self, theta: Array, support: Indices) -> Array:
+        """Return an orthonormal basis (k, d) of the orbit of symmetries of margins and ℓ2 norm."""
+
+
+@final
+class PredictorCurved(Curved):
+    """A predictor of the toolkit: exact second derivatives by CasADi, symmetries by structure."""
+
+    def __init__(self, functions: MarginFunctions) -> None:
+        self.functions = functions
+        self.size, self.count = functions.size, functions.count
+
+    def values(self, theta: Array) -> Array:
+        return self.functions.values(theta)
+
+    def rows(self, theta: Array, indices: Indices) -> Array:
+        return self.functions.rows(theta, indices)
+
+    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        return self.functions.combined_gradient(theta, weights)
+
+    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        functions = self.functions
+        per_sample = functions.count // functions.data.n_samples
+        samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
+        if not samples:
+            return np.zeros(directions.shape)
+        scores = functions.score_weights(weights)[list(samples)]
+        compiled = _compiled(functions, samples).map(
+            "hessian", "serial", len(directions), [0, 1], []
+        )
+        found = compiled(theta, scores.reshape(len(samples), -1), directions.T)
+        return np.asarray(found.full().T)
+
+    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
+        return curvature_jumps(self.functions, theta, weights, tolerance)
+
+    def tangents(self, theta: Array, support: Indices) -> Array:
+        return symmetry_tangents(self.functions, theta, self.functions.jacobian(theta))
+
+
+@final
+class DifferencedCurved(Curved):
+    """A predictor of the toolkit by NumPy alone: products are central differences of gradients.
+
+    Differences stay on this side of the nearest kink, which is a part of ‖θ‖.
+    """
+
+    def __init__(self, functions: MarginFunctions, nearest_kink: float | None) -> None:
+        self._inner = PredictorCurved(functions)
+        self.size, self.count = functions.size, functions.count
+        self._step = _STEP if nearest_kink is None else min(_STEP, 0.1 * nearest_kink)
+
+    def values(self, theta: Array) -> Array:
+        return self._inner.values(theta)
+
+    def rows(self, theta: Array, indices: Indices) -> Array:
+        return self._inner.rows(theta, indices)
+
+    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        return self._inner.combined_gradient(theta, weights)
+
+    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        step = self._step * float(np.linalg.norm(theta))
+        found = np.zeros(directions.shape)
+        for row, direction in enumerate(directions):
+            size = float(np.linalg.norm(direction))
+            if size == 0.0:
+                continue
+            shift = direction * (step / size)
+            ahead = self.combined_gradient(theta + shift, weights)
+            behind = self.combined_gradient(theta - shift, weights)
+            found[row] = (ahead - behind) * (size / (2.0 * step))
+        return found
+
+    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
+        return self._inner.jumps(theta, weights, tolerance)
+
+    def tangents(self, theta: Array, support: Indices) -> Array:
+        return self._inner.tangents(theta, support)
+
+
+@final
+class RescaledCurved(Curved):
+    """`u -> f(s u)` for sizes s (d,) of the coordinates."""
+
+    def __init__(self, inner: Curved, sizes: Array) -> None:
+        self._inner, self._sizes = inner, sizes
+        self.size, self.count = inner.size, inner.count
+
+    def values(self, theta: Array) -> Array:
+        return self._inner.values(self._sizes * theta)
+
+    def rows(self, theta: Array, indices: Indices) -> Array:
+        return self._inner.rows(self._sizes * theta, indices) * self._sizes
+
+    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        return self._inner.combined_gradient(self._sizes * theta, weights) * self._sizes
+
+    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        found = self._inner.products(self._sizes * theta, weights, directions * self._sizes)
+        return found * self._sizes
+
+    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
+        return self._inner.jumps(self._sizes * theta, weights, tolerance)
+
+    def tangents(self, theta: Array, support: Indices) -> Array:
+        found = self._inner.tangents(self._sizes * theta, support) / self._sizes
+        if not found.shape[0]:
+            return found
+        result: Array = np.linalg.qr(found.T)[0].T
+        return result
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
+    import casadi as ca
+
+    from lexmargin.ops.casadi import CasadiArray, CasadiOps
+
+    ops = CasadiOps()
+    flat = ca.MX.sym("theta", functions.size)
+    blocks, first = [], 0
+    for shape in functions.shapes:
+        last = first + math.prod(shape)
+        part = flat[first:last]
+        matrix = ca.reshape(part, shape[1], shape[0]).T if len(shape) == 2 else part
+        blocks.append(CasadiArray(matrix, shape))
+        first = last
+    scores = functions.predictor(ops, blocks, ops.constant(functions.features[list(samples)]))
+    columns = functions.predictor.outputs if functions.multi_class else 1
+    weights = ca.MX.sym("weights", len(samples), columns)
+    combined = ca.dot(weights, scores.matrix)
+    # Direction by direction: one symbolic Hessian of a deep network takes minutes to build.
+    v = ca.MX.sym("v", functions.size)
+    applied = ca.jtimes(ca.gradient(combined, flat), flat, v)
+    return ca.Function("product", [flat, weights, v], [applied])

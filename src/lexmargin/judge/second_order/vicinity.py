@@ -1,0 +1,116 @@
+"""A KKT point in the coordinates where it has length 1 and its cost is ½‖u‖²."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from lexmargin.judge.second_order.hessians import Curved
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.trained.scores import Indices
+from lexmargin.linalg.norms import Array
+
+__all__ = ["EPS", "Vicinity", "around_direction"]
+
+EPS: Final = float(np.finfo(np.float64).eps)
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Vicinity:
+    """A point with `θ ≈ Σ λ_n ∇f_n(θ)`, ‖θ‖ = 1, and how good the points around it are.
+
+    Two kinds of problem have such points: `min ½‖u‖² s.t. f_n(u) ≥ level`, and the largest margin
+    on the unit sphere. For homogeneous f_n they are the same.
+
+    functions
+        the margin functions in these coordinates.
+    theta, multipliers
+        the point (d,), and λ ≥ 0 (N,), 0 outside the support.
+    support
+        the margin functions that λ was sought among.
+    level
+        what f_n must reach; None where the margin on the sphere counts.
+    degree
+        α where all f_n are homogeneous, so that a point may be stretched to any level; else None.
+    worth
+        logarithm of the margin, or of 1/cost, of any point after a stretch to the sphere or to the
+        level; larger is better.
+    goal
+        what ``worth`` is, in words.
+    limits
+        the tolerances of the certificate.
+    nearest_kink
+        distance from the nearest kink, in the same units as ``reach``; None without kinks.
+    reach
+        how far a step of length 1 leads at most, in the units of ``nearest_kink``.
+    """
+
+    functions: Curved
+    theta: Array
+    multipliers: Array
+    support: Indices
+    level: float | None
+    degree: float | None
+    worth: Callable[[Array], float]
+    goal: str
+    limits: Tolerances
+    nearest_kink: float | None
+    reach: float = 1.0
+
+    @property
+    def unit(self) -> float:
+        """What turns a gain of ``worth`` into one of ½‖u‖²: Σ λ_n γ, or ½ for costs."""
+        if self.level is not None:
+            return 0.5
+        return float(np.sum(self.multipliers)) * float(np.min(self.functions.values(self.theta)))
+
+    def clear_of_kinks(self, length: float) -> bool:
+        """Tell whether no kink is within ten times ``length``.
+
+        Kinks are measured by what the weights of one layer must move; all of them together may
+        reach a kink sooner.
+        """
+        wide = 10.0 * length * self.reach
+        if self.nearest_kink is not None and self.nearest_kink <= wide:
+            return False
+        tolerance = self.limits.kink
+        return wide <= tolerance or not self.functions.jumps(self.theta, self.multipliers, wide)
+
+
+def around_direction(
+    functions: Curved,
+    theta: Array,
+    degree: float,
+    multipliers: Array,
+    support: Indices,
+    limits: Tolerances,
+    nearest_kink: float | None,
+) -> Vicinity:
+    """Return the surroundings of a unit direction (d,) of homogeneous margin functions."""
+    used = np.zeros(multipliers.size)
+    used[support] = np.maximum(multipliers[support], 0.0)
+
+    def worth(moved: Array) -> float:
+        size = float(np.linalg.norm(moved))
+        if not (math.isfinite(size) and size > 0.0):
+            return -math.inf
+        margin = float(np.min(functions.values(moved / size)))
+        return math.log(margin) if margin > 0.0 else -math.inf
+
+    return Vicinity(
+        functions=functions,
+        theta=theta,
+        multipliers=used,
+        support=support,
+        level=None,
+        degree=degree,
+        worth=worth,
+        goal="margin",
+        limits=limits,
+        nearest_kink=nearest_kink,
+    )

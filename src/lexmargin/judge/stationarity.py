@@ -1,0 +1,231 @@
+"""Stationarity without a scale (math §3): ε, δ, Euler's check, and the role of the support."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.judge.multipliers.multiplier_set import (
+    MultiplierMethod,
+    nonnegative_multipliers,
+    spread,
+)
+from lexmargin.judge.multipliers.polyhedral import largest_pairing
+from lexmargin.judge.point import UnitPoint
+from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.rows import densified, with_column
+
+__all__ = [
+    "WEIGHTS",
+    "CurvePoint",
+    "Stationarity",
+    "TradeOffPoint",
+    "curve",
+    "on_support",
+    "stationarity",
+    "trade_off",
+]
+
+
+WEIGHTS: Final = (0.0, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
+"""Weights of δ against ε in a trade-off."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Stationarity:
+    """How nearly `θ̂` is a non-negative combination of the support's gradients.
+
+    residual
+        ε in [0, 1]. ℓ2: the sine of the angle between θ̂ and the cone of support gradients. Other
+        1 < p < ∞: the same with `∇‖θ̂‖`, or the distance of θ̂ from the unit vector that g = Jᵀλ
+        supports where that is smaller. ℓ1, ℓ∞: the Hölder gap `1 - θ̂·g/‖g‖_*`, which for these
+        norms is of first order; for ℓ2 it would be 1 - cos, blind to angles below 1e-8.
+    lower
+        proven lower bound on ε over all λ ≥ 0 on this support.
+    floor
+        rounding error that ε may carry.
+    hoelder_gap
+        `1 - θ̂·g/‖g‖_*` in every norm.
+    complementarity
+        δ = α Σ λ_n (f_n - γ).
+    euler
+        α γ Σ λ_n, 1 at an exact stationary point.
+    support
+        S_τ, indices in increasing order.
+    multipliers
+        λ (N,), scaled so that `Jᵀλ` approximates a norm gradient at θ̂.
+    """
+
+    residual: float
+    lower: float
+    floor: float
+    hoelder_gap: float
+    complementarity: float
+    euler: float
+    support: NDArray[np.intp]
+    multipliers: Array
+    method: MultiplierMethod
+    converged: bool
+
+
+@final
+@dataclass(frozen=True)
+class CurvePoint:
+    """ε for one tolerance τ of the support."""
+
+    tau: float
+    residual: float
+    count: int
+
+
+@final
+@dataclass(frozen=True)
+class TradeOffPoint:
+    """One pair (ε, δ) reached by weighting complementarity."""
+
+    weight: float
+    residual: float
+    complementarity: float
+
+
+def hoelder_gap(theta: Array, combination: Array, norm: float) -> float:
+    """Return `1 - θ̂·g/‖g‖_*` for a unit θ̂: 0 exactly when g supports the ball at θ̂."""
+    size = vector_norm(combination, dual_exponent(norm))
+    return max(0.0, 1.0 - float(theta @ combination) / size) if size > 0.0 else 1.0
+
+
+def stationarity(point: UnitPoint, tau: float) -> Stationarity:
+    """Measure `min_{λ ≥ 0, supp λ ⊆ S_τ} ‖θ̂ - Σ_n λ_n ∇f_n(θ̂)‖` (Definition 3, rescaled).
+
+    Parameters
+    ----------
+    point : the unit direction with a positive margin.
+    tau : support tolerance, relative to the margin.
+
+    Returns
+    -------
+    Stationarity
+        with λ in the units of ``point``.
+    """
+    return on_support(point, point.support(tau))
+
+
+def on_support(
+    point: UnitPoint, support: NDArray[np.intp], *, penalised: bool = False
+) -> Stationarity:
+    """Measure ε and δ for λ on one support; ``penalised`` minimises `ε² + δ²` instead of ε.
+
+    For ℓ1 and ℓ∞ the sum ε + δ takes the place of the sum of squares. ``lower`` bounds ε, or, where
+    penalised, the quantity that was minimised (its square root for the sum of squares).
+    """
+    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
+        return _polyhedral(point, support, penalised)
+    rows = point.jacobian[support]
+    target = point.target if point.target is not None else norm_gradient(point.theta, point.norm)
+    size = vector_norm(target, 2.0)
+    if penalised:
+        excess = point.degree * (point.margins[support] - point.margin) * size
+        found = nonnegative_multipliers(
+            with_column(rows, excess),
+            np.append(target / size, 0.0),
+            np.append(point.ascent, 0.0),
+        )
+    else:
+        found = nonnegative_multipliers(rows, target / size, point.ascent)
+    values = found.multipliers * size
+    combination = values @ rows
+    residual, lower = found.residual, found.lower
+    if penalised:
+        residual = vector_norm(target - combination, 2.0) / size
+    if point.target is None and point.norm != 2.0 and np.any(combination):
+        supported = norm_gradient(combination, dual_exponent(point.norm))
+        residual = min(residual, vector_norm(point.theta - supported, point.norm))
+        lower = lower if penalised else min(lower, residual)
+    gap = 0.0 if point.target is not None else hoelder_gap(point.theta, combination, point.norm)
+    return _completed(
+        point, support, values, (residual, lower, found.floor), gap, found.method, found.converged
+    )
+
+
+def _polyhedral(point: UnitPoint, support: NDArray[np.intp], penalised: bool) -> Stationarity:
+    rows = densified(point.jacobian[support])
+    if rows is None:
+        nothing = np.zeros(support.size)
+        ends = (1.0, 0.0, 0.0)
+        return _completed(point, support, nothing, ends, 1.0, MultiplierMethod.EMPTY, False)
+    gains = None
+    if penalised:
+        gains = rows @ point.theta - point.degree * (point.margins[support] - point.margin)
+    found = largest_pairing(rows, point.theta, point.norm, gains)
+    combination = found.multipliers @ rows
+    dual = dual_exponent(point.norm)
+    size = vector_norm(combination, dual)
+    values = found.multipliers / size if size > 0.0 else found.multipliers
+    gap = hoelder_gap(point.theta, combination, point.norm)
+    spent = vector_norm(values @ np.abs(rows), dual)
+    floor = float(np.finfo(np.float64).eps) * (support.size + rows.shape[1] + 4) * (1.0 + spent)
+    lower = found.lower if penalised else min(found.lower, gap)
+    return _completed(
+        point,
+        support,
+        values,
+        (gap, lower, floor),
+        gap,
+        MultiplierMethod.LINEAR_PROGRAM,
+        found.converged,
+    )
+
+
+def _completed(
+    point: UnitPoint,
+    support: NDArray[np.intp],
+    values: Array,
+    residuals: tuple[float, float, float],
+    gap: float,
+    method: MultiplierMethod,
+    converged: bool,
+) -> Stationarity:
+    margin = point.margin
+    excess = point.margins[support] - margin
+    return Stationarity(
+        *residuals,
+        hoelder_gap=gap,
+        complementarity=max(0.0, point.degree * float(values @ excess)),
+        euler=point.degree * margin * float(np.sum(values)),
+        support=support,
+        multipliers=spread(support, point.margins.size, values),
+        method=method,
+        converged=converged,
+    )
+
+
+def curve(point: UnitPoint, taus: Sequence[float]) -> tuple[CurvePoint, ...]:
+    """Return ε as a function of the support tolerance τ: which samples support is itself one."""
+    found = []
+    for tau in taus:
+        one = stationarity(point, tau)
+        found.append(CurvePoint(float(tau), one.residual, int(one.support.size)))
+    return tuple(found)
+
+
+def trade_off(point: UnitPoint, weights: Sequence[float] = WEIGHTS) -> tuple[TradeOffPoint, ...]:
+    """Return pairs (ε, δ) over *all* samples, for the ℓ2 ball.
+
+    Each is the minimum of `‖θ̂ - Jᵀλ‖² + weight² · (α Σ λ_n (f_n - γ))²` over λ ≥ 0; δ falls and ε
+    grows along increasing weights.
+    """
+    excess = point.degree * (point.margins - point.margin)
+    target = norm_gradient(point.theta, 2.0)
+    found = []
+    for weight in weights:
+        rows = np.column_stack([point.jacobian, weight * excess])
+        values = nonnegative_multipliers(rows, np.append(target, 0.0)).multipliers
+        residual = vector_norm(target - values @ point.jacobian, 2.0)
+        found.append(TradeOffPoint(float(weight), residual, float(values @ excess)))
+    return tuple(found)

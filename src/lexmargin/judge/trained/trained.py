@@ -1,0 +1,328 @@
+"""Certificates of trained networks: torch modules and JAX functions (math §3)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lexmargin.data.dataset import Dataset
+from lexmargin.errors import (
+    DataError,
+    MissingBackendError,
+    ParameterError,
+    ShapeError,
+    UnsupportedError,
+)
+from lexmargin.inputs.arrays import array_of
+from lexmargin.inputs.kinds import Exponent, checked
+from lexmargin.judge.certificate import Certificate, Check
+from lexmargin.judge.directions import certify_direction
+from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.multipliers.descent_multipliers import CarriedMultipliers, carried_multipliers
+from lexmargin.judge.tolerances import DEFAULT, Tolerances
+from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
+from lexmargin.judge.trained.trained_degree import Degrees, measure_degrees
+from lexmargin.judge.trained.trained_judge import certify_by_gram
+from lexmargin.judge.trained.trained_refine import refine_trained
+from lexmargin.judge.trained.trained_signs import with_sign_of_module
+from lexmargin.linalg.norms import Array
+from lexmargin.margins import MarginFunctions
+
+__all__ = [
+    "TrainedMargins",
+    "certify_function",
+    "certify_module",
+    "plain_samples",
+    "trained_margins",
+]
+
+_DENSE_LIMIT: Final = 20_000_000
+_MEMORY: Final = 4e9
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TrainedMargins:
+    """The margin functions of a trained network at its own θ.
+
+    Two classes and one output: `f_n = y_n F(x_n)`. C outputs: the differences
+    `f_{n,c} = F_{y_n}(x_n) - F_c(x_n)`, sample by sample, wrong classes in ascending order.
+    """
+
+    scores: Scores
+    samples: Indices
+    seeds: Array
+
+    @property
+    def theta(self) -> Array:
+        """θ (d,), flat in the order of the network's parameters."""
+        return self.scores.theta
+
+    @property
+    def count(self) -> int:
+        """Number of margin functions."""
+        return int(self.samples.size)
+
+    @functools.cached_property
+    def values(self) -> Array:
+        """f (count,)."""
+        return np.asarray(np.sum(self.scores.values()[self.samples] * self.seeds, axis=1))
+
+    def rows(self, indices: Indices) -> Array:
+        """Return ∇f_n (S, d)."""
+        return self.scores.rows(self.samples[indices], self.seeds[indices])
+
+    def push(self, indices: Indices, direction: Array) -> Array:
+        """Return `∇f_n·direction` (S,), without forming gradients."""
+        found = self.scores.tangent(direction, self.samples[indices])
+        return np.asarray(np.sum(found * self.seeds[indices], axis=1))
+
+    def pull(self, indices: Indices, weights: Array) -> Array:
+        """Return `Σ weights_n ∇f_n` (d,), without forming gradients."""
+        used = np.flatnonzero(weights)
+        chosen = indices[used]
+        return self.scores.pull(self.samples[chosen], weights[used, None] * self.seeds[chosen])
+
+    def kinks(self, indices: Indices) -> KinkReport:
+        """Return how near these margins are to a kink."""
+        return self.scores.kinks(self.samples[indices], self.seeds[indices])
+
+    def recorded(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """Return f and `weights -> Σ_n weights_n ∇f_n`, at the network's own θ only."""
+        if not np.array_equal(theta, self.theta):
+            raise ParameterError(
+                "A trained network is evaluated at its own weights.", "Pass margins.theta."
+            )
+        return self.values, lambda weights: self.pull(np.arange(self.count), weights)
+
+    def carried(self) -> CarriedMultipliers:
+        """Return gradient descent's own multipliers, `λ_n ∝ e^{-f_n}` (math §7.10)."""
+        return carried_multipliers(self, self.theta)
+
+
+@checked
+def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:
+    """Return the margin functions of a torch module at its weights, evaluated in float64.
+
+    Args:
+        module: a `torch.nn.Module`; its parameters with ``requires_grad`` are θ.
+        X: (N, …) samples as the module takes them.
+        y: (N,) labels: -1/+1, 0/1 or classes 0..C-1.
+
+    Raises:
+        MissingBackendError: torch is not installed.
+        DataError, ShapeError, DegreeError, UnsupportedError: as :func:`certify_module`.
+    """
+    try:
+        from lexmargin.judge.autodiff.torch_rows import TorchScores
+
+        scores = TorchScores(module, _samples(X, y))
+    except ModuleNotFoundError as error:
+        raise _missing("torch", error) from error
+    return _margins(scores, X, y)
+
+
+@checked
+def certify_module(
+    module: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    degree: float | None = None,
+    norm: Exponent = 2.0,
+    tolerances: Tolerances = DEFAULT,
+    memory: float = _MEMORY,
+) -> Certificate:
+    """Judge the direction of a trained torch module: is θ/‖θ‖ stationary (Definition 3, rescaled)?
+
+    The degree α and those of the layers are measured by Euler's identity `θ·∇f = α f`. Small
+    Jacobians are formed; beyond 2e7 entries only the inner products of the support's gradients are,
+    ``memory`` bytes of them at a time.
+
+    Args:
+        module: a `torch.nn.Module`, in evaluation mode where that matters; it is not changed.
+        X: (N, …) samples as the module takes them.
+        y: (N,) labels: -1/+1, 0/1 or classes 0..C-1.
+        degree: α, to be checked; measured when None.
+        norm: exponent of the ball; other than 2 only for small Jacobians.
+        tolerances: what counts as equal; ``support`` is τ of `S_τ`.
+        memory: bytes that gradients may take at a time.
+
+    Returns:
+        A plain network (:func:`~lexmargin.judge.autodiff.torch_network.plain_network`) whose gradients
+        fit in memory is judged as that predictor of the toolkit, GLOBAL included. Any other module
+        by its own derivatives, STRICT_LOCAL at best: at a kink that the margins feel CLARKE_KKT at
+        best, UNDECIDED where the slopes there cannot be chosen or the distance from kinks cannot be
+        measured.
+
+    Raises:
+        DegreeError: not homogeneous, with the parts that rule it out, or of another degree.
+        DataError: NaN in weights or samples, bad labels, scores that are all zero.
+        ShapeError: samples, labels and outputs that do not fit.
+        UnsupportedError: a module that computes in single precision, or has no parameters.
+        MissingBackendError: torch is not installed.
+    """
+    margins = trained_margins(module, X, y)
+    return _certify(margins, degree, norm, tolerances, memory, _predictor(module, X, y, margins))
+
+
+@checked
+def certify_function(
+    f: Callable[[Any, Any], Any],
+    params: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    degree: float | None = None,
+    norm: Exponent = 2.0,
+    tolerances: Tolerances = DEFAULT,
+    memory: float = _MEMORY,
+) -> Certificate:
+    """Judge the direction of trained parameters of a JAX function, as :func:`certify_module`.
+
+    Args:
+        f: ``f(params, X)`` returns scores (N,), (N, 1) or (N, C).
+        params: any tree of arrays; all of it is θ.
+        X, y, degree, norm, tolerances, memory: as in :func:`certify_module`.
+
+    Raises:
+        MissingBackendError: JAX is not installed.
+        DataError, ShapeError, DegreeError, UnsupportedError: as :func:`certify_module`.
+    """
+    try:
+        from lexmargin.judge.autodiff.jax_rows import JaxScores
+
+        scores = JaxScores(f, params, _samples(X, y))
+    except ModuleNotFoundError as error:
+        raise _missing("jax", error) from error
+    return _certify(_margins(scores, X, y), degree, norm, tolerances, memory)
+
+
+def _predictor(
+    module: Any, X: Any, y: ArrayLike, margins: TrainedMargins
+) -> MarginFunctions | None:
+    """Return the module as a predictor of the toolkit, None where it is none of them."""
+    from lexmargin.judge.autodiff.torch_network import plain_margins
+
+    if not np.all(np.isfinite(margins.values)):
+        return None
+    try:
+        return plain_margins(
+            module, plain_samples(X), plain_samples(y), margins.theta, margins.values
+        )
+    except UnsupportedError:
+        return None
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> MissingBackendError:
+    if error.name is None or error.name.split(".")[0] not in (name, f"{name}lib"):
+        raise error
+    return MissingBackendError(
+        f"{name} is not installed.", f"Install the extra: pip install 'lexmargin[{name}]'."
+    )
+
+
+# -- labels ----------------------------------------------------------------------------------------
+
+
+def plain_samples(X: Any) -> Any:
+    """Return samples or labels as a NumPy array, wherever they are."""
+    try:
+        if hasattr(X, "detach"):
+            X = X.detach().cpu()
+            # NumPy lacks torch's shorter types.
+            X = (X.double() if X.is_floating_point() else X).numpy()
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise DataError(
+            f"The samples or labels are no array: {error}", "Give numbers of one shape per sample."
+        ) from error
+    return array_of(X, "X or y")
+
+
+def _samples(X: Any, y: ArrayLike) -> Any:
+    """Check samples and labels before any network sees them."""
+    _dataset(X, y)
+    return X
+
+
+def _dataset(X: Any, y: ArrayLike) -> Dataset:
+    plain = plain_samples(X)
+    if plain.ndim < 2:
+        raise DataError(
+            f"X has {plain.ndim} dimension(s).", "Give one sample along the first axis."
+        )
+    if not plain.size:
+        raise DataError(f"X has the shape {plain.shape}.", "Give at least one sample.")
+    return Dataset(plain.reshape(plain.shape[0], -1), plain_samples(y))
+
+
+def _margins(scores: Scores, X: Any, y: ArrayLike) -> TrainedMargins:
+    data = _dataset(X, y)
+    outputs = scores.values(samples=np.arange(1)).shape[1]
+    everyone = np.arange(data.n_samples)
+    if outputs == 1 and data.is_binary:
+        return TrainedMargins(scores, everyone, data.y[:, None].astype(np.float64))
+    if outputs != data.n_classes or outputs == 1:
+        raise ShapeError(
+            f"The network has {outputs} outputs and the labels {data.n_classes} classes.",
+            "Give one output for two classes, or one output per class.",
+        )
+    labels = (data.y + 1) // 2 if data.is_binary else data.y
+    samples, others = np.nonzero(np.arange(outputs)[None, :] != labels[:, None])
+    seeds = np.zeros((samples.size, outputs))
+    seeds[np.arange(samples.size), labels[samples]] = 1.0
+    seeds[np.arange(samples.size), others] -= 1.0
+    return TrainedMargins(scores, samples, seeds)
+
+
+# -- the verdict -----------------------------------------------------------------------------------
+
+
+def _certify(
+    margins: TrainedMargins,
+    degree: float | None,
+    norm: float,
+    limits: Tolerances,
+    memory: float,
+    plain: MarginFunctions | None = None,
+) -> Certificate:
+    if not np.all(np.isfinite(margins.values)):
+        raise DataError("Some scores are NaN or infinite.", "Certify a network that is finite.")
+    if not (math.isfinite(memory) and memory > 0.0):
+        raise ParameterError(f"memory is {memory!r}.", "Give a positive number of bytes.")
+    degrees = measure_degrees(margins.scores, limits.euler, degree)
+    small = margins.count * margins.theta.size <= _DENSE_LIMIT
+    if small and plain is not None:
+        found = certify_direction(plain, margins.theta, degrees.total, norm, limits)
+        found = with_sign_of_module(found, margins, degrees.total, plain)
+        return _described(found, degrees, limits)
+    if small:
+        everyone = np.arange(margins.count)
+        found = certify_arrays(
+            margins.values, margins.rows(everyone), margins.theta, degrees.total, norm, limits
+        )
+    elif norm != 2.0:
+        raise ParameterError(
+            f"Norm {norm!r} for {margins.count} gradients of {margins.theta.size} parameters.",
+            "Use norm=2, or fewer samples: only inner products of gradients fit in memory.",
+        )
+    else:
+        found = certify_by_gram(margins, degrees.total, limits, memory)
+    found = with_sign_of_module(found, margins, degrees.total, plain)
+    return refine_trained(margins, degrees.total, _described(found, degrees, limits))
+
+
+def _described(found: Certificate, degrees: Degrees, limits: Tolerances) -> Certificate:
+    checks = [Check(f"F is homogeneous of degree {degrees.total:g}", degrees.error, limits.euler)]
+    named = [f"{name} {'none' if k is None else f'{k:g}'}" for name, k in degrees.layers]
+    return replace(
+        found,
+        checks=(*found.checks, *checks),
+        reasons=(*found.reasons, f"degrees by layer, measured: {', '.join(named)}"),
+    )

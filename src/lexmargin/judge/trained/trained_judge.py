@@ -1,0 +1,220 @@
+"""The verdict on a direction whose gradients are too many to keep (math §3, Accuracy)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matrix, row_norms
+from lexmargin.judge.multipliers.multiplier_set import spread
+from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
+from lexmargin.judge.supports import WIDEST, rungs
+from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.trained.scores import Indices
+from lexmargin.judge.unmeasured import negative
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import Array, vector_norm
+
+__all__ = ["GradientSource", "certify_by_gram"]
+
+_EPS: Final = float(np.finfo(np.float64).eps)
+
+
+class GradientSource(Protocol):
+    """Margins whose gradients are formed a few at a time."""
+
+    @property
+    def theta(self) -> Array: ...
+
+    @property
+    def values(self) -> Array: ...
+
+    def rows(self, indices: Indices) -> Array: ...
+
+    def push(self, indices: Indices, direction: Array) -> Array: ...
+
+    def pull(self, indices: Indices, weights: Array) -> Array: ...
+
+
+def certify_by_gram(
+    margins: GradientSource, degree: float, limits: Tolerances, memory: float
+) -> Certificate:
+    """Judge θ/‖θ‖ for the ℓ2 ball from `K = J Jᵀ` of the support and passes through the network.
+
+    The same words as :func:`certify_arrays`; the support is chosen first, so that only its
+    gradients are formed.
+
+    Parameters
+    ----------
+    margins : the margin functions.
+    degree : α.
+    limits : what counts as equal.
+    memory : bytes that gradients may take at a time.
+    """
+    size = vector_norm(margins.theta, 2.0)
+    theta = margins.theta / size
+    # f/‖θ‖ and ∇f differ from f(θ̂) and ∇f(θ̂) by one factor ‖θ‖^{α-1}.
+    values = margins.values / size
+    if float(np.min(values)) <= 0.0:
+        unit = margins.values / size**degree
+        return replace(negative(unit, 2.0, limits), degree=degree)
+    gamma = float(np.min(values))
+    widest = max(WIDEST, limits.support)
+    chosen = np.flatnonzero(values <= (1.0 + widest) * gamma)
+    gram = gram_matrix(margins.rows, chosen, margins.theta.size, memory)
+    products = margins.push(chosen, theta)
+    problem = GramProblem(
+        chosen,
+        gram,
+        products,
+        degree * (values[chosen] - gamma),
+        margins.pull,
+        margins.push,
+        theta,
+    )
+    mismatch = float(np.max(np.abs(products - degree * values[chosen]))) / (degree * gamma)
+    tau, best, lower = _climb(problem, values[chosen], limits)
+    reach = 0.0
+    if lower > limits.stationarity:
+        reach = _reach(margins, values, degree, chosen, limits, memory)
+        lower = max(0.0, lower - reach)
+    lower = min(lower, best.residual)
+    verdict, why = _word(best, lower, mismatch, limits)
+    if reach > 0.0 and verdict is Verdict.UNDECIDED:
+        why += f"; samples beyond the support could lower ε by {reach:.2g}"
+    scale = size ** (degree - 1.0)
+    multipliers = spread(best.support, values.size, best.multipliers)
+    margin = gamma / scale
+    stretch = margin ** (-1.0 / degree)
+    independent = _independent(gram[np.ix_(*[np.searchsorted(chosen, best.support)] * 2)])
+    held = np.searchsorted(chosen, best.support)
+    norms = np.sqrt(np.diag(gram))[held]
+    slack = float(np.min(products[held] / norms)) if np.all(norms > 0.0) else 0.0
+    return Certificate(
+        verdict=verdict,
+        stationarity=best.residual,
+        stationarity_bound=lower,
+        complementarity=best.complementarity,
+        feasibility=0.0,
+        margin=margin,
+        support=best.support,
+        multipliers=multipliers * scale,
+        euler=degree * gamma * float(np.sum(multipliers)),
+        multiplier_dimension=0 if independent.holds else None,
+        multiplier_range=None,
+        licq=independent,
+        mfcq=MfcqReport(slack > 0.0, slack, theta),
+        curvature=None,
+        gap=None,
+        bound=None,
+        margin_ratio=None,
+        definition_3=None,
+        degree=degree,
+        nearest_kink=None,
+        norm=2.0,
+        tolerances=limits,
+        reasons=(
+            why,
+            f"from the inner products of {chosen.size} gradients of {margins.theta.size} "
+            f"parameters, which alone resolve ε to {best.resolution:.1e}",
+        ),
+        tau=tau,
+        kkt_epsilon=best.residual * stretch,
+        kkt_delta=stretch**2 * float(np.max(multipliers * (values - gamma))),
+    )
+
+
+def _climb(
+    problem: GramProblem, values: Array, limits: Tolerances
+) -> tuple[float, GramMeasure, float]:
+    """Return the smallest τ that serves, what was measured there, and a bound on ε."""
+    gamma = float(np.min(values))
+    best: tuple[float, GramMeasure] | None = None
+    lower, size = 0.0, -1
+    for tau in rungs(limits.support):
+        inside = np.flatnonzero(values <= (1.0 + tau) * gamma)
+        if inside.size == size:
+            continue
+        size = inside.size
+        measured = problem.measure(inside)
+        if _within(measured, limits):
+            return tau, measured, measured.lower
+        balanced = problem.measure(inside, penalised=True)
+        if _within(balanced, limits):
+            return tau, balanced, min(measured.lower, balanced.residual)
+        usable = measured.complementarity <= limits.complementarity
+        if best is None or (usable and measured.residual < best[1].residual):
+            best = (tau, measured)
+        lower = math.sqrt(max(0.0, balanced.lower**2 - limits.complementarity**2))
+    assert best is not None
+    return *best, lower
+
+
+def _within(measured: GramMeasure, limits: Tolerances) -> bool:
+    return (
+        measured.residual <= limits.stationarity
+        and measured.complementarity <= limits.complementarity
+    )
+
+
+def _reach(
+    margins: GradientSource,
+    values: Array,
+    degree: float,
+    chosen: Indices,
+    limits: Tolerances,
+    memory: float,
+) -> float:
+    """Return what weight on the other samples can change ε by while δ is within tolerance."""
+    far = np.setdiff1d(np.arange(values.size), chosen)
+    if not far.size:
+        return 0.0
+    sizes = row_norms(margins.rows, far, margins.theta.size, memory)
+    excess = degree * (values[far] - float(np.min(values)))
+    return limits.complementarity * float(np.max(sizes / excess))
+
+
+def _word(
+    measured: GramMeasure, lower: float, mismatch: float, limits: Tolerances
+) -> tuple[Verdict, str]:
+    if lower > limits.stationarity:
+        return Verdict.NOT_STATIONARY, (
+            f"ε is at least {lower:.3g} for every λ ≥ 0 with δ ≤ {limits.complementarity:.0e} "
+            f"(tolerance {limits.stationarity:.0e})"
+        )
+    if mismatch > max(limits.support, limits.stationarity):
+        return Verdict.UNDECIDED, (
+            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
+        )
+    if measured.floor > limits.stationarity:
+        return Verdict.UNDECIDED, (
+            f"rounding alone may change ε by {measured.floor:.3g}, more than its tolerance"
+        )
+    if measured.residual > limits.stationarity:
+        return Verdict.UNDECIDED, (
+            f"ε = {measured.residual:.3g} misses its tolerance {limits.stationarity:.0e}, and no "
+            f"better than {lower:.3g} is proven from below"
+        )
+    if measured.complementarity > limits.complementarity:
+        return Verdict.UNDECIDED, (
+            f"δ = {measured.complementarity:.3g} misses its tolerance "
+            f"{limits.complementarity:.0e}: weight lies on samples above the margin"
+        )
+    return Verdict.KKT, "ε and δ are within their tolerances"
+
+
+def _independent(gram: Array) -> LicqReport:
+    """Judge independence from inner products, which see singular values above 1e-8 or so only."""
+    norms = np.sqrt(np.diag(gram))
+    if np.any(norms == 0.0):
+        return LicqReport(False, None, norms.size, 0.0, math.nan)
+    weights = np.linalg.eigvalsh(gram / np.outer(norms, norms))
+    largest = float(weights[-1])
+    seen = weights > norms.size * _EPS * largest
+    rank = int(np.count_nonzero(seen))
+    smallest = math.sqrt(max(0.0, float(weights[0]))) if rank == norms.size else 0.0
+    return LicqReport(rank == norms.size, rank, norms.size, smallest, math.sqrt(largest))

@@ -1,0 +1,1 @@
+"""Linear algebra that names no problem: norms, rows, exact numbers, guarded solvers."""

@@ -1,0 +1,92 @@
+"""Non-negative least squares from inner products: block principal pivoting, warm-startable.
+
+Whole blocks of rows change sides at once (Júdice and Pires 1994; Kim and Park 2011), so that a
+problem of 1000 rows takes some ten Cholesky factorisations instead of hundreds of single steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.linalg.norms import Array
+
+__all__ = ["Pivoted", "pivoted"]
+
+_EPS: Final = float(np.finfo(np.float64).eps)
+_PATIENCE: Final = 5
+_PIVOTS: Final = 100
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pivoted:
+    """The solution of :func:`pivoted`.
+
+    values
+        `μ ≥ 0` (S,).
+    passive
+        (S,) the rows that may carry weight.
+    condition
+        reciprocal condition number of K on the passive rows, in the 1-norm.
+    """
+
+    values: Array
+    passive: NDArray[np.bool_]
+    condition: float
+
+
+def pivoted(
+    square: Array, gains: Array, start: Array, passive: NDArray[np.bool_]
+) -> Pivoted | None:
+    """Return `argmin_{μ ≥ 0} ½ (μ - s)ᵀ K (μ - s) - gᵀ (μ - s)`, or None where it does not settle.
+
+    With s = 0 and g = J t these are the multipliers of the target t; with g = J (t - Jᵀs) the ones
+    that correct s, whose accuracy is then relative to g.
+
+    Parameters
+    ----------
+    square : (S, S) K = J Jᵀ of rows of length 1.
+    gains : (S,) g.
+    start : (S,) s.
+    passive : (S,) the rows to begin with.
+    """
+    from scipy.linalg import lapack
+
+    count = gains.size
+    inside = passive.copy()
+    fewest, patience = count + 1, _PATIENCE
+    noise = 4.0 * _EPS * float(np.max(np.abs(gains), initial=0.0))
+    for _ in range(_PIVOTS + count):
+        rows = np.flatnonzero(inside)
+        step = -start
+        if rows.size:
+            block = square[np.ix_(rows, rows)]
+            right = (gains + square @ np.where(inside, 0.0, start))[rows]
+            norm = float(np.max(np.sum(np.abs(block), axis=0)))
+            # The transpose of a symmetric matrix is itself, in the order that LAPACK wants.
+            factor, failed = lapack.dpotrf(block.T, lower=1, clean=0, overwrite_a=1)
+            if failed:
+                return None
+            step[rows] = lapack.dpotrs(factor, right, lower=1)[0]
+        values = np.where(inside, start + step, 0.0)
+        limit = noise + 4.0 * _EPS * float(np.sum(np.abs(step)))
+        wrong = np.where(inside, values < 0.0, gains - square @ step > limit)
+        many = int(np.count_nonzero(wrong))
+        if not many:
+            condition = float(lapack.dpocon(factor, norm, uplo="L")[0]) if rows.size else 1.0
+            return Pivoted(values, inside, condition)
+        if many < fewest:
+            fewest, patience = many, _PATIENCE
+        elif patience:
+            patience -= 1
+        else:
+            # Murty's rule, one row at a time, ends the rare cycles.
+            last = int(np.flatnonzero(wrong)[-1])
+            wrong[:] = False
+            wrong[last] = True
+        inside ^= wrong
+    return None

@@ -1,0 +1,1 @@
+"""Points where a literal reading fails, each on named instances."""

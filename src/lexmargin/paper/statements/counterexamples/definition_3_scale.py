@@ -1,0 +1,149 @@
+"""Definition 3 to the letter: on the unit sphere with γ*(1) it admits global maximisers only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+
+from lexmargin.data.dataset import Dataset
+from lexmargin.formulations import HardMargin
+from lexmargin.judge import certify
+from lexmargin.paper.evidence import certified, residual
+from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paths import LineSearch, descend
+from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.predictors import DiagonalNetwork
+from lexmargin.solve import solve
+
+__all__ = ["STATEMENT", "DefinitionThreeScale"]
+
+_RATIO: Final = 1e-6
+"""Of the two margins: both are certified to 1e-8."""
+_EPSILON: Final = 1e-8
+"""Stationarity residual that counts as zero, the certificate's own."""
+
+_STEPS: Final = LineSearch(initial=0.02, growth=1.02)
+"""Short steps: a long one leaves the saddle for good before it has been seen."""
+
+
+@final
+@dataclass(frozen=True)
+class DefinitionThreeScale(Statement):
+    """Gradient descent's limit has the margin `γ*(1)` that Definition 3 asks for to the letter.
+
+    Attributes:
+        X, y: data of a depth 2 diagonal network.
+        start: θ(0) of gradient descent; on the stable manifold of a saddle by default.
+    """
+
+    id: ClassVar[str] = "definition-3-scale"
+    title: ClassVar[str] = "A limit of gradient descent below the largest margin"
+    reference: ClassVar[str] = "Definition 3, Theorem 2"
+    equation: ClassVar[str] = (
+        r"f_n(\theta)\ge\gamma^*(1)\ \forall n,\quad "
+        r"\theta=\sum_{n:\,f_n(\theta)=\gamma^*(1)}\lambda_n\nabla f_n(\theta),\quad\lambda"
+        r"\ge 0"
+    )
+    says: ClassVar[str] = (
+        "A first-order stationary point of the max-margin problem is a unit vector θ with "
+        "f_n(θ) ≥ γ*(1) for all n and θ = Σ λ_n ∇f_n(θ), λ_n > 0 only where f_n(θ) = γ*(1)."
+    )
+    corrected: ClassVar[str] = (
+        "with the direction's own margin γ(1, θ) in place of γ*(1): any stationary point of "
+        "min ‖w‖² s.t. f_n(w) ≥ 1, divided by its norm."
+    )
+    problems: ClassVar[tuple[str, ...]] = ("networks/saddle-is-kkt",)
+    caption: ClassVar[str] = (
+        "Normalised margin along gradient descent from two starts. From the saddle's own "
+        "direction it stays at half of γ*(1), and is stationary there; a start beside it rises."
+    )
+
+    X: tuple[tuple[float, ...], ...] = ((1.0, 2.0),)
+    y: tuple[int, ...] = (1,)
+    start: tuple[float, ...] = (1.0, 0.0, 1.0, 0.0)
+
+    def measure(self, effort: Effort) -> Measurement:
+        """Descend, polish, certify the direction reached, and divide its margin by γ*(1)."""
+        data = Dataset(self.X, self.y, one_class=True)
+        predictor = DiagonalNetwork(2)
+        problem = HardMargin(predictor, data)
+        best = solve(problem)
+        steps = 2000 if effort is Effort.QUICK else 100_000
+        path = descend(
+            predictor, data, start=np.array(self.start), steps=steps, step_rule=_STEPS, record=40
+        )
+        ended = path.polished is not None and path.polished.converged
+        end = path.polished.theta if ended and path.polished is not None else path.direction
+        moved = path.polished.moved if ended and path.polished is not None else 0.0
+        limit = certify(problem, end)
+        beside = np.array(self.start) + 1e-2
+        other = descend(
+            predictor, data, start=beside, steps=steps, step_rule=_STEPS, record=40, polish=False
+        )
+        word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
+        known = certified((limit,)) or limit.verdict.stationary
+        checks = (
+            Check(
+                word,
+                "min_n f_n(θ̂) / γ*(1) at the limit direction",
+                limit.margin / best.margin,
+                Relation.EQUAL,
+                1.0,
+                _RATIO,
+                residual((limit, best.certificate)),
+                known and certified((best.certificate,)),
+            ),
+            Check(
+                word,
+                "ε = ‖θ̂ - Σ λ_n ∇f_n(θ̂)‖ at the limit direction",
+                limit.stationarity,
+                Relation.AT_MOST,
+                0.0,
+                _EPSILON,
+                residual((limit,)),
+                known,
+                Reading.CORRECTED,
+            ),
+        )
+        curves = {
+            "steps": tuple(path.records.at),
+            "margin": tuple(path.records.normalized_margin),
+            "other steps": tuple(other.records.at),
+            "other margin": tuple(other.records.normalized_margin),
+            "best": (best.margin,),
+        }
+        remarks = (
+            f"The limit's verdict: {limit.verdict.value}.",
+            f"The polish moved the last direction by {moved:.2g}.",
+        )
+        return Measurement(checks, curves, remarks)
+
+    def draw(self, measurement: Measurement) -> Any:
+        """Normalised margin over steps, with γ*(1)."""
+        curves = measurement.curves
+        with style() as plt:
+            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+            axes.axhline(curves["best"][0], color=GREY, lw=1.0, ls="--", label="γ*(1)")
+            axes.plot(
+                np.add(curves["other steps"], 1),
+                curves["other margin"],
+                color=BLUE,
+                label="start beside it",
+            )
+            axes.plot(
+                np.add(curves["steps"], 1),
+                curves["margin"],
+                color=VERMILION,
+                label="start in the saddle's direction",
+            )
+            axes.set_xscale("log")
+            axes.set_ylim(0.0, 1.1)
+            axes.set_xlabel("step of gradient descent, plus 1")
+            axes.set_ylabel("margin $\\min_n f_n(\\theta)/\\|\\theta\\|^2$")
+            axes.legend(frameon=False, loc="lower right")
+            return figure
+
+
+STATEMENT = DefinitionThreeScale()

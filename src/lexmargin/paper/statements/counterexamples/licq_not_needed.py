@@ -1,0 +1,129 @@
+"""LICQ (Assumption 5) fails at a limit of gradient descent that is stationary all the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+
+from lexmargin.data.dataset import Dataset
+from lexmargin.formulations import HardMargin
+from lexmargin.judge import certify
+from lexmargin.paper.evidence import certified, residual
+from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paths import descend
+from lexmargin.plots import BLUE, ORANGE, style
+from lexmargin.predictors import Linear
+
+__all__ = ["STATEMENT", "LicqNotNeeded"]
+
+_EPSILON: Final = 1e-6
+"""Of the polished limit of gradient descent; the certificate's 1e-8 is for exact answers."""
+
+
+@final
+@dataclass(frozen=True)
+class LicqNotNeeded(Statement):
+    """`rank{∇f_n : n ∈ S} = |S|` (Assumption 5) at the limit of gradient descent.
+
+    Attributes:
+        Z: rows z_n = y_n x_n of a linear predictor.
+    """
+
+    id: ClassVar[str] = "licq-not-needed"
+    title: ClassVar[str] = "Stationary where the constraint qualification fails"
+    reference: ClassVar[str] = "Assumption 5, Theorem 2"
+    equation: ClassVar[str] = (
+        r"\{\nabla f_n(\bar\theta):f_n(\bar\theta)=\gamma^*(1)\}\ "
+        r"\text{linearly independent}"
+    )
+    says: ClassVar[str] = (
+        "The limit of gradient descent is stationary if, among others, LICQ holds there: the "
+        "gradients of the support are linearly independent."
+    )
+    corrected: ClassVar[str] = (
+        "LICQ is needed for unique multipliers only. With γ > 0 the Mangasarian-Fromovitz "
+        "condition holds by itself, ∇f_n(θ̂)·θ̂ = α f_n(θ̂) > 0, so that KKT is necessary."
+    )
+    problems: ClassVar[tuple[str, ...]] = ("linear/licq-fails-l2",)
+    caption: ClassVar[str] = (
+        "The range of each multiplier at the limit: a segment where LICQ fails, so that no single "
+        "λ is the multiplier; stationarity is untouched by it."
+    )
+
+    Z: tuple[tuple[float, float], ...] = ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5))
+
+    def measure(self, effort: Effort) -> Measurement:
+        """Descend, polish, certify, and count rank and support."""
+        data = Dataset(self.Z, [1] * len(self.Z), one_class=True)
+        steps = 1000 if effort is Effort.QUICK else 20_000
+        path = descend(Linear(), data, start=np.array([2.0, 0.5]), steps=steps)
+        end = path.polished.theta if path.polished is not None else path.direction
+        found = certify(HardMargin(Linear(), data), end)
+        word = f"linear predictor, Z = {self.Z}"
+        count = 0 if found.licq is None else found.licq.count
+        rank = 0 if found.licq is None or found.licq.rank is None else found.licq.rank
+        slack = 0.0 if found.mfcq is None else found.mfcq.slack
+        well, error = certified((found,)), residual((found,))
+        checks = (
+            Check(
+                word,
+                "rank of the support gradients, against |S|",
+                float(rank),
+                Relation.EQUAL,
+                float(count),
+                0.0,
+                error,
+                well,
+            ),
+            Check(
+                word,
+                "ε at the limit of gradient descent",
+                found.stationarity,
+                Relation.AT_MOST,
+                0.0,
+                _EPSILON,
+                error,
+                well,
+                Reading.CORRECTED,
+            ),
+            Check(
+                word,
+                "min over the support of ∇f_n·v/‖∇f_n‖ for the best unit v (MFCQ if positive)",
+                slack,
+                Relation.AT_LEAST,
+                found.margin,
+                1e-9,
+                error,
+                well,
+                Reading.CORRECTED,
+            ),
+        )
+        ranges = found.multiplier_range or ()
+        curves = {
+            "sample": tuple(float(n) for n in found.support),
+            "low": tuple(low for low, _ in ranges),
+            "high": tuple(high for _, high in ranges),
+        }
+        dimension = found.multiplier_dimension
+        return Measurement(checks, curves, (f"The multiplier set has dimension {dimension}.",))
+
+    def draw(self, measurement: Measurement) -> Any:
+        """The interval of every multiplier."""
+        sample, low, high = (np.array(measurement.curves[k]) for k in ("sample", "low", "high"))
+        with style() as plt:
+            figure, axes = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+            place = np.arange(sample.size)
+            axes.vlines(place, low, high, color=BLUE, lw=6.0, alpha=0.35)
+            axes.plot(place, low, "_", color=BLUE, ms=16, mew=2, label="smallest")
+            axes.plot(place, high, "_", color=ORANGE, ms=16, mew=2, label="largest")
+            names = [f"n = {n:g}\nz = {self.Z[int(n)]}" for n in sample]
+            axes.set_xticks(place, names)
+            axes.set_xlim(-0.6, max(sample.size, 1) - 0.4)
+            axes.set_ylabel("multiplier $\\lambda_n$ of the direction $\\hat\\theta$")
+            axes.legend(frameon=False, loc="upper left")
+            return figure
+
+
+STATEMENT = LicqNotNeeded()

@@ -1,0 +1,1 @@
+"""Statements of §3, non-homogeneous models."""

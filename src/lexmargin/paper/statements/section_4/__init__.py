@@ -1,0 +1,1 @@
+"""Statements of §4, homogeneous models."""

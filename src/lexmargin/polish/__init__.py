@@ -1,0 +1,1 @@
+"""Polish: Newton steps on KKT systems, from a solver's answer to the certificate's tolerance."""

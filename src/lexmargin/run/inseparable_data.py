@@ -1,0 +1,107 @@
+"""What is raised where nothing separates the data: a proof, never a solver's word."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lexmargin.backends.linear.free_bias import rows_with_bias
+from lexmargin.backends.linear.inseparable_rows import suspects
+from lexmargin.errors import NotSeparableError, SolverFailedError
+from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.formulations.known import is_known
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.curvature import Curvature
+from lexmargin.predictors.linear import Log
+from lexmargin.separation.gordan import Separability, contradiction_proof, separability_of_rows
+from lexmargin.solution import Solution
+
+__all__ = [
+    "NEED_A_SEPARATOR",
+    "refuse_claim",
+    "refuse_contradiction",
+    "refuse_inseparable",
+    "unseparated",
+]
+
+NEED_A_SEPARATOR = (
+    FormulationName.HARD_MARGIN,
+    FormulationName.MARGIN_PATH,
+    FormulationName.LEXICOGRAPHIC,
+    FormulationName.SCALED_MARGIN,
+    FormulationName.W_SET,
+)
+_WITHOUT_A_SEPARATOR = (
+    "The constrained and the regularization path need no separator, and separability(data) says "
+    "which samples can be separated."
+)
+
+
+def refuse_claim(problem: Formulation, name: str, error: Exception | None = None) -> None:
+    """Raise where linear data are called inseparable: with the proof, or because they are not."""
+    if refuse_inseparable(problem):
+        raise SolverFailedError(
+            f"The solver {name!r} found no separator, but these data have one.",
+            "Its margin may be below the rounding of doubles: choose another solver.",
+        ) from error
+
+
+def refuse_contradiction(problem: Formulation) -> None:
+    """Raise where two equal rows have different labels: no predictor at all separates them."""
+    proof = contradiction_proof(problem.data)
+    if proof is not None:
+        m, n = problem.data.contradiction or (0, 0)
+        raise NotSeparableError(
+            f"Rows {m} and {n} (counted from 0) are equal and have different labels: no predictor "
+            "separates them, and λ = 1/2 on both is a Gordan vector.",
+            _WITHOUT_A_SEPARATOR,
+            proof=proof,
+        )
+
+
+def refuse_inseparable(problem: Formulation) -> bool:
+    """Raise with a proof when linear data have no separator; a solver's word is not enough.
+
+    Return whether they are known to have one.
+    """
+    some = suspects(problem) if problem.data.is_sparse else None
+    rows = _linear_rows(problem) if some is None else some.rows
+    if rows is None:
+        return False
+    proof = separability_of_rows(rows)
+    if proof.separable:
+        return some is None
+    raise NotSeparableError(
+        "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "
+        f"verified in exact arithmetic, has {_count(proof)} positive entries.",
+        f"Use a richer predictor. {_WITHOUT_A_SEPARATOR}",
+        proof=proof if some is None else some.of_all(proof),
+    )
+
+
+def _linear_rows(problem: Formulation) -> FloatArray | None:
+    """Return rows that every separator makes positive, where scores are linear; else None."""
+    functions = problem.functions
+    if problem.data.is_sparse:
+        return None
+    if functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0:
+        return functions.jacobian(np.zeros(functions.size))
+    if isinstance(problem.predictor, Log):
+        # Where some score is not positive the logarithm is not defined.
+        return functions.features
+    return rows_with_bias(problem)
+
+
+def unseparated(problem: Formulation, first: Solution) -> bool:
+    """Say whether the first start may have failed because nothing separates: then all others will.
+
+    The paths of a loss have an answer for all data.
+    """
+    if not is_known(problem):
+        return False
+    if first.certificate is None:
+        return True
+    return problem.name in NEED_A_SEPARATOR and not first.margin > 0
+
+
+def _count(proof: Separability) -> int:
+    return 0 if proof.gordan is None else sum(1 for value in proof.gordan if value > 0)

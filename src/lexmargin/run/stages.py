@@ -1,0 +1,180 @@
+"""One run of one solver from one start: all stages, nothing judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from lexmargin.backends import Backend, backend
+from lexmargin.errors import MissingBackendError
+from lexmargin.formulations.base import (
+    Formulation,
+    StageAnswer,
+    vector_norm,
+)
+from lexmargin.formulations.known import is_known
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.parts import Parts
+from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.curvature import Curvature
+from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.predictors.linear import Log
+from lexmargin.separation.gordan import separability_of_rows
+from lexmargin.shelf.profiles import Grade, Handles, Profile
+from lexmargin.solution import Ran, RawAnswer, SolverSettings
+
+__all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
+
+_START_ATTEMPTS = 4
+
+Start = FloatArray | Sequence[FloatArray]
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """What came back from one start: the answers of all stages, unjudged."""
+
+    answers: tuple[StageAnswer, ...]
+    raw: RawAnswer
+    unit: float
+    build_seconds: float
+    solve_seconds: float
+    phases: Mapping[str, float]
+
+
+def require(profile: Profile) -> Backend:
+    """Return the profile's backend, or raise :class:`MissingBackendError` saying what to do."""
+    engine = backend(profile.backend)
+    why = engine.available(profile.solver)
+    if why:
+        raise MissingBackendError(
+            f"The solver {profile.name!r} cannot be used here: {why}",
+            f"Install it ({profile.install}) or choose another with --solver.",
+        )
+    return engine
+
+
+def run(
+    problem: Formulation,
+    profile: Profile,
+    grade: Grade,
+    engine: Backend,
+    start: Start | None,
+    rng: np.random.Generator,
+    time_limit: float | None,
+    *,
+    verbose: bool = False,
+    unit: float | None = None,
+) -> Run:
+    """Run all stages from one start and return the raw answers; nothing is judged here.
+
+    ``unit`` is what margins are measured in; the power of two near their size if None, and 1 to
+    show the solver the numbers as they are.
+    """
+    begun = time.monotonic()
+    settings = SolverSettings(
+        profile.solver, profile.options(grade, time_limit=time_limit), time_limit, verbose
+    )
+    at_once = engine.whole(problem, settings) if is_known(problem) else None
+    if at_once is not None:
+        answers: tuple[StageAnswer, ...] = (
+            StageAnswer(at_once.values, at_once.multipliers),
+        ) * at_once.has_values
+        return Run(answers, at_once, 1.0, at_once.build_seconds, at_once.solve_seconds, {})
+    first = starting_theta(problem, start, rng)
+    unit = natural_unit(problem, first) if unit is None else unit
+    needs_start = Handles.NONCONVEX in profile.handles
+    initial = problem.initial_values(first, unit) if needs_start else None
+    answers = ()
+    build = solving = 0.0
+    phases: dict[str, float] = {}
+    raw: RawAnswer | None = None
+    while (program := problem.next_program(answers, unit)) is not None:
+        before = time.monotonic()
+        compiled = engine.compile(program)
+        build += time.monotonic() - before
+        left = None if time_limit is None else max(1e-3, time_limit - (time.monotonic() - begun))
+        settings = SolverSettings(
+            profile.solver, profile.options(grade, time_limit=left), left, verbose
+        )
+        if answers and needs_start:
+            known = {**(initial or {}), **problem.next_values(answers, unit)}
+            initial = {v.name: known[v.name] for v in program.variables if v.name in known}
+        raw = compiled.solve(settings, initial)
+        build += raw.build_seconds
+        solving += raw.solve_seconds
+        for name, seconds in raw.phases.items():
+            phases[name] = phases.get(name, 0.0) + seconds
+        if not raw.has_values:
+            break
+        answers = (*answers, StageAnswer(raw.values, raw.multipliers))
+        if raw.ran is not Ran.FINISHED and not _starts_the_next(problem, raw):
+            break
+    assert raw is not None
+    return Run(answers, raw, unit, build, solving, phases)
+
+
+def _starts_the_next(problem: Formulation, raw: RawAnswer) -> bool:
+    """Say whether the next stage may mend what this one has left unfinished."""
+    given_up = raw.ran in (Ran.NUMERICAL, Ran.ITERATION_LIMIT)
+    finite = all(bool(np.all(np.isfinite(value))) for value in raw.values.values())
+    return problem.stages_only_start and given_up and finite
+
+
+def starting_theta(
+    problem: Formulation, start: Start | None, rng: np.random.Generator
+) -> FloatArray:
+    """Return the given start, or a seeded one that separates where a short descent finds one."""
+    functions = problem.functions
+    if start is not None:
+        return functions.point(start)
+    if isinstance(problem.predictor, Log):
+        # Elsewhere the logarithm is not defined.
+        verdict = separability_of_rows(functions.features)
+        if verdict.witness is not None:
+            return verdict.witness / np.linalg.norm(verdict.witness)
+    theta = _balanced(functions, random_theta(functions, rng), rng)
+    if functions.curvature <= Curvature.CONCAVE:
+        return theta
+    for _ in range(_START_ATTEMPTS):
+        fresh = _balanced(functions, random_theta(functions, rng), rng)
+        theta, separates = separating_theta(functions, fresh)
+        if separates:
+            break
+    return theta
+
+
+def _balanced(
+    functions: MarginFunctions, theta: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Return θ with every part of a sum where it alone gives margins of size 1, more or less.
+
+    Parts of different degrees grow at different rates: at one common size some of them are nothing.
+    """
+    if functions.homogeneity.kind is not HomogeneityKind.SUM:
+        return theta
+    parts = Parts(functions)
+    sizes = np.sqrt(parts.sizes(theta))
+    shares = rng.uniform(0.3, 1.5, sizes.size) * parts.natural_scales
+    return theta * parts.spread(shares / np.where(sizes > 0, sizes, 1.0))
+
+
+def natural_unit(problem: Formulation, theta: FloatArray) -> float:
+    """Return the power of two nearest to the size of the margins, so that solvers see O(1)."""
+    functions = problem.functions
+    size = vector_norm(theta, problem.norm_p)
+    # The paths live in the unit ball, whatever the size of the start.
+    bounded = isinstance(problem, (MarginPath, Lexicographic))
+    if (bounded or functions.homogeneity.degree is not None) and size > 0:
+        theta = theta / size
+    values = np.abs(functions.values(problem.rho_value * theta))
+    largest = float(np.max(values[np.isfinite(values)], initial=0.0))
+    return float(2.0 ** np.round(np.log2(largest))) if largest > 0 else 1.0

@@ -1,0 +1,144 @@
+"""Several starts of one problem: how many, run here or in parallel processes, and which is best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from lexmargin.backends import Backend
+from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.formulations.lexicographic import Lexicographic
+from lexmargin.formulations.w_set import WSet
+from lexmargin.ops.base import FloatArray
+from lexmargin.run.isolated import Job, isolated
+from lexmargin.run.stages import Run
+from lexmargin.solution import Solution
+
+__all__ = ["DEFAULT_STARTS", "default_starts", "outcomes", "ranked"]
+
+DEFAULT_STARTS = 12
+"""Starts of a small nonconvex problem where none are asked for: enough for every instance on the
+shelf of problems to show its best known value from the default seed."""
+
+_SMALL = 2000
+_SAME_DIRECTION = 1e-5
+_TIE = 1e-6
+
+Progress = Callable[[str], None]
+
+
+def default_starts(problem: Formulation, convex: bool) -> int:
+    """Return 1 for convex problems, 12 for small nonconvex ones (N·d <= 2000), else 1."""
+    small = problem.functions.size * problem.functions.count <= _SMALL
+    return DEFAULT_STARTS if small and not convex else 1
+
+
+def outcomes(
+    jobs: list[Job],
+    engine: Backend,
+    deadline: float | None,
+    workers: int,
+    progress: Progress | None,
+) -> Iterator[Run]:
+    """Yield the outcome of every job in order; those that time leaves no room for are left out.
+
+    With ``workers`` > 1 jobs run in processes of their own, that many at a time; each job carries
+    its own seed, so that the answers are the same.
+    """
+
+    def told(index: int) -> None:
+        if progress is not None:
+            name = f"{jobs[index].problem.name} with {jobs[index].profile.name}"
+            progress(f"{name}, start {index + 1} of {len(jobs)}")
+
+    def left() -> float | None:
+        return None if deadline is None else deadline - time.monotonic()
+
+    if workers == 1 or len(jobs) == 1:
+        for index, job in enumerate(jobs):
+            rest = left()
+            if rest is not None and rest <= 0 and index:
+                return
+            told(index)
+            limited = replace(job, time_limit=None if rest is None else max(rest, 1e-3))
+            yield limited.run(engine) if rest is None else isolated(limited)
+        return
+
+    def process(index: int) -> Run | None:
+        rest = left()
+        if rest is not None and rest <= 0 and index:
+            return None
+        told(index)
+        return isolated(replace(jobs[index], time_limit=None if rest is None else max(rest, 1e-3)))
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            for outcome in pool.map(process, range(len(jobs))):
+                if outcome is not None:
+                    yield outcome
+        finally:
+            # Who has seen enough does not wait for starts that have not begun.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
+    """Return distinct points, best first.
+
+    Certified ones come before others, and then the objective decides; for lexicographic problems
+    the sorted margins do (Definition 5). The minimiser of a regularization path may be the origin,
+    which separates nothing: there the objective alone decides.
+    """
+    sign = -1.0 if problem.program().sense.value == "maximize" else 1.0
+    regularised = problem.name is FormulationName.REGULARIZATION_PATH
+    free = regularised or problem.name is FormulationName.CONSTRAINED_PATH
+
+    def worth(solution: Solution) -> tuple[bool, bool, bool, float]:
+        certificate = solution.certificate
+        good = certificate is not None and (certificate.certified or regularised)
+        known = bool(np.isfinite(solution.objective))
+        # A point that separates nothing is cheap, and no answer where one is asked for.
+        separates = free or solution.margin > 0.0
+        value = sign * solution.objective if known else 0.0
+        return (not good, not known, not separates, value)
+
+    ordered = sorted(found, key=worth)
+    if isinstance(problem, Lexicographic):
+        count = problem.wanted
+        ordered = _by_levels(ordered, lambda s: np.sort(s.margins)[:count])
+    if isinstance(problem, WSet):
+        ordered = _by_levels(ordered, lambda s: np.array([-level.value for level in s.levels]))
+    distinct: list[Solution] = []
+    for solution in ordered:
+        near = (float(np.linalg.norm(solution.direction - o.direction)) for o in distinct)
+        if not any(distance < _SAME_DIRECTION for distance in near):
+            distinct.append(solution)
+    return distinct
+
+
+def _by_levels(
+    solutions: list[Solution], values: Callable[[Solution], FloatArray]
+) -> list[Solution]:
+    """Return the solutions in lexicographic order of their levels, ties in the order given.
+
+    Level by level those within 1e-6 of the best survive, in units of the first level.
+    """
+    rest = [s for s in solutions if s.certificate is None or not np.all(np.isfinite(values(s)))]
+    known = [s for s in solutions if not any(s is other for other in rest)]
+    ordered: list[Solution] = []
+    for certified in (True, False):
+        group = [
+            s for s in known if s.certificate is not None and s.certificate.certified is certified
+        ]
+        while group:
+            table = np.stack([values(s) for s in group])
+            unit = float(np.abs(table[:, 0]).max()) or 1.0
+            alive = np.arange(len(group))
+            for column in table.T:
+                alive = alive[column[alive] >= column[alive].max() - _TIE * unit]
+            ordered.extend(group[i] for i in alive)
+            group = [s for i, s in enumerate(group) if i not in alive]
+    return [*ordered, *rest]

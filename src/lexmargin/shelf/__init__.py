@@ -1,0 +1,1 @@
+"""The shelves: problems and solver profiles as data."""
