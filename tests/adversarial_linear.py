@@ -349,7 +349,10 @@ def _clear(case: Biased) -> bool:
 
 
 def sparse_w_set(rng: np.random.Generator) -> Trial:
-    """Eq. 13 with a linear part and a bias, on CSR samples: its cost in exact rationals."""
+    """Eq. 13 with a linear part and a bias of either sign, on CSR samples, in exact rationals.
+
+    A bias of degree 1 would be a part of w_1: the augmented-feature problem, another one.
+    """
     case = _biased(rng)
     w, off = _near(rng, case.w)
     w = np.where(case.w == 0.0, 0.0, w) if rng.random() < 0.5 else w
@@ -358,12 +361,18 @@ def sparse_w_set(rng: np.random.Generator) -> Trial:
         return sparse_w_set(rng)
     stretch = float(1 / margin) * (1.0 + (10.0 ** rng.uniform(-12, -4) if off else 0.0))
     w, b = w * stretch, float(offset) * stretch
-    form = str(rng.choice(["plain", "signed-square"]))
-    u = b if form == "plain" else math.copysign(math.sqrt(abs(b)), b)
-    b_exact = Fraction(b) if form == "plain" else Fraction(u) * abs(Fraction(u))
+    form = str(rng.choice(["signed-square", "two-squares"]))
+    root = math.sqrt(abs(b))
+    u = [math.copysign(root, b)]
+    b_exact = Fraction(u[0]) * abs(Fraction(u[0]))
+    if form == "two-squares":
+        # The other square may be 0, where its slope vanishes, or take away what both have more.
+        less = 0.0 if rng.random() < 0.5 else root * float(rng.uniform(0.1, 2.0))
+        u = [math.hypot(root, less), less] if b > 0.0 else [less, math.hypot(root, less)]
+        b_exact = Fraction(u[0]) ** 2 - Fraction(u[1]) ** 2
     problem = lm.WSet(lm.Sum([lm.Linear(), lm.Bias(form)]), lm.Dataset(case.X, case.y))
     try:
-        found = lm.certify(problem, np.append(w, u))
+        found = lm.certify(problem, np.concatenate([w, u]))
     except LexmarginError as error:
         return Trial(None, note=str(error))
     least = min(_margins(case, w, b_exact))
@@ -371,7 +380,7 @@ def sparse_w_set(rng: np.random.Generator) -> Trial:
     missed = float(1 - _squared(case.w) / sharpest**2 / _squared(w))
     where = f"WSet, {form}, {_told(case)}, at {w.tolist()}, {u!r}, {off:.1e} off"
     limits = found.tolerances
-    slack = 1e-15 * abs(b)
+    slack = 1e-15 * max(x * x for x in u)
     if found.certified and float(1 - least) > limits.feasibility + slack + 1e-12:
         return Trial(found.verdict, wrong=f"{where}: {found.verdict}, misses {float(1 - least)}")
     return _verdict(found, where, missed - 2.0 * slack, off == 0.0, resolved=_clear(case))

@@ -241,6 +241,86 @@ def open_on_one_side(rng: np.random.Generator) -> Trial:
     return trial
 
 
+def hidden_slopes(rng: np.random.Generator) -> Trial:
+    """Two quadratics whose slopes may be of opposite signs and below all rounding."""
+    exponents = ((2, 0), (1, 1), (0, 2))
+    h, k = 10.0 ** rng.uniform(-17, 0, 2)
+    if rng.random() < 0.5:
+        h = 10.0 ** rng.uniform(-14, -10)
+    signs = rng.choice([-1.0, 1.0], 2)
+    bends = 1.0 + 10.0 ** rng.uniform(-1, 1.2, 2)
+    rows = np.array([[1, signs[0] * h, bends[0]], [1, signs[1] * k, bends[1]]])
+    if rng.random() < 0.3:
+        rows[0, 1] = 0.0
+    if rng.random() < 0.3:
+        rows = np.vstack([rows, [1.0, rng.choice([-1.0, 1.0]) * 10.0 ** rng.uniform(-17, 0), 5.0]])
+    theta = np.array([1.0, 0.0])
+    if rng.random() < 0.3:
+        # The same at another place, where its numbers are rounded: slopes of 1e-16 appear.
+        c, s = np.cos(turn := rng.uniform(0, 6)), np.sin(turn)
+        a, b, d = rows.T
+        rows = np.array([
+            a * c * c - b * c * s + d * s * s,
+            2 * a * c * s + b * (c * c - s * s) - 2 * d * c * s,
+            a * s * s + b * c * s + d * c * c,
+        ]).T  # fmt: skip
+        theta = np.array([c, s])
+    rows = rows[rng.permutation(len(rows))] * 2.0 ** rng.integers(-8, 8)
+    return _trial(rng, exponents, rows, theta)
+
+
+def hidden_hull(rng: np.random.Generator) -> Trial:
+    """Quadratics around e_1 of three parameters, all 1 there; 0 is inside the hull of their slopes.
+
+    The margin then falls in every direction to first order, by however little: a strict maximum.
+    """
+    exponents = ((2, 0, 0), (1, 1, 0), (1, 0, 1), (0, 2, 0), (0, 1, 1), (0, 0, 2))
+    while True:
+        turn = rng.uniform(0, 2 * math.pi) + np.array([0.0, 2.1, 4.2]) + rng.uniform(-0.4, 0.4, 3)
+        sizes = 10.0 ** rng.uniform([-17, -13, -6], [-10, -3, 0])
+        slopes = (sizes * np.array([np.cos(turn), np.sin(turn)])).T
+        exact = [[Fraction(float(v)) for v in row] for row in slopes]
+        areas = [p[0] * q[1] - p[1] * q[0] for p, q in itertools.pairwise([*exact, exact[0]])]
+        if all(area > 0 for area in areas):
+            break
+    bends = rng.uniform(-1, 1, (3, 3)) + np.array([1.0, 0.0, 1.0]) * 10.0 ** rng.uniform(0, 1.2)
+    rows = np.column_stack([np.ones(3), slopes, bends])[rng.permutation(3)]
+    data = lm.Dataset(rows, [1] * 3, one_class=True)
+    problem: Formulation = lm.HardMargin(lm.Polynomial(exponents), data)
+    if rng.random() < 0.5:
+        problem = lm.MarginPath(lm.Polynomial(exponents), data, 1.0)
+    found = certify(problem, np.array([1.0, 0.0, 0.0]))
+    wrong = ""
+    if found.verdict is Verdict.SADDLE:
+        wrong = f"SADDLE at a strict local maximiser: {rows.tolist()}"
+    return Trial(found.verdict, wrong)
+
+
+def hidden_maximum(rng: np.random.Generator) -> Trial:
+    """1 + κt² - ct³ + dt⁴ + …: the maximum near 2κ/3c may be too low to be seen."""
+    bend, third = 10.0 ** rng.uniform(-5.5, -2), 10.0 ** rng.uniform(-1, 4)
+    fourth = 9.0 * third**2 / (32.0 * bend) * rng.uniform(0.3, 1.2)
+    slope = rng.choice([0.0, 10.0 ** rng.uniform(-18, -9)]) * rng.choice([-1.0, 1.0])
+    row = np.array([[1.0, slope, 2.0 + bend, -third, fourth]])
+    exponents = ((4, 0), (3, 1), (2, 2), (1, 3), (0, 4))
+    return _trial(rng, exponents, row, np.array([1.0, 0.0]))
+
+
+def weak_ties(rng: np.random.Generator) -> Trial:
+    """A strict maximum of the strong margin, tied with others of no weight, or a little."""
+    exponents = ((4, 0), (3, 1), (2, 2), (1, 3), (0, 4))
+    strong = [1.0, rng.choice([0.0, 10.0 ** rng.uniform(-17, -6)]), 2 - 10.0 ** rng.uniform(-4, 1)]
+    rows = [[*strong, 10.0 ** rng.uniform(-2, 4) * rng.choice([-1.0, 0.0, 1.0]), 10.0]]
+    for _ in range(int(rng.integers(1, 4))):
+        slope = 10.0 ** rng.uniform(-12, 1) * rng.choice([-1.0, 1.0])
+        bends = 10.0 ** rng.uniform(-2, 4, 2) * rng.choice([-1.0, 1.0], 2)
+        level = 1.0 + rng.choice([0.0, 10.0 ** rng.uniform(-17, -6)])
+        rows.append([level, slope, *bends, 10.0])
+    theta = np.array([1.0, rng.choice([0.0, 10.0 ** rng.uniform(-17, -7)])])
+    found = np.array(rows)[rng.permutation(len(rows))] * 2.0 ** rng.integers(-8, 8)
+    return _trial(rng, exponents, found, theta)
+
+
 def _polynomials(rng: np.random.Generator) -> tuple[tuple[tuple[int, int], ...], Array]:
     degree = int(rng.integers(2, 7))
     exponents = tuple((degree - k, k) for k in range(degree + 1))
@@ -379,6 +459,10 @@ FAMILIES: dict[str, Family] = {
     "local: third derivative, hidden": third_derivative_hidden,
     "local: blocked saddle": blocked_saddle,
     "local: saddle open on one side": open_on_one_side,
+    "local: slopes below rounding": hidden_slopes,
+    "local: slopes below rounding around the point": hidden_hull,
+    "local: maximum below rounding": hidden_maximum,
+    "local: ties without weight": weak_ties,
     "local: near a critical point": functools.partial(near_critical, loose=False),
     "local: loose tolerances": functools.partial(near_critical, loose=True),
 }

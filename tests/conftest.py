@@ -19,12 +19,20 @@ REQUIRED_BACKENDS = frozenset({"cvxpy", "pyomo", "casadi", "cyipopt"})
 REQUIRE_VARIABLE = "LEXMARGIN_REQUIRE_BACKENDS"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def interrupts() -> Generator[None]:
-    """Ctrl-C as in a terminal, here and in children: a shell's background jobs ignore it."""
+    """Ctrl-C and hang-up as in a terminal, in children: background jobs ignore the one, nohup both.
+
+    A handler is none after the start of another program; what is ignored stays so.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hung_up = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    if hung_up:
+        signal.signal(signal.SIGHUP, lambda *_: None)
     yield
     signal.signal(signal.SIGINT, before)
+    if hung_up:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def needed_backends(item: pytest.Item) -> set[str]:

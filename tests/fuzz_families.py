@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import lexmargin as lm
 from lexmargin.compare import Serial, Store, read_back
 from lexmargin.data.state_files import read_blocks, read_state
+from lexmargin.judge.proofs.proofs import prove
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 
@@ -229,8 +230,7 @@ _THINGS = st.recursive(
 )  # fmt: skip
 
 
-def theta(draw: Draw) -> object:
-    """Points of any kind for problems of several."""
+def _pair(draw: Draw) -> tuple[Any, Any]:
     problem = draw.draw(st.sampled_from(_PROBLEMS))
     size = problem.functions.size
     point = draw.draw(st.one_of(
@@ -243,7 +243,17 @@ def theta(draw: Draw) -> object:
         ),
     ))  # fmt: skip
     LAST[:] = [problem, point]
-    return lm.certify(problem, point)
+    return problem, point
+
+
+def theta(draw: Draw) -> object:
+    """Points of any kind for problems of several."""
+    return lm.certify(*_pair(draw))
+
+
+def proof(draw: Draw) -> object:
+    """A proof asked for at points of any kind."""
+    return prove(*_pair(draw))
 
 
 # -- CSV -------------------------------------------------------------------------------------------
@@ -446,6 +456,7 @@ FAMILIES: Final[Mapping[str, tuple[Family, int, tuple[type[Exception], ...]]]] =
     "state": (state, 5000, ()),
     "safetensors": (safetensors, 8000, ()),
     "theta": (theta, 8000, ()),
+    "proof": (proof, 2000, ()),
     "csv": (csv, 8000, ()),
     "receipts": (receipts, 5000, ()),
     "store": (store, 3000, ()),

@@ -65,7 +65,7 @@ def test_large_problems_begin_with_rounds_of_short_steps(
     monkeypatch: pytest.MonkeyPatch, classes: int
 ) -> None:
     short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
-    for module in ("augmented", "backends.augmented_lagrangian"):
+    for module in ("polish.augmented", "backends.smooth.augmented_lagrangian"):
         monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     rounds = 0
     approached = augmented._approached
@@ -90,7 +90,7 @@ def test_large_problems_begin_with_rounds_of_short_steps(
 
 def test_rounds_end_early_where_nothing_separates(monkeypatch: pytest.MonkeyPatch) -> None:
     short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
-    for module in ("augmented", "backends.augmented_lagrangian"):
+    for module in ("polish.augmented", "backends.smooth.augmented_lagrangian"):
         monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((21, 3))
@@ -105,7 +105,7 @@ def test_rounds_end_early_where_nothing_separates(monkeypatch: pytest.MonkeyPatc
 def test_a_sample_that_no_unit_sees_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
     """All relu² units are off at a sample: its margin is 0 and has no gradient."""
     short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
-    for module in ("augmented", "backends.augmented_lagrangian"):
+    for module in ("polish.augmented", "backends.smooth.augmented_lagrangian"):
         monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     problem = teacher("relu2")
     functions = problem.functions
@@ -130,7 +130,7 @@ def test_a_penalty_that_is_too_small_doubles(
 ) -> None:
     """After a leap of the margins, and where rounds never bring them near 1."""
     short = augmented.Inner.LBFGS, augmented.Inner.NEWTON
-    for module in ("augmented", "backends.augmented_lagrangian"):
+    for module in ("polish.augmented", "backends.smooth.augmented_lagrangian"):
         monkeypatch.setattr(f"lexmargin.{module}.in_order", lambda _: short)
     penalties: list[float] = []
     approached = augmented._approached

@@ -77,7 +77,7 @@ def test_every_form_of_the_bias_has_the_same_hard_margin(form: BiasForm) -> None
     found = lm.solve(problem, starts=1)
     assert np.allclose(found.theta[0].ravel(), [-2, 0, 2], atol=1e-7)
     assert found.certificate.verdict is Verdict.GLOBAL
-    proof = exact_program(problem, np.concatenate([b.ravel() for b in found.theta]))
+    proof = exact_program(problem.kkt(np.concatenate([b.ravel() for b in found.theta])))
     assert not isinstance(proof, str), proof
     assert proof.proved and proof.value == 8
 
@@ -179,11 +179,13 @@ def test_no_multipliers_bound_more_than_the_optimum(seed: int) -> None:
     for noise in (0.0, 1e-9, 1e-3, 0.3, 3.0):
         weights = tight * np.exp(noise * rng.normal(size=tight.size))
         weights = weights * rng.choice([1.0, 0.0], p=[0.9, 0.1], size=tight.size) ** (noise > 0.1)
-        bound = least_first_level(problem, w, weights)
+        bound = least_first_level(problem.kkt(w)[0], weights)
         assert bound is not None and bound <= least * (1 + 1e-7)
         if noise <= 1e-9:
             assert bound >= least * (1 - 1e-5)
-        other = least_scaled_cost(scaled, w, np.asarray(feasible[0].dual_value) * np.exp(noise))
+        other = least_scaled_cost(
+            scaled.kkt(w)[0], np.asarray(feasible[0].dual_value) * np.exp(noise)
+        )
         assert other is not None and other <= cheapest * (1 + 1e-7)
 
 

@@ -222,6 +222,37 @@ def test_slope_0_alone_refutes_what_the_generalised_gradient_allows():
     assert sets.signs[1] == [-1.0]
 
 
+@pytest.mark.parametrize(
+    ("jump", "above", "verdict"),
+    [
+        # λ = 1/jump on the second sample makes δ = 2e-9 and 2e-8.
+        (1e6, 1e-3, Verdict.CLARKE_KKT),
+        (1e3, 1e-5, Verdict.CLARKE_KKT),
+        # δ within its tolerance leaves 5e-5 of a weight of 1, or 1/20 of what is needed.
+        (1.0, 1e-3, Verdict.NOT_STATIONARY),
+        (1e3, 1e-3, Verdict.NOT_STATIONARY),
+    ],
+)
+def test_a_refutation_counts_kinks_above_the_support(jump, above, verdict):
+    # held_back with the second sample above the margin and the third in its place.
+    c, s = 0.5, math.sqrt(0.75)
+    members = [Member(DiagonalNetwork(2), (2,)), Member(Network((1,), ReLU()), (0, 1))]
+    X = [[1.0, 0.0, 0.0], [jump * c, jump * s, 1.0 + above], [0.0, 0.0, 1.0]]
+    f = functions(Sum(members), X, [1, -1, -1])
+    size = s**-0.5
+    theta = np.array([1.0, -1.0, size * s, -size * c, size])
+    found = judge(f, theta)
+    assert found.verdict is verdict, found.report()
+    if verdict is Verdict.CLARKE_KKT:
+        # λ is as at margin 1, for the degree is 2; the slope at the kink is 1 at most.
+        weight = found.multipliers[1]
+        assert weight * jump >= (1.0 - 1e-6) / math.sqrt(3.0)
+        assert found.support.tolist() == [0, 1, 2]
+        assert found.complementarity == pytest.approx(2.0 * above * weight / (theta @ theta))
+    for norm in (1.5, 3.0, math.inf):
+        assert judge(f, theta, norm).verdict in (verdict, Verdict.UNDECIDED)
+
+
 @pytest.mark.parametrize("angle", [math.radians(40), math.radians(44.9)])
 def test_a_slope_above_1_is_no_element(angle):
     f, theta = held_back(angle)
@@ -346,7 +377,13 @@ WHERE = "on a kink (1 unit, nearest at layer 1, unit 0, sample 0)"
 
 
 @pytest.mark.parametrize(
-    ("above", "verdict"), [(1e-5, Verdict.UNDECIDED), (1e-3, Verdict.NOT_STATIONARY)]
+    ("above", "verdict"),
+    [
+        (1e-5, Verdict.CLARKE_KKT),
+        # δ misses its tolerance by a thousandth, and so does ε with less weight.
+        (1.002e-4, Verdict.UNDECIDED),
+        (1e-3, Verdict.NOT_STATIONARY),
+    ],
 )
 def test_a_refutation_at_a_kink_counts_weight_above_the_margin(
     above: float, verdict: Verdict
@@ -359,18 +396,21 @@ def test_a_refutation_at_a_kink_counts_weight_above_the_margin(
     theta = direction / np.linalg.norm(direction)
 
     f, other = xor()
-    certificate = replace(judge(f, other), support=np.array([0]))
+    certificate = replace(judge(f, other), support=np.array([0]), multipliers=np.zeros(2))
     values = np.array([1.0, 1.0 + above])
     found, _ = judged_at_kink(
         certificate, whole.of(np.array([0])), theta, 1.0, values, WHERE, whole.of
     )
     assert found.verdict is verdict
-    assert found.stationarity_bound <= (1e-7 if verdict is Verdict.UNDECIDED else 1e-3)
+    assert found.stationarity_bound <= (1e-3 if verdict is Verdict.NOT_STATIONARY else 1e-7)
+    if verdict is Verdict.CLARKE_KKT:
+        assert found.support.tolist() == [0, 1] and found.tau == pytest.approx(1e-5)
+        assert found.complementarity == pytest.approx(1e-8, rel=1e-2)
 
 
 def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
     f, theta = xor()
-    certificate = replace(judge(f, theta), support=np.array([0, 1]))
+    certificate = replace(judge(f, theta), support=np.array([0, 1]), multipliers=np.zeros(2))
     sets = GradientSets(np.eye(2), (np.zeros((0, 2)),) * 2, (np.zeros(0),) * 2,
                         (np.zeros((0, 2)),) * 2, True)  # fmt: skip
     for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):

@@ -229,18 +229,18 @@ def test_the_bound_of_the_w_set_never_exceeds_a_feasible_point(predictor, seed):
     assert solution.certificate.verdict is Verdict.GLOBAL, solution.report()
     for _ in range(30):
         w = problem.parts.feasible(np.append(rng.normal(size=3) + 1.5, rng.normal()))
-        bound = least_first_level(problem, np.ones(4), rng.exponential(size=18) ** 4)
+        bound = least_first_level(problem.kkt(np.ones(4))[0], rng.exponential(size=18) ** 4)
         assert bound <= solution.objective * (1 + 1e-9)
         if w is not None:
             assert solution.objective <= problem.objective(w) * (1 + 1e-9)
 
 
 def test_a_bound_needs_linear_scores_and_biases():
-    assert least_first_level(WSet(SHALLOW_DEEP, ONE), np.ones(3), np.ones(1)) is None
-    assert least_first_level(WSet(CASCADE, CASCADE_DATA), np.ones(5), np.ones(4)) is None
+    assert least_first_level(WSet(SHALLOW_DEEP, ONE).kkt(np.ones(3))[0], np.ones(1)) is None
+    assert least_first_level(WSet(CASCADE, CASCADE_DATA).kkt(np.ones(5))[0], np.ones(4)) is None
     # Without samples of both classes a free bias does it alone, and the bound is 0.
     alone = WSet(FREE_BIAS, points([[1, 2], [3, 1]]))
-    assert least_first_level(alone, np.ones(3), np.ones(2)) == 0.0
+    assert least_first_level(alone.kkt(np.ones(3))[0], np.ones(2)) == 0.0
 
 
 @pytest.mark.parametrize("excess", [1e-1, 1e-3, 1e-5])
@@ -266,9 +266,8 @@ def test_a_level_after_a_positive_one_is_judged(excess):
 def test_a_later_level_is_global_only_where_what_it_holds_is_the_only_one():
     problem = WSet(TWO_SQUARES, BIAS, 2)
     best = np.array([0.8, -0.4, 0.0, R(1.4)])
-    values = problem.functions.values(best)
     for unique, verdict in ((True, Verdict.GLOBAL), (False, Verdict.KKT)):
-        found = judge_later_level(problem, best, values, 1, Tolerances(), unique)
+        found = judge_later_level(problem.kkt(best)[1], 1, Tolerances(), unique)
         assert found.verdict is verdict
 
 
@@ -340,15 +339,17 @@ def test_the_origin_is_least_until_the_jump(loss):
         (10.0, True),
     ):
         problem = RegularizationPath(lm.DiagonalNetwork(3), ONE, factor * jump, loss=loss)
-        assert origin_is_least(problem) is least
+        assert origin_is_least(problem.kkt(np.zeros(problem.functions.size))[0]) is least
         found = certify(problem, np.zeros(3))
         assert found.verdict is (Verdict.GLOBAL if least else Verdict.KKT)
         assert (found.gap == 0.0) is least and found.separates is False
     # Degree 1 leaves the origin at once, degree 2 when the curvatures meet.
-    assert not origin_is_least(RegularizationPath(Linear(), ONE, 1e3))
-    assert origin_is_least(RegularizationPath(lm.DiagonalNetwork(2), ONE, 0.51))
-    assert not origin_is_least(RegularizationPath(lm.DiagonalNetwork(2), ONE, 0.49))
-    assert not origin_is_least(RegularizationPath(Polynomial([[3]]), ONE, 10.0))
+    assert not origin_is_least(RegularizationPath(Linear(), ONE, 1e3).kkt(np.zeros(1))[0])
+    assert origin_is_least(RegularizationPath(lm.DiagonalNetwork(2), ONE, 0.51).kkt(np.zeros(2))[0])
+    assert not origin_is_least(
+        RegularizationPath(lm.DiagonalNetwork(2), ONE, 0.49).kkt(np.zeros(2))[0]
+    )
+    assert not origin_is_least(RegularizationPath(Polynomial([[3]]), ONE, 10.0).kkt(np.zeros(1))[0])
 
 
 @pytest.mark.parametrize(
@@ -366,7 +367,7 @@ def test_the_largest_margins_are_never_exceeded(predictor):
     rng = np.random.default_rng(2)
     data = lm.Dataset(rng.normal(size=(6, 3)), [1, -1] * 3)
     problem = RegularizationPath(predictor, data, 1.0)
-    most, alpha = largest_margins(problem), problem.functions.homogeneity.degree
+    most, alpha = largest_margins(problem.functions), problem.functions.homogeneity.degree
     for _ in range(200):
         theta = rng.standard_normal(problem.functions.size)
         reached = problem.functions.values(theta) / np.linalg.norm(theta) ** alpha

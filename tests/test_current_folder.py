@@ -117,6 +117,7 @@ def test_no_decoy_runs_on_a_local_dask_cluster(trap: Path) -> None:
     test_no_decoy_runs(trap, [*COMPARED, "dask"])
 
 
+@LONG
 def test_options_of_ipopt_are_those_of_the_profile(tmp_path: Path) -> None:
     (tmp_path / "ipopt.opt").write_text("max_iter 0\n", encoding="utf-8")
     words = ["solve", NONCONVEX, "--starts", "1", "--json", "--solver", "ipopt-casadi"]
@@ -136,6 +137,7 @@ def test_an_executable_of_the_current_folder_is_no_solver(
     assert not backend(BackendName.PYOMO_SOLVER).available("ipopt")
 
 
+@LONG
 def test_the_python_path_is_kept_and_an_interactive_session_finds_its_modules(
     tmp_path: Path,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import pickle
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from lexmargin import load
 from lexmargin.data.dataset import Dataset, load_csv
 from lexmargin.errors import DataError, ParameterError, UnsupportedError
 
@@ -58,7 +60,7 @@ def test_csv(tmp_path: Path) -> None:
         (b"a,y\n1,\n2,0\n", None, "line 2, column 'y': '' is a missing value"),
         (b"a,,y\n1,1,1\n2,0,0\n", None, "column 2 of the header has no name"),
         (b"a,y,\n1,1,\n2,0,3\n", None, "line 3: 3 cells under a header of 2"),
-        (b"a;b,c;y\n1;2,3;1\n4;5,6;0\n", None, "'2,3' is not a finite number"),
+        (b"a;b,c;y\n1;2,3;1\n4;5.6;0\n", None, "'2,3' is not a finite number"),
         (b"a,y\nr1,1,1\nr1,2,0\n", None, "no row name of its own"),
         (b"a,y\n1,1e999\n2,0\n", None, "column 'y': the label '1e999'"),
         (b"a,a\n1,1\n", None, "two columns are named 'a'"),
@@ -143,6 +145,69 @@ def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
         file.write_text("a,y\n1,0\n2,1\n")
         with pytest.raises(DataError, match=r"no feature is left|no index column"):
             load_csv(file, **wrong)  # type: ignore[arg-type]
+
+
+def test_decimal_commas_are_read_where_they_can_be_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "europe.csv"
+    file.write_text("a;b;y\n1,5;2;0\n-0,25;3e2;1\n,5;1,5E-1;1\n")
+    assert load_csv(file).X.tolist() == [[1.5, 2.0], [-0.25, 300.0], [0.5, 0.15]]
+    file.write_text("a\tb\ty\n1,234\t2\t0\n1,2\t3\t1,0\n")
+    data = load_csv(file)
+    assert data.X.tolist() == [[1.234, 2.0], [1.2, 3.0]]
+    assert data.classes == (0, 1)
+    # Words keep their commas.
+    file.write_text("a;y\n1,5;no, thanks\n2,5;yes\n")
+    assert load_csv(file).classes == ("no, thanks", "yes")
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "message"),
+    [
+        # A thousand and more, or a decimal: nothing in the file says which.
+        ("a;b;y\n1,234;2;0\n7,500;3;1\n", None, "line 2, column 'a': '1,234' may be"),
+        ("a;b;y\n1,5;2.5;0\n2;3;1\n", None, "line 2, column 'a': '1,5' is not"),
+        ("a;b;y\n1,234.5;2;0\n2;3;1\n", None, "line 2, column 'a': '1,234.5' is not"),
+        ("a;b;y\n1.234,5;2;0\n2;3;1\n", ",", "line 2, column 'a': '1.234,5' is not"),
+        ("a;b;y\n1.5;2;0\n2;3;1\n", ",", "line 2, column 'a': '1.5' is not"),
+        ("a;b;y\n1,5;2;0\n2;3;1\n", ".", "line 2, column 'a': '1,5' is not"),
+        ("a;b;y\n1,2,3;2;0\n2;3;1\n", None, "line 2, column 'a': '1,2,3' is not"),
+        ('a,b,y\n"1,5",2,0\n2,3,1\n', None, "line 2, column 'a': '1,5' is not"),
+    ],
+)
+def test_commas_that_may_be_something_else_are_refused(
+    tmp_path: Path, text: str, decimal: str | None, message: str
+) -> None:
+    file = tmp_path / "points.csv"
+    file.write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_csv(file, decimal=decimal)
+
+
+def test_the_decimal_mark_can_be_named(tmp_path: Path) -> None:
+    file = tmp_path / "points.csv"
+    file.write_text("a;b;y\n1,234;2;0\n7,500;3;1\n")
+    assert load_csv(file, decimal=",").X.tolist() == [[1.234, 2.0], [7.5, 3.0]]
+    file.write_text('a,b,y\n"1,5",2,0\n2,3,1\n')
+    assert load_csv(file, decimal=",").X.tolist() == [[1.5, 2.0], [2.0, 3.0]]
+    with pytest.raises(ParameterError, match="decimal mark"):
+        load_csv(file, decimal=";")
+    (tmp_path / "p.toml").write_text(
+        'title = "t"\nsource = "s"\nformulation = "constrained-path"\nrho = 1\n[predictor]\n'
+        'kind = "linear"\n[data]\ncsv = "points.csv"\ndecimal = ","\n'
+    )
+    problem = load(tmp_path / "p.toml")
+    assert problem.data.X.tolist() == [[1.5, 2.0], [2.0, 3.0]]
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.lists(st.floats(-1e12, 1e12).filter(lambda x: x != int(x)), min_size=2, max_size=9))
+def test_what_pandas_writes_with_commas_is_read_bit_for_bit(values: list[float]) -> None:
+    frame = pd.DataFrame({"a": values, "b": 1, "y": np.arange(len(values)) % 2})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "frame.csv"
+        frame.to_csv(file, sep=";", decimal=",", index=False)
+        read = load_csv(file, decimal=",")
+    assert read.X[:, 0].tolist() == values
 
 
 def test_missing_values_are_named_with_all_their_lines(tmp_path: Path) -> None:

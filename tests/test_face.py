@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from exact_leximin import leximin_margins
-from lexmargin.backends.face_exact import check_chain, exact_chain
 from lexmargin.backends.levels.face import face_levels, solve_face
 from lexmargin.backends.levels.face_lp import maximise_minimum, simplex_solver
 from lexmargin.data.dataset import Dataset, load_dataset
@@ -83,44 +81,10 @@ def test_agrees_with_exact_brute_force_and_proves_it(group: int) -> None:
         expected = leximin_margins(Z.astype(int).tolist(), norm)
         answer = face_levels(Z, norm)
         assert answer.margins == pytest.approx([float(v) for v in expected], abs=1e-13), seed
-        chain = exact_chain(Z, norm, answer)
-        assert list(chain.margins) == expected, seed
-        values = [level.value for level in chain.levels]
-        assert values == sorted(values)
 
 
 def test_reference_knows_the_hand_solved_case() -> None:
     assert leximin_margins([(1, 1), (3, 1), (1, 2)], 1) == [1, Fraction(5, 3), Fraction(5, 3)]
-
-
-def test_a_wrong_chain_is_refused() -> None:
-    Z = np.array([(1.0, 1.0, 1.0), (2.0, 3.0, 3.0), (4.0, 5.0, 6.0)])
-    chain = exact_chain(Z, 1.0)
-    assert check_chain(Z, chain) == ""
-    first, second, third = chain.levels
-    tiny = Fraction(1, 10**30)
-    wrong = {
-        "not those of θ": replace(chain, margins=(chain.margins[0] + tiny, *chain.margins[1:])),
-        "outside": replace(chain, theta=(tiny, *chain.theta[1:])),
-        "bound": replace(chain, levels=(replace(first, value=first.value + tiny), second, third)),
-        "sum to 1": replace(
-            chain, levels=(replace(first, weights=(1 + tiny, *first.weights[1:])), second, third)
-        ),
-        "are left": replace(chain, levels=(first, second)),
-        "not constant": replace(chain, levels=(replace(first, settled=(1,)), second, third)),
-        "sign": replace(
-            chain, levels=(replace(first, weights=(1 + tiny, -tiny, Fraction(0))), second, third)
-        ),
-    }
-    for reason, bad in wrong.items():
-        assert reason in check_chain(Z, bad), reason
-    other = np.array([(0.0, 1.0, 0.0)])[0]
-    worse = replace(
-        chain,
-        theta=tuple(Fraction(float(x)) for x in other),
-        margins=tuple(Fraction(float(x)) for x in Z @ other),
-    )
-    assert "does not attain level 3" in check_chain(Z, worse)
 
 
 def test_digits_three_against_eight() -> None:
@@ -202,8 +166,6 @@ def test_bad_input() -> None:
         face_levels(np.array([[np.nan, 1.0]]), 1)
     with pytest.raises(ParameterError):
         face_levels(np.zeros((0, 2)), 1)
-    with pytest.raises(ParameterError):
-        exact_chain(np.eye(2), 2.0)
     quartic = Polynomial(((4, 0), (0, 4)))
     data = Dataset([[1, 2], [2, 1]], [1, 1], one_class=True)
     with pytest.raises(UnsupportedError):

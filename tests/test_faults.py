@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from compare_stubs import Killer, contents
 from lexmargin.compare import DaskCluster, Executor, Processes, ResultsError, Serial, Store, compare
 from lexmargin.compare.comparison import Progress, carry_out, read_back
+from lexmargin.compare.executors import dask_pass, has_workers
 from lexmargin.compare.jobs import Limits, Unit, canonical
 from lexmargin.compare.pages.reading import sealed
 from lexmargin.compare.plan import plan
@@ -25,6 +27,7 @@ from lexmargin.errors import LexmarginError
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery
 from lexmargin.shelf.library import Library
+from process_stubs import fresh, paths
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 
@@ -61,8 +64,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str,
 
 
 SENT = [
-    pytest.param(signal.SIGKILL, 4, 4, id="SIGKILL-4"),
-    pytest.param(signal.SIGSTOP, 2, 4, id="SIGSTOP-2"),
+    pytest.param(signal.SIGKILL, 2, 4, id="SIGKILL-2"),
+    pytest.param(signal.SIGSTOP, 2, 4, id="SIGSTOP-2", marks=LONG),
     pytest.param(signal.SIGKILL, 200, 200, id="SIGKILL-200", marks=LONG),
     pytest.param(signal.SIGSTOP, 50, 200, id="SIGSTOP-50", marks=LONG),
 ]
@@ -128,7 +131,7 @@ def damages(content: bytes, count: int) -> Iterator[bytes]:
         yield content[:place]
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(2000, marks=LONG)])
+@pytest.mark.parametrize("count", [5, pytest.param(2000, marks=LONG)])
 def test_no_damaged_record_is_believed(tmp_path: Path, count: int) -> None:
     (unit,) = plan(LIBRARY, PROBLEMS[:1], ["clarabel"])
     carry_out([unit], Serial(), Store(tmp_path), LIBRARY)
@@ -148,7 +151,7 @@ def test_no_damaged_record_is_believed(tmp_path: Path, count: int) -> None:
 def test_damaged_records_are_done_again(
     tmp_path: Path, whole: Callable[[int], dict[str, str]]
 ) -> None:
-    units = units_of(8)
+    units = units_of(4)
     kept(units, Serial(), tmp_path)
     damaged = list(damages(Store(tmp_path).result_path(units[0].key).read_bytes(), 2))
     for unit, content in zip(units, damaged, strict=False):
@@ -156,7 +159,7 @@ def test_damaged_records_are_done_again(
     for name in (tmp_path / "measures").iterdir():
         name.write_bytes(b"[" * 100_000)
     assert len(read_back_failures(tmp_path)) == 1
-    assert kept(units, Processes(2), tmp_path) == whole(8)
+    assert kept(units, Serial(), tmp_path) == whole(4)
 
 
 def read_back_failures(folder: Path) -> list[LexmarginError]:
@@ -177,44 +180,103 @@ def test_a_comparison_file_that_is_none_is_named(tmp_path: Path, keys: Any) -> N
         Store(tmp_path).comparison()
 
 
-FULL = """
-import resource, sys
+LIMITED = """
+import json, resource, shutil, sys
 from pathlib import Path
 from lexmargin.compare import Serial, Store
 from lexmargin.compare.comparison import carry_out
 from lexmargin.errors import LexmarginError
 from lexmargin.shelf.library import Library
 import test_faults
-limit = int(sys.argv[2])
-units = test_faults.units_of(8)
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-try:
-    carry_out(units, Serial(), Store(Path(sys.argv[1])), Library())
-except LexmarginError as error:
-    print(error.code)
+folder, times, expected = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+units, stopped = test_faults.units_of(8), 0
+for turn in range(times):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 + 37 * turn, resource.RLIM_INFINITY))
+    try:
+        carry_out(units, Serial(), Store(folder), Library())
+    except LexmarginError as error:
+        assert error.code in ("results", "solver-failed"), error
+        stopped += 1
+    there = test_faults.contents(folder) if (folder / "results").is_dir() else {}
+    # What is there is whole and right; no half-written file lies beside it.
+    assert there.items() <= expected.items()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert test_faults.kept(units, Serial(), folder) == expected
+    shutil.rmtree(folder)
+print(stopped)
 """
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(50, marks=LONG)])
+@LONG
+@pytest.mark.parametrize("times", [50])
 def test_a_full_disk_stops_a_comparison_which_goes_on_later(
     tmp_path: Path, times: int, whole: Callable[[int], dict[str, str]]
 ) -> None:
-    """At another size of the largest file each time, from before the first to after the last."""
-    from process_stubs import fresh
+    """At another size of the largest file each time, from before the first to after the last.
 
-    largest = 0
-    for name in range(times):
-        folder = tmp_path / str(name)
-        done = fresh(FULL, str(folder), str(100 + 37 * name), folder=tmp_path)
-        assert done.stdout in ("results\n", "solver-failed\n", ""), done.stderr
-        expected = whole(8)
-        there = contents(folder) if (folder / "results").is_dir() else {}
-        # What is there is whole and right; no half-written file lies beside it.
-        assert there.items() <= expected.items()
-        largest = max(largest, len(there))
-        assert kept(units_of(8), Serial(), folder) == expected
-    assert largest <= 8 and resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 0
+    The children of the comparison have the limit of the first time throughout.
+    """
+    words = (str(tmp_path / "out"), str(times), json.dumps(whole(8)))
+    done = fresh(LIMITED, *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 1 <= int(done.stdout) < times
+
+
+DISKS = """
+import json, shutil, subprocess, sys
+from pathlib import Path
+from lexmargin.compare import Serial, Store
+from lexmargin.compare.comparison import carry_out
+from lexmargin.errors import LexmarginError
+from lexmargin.shelf.library import Library
+import test_faults
+disk, times, expected = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+units, stopped, folder = test_faults.units_of(8), 0, disk / "out"
+def mount(*words):
+    subprocess.run(["mount", *words, str(disk)], check=True)
+mount("-t", "tmpfs", "tmpfs")
+for turn in range(times):
+    full, size = turn % 2 == 0, turn // 2 + 1
+    mount("-o", f"remount,rw,size={4 * size if full else 1024}k")
+    def spoil(done, total, line):
+        if not full and done == size % 9:
+            mount("-o", "remount,ro")
+    spoil(0, 8, "")
+    try:
+        carry_out(units, Serial(), Store(folder), Library(), spoil)
+    except LexmarginError as error:
+        assert error.code in ("results", "solver-failed"), error
+        stopped += 1
+    there = test_faults.contents(folder) if (folder / "results").is_dir() else {}
+    assert there.items() <= expected.items()
+    mount("-o", "remount,rw,size=1m")
+    assert test_faults.kept(units, Serial(), folder) == expected
+    shutil.rmtree(folder)
+print(stopped)
+"""
+"""Disks of every size from one page on, and disks that become read-only after so many units."""
+
+OWN_MOUNTS = ("unshare", "-rm")
+
+
+@LONG
+def test_real_disks_that_are_full_or_read_only_stop_a_comparison_which_goes_on_later(
+    tmp_path: Path, whole: Callable[[int], dict[str, str]]
+) -> None:
+    """The temporary files of children lie there too."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    probe = [*OWN_MOUNTS, "mount", "-t", "tmpfs", "tmpfs", str(disk)]
+    if shutil.which("unshare") is None or subprocess.run(probe, check=False).returncode:
+        pytest.skip("this system lets nobody mount a disk of their own")
+    words = [*OWN_MOUNTS, sys.executable, "-P", "-c", DISKS, str(disk), "50", json.dumps(whole(8))]
+    environment = {**os.environ, "PYTHONPATH": paths(), "TMPDIR": str(disk)}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # Those with room for all of it, and those that become read-only after the last unit, go on.
+    assert 25 <= int(done.stdout) < 50
 
 
 KILLED = """
@@ -238,8 +300,6 @@ carry_out(test_faults.units_of(4), Serial(), Store(Path(sys.argv[1])), Library()
 def test_a_comparison_killed_while_it_writes_goes_on_and_leaves_no_draft(
     tmp_path: Path, wanted: str, whole: Callable[[int], dict[str, str]]
 ) -> None:
-    from process_stubs import fresh
-
     folder = tmp_path / "out"
     done = fresh(KILLED, str(folder), wanted, folder=tmp_path)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -301,41 +361,101 @@ def test_a_time_limit_is_that_of_the_unit_not_of_a_suspended_machine(nursery: Nu
     assert reply.end is End.ANSWERED
 
 
-@LONG
-@pytest.mark.backend("distributed")
-@pytest.mark.filterwarnings("default")
-def test_210_units_are_the_same_bytes_wherever_they_run(tmp_path: Path) -> None:
-    """One after another, in processes, on dask with workers killed; and resumed on another."""
+@pytest.fixture(scope="module")
+def units_210() -> tuple[Unit, ...]:
     problems = [*PROBLEMS, "linear/norms-two-points-linf", "networks/diagonal-2"]
     solvers = ["clarabel", "highs", "osqp", "scs", "daqp", "ipopt-casadi", "slsqp"]
     units = plan(LIBRARY, problems, solvers, seeds=range(8), limits=Limits(120.0))[:210]
     assert len(units) == 210
-    serial = kept(units, Serial(), tmp_path / "serial")
-    assert kept(units, Processes(2), tmp_path / "processes") == serial
-    assert kept(units, DaskCluster(None, 2), tmp_path / "dask") == serial
+    return units
+
+
+@pytest.fixture(scope="module")
+def serial_210(
+    units_210: tuple[Unit, ...], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    return kept(units_210, Serial(), tmp_path_factory.mktemp("serial"))
+
+
+@LONG
+@pytest.mark.backend("distributed")
+@pytest.mark.filterwarnings("default")
+def test_210_units_are_the_same_bytes_wherever_they_run(
+    tmp_path: Path, units_210: tuple[Unit, ...], serial_210: dict[str, str]
+) -> None:
+    """One after another, in processes, on dask, and on dask with two workers killed."""
+    assert kept(units_210, Processes(2), tmp_path / "processes") == serial_210
+    assert kept(units_210, DaskCluster(None, 2), tmp_path / "dask") == serial_210
     killer = Killer(2)
     killer.start()
     try:
-        found = kept(units, DaskCluster(None, 2), tmp_path / "killed")
+        found = kept(units_210, DaskCluster(None, 2), tmp_path / "killed")
     finally:
         killer.end()
-    assert found == serial and not killer.left
-    # The scheduler is lost half-way, with all its workers; then the run is resumed.
-    broken = tmp_path / "broken"
+    assert found == serial_210 and not killer.left
+
+
+@LONG
+@pytest.mark.backend("distributed")
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("lost", [60, 100])
+def test_210_units_are_the_same_bytes_after_the_scheduler_was_lost(
+    tmp_path: Path, lost: int, units_210: tuple[Unit, ...], serial_210: dict[str, str]
+) -> None:
+    """Half-way, with all its workers; then the run is resumed on another cluster."""
     import distributed
 
     options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "threads_per_worker": 1}
     cluster = distributed.LocalCluster(n_workers=2, silence_logs=50, **options)
 
     def lose(done: int, total: int, line: str) -> None:
-        if done == 60:
+        if done == lost:
             cluster.close()
 
+    workers = DaskCluster(cluster.scheduler_address, 2)
     with pytest.raises(LexmarginError):
-        carry_out(units, DaskCluster(cluster.scheduler_address, 2), Store(broken), LIBRARY, lose)
+        carry_out(units_210, workers, Store(tmp_path), LIBRARY, lose)
     cluster.close()
-    assert 60 <= len(contents(broken)) < 210
-    assert kept(units, DaskCluster(None, 2), broken) == serial
+    assert lost <= len(contents(tmp_path)) < 210
+    assert kept(units_210, DaskCluster(None, 2), tmp_path) == serial_210
+
+
+@pytest.mark.backend("distributed")
+def test_an_answer_that_is_lost_after_it_was_done_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import distributed
+
+    class Future:
+        def __init__(self, answer: str) -> None:
+            self.answer = answer
+
+        def result(self) -> str:
+            if not self.answer:
+                raise distributed.client.FutureCancelledError("unit", "connection-lost")
+            return self.answer
+
+    given = iter([Future(""), Future("answer")])
+    client = SimpleNamespace(
+        submit=lambda *_, **__: next(given),
+        loop=None,
+        status="running",
+        scheduler_info=lambda: {"workers": {"a": 1}},
+    )
+    monkeypatch.setattr("distributed.as_completed", lambda left, **_: left)
+    assert list(dask_pass(client, units_of(8)[:2], None)) == ["answer"]
+
+
+def test_a_client_that_has_lost_its_scheduler_sees_no_workers() -> None:
+    def client(status: str, info: dict[str, Any]) -> SimpleNamespace:
+        return SimpleNamespace(status=status, scheduler_info=lambda: info)
+
+    assert has_workers(client("running", {"workers": {"tcp://127.0.0.1:1": {}}}))
+    assert not has_workers(client("running", {"workers": {}}))
+    # While it looks for its scheduler it knows nothing.
+    assert not has_workers(client("connecting", {}))
+    with pytest.raises(OSError, match="lost"):
+        has_workers(client("closed", {}))
 
 
 @pytest.mark.backend("distributed")

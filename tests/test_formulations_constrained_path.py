@@ -193,7 +193,7 @@ def test_loss_weights_are_the_softmax_and_the_angle_is_a_number() -> None:
     np.testing.assert_allclose(
         problem.loss_weights(theta), softmax(-3.0 * np.array(AXES) @ theta), rtol=1e-15
     )
-    found = problem.kkt(theta)
+    (found,) = problem.kkt(theta)
     gradient = problem.loss_weights(theta) @ found.jacobian
     cosine = float(gradient @ theta) / float(np.linalg.norm(gradient))
     assert problem.angle(theta) == pytest.approx(math.acos(cosine), rel=1e-12)

@@ -44,7 +44,7 @@ def test_free_bias_closed_form(gamma: float) -> None:
     expected = [0.8 - 0.3 / gamma, -0.4 - 0.6 / gamma]
     np.testing.assert_allclose(w[:2], expected, rtol=0, atol=1e-7)
     assert w[2] ** 2 - w[3] ** 2 == pytest.approx(-1.4 + 0.9 / gamma, abs=1e-7)
-    found = problem.kkt(w)
+    (found,) = problem.kkt(w)
     multipliers = problem.margin_multipliers(answers, 1.0) / gamma**2
     target = found.jacobian.T @ multipliers
     np.testing.assert_allclose(target, found.target, atol=1e-7)
@@ -128,7 +128,7 @@ def test_bias_three_answers(
     evidence = problem.evidence(answers, 1.0)
     assert evidence.attained and evidence.discarded == 0
     multipliers = problem.margin_multipliers(answers, 1.0)
-    kkt = problem.kkt(w)
+    kkt = problem.kkt(w)[0]
     np.testing.assert_allclose(kkt.jacobian.T @ multipliers, kkt.target, atol=1e-6)
     # Euler: Σλ = ‖w_1‖²/α_1.
     assert multipliers.sum() == pytest.approx(value, abs=1e-6)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from fuzz_families import FAMILIES
 from lexmargin.errors import LexmarginError
 
-SLICE = 40
+SLICE = 25
 LONGEST = 2.0
 """Seconds of CPU for one case of the long run."""
 PEAK = 512

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin import certificate
+from lexmargin import judge
 from lexmargin.errors import DataError, LexmarginError, ShapeError
 from lexmargin.inputs.kinds import Exponent, KindError, checked, checked_class, described
 from lexmargin.judge.proofs.proofs import prove
@@ -41,7 +41,7 @@ def test_every_public_entry_is_checked() -> None:
         signature = inspect.signature(entry)
         assert "args" not in signature.parameters, name
     for function in (prove, receipt, write_receipt, read_receipt, verify_file, verify_receipt,
-                     certificate.curves, certificate.module_receipt):  # fmt: skip
+                     judge.curves, judge.module_receipt):  # fmt: skip
         assert hasattr(function, "__wrapped__"), function
 
 
@@ -68,6 +68,8 @@ CALLS: Mapping[str, tuple[Callable[[], object], str]] = {
     "polish": (lambda: lm.solve(PROBLEM, polish="no"), "polish must be True or False, not 'no'"),
     "progress": (lambda: lm.solve(PROBLEM, progress=3), "progress must be a function"),
     "progress of a model": (lambda: lm.solve(PROBLEM, progress=LINEAR), "a function of 1 argument"),
+    "progress that a model would fit": (
+        lambda: lm.descend(LINEAR, DATA, progress=LINEAR), "a function of 3 argument"),
     "progress of a class": (lambda: lm.solve(PROBLEM, progress=str), "not the class str"),
     "long number": (lambda: lm.solve(PROBLEM, seed=10**5000), "seed must be a whole number"),
     "one_class": (lambda: lm.Dataset(np.eye(2), [1, 1], one_class="no"), "not 'no'"),

@@ -122,7 +122,9 @@ def test_a_path_point_is_judged_by_the_estimate_of_the_judge() -> None:
     assert path.certified
     for point in path.points:
         limits = point.certificate.tolerances
-        floor = rounding_of_stationarity(replace(problem, rho=point.rho), point.theta, default)
+        floor = rounding_of_stationarity(
+            replace(problem, rho=point.rho).kkt(point.theta)[0], default
+        )
         assert limits.stationarity == max(default.stationarity, 2.0 * floor)
         assert limits == replace(default, stationarity=limits.stationarity)
     assert path.points[-1].certificate.tolerances.stationarity > default.stationarity

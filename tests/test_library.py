@@ -17,8 +17,9 @@ from lexmargin.errors import (
     ParameterError,
     UnknownNameError,
 )
-from lexmargin.formulations.base import FormulationName, vector_norm
+from lexmargin.formulations.base import FormulationName
 from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.separability import separability

@@ -23,10 +23,13 @@ from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order import contraction, curvature
+from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
+from lexmargin.judge.second_order.hessians import PredictorCurved
 
 CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))
 SQUARES = ((2, 0), (1, 1), (0, 2))
 QUARTICS = ((4, 0), (0, 4))
+FOURTHS = ((4, 0), (3, 1), (2, 2), (1, 3), (0, 4))
 FORMULATIONS = ("hard-margin", "margin-path", "min-norm", "scaled-margin")
 
 
@@ -76,6 +79,79 @@ def test_the_third_derivative_may_leave_no_maximiser(
         assert again.facts.radius == pytest.approx(found.radius, rel=1e-3)
 
 
+@pytest.mark.parametrize(("third", "verdict"), [(1e3, Verdict.KKT), (100.0, Verdict.STRICT_LOCAL)])
+def test_where_nothing_is_enclosed_the_change_is_measured(
+    monkeypatch: pytest.MonkeyPatch, third: float, verdict: Verdict
+) -> None:
+    row, theta = [1.0, 1e-8, 1.495, third], np.array([1.0, 0.0])
+    problem = stated("hard-margin", lm.Polynomial(CUBICS), [row])
+    radius = certify(problem, theta).radius
+    monkeypatch.setattr(PredictorCurved, "balls", None)
+    found = certify(problem, theta)
+    assert found.verdict is verdict
+    assert not complaint(found, Circle(CUBICS, np.array([row]), theta))
+    assert found.radius == (radius if radius is None else pytest.approx(radius, rel=0.1))
+
+
+SMALL = [
+    lm.Polynomial(CUBICS),
+    lm.DiagonalNetwork(3),
+    lm.Network((2,), lm.ReLU(3.0)),
+    lm.Sum([lm.DiagonalNetwork(2), lm.DiagonalNetwork(1)]),
+]
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_hessian_of_the_ball_differs_by_more_than_its_enclosure(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    predictor = SMALL[seed % len(SMALL)]
+    features = 4 if isinstance(predictor, lm.Polynomial) else 2
+    X = rng.standard_normal((3, features))
+    data = points(np.vstack([X, X[:1]]))
+    problem = lm.ScaledMargin(predictor, data, 2.0)
+    functions = PredictorCurved(problem.functions)
+    theta = rng.standard_normal(functions.size)
+    radius = 10.0 ** rng.uniform(-9, -1)
+    weights = np.array([0.5, 0.3, 0.0, 0.7])
+    members, groups = np.array([0, 1, 3]), np.array([0, 1, 0])
+    whole = np.eye(functions.size)
+
+    def hessian(place: Any, weights: Any) -> Any:
+        return functions.products(place, np.array(weights), whole)
+
+    lengths = np.linalg.norm(functions.rows(theta, members), axis=1) + 0.1
+    asked = Asked(
+        point=theta,
+        multipliers=weights,
+        lagrangian=whole - hessian(theta, weights),
+        members=members,
+        lengths=lengths,
+        groups=groups,
+        weights=np.array([1.2, 0.3]),
+    )
+    vicinity: Any = type("Surroundings", (), {"functions": functions, "nearest_kink": None})()
+    found = changes_within(vicinity, asked, radius)
+    assert found.enclosed or isinstance(predictor, lm.Network)
+    # Copies bend alike, up to the rounding or the width of the ball.
+    assert found.enclosed or found.unequal <= 1e-9
+    largest = bent = 0.0
+    for _ in range(20):
+        move = rng.standard_normal(theta.size)
+        place = theta + radius * rng.uniform() ** 0.2 * move / np.linalg.norm(move)
+        if found.enclosed:
+            off = hessian(place, weights) - hessian(theta, weights)
+            largest = max(largest, float(np.linalg.norm(off, 2)))
+            for n, length in zip(members, lengths, strict=True):
+                one = hessian(place, np.eye(4)[n])
+                bent = max(bent, float(np.linalg.norm(one, 2)) / float(length))
+    assert largest <= found.lagrangian + 1e-13
+    assert bent <= found.bent * (1.0 + 1e-12)
+    # Not many times as much as there is, or no word would be left.
+    if largest > 1e-10:
+        assert found.lagrangian <= 40.0 * largest
+
+
 @pytest.mark.parametrize("kind", FORMULATIONS)
 @pytest.mark.parametrize("away", [0.0, 1e-9, 1e-6])
 def test_the_radius_reaches_the_maximiser_and_hardly_farther(kind: str, away: float) -> None:
@@ -95,6 +171,72 @@ def test_a_maximiser_far_away_is_another_point(away: float) -> None:
     found = certify(problem, np.array([away, 1.0]), tolerances=Tolerances.at(0.1))
     assert found.stationarity > 0.5 * away
     assert found.verdict is Verdict.KKT and found.radius is None
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        # A margin that falls on one side has no multiplier, and takes nothing from a maximum.
+        ([[1.0, 1.0, 1.0]], Verdict.STRICT_LOCAL),
+        ([[1.0, 1.0, 30.0]], Verdict.STRICT_LOCAL),
+        ([[1.0 + 1e-15, -0.1, 1.0]], Verdict.STRICT_LOCAL),
+        ([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], Verdict.STRICT_LOCAL),
+        # Three gradients of two parameters are dependent; so are nearly equal ones.
+        ([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]], Verdict.KKT),
+        ([[1.0, 1e-11, 1.0]], Verdict.STRICT_LOCAL),
+        ([[1.0, 1e-8, 3.0]], Verdict.KKT),
+    ],
+)
+def test_margins_without_weight_may_be_active_at_a_maximum(
+    kind: str, others: list[list[float]], verdict: Verdict
+) -> None:
+    rows = np.array([[*row, 0.0, 10.0] for row in ([1.0, 0.0, 0.5], *others)])
+    theta = np.array([1.0, 0.0])
+    found = certify(stated(kind, lm.Polynomial(FOURTHS), rows), theta)
+    assert found.verdict is verdict, found.report()
+    assert not complaint(found, Circle(FOURTHS, rows, theta))
+
+
+@pytest.mark.parametrize("kind", ["hard-margin", "scaled-margin"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # 1 + g + st + kt² and 1 - st do not cross where s² < gk: the smaller one only falls.
+        [[1.0 + 1e-8, 1e-3, 202.0], [1.0, -1e-3, 2.0]],
+        [[1.0 + 1e-8, 1e-2, 20002.0], [1.0, -1e-2, 2.0]],
+        [[1.0 + 5e-8, 0.3, 3.6e6], [1.0, -0.3, 2.0]],
+        # They cross where the first one falls already: its multiplier is negative there.
+        [[1.0 + 5e-8, 1e-5, 32.0], [1.0, -0.1, 2.0]],
+        # Gradients that are nearly the same: the maximum is that of the other margin, 4.5e-10 away.
+        [[1.0, 0.0, 1.0], [1.0 - 1e-12, -9e-10, 1.0]],
+        [[1.0, 0.0, 1.0], [1.0 - 1e-13, -9e-10, 1.0]],
+    ],
+)
+def test_what_newton_does_not_reach_is_no_maximum(kind: str, rows: list[list[float]]) -> None:
+    whole, theta = np.array([[*row, 0.0, 10.0] for row in rows]), np.array([1.0, 0.0])
+    found = certify(stated(kind, lm.Polynomial(FOURTHS), whole), theta)
+    assert found.verdict in (Verdict.KKT, Verdict.STRICT_LOCAL), found.report()
+    assert not complaint(found, Circle(FOURTHS, whole, theta))
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize("change", ["lagrangian", "bent", "unequal"])
+@pytest.mark.parametrize("rows", [[[1.0, 0.0, 0.5]], [[1.0, 1.0, 0.5], [1.0, -1.0, 0.6]]])
+@pytest.mark.parametrize("far", [1.0, 1e6])
+def test_each_change_alone_takes_the_word_away(
+    monkeypatch: pytest.MonkeyPatch, kind: str, change: str, rows: list[list[float]], far: float
+) -> None:
+    """At a smooth maximum, and at a vertex where no tangent is left."""
+    whole, theta = np.array([[*row, 0.0, 10.0] for row in rows]), np.array([1.0, 0.0])
+    problem = stated(kind, lm.Polynomial(FOURTHS), whole)
+    nothing = Changes(lagrangian=0.0, bent=0.0, unequal=0.0, enclosed=True)
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: nothing)
+    assert certify(problem, theta).verdict is Verdict.STRICT_LOCAL
+    size = far * (1e15 if change == "bent" else 1e3)
+    much = replace(nothing, **{change: size})
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: much)
+    assert certify(problem, theta).verdict is Verdict.KKT
 
 
 def test_a_direction_that_is_better_is_not_called_a_maximiser() -> None:
@@ -175,6 +317,66 @@ def test_weakly_active_margins_may_bar_both_sides(kind: str, h: float) -> None:
     assert free.to_json()["rise"]["order"] == 2
 
 
+@pytest.mark.parametrize("bend", [1e-5, 1e-4])
+@pytest.mark.parametrize("third", [1.0, 5.0, 30.0, 200.0])
+@pytest.mark.parametrize("part", [0.5, 0.8, 0.95])
+def test_a_maximum_too_low_to_be_seen_is_no_rise(bend: float, third: float, part: float) -> None:
+    """1 + κt² - ct³ + dt⁴ + … with `9c² > 32κd`: a maximum near 2κ/3c, and what is seen is dt⁴."""
+    fourth = part * 9.0 * third**2 / (32.0 * bend)
+    row, theta = [1.0, 0.0, 2.0 + bend, -third, fourth], np.array([1.0, 0.0])
+    found = certify(stated("hard-margin", lm.Polynomial(FOURTHS), [row]), theta)
+    assert found.verdict.certified, found.report()
+    assert Circle(FOURTHS, np.array([row]), theta).maximisers(2.0 * bend / third)
+
+
+@pytest.mark.parametrize("kind", FORMULATIONS)
+@pytest.mark.parametrize("slope", [5.4e-13, 1e-9, 1e-15, 1e-17])
+def test_slopes_below_rounding_may_bar_both_sides(kind: str, slope: float) -> None:
+    """f_1 = a² + s ab + 11.9 b² falls on one side of (1, 0) by s²/44, f_2 on the other."""
+    rows, theta = np.array([[1.0, slope, 11.9], [1.0, -0.00197, 5.64]]), np.array([1.0, 0.0])
+    for order in ([0, 1], [1, 0]):
+        found = certify(stated(kind, lm.Polynomial(SQUARES), rows[order]), theta)
+        assert found.verdict in (Verdict.KKT, Verdict.STRICT_LOCAL), found.report()
+    # Slopes of one sign leave a side open; rounding cannot tell that from the above.
+    rows[0, 1] = -slope
+    found = certify(stated(kind, lm.Polynomial(SQUARES), rows), theta)
+    assert found.verdict.stationary and not complaint(found, Circle(SQUARES, rows, theta))
+    # First order is exact without the slope.
+    rows[0, 1] = 0.0
+    found = certify(stated(kind, lm.Polynomial(SQUARES), rows), theta)
+    assert found.verdict is Verdict.SADDLE and not complaint(found, Circle(SQUARES, rows, theta))
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        # Copies have one gradient, and other functions may have the same.
+        ([[1.0, 0.0, 2.0], [1.0, 0.0, 2.0]], Verdict.SADDLE),
+        ([[1.0, 0.0, 2.0], [1.0, 0.0, 3.0]], Verdict.SADDLE),
+        ([[1.0, 5e-13, 2.0], [1.0, -7e-13, 3.0]], Verdict.KKT),
+        ([[1.0, 5e-10, 2.0], [1.0, -7e-10, 3.0]], Verdict.KKT),
+        # A margin that is not quite active bars the way 1e-9 farther on.
+        ([[1.0, 0.0, 2.0], [1.0 + 1e-12, 1e-3, 3.0]], Verdict.KKT),
+        ([[1.0, 0.0, 2.0], [1.0 + 1e-3, 1e-3, 3.0]], Verdict.SADDLE),
+    ],
+)
+def test_active_margins_are_held_or_first_order_is_exact(
+    rows: list[list[float]], verdict: Verdict
+) -> None:
+    theta = np.array([1.0, 0.0])
+    found = certify(stated("hard-margin", lm.Polynomial(SQUARES), rows), theta)
+    assert found.verdict is verdict, found.report()
+    assert not complaint(found, Circle(SQUARES, np.array(rows), theta))
+
+
+def test_copies_turned_out_of_the_axes_are_still_one_margin() -> None:
+    # 1.3 (a c + b s)² + 3 (b c - a s)² at (c, s), where nothing is exact.
+    c, s = math.cos(0.7), math.sin(0.7)
+    row = [1.3 * c * c + 3 * s * s, 2 * (1.3 - 3) * c * s, 1.3 * s * s + 3 * c * c]
+    problem = stated("hard-margin", lm.Polynomial(SQUARES), [row, row])
+    assert certify(problem, np.array([c, s])).verdict is Verdict.SADDLE
+
+
 @pytest.mark.parametrize("kind", FORMULATIONS)
 def test_a_receipt_of_a_far_better_point_is_no_saddle(kind: str) -> None:
     theta = np.array([0.0, 1.0])
@@ -244,8 +446,8 @@ def test_the_oracle_sees_a_saddle_that_is_none(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_hessian_that_changes_unseen_would_be_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     # Without the measured change the false word of a missing maximiser comes back.
-    monkeypatch.setattr(contraction, "_change", lambda *_: 0.0)
-    monkeypatch.setattr(contraction, "_bent", lambda v, f, indices, r: np.zeros(indices.size))
+    unseen = Changes(lagrangian=0.0, bent=0.0, unequal=0.0, enclosed=True)
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: unseen)
     row, theta = [1.0, 1e-8, 1.495, 1e3], np.array([1.0, 0.0])
     found = certify(stated("hard-margin", lm.Polynomial(CUBICS), [row]), theta)
     assert found.verdict is Verdict.STRICT_LOCAL

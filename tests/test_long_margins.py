@@ -13,7 +13,7 @@ from exact_leximin import maximise
 from instances_references import margin_gap
 from lexmargin.judge import Verdict
 from lexmargin.judge.proofs.exact_linear import exact_max_margin
-from lexmargin.linalg.long_margins import long_margin, long_margin_errors, long_measures
+from lexmargin.separation.long_margins import long_margin, long_margin_errors, long_measures
 
 NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)
 Array = np.ndarray

@@ -13,7 +13,7 @@ import lexmargin as lm
 from lexmargin.formulations import Formulation
 from lexmargin.judge import Verdict
 from lexmargin.polish.in_norm import polish_in_norm
-from lexmargin.polish.stated import _active_step
+from lexmargin.polish.stated import _active_step, _Program
 
 Z = np.array([3.0, -1.0, 0.5])
 ONE = lm.Dataset([Z], [1], one_class=True)
@@ -143,13 +143,15 @@ def test_what_has_no_smooth_system_is_left_alone() -> None:
         lm.MarginPath(lm.Log(), MANY, norm=1.5),
         lm.WSet(lm.Linear(), MANY),
     ):
-        assert polish_in_norm(problem, np.ones(4)) is None
+        assert polish_in_norm(problem.kkt(np.ones(4))[0]) is None
     separates_nothing = lm.HardMargin(linear, MANY, norm=1.5)
-    assert polish_in_norm(separates_nothing, -lm.solve(separates_nothing).direction) is None
-    assert polish_in_norm(separates_nothing, np.zeros(4)) is None
-    assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.5), np.zeros(4)) is None
-    assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.0), np.zeros(4)) is None
-    assert polish_in_norm(lm.ConstrainedPath(linear, MANY, norm=math.inf), np.zeros(4)) is None
+    assert polish_in_norm(separates_nothing.kkt(-lm.solve(separates_nothing).direction)[0]) is None
+    assert polish_in_norm(separates_nothing.kkt(np.zeros(4))[0]) is None
+    assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.5).kkt(np.zeros(4))[0]) is None
+    assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.0).kkt(np.zeros(4))[0]) is None
+    assert (
+        polish_in_norm(lm.ConstrainedPath(linear, MANY, norm=math.inf).kkt(np.zeros(4))[0]) is None
+    )
 
 
 def test_equal_samples_do_not_leave_a_polish_together() -> None:
@@ -157,7 +159,6 @@ def test_equal_samples_do_not_leave_a_polish_together() -> None:
     twice = lm.Dataset([[1.0], [1.0]], [1, 1], one_class=True)
     functions = lm.HardMargin(lm.DiagonalNetwork(2), twice).functions
     theta, both, entries = np.array([3.0, 1.0 / 3.0]), np.array([0, 1]), np.ones(2)
-    point, multipliers, active = _active_step(
-        functions, theta, np.array([-0.5, -0.5]), both, entries, entries > 0, 1.0, 1.0
-    )
+    program = _Program(functions, entries, entries > 0, np.ones(2))
+    point, multipliers, active = _active_step(program, theta, np.array([-0.5, -0.5]), both)
     assert np.all(np.isfinite(point)) and np.all(multipliers >= 0.0) and active.size

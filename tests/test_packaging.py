@@ -74,28 +74,6 @@ def test_wheel_holds_the_code_and_no_tests(wheel: Path) -> None:
     assert all(root == "lexmargin" or root.endswith(".dist-info") for root in roots)
 
 
-def test_library_folder_does_not_hide_the_library_module(wheel: Path, tmp_path: Path) -> None:
-    """The data lie below lexmargin/library/, beside library.py: the module must win the name."""
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
-    library = tmp_path / "lexmargin" / "library"
-    assert library.is_dir()
-    assert not (library / "__init__.py").exists()
-    script = (
-        "import sys, importlib.machinery as m; "
-        "spec = m.PathFinder.find_spec('lexmargin.shelf.library', [sys.argv[1]]); "
-        "print(spec.origin)"
-    )
-    (tmp_path / "lexmargin" / "library.py").touch()
-    found = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "lexmargin")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert found.stdout.strip() == str(tmp_path / "lexmargin" / "library.py")
-
-
 def test_constraints_pin_every_dependency_inside_its_bounds() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]

@@ -225,10 +225,10 @@ def test_weak_duality_makes_them_global() -> None:
         rng = np.random.default_rng(0)
         for _ in range(20):
             weights = rng.uniform(0.0, 100.0, problem.functions.count)
-            least = least_scaled_cost(problem, theta, weights)
+            least = least_scaled_cost(problem.kkt(theta)[0], weights)
             assert least is not None and least <= float(value) * (1 + 1e-12)
     deep = lm.ScaledMargin(SHALLOW_DEEP, ONE, 10.0)
-    assert least_scaled_cost(deep, np.array([0.1, R(0.9), R(0.9)]), np.ones(1)) is None
+    assert least_scaled_cost(deep.kkt(np.array([0.1, R(0.9), R(0.9)]))[0], np.ones(1)) is None
 
 
 def test_the_second_level_of_a_bias() -> None:
@@ -245,8 +245,8 @@ def test_the_second_level_of_a_bias() -> None:
 def test_a_slightly_wrong_program_fails() -> None:
     for name in EXACT:
         problem, theta, _ = EXACT[name]
-        found = exact_program(problem, np.array(theta, float))
-        stated = stated_program(problem, np.array(theta, float))
+        found = exact_program(problem.kkt(np.array(theta, float)))
+        stated = stated_program(problem.kkt(np.array(theta, float))[0])
         assert isinstance(found, ExactProgram) and stated is not None
         program = stated[0]
         assert check_exact_program(program, found.w, found.c, found.multipliers) == ""

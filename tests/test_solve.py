@@ -337,3 +337,15 @@ def test_a_given_start_is_used() -> None:
 def test_a_solution_says_which_versions_made_it() -> None:
     solution = lm.solve(_stated(TWO_POINTS)[0], "clarabel")
     assert solution.versions.keys() == {"lexmargin", "numpy", "cvxpy", "clarabel"}
+
+
+def test_what_separates_in_one_norm_is_not_lost_in_another() -> None:
+    """Ipopt stops nowhere on kinks: the answer for ℓ2 separates, and is no worse an answer."""
+    X = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    y = np.array([1, -1, -1, 1])
+    problem = lm.HardMargin(lm.Network((4,), lm.ReLU()), lm.Dataset(X, y), norm=1.3)
+    found = lm.solve(problem, starts=1, seed=1)
+    W, v = found.theta
+    assert np.all(y * (np.maximum(X @ W.T, 0.0) @ v.reshape(-1)) > 0.0)
+    assert found.margin > 0.0
+    assert found.certificate.verdict is not lm.Verdict.NOT_SEPARATING

@@ -54,7 +54,7 @@ def test_the_bound_is_tight_and_not_too_low(name: str) -> None:
     predictor, X, radius, weights, value = TIGHT[name]
     functions = MarginFunctions(predictor, points(X))
     start = np.ones(functions.size)
-    found = sphere_bound(functions, radius, np.array(weights), start)
+    found = sphere_bound(functions, radius, np.array(weights), start, boxes=12_000)
     assert found.upper >= value * (1 - 1e-15)
     assert found.upper == pytest.approx(value, rel=1e-7)
     assert found.best <= found.upper
@@ -107,6 +107,29 @@ def test_a_kkt_point_that_is_not_global_is_not_called_so() -> None:
     assert isinstance(found, KktProof) and found.proved
     assert found.gap == pytest.approx(0.2, rel=1e-6)
     assert "global" not in found.report()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("samples", "boxes"), [(3, 2_000), (50, 320)])
+def test_a_bound_that_cannot_be_met_is_given_up(samples: int, boxes: int) -> None:
+    # A KKT point that is no maximum, among samples whose maxima are not isolated.
+    X = np.resize([[1.0, 0.5], [0.25, 2.0], [-1.0, -1.5]], (samples, 2))
+    data = lm.Dataset(X, np.resize([1, 1, -1], samples))
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), data)
+    start = np.array([0.0, 1.0, 0.0, 1.0])
+    found = sphere_bound(problem.functions, 1.0, np.ones(samples), start)
+    assert found.boxes == boxes and found.gap > 5e-8
+    proof = prove(problem, start)
+    assert isinstance(proof, KktProof) and "global" not in proof.reason
+
+
+@pytest.mark.parametrize("theta", [[5e-324, 5e-324], [1e308, 1e308], [1e-200, 1e154]])
+def test_a_path_of_the_regularization_at_the_ends_of_doubles_is_not_proved(
+    theta: list[float],
+) -> None:
+    data = lm.Dataset([[1.0, 0.5], [0.25, 2.0], [-1.0, -1.5]], [1, 1, -1])
+    found = prove(lm.RegularizationPath(lm.Linear(), data, 0.1), np.array(theta))
+    assert isinstance(found, KktProof) and not found.proved
 
 
 @pytest.mark.parametrize("upper", [math.inf, math.nan, 0.0, -1.0])

@@ -142,7 +142,8 @@ print("end", file=real)
 )
 
 
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.long
+@pytest.mark.parametrize("times", [100])
 def test_streams_without_a_descriptor_are_kept(tmp_path: Path, times: int) -> None:
     done = fresh(NOTEBOOK, str(times), folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")

@@ -213,7 +213,7 @@ def test_bad_input_is_named():
         lm.certify_function(leaky, {**params, "a": params["a"] * np.nan}, X, y)
     with pytest.raises(ShapeError, match="cannot read samples"):
         lm.certify_function(leaky, params, np.hstack([X, X]), y)
-    with pytest.raises(ParameterError, match="f is a dict"):
+    with pytest.raises(ParameterError, match=r"f must be a function .*, not the dict"):
         lm.certify_function(params, leaky, X, y)
     with pytest.raises(ShapeError, match="row of scores"):
         lm.certify_function(lambda p, x: leaky(p, x).mean(), params, X, y)

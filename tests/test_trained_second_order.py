@@ -69,6 +69,9 @@ class Torch:
     def relu(self, power):
         return lambda z: self.torch.relu(z) ** power
 
+    def held_back(self, _, p, X):
+        return p[0] * p[1] * X[:, 2] + p[3] * self.torch.relu(X[:, :2] @ p[2])
+
     def maximum(self, _, blocks, X):
         return self.torch.maximum(X[:, 0] * blocks[0], X[:, 0] * blocks[1])
 
@@ -96,6 +99,9 @@ class Jax:
 
     def relu(self, power):
         return lambda z: self.jax.nn.relu(z) ** power
+
+    def held_back(self, _, p, X):
+        return p[0] * p[1] * X[:, 2] + p[3] * self.jax.nn.relu(X[:, :2] @ p[2])
 
     def maximum(self, _, blocks, X):
         return self.jax.numpy.maximum(X[:, 0] * blocks[0], X[:, 0] * blocks[1])
@@ -364,6 +370,35 @@ def test_a_slope_between_the_one_sided_gradients_is_found(framework):
     assert found.margin == pytest.approx(R) and found.degree == 1.0
     found = framework.certify(framework.maximum, [1.0, 1.001], X, y)
     assert found.verdict is Verdict.NOT_STATIONARY
+
+
+@pytest.mark.parametrize(
+    ("jump", "above", "verdict"),
+    [
+        # λ = 1/jump on the second sample makes δ = 2e-9.
+        (1e6, 1e-3, Verdict.CLARKE_KKT),
+        # δ within its tolerance leaves 5e-5 of a weight of 1.
+        (1.0, 1e-3, Verdict.NOT_STATIONARY),
+    ],
+)
+@pytest.mark.parametrize("by_gram", [False, True])
+def test_a_refutation_counts_kinks_above_the_support(
+    framework, jump, above, verdict, by_gram, monkeypatch
+):
+    # F = uv x_3 + a relu(w·x): the second sample alone holds w back, at its kink.
+    if by_gram:
+        monkeypatch.setattr(trained_module, "_DENSE_LIMIT", 0)
+    c, s = 0.5, math.sqrt(0.75)
+    size = s**-0.5
+    X = np.array([[1.0, 0.0, 0.0], [jump * c, jump * s, 1.0 + above], [0.0, 0.0, 1.0]])
+    blocks = [[1.0], [-1.0], [size * s, -size * c], [size]]
+    found = framework.certify(framework.held_back, blocks, X, np.array([1, -1, -1]))
+    assert found.verdict is verdict, found.report()
+    if verdict is Verdict.CLARKE_KKT:
+        assert found.multipliers[1] * jump >= (1.0 - 1e-6) / math.sqrt(3.0)
+        assert found.complementarity < 1e-8
+    else:
+        assert found.stationarity_bound > 1e-4
 
 
 def test_slopes_that_one_weight_cannot_have_at_once_prove_nothing(framework):

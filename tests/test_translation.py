@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
+from scipy.optimize import linprog
 
 import lexmargin as lm
-from lexmargin.data.translation import column_centres, translated_bias
+from lexmargin.data.translation import column_centres, moved_samples, translated_bias
 from lexmargin.judge import certify, certify_linear
+from lexmargin.judge.programs.recentred import best_biases
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.receipts.receipt import receipt, write_receipt
 from lexmargin.judge.receipts.verify import verify_file
@@ -125,3 +128,102 @@ def test_only_columns_far_from_zero_move() -> None:
     X = np.array([[1.0, 1e9, -5.0, 3.0, 0.0], [2.1, 1e9 + 1, -9.0, 3.0, 1e9]])
     assert column_centres(X).tolist() == [0.0, 1e9 + 0.5, -7.0, 3.0, 0.0]
     assert centred(X[:, [0]], np.array([1.0, -1.0]), np.ones(1), Fraction(0)) is None
+
+
+def three_classes(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = np.arange(24) % 3
+    X = rng.normal(size=(24, 2)) + np.array([[0.0, 5.0], [5.0, -3.0], [-5.0, -3.0]])[y]
+    return np.round(X * 2.0**20) / 2.0**20, y
+
+
+def reference_of_classes(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    W, b = cp.Variable((3, X.shape[1])), cp.Variable(3)
+    rows = [
+        X[n] @ (W[int(y[n])] - W[c]) + b[int(y[n])] - b[c] >= 1
+        for n in range(len(y))
+        for c in range(3)
+        if c != y[n]
+    ]
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(W)), rows)
+    problem.solve("CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    return np.asarray(W.value), np.asarray(b.value)
+
+
+@pytest.mark.parametrize("offset", [1e6, -1.6e9])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_offset_costs_three_classes_no_word(offset: float, form: str, tmp_path: Path) -> None:
+    X, y = three_classes(4)
+    predictor = lm.Sum([lm.Linear(outputs=3), lm.Bias(form, outputs=3)])
+    problem = lm.WSet(predictor, lm.Dataset(X + offset, y))
+    found = lm.solve(problem)
+    assert found.certificate.verdict is Verdict.GLOBAL
+    W, b = reference_of_classes(X, y)
+    assert found.objective == pytest.approx(np.sum(W**2), rel=1e-8)
+    assert np.allclose(found.theta[0], W, rtol=1e-6, atol=1e-8)
+    write_receipt(receipt(problem, found.theta, found.certificate), tmp_path / "receipt.json")
+    assert verify_file(tmp_path / "receipt.json").verdict is Verdict.GLOBAL
+    score = b - offset * W.sum(axis=1)
+    roots = np.sqrt(np.abs(score))
+    block = np.sign(score) * roots
+    if form == "two-squares":
+        block = np.stack([np.where(score > 0, roots, 0.0), np.where(score < 0, roots, 0.0)], 1)
+    assert certify(problem, [W, block.reshape(3, -1)]).verdict is Verdict.GLOBAL
+    for wrong in (0.99, 1.01):
+        theta = [wrong * W, wrong**0.5 * block.reshape(3, -1)]
+        assert not certify(problem, theta).certified
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e8, -1.6e9])
+@pytest.mark.parametrize("form", FORMS)
+def test_sparse_samples_are_centred_as_they_lie(offset: float, form: str) -> None:
+    X, y = samples(5)
+    # Of a fourth column few entries are stored, and none is filled in.
+    X = np.column_stack([X, np.where(np.arange(len(y)) % 3 == 0, y, 0.0)])
+    moved = sparse.csr_array(X + np.array([offset, 0.0, 2 * offset, 0.0]))
+    found = lm.solve(lm.WSet(lm.Sum([lm.Linear(), lm.Bias(form)]), lm.Dataset(moved, y)))
+    assert found.certificate.verdict is Verdict.GLOBAL
+    assert np.allclose(found.theta[0], reference(X, y), rtol=1e-6, atol=1e-9)
+    w = reference(X, y)
+    s = X @ w
+    best = 0.5 * (np.min(-s[y < 0]) - np.min(s[y > 0])) - offset * (w[0] + 2 * w[2])
+    assert certify_linear(moved, y, w, best).verdict is Verdict.GLOBAL
+    assert not certify_linear(moved, y, w, best + 0.05).certified
+    near = moved_samples(moved, column_centres(moved))
+    assert near.nnz == moved.nnz
+    assert np.array_equal(near.toarray(), moved.toarray() - column_centres(moved.toarray()))
+
+
+def test_sparse_entries_stored_twice_move_once() -> None:
+    X = sparse.csr_array(
+        (np.array([1e9, 1.0, 2.0, 1e9]), np.array([0, 0, 1, 0]), np.array([0, 3, 4])), (2, 2)
+    )
+    assert column_centres(X).tolist() == [1e9 + 0.5, 0.0]
+    assert moved_samples(X, column_centres(X)).toarray().tolist() == [[0.5, 2.0], [-0.5, 0.0]]
+    assert X.nnz == 4
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 5))
+def test_the_best_biases_are_those_of_a_linear_program(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    D = np.where(rng.random((classes, classes)) < 0.2, np.inf, rng.normal(size=(classes, classes)))
+    D[0, 1:] = rng.normal(size=classes - 1)
+    given_b, slack = rng.normal(size=classes), rng.uniform(0.0, 1.0, size=classes)
+    rows, right = [], []
+    for a in range(classes):
+        for c in range(classes):
+            if a != c and np.isfinite(D[a, c]):
+                row = np.zeros(classes + 1)
+                row[a], row[c], row[-1] = -1.0, 1.0, 1.0
+                rows.append(row)
+                right.append(D[a, c])
+    box = [(g - s, g + s) for g, s in zip(given_b, slack, strict=True)]
+    cost = np.append(np.zeros(classes), -1.0)
+    best = linprog(cost, A_ub=np.array(rows), b_ub=right, bounds=[*box, (None, None)])
+    found = best_biases(D, given_b, slack)
+    assert np.all(np.abs(found - given_b) <= slack + 1e-12)
+    reached = min(
+        D[a, c] + found[a] - found[c] for a in range(classes) for c in range(classes) if a != c
+    )
+    assert reached == pytest.approx(-best.fun, abs=1e-7)

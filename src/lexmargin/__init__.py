@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _ROOMS = {
-    "certificate": (
+    "judge": (
         "Certificate",
         "Tolerances",
         "Verdict",
@@ -78,7 +78,7 @@ _ROOMS = {
         "trained_margins",
     ),
     "compare": ("compare",),
-    "data": ("Dataset", "load_csv", "load_dataset", "load_npz"),
+    "data.dataset": ("Dataset", "load_csv", "load_dataset", "load_npz"),
     "errors": ("LexmarginError",),
     "estimator": ("MarginClassifier",),
     "formulations": (
@@ -91,8 +91,8 @@ _ROOMS = {
         "ScaledMargin",
         "WSet",
     ),
-    "library": ("Library",),
-    "library_build": ("load",),
+    "shelf.library": ("Library",),
+    "shelf.build": ("load",),
     "losses": ("Loss",),
     "paths": ("AdaptiveGrid", "descend", "trace"),
     "predictors": (

@@ -12,30 +12,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lexmargin import formulations
 from lexmargin.data.dataset import Dataset
 from lexmargin.data.samples import check_structure, is_sparse
 from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
-from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.formulations import Formulation
+from lexmargin.formulations.base import formulations
 from lexmargin.inputs.kinds import check_kinds
 from lexmargin.ops.numpy import NumpyOps
-from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
+from lexmargin.predictors import Bias, Linear, Member, Predictor, Sum
 from lexmargin.solve import solve
 
 __all__ = ["MarginClassifier"]
-
-_CLASSES: dict[FormulationName, type[Formulation]] = {
-    FormulationName.HARD_MARGIN: formulations.HardMargin,
-    FormulationName.MARGIN_PATH: formulations.MarginPath,
-    FormulationName.CONSTRAINED_PATH: formulations.ConstrainedPath,
-    FormulationName.REGULARIZATION_PATH: formulations.RegularizationPath,
-    FormulationName.SCALED_MARGIN: formulations.ScaledMargin,
-    FormulationName.W_SET: formulations.WSet,
-    FormulationName.LEXICOGRAPHIC: formulations.Lexicographic,
-}
-
-
-_SPARSE = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH, FormulationName.W_SET)
 
 
 @final
@@ -130,15 +117,13 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:
-        names = [name.value for name in FormulationName]
-        if self.formulation not in names:
+        kind: Any = formulations().get(str(self.formulation))
+        if kind is None:
             raise UnknownNameError(
-                f"Unknown formulation {self.formulation!r}.", nearest(self.formulation, names)
+                f"Unknown formulation {self.formulation!r}.",
+                nearest(self.formulation, formulations()),
             )
-        given = dict(self.parameters or {})
-        if self.formulation == FormulationName.CONSTRAINED_PATH:
-            given = {"rho": 100.0, **given}
-        kind: Any = _CLASSES[FormulationName(self.formulation)]
+        given = {**dict(kind.traits.defaults), **(self.parameters or {})}
         known = set(getattr(kind, "__dataclass_fields__")) - {"predictor", "data"}  # noqa: B009
         for name in given:
             if name not in known:
@@ -149,7 +134,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return stated
 
     def _accepted(self) -> str | bool:
-        return "csr" if self.formulation in _SPARSE else False
+        kind = formulations().get(str(self.formulation))
+        return "csr" if kind is not None and kind.traits.reads_sparse else False
 
     def _validated(self, *arrays: Any, reset: bool = True) -> Any:
         if is_sparse(arrays[0]):
@@ -190,5 +176,5 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def _default(count: int, formulation: str) -> Predictor:
     """Return linear scores with a bias each: free in eq. 13, inside the norm elsewhere."""
     outputs = count if count > 2 else 1
-    form = BiasForm.TWO_SQUARES if formulation == FormulationName.W_SET else BiasForm.PLAIN
-    return Sum([Member(Linear(outputs)), Member(Bias(form, outputs))])
+    kind = formulations().get(str(formulation), Formulation)
+    return Sum([Member(Linear(outputs)), Member(Bias(kind.traits.bias, outputs))])

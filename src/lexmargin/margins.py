@@ -98,6 +98,11 @@ class MarginFunctions:
             return Curvature.UNKNOWN
         return scores
 
+    @property
+    def linear(self) -> bool:
+        """Whether ``f_n(θ) = θ·z_n``."""
+        return self.curvature is Curvature.AFFINE and self.homogeneity.degree == 1.0
+
     @functools.cached_property
     def _features(self) -> Any:
         """Return the inputs of the predictor, dense or sparse."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
 
+from lexmargin.backends import BackendName
 from lexmargin.errors import NotSeparableError, SolverFailedError
-from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.known import is_known
-from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.base import Formulation, StageAnswer
+from lexmargin.formulations.parts import Parts
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge import (
@@ -20,23 +21,25 @@ from lexmargin.judge import (
     require_linear,
 )
 from lexmargin.judge.bounds.inseparable import prove_inseparable
+from lexmargin.judge.programs.recentred import recentred_problem
+from lexmargin.ops.base import FloatArray
+from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.run.inseparable_data import (
-    NEED_A_SEPARATOR,
     refuse_claim,
     refuse_contradiction,
     refuse_inseparable,
     unseparated,
 )
 from lexmargin.run.isolated import Job
-from lexmargin.run.judged_answer import judge
+from lexmargin.run.judged_answer import judge, moved_back
 from lexmargin.run.profile_choice import choose_profile, second_choice
-from lexmargin.run.stages import Start, require
+from lexmargin.run.stages import Run, Start, require
 from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
 from lexmargin.shelf.build import stated
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Finds, Grade, Profile
-from lexmargin.solution import Claim, Solution
+from lexmargin.solution import Claim, Ran, RawAnswer, Solution
 
 __all__ = ["AUTO", "solve"]
 
@@ -102,12 +105,15 @@ def solve(
     problem = stated(problem, shelves)
     if problem.data.is_sparse:
         require_linear(problem)
-    if is_known(problem) and problem.name in NEED_A_SEPARATOR:
+    if problem.is_judged and problem.traits.needs_separator:
         refuse_contradiction(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
+    near = None if chosen.backend is BackendName.ACTIVE_SET else recentred_problem(problem)
+    if near is not None and start is not None:
+        start = near.inward(problem.functions.point(start))
     asked = _Asked(
-        problem,
+        problem if near is None else near.problem,
         named_grade(grade),
         start,
         starts,
@@ -128,13 +134,17 @@ def solve(
         failed = error
     if solver == AUTO and not _certified(found):
         # Asking whether CVXPY is there imports it, which takes longer than most answers.
-        second = second_choice(problem, shelves, chosen)
+        second = second_choice(asked.problem, shelves, chosen)
         late = deadline is not None and time.monotonic() >= deadline
         if second is not None and not late:
             found += _answers(asked, second)
+    if solver == AUTO and _lost(asked, found):
+        found += _by_way_of_two(asked, chosen, shelves)
     if failed is not None and not found:
         raise failed
-    best = ranked(problem, found)
+    best = ranked(asked.problem, found)
+    if near is not None:
+        best = [moved_back(s, near, problem, asked.grade) for s in best]
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
     return replace(best[0], others=tuple(best[1:]))
@@ -168,7 +178,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
         starts = default_starts(problem, convex) if start is None else 1
     seeds = np.random.SeedSequence(asked.seed).spawn(1 if convex else starts)
     jobs = [Job(problem, chosen, asked.grade, start, child, None, asked.verbose) for child in seeds]
-    if isinstance(problem, RegularizationPath) and not convex and start is None:
+    if problem.traits.origin_may_win and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))
     found: list[Solution] = []
@@ -185,7 +195,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
                 if len(jobs) > 1 and prove_inseparable(problem) is not None:
                     break
     except NotSeparableError as error:
-        if error.proof is not None or not is_known(problem):
+        if error.proof is not None or not problem.is_judged:
             raise
         refuse_claim(problem, chosen.name, error)
         raise
@@ -207,15 +217,67 @@ def _beside_saddle(
         if not saddle or asked.start is not None:
             break
         theta = asked.problem.functions.flatten(best.theta)
-        size = float(np.linalg.norm(theta)) / np.sqrt(theta.size)
         rng = np.random.default_rng(asked.seed + len(more))
-        beside = theta + _ASIDE * size * rng.standard_normal(theta.size)
+        beside = theta + _ASIDE * _sizes(asked.problem, theta) * rng.standard_normal(theta.size)
         jobs = [replace(job, start=beside)]
         for outcome in outcomes(jobs, require(chosen), asked.deadline, 1, asked.progress):
             more.append(
                 judge(asked.problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
             )
     return more
+
+
+def _lost(asked: _Asked, found: list[Solution]) -> bool:
+    """Return whether no answer separates to a margin problem that could be asked in ℓ2 as well."""
+    problem = asked.problem
+    late = asked.deadline is not None and time.monotonic() >= asked.deadline
+    return (
+        problem.is_judged
+        and problem.asks_direction
+        and problem.norm_p != 2.0
+        and not problem.program().is_convex
+        and not (late or any(s.margin > 0.0 for s in found))
+        and prove_inseparable(problem) is None
+    )
+
+
+def _by_way_of_two(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
+    """Return answers from the ℓ2 answer, and that one itself where the solver loses it again.
+
+    What separates does so in every norm, and the methods for ℓ2 do not lose a separating network.
+    """
+    problem = asked.problem
+    if not is_dataclass(problem):
+        return []
+    left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
+    euclidean = replace(problem, norm=2.0)
+    two = solve(euclidean, starts=2, seed=asked.seed, time_limit=left, library=library)
+    if not two.margin > 0.0:
+        return []
+    child = np.random.SeedSequence(asked.seed)
+    job = Job(problem, chosen, asked.grade, two.direction, child, None, asked.verbose)
+    runs = list(outcomes([job], require(chosen), asked.deadline, 1, asked.progress))
+    begun = problem.initial_values(two.direction, 1.0)
+    raw = RawAnswer(begun, {}, Ran.ITERATION_LIMIT, Claim.NOTHING, "the answer for ℓ2")
+    runs.append(Run((StageAnswer(begun, {}),), raw, 1.0, 0.0, 0.0, {}))
+    judged = [
+        judge(problem, chosen, asked.grade, one, asked.seed, polish=asked.polish) for one in runs
+    ]
+    return [s for s in judged if s.margin > 0.0]
+
+
+def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:
+    """Return the size of an entry of θ (d,), part by part in a sum of homogeneous parts.
+
+    At γ = 1e6 the parts of eq. 14 differ by so much that one size for all leaves some of them where
+    they are, and tears others apart.
+    """
+    if problem.functions.homogeneity.kind is not HomogeneityKind.SUM:
+        return np.full(theta.size, float(np.linalg.norm(theta)) / math.sqrt(theta.size))
+    parts = Parts(problem.functions)
+    counts = np.array([np.count_nonzero(parts.entries(k)) for k in range(len(parts.items))])
+    sizes = np.sqrt(parts.sizes(theta) / counts)
+    return parts.spread(np.where(sizes > 0.0, sizes, parts.natural_scales / np.sqrt(counts)))
 
 
 def _certified(found: list[Solution]) -> bool:

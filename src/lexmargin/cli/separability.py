@@ -37,6 +37,9 @@ def separability(
     index: Annotated[
         str | None, typer.Option(help="A column of row names in a CSV file, left out.")
     ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="The decimal mark of a CSV file, a point or a comma.")
+    ] = None,
     library: Annotated[
         list[Path] | None, typer.Option("--library", help="An extra shelf; may be repeated.")
     ] = None,
@@ -45,7 +48,7 @@ def separability(
     """Say what kind of separation data have, and which coefficients run to infinity, exactly."""
     from lexmargin.separability import separability as decided
 
-    data = _data(file, label, delimiter, index, library)
+    data = _data(file, label, delimiter, index, decimal, library)
     found = decided(data, bias)
     if as_json:
         answer = {**found.to_json(), "classes": list(data.classes), "samples": data.n_samples}
@@ -65,6 +68,7 @@ def _data(
     label: str | None,
     delimiter: str | None,
     index: str | None,
+    decimal: str | None,
     library: list[Path] | None,
 ) -> Dataset:
     from lexmargin.data.dataset import load_csv, load_npz
@@ -72,10 +76,10 @@ def _data(
     from lexmargin.shelf.library import Library
 
     if Path(file).suffix.lower() in (".csv", ".tsv", ".txt", ".dat"):
-        return load_csv(file, label, delimiter=delimiter, index=index)
-    if label is not None or delimiter is not None or index is not None:
+        return load_csv(file, label, delimiter=delimiter, index=index, decimal=decimal)
+    if any(value is not None for value in (label, delimiter, index, decimal)):
         raise ParameterError(
-            f"label, delimiter and index belong to a CSV file, and {file!r} is none.",
+            f"label, delimiter, index and decimal belong to a CSV file, and {file!r} is none.",
             "Give a file whose name ends in .csv, .tsv, .txt or .dat.",
         )
     if Path(file).suffix.lower() == ".npz":

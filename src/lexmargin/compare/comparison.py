@@ -17,7 +17,6 @@ from lexmargin.compare.plan import plan
 from lexmargin.compare.store import Memory, Results, Store
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.kinds import checked
-from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.gordan import separability_of_rows
 from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library
@@ -143,7 +142,7 @@ def _proofs(answers: Sequence[Answered], problems: Mapping[str, ProblemFile]) ->
     proofs: dict[str, bool] = {}
     for name in sorted(disputed & set(problems)):
         functions = build(problems[name]).functions
-        linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+        linear = functions.linear
         if linear:
             rows = functions.jacobian(np.zeros(functions.size))
             proofs[name] = separability_of_rows(rows).separable

@@ -10,7 +10,7 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import MARGIN, FormulationName, vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import Loss, descend
 from lexmargin.program import Margins, Program
@@ -35,15 +35,14 @@ class DescentBackend(Backend):
 @final
 class _Descending(Compiled):
     def __init__(self, program: Program) -> None:
-        homogeneous = program.name == FormulationName.HARD_MARGIN.value
-        margins = [c.left for c in program.constraints if c.name == MARGIN]
-        if not homogeneous or not margins or not isinstance(margins[0], Margins):
+        margins = program.hard_margin
+        if margins is None:
             raise UnsupportedError(
                 f"Gradient descent answers hard-margin problems, not {program.name}.",
                 "Choose a solver of programs.",
             )
         self.program = program
-        self.margins: Margins = margins[0]
+        self.margins: Margins = margins
 
     def solve(
         self,

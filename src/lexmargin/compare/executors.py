@@ -21,7 +21,16 @@ from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.processes.crew import crew
 
-__all__ = ["DaskCluster", "Executor", "ExecutorName", "Processes", "Serial", "executor"]
+__all__ = [
+    "DaskCluster",
+    "Executor",
+    "ExecutorName",
+    "Processes",
+    "Serial",
+    "dask_pass",
+    "executor",
+    "has_workers",
+]
 
 _ATTEMPTS: Final = 10
 _TICK_SECONDS: Final = 1.0
@@ -167,11 +176,12 @@ class DaskCluster(Executor):
         import distributed
 
         local = LocalWorkers(self.workers, self.timeout) if self.address is None else None
+        lost = (OSError, TimeoutError, distributed.client.ClosedClientError)
         try:
             target = self.address if local is None else local.start()
             with distributed.Client(target, timeout=self.timeout, set_as_default=False) as client:
-                yield from _dask_pass(client, units, local)
-        except (OSError, TimeoutError) as error:
+                yield from dask_pass(client, units, local)
+        except lost as error:
             raise SchedulerError(
                 f"The dask scheduler no longer answers ({_first_line(error)}).",
                 "Check it; what is done stays done.",
@@ -181,9 +191,7 @@ class DaskCluster(Executor):
                 local.close()
 
 
-def _dask_pass(
-    client: Any, units: Sequence[Unit], local: LocalWorkers | None
-) -> Iterator[Answered]:
+def dask_pass(client: Any, units: Sequence[Unit], local: LocalWorkers | None) -> Iterator[Answered]:
     """Yield answers until nothing is pending, or there are no workers for so many seconds."""
     import distributed
 
@@ -197,15 +205,27 @@ def _dask_pass(
                 list(pending), loop=client.loop, timeout=_TICK_SECONDS
             ):
                 pending.discard(future)
-                error = future.exception()
-                if error is None:
-                    yield future.result()
-                elif not isinstance(error, (*died, OSError)):
-                    raise error
+                try:
+                    answered = future.result()
+                except (*died, OSError):
+                    # Lost with its worker or its scheduler, be it after it was done.
+                    continue
+                yield answered
         if local is not None:
             local.mend()
-        if client.scheduler_info()["workers"]:
+        if has_workers(client):
             alive = time.monotonic()
+
+
+def has_workers(client: Any) -> bool:
+    """Return whether a client of dask sees any worker; where it has lost its scheduler, none.
+
+    Raises:
+        OSError: the client has given up looking for its scheduler.
+    """
+    if client.status == "closed":
+        raise OSError("the connection is lost")
+    return bool(client.scheduler_info().get("workers"))
 
 
 def _first_line(error: BaseException) -> str:

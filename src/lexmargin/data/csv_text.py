@@ -15,6 +15,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.data.decimals import Decimals
 from lexmargin.data.npz_archive import samples_file
 from lexmargin.errors import DataError, ParameterError, nearest
 
@@ -42,6 +43,7 @@ def read_csv(
     delimiter: str | None = None,
     comment: str | None = COMMENT,
     index: str | None = None,
+    decimal: str | None = None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the features (N, p) and the labels (N,) of a CSV file with a header line.
 
@@ -60,7 +62,7 @@ def read_csv(
 
     Raises:
         DataError: naming the line and the column.
-        ParameterError: a delimiter or comment that is none.
+        ParameterError: a delimiter, a comment or a decimal mark that is none.
     """
     file = Path(path)
     _check(delimiter, comment)
@@ -74,9 +76,10 @@ def read_csv(
                 delimiter = lines.directive()
             found = delimiter or _sniffed(lines.peek(2), file)
             lines.spaces = found == _SPACE
+            decimals = Decimals(decimal, found)
             reader = csv.reader(lines, delimiter=found, strict=True, skipinitialspace=lines.spaces)
             try:
-                return _read(file, lines, reader, label, index)
+                return _read(file, lines, reader, label, index, decimals)
             except csv.Error as error:
                 raise DataError(
                     f"{file.name}, line {lines.number}: {error}.", "Save it as plain CSV."
@@ -239,7 +242,12 @@ def _shorten(cells: list[str], size: int) -> None:
 
 
 def _read(
-    file: Path, lines: _Lines, reader: Iterator[list[str]], label: str | None, index: str | None
+    file: Path,
+    lines: _Lines,
+    reader: Iterator[list[str]],
+    label: str | None,
+    index: str | None,
+    decimals: Decimals,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     rows = _rows(lines, reader)
     _, header = next(rows, (0, []))
@@ -269,7 +277,7 @@ def _read(
             if text.lower() in _MISSING:
                 missing.add(at, title, text)
                 continue
-            number = _number(text, place, title)
+            number = decimals.number(text, place, title)
             if isinstance(number, int):
                 exact[len(values)] = number
             values.append(float(number))
@@ -279,6 +287,8 @@ def _read(
         labels.append(text)
         places.append(at)
     missing.refuse(file)
+    decimals.settle()
+    labels = [decimals.label(text) for text in labels]
     X: npt.NDArray[Any] = np.frombuffer(values, dtype=np.float64)
     if exact:
         X = X.astype(object)
@@ -348,25 +358,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _number(text: str, place: str, title: str) -> float | int:
-    """Return a finite number; an integer that is no float64 stays one."""
-    try:
-        # Python also reads 1_000 and the digits of other alphabets, which nobody exports.
-        value = float(text) if text.isascii() and "_" not in text else math.nan
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        shown = text if len(text) <= 40 else text[:40] + "…"
-        raise DataError(
-            f"{place}, column {title!r}: {shown!r} is not a finite number.",
-            "Write it as a decimal with a point; a column of words is the label (label = …), row "
-            "names (index = …), or needs a coding of its own.",
-        )
-    if abs(value) >= 2.0**53 and text.lstrip("+-").isdigit() and int(text) != value:
-        return int(text)
-    return value
 
 
 def _labels(labels: list[str], places: list[int], file: Path, title: str) -> npt.NDArray[Any]:

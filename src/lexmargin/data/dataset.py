@@ -268,6 +268,7 @@ def load_csv(
     delimiter: str | None = None,
     comment: str | None = COMMENT,
     index: str | None = None,
+    decimal: str | None = None,
     standardize: bool = False,
     one_class: bool = False,
 ) -> Dataset:
@@ -282,6 +283,8 @@ def load_csv(
         comment: what a line begins with that is skipped; None for no comments.
         index: the name of a column of row names, which is left out. A first column without a name
             is one by itself ("Unnamed: 0" too), and so is a first cell beyond the header's.
+        decimal: the decimal mark, "." or ",". None: a point, or a comma where it can be nothing
+            else: another delimiter, no point in any number, and not only numbers such as 1,234.
         standardize: as for :func:`load_dataset`.
         one_class: see :class:`Dataset`.
 
@@ -289,9 +292,9 @@ def load_csv(
         DataError: missing, empty or unreadable file, no header, missing values (with all their
             lines), a cell that is not a finite number, a line of another length, and everything
             :class:`Dataset` refuses.
-        ParameterError: a delimiter or comment that is none.
+        ParameterError: a delimiter, a comment or a decimal mark that is none.
     """
-    X, y = read_csv(path, label, delimiter=delimiter, comment=comment, index=index)
+    X, y = read_csv(path, label, delimiter=delimiter, comment=comment, index=index, decimal=decimal)
     data = Dataset(X, y, Path(path).stem, one_class=one_class)
     return data.standardized() if standardize else data
 

@@ -1,8 +1,9 @@
 """Floor 3: one file per problem of the paper; data + predictor + parameters -> Programs."""
 
-from lexmargin.formulations.base import Formulation, FormulationName, Kkt
+from lexmargin.formulations.base import Formulation, FormulationName
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.hard_margin import HardMargin
+from lexmargin.formulations.kkt import Kkt, LossTerm, Powers
 from lexmargin.formulations.levels import (
     Level,
     Proof,
@@ -25,7 +26,9 @@ __all__ = [
     "Level",
     "Lexicographic",
     "LexicographicMethod",
+    "LossTerm",
     "MarginPath",
+    "Powers",
     "Proof",
     "RegularizationPath",
     "ScaledMargin",

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import ClassVar, final
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Self, final
 
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import DegreeError, ParameterError
+from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.formulations.levels import Level, Proof
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors.base import Predictor
+from lexmargin.predictors.bias import BiasForm
 from lexmargin.program import Program, Variable
 
-__all__ = ["Formulation", "FormulationName", "Kkt", "StageAnswer", "checked_norm", "vector_norm"]
+__all__ = [
+    "Formulation",
+    "FormulationName",
+    "StageAnswer",
+    "Traits",
+    "checked_norm",
+    "formulations",
+]
 
 MARGIN = "margin"
 """Name of the constraints ``f_n >= …`` in every program; their multipliers are λ."""
@@ -48,22 +60,41 @@ class StageAnswer:
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class Kkt:
-    """What a stationarity certificate compares at a point: ``target = Σ_n λ_n ∇f_n``, λ >= 0.
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What is true of every problem of a class, for whoever solves and ranks without knowing it.
 
     Attributes:
-        target: the vector that must lie in the cone of the active gradients (d,); math.md §3.
-        values: f_n at the point (N,).
-        jacobian: ∇f_n at the point (N, d).
-        level: the number that active f_n equal, ``f_n >= level``; None where nothing is active
-            and the weights of the loss are the multipliers.
+        needs_separator: where nothing separates the data there is no answer.
+        largest_margin: the aim is the margin itself, so that a smaller one is a worse answer.
+        in_ball: θ lives in the unit ball, whatever the length of a start.
+        is_loss: a loss is minimised, which carries its own multipliers.
+        origin_may_win: θ = 0 may be the best point, and a local minimum beside it.
+        path: the parameter that a path follows; None without one.
+        path_falls: that path is followed from large values to small ones.
+        reads_sparse: some predictors of the problem are judged on sparse samples.
+        bias: the form of bias that a classifier adds to a linear score.
+        defaults: what a classifier takes for parameters that have no default of their own.
     """
 
-    target: FloatArray
-    values: FloatArray
-    jacobian: FloatArray
-    level: float | None
+    needs_separator: bool = True
+    largest_margin: bool = False
+    in_ball: bool = False
+    is_loss: bool = False
+    origin_may_win: bool = False
+    path: str | None = None
+    path_falls: bool = False
+    reads_sparse: bool = False
+    bias: BiasForm = BiasForm.PLAIN
+    defaults: tuple[tuple[str, float], ...] = ()
+
+
+_REGISTERED: Final[dict[str, type[Formulation]]] = {}
+
+
+def formulations() -> Mapping[str, type[Formulation]]:
+    """Return the classes that say what their stationary points satisfy, by their words."""
+    return MappingProxyType(_REGISTERED)
 
 
 class Formulation(ABC):
@@ -78,6 +109,7 @@ class Formulation(ABC):
     equation: ClassVar[str]
     stages_only_start: ClassVar[bool] = False
     """Whether a stage does nothing but start the next one, which may then mend its answer."""
+    traits: ClassVar[Traits] = Traits()
     predictor: Predictor
     data: Dataset
 
@@ -85,6 +117,11 @@ class Formulation(ABC):
     def functions(self) -> MarginFunctions:
         """The margin functions f_n."""
         return MarginFunctions(self.predictor, self.data)
+
+    def scaled(self, theta: FloatArray) -> FloatArray:
+        """Return w = ρθ (d,), where the margin functions are evaluated; infinite where it is."""
+        with np.errstate(over="ignore"):
+            return self.rho_value * theta
 
     @property
     def norm_p(self) -> float:
@@ -95,6 +132,126 @@ class Formulation(ABC):
     def rho_value(self) -> float:
         """ρ at which the margin functions are evaluated: ``f_n(ρ theta)``."""
         return 1.0
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        """Cut the inheritance of KKT data: a subclass may state another program than its base."""
+        super().__init_subclass__(**rest)
+        if "kkt" not in vars(cls):
+            setattr(cls, "kkt", Formulation.kkt)  # noqa: B010  mypy knows no assigned methods
+            return
+        word = str(getattr(cls, "name", cls.__name__))
+        known = _REGISTERED.setdefault(word, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ParameterError(
+                f"The name {word!r} is that of {known.__qualname__}.",
+                f"Give {cls.__qualname__} a name of its own: receipts and files read by it.",
+            )
+        # A class that is defined again, as in a notebook, takes the place of the one before.
+        _REGISTERED[word] = cls
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return what a stationary θ (d,) satisfies, one record per level of the problem.
+
+        Raises :class:`UnsupportedError` where the class itself does not say so: what other
+        problems ask of a point says nothing about this one.
+        """
+        raise UnsupportedError(
+            f"{type(self).__name__} brings no KKT data of its own, and no other problem's test "
+            "says anything about it.",
+            "Give it a method kkt, or judge what its points must satisfy as plain arrays: "
+            "certify(f=…, jacobian=…, theta=…, degree=…).",
+        )
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the class says itself what its stationary points satisfy."""
+        return type(self).kkt is not Formulation.kkt
+
+    @property
+    def word(self) -> str:
+        """The problem's word for results: never that of another class."""
+        owner = _REGISTERED.get(str(self.name))
+        borrowed = owner is not None and not isinstance(self, owner)
+        inherited = owner is not None and not self.is_judged
+        return type(self).__name__ if borrowed or inherited else str(self.name)
+
+    @functools.cached_property
+    def asks_direction(self) -> bool:
+        """Whether a direction of largest margin is all that is asked for (eq. 6, 7 and 18)."""
+        if not self.is_judged:
+            return False
+        kkt = self.kkt(np.ones(self.functions.size))[0]
+        return kkt.is_direction and kkt.level is None and kkt.ordered is None
+
+    @property
+    def ends_at_vertices(self) -> bool:
+        """Whether its programs are linear ones on faces without interior: for a simplex method."""
+        return False
+
+    def at(self, value: float) -> Self:
+        """Return the problem at another value of its path's parameter."""
+        assert self.traits.path is not None
+        moved: Self = replace(self, **{self.traits.path: value})  # type: ignore[type-var]
+        # The margin functions do not depend on it: what they have computed is kept.
+        vars(moved)["functions"] = self.functions
+        return moved
+
+    def worth(self, theta: FloatArray) -> float:
+        """Return what is smaller at the better of two points of a path."""
+        return self.objective(theta)
+
+    def starts(self, count: int, seed: int = 0) -> list[FloatArray]:
+        """Return points that every solve of a path is tried from besides; none for most."""
+        return []
+
+    def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
+        """Return a solver's bound on its program's objective as one on this problem's.
+
+        Args:
+            theta: (d,) the answer.
+            objective, bound: of the last program, as the solver reports them.
+        """
+        return None
+
+    def ranking(self, margins: FloatArray, levels: tuple[Level, ...]) -> FloatArray | None:
+        """Return what is larger, entry by entry, at the better of two points; None: the objective.
+
+        Args:
+            margins: (N,) of the answer.
+            levels: as :meth:`levels_at` returns them.
+        """
+        return None
+
+    def levels_at(
+        self,
+        theta: FloatArray,
+        answers: tuple[StageAnswer, ...],
+        unit: float,
+        proofs: Sequence[Proof],
+    ) -> tuple[Level, ...]:
+        """Return the levels of a staged problem at θ (d,); none for others.
+
+        Args:
+            theta: the answer, polished or not.
+            answers, unit: as given to :meth:`next_program`.
+            proofs: of the levels, as far as known.
+        """
+        return ()
+
+    def placed(
+        self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return a point of the ray of w as this problem states it, and its multipliers.
+
+        Args:
+            theta: (d,) the answer that was polished.
+            w, multipliers: with ``∇½‖w‖² = Σ λ_n ∇f_n(w)`` and ``min f_n(w) = 1``, (d,) and (N,).
+        """
+        size = vector_norm(theta, self.norm_p)
+        return w * (size / vector_norm(w, self.norm_p)), multipliers / float(multipliers.sum())
+
+    def warn_invisible(self, theta: FloatArray) -> None:  # noqa: B027  most have nothing to say
+        """Warn where rounding hides what decides a part of θ (d,)."""
 
     @abstractmethod
     def program(self, unit: float = 1.0) -> Program:
@@ -108,13 +265,14 @@ class Formulation(ABC):
         """Return values of the next program's variables to start from: those of the last answer."""
         return dict(answers[-1].values)
 
-    @abstractmethod
     def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        """Return theta, flat, from the answers of all stages."""
+        """Return theta, flat, from the answers of all stages: the blocks of the last one."""
+        return self.blocks_of(answers[-1])
 
-    @abstractmethod
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
-        """Return values of the program's variables that correspond to a flat ``theta``."""
+        """Return values of the program's variables at a flat ``theta``: its blocks."""
+        blocks = self.functions.blocks(theta)
+        return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
 
     @abstractmethod
     def objective(self, theta: FloatArray) -> float:
@@ -180,11 +338,3 @@ def checked_norm(norm: float | str) -> float:
     if not p >= 1.0:
         raise ParameterError(f"norm must be a number >= 1 or 'inf', not {norm!r}.")
     return p
-
-
-def vector_norm(theta: FloatArray, p: float) -> float:
-    """Return ``‖theta‖_p`` without overflow or underflow."""
-    largest = float(np.max(np.abs(theta), initial=0.0))
-    if largest == 0.0 or not np.isfinite(largest):
-        return largest
-    return largest * float(np.linalg.norm(theta / largest, p))

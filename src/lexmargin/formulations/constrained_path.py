@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
@@ -15,13 +16,14 @@ from lexmargin.errors import InvisibleLevelWarning, ParameterError
 from lexmargin.formulations.base import (
     Formulation,
     FormulationName,
-    Kkt,
     StageAnswer,
+    Traits,
     checked_norm,
-    vector_norm,
 )
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -78,6 +80,9 @@ class ConstrainedPath(Formulation):
 
     name: ClassVar[FormulationName] = FormulationName.CONSTRAINED_PATH
     equation: ClassVar[str] = "eq. 5, w = ρθ"
+    traits: ClassVar[Traits] = Traits(
+        needs_separator=False, is_loss=True, path="rho", defaults=(("rho", 100.0),)
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
@@ -202,10 +207,24 @@ class ConstrainedPath(Formulation):
                 stacklevel=2,
             )
 
-    def kkt(self, theta: FloatArray) -> Kkt:
-        """Return Remark 2's data: θ against the cone of ``∇f_n(ρθ)`` with weights p."""
-        w = self.rho * theta
-        return Kkt(theta, self.functions.values(w), self.functions.jacobian(w), None)
+    def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
+        return bound if self.loss is Loss.EXPONENTIAL else None
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return Remark 2's data: the weights of the loss at w = ρθ, in the ball of radius ρ."""
+        hidden = functools.partial(self.undetermined, theta)
+        term = LossTerm(loss=self.loss, classes=self.classes, hidden=hidden)
+        w = self.scaled(theta)
+        return (
+            Kkt(
+                functions=self.functions,
+                point=w,
+                norm=self.norm,
+                unrounded=(theta, self.rho),
+                radius=self.rho,
+                loss=term,
+            ),
+        )
 
     def angle(self, theta: FloatArray) -> float:
         """Return the angle in radians of ``-∇L(ρθ)`` and θ (Remark 2, ℓ2); NaN if one is 0."""

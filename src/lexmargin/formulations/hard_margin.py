@@ -13,10 +13,12 @@ from lexmargin.formulations.base import (
     Formulation,
     FormulationName,
     StageAnswer,
+    Traits,
     checked_norm,
-    vector_norm,
 )
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -58,6 +60,7 @@ class HardMargin(Formulation):
 
     name: ClassVar[FormulationName] = FormulationName.HARD_MARGIN
     equation: ClassVar[str] = "eq. 18 with margin 1"
+    traits: ClassVar[Traits] = Traits(largest_margin=True, reads_sparse=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
@@ -107,6 +110,19 @@ class HardMargin(Formulation):
         # A product overflows to infinity, where a power of a float raises.
         size = vector_norm(theta, self.norm)
         return 0.5 * size * size
+
+    def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
+        # The program's objective is a positive multiple of the problem's.
+        return self.objective(theta) * (bound / objective) if objective > 0.0 else None
+
+    def placed(
+        self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        return w, multipliers
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return the data of ``∇½‖w‖² = Σ λ_n ∇f_n(w)``, at any length of w."""
+        return (Kkt(functions=self.functions, point=theta, norm=self.norm),)
 
     def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
         found = answers[-1].multipliers.get(MARGIN)

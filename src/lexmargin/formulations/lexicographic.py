@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, TypeVar, final
 
@@ -17,9 +17,11 @@ from lexmargin.formulations.base import (
     Formulation,
     FormulationName,
     StageAnswer,
+    Traits,
     checked_norm,
-    vector_norm,
 )
+from lexmargin.formulations.fields import HOW
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof, grouped_levels
 from lexmargin.formulations.lexicographic_state import (
     Record,
@@ -31,6 +33,7 @@ from lexmargin.formulations.lexicographic_state import (
 from lexmargin.formulations.optimal_face import RESOLUTION, Face
 from lexmargin.inputs.checks import whole
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, ModelOps, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -119,10 +122,11 @@ class Lexicographic(Formulation):
     data: Dataset
     norm: Exponent = 2.0
     levels: int | None = None
-    method: LexicographicMethod = LexicographicMethod.AUTO
+    method: LexicographicMethod = field(default=LexicographicMethod.AUTO, metadata=HOW)
 
     name: ClassVar[FormulationName] = FormulationName.LEXICOGRAPHIC
     equation: ClassVar[str] = "Def. 5, eq. 23"
+    traits: ClassVar[Traits] = Traits(largest_margin=True, in_ball=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
@@ -162,9 +166,7 @@ class Lexicographic(Formulation):
     @property
     def linear(self) -> bool:
         """Whether ``f_n(θ) = θ·z_n``."""
-        return self.functions.curvature <= Curvature.AFFINE and (
-            self.functions.homogeneity.degree == 1.0
-        )
+        return self.functions.linear
 
     @property
     def wanted(self) -> int:
@@ -326,6 +328,44 @@ class Lexicographic(Formulation):
 
     def objective(self, theta: FloatArray) -> float:
         return float(self.functions.values(theta).min())
+
+    @property
+    def ends_at_vertices(self) -> bool:
+        # Each sum is a linear program on the face of the one before, often a single point.
+        return self.linear and self.norm in (1.0, np.inf)
+
+    def ranking(self, margins: FloatArray, levels: tuple[Level, ...]) -> FloatArray | None:
+        return np.sort(margins)[: self.wanted]
+
+    def levels_at(
+        self,
+        theta: FloatArray,
+        answers: tuple[StageAnswer, ...],
+        unit: float,
+        proofs: Sequence[Proof],
+    ) -> tuple[Level, ...]:
+        *before, last = answers
+        names = [variable.name for variable in self.block_variables()]
+        blocks = dict(zip(names, self.functions.blocks(theta), strict=True))
+        last = StageAnswer({**last.values, **blocks}, last.multipliers)
+        return self.answered_levels((*before, last), unit)
+
+    def placed(
+        self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        return w / vector_norm(w, self.norm), multipliers / float(multipliers.sum())
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return the data of level 1, and how many of the smallest margins are in question."""
+        radius = 1.0 if self.functions.homogeneity.degree is None else None
+        found = Kkt(
+            functions=self.functions,
+            point=theta,
+            norm=self.norm,
+            radius=radius,
+            ordered=self.wanted,
+        )
+        return (found,)
 
     def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
         # Those of level 1: θ is a max-margin point first of all.

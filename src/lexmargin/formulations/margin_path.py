@@ -13,11 +13,13 @@ from lexmargin.formulations.base import (
     Formulation,
     FormulationName,
     StageAnswer,
+    Traits,
     checked_norm,
-    vector_norm,
 )
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -64,6 +66,9 @@ class MarginPath(Formulation):
 
     name: ClassVar[FormulationName] = FormulationName.MARGIN_PATH
     equation: ClassVar[str] = "eq. 6, w = ρθ"
+    traits: ClassVar[Traits] = Traits(
+        largest_margin=True, in_ball=True, path="rho", reads_sparse=True
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
@@ -140,3 +145,37 @@ class MarginPath(Formulation):
             size = vector_norm(theta, self.norm)
             return size * size
         return float(self.functions.values(self.rho * theta).min())
+
+    def worth(self, theta: FloatArray) -> float:
+        value = self.objective(theta)
+        return value if self.gamma is not None else -value
+
+    def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
+        # The program's objective is a positive multiple of the problem's.
+        return self.objective(theta) * (bound / objective) if objective > 0.0 else None
+
+    def placed(
+        self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        point, shares = super().placed(theta, w, multipliers)
+        if self.gamma is None:
+            return point, shares
+        # f_n(ρθ) = γ from f_n(w) = 1, which is not measured again: it may lie below rounding.
+        return w * (self.gamma ** (1.0 / self.require_homogeneous()) / self.rho), shares
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return the data of ``θ = ρ Σ λ_n ∇f_n(ρθ)``; homogeneous f_n have it at any length."""
+        functions, w = self.functions, self.scaled(theta)
+        if functions.homogeneity.degree is not None:
+            return (Kkt(functions=functions, point=theta, norm=self.norm),)
+        radius = self.rho if self.gamma is None else None
+        return (
+            Kkt(
+                functions=functions,
+                point=w,
+                norm=self.norm,
+                unrounded=(theta, self.rho),
+                level=self.gamma,
+                radius=radius,
+            ),
+        )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lexmargin.errors import UnsupportedError
+from lexmargin.linalg.guarded import pivoted_qr
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["RESOLUTION", "BoolArray", "Face", "Resolution", "null_space"]
@@ -179,14 +180,12 @@ def null_space(rows: FloatArray, floor: float = 0.0) -> FloatArray:
     Rows are compared at unit length: a short row is as good an equality as a long one, unless its
     length is at most ``floor``.
     """
-    from scipy.linalg import qr
-
     size = rows.shape[1]
     lengths = np.linalg.norm(rows, axis=1)
     used = lengths > max(floor, 0.0)
     if size == 0 or not np.any(used):
         return np.eye(size)
-    factor, triangle, _ = qr((rows[used] / lengths[used, None]).T, pivoting=True)
+    factor, triangle, _ = pivoted_qr((rows[used] / lengths[used, None]).T, economic=False)
     diagonal = np.abs(np.diagonal(triangle))
     rank = int(np.count_nonzero(diagonal > RESOLUTION.rank))
     return np.asarray(factor[:, rank:], dtype=np.float64)

@@ -15,15 +15,16 @@ from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import (
     Formulation,
     FormulationName,
-    Kkt,
     StageAnswer,
+    Traits,
     checked_norm,
-    vector_norm,
 )
 from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.inputs.checks import moderate, positive
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.predictors.base import Predictor
@@ -76,6 +77,9 @@ class RegularizationPath(Formulation):
 
     name: ClassVar[FormulationName] = FormulationName.REGULARIZATION_PATH
     equation: ClassVar[str] = "§2.2, divided by μ"
+    traits: ClassVar[Traits] = Traits(
+        needs_separator=False, is_loss=True, origin_may_win=True, path="strength", path_falls=True
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", checked_norm(self.norm))
@@ -140,9 +144,6 @@ class RegularizationPath(Formulation):
             curvature=self.functions.curvature,
         )
 
-    def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        return self.blocks_of(answers[-1])
-
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
         blocks = self.functions.blocks(self.start(theta))
         return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
@@ -172,6 +173,9 @@ class RegularizationPath(Formulation):
             found.append(separating_theta(self.functions, random_theta(self.functions, rng))[0])
         return found
 
+    def worth(self, theta: FloatArray) -> float:
+        return self.log_objective(theta)
+
     def log_objective(self, theta: FloatArray) -> float:
         """Return ``log(L(θ) + μ‖θ‖^q)``: finite however small both are."""
         loss = log_loss(self.loss, self.functions.values(theta), self.classes)
@@ -193,9 +197,12 @@ class RegularizationPath(Formulation):
         """Return ``p_n ∝ -∂L/∂f_n`` at θ, with Σp = 1 (N,)."""
         return softmax(log_weights(self.loss, self.functions.values(theta), self.classes))
 
-    def kkt(self, theta: FloatArray) -> Kkt:
-        """Return the data of ``μ q ‖θ‖^{q-2} θ = Σ_n (-∂L/∂f_n) ∇f_n(θ)`` (p = 2): target θ."""
-        return Kkt(theta, self.functions.values(theta), self.functions.jacobian(theta), None)
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return the data of ``μ q ‖θ‖^{q-1} ∇‖θ‖ = Σ_n (-∂L/∂f_n) ∇f_n(θ)``."""
+        term = LossTerm(
+            loss=self.loss, classes=self.classes, coefficient=self.coefficient, power=self.power
+        )
+        return (Kkt(functions=self.functions, point=theta, norm=self.norm, loss=term),)
 
 
 @final

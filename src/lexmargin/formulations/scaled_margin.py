@@ -10,7 +10,8 @@ from typing import ClassVar, final
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
+from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, StageAnswer
+from lexmargin.formulations.kkt import Kkt, Powers
 from lexmargin.formulations.parts import Parts
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.kinds import checked_class
@@ -121,15 +122,19 @@ class ScaledMargin(Formulation):
             return np.full(self.functions.count, np.nan)
         return np.asarray(found * 0.5 * math.exp(self._log_divisor(answers[:-1], unit)))
 
-    def kkt(self, theta: FloatArray) -> Kkt:
+    def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
+        # The program's objective is a positive multiple of the problem's.
+        return self.objective(theta) * (bound / objective) if objective > 0.0 else None
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of ``γ^{2/α_k} w_k = Σ_n λ_n ∇_k f_n(w)``, λ on the samples with f = 1.
 
-        The target is divided by the largest ``γ^{2/α_k}``, which λ absorbs.
+        The costs are divided by the largest ``γ^{2/α_k}``, which λ absorbs.
         """
-        powers = self.parts.log_weights(self.gamma)
-        weights = np.exp(powers - powers.max())
-        target = theta * self.parts.spread(weights)
-        return Kkt(target, self.functions.values(theta), self.functions.jacobian(theta), 1.0)
+        powers = Powers(self.gamma, tuple(float(a) for a in self.parts.degrees))
+        costs = powers.spread(self.functions)
+        found = Kkt(functions=self.functions, point=theta, costs=costs, powers=powers, level=1.0)
+        return (found,)
 
 
 def scaled_program(

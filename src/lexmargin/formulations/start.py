@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lexmargin.formulations.base import vector_norm
+from lexmargin.linalg.guarded import minimised
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -70,8 +71,6 @@ def loss_descent(
 
     A separating point of a large margin for its norm, found faster than by descent of fixed steps.
     """
-    from scipy.optimize import minimize
-
     seen: dict[str, Any] = {"margin": -np.inf, "theta": theta, "weights": np.zeros(functions.count)}
 
     def log_loss(x: FloatArray) -> tuple[float, FloatArray]:
@@ -90,5 +89,5 @@ def loss_descent(
 
     options = {"maxiter": iterations, "maxcor": _MEMORY, "ftol": 0.0, "gtol": 1e-12}
     with np.errstate(over="ignore", invalid="ignore"):
-        minimize(log_loss, theta, jac=True, method="L-BFGS-B", options=options, callback=stop)
+        minimised(log_loss, theta, jac=True, method="L-BFGS-B", options=options, callback=stop)
     return seen["theta"], seen["weights"]

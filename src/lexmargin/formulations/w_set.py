@@ -12,7 +12,8 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError
-from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, Kkt, StageAnswer
+from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, StageAnswer, Traits
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import scaled_program
@@ -20,6 +21,7 @@ from lexmargin.inputs.checks import whole
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
+from lexmargin.predictors.bias import BiasForm
 from lexmargin.program import (
     Combination,
     Constant,
@@ -92,6 +94,7 @@ class WSet(Formulation):
 
     name: ClassVar[FormulationName] = FormulationName.W_SET
     equation: ClassVar[str] = "eq. 13"
+    traits: ClassVar[Traits] = Traits(reads_sparse=True, bias=BiasForm.TWO_SQUARES)
 
     def __post_init__(self) -> None:
         count = len(self.parts.items)
@@ -285,7 +288,10 @@ class WSet(Formulation):
         """Return ``‖w_1‖², …`` of the levels asked for."""
         return tuple(float(x) for x in self.parts.sizes(theta)[: self.levels])
 
-    def answered_levels(
+    def ranking(self, margins: FloatArray, levels: tuple[Level, ...]) -> FloatArray | None:
+        return np.array([-level.value for level in levels])
+
+    def levels_at(
         self,
         theta: FloatArray,
         answers: tuple[StageAnswer, ...],
@@ -339,7 +345,17 @@ class WSet(Formulation):
     def _unit(self) -> float:
         return float(self.parts.natural_scales[0]) ** 2
 
-    def kkt(self, theta: FloatArray) -> Kkt:
-        """Return the data of ``(w_1, 0, …, 0) = Σ_n λ_n ∇f_n(w)``, λ on the samples with f = 1."""
-        target = np.where(self.parts.entries(0), theta, 0.0)
-        return Kkt(target, self.functions.values(theta), self.functions.jacobian(theta), 1.0)
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        """Return the data of ``(w_k, 0, …, 0) = Σ_n λ_n ∇f_n(w)``, λ on the samples with f = 1.
+
+        One record per level: the parts before w_k are held, 0 or not.
+        """
+        found = []
+        for k in range(self.levels):
+            free = np.all([self.parts.entries(j) == 0 for j in range(k)], axis=0) if k else None
+            costs = np.where(self.parts.entries(k), 1.0, 0.0)
+            record = Kkt(
+                functions=self.functions, point=theta, costs=costs, level=1.0, free=free, part=k
+            )
+            found.append(record)
+        return tuple(found)

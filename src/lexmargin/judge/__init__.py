@@ -52,15 +52,15 @@ __all__ = [
 
 # Trained modules need a dozen modules that no other problem does, curves those and others.
 _LATER = {
-    "CarriedMultipliers": "carried",
-    "TrainedMargins": "trained",
-    "carried_multipliers": "carried",
-    "certify_function": "trained",
-    "certify_module": "trained",
-    "curves": "support_curves",
-    "load_state": "torch_state",
-    "module_receipt": "trained_receipt",
-    "trained_margins": "trained",
+    "CarriedMultipliers": "multipliers.descent_multipliers",
+    "TrainedMargins": "trained.trained",
+    "carried_multipliers": "multipliers.descent_multipliers",
+    "certify_function": "trained.trained",
+    "certify_module": "trained.trained",
+    "curves": "local.support_curves",
+    "load_state": "autodiff.torch_state",
+    "module_receipt": "receipts.trained_receipt",
+    "trained_margins": "trained.trained",
 }
 
 

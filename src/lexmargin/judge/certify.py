@@ -11,28 +11,20 @@ from numpy.typing import ArrayLike
 
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.known import require_known
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import Exponent, checked, described
 from lexmargin.judge.bounds.range import finite_words, out_of_range
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.directions import certify_direction
+from lexmargin.judge.directions import certify_along
 from lexmargin.judge.judge import certify_arrays
-from lexmargin.judge.programs.linear_problems import certify_linear_problem, linear_w_set
-from lexmargin.judge.programs.long_words import with_long_numbers
+from lexmargin.judge.programs.linear_problems import certify_linear_kkt, linear_w_set
+from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
-from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.curvature import Curvature
 
-__all__ = ["certify", "flattened"]
+__all__ = ["certify", "certify_kkt", "flattened"]
 
 
 @checked
@@ -63,7 +55,7 @@ def certify(
     Raises:
         ParameterError: neither a problem nor complete arrays.
         ShapeError, DataError, DegreeError: as :func:`certify_arrays`.
-        UnsupportedError: a formulation that is none of the paper's seven.
+        UnsupportedError: a formulation that brings no KKT data of its own.
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
@@ -85,14 +77,25 @@ def certify(
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
     if not isinstance(problem, Formulation):
         raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
-    require_known(problem)
     flat = flattened(problem, theta)
     with np.errstate(all="ignore"):
+        return certify_kkt(problem.kkt(flat), tolerances)
+
+
+def certify_kkt(kkts: tuple[Kkt, ...], tolerances: Tolerances = DEFAULT) -> Certificate:
+    """Judge a point by what its problem says a stationary point satisfies.
+
+    Args:
+        kkts: :meth:`Formulation.kkt`, one record per level.
+        tolerances: what counts as equal.
+    """
+    first = kkts[0]
+    with np.errstate(all="ignore"):
         try:
-            found = _certify_problem(problem, flat, tolerances)
+            found = _judged(kkts, tolerances)
         except (ArithmeticError, np.linalg.LinAlgError):
-            found = out_of_range(problem, flat, tolerances)
-        return finite_words(with_shown_sign(found, problem, flat))
+            found = out_of_range(first, tolerances)
+        return finite_words(with_shown_sign(found, first))
 
 
 def _advice(given: object) -> str:
@@ -106,63 +109,26 @@ def _advice(given: object) -> str:
     )
 
 
-def _certify_problem(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
-    # Each problem brings its own modules: a linear one needs a third of all.
-    if problem.data.is_sparse or linear_w_set(problem):
-        return certify_linear_problem(problem, flat, limits)
-    if isinstance(problem, (ConstrainedPath, RegularizationPath)):
-        from lexmargin.judge.programs import loss_programs
+def _judged(kkts: tuple[Kkt, ...], limits: Tolerances) -> Certificate:
+    # Each kind of program brings its own modules: a linear one needs a third of all.
+    first = kkts[0]
+    if first.functions.data.is_sparse or linear_w_set(kkts):
+        return certify_linear_kkt(kkts, limits)
+    if first.loss is not None:
+        from lexmargin.judge.programs.loss_programs import certify_loss
 
-        if isinstance(problem, ConstrainedPath):
-            return loss_programs.certify_constrained_path(problem, flat, limits)
-        return loss_programs.certify_regularization_path(problem, flat, limits)
-    homogeneous = problem.functions.homogeneity.degree is not None
-    plain = isinstance(problem, MarginPath) and not homogeneous
-    if plain or isinstance(problem, (ScaledMargin, WSet)):
-        from lexmargin.judge import margin_programs
+        return certify_loss(first, limits)
+    if first.is_direction:
+        found = certify_along(first, limits)
+    else:
+        from lexmargin.judge.margin_programs import certify_program
 
-        if isinstance(problem, ScaledMargin):
-            found = margin_programs.certify_scaled_margin(problem, flat, limits)
-            return _one_linear_part(problem, flat, found)
-        if isinstance(problem, WSet):
-            found = margin_programs.certify_w_set(problem, flat, limits)
-            return _one_linear_part(problem, flat, found)
-        assert isinstance(problem, MarginPath)
-        return margin_programs.certify_margin_path(problem, flat, limits)
-    if isinstance(problem, Lexicographic):
-        return _certify_levels(problem, flat, limits)
-    return _certify_direction(problem, flat, limits)
-
-
-def _one_linear_part(problem: Formulation, flat: FloatArray, found: Certificate) -> Certificate:
-    """Judge eq. 13 and 14 of one linear part as the hard margins that they are, at margin 1."""
-    functions = problem.functions
-    if functions.curvature is not Curvature.AFFINE or functions.homogeneity.degree != 1.0:
+        found = certify_program(recentred(kkts), limits)
+    if first.ordered is None:
         return found
-    return with_long_numbers(found, functions.jacobian(flat), flat, 1.0)
+    from lexmargin.judge.levels.level_proofs import with_ordered_levels
 
-
-def _certify_direction(problem: Formulation, flat: FloatArray, limits: Tolerances) -> Certificate:
-    alpha = problem.require_homogeneous()
-    return certify_direction(problem.functions, flat, alpha, problem.norm_p, limits)
-
-
-def _certify_levels(problem: Lexicographic, flat: FloatArray, limits: Tolerances) -> Certificate:
-    from lexmargin.judge.levels.level_proofs import with_levels
-    from lexmargin.judge.margin_programs import certify_margin_path
-
-    functions, count = problem.functions, problem.levels or problem.functions.count
-    alpha = functions.homogeneity.degree
-    if alpha is None:
-        level = MarginPath(problem.predictor, problem.data, 1.0, problem.norm_p)
-        first = certify_margin_path(level, flat, limits)
-        return with_levels(first, None, flat, functions.values(flat), count, limits)
-    flat = unit_scale(flat)
-    first = _certify_direction(problem, flat, limits)
-    linear = functions.curvature is Curvature.AFFINE and alpha == 1.0
-    values = functions.values(flat) / vector_norm(flat, problem.norm_p) ** alpha
-    Z = functions.jacobian(flat) if linear else None
-    return with_levels(first, Z, flat, values, count, limits)
+    return with_ordered_levels(first, found, limits)
 
 
 def flattened(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> FloatArray:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lexmargin.errors import DegreeError
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.programs.linear_margins import certify_linear
 from lexmargin.judge.programs.long_words import with_long_numbers
 from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.unmeasured import against_level, negative
+from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import unit_scale
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.curvature import Curvature
 
-__all__ = ["certify_direction"]
+__all__ = ["certify_along", "certify_direction"]
 
 
 def certify_direction(
@@ -45,13 +49,38 @@ def certify_direction(
     values, jacobian = functions.values(theta), functions.jacobian(theta)
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
         raise FloatingPointError("f_n or a gradient is not finite")
-    linear = functions.curvature is Curvature.AFFINE and degree == 1.0
     try:
-        first = certify_arrays(values, jacobian, theta, degree, norm, limits, linear=linear)
+        first = certify_arrays(
+            values, jacobian, theta, degree, norm, limits, linear=functions.linear
+        )
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
-    if linear:
+    if functions.linear:
         first = with_long_numbers(first, jacobian, theta)
     refined = refine(functions, theta, degree, norm, first)
     return with_global_bound(functions, theta, norm, refined)
+
+
+def certify_along(kkt: Kkt, limits: Tolerances) -> Certificate:
+    """Judge a program in which every length of w is as good: by its direction, and by its level.
+
+    `min ½‖w‖² s.t. f_n(w) ≥ level` has a KKT point on a ray exactly where the direction of the ray
+    has one of the largest margin; ``multipliers``, ``margin`` and ``bound`` are the direction's.
+    """
+    degree = kkt.degree
+    assert degree is not None
+    if kkt.level is not None and not np.any(kkt.point):
+        return negative(kkt.values, kkt.norm, limits)
+    found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits)
+    if kkt.part is not None:
+        found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
+    if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
+        return found
+    shortfall, missed = against_level(kkt.margin, kkt.level, limits)
+    if not missed:
+        return replace(found, feasibility=shortfall)
+    word = Verdict.NOT_STATIONARY
+    return replace(
+        found, verdict=word, feasibility=shortfall, reasons=(missed,), radius=None, rise=None
+    )

@@ -21,7 +21,7 @@ from lexmargin.judge.multipliers.vertex_bounds import (
     relative_gap,
 )
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
-from lexmargin.judge.stationarity import Stationarity
+from lexmargin.judge.stationarity import Stationarity, lyu_li
 from lexmargin.judge.supports import Rung, climb
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
@@ -136,7 +136,10 @@ def judged(
     best = bound if best_margin is None and verdict is Verdict.GLOBAL else best_margin
     margin = point.unscaled(point.margin)
     ratio = None if best is None else margin / best
-    pair = _lyu_li(point, measured)
+    pair: tuple[float | None, float | None] = (None, None)
+    if point.norm == 2.0:
+        slacks = measured.multipliers * (point.margins - point.margin)
+        pair = lyu_li(measured.residual, slacks, margin, point.degree)
     dense = densified(rows)
     polytope = MultiplierSet(None, None, None)
     if dense is not None:
@@ -175,17 +178,6 @@ def judged(
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
     )
-
-
-def _lyu_li(point: UnitPoint, measured: Stationarity) -> tuple[float | None, float | None]:
-    """Return (ε, δ) at `w = θ̂/γ^{1/α}`: `ε c` and `c² max λ_n (f_n(θ̂) - γ)`, c = γ^{-1/α}."""
-    margin = point.unscaled(point.margin)
-    if point.norm != 2.0 or not (0.0 < margin < math.inf):
-        return None, None
-    with np.errstate(over="ignore"):
-        stretch = float(np.float64(margin) ** (-1.0 / point.degree))
-        slacks = measured.multipliers * (point.margins - point.margin)
-        return measured.residual * stretch, stretch * stretch * float(np.max(slacks))
 
 
 def _first_order(

@@ -1,4 +1,7 @@
-"""Certificates of eq. 6/7 at finite ρ, eq. 14 and eq. 13: plain KKT with each program's target."""
+"""Certificates of programs whose point has a length of its own (eq. 6, 7, 13, 14): plain KKT.
+
+Every problem brings its :class:`~lexmargin.formulations.kkt.Kkt`; nothing here knows which one.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.margin_path import MarginPath
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
 from lexmargin.judge.bounds.scaled_bound import with_least_cost
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.multipliers.vertex_bounds import relative_excess, relative_gap
 from lexmargin.judge.plain import PlainPoint, judge_plain
 from lexmargin.judge.programs.w_levels import judge_later_level, least_first_level
-from lexmargin.judge.second_order.plain_curvature import (
-    Setting,
-    cheapest,
-    second_order,
-    widest_margin,
-)
+from lexmargin.judge.second_order.plain_curvature import second_order
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import (
     blank,
@@ -33,90 +28,104 @@ from lexmargin.judge.unmeasured import (
 )
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
-from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
-from lexmargin.ops.degree import HomogeneityKind
 
-__all__ = [
-    "block_interior",
-    "certify_margin_path",
-    "certify_scaled_margin",
-    "certify_w_set",
-    "evaluated",
-    "margin_path_setting",
-    "plain_point",
-    "scaled_margin_setting",
-]
+__all__ = ["certify_program", "plain_point"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _NEAR = 1e-2
 
 
-def evaluated(functions: MarginFunctions, w: Array) -> Array:
-    """Return f(w) (N,), with -∞ where f is not defined: such a sample is not separated."""
-    values = functions.values(w)
-    return np.where(np.isnan(values), -np.inf, values)
-
-
-def block_interior(functions: MarginFunctions, w: Array) -> Array | None:
-    """Return v with `v_k = w_k/α_k`, so that `J v = f` (eq. 10); None without degrees."""
-    if functions.homogeneity.kind is HomogeneityKind.NEITHER:
-        return None
-    parts = Parts(functions)
-    return w / parts.spread(parts.degrees)
-
-
-def certify_margin_path(
-    problem: MarginPath, theta: Array, limits: Tolerances, given: Evidence | None = None
+def certify_program(
+    kkts: tuple[Kkt, ...], limits: Tolerances, given: Evidence | None = None
 ) -> Certificate:
-    """Judge θ at the scale ρ: `θ = ρ Σ λ_n ∇f_n(ρθ)` on the active set (eq. 7, plain KKT).
+    """Judge `c w = Σ λ_n ∇f_n(w)`, or a norm gradient at w, λ ≥ 0 on the active set, by level.
 
-    Max form (eq. 6): the level is the smallest margin at θ itself, and ‖θ‖ = 1 unless 0 is a
-    combination of the active gradients. For concave f_n weak duality bounds all margins:
-    `γ*(ρ) ≤ ρ‖Jᵀp‖_* + Σ p_n (f_n - ∇f_n·w)` for p ≥ 0, Σp = 1, and all norms that reach γ:
-    `‖θ‖ ≥ (γ - Σ p_n (f_n - ∇f_n·w))/(ρ‖Jᵀp‖_*)`.
+    Where the cost is 0, feasibility alone proves it; the next level is then judged in the same way.
+    The levels after a positive one are judged with what is before them held
+    (:func:`~lexmargin.judge.programs.w_levels.judge_later_level`).
+
+    Parameters
+    ----------
+    kkts : one record per level.
+    limits : what counts as equal.
+    given : what a receipt carries; nothing is searched for then.
     """
-    functions, rho = problem.functions, problem.rho
-    w = rho * theta
-    values = evaluated(functions, w)
-    if not np.any(w) or np.min(values) <= 0.0:
-        return negative(values, problem.norm_p, limits)
-    point = margin_path_point(problem, w, values)
-    found = judge_plain(point, functions, limits, given=given)
-    if problem.gamma is None:
-        found = _in_the_ball(found, point, vector_norm(theta, problem.norm_p))
-    if functions.curvature > Curvature.CONCAVE:
-        if problem.norm_p != 2.0:
-            return found
-        multipliers = found.multipliers * vector_norm(w, 2.0)
-        return second_order(margin_path_setting(problem, w), multipliers, found, given)
-    return _with_weak_duality(found, point, rho, problem.gamma)
+    first = kkts[0]
+    if not np.any(first.point) or first.margin <= 0.0:
+        return negative(first.values, first.norm, limits)
+    done = _free_of_cost(kkts)
+    notes = tuple(_free(kkt) for kkt in kkts[:done])
+    if done == len(kkts):
+        found = _only_feasible(first, limits, notes)
+    elif kkts[done].costs is None:
+        found = _certify_norm(kkts[done], limits, given)
+    else:
+        found = _certify_costs(kkts[done], limits, notes, given)
+        if done == 0:
+            found = _with_first_level(first, found)
+    if first.part is not None:
+        found = replace(found, levels=tuple(_cost(kkt) for kkt in kkts))
+    return _with_later_levels(kkts, done, found)
 
 
-def margin_path_point(problem: MarginPath, w: Array, values: Array) -> PlainPoint:
-    """Return the KKT data of eq. 6 or 7 at w = ρθ."""
-    functions = problem.functions
+def _cost(kkt: Kkt) -> float:
+    return float(np.sum(kkt.target * kkt.point))
+
+
+# -- no cost at all --------------------------------------------------------------------------------
+
+
+def _free_of_cost(kkts: tuple[Kkt, ...]) -> int:
+    """Return how many of the first levels cost nothing: an entry, as its square may underflow."""
+    count = 0
+    while count < len(kkts) and kkts[count].costs is not None and not np.any(kkts[count].target):
+        count += 1
+    return count
+
+
+def _free(kkt: Kkt) -> str:
+    name = "the cost" if kkt.part is None else f"‖w_{kkt.part + 1}‖"
+    return f"{name} = 0: no feasible point has less"
+
+
+def _only_feasible(kkt: Kkt, limits: Tolerances, notes: tuple[str, ...]) -> Certificate:
+    level = 1.0 if kkt.level is None else kkt.level
+    shortfall = max(0.0, (level - kkt.margin) / level)
+    if shortfall > limits.feasibility:
+        why = f"infeasible: the smallest f_n misses {level:.6g} by {shortfall:.3g}"
+        found = blank(Verdict.NOT_STATIONARY, kkt.values, kkt.norm, limits, (why,))
+        return replace(found, feasibility=shortfall)
+    checks = (Check("Σ λ = ‖w_1‖²/α_1 = 0", 0.0, limits.stationarity),)
+    found = blank(Verdict.GLOBAL, kkt.values, kkt.norm, limits, notes)
+    return replace(found, feasibility=shortfall, gap=0.0, checks=checks)
+
+
+# -- norms, eq. 6 and 7 ----------------------------------------------------------------------------
+
+
+def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certificate:
+    """Judge `∇‖w‖ ∝ Σ λ_n ∇f_n(w)` on the active set (plain KKT).
+
+    Max form (eq. 6): the level is the smallest margin at w itself, and ‖w‖ = ρ unless 0 is a
+    combination of the active gradients.
+    """
+    point = _norm_point(kkt)
+    found = judge_plain(point, kkt.functions, limits, given=given)
+    if kkt.radius is not None:
+        found = _in_the_ball(found, point, vector_norm(kkt.point, kkt.norm) / kkt.radius)
+    if kkt.functions.curvature <= Curvature.CONCAVE:
+        return _with_weak_duality(found, kkt)
+    if kkt.norm != 2.0:
+        return found
+    return second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+
+
+def _norm_point(kkt: Kkt) -> PlainPoint:
+    level, free = kkt.level, kkt.level is None
     return PlainPoint(
-        w,
-        values,
-        functions.jacobian(w),
-        None,
-        problem.norm_p,
-        problem.gamma,
-        block_interior(functions, w),
-        free=problem.gamma is None,
+        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free
     )
-
-
-def margin_path_setting(problem: MarginPath, w: Array) -> Setting:
-    """Return how other points compare with w: by margin (eq. 6) or by norm (eq. 7)."""
-    functions = problem.functions
-    if problem.gamma is None:
-        return widest_margin(functions, w)
-    parts = None
-    if functions.homogeneity.kind is not HomogeneityKind.NEITHER:
-        parts = Parts(functions)
-    return cheapest(functions, w, np.ones(w.size), problem.gamma, parts)
 
 
 def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
@@ -140,29 +149,95 @@ def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certific
     return replace(found, verdict=verdict, reasons=reasons, checks=checks)
 
 
-def _with_weak_duality(
-    found: Certificate, point: PlainPoint, rho: float, gamma: float | None
-) -> Certificate:
+def _with_weak_duality(found: Certificate, kkt: Kkt) -> Certificate:
+    """Bound all points for concave f_n, by p ≥ 0 with Σp = 1 and `o = Σ p_n (f_n - ∇f_n·w)`.
+
+    All margins of the ball: `γ* ≤ ρ‖Jᵀp‖_* + o`; all sizes that reach the level:
+    `‖w‖ ≥ (level - o)/‖Jᵀp‖_*`. With costs the size is that of `√c w`.
+    """
     total = float(np.sum(found.multipliers))
     if not (math.isfinite(total) and total > 0.0):
         return found
-    share = found.multipliers / total
-    size = vector_norm(share @ point.jacobian, dual_exponent(point.norm))
-    along = point.jacobian @ point.w
-    offset = float(share @ (point.values - along))
-    terms = float(share @ (np.abs(point.values) + np.abs(point.jacobian) @ np.abs(point.w)))
-    rounding = _EPS * (point.w.size + point.values.size + 8) * (terms + rho * size)
-    if gamma is None:
-        bound = rho * size + offset + rounding
-        gap = relative_gap(bound, point.margin * (1.0 - 8.0 * _EPS))
+    share, w, root = found.multipliers / total, kkt.point, np.ones(kkt.point.size)
+    if kkt.costs is not None:
+        root = np.sqrt(kkt.costs)
+    size = vector_norm((share @ kkt.jacobian) / root, dual_exponent(kkt.norm))
+    offset = float(share @ (kkt.values - kkt.jacobian @ w))
+    terms = float(share @ (np.abs(kkt.values) + np.abs(kkt.jacobian) @ np.abs(w)))
+    length = vector_norm(root * w, kkt.norm)
+    reach = length if kkt.radius is None else kkt.radius
+    rounding = _EPS * (w.size + kkt.values.size + 8) * (terms + reach * size)
+    if kkt.level is None:
+        bound = reach * size + offset + rounding
+        gap = relative_gap(bound, kkt.margin * (1.0 - 8.0 * _EPS))
+        why = "weak duality: no point of the ball does better"
     else:
-        length = vector_norm(point.w, point.norm)
-        least = (gamma - offset - rounding) / size if size > 0.0 else math.inf
-        bound, gap = gamma, relative_excess(length, least)
+        least = (kkt.level - offset - rounding) / size if size > 0.0 else math.inf
+        bound, gap = kkt.level, relative_excess(length, least)
+        why = "weak duality: no point of the ball does better"
+        if kkt.costs is not None:
+            why = "weak duality: no feasible point costs less"
     if found.verdict is Verdict.KKT and gap <= found.tolerances.gap:
-        reasons = (*found.reasons, "weak duality: no point of the ball does better")
+        reasons = (*found.reasons, why)
         return replace(found, verdict=Verdict.GLOBAL, gap=gap, bound=bound, reasons=reasons)
     return replace(found, gap=gap, bound=bound)
+
+
+# -- costs, eq. 13 and 14 --------------------------------------------------------------------------
+
+
+def _certify_costs(
+    kkt: Kkt, limits: Tolerances, notes: tuple[str, ...], given: Evidence | None
+) -> Certificate:
+    """Judge `c w = Σ λ_n ∇f_n(w)`, λ ≥ 0 where f_n(w) = level.
+
+    The multipliers are those of costs of which the largest is 1.
+    """
+    if not squares_in_range(kkt.target):
+        return too_small_or_large(kkt.values, 2.0, limits)
+    point = _cost_point(kkt, limits)
+    size = _target_size(point)
+    if given is not None:
+        given = replace(given, multipliers=given.multipliers / size)
+    found = judge_plain(point, kkt.functions, limits, notes, given)
+    found = replace(found, multipliers=found.multipliers * size)
+    if kkt.parts is not None:
+        found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
+    assert kkt.costs is not None
+    if not np.all(kkt.costs > 0.0):
+        return found
+    if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
+        found = _with_weak_duality(found, kkt)
+    if kkt.functions.curvature is not Curvature.AFFINE:
+        found = second_order(kkt, found.multipliers, found, given)
+    return with_least_cost(kkt, found)
+
+
+def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:
+    held = kkt.held
+    jacobian = np.where(held[None, :], 0.0, kkt.jacobian)
+    interior = None if kkt.interior is None else np.where(held, 0.0, kkt.interior)
+    scales = _scales(kkt, jacobian, limits)
+    target = np.where(held, 0.0, kkt.target)
+    return PlainPoint(kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales)
+
+
+def _target_size(point: PlainPoint) -> float:
+    """Return what multipliers of the unit target are multiplied by to serve the target itself."""
+    assert point.target is not None and point.scales is not None
+    return vector_norm(point.target / point.scales, 2.0)
+
+
+def _scales(kkt: Kkt, jacobian: Array, limits: Tolerances) -> Array:
+    """Return D (d,), what the residual of each entry is compared with.
+
+    Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
+    there the program is `min ½‖u‖²`.
+    """
+    assert kkt.costs is not None
+    if kkt.parts is not None and kkt.even:
+        return _block_scales(kkt.parts, kkt.target, jacobian, kkt.values, kkt.point, limits)
+    return np.where(kkt.costs > 0.0, np.sqrt(kkt.costs), 1.0)
 
 
 def _block_scales(
@@ -198,10 +273,9 @@ def _block_scales(
     return parts.spread(found)
 
 
-def _identities(
-    parts: Parts, target: Array, jacobian: Array, w: Array, found: Certificate
-) -> tuple[Check, ...]:
+def _identities(kkt: Kkt, parts: Parts, jacobian: Array, found: Certificate) -> tuple[Check, ...]:
     """Return the errors of `Σ λ_n f_n^{(k)}(w_k) = target_k·w_k/α_k`, relative to Σ λ_n f_n."""
+    w, target = kkt.point, kkt.target
     v = w / parts.spread(parts.degrees)
     weight = float(target @ v)
     total = float(np.sum(found.multipliers))
@@ -221,122 +295,30 @@ def _identities(
     return tuple(checks)
 
 
-def target_point(
-    parts: Parts, functions: MarginFunctions, w: Array, target: Array, values: Array,
-    fixed: Array, limits: Tolerances,
-) -> PlainPoint:  # fmt: skip
-    """Return the KKT data of `target = Jᵀλ` at level 1, the entries in ``fixed`` taken out."""
-    jacobian = np.where(fixed[None, :], 0.0, functions.jacobian(w))
-    interior = np.where(fixed, 0.0, w / parts.spread(parts.degrees))
-    scales = _block_scales(parts, target, jacobian, values, w, limits)
-    return PlainPoint(w, values, jacobian, target, 2.0, 1.0, interior, scales)
+# -- levels ----------------------------------------------------------------------------------------
 
 
-def unit_target_size(point: PlainPoint) -> float:
-    """Return what multipliers of the unit target are multiplied by to serve the target itself."""
-    assert point.target is not None and point.scales is not None
-    return vector_norm(point.target / point.scales, 2.0)
+def _with_first_level(kkt: Kkt, found: Certificate) -> Certificate:
+    """Raise KKT to GLOBAL where weak duality bounds the size of a linear first part from below."""
+    if found.verdict is not Verdict.KKT:
+        return found
+    least = least_first_level(kkt, found.multipliers)
+    if least is None:
+        return found
+    gap = relative_excess(_cost(kkt), least)
+    if gap > found.tolerances.gap:
+        return replace(found, gap=gap)
+    reasons = (*found.reasons, "weak duality: no feasible point has a smaller ‖w_1‖²")
+    return replace(found, gap=gap, verdict=Verdict.GLOBAL, reasons=reasons)
 
 
-def _with_target(
-    parts: Parts, functions: MarginFunctions, w: Array, target: Array, values: Array,
-    fixed: Array, limits: Tolerances, notes: tuple[str, ...] = (), given: Evidence | None = None,
-) -> Certificate:  # fmt: skip
-    """Judge `target = Jᵀλ` at level 1, with the entries in ``fixed`` taken out of the problem."""
-    if not squares_in_range(target):
-        return too_small_or_large(values, 2.0, limits)
-    point = target_point(parts, functions, w, target, values, fixed, limits)
-    size = unit_target_size(point)
-    if given is not None:
-        given = replace(given, multipliers=given.multipliers / size)
-    found = judge_plain(point, functions, limits, notes, given)
-    found = replace(found, multipliers=found.multipliers * size)
-    return replace(found, checks=_identities(parts, target, point.jacobian, w, found))
-
-
-def certify_scaled_margin(
-    problem: ScaledMargin, w: Array, limits: Tolerances, given: Evidence | None = None
-) -> Certificate:
-    """Judge `γ^{2/α_k} w_k = Σ λ_n ∇_k f_n(w)`, λ ≥ 0 where f_n(w) = 1 (eq. 14).
-
-    The multipliers are those of the target divided by its largest power of γ.
-    """
-    functions, parts = problem.functions, problem.parts
-    values = evaluated(functions, w)
-    if not np.any(w) or np.min(values) <= 0.0:
-        return negative(values, 2.0, limits)
-    setting = scaled_margin_setting(problem, w)
-    nothing = np.zeros(w.size, dtype=bool)
-    target = w * setting.costs
-    found = _with_target(parts, functions, w, target, values, nothing, limits, (), given)
-    if functions.curvature is not Curvature.AFFINE:
-        found = second_order(setting, found.multipliers, found, given)
-    return with_least_cost(problem, w, found)
-
-
-def scaled_margin_setting(problem: ScaledMargin, w: Array) -> Setting:
-    """Return how other points compare with w: by the cost of eq. 14 over its largest power of γ."""
-    parts = problem.parts
-    powers = 2.0 / parts.degrees * math.log(problem.gamma)
-    costs = parts.spread(np.exp(powers - np.max(powers)))
-    return cheapest(problem.functions, w, costs, 1.0, parts)
-
-
-def certify_w_set(
-    problem: WSet, w: Array, limits: Tolerances, given: Evidence | None = None
-) -> Certificate:
-    """Judge `(w_1, 0, …, 0) = Σ λ_n ∇f_n(w)`, λ ≥ 0 where f_n(w) = 1 (eq. 13).
-
-    Where w_1 = 0, feasibility alone proves the value 0; the next part is then judged in the same
-    way with w_1 fixed, and so on. The levels after a positive one are judged with the parts before
-    them held (:func:`~lexmargin.judge.programs.w_levels.judge_later_level`). A linear part with biases
-    makes level 1 convex: then weak duality bounds ‖w_1‖² from below.
-    """
-    functions, parts = problem.functions, problem.parts
-    values = evaluated(functions, w)
-    if not np.any(w) or np.min(values) <= 0.0:
-        return negative(values, 2.0, limits)
-    sizes = parts.sizes(w)
-    levels = tuple(float(size) for size in sizes[: problem.levels])
-    shortfall = max(0.0, 1.0 - float(np.min(values)))
-    dropped = _dropped(problem, w)
-    notes = tuple(f"‖w_{k + 1}‖ = 0: no feasible point has less" for k in range(dropped))
-    if dropped == problem.levels:
-        feasible = shortfall <= limits.feasibility
-        word = Verdict.GLOBAL if feasible else Verdict.NOT_STATIONARY
-        if not feasible:
-            notes = (f"infeasible: the smallest f_n misses 1 by {shortfall:.3g}",)
-        found = replace(
-            blank(word, values, 2.0, limits, notes),
-            feasibility=shortfall,
-            gap=0.0 if feasible else None,
-            checks=(Check("Σ λ = ‖w_1‖²/α_1 = 0", 0.0, limits.stationarity),) if feasible else (),
-        )
-        return replace(found, levels=levels)
-    target, fixed = _w_set_target(parts, w, dropped)
-    found = _with_target(parts, functions, w, target, values, fixed, limits, notes, given)
-    found = replace(found, levels=levels)
-    least = None
-    if found.verdict is Verdict.KKT and dropped == 0:
-        least = least_first_level(problem, w, found.multipliers)
-    if least is not None:
-        gap = relative_excess(levels[0], least)
-        found = replace(found, gap=gap)
-        if gap <= limits.gap:
-            reasons = (*found.reasons, "weak duality: no feasible point has a smaller ‖w_1‖²")
-            found = replace(found, verdict=Verdict.GLOBAL, reasons=reasons)
-    return _with_later_levels(problem, w, values, dropped, found)
-
-
-def _with_later_levels(
-    problem: WSet, w: Array, values: Array, dropped: int, found: Certificate
-) -> Certificate:
+def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> Certificate:
     """Add the levels after the first positive one; the worst word is the word."""
     unique = found.verdict is Verdict.GLOBAL
-    for level in range(dropped + 1, problem.levels):
+    for level in range(done + 1, len(kkts)):
         if not found.verdict.stationary:
             break
-        later = judge_later_level(problem, w, values, level, found.tolerances, unique)
+        later = judge_later_level(kkts[level], level, found.tolerances, unique)
         unique = unique and later.verdict is Verdict.GLOBAL
         worse = not later.verdict.at_least(found.verdict)
         check = Check(f"ε of level {level + 1}", later.residual, found.tolerances.stationarity)
@@ -356,49 +338,16 @@ def _with_later_levels(
     return found
 
 
-def _dropped(problem: WSet, w: Array) -> int:
-    """Return how many of the shallowest parts are exactly 0."""
-    # A square may underflow where no entry is 0.
-    dropped = 0
-    while dropped < problem.levels and not np.any(w[problem.parts.entries(dropped)]):
-        dropped += 1
-    return dropped
+# -- for proofs and receipts -----------------------------------------------------------------------
 
 
-def _w_set_target(parts: Parts, w: Array, dropped: int) -> tuple[Array, Array]:
-    """Return the target of the first part that is not 0, and a mask of the entries before it."""
-    fixed = np.zeros(w.size, dtype=bool)
-    for k in range(dropped):
-        fixed |= parts.entries(k)
-    return np.where(parts.entries(dropped), w, 0.0), fixed
-
-
-def plain_point(problem: Formulation, theta: Array, limits: Tolerances) -> PlainPoint | None:
-    """Return the KKT data that the certificate of this problem rests on; None without any.
-
-    For eq. 6/7 at finite ρ, eq. 14 and eq. 13.
-    """
-    functions = problem.functions
-    w = problem.rho_value * theta
-    values = evaluated(functions, w)
-    if not np.any(w) or np.min(values) <= 0.0:
+def plain_point(kkts: tuple[Kkt, ...], limits: Tolerances) -> PlainPoint | None:
+    """Return the point that :func:`certify_program` measures; None where it measures nothing."""
+    if not np.any(kkts[0].point) or kkts[0].margin <= 0.0:
         return None
-    match problem:
-        case MarginPath():
-            return margin_path_point(problem, w, values)
-        case ScaledMargin():
-            target = w * scaled_margin_setting(problem, w).costs
-            nothing = np.zeros(w.size, dtype=bool)
-            if not squares_in_range(target):
-                return None
-            return target_point(problem.parts, functions, w, target, values, nothing, limits)
-        case WSet():
-            dropped = _dropped(problem, w)
-            if dropped == problem.levels:
-                return None
-            target, fixed = _w_set_target(problem.parts, w, dropped)
-            if not squares_in_range(target):
-                return None
-            return target_point(problem.parts, functions, w, target, values, fixed, limits)
-        case _:
-            return None
+    done = _free_of_cost(kkts)
+    if done == len(kkts):
+        return None
+    if kkts[done].costs is None:
+        return _norm_point(kkts[done])
+    return _cost_point(kkts[done], limits) if squares_in_range(kkts[done].target) else None

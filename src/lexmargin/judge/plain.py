@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
+from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kinked import at_slope_zero
-from lexmargin.judge.local.kinks import measure_kinks
+from lexmargin.judge.local.kinks import Kinks, measure_kinks
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
 from lexmargin.judge.point import UnitPoint, row_sums
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import WIDEST, Rung, climb
+from lexmargin.judge.supports import WIDEST, Rung, climb, weight_reach
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -173,7 +174,7 @@ def judge_plain(
         reasons=reasons + notes,
         tau=rung.tau,
     )
-    return smooth_only(found, functions, point.w)
+    return smooth_only(found, functions, point.w, point)
 
 
 def _word(
@@ -249,10 +250,19 @@ def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
     )
 
 
-def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Certificate:
+def smooth_only(
+    found: Certificate, functions: MarginFunctions, w: Array, point: PlainPoint | None = None
+) -> Certificate:
     """Withdraw a verdict that rests on gradients at a kink of a power-1 ReLU.
 
     Away from kinks only ``nearest_kink`` is filled in.
+
+    Parameters
+    ----------
+    found : the certificate, with slope 0 at every kink.
+    functions, w : the margin functions and the point (d,).
+    point : the point of a margin program, where samples above the margin carry little weight within
+        δ; None where every sample carries weight.
     """
     kinks = measure_kinks(functions, w, found.support) if found.support.size else None
     if kinks is None:
@@ -262,6 +272,14 @@ def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Cer
     if found.verdict is Verdict.NOT_STATIONARY and feasible:
         # Samples above the margin may carry weight within δ, with any element at their kinks.
         nearest = kinks.nearest
+        if nearest.distance <= limit and point is not None:
+            lower = _beside_kinks(found, functions, point, kinks)
+            if lower > found.tolerances.stationarity:
+                return replace(
+                    found,
+                    stationarity_bound=lower,
+                    nearest_kink=kinks.nearest_on_support.distance,
+                )
     if nearest.distance > limit or found.verdict is Verdict.NOT_SEPARATING:
         return replace(found, nearest_kink=nearest.distance)
     return replace(
@@ -273,3 +291,31 @@ def smooth_only(found: Certificate, functions: MarginFunctions, w: Array) -> Cer
         bound=None,
         reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),
     )
+
+
+def _beside_kinks(
+    found: Certificate, functions: MarginFunctions, point: PlainPoint, kinks: Kinks
+) -> float:
+    """Return a lower bound on ε for any elements at the kinks of samples above the margin.
+
+    Within δ these carry `λ_n ≤ δ/(α (f_n - γ))`, which moves Σ λ_n g_n by at most that times the
+    longest element. 0 where a sample of the smallest margin is on a kink.
+    """
+    limits, unit = found.tolerances, point.unit()
+    on = kinks.within(limits.kink, range(functions.data.n_samples))
+    per_sample = functions.count // functions.data.n_samples
+    samples = np.unique([kink.sample for kink in on])
+    far = (samples[:, None] * per_sample + np.arange(per_sample)[None, :]).ravel()
+    if not np.all(unit.margins[far] > unit.margin):
+        return 0.0
+    sets = gradient_sets(functions, point.w, far, on)
+    if sets is None:
+        return 0.0
+    longest = np.abs(sets.base)
+    for row, (part, corners) in enumerate(zip(sets.parts, sets.vertices, strict=True)):
+        longest[row] += np.sum(np.abs(part), axis=0)
+        if len(corners):
+            longest[row] = np.maximum(longest[row], np.max(np.abs(corners), axis=0))
+    if point.scales is not None:
+        longest = longest / point.scales
+    return found.stationarity_bound - weight_reach(unit, far, longest, limits)

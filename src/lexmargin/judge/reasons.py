@@ -67,12 +67,10 @@ _SECOND_ORDER: Final = (
     "at the point",
 )
 _NOT_NEAR: Final = (
-    "Newton's method leaves the neighbourhood of this point",
     "no strict maximiser was shown within {x}",
     "a kink is as near as the error of the point",
     "the Hessian changes by {x} within {x}, too much for Newton's method to be sure of a maximiser "
     "there",
-    "the Hessian changes by {x} within {x}, as much as it is positive",
     "a multiplier is no larger than what the true point's may differ by",
     "the gradients are dependent, so that the multipliers may be others",
     "margin {n} may be active too, with no multiplier to speak of",
@@ -221,6 +219,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "the penalty outgrows all that the loss can gain",
             "all {n} levels are within {x} of the optimum's",
             "‖w_{n}‖ = 0: no feasible point has less",
+            "the cost = 0: no feasible point has less",
             "‖w_{n}‖ = 0: no point has less",
             "level {n}: no bias is smaller",
             "the margin meets an upper bound on all margins",

@@ -26,6 +26,7 @@ __all__ = [
     "Stationarity",
     "TradeOffPoint",
     "curve",
+    "lyu_li",
     "on_support",
     "stationarity",
     "trade_off",
@@ -203,6 +204,24 @@ def _completed(
         method=method,
         converged=converged,
     )
+
+
+def lyu_li(
+    residual: float, slacks: Array, margin: float, degree: float
+) -> tuple[float | None, float | None]:
+    """Return (ε, δ) at `w = θ̂/γ^{1/α}`: `ε c` and `c² max λ_n (f_n(θ̂) - γ)`, c = γ^{-1/α}.
+
+    Args:
+        residual: ε at θ̂.
+        slacks: (S,) λ_n (f_n(θ̂) - γ).
+        margin: γ; None is returned unless it is positive and finite.
+        degree: α.
+    """
+    if not (0.0 < margin < math.inf):
+        return None, None
+    with np.errstate(over="ignore"):
+        stretch = float(np.float64(margin) ** (-1.0 / degree))
+        return residual * stretch, stretch * stretch * float(np.max(slacks))
 
 
 def curve(point: UnitPoint, taus: Sequence[float]) -> tuple[CurvePoint, ...]:

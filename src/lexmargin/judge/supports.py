@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.linalg.norms import norm_gradient, vector_norm
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
-__all__ = ["WIDEST", "Rung", "climb", "rungs"]
+__all__ = ["WIDEST", "Rung", "climb", "rungs", "weight_reach"]
 
 WIDEST: Final = 1e-2
 """Largest support tolerance that is tried."""
@@ -98,7 +98,20 @@ def _far_reach(point: UnitPoint, support: NDArray[np.intp], limits: Tolerances) 
     far[support] = False
     if not np.any(far):
         return 0.0
-    rows, excess = point.jacobian[far], point.margins[far] - point.margin
+    return weight_reach(point, np.flatnonzero(far), point.jacobian[far], limits)
+
+
+def weight_reach(point: UnitPoint, far: NDArray[np.intp], rows: Any, limits: Tolerances) -> float:
+    """Return what weight on margins above the smallest can change ε by, with δ within tolerance.
+
+    Parameters
+    ----------
+    point : the unit point.
+    far : margin functions above the smallest (S,).
+    rows : their gradients (S, d), or vectors at least as long.
+    limits : the tolerance of δ.
+    """
+    excess = point.margins[far] - point.margin
     if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
         sizes = dual_lengths(rows, point.norm)
         return 2.0 * limits.complementarity * float(np.max(sizes / (point.degree * excess)))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lexmargin.linalg.guarded import pivoted_qr, smallest_eigenvector
 from lexmargin.linalg.norms import Array
 
 __all__ = ["smallest_on_tangents"]
@@ -28,13 +29,10 @@ def smallest_on_tangents(product: Callable[[Array], Array], rows: Array) -> tupl
     product : v -> A v, symmetric, (d,) to (d,).
     rows : (S, d) what the tangents are orthogonal to.
     """
-    from scipy.linalg import qr
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-
     size = rows.shape[1]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     scaled = (rows / np.where(lengths > 0.0, lengths, 1.0)).T
-    basis, upper, _ = qr(scaled, mode="economic", pivoting=True)
+    basis, upper, _ = pivoted_qr(scaled)
     # As in the dense test, nearly dependent rows free a direction too many rather than too few.
     heights = np.abs(np.diag(upper))
     basis = basis[:, heights > 1e-8 * np.max(heights, initial=0.0)]
@@ -52,20 +50,10 @@ def smallest_on_tangents(product: Callable[[Array], Array], rows: Array) -> tupl
         return project(product(inside)) + top * (v - inside)
 
     start = project(np.random.default_rng(0).standard_normal((size,)))
-    operator = LinearOperator((size, size), matvec=shifted, dtype=np.float64)
-    try:
-        _, vectors = eigsh(
-            operator,
-            k=1,
-            which="SA",
-            v0=start,
-            ncv=min(size, _BASIS),
-            maxiter=_RESTARTS,
-            tol=_TOLERANCE,
-        )
-    except ArpackNoConvergence:
+    found = smallest_eigenvector(shifted, start, _BASIS, _RESTARTS, _TOLERANCE)
+    if found is None:
         return math.nan, start / np.linalg.norm(start)
-    vector = project(vectors[:, 0])
+    vector = project(found)
     vector = vector / np.linalg.norm(vector)
     return float(vector @ product(vector)), vector
 

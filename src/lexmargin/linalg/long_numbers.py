@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from lexmargin.ops.base import FloatArray
+from lexmargin.linalg.norms import Array
 
 __all__ = [
     "Big",
@@ -50,7 +50,7 @@ def long_numbers() -> Iterator[None]:
         ctx.prec = before
 
 
-def big(values: FloatArray) -> Big:
+def big(values: Array) -> Big:
     from flint import arb
 
     return np.frompyfunc(lambda x: arb(float(x)), 1, 1)(np.asarray(values, dtype=np.float64))
@@ -127,7 +127,7 @@ def linear_solve(matrix: Big, right: Big) -> Big | None:
     return np.array([found[i, 0].mid() for i in range(size)], dtype=object)
 
 
-def rounded(rows: Big, x: Big) -> FloatArray:
+def rounded(rows: Big, x: Big) -> Array:
     """Return x in doubles, the error of each entry made good by those that are not rounded yet.
 
     The entry whose rounding moves ``rows @ x`` furthest is rounded first, and the rest moves so

@@ -8,13 +8,15 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.errors import ParameterError
+from lexmargin.errors import DataError, ParameterError
 
 __all__ = [
     "Array",
     "check_norm",
     "dual_exponent",
+    "dual_norm",
     "norm_gradient",
+    "power_of_two",
     "scaled_norm",
     "shifted",
     "unit_scale",
@@ -69,6 +71,20 @@ def vector_norm(x: Array, p: float) -> float:
         return math.ldexp(mantissa, exponent)
     except OverflowError:
         return math.inf
+
+
+def dual_norm(g: Array, p: float) -> float:
+    """Return ``‖g‖_*`` of the ℓ_p norm: the ℓ_q norm with ``1/p + 1/q = 1``."""
+    return vector_norm(g, dual_exponent(p))
+
+
+def power_of_two(size: float) -> float:
+    """Return the power of two below a size, 1 for 0; dividing by it changes no digit."""
+    if not (np.isfinite(size) and size > 0.0):
+        if size == 0.0:
+            return 1.0
+        raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
+    return float(2.0 ** np.floor(np.log2(size)))
 
 
 def shifted(x: Array, exponent: int) -> Array:

@@ -12,6 +12,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.linalg.guarded import packed_cholesky, packed_solved, reciprocal_condition
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Pivoted", "pivoted"]
@@ -54,30 +55,28 @@ def pivoted(
     start : (S,) s.
     passive : (S,) the rows to begin with.
     """
-    from scipy.linalg import lapack
-
     count = gains.size
     inside = passive.copy()
     fewest, patience = count + 1, _PATIENCE
     noise = 4.0 * _EPS * float(np.max(np.abs(gains), initial=0.0))
     for _ in range(_PIVOTS + count):
         rows = np.flatnonzero(inside)
+        factor: Array | None = None
         step = -start
         if rows.size:
             block = square[np.ix_(rows, rows)]
             right = (gains + square @ np.where(inside, 0.0, start))[rows]
             norm = float(np.max(np.sum(np.abs(block), axis=0)))
-            # The transpose of a symmetric matrix is itself, in the order that LAPACK wants.
-            factor, failed = lapack.dpotrf(block.T, lower=1, clean=0, overwrite_a=1)
-            if failed:
+            factor = packed_cholesky(block)
+            if factor is None or not np.all(np.isfinite(right)):
                 return None
-            step[rows] = lapack.dpotrs(factor, right, lower=1)[0]
+            step[rows] = packed_solved(factor, right)
         values = np.where(inside, start + step, 0.0)
         limit = noise + 4.0 * _EPS * float(np.sum(np.abs(step)))
         wrong = np.where(inside, values < 0.0, gains - square @ step > limit)
         many = int(np.count_nonzero(wrong))
         if not many:
-            condition = float(lapack.dpocon(factor, norm, uplo="L")[0]) if rows.size else 1.0
+            condition = 1.0 if factor is None else reciprocal_condition(factor, norm)
             return Pivoted(values, inside, condition)
         if many < fewest:
             fewest, patience = many, _PATIENCE

@@ -10,31 +10,39 @@ from lexmargin.paper.statement import Statement
 
 __all__ = ["STATEMENTS", "named", "statement"]
 
-STATEMENTS: Final = (
-    "lemma-3",
-    "corollary-1",
-    "example-1",
-    "example-2",
-    "example-3",
-    "theorem-1",
-    "theorem-1-discard",
-    "svm-with-bias",
-    "theorem-2",
-    "theorem-3",
-    "theorem-4",
-    "definition-3-scale",
-    "bias-literal-square",
-    "theorem-4-third-level",
-    "cascade-breaks",
-    "order-terms",
-    "loss-resolution",
-    "licq-not-needed",
-    "dead-neuron",
-    "regularization-jump",
-    "carried-multipliers",
-    "separable-part",
-)
-"""Ids; the module of ``dead-neuron`` is ``statements/dead_neuron.py`` and holds ``STATEMENT``."""
+_ROOMS: Final = {
+    "section_3": (
+        "lemma-3",
+        "corollary-1",
+        "example-1",
+        "example-2",
+        "example-3",
+        "theorem-1",
+        "theorem-1-discard",
+        "svm-with-bias",
+    ),
+    "section_4": (
+        "theorem-2",
+        "theorem-3",
+        "theorem-4",
+    ),
+    "counterexamples": (
+        "definition-3-scale",
+        "bias-literal-square",
+        "theorem-4-third-level",
+        "cascade-breaks",
+        "order-terms",
+        "loss-resolution",
+        "licq-not-needed",
+        "dead-neuron",
+        "regularization-jump",
+        "carried-multipliers",
+        "separable-part",
+    ),
+}
+
+STATEMENTS: Final = tuple(name for names in _ROOMS.values() for name in names)
+"""Ids; the module of ``dead-neuron`` is ``counterexamples/dead_neuron.py``, holds ``STATEMENT``."""
 
 
 def statement(name: str) -> Statement:
@@ -45,7 +53,9 @@ def statement(name: str) -> Statement:
     """
     if name not in STATEMENTS:
         raise UnknownNameError(f"There is no statement {name!r}.", nearest(name, STATEMENTS))
-    module = importlib.import_module(f"lexmargin.paper.statements.{name.replace('-', '_')}")
+    room = next(room for room, names in _ROOMS.items() if name in names)
+    home = f"lexmargin.paper.statements.{room}.{name.replace('-', '_')}"
+    module = importlib.import_module(home)
     found: Statement = module.STATEMENT
     return found
 

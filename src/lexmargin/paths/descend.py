@@ -13,11 +13,11 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ParameterError
-from lexmargin.formulations.base import vector_norm
 from lexmargin.formulations.constrained_path import checked_loss
 from lexmargin.formulations.start import random_theta
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -150,7 +150,8 @@ def descend(
         record: records per decade of steps or of times, or the very steps or times.
         monitors: functions of the flat θ to be recorded, by name.
         time_limit: seconds of wall time; the path so far is returned.
-        polish: end with Newton steps on the KKT conditions (:func:`lexmargin.polish.direction.polish`).
+        polish: end with Newton steps on the KKT conditions
+            (:func:`~lexmargin.polish.direction.polish`).
         progress: called at every record.
 
     Returns:

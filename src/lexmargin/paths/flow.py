@@ -13,6 +13,7 @@ import numpy as np
 from lexmargin.inputs.alone import quiet
 from lexmargin.inputs.checks import positive
 from lexmargin.inputs.kinds import checked_class
+from lexmargin.linalg.guarded import stepper
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.steps import LossOracle
 
@@ -71,8 +72,6 @@ class FlowState:
 
 def integrate(flow: GradientFlow, oracle: LossOracle, theta: FloatArray) -> Iterator[FlowState]:
     """Yield the integrator's steps until ``flow.time``, or until one has failed."""
-    from scipy import integrate as scipy_integrate
-
     finite = True
 
     def slope(s: float, x: FloatArray) -> FloatArray:
@@ -88,8 +87,7 @@ def integrate(flow: GradientFlow, oracle: LossOracle, theta: FloatArray) -> Iter
         return np.asarray(result)
 
     end = math.log1p(flow.time)
-    method = getattr(scipy_integrate, flow.method.value)
-    solver = method(slope, 0.0, theta, end, rtol=flow.rtol, atol=flow.atol)
+    solver = stepper(flow.method.value, slope, theta, end, rtol=flow.rtol, atol=flow.atol)
     while solver.status == "running":
         with quiet():
             solver.step()

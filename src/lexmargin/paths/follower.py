@@ -12,15 +12,13 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
-from lexmargin.formulations import (
-    ConstrainedPath,
-    Formulation,
-    MarginPath,
-    RegularizationPath,
-)
-from lexmargin.formulations.base import MARGIN, StageAnswer, vector_norm
+from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
+from lexmargin.formulations.constrained_path import softmax
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge import Tolerances, certify
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
+from lexmargin.linalg.norms import vector_norm
+from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.polish.stated import polish_stated
@@ -29,7 +27,7 @@ from lexmargin.run.starts import default_starts
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Ran, RawAnswer, SolverSettings
 
-__all__ = ["Follower", "at_parameter"]
+__all__ = ["Follower"]
 
 _STEEPEST = 4.0
 """Longest step of the continuation as a factor of ρ; longer grids get points in between."""
@@ -48,19 +46,6 @@ _BETTER = 1e-9
 """Relative gain that counts: below it two answers of one branch differ too."""
 
 _EPS = float(np.finfo(np.float64).eps)
-
-
-def at_parameter(problem: Formulation, rho: float) -> Formulation:
-    """Return the problem at another ρ, or another strength of the regularization path."""
-    moved: Formulation
-    if isinstance(problem, RegularizationPath):
-        moved = replace(problem, strength=rho)
-    else:
-        assert isinstance(problem, (MarginPath, ConstrainedPath))
-        moved = replace(problem, rho=rho)
-    # The margin functions do not depend on ρ: what they have computed is kept.
-    vars(moved)["functions"] = problem.functions
-    return moved
 
 
 @final
@@ -122,7 +107,7 @@ class Follower:
         if rho not in self._stated:
             if len(self._stated) > 1:
                 del self._stated[next(iter(self._stated))]
-            self._stated[rho] = at_parameter(self._problem, rho)
+            self._stated[rho] = self._problem.at(rho)
         return self._stated[rho]
 
     def point(self, rho: float, best: BestMargin | None) -> PathPoint | None:
@@ -147,13 +132,14 @@ class Follower:
         problem = self._at(rho)
         values = problem.functions.values(problem.rho_value * found.theta)
         mismatch = math.nan
-        if isinstance(problem, RegularizationPath) and not np.any(found.theta):
+        if problem.traits.origin_may_win and not np.any(found.theta):
             mismatch = float(np.abs(problem.functions.jacobian(found.theta)).max())
         certificate = certify(
             problem, found.theta, tolerances=_tolerances(problem, found.theta, values, self._grade)
         )
-        if isinstance(problem, ConstrainedPath):
-            mismatch = certificate.angle or _mismatch(problem, found.theta)
+        kkt = problem.kkt(found.theta)[0]
+        if kkt.loss is not None and kkt.radius is not None:
+            mismatch = certificate.angle or _mismatch(kkt, kkt.loss)
             if self._profile.backend is not BackendName.NEWTON:
                 problem.warn_invisible(found.theta)
         return PathPoint(
@@ -237,7 +223,7 @@ class Follower:
         if new or _turn(point, other) > _SHARP or _worth(problem, other.theta) < mine:
             starts.append(other.theta)
         ratio = 1.0
-        if not isinstance(problem, RegularizationPath):
+        if not problem.traits.path_falls:
             ratio = other.rho / point.rho
         # A point of a smaller ball lies in the larger one.
         kept = ratio * other.theta
@@ -260,7 +246,7 @@ class Follower:
             if self.expired:
                 break
             one = self._solve(rho, start, None)
-            if one is not None and one.worth < least - _BETTER * max(1.0, abs(least)):
+            if one is not None and _better(one.worth, least):
                 found, least = one, one.worth
         if found is None:
             return set()
@@ -288,7 +274,7 @@ class Follower:
             return found
         problem = self._at(rho)
         others: list[_Found | None] = []
-        if isinstance(problem, RegularizationPath):
+        if problem.traits.origin_may_win:
             others = [self._solve(rho, start, None) for start in problem.starts(1)]
         elif best is not None and math.isfinite(best.value):
             allowed = math.log(problem.functions.count) + 1e-9 * abs(best.value)
@@ -296,14 +282,21 @@ class Follower:
             if found is not None:
                 known = float(problem.functions.values(rho * found.theta).min())
                 worth = found.worth
-            short = 1e-9 * abs(best.value) if isinstance(problem, MarginPath) else allowed
+            short = 1e-9 * abs(best.value) if problem.traits.largest_margin else allowed
             if best.value - known > short or _worth(problem, best.direction) < worth:
                 # Of the compiled models only those of the margin path have constraints on f_n.
-                known_too = self.smooth or isinstance(problem, MarginPath)
+                known_too = self.smooth or problem.traits.largest_margin
                 carried = {MARGIN: best.multipliers} if known_too else None
                 others = [self._solve(rho, best.direction, carried)]
-        candidates = [one for one in (found, *others) if one is not None]
-        return min(candidates, key=lambda one: one.worth, default=None)
+        # Symmetric points are equally good up to rounding: the path stays on its own branch. The
+        # origin is its own mirror image, and exact.
+        for other in others:
+            if other is None:
+                continue
+            origin = not np.any(other.theta)
+            if found is None or _better(other.worth, found.worth, 0.0 if origin else _BETTER):
+                found = other
+        return found
 
     def _solve(
         self, rho: float, start: FloatArray, multipliers: dict[str, FloatArray] | None
@@ -326,7 +319,7 @@ class Follower:
                 initial = problem.next_values(answers, self._unit)
             else:
                 compiled = self._compiled or self._engine.compile(program)
-                if not isinstance(problem, RegularizationPath):
+                if not problem.traits.path_falls:
                     # ρ stands on the right-hand side alone: a parameter.
                     self._compiled = compiled
             parameters = {p.name: p.value for p in program.parameters}
@@ -339,7 +332,7 @@ class Follower:
             answers = (*answers, StageAnswer(raw.values, raw.multipliers))
         assert raw is not None
         theta = problem.theta(answers, self._unit)
-        if not (self.smooth or (isinstance(problem, MarginPath) and problem.norm_p == 2.0)):
+        if not (self.smooth or (problem.traits.largest_margin and problem.norm_p == 2.0)):
             # Other solvers stop at half the digits of θ.
             polished = polish_stated(problem, theta)
             if polished is not None and polished.residual <= 1e-9 and polished.moved <= 1e-2:
@@ -349,11 +342,13 @@ class Follower:
 
 def _worth(problem: Formulation, theta: FloatArray) -> float:
     """Return what is smaller at the better of two points: the objective, or minus the margin."""
-    if isinstance(problem, RegularizationPath):
-        return problem.log_objective(theta)
-    sign = -1.0 if isinstance(problem, MarginPath) and problem.gamma is None else 1.0
-    worth = sign * problem.objective(theta)
+    worth = problem.worth(theta)
     return worth if math.isfinite(worth) else math.inf
+
+
+def _better(worth: float, than: float, gain: float = _BETTER) -> bool:
+    """Return whether a point is better by more than two answers of one branch differ."""
+    return worth < than - (gain * max(1.0, abs(than)) if math.isfinite(than) else 0.0)
 
 
 def _turn(point: PathPoint, other: PathPoint) -> float:
@@ -376,15 +371,20 @@ def _doubtful(points: list[PathPoint]) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _mismatch(problem: ConstrainedPath, theta: FloatArray) -> float:
-    if problem.norm_p == 2.0:
-        return problem.angle(theta)
-    weights = problem.loss_weights(theta)
-    pull = problem.functions.combined_gradient(problem.rho * theta, weights)
-    p = problem.norm_p
+def _mismatch(kkt: Kkt, term: LossTerm) -> float:
+    """Return the angle of -∇L and θ (ℓ2), or the Hölder gap of the two in another norm."""
+    weights = softmax(log_weights(term.loss, kkt.values, term.classes))
+    pull, theta, p = kkt.functions.combined_gradient(kkt.point, weights), kkt.point, kkt.norm
     dual = np.inf if p == 1.0 else 1.0 if p == np.inf else p / (p - 1.0)
-    size = vector_norm(pull, dual) * vector_norm(theta, p)
-    return max(0.0, 1.0 - float(pull @ theta) / size) if size > 0 else math.nan
+    length = vector_norm(theta, p)
+    size = vector_norm(pull, dual)
+    if not (size > 0.0 and length > 0.0):
+        return math.nan
+    if p == 2.0:
+        a, b = pull / size, theta / length
+        # atan2 of chords: exact to rounding at small angles, where arccos loses half the digits.
+        return 2.0 * math.atan2(float(np.linalg.norm(a - b)), float(np.linalg.norm(a + b)))
+    return max(0.0, 1.0 - float(pull @ theta) / (size * length))
 
 
 def _tolerances(
@@ -396,9 +396,9 @@ def _tolerances(
     since ε as measured carries it once more. Only ε is widened: a gap counts its rounding itself.
     """
     wanted = Tolerances.at(grade.verified)
-    if not isinstance(problem, ConstrainedPath):
+    if not problem.traits.is_loss:
         return wanted
     if not 1e3 * _EPS * float(np.abs(values).max()) > wanted.stationarity:
         return wanted
-    floor = rounding_of_stationarity(problem, theta, wanted)
+    floor = rounding_of_stationarity(problem.kkt(theta)[0], wanted)
     return replace(wanted, stationarity=max(wanted.stationarity, min(2.0 * floor, 0.1)))

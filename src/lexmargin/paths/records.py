@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.formulations.base import vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.invariants import Balancedness

@@ -12,19 +12,14 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
-from lexmargin.formulations import (
-    ConstrainedPath,
-    Formulation,
-    HardMargin,
-    MarginPath,
-    RegularizationPath,
-)
+from lexmargin.formulations import Formulation, HardMargin, MarginPath
+from lexmargin.formulations.base import formulations
 from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
 from lexmargin.inputs.checks import moderate, positive, whole
 from lexmargin.inputs.kinds import checked
 from lexmargin.ops.base import FloatArray
-from lexmargin.paths.follower import Follower, at_parameter
+from lexmargin.paths.follower import Follower
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.paths.shown import Shown
@@ -87,7 +82,8 @@ class TracedPath:
 
     def jumps(self) -> tuple[Jump, ...]:
         """Return the jumps of a regularization path; none for paths in ρ."""
-        if self.problem != RegularizationPath.name.value:
+        known = formulations().get(self.problem)
+        if known is None or not known.traits.path_falls:
             return ()
         return find_jumps([(point.rho, point.theta) for point in self.points])
 
@@ -153,7 +149,7 @@ def trace(
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     seed = whole(seed, "seed", 0)
-    problem = at_parameter(problem, grid[0])
+    problem = problem.at(grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     follower = Follower(problem, profile, named_grade(grade), require(profile), seed, time_limit)
     walk = Walk(rhos) if isinstance(rhos, AdaptiveGrid) else None
@@ -191,7 +187,7 @@ def trace(
         end=end,
         count=problem.functions.count,
         assumption_1=_decreases([p.objective for p in points])
-        if isinstance(problem, ConstrainedPath)
+        if problem.traits.is_loss and not problem.traits.path_falls
         else None,
         assumption_2=_decreases([-p.best_margin for p in points]) if margins else None,
         seed=seed,
@@ -207,7 +203,7 @@ def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tupl
 
 
 def _checked_grid(problem: Formulation, rhos: Sequence[float] | AdaptiveGrid) -> list[float]:
-    if not isinstance(problem, (MarginPath, ConstrainedPath, RegularizationPath)):
+    if problem.traits.path is None:
         raise UnsupportedError(
             f"{problem.name} has no path parameter.",
             "Trace a margin path, a constrained path or a regularization path.",
@@ -215,7 +211,7 @@ def _checked_grid(problem: Formulation, rhos: Sequence[float] | AdaptiveGrid) ->
     ends = (rhos.first, rhos.last) if isinstance(rhos, AdaptiveGrid) else rhos
     if not isinstance(ends, Iterable):
         raise ParameterError(f"{ends!r} is no grid.", "Give a list of values.")
-    falling = isinstance(problem, RegularizationPath)
+    falling = problem.traits.path_falls
     least = LEAST_STRENGTH if falling else 1e-100
     grid = [moderate(rho, "every value of the grid", least) for rho in ends]
     if not grid:
@@ -255,7 +251,7 @@ def _best_points(
 
     Without a grid that path is followed to every ρ that is asked for.
     """
-    if isinstance(problem, RegularizationPath):
+    if problem.traits.path_falls:
         return _no_best
     alpha = problem.functions.homogeneity.degree
     predictor, data, p = problem.predictor, problem.data, problem.norm_p
@@ -276,7 +272,7 @@ def _best_points(
         if total > 0:
             weights = weights / total
         return lambda rho: BestMargin(found.margin * rho**degree, found.direction, weights)
-    if isinstance(problem, MarginPath):
+    if problem.traits.largest_margin:
         return _no_best
     path = MarginPath(predictor, data, norm=p)
     if grid is None:
@@ -297,7 +293,7 @@ def _with_best_margins(problem: Formulation, points: list[PathPoint]) -> list[Pa
 
     A point of a smaller ball lies in the larger one; homogeneous margins can be scaled both ways.
     """
-    if isinstance(problem, RegularizationPath):
+    if problem.traits.path_falls:
         return points
     degree = problem.functions.homogeneity.degree
     found = []

@@ -14,6 +14,7 @@ from typing import Any, final
 
 import numpy as np
 
+from lexmargin.linalg.guarded import cholesky_factor, cholesky_solved, minimised
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.jacobian import JacobianOps
@@ -227,7 +228,6 @@ def _approached(
     part: WorkingSet, w: FloatArray, lam: FloatArray, penalty: float, steps: int
 ) -> FloatArray:
     """Return a point of a lower merit by L-BFGS, whose steps are cheap while they must be short."""
-    from scipy.optimize import minimize
 
     def merit(x: FloatArray) -> tuple[float, FloatArray]:
         f, pull = part.recorded(x)
@@ -235,7 +235,7 @@ def _approached(
         return 0.5 * float(x @ x) + 0.5 * float(weights @ weights) / penalty, x - pull(weights)
 
     options = {"maxiter": steps, "maxcor": _MEMORY, "ftol": 1e-15, "gtol": 0.0}
-    found = np.asarray(minimize(merit, w, jac=True, method="L-BFGS-B", options=options).x)
+    found = np.asarray(minimised(merit, w, jac=True, method="L-BFGS-B", options=options).x)
     return found if np.all(np.isfinite(found)) else w
 
 
@@ -315,8 +315,6 @@ class _Model:
         penalty: float,
         gradient: FloatArray,
     ) -> None:
-        from scipy.linalg import cho_factor
-
         self._held = held = np.flatnonzero(weights > 0.0)
         self._active = part.narrowed(held) if held.size else None
         self._w, self._penalty, self._gradient = w, penalty, gradient
@@ -332,14 +330,12 @@ class _Model:
         # A floor above rounding: a preconditioner need not be exact, but positive.
         floor = 1e-13 * float(np.trace(gram))
         gram[np.diag_indices_from(gram)] += 1.0 / penalty + floor
-        self._factor = cho_factor(gram, lower=True)
+        self._factor = cholesky_factor(gram)
 
     def _smooth(self, v: FloatArray) -> FloatArray:
-        from scipy.linalg import cho_solve
-
         if self._active is None:
             return v
-        return np.asarray(v - self._rows.T @ cho_solve(self._factor, self._rows @ v))
+        return np.asarray(v - self._rows.T @ cholesky_solved(self._factor, self._rows @ v))
 
     def curved(self, v: FloatArray) -> FloatArray:
         """Return the Hessian times v."""
@@ -358,12 +354,10 @@ class _Model:
 
     def corrected(self, step: FloatArray, change: FloatArray) -> FloatArray | None:
         """Return the least move that undoes the curvature of the held f_n along a step."""
-        from scipy.linalg import cho_solve
-
         if self._active is None:
             return None
         bend = change[self._held] - self._rows @ step
-        return np.asarray(-self._rows.T @ cho_solve(self._factor, bend))
+        return np.asarray(-self._rows.T @ cholesky_solved(self._factor, bend))
 
     def step(self, radius: float, goal: float) -> FloatArray | None:
         """Return a step of at most ``radius``.

@@ -14,7 +14,13 @@ from typing import final
 import numpy as np
 
 from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.guarded import (
+    least_norm,
+    minimal_residual,
+    nonnegative_least_squares,
+    pivoted_qr,
+    solved_triangle,
+)
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
@@ -75,7 +81,8 @@ def polish(
     The active set S and its multipliers are read off the point of least norm in the linearised
     feasible set; every Newton step is the least-squares one, because rescaling symmetries make the
     system singular; samples with a negative multiplier leave S, violated ones join it. Where these
-    steps do not arrive, :func:`~lexmargin.polish.augmented.augmented_lagrangian` brings the point nearer.
+    steps do not arrive, :func:`~lexmargin.polish.augmented.augmented_lagrangian` brings the point
+    nearer.
 
     Args:
         functions: homogeneous margin functions.
@@ -396,27 +403,22 @@ class _Solver:
         return self._iterative(rows, right) if self._hessian is None else self._direct(rows, right)
 
     def _direct(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        from scipy.linalg import lstsq
-
         assert self._hessian is not None
         s, d = rows.shape
         top = np.hstack([np.eye(d) - self._hessian, -rows.T])
         bottom = np.hstack([rows, np.zeros((s, s))])
         # A complete orthogonal factorisation: least norm like the SVD, several times faster.
-        found = lstsq(np.vstack([top, bottom]), right, cond=1e-10, lapack_driver="gelsy")[0]
+        found = least_norm(np.vstack([top, bottom]), right, 1e-10)
         return found[:d], found[d:]
 
     def _iterative(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Range step by QR, null-space step by MINRES on the projected Hessian."""
-        from scipy.linalg import qr, solve_triangular
-        from scipy.sparse.linalg import LinearOperator, minres
-
         s, d = rows.shape
-        q, r, order = qr(rows.T, mode="economic", pivoting=True)
+        q, r, order = pivoted_qr(rows.T)
         diagonal = np.abs(np.diag(r))
         rank = int(np.count_nonzero(diagonal > 1e-11 * diagonal[0]))
         q, r, order = q[:, :rank], r[:rank, :rank], order[:rank]
-        within = q @ solve_triangular(r, right[d:][order], trans="T")
+        within = q @ solved_triangle(r, right[d:][order], transposed=True)
 
         def project(v: FloatArray) -> FloatArray:
             return np.asarray(v - q @ (q.T @ v))
@@ -426,13 +428,11 @@ class _Solver:
             return project(u - self._product(u))
 
         target = project(right[:d] - within + self._product(within))
-        operator = LinearOperator((d, d), matvec=matvec, dtype=np.float64)
         # Singular along the symmetries of rescaling; MINRES stays out of that null space.
-        with np.errstate(over="ignore", invalid="ignore"):
-            across, _ = minres(operator, target, rtol=1e-4, maxiter=self._inner)
+        across = minimal_residual(matvec, target, 1e-4, self._inner)
         step = within + project(across)
         change = np.zeros(s)
-        change[order] = solve_triangular(r, q.T @ (step - self._product(step) - right[:d]))
+        change[order] = solved_triangle(r, q.T @ (step - self._product(step) - right[:d]))
         return step, change
 
 

@@ -15,20 +15,17 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.formulations.base import Formulation, vector_norm
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.hard_margin import HardMargin
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.formulations.constrained_path import softmax
+from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.linalg.guarded import least_norm, nonnegative_least_squares
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.polish.hessian import weighted_hessian
 
-__all__ = ["polish_in_norm"]
+__all__ = ["Polished", "polish_in_norm"]
 
 _STEPS = 40
 _ACTIVE = 1e-4
@@ -43,24 +40,53 @@ Polished = tuple[FloatArray, FloatArray, float]
 System = tuple[float, FloatArray, FloatArray]
 """Relative residual, right-hand side and matrix of a Newton step."""
 
-Losses = ConstrainedPath | RegularizationPath
 BoolArray = NDArray[np.bool_]
 
 
-def polish_in_norm(problem: Formulation, theta: FloatArray) -> Polished | None:
-    """Return a point near θ that solves the KKT system better, None where there is none.
+def polish_in_norm(kkt: Kkt) -> Polished | None:
+    """Return a point that solves the KKT system better, None where there is none near.
 
-    Margin problems and their paths for homogeneous f_n and 1 < p < ∞, the constrained and the
-    regularization path for any p; f_n smooth at θ.
+    Directions of largest margin for 1 < p < ∞, at margin 1, and the minima of losses for any p;
+    f_n smooth at the point.
     """
-    finite = 1.0 < problem.norm_p < math.inf
-    if isinstance(problem, ConstrainedPath):
-        return _constrained(problem, theta) if finite else _on_a_face(problem, theta)
-    if isinstance(problem, RegularizationPath):
-        return _penalised(problem, theta) if finite else _on_a_face(problem, theta)
-    if finite and isinstance(problem, (HardMargin, MarginPath, Lexicographic)):
-        return _margin(problem, theta)
-    return None
+    finite = 1.0 < kkt.norm < math.inf
+    if kkt.loss is not None:
+        return _minimum(kkt, kkt.loss, finite=finite)
+    return _margin(kkt) if finite and kkt.is_direction and kkt.level is None else None
+
+
+def _minimum(kkt: Kkt, term: LossTerm, *, finite: bool) -> Polished | None:
+    """Polish θ = w/ρ in the ball of radius 1, or w itself with a penalty."""
+    rho = 1.0 if kkt.radius is None else kkt.radius
+    loss = _Loss(kkt.functions, term, kkt.norm, rho, kkt.radius is not None)
+    theta = kkt.point / rho
+    if not finite:
+        found = _on_a_face(loss, theta)
+    else:
+        found = _constrained(loss, theta) if loss.ball else _penalised(loss, theta)
+    return None if found is None else (rho * found[0], found[1], found[2])
+
+
+@final
+@dataclass(frozen=True)
+class _Loss:
+    """A loss of ``f_n(scale θ)`` in the unit ball, or with its penalty."""
+
+    functions: MarginFunctions
+    term: LossTerm
+    norm: float
+    scale: float
+    ball: bool
+
+    @property
+    def penalty(self) -> tuple[float, float]:
+        """c and q of ``c ‖θ‖^q``."""
+        assert self.term.coefficient is not None and self.term.power is not None
+        return self.term.coefficient, self.term.power
+
+    def logs(self, w: FloatArray) -> FloatArray:
+        """Return ``log -∂L/∂f_n`` at w (N,)."""
+        return log_weights(self.term.loss, self.functions.values(w), self.term.classes)
 
 
 @final
@@ -101,8 +127,6 @@ def _newton(
     s: FloatArray, size: int, system: Callable[[FloatArray], System]
 ) -> tuple[FloatArray, float]:
     """Return the best of the points of damped Newton steps; the first ``size`` entries are s."""
-    from scipy.linalg import lstsq
-
     best, least = s, math.inf
     for _ in range(_STEPS):
         residual, right, matrix = system(s)
@@ -112,7 +136,7 @@ def _newton(
             best, least = s, residual
         if residual <= _DONE:
             break
-        move = lstsq(matrix, right, cond=1e-14, lapack_driver="gelsy")[0]
+        move = least_norm(matrix, right, 1e-14)
         length = float(np.linalg.norm(move[:size]))
         allowed = _LONGEST * float(np.linalg.norm(s[:size]))
         s = s + move * min(1.0, allowed / max(length, 1e-300))
@@ -126,8 +150,8 @@ def _curved(functions: MarginFunctions) -> bool:
 # -- margin problems -------------------------------------------------------------------------------
 
 
-def _margin(problem: HardMargin | MarginPath | Lexicographic, theta: FloatArray) -> Polished | None:
-    functions, p, degree = problem.functions, problem.norm_p, problem.functions.homogeneity.degree
+def _margin(kkt: Kkt) -> Polished | None:
+    functions, p, degree, theta = kkt.functions, kkt.norm, kkt.degree, kkt.point
     size = vector_norm(theta, p)
     if degree is None or not size > 0.0:
         return None
@@ -140,14 +164,7 @@ def _margin(problem: HardMargin | MarginPath | Lexicographic, theta: FloatArray)
     if found is None:
         return None
     u, multipliers, residual = found
-    if isinstance(problem, HardMargin):
-        return length * u, length**2 * multipliers, residual
-    # The paths stay on the sphere where the solver's answer was; their multipliers sum to 1.
-    point = u * (size / vector_norm(u, p))
-    if isinstance(problem, MarginPath) and problem.gamma is not None:
-        reached = float(functions.values(problem.rho * point).min())
-        point = point * (problem.gamma / reached) ** (1.0 / degree)
-    return point, multipliers / float(multipliers.sum()), residual
+    return length * u, length**2 * multipliers, residual
 
 
 def _active(functions: MarginFunctions, p: float, u: FloatArray, length: float) -> Polished | None:
@@ -205,18 +222,18 @@ def _active(functions: MarginFunctions, p: float, u: FloatArray, length: float) 
 
 
 def _push(
-    problem: Losses, w: FloatArray, shift: float, scale: float
+    loss: _Loss, w: FloatArray, shift: float, scale: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return ``a_n = -e^{-shift} ∂L/∂f_n``, ``G = Σ a_n ∇f_n``, ``-dG/du`` at ``w = scale u``."""
-    functions = problem.functions
+    functions, term = loss.functions, loss.term
     values, jacobian = functions.values(w), scale * functions.jacobian(w)
-    logs = log_weights(problem.loss, values, problem.classes)
+    logs = log_weights(term.loss, values, term.classes)
     with np.errstate(under="ignore", over="ignore"):
         weights = np.exp(np.minimum(logs - shift, 600.0))
         slope = (jacobian * weights[:, None]).T @ jacobian
-        if problem.loss is not Loss.EXPONENTIAL:
+        if term.loss is not Loss.EXPONENTIAL:
             # The weights π of a sample are probabilities: dπ/df = -diag(π) + ππᵀ.
-            group = problem.classes - 1 if problem.loss is Loss.CROSS_ENTROPY else 1
+            group = term.classes - 1 if term.loss is Loss.CROSS_ENTROPY else 1
             shape = (values.size // group, group, w.size)
             pulled = (weights[:, None] * jacobian).reshape(shape).sum(axis=1)
             spread = (np.exp(logs)[:, None] * jacobian).reshape(shape).sum(axis=1)
@@ -226,21 +243,21 @@ def _push(
         return weights, weights @ jacobian, slope
 
 
-def _constrained(problem: ConstrainedPath, theta: FloatArray) -> Polished | None:
+def _constrained(loss: _Loss, theta: FloatArray) -> Polished | None:
     """Solve ``μ ∇½‖θ‖² = -∇L(ρθ)/g``, ``‖θ‖ = 1`` for (θ, μ), g making μ about 1."""
-    dual, d, p = _Dual(problem.norm_p), theta.size, problem.norm_p
+    dual, d, p = _Dual(loss.norm), theta.size, loss.norm
     size = vector_norm(theta, p)
     if not size > 0.5:
         return None
     start = theta / size
-    logs = log_weights(problem.loss, problem.functions.values(problem.rho * start), problem.classes)
-    shift = float(logs.max())
-    pull = _push(problem, problem.rho * start, shift, problem.rho)[1]
+    scale = loss.scale
+    shift = float(loss.logs(scale * start).max())
+    pull = _push(loss, scale * start, shift, scale)[1]
     shift += math.log(max(vector_norm(pull, p / (p - 1.0)), 1e-300))
 
     def system(x: FloatArray) -> System:
         w, z, dw, dz = dual.both(x[:d])
-        _, pull, slope = _push(problem, problem.rho * w, shift, problem.rho)
+        _, pull, slope = _push(loss, scale * w, shift, scale)
         matrix = np.zeros((d + 1, d + 1))
         length = vector_norm(w, p)
         matrix[:d, :d], matrix[:d, d], matrix[d, :d] = x[d] * dz + slope @ dw, z, z @ dw / length
@@ -252,20 +269,20 @@ def _constrained(problem: ConstrainedPath, theta: FloatArray) -> Polished | None
     if not solved[d] > 0.0:
         return None
     point = dual.both(solved[:d])[0]
-    return point, problem.loss_weights(point), residual
+    return point, softmax(loss.logs(scale * point)), residual
 
 
-def _penalised(problem: RegularizationPath, theta: FloatArray) -> Polished | None:
+def _penalised(loss: _Loss, theta: FloatArray) -> Polished | None:
     """Solve ``μ q ‖θ‖^{q-2} ∇½‖θ‖² = -∇L(θ)``, both sides divided by ``μ q ‖start‖^{q-2}``."""
-    dual, q, p = _Dual(problem.norm_p), problem.power, problem.norm_p
+    dual, p, (coefficient, q) = _Dual(loss.norm), loss.norm, loss.penalty
     size = vector_norm(theta, p)
     if not size > 0.0:
         return None
-    shift = math.log(problem.coefficient * q) + (q - 2.0) * math.log(size)
+    shift = math.log(coefficient * q) + (q - 2.0) * math.log(size)
 
     def system(s: FloatArray) -> System:
         w, z, dw, dz = dual.both(s)
-        _, pull, slope = _push(problem, w, shift, 1.0)
+        _, pull, slope = _push(loss, w, shift, 1.0)
         length = vector_norm(w, p)
         grown = (length / size) ** (q - 2.0)
         matrix = grown * (dz + (q - 2.0) * np.outer(z, z @ dw) / length**2) + slope @ dw
@@ -274,51 +291,49 @@ def _penalised(problem: RegularizationPath, theta: FloatArray) -> Polished | Non
 
     solved, residual = _newton(dual.variable(theta), theta.size, system)
     point = dual.both(solved)[0]
-    return point, _push(problem, point, shift, 1.0)[0], residual
+    return point, _push(loss, point, shift, 1.0)[0], residual
 
 
-def _on_a_face(problem: Losses, theta: FloatArray) -> Polished | None:
+def _on_a_face(loss: _Loss, theta: FloatArray) -> Polished | None:
     """Return the best answer with ``‖θ‖ = c·u`` on a face ``θ = B u`` of the ℓ1 or ℓ∞ ball."""
     best: Polished | None = None
-    size = vector_norm(theta, problem.norm_p)
+    size = vector_norm(theta, loss.norm)
     if not size > 0.0:
         return None
     for width in _FACES:
         large = np.abs(theta) > width * size
-        held = large if problem.norm_p == 1.0 else np.abs(theta) >= (1.0 - width) * size
-        found = _with_face(problem, theta, size, held)
+        held = large if loss.norm == 1.0 else np.abs(theta) >= (1.0 - width) * size
+        found = _with_face(loss, theta, size, held)
         if best is None or found[2] < best[2]:
             best = found
     return best
 
 
-def _with_face(problem: Losses, theta: FloatArray, size: float, held: BoolArray) -> Polished:
+def _with_face(loss: _Loss, theta: FloatArray, size: float, held: BoolArray) -> Polished:
     """Solve ``Bᵀ(-∇L(B u)) = μ c`` for u and μ, where ``c·u`` is held, or for ``μ = (c·u)^{q-1}``.
 
     ``held``: the entries that are not 0 (ℓ1), or as large as any (ℓ∞).
     """
-    identity, signs, p = np.eye(theta.size), np.sign(theta), problem.norm_p
+    identity, signs, p = np.eye(theta.size), np.sign(theta), loss.norm
     if p == 1.0:
         basis, slopes, u = identity[:, held], signs[held], theta[held]
     else:
         basis = np.column_stack([np.where(held, signs, 0.0), identity[:, ~held]])
         slopes, u = np.append(1.0, np.zeros(basis.shape[1] - 1)), np.append(size, theta[~held])
     d = u.size
-    path = isinstance(problem, ConstrainedPath)
-    scale = problem.rho_value
-    if isinstance(problem, RegularizationPath):
-        power = problem.power
-        shift = math.log(problem.coefficient * power) + (power - 1.0) * math.log(size)
+    path, scale = loss.ball, loss.scale
+    if not path:
+        coefficient, power = loss.penalty
+        shift = math.log(coefficient * power) + (power - 1.0) * math.log(size)
     else:
         power = 1.0
-        values = problem.functions.values(scale * theta)
-        shift = float(log_weights(problem.loss, values, problem.classes).max())
-        pull = _push(problem, scale * theta, shift, scale)[1]
+        shift = float(loss.logs(scale * theta).max())
+        pull = _push(loss, scale * theta, shift, scale)[1]
         shift += math.log(max(vector_norm(pull, math.inf if p == 1.0 else 1.0), 1e-300))
         u = np.append(u / size, 1.0)
 
     def system(x: FloatArray) -> System:
-        _, pull, slope = _push(problem, scale * (basis @ x[:d]), shift, scale)
+        _, pull, slope = _push(loss, scale * (basis @ x[:d]), shift, scale)
         length, inner = float(slopes @ x[:d]), basis.T @ slope @ basis
         level = float(x[d]) if path else (max(length, 1e-300) / size) ** (power - 1.0)
         right = basis.T @ pull - level * slopes
@@ -332,13 +347,13 @@ def _with_face(problem: Losses, theta: FloatArray, size: float, held: BoolArray)
 
     solved, residual = _newton(u, d, system)
     point = basis @ solved[:d]
-    weights, pull, _ = _push(problem, scale * point, shift, scale)
+    weights, pull, _ = _push(loss, scale * point, shift, scale)
     length = vector_norm(point, p)
     level = float(solved[d]) if path else (length / size) ** (power - 1.0)
     if p == 1.0:
         wrong = np.where(held, -signs * point / length, np.abs(pull) / level - 1.0)
     else:
         wrong = np.where(held, -signs * pull / level, np.abs(point) / length - 1.0)
-    if isinstance(problem, ConstrainedPath):
-        weights = problem.loss_weights(point)
+    if path:
+        weights = softmax(loss.logs(scale * point))
     return point, weights, max(residual, float(wrong.max())) if level > 0.0 else math.inf

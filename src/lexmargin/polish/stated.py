@@ -1,7 +1,7 @@
 """Polish of programs whose scale matters: Newton steps on the KKT system of the program as stated.
 
-Eq. 13, eq. 14 and eq. 7 of sums of parts: ``D w = Σ λ_n ∇f_n(w)``, ``f_S(w) = 1``, λ_S >= 0, with a
-weight D per entry. Where a block is free (eq. 13), steps of least norm leave it where the solver
+Eq. 7, 13, 14 and others of the form: ``c w = Σ λ_n ∇f_n(w)``, ``f_S(w) = level``, λ_S >= 0, with a
+cost c per entry. Where a block is free (eq. 13), steps of least norm leave it where the solver
 put it. Losses and norms other than ℓ2 have a module of their own.
 """
 
@@ -15,17 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.linalg.guarded import least_norm, nonnegative_least_squares
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.polish.hessian import weighted_hessian
-from lexmargin.polish.in_norm import polish_in_norm
+from lexmargin.polish.in_norm import Polished, polish_in_norm
 
 __all__ = ["StatedPolish", "polish_stated"]
 
@@ -61,8 +56,8 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     """Return a point near θ that solves the KKT system better, None where there is none.
 
     Args:
-        problem: a :class:`WSet`, a :class:`ScaledMargin`, a :class:`MarginPath` with γ, or a
-            problem that :func:`~lexmargin.polish.in_norm.polish_in_norm` knows; others give None.
+        problem: any problem that brings its KKT data; those with a level, and those that
+            :func:`~lexmargin.polish.in_norm.polish_in_norm` knows, are polished.
         theta: (d,) the solver's answer.
     """
     functions = problem.functions
@@ -71,17 +66,10 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     )
     if not smooth or not np.all(np.isfinite(theta)):
         return None
-    in_norm = isinstance(problem, (ConstrainedPath, RegularizationPath, Lexicographic))
-    if problem.norm_p != 2.0 or in_norm:
-        found = polish_in_norm(problem, theta)
-    else:
-        stated = _weights(problem, theta)
-        found = None if stated is None else _constrained(functions, theta, *stated)
+    found = _polished(problem, theta)
     if found is None:
         return None
     point, multipliers, residual = found
-    if isinstance(problem, WSet) and residual <= _SOLVED:
-        point = _later_levels(problem, point)
     before, after = np.linalg.norm(theta), np.linalg.norm(point)
     if not (before > 0 and after > 0):
         return None
@@ -89,118 +77,116 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     return StatedPolish(point, multipliers, residual, moved)
 
 
-def _weights(
-    problem: Formulation, theta: FloatArray
-) -> tuple[FloatArray, BoolArray, float, float] | None:
-    """Return D (d,), the entries that may move, ρ, and the level; None for other programs."""
-    free: BoolArray = np.ones(theta.size, dtype=np.bool_)
-    if isinstance(problem, ScaledMargin):
-        powers = problem.parts.log_weights(problem.gamma)
-        return problem.parts.spread(np.exp(powers - powers.max())), free, 1.0, 1.0
-    if isinstance(problem, WSet):
-        sizes = problem.parts.sizes(theta)
-        first = 0
-        while first < problem.levels and sizes[first] == 0.0:
-            free = free & (problem.parts.entries(first) == 0)
-            first += 1
-        if first == problem.levels:
+def _polished(problem: Formulation, theta: FloatArray) -> Polished | None:
+    """Return θ, λ and the residual, as the problem states them."""
+    kkts, rho = problem.kkt(theta), problem.rho_value
+    first = kkts[0]
+    if first.level is None or first.norm != 2.0:
+        found = polish_in_norm(first)
+        if found is None:
             return None
-        return np.where(problem.parts.entries(first), 1.0, 0.0), free, 1.0, 1.0
-    if isinstance(problem, MarginPath) and problem.gamma is not None and problem.norm_p == 2.0:
-        return np.ones(theta.size), free, problem.rho_value, problem.gamma
-    return None
-
-
-def _later_levels(problem: WSet, theta: FloatArray) -> FloatArray:
-    """Return θ with ‖w_2‖², … of the levels asked for made least, the parts before them fixed."""
-    parts, functions = problem.parts, problem.functions
-    sizes = parts.sizes(theta)
-    first = int(np.argmax(sizes > 0))
-    for k in range(first + 1, problem.levels):
-        free = np.all([parts.entries(j) == 0 for j in range(k)], axis=0)
-        weights = np.where(parts.entries(k), 1.0, 0.0)
-        found = _constrained(functions, theta, weights, free, 1.0, 1.0, _WIDE)
-        if found is None or not found[2] <= _SOLVED:
+        if first.loss is not None:
+            return found[0] / rho, found[1], found[2]
+        return (*problem.placed(theta, found[0], found[1]), found[2])
+    done = 0
+    while done < len(kkts) and not np.any(kkts[done].target):
+        done += 1
+    if done == len(kkts):
+        return None
+    found = _constrained(kkts[done], first.point)
+    if found is None:
+        return None
+    point, multipliers, residual = found
+    for later in kkts[done + 1 :] if residual <= _SOLVED else ():
+        # The parts before it stay where they are.
+        better = _constrained(later, point, _WIDE)
+        if better is None or not better[2] <= _SOLVED:
             break
-        if parts.sizes(found[0])[k] > parts.sizes(theta)[k] * (1.0 + 1e-9):
+        if _costs_more(later, better[0], point):
             break
-        theta = found[0]
-    return theta
+        point = better[0]
+    if first.required is not None:
+        # Those of f_n, as the program states them.
+        multipliers = multipliers / first.required
+    return point / rho, multipliers / rho**2, residual
 
 
-def _constrained(
-    functions: MarginFunctions,
-    start: FloatArray,
-    weights: FloatArray,
-    free: BoolArray,
-    rho: float,
-    level: float,
-    slack: float = _ACTIVE,
-) -> tuple[FloatArray, FloatArray, float] | None:
-    theta = start.copy()
-    values = functions.values(rho * theta) / level
+def _costs_more(kkt: Kkt, point: FloatArray, before: FloatArray) -> bool:
+    costs = np.ones(point.size) if kkt.costs is None else kkt.costs
+    old, new = (float(np.sum(costs * w * w)) for w in (before, point))
+    return new > old * (1.0 + 1e-9)
+
+
+def _constrained(kkt: Kkt, start: FloatArray, slack: float = _ACTIVE) -> Polished | None:
+    """Solve ``c w = Σ λ_n ∇f_n(w)/(level r_n)``, ``f_S(w) = level r_S`` for the free entries."""
+    assert kkt.level is not None
+    functions, w = kkt.functions, start.copy()
+    required = np.ones(functions.count) if kkt.required is None else kkt.required
+    reach = kkt.level * required
+    costs = np.ones(w.size) if kkt.costs is None else kkt.costs
+    program = _Program(functions, costs, ~kkt.held, reach)
+    values = functions.values(w) / reach
     near = np.flatnonzero(values <= 1.0 + slack)
     if near.size == 0:
         return None
-    rows = rho * functions.jacobian(rho * theta)[near][:, free] / level
+    rows = (functions.jacobian(w)[near] / reach[near, None])[:, program.free]
     lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
+    target = (costs * w)[program.free]
     try:
-        raw = (
-            nonnegative_least_squares((rows / lengths[:, None]).T, (weights * theta)[free])
-            / lengths
-        )
+        raw = nonnegative_least_squares((rows / lengths[:, None]).T, target) / lengths
     except RuntimeError:
         return None
     active = near[raw > 1e-9 * float(raw.max(initial=0.0))]
     multipliers = np.zeros(values.size)
     multipliers[near] = raw
-    best = theta, multipliers, _misfit(functions, theta, multipliers, weights, free, rho, level)
+    best = w, multipliers, _misfit(program, w, multipliers)
     for _ in range(_STEPS):
         if active.size == 0:
             break
-        theta, multipliers, active = _active_step(
-            functions, theta, multipliers, active, weights, free, rho, level
-        )
-        residual = _misfit(functions, theta, multipliers, weights, free, rho, level)
+        w, multipliers, active = _active_step(program, w, multipliers, active)
+        residual = _misfit(program, w, multipliers)
         if not math.isfinite(residual):
             break
         if residual < best[2]:
-            best = theta, multipliers, residual
+            best = w, multipliers, residual
         if best[2] <= 1e-15:
             break
     return best
 
 
-def _active_step(
-    functions: MarginFunctions,
-    theta: FloatArray,
-    multipliers: FloatArray,
-    active: IntArray,
-    weights: FloatArray,
-    free: BoolArray,
-    rho: float,
-    level: float,
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    from scipy.linalg import lstsq
+@final
+@dataclass(frozen=True, eq=False)
+class _Program:
+    """``min ½ Σ c_i w_i²  s.t.  f_n(w) >= reach_n`` over the free entries."""
 
-    w = rho * theta
-    values = functions.values(w) / level
-    jacobian = rho * functions.jacobian(w)[:, free] / level
-    hessian = rho**2 * weighted_hessian(functions, w, multipliers)[np.ix_(free, free)] / level
+    functions: MarginFunctions
+    costs: FloatArray
+    free: BoolArray
+    reach: FloatArray
+
+
+def _active_step(
+    program: _Program, w: FloatArray, multipliers: FloatArray, active: IntArray
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    functions, free, reach = program.functions, program.free, program.reach
+    values = functions.values(w) / reach
+    jacobian = functions.jacobian(w)[:, free] / reach[:, None]
+    hessian = weighted_hessian(functions, w, multipliers / reach)[np.ix_(free, free)]
     d = int(np.count_nonzero(free))
-    size = float(np.linalg.norm(theta))
+    size = float(np.linalg.norm(w))
     while True:
         rows, count = jacobian[active], active.size
         matrix = np.zeros((d + count, d + count))
-        matrix[:d, :d] = np.diag(weights[free]) - hessian
+        matrix[:d, :d] = np.diag(program.costs[free]) - hessian
         matrix[:d, d:] = -rows.T * size
         matrix[d:, :d] = rows * size
-        misfit = rows.T @ multipliers[active] - (weights * theta)[free]
+        misfit = rows.T @ multipliers[active] - (program.costs * w)[free]
         right = np.concatenate([misfit / size, 1.0 - values[active]])
-        found = lstsq(matrix, right, cond=1e-12, lapack_driver="gelsy")[0]
+        found = least_norm(matrix, right, 1e-12)
         change = size * size * found[d:]
         proposed = multipliers[active] + change
-        if active.size == 1 or proposed.min() >= -1e-12 * np.abs(proposed).max():
+        lost = not np.all(np.isfinite(found))
+        if lost or active.size == 1 or proposed.min() >= -1e-12 * np.abs(proposed).max():
             break
         kept = proposed > 0.5 * proposed.min()
         # Equal samples have equal multipliers: one of them stays.
@@ -209,27 +195,19 @@ def _active_step(
     move = size * found[:d]
     length = float(np.linalg.norm(move))
     damping = min(1.0, 0.1 * size / length) if length > 0 else 1.0
-    moved = theta.copy()
+    moved = w.copy()
     moved[free] += damping * move
     raised = np.zeros_like(multipliers)
     raised[active] = np.maximum(multipliers[active] + damping * change, 0.0)
-    violated = np.flatnonzero(functions.values(rho * moved) / level < 1.0 - 1e-11)
+    violated = np.flatnonzero(functions.values(moved) / reach < 1.0 - 1e-11)
     return moved, raised, np.union1d(active, violated)
 
 
-def _misfit(
-    functions: MarginFunctions,
-    theta: FloatArray,
-    multipliers: FloatArray,
-    weights: FloatArray,
-    free: BoolArray,
-    rho: float,
-    level: float,
-) -> float:
-    values, pull = functions.recorded(rho * theta)
-    values = values / level
-    target = weights * theta
-    gap = (target - rho * pull(multipliers) / level)[free]
+def _misfit(program: _Program, w: FloatArray, multipliers: FloatArray) -> float:
+    values, pull = program.functions.recorded(w)
+    values, free = values / program.reach, program.free
+    target = program.costs * w
+    gap = (target - pull(multipliers / program.reach))[free]
     size = float(np.linalg.norm(target[free]))
     held = multipliers > 1e-9 * multipliers.max(initial=0.0)
     parts = (

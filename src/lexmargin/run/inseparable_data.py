@@ -7,29 +7,19 @@ import numpy as np
 from lexmargin.backends.linear.free_bias import rows_with_bias
 from lexmargin.backends.linear.inseparable_rows import suspects
 from lexmargin.errors import NotSeparableError, SolverFailedError
-from lexmargin.formulations.base import Formulation, FormulationName
-from lexmargin.formulations.known import is_known
+from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 from lexmargin.separation.gordan import Separability, contradiction_proof, separability_of_rows
 from lexmargin.solution import Solution
 
 __all__ = [
-    "NEED_A_SEPARATOR",
     "refuse_claim",
     "refuse_contradiction",
     "refuse_inseparable",
     "unseparated",
 ]
 
-NEED_A_SEPARATOR = (
-    FormulationName.HARD_MARGIN,
-    FormulationName.MARGIN_PATH,
-    FormulationName.LEXICOGRAPHIC,
-    FormulationName.SCALED_MARGIN,
-    FormulationName.W_SET,
-)
 _WITHOUT_A_SEPARATOR = (
     "The constrained and the regularization path need no separator, and separability(data) says "
     "which samples can be separated."
@@ -83,7 +73,7 @@ def _linear_rows(problem: Formulation) -> FloatArray | None:
     functions = problem.functions
     if problem.data.is_sparse:
         return None
-    if functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0:
+    if functions.linear:
         return functions.jacobian(np.zeros(functions.size))
     if isinstance(problem.predictor, Log):
         # Where some score is not positive the logarithm is not defined.
@@ -96,11 +86,11 @@ def unseparated(problem: Formulation, first: Solution) -> bool:
 
     The paths of a loss have an answer for all data.
     """
-    if not is_known(problem):
+    if not problem.is_judged:
         return False
     if first.certificate is None:
         return True
-    return problem.name in NEED_A_SEPARATOR and not first.margin > 0
+    return problem.traits.needs_separator and not first.margin > 0
 
 
 def _count(proof: Separability) -> int:

@@ -11,24 +11,20 @@ import numpy as np
 
 from lexmargin.backends import BackendName
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import Formulation, FormulationName, StageAnswer, vector_norm
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.known import is_known, word_of
+from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.levels import Level, Proof
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.formulations.w_set import WSet
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify, certify_linear_problem
-from lexmargin.losses import Loss
+from lexmargin.judge.programs.recentred import Recentred
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.run.long_answer import long_answer
 from lexmargin.run.origin_answer import certified_origin
 from lexmargin.run.stages import Run
 from lexmargin.shelf.profiles import Grade, Profile
-from lexmargin.solution import Claim, RawAnswer, Solution, Times
+from lexmargin.solution import Claim, Solution, Times
 
-__all__ = ["judge", "versions"]
+__all__ = ["judge", "moved_back", "versions"]
 
 _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
@@ -53,13 +49,14 @@ def judge(
     if not outcome.answers:
         return _empty(problem, profile, outcome, seed)
     theta = problem.theta(outcome.answers, outcome.unit)
-    foreign = not is_known(problem)
-    losses = isinstance(problem, (ConstrainedPath, RegularizationPath))
+    foreign, losses = not problem.is_judged, problem.traits.is_loss
     if not np.any(theta) and not foreign and not losses:
         # The origin has no direction to judge; solvers return it for data nothing separates.
         return _empty(problem, profile, outcome, seed)
     multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
-    claimed = _claimed_bound(problem, theta, raw)
+    claimed = None
+    if not foreign and raw.bound is not None and raw.objective is not None:
+        claimed = problem.bound_of(theta, raw.objective, raw.bound)
     # Newton's method on the path and the active sets of affine margins end where a polish would.
     newton = losses and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
@@ -67,7 +64,7 @@ def judge(
     polished = _polished(problem, theta) if polish and not (ended or foreign) else None
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
-    if isinstance(problem, ConstrainedPath) and not ended:
+    if not ended:
         problem.warn_invisible(theta)
     tolerances = Tolerances.at(grade.verified)
     certificate = None
@@ -90,7 +87,7 @@ def judge(
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
     margins = functions.values(scale)
     return Solution(
-        problem=word_of(problem),
+        problem=problem.word,
         theta=functions.blocks(theta),
         direction=direction,
         objective=problem.objective(theta),
@@ -119,7 +116,7 @@ def _longer(
     """Return the answer in long numbers where rounding alone keeps one near it from its word."""
     if certificate.verdict not in (Verdict.UNDECIDED, Verdict.KKT):
         return None
-    found = long_answer(problem)
+    found = long_answer(problem, theta)
     if found is None:
         return None
     before, after = (x / vector_norm(x, 2.0) for x in (theta, found.theta))
@@ -129,46 +126,42 @@ def _longer(
     return (found.theta, found.multipliers, again) if again.verdict is Verdict.GLOBAL else None
 
 
-def _claimed_bound(problem: Formulation, theta: FloatArray, raw: RawAnswer) -> float | None:
-    """Return the solver's bound in the units of the problem's objective; None without one.
+def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade: Grade) -> Solution:
+    """Return an answer for centred samples as one of the problem as given, judged there.
 
-    The objective of eq. 5 is that of its program; of the margin problems it is a positive multiple.
-    Others have several programs with objectives of their own.
+    Its margins are those near the data, where they round less.
     """
-    if raw.bound is None or raw.objective is None:
-        return None
-    if isinstance(problem, ConstrainedPath):
-        return raw.bound if problem.loss is Loss.EXPONENTIAL else None
-    names = (
-        FormulationName.HARD_MARGIN,
-        FormulationName.MARGIN_PATH,
-        FormulationName.SCALED_MARGIN,
+    if solution.certificate is None:
+        return solution
+    begun, functions = time.monotonic(), problem.functions
+    theta = near.outward(functions.flatten(solution.theta))
+    certificate = certify(problem, theta, tolerances=Tolerances.at(grade.verified))
+    spent = solution.times.certify + time.monotonic() - begun
+    return replace(
+        solution,
+        theta=functions.blocks(theta),
+        direction=theta / vector_norm(theta, problem.norm_p),
+        certificate=certificate,
+        times=replace(solution.times, certify=spent),
     )
-    if not is_known(problem) or problem.name not in names or not raw.objective > 0.0:
-        return None
-    return problem.objective(theta) * (raw.bound / raw.objective)
 
 
 def _levels(
     problem: Formulation, outcome: Run, theta: FloatArray, certificate: Certificate | None
 ) -> tuple[Level, ...]:
     """Return the levels of a staged problem at θ; none for the others."""
-    if not is_known(problem):
+    if not problem.is_judged:
         return ()
     if outcome.raw.levels:
         return _shown(outcome.raw.levels, certificate)
-    if isinstance(problem, Lexicographic):
-        *before, last = outcome.answers
-        names = [variable.name for variable in problem.block_variables()]
-        blocks = dict(zip(names, problem.functions.blocks(theta), strict=True))
-        last = StageAnswer({**last.values, **blocks}, last.multipliers)
-        return _shown(problem.answered_levels((*before, last), outcome.unit), certificate)
-    if isinstance(problem, WSet):
+    kkts = problem.kkt(theta)
+    proofs: tuple[Proof, ...] = ()
+    if kkts[0].part is not None and certificate is not None:
         from lexmargin.judge.programs.w_levels import proofs_of_levels
 
-        shown = () if certificate is None else proofs_of_levels(problem, theta, certificate)
-        return problem.answered_levels(theta, outcome.answers, outcome.unit, shown)
-    return ()
+        proofs = proofs_of_levels(kkts, certificate)
+    found = problem.levels_at(theta, outcome.answers, outcome.unit, proofs)
+    return found if kkts[0].ordered is None else _shown(found, certificate)
 
 
 def _shown(levels: tuple[Level, ...], certificate: Certificate | None) -> tuple[Level, ...]:
@@ -194,16 +187,10 @@ class _Better:
 
 def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
     """Return a polished point close by, or None where there is none or nothing to polish."""
-    functions = problem.functions
-    direction = (
-        problem.name
-        in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH, FormulationName.LEXICOGRAPHIC)
-        and problem.norm_p == 2.0
-        and functions.homogeneity.degree is not None
-    )
+    functions, kkt = problem.functions, problem.kkt(theta)[0]
     # Slack of one sum buys its square root at the next: staged answers are polished though convex.
-    staged = isinstance(problem, Lexicographic) and problem.linear
-    direction = direction and not staged
+    staged = kkt.ordered is not None and functions.linear
+    direction = kkt.is_direction and kkt.level is None and kkt.norm == 2.0 and not staged
     if problem.data.is_sparse or not functions.size:
         return None
     if not (np.all(np.isfinite(theta)) and np.any(theta)):
@@ -225,12 +212,8 @@ def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
         return None
     if not found.converged or found.moved > _MOST_MOVED:
         return None
-    if problem.name is FormulationName.HARD_MARGIN:
-        return _Better(found.theta, found.multipliers, found.residual, found.moved)
-    size = 1.0 if problem.name is FormulationName.LEXICOGRAPHIC else vector_norm(theta, 2.0)
-    point = found.theta * (size / vector_norm(found.theta, 2.0))
-    share = float(found.multipliers.sum())
-    return _Better(point, found.multipliers / share, found.residual, found.moved)
+    point, multipliers = problem.placed(theta, found.theta, found.multipliers)
+    return _Better(point, multipliers, found.residual, found.moved)
 
 
 def versions(profile: Profile) -> dict[str, str]:
@@ -248,7 +231,7 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     nothing = np.full(problem.functions.size, np.nan)
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(
-        problem=word_of(problem),
+        problem=problem.word,
         theta=problem.functions.blocks(nothing),
         direction=nothing,
         objective=float("nan"),

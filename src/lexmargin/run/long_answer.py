@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Final, final
@@ -11,14 +10,10 @@ import numpy as np
 
 from lexmargin.errors import SolverFailedError
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.hard_margin import HardMargin
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
-from lexmargin.linalg.long_margins import affordable, long_margin
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.long_margins import LongMargin, affordable, long_margin
 
 __all__ = ["LongAnswer", "long_answer"]
 
@@ -28,13 +23,15 @@ _SECONDS: Final = 10.0
 @final
 @dataclass(frozen=True, eq=False)
 class LongAnswer:
-    """θ (d,) as the problem states it, and λ (N,) >= 0 with ‖Zᵀλ‖_* = 1."""
+    """θ (d,) as the problem states it, and its λ (N,) >= 0."""
 
     theta: FloatArray
     multipliers: FloatArray
 
 
-def long_answer(problem: Formulation, seconds: float | None = None) -> LongAnswer | None:
+def long_answer(
+    problem: Formulation, theta: FloatArray, seconds: float | None = None
+) -> LongAnswer | None:
     """Return the answer of a margin problem of few samples with scores linear in θ.
 
     None for other problems, scores that are not linear, and data that nothing separates. Among the
@@ -42,24 +39,33 @@ def long_answer(problem: Formulation, seconds: float | None = None) -> LongAnswe
 
     Args:
         problem: a formulation.
+        theta: (d,) an answer, which says at most how long one is to be.
         seconds: for the steps; 10 if None.
     """
     functions = problem.functions
-    stated = isinstance(problem, (HardMargin, MarginPath, Lexicographic, ScaledMargin, WSet))
     linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
-    if problem.data.is_sparse or not (stated and linear):
+    if problem.data.is_sparse or not (linear and affordable(functions.count, functions.size)):
         return None
-    if not affordable(functions.count, functions.size):
+    kkt = problem.kkt(theta)[0]
+    if not kkt.is_direction:
         return None
+
+    def stated(found: LongMargin) -> tuple[FloatArray, FloatArray]:
+        # w and λ of ``∇½‖w‖² = Zᵀλ`` at margin 1.
+        w, multipliers = found.theta / found.margin, found.multipliers / found.margin
+        if kkt.level is not None:
+            return w * kkt.level, multipliers * kkt.level
+        return problem.placed(theta, w, multipliers)
+
+    def length(found: LongMargin) -> float:
+        return vector_norm(stated(found)[0], kkt.norm)
+
     rows = functions.jacobian(np.zeros(functions.size))
     deadline = time.monotonic() + (_SECONDS if seconds is None else seconds)
-    level = math.inf
-    if isinstance(problem, (HardMargin, ScaledMargin, WSet)):
-        level = 1.0
-    elif isinstance(problem, MarginPath) and problem.gamma is not None:
-        level = problem.gamma / problem.rho
     try:
-        found = long_margin(rows, problem.norm_p, deadline, level)
+        found = long_margin(rows, kkt.norm, deadline, length)
     except SolverFailedError:
         return None
-    return None if found is None else LongAnswer(found.theta, found.multipliers)
+    if found is None or not found.margin > 0.0:
+        return None
+    return LongAnswer(found.theta, stated(found)[1])

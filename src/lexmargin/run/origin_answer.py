@@ -8,8 +8,6 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify
 from lexmargin.ops.base import FloatArray
 
@@ -42,9 +40,7 @@ def certified_origin(
         theta: (d,) the answer of a solver.
         tolerances: what counts as equal.
     """
-    if not isinstance(problem, (ConstrainedPath, RegularizationPath)):
-        return None
-    if not (problem.program().is_convex and np.any(theta)):
+    if not (problem.traits.is_loss and problem.program().is_convex and np.any(theta)):
         return None
     zero = np.zeros_like(theta)
     with np.errstate(all="ignore"):
@@ -57,4 +53,4 @@ def certified_origin(
     found = certify(problem, zero, tolerances=tolerances)
     if found.verdict is not Verdict.GLOBAL:
         return None
-    return Origin(zero, problem.loss_weights(zero), found)
+    return Origin(zero, found.multipliers / float(found.multipliers.sum()), found)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lexmargin.backends import backend
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.known import is_known
-from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
 
@@ -30,15 +26,14 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
     Ipopt is reached through Pyomo and cyipopt, or through CasADi where cyipopt is missing.
     """
     # A backend made for a problem of the paper would answer that one.
-    for name in SPECIALISED if is_known(problem) else ():
+    for name in SPECIALISED if problem.is_judged else ():
         if name in library.profiles():
             profile = library.profile(name)
             engine = backend(profile.backend)
             if not engine.available(profile.solver) and engine.suits(problem):
                 return profile
-    if isinstance(problem, Lexicographic) and problem.linear and problem.norm in (1.0, np.inf):
-        # Each sum is a linear program on the face of the one before, often a single point: a
-        # simplex method ends at a vertex of it, an interior-point method finds no interior.
+    if problem.ends_at_vertices:
+        # A simplex method ends at a vertex of a face, an interior-point method finds no interior.
         simplex = library.profile("highs")
         if not backend(simplex.backend).available(simplex.solver):
             return simplex
@@ -52,7 +47,7 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
 
 def second_choice(problem: Formulation, library: Library, first: Profile) -> Profile | None:
     """Return who else may answer a convex problem, where the default profile was not certified."""
-    if problem.data.is_sparse or not (is_known(problem) and problem.program().is_convex):
+    if problem.data.is_sparse or not (problem.is_judged and problem.program().is_convex):
         return None
     profile = library.profile("clarabel")
     usable = not backend(profile.backend).available(profile.solver)

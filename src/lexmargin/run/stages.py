@@ -14,13 +14,10 @@ from lexmargin.errors import MissingBackendError
 from lexmargin.formulations.base import (
     Formulation,
     StageAnswer,
-    vector_norm,
 )
-from lexmargin.formulations.known import is_known
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -83,7 +80,7 @@ def run(
     settings = SolverSettings(
         profile.solver, profile.options(grade, time_limit=time_limit), time_limit, verbose
     )
-    at_once = engine.whole(problem, settings) if is_known(problem) else None
+    at_once = engine.whole(problem, settings) if problem.is_judged else None
     if at_once is not None:
         answers: tuple[StageAnswer, ...] = (
             StageAnswer(at_once.values, at_once.multipliers),
@@ -172,8 +169,7 @@ def natural_unit(problem: Formulation, theta: FloatArray) -> float:
     functions = problem.functions
     size = vector_norm(theta, problem.norm_p)
     # The paths live in the unit ball, whatever the size of the start.
-    bounded = isinstance(problem, (MarginPath, Lexicographic))
-    if (bounded or functions.homogeneity.degree is not None) and size > 0:
+    if (problem.traits.in_ball or functions.homogeneity.degree is not None) and size > 0:
         theta = theta / size
     values = np.abs(functions.values(problem.rho_value * theta))
     largest = float(np.max(values[np.isfinite(values)], initial=0.0))

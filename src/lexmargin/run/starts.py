@@ -10,9 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from lexmargin.backends import Backend
-from lexmargin.formulations.base import Formulation, FormulationName
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.w_set import WSet
+from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.run.isolated import Job, isolated
 from lexmargin.run.stages import Run
@@ -93,8 +91,7 @@ def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
     which separates nothing: there the objective alone decides.
     """
     sign = -1.0 if problem.program().sense.value == "maximize" else 1.0
-    regularised = problem.name is FormulationName.REGULARIZATION_PATH
-    free = regularised or problem.name is FormulationName.CONSTRAINED_PATH
+    regularised, free = problem.traits.origin_may_win, problem.traits.is_loss
 
     def worth(solution: Solution) -> tuple[bool, bool, bool, float]:
         certificate = solution.certificate
@@ -106,11 +103,10 @@ def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
         return (not good, not known, not separates, value)
 
     ordered = sorted(found, key=worth)
-    if isinstance(problem, Lexicographic):
-        count = problem.wanted
-        ordered = _by_levels(ordered, lambda s: np.sort(s.margins)[:count])
-    if isinstance(problem, WSet):
-        ordered = _by_levels(ordered, lambda s: np.array([-level.value for level in s.levels]))
+    ranks = [problem.ranking(s.margins, s.levels) for s in ordered]
+    if any(rank is not None for rank in ranks):
+        of = {id(s): rank for s, rank in zip(ordered, ranks, strict=True) if rank is not None}
+        ordered = _by_levels(ordered, lambda s: of[id(s)])
     distinct: list[Solution] = []
     for solution in ordered:
         near = (float(np.linalg.norm(solution.direction - o.direction)) for o in distinct)

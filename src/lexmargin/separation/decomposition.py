@@ -18,6 +18,7 @@ import numpy.typing as npt
 from lexmargin.errors import SolverFailedError, UnsupportedError
 from lexmargin.inputs.alone import quiet
 from lexmargin.linalg.exact import MERSENNE_61, integer_rows, power_of_two_exponents, solve_integer
+from lexmargin.linalg.guarded import sparse_least_squares
 from lexmargin.separation.gordan import separability_of_rows
 from lexmargin.separation.gordan_program import alternative
 
@@ -322,7 +323,6 @@ def decompose(Z: Any) -> Decomposition:
 
 def _wide(Z: Any) -> Decomposition:
     """Return complete separation by a float direction, checked exactly row by row."""
-    from scipy.sparse.linalg import lsqr
     from sklearn.svm import LinearSVC
 
     size = np.sqrt(np.asarray(Z.multiply(Z).sum(axis=1)).ravel())
@@ -331,7 +331,7 @@ def _wide(Z: Any) -> Decomposition:
         # Fewer samples than features: Z w = 1 often has a solution. Else a hard margin, as if the
         # rows and their negatives were two classes.
         for w in (
-            lsqr(unit, np.ones(Z.shape[0]), atol=1e-10, btol=1e-10, iter_lim=1000)[0],
+            sparse_least_squares(unit, np.ones(Z.shape[0]), 1e-10, 1000),
             _hard_margin(LinearSVC, unit),
         ):
             if _separates(Z, w):

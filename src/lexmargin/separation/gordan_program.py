@@ -272,6 +272,8 @@ def guess(Z: FloatArray, mass: float = 1.0) -> tuple[FloatArray | None, list[int
     """
     import highspy
 
+    if not np.all(np.isfinite(Z)):
+        return None, None
     count, d = Z.shape
     total = count + 2 * d
     rows, columns = np.nonzero(Z)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Final, TypeVar, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 import numpy as np
 
-from lexmargin import formulations
 from lexmargin.data.csv_text import COMMENT
 from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
-from lexmargin.errors import LibraryError, ParameterError, UnsupportedError
-from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.errors import LibraryError, ParameterError
+from lexmargin.formulations import Formulation
+from lexmargin.formulations.base import formulations
 from lexmargin.inputs.kinds import checked
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors import (
@@ -50,16 +50,6 @@ MAX_PARAMETERS: Final = 10**7
 
 _T = TypeVar("_T")
 
-_CLASSES: Final[dict[FormulationName, str]] = {
-    FormulationName.HARD_MARGIN: "HardMargin",
-    FormulationName.MARGIN_PATH: "MarginPath",
-    FormulationName.CONSTRAINED_PATH: "ConstrainedPath",
-    FormulationName.REGULARIZATION_PATH: "RegularizationPath",
-    FormulationName.SCALED_MARGIN: "ScaledMargin",
-    FormulationName.W_SET: "WSet",
-    FormulationName.LEXICOGRAPHIC: "Lexicographic",
-}
-
 
 @checked
 def load(name: str | Path, library: Library | None = None) -> Formulation:
@@ -89,9 +79,7 @@ def build(problem: ProblemFile) -> Formulation:
     """
     predictor = build_predictor(problem.predictor)
     data = build_data(problem.data, problem.folder, problem.title)
-    formulation = getattr(formulations, _CLASSES[problem.formulation], None)
-    if formulation is None:
-        raise UnsupportedError(f"This version cannot state a {problem.formulation} problem.")
+    formulation: Any = formulations()[problem.formulation.value]
     _check_size(predictor, data)
     result: Formulation = formulation(predictor, data, **problem.parameters())
     return result
@@ -176,6 +164,7 @@ def build_data(spec: DataSpec, folder: Path, name: str = "") -> Dataset:
             delimiter=spec.delimiter,
             comment=COMMENT if spec.comment is None else spec.comment or None,
             index=spec.index,
+            decimal=spec.decimal,
             standardize=spec.standardize,
         )
     if spec.npz is not None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final, final
 
 from lexmargin.errors import LibraryError, ParameterError
-from lexmargin.formulations.base import FormulationName
+from lexmargin.formulations import FormulationName
+from lexmargin.formulations.base import formulations
+from lexmargin.formulations.fields import has_norm, parameters
 from lexmargin.judge.verdict import Verdict
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.shelf.expressions import Number
@@ -91,7 +93,7 @@ class DataSpec:
     """Samples as a file states them: inline, in a CSV or NPZ file, or shipped by scikit-learn.
 
     ``X`` is a list of N rows of p exact numbers, ``y`` N labels: integers, truth values or words.
-    ``label``, ``delimiter``, ``comment`` and ``index`` are those of
+    ``label``, ``delimiter``, ``comment``, ``index`` and ``decimal`` are those of
     :func:`~lexmargin.data.dataset.load_csv`; an empty ``comment`` says that there are none.
     ``positive`` lists the classes that become +1, ``negative`` those that become -1 (all others
     where it is left out).
@@ -104,6 +106,7 @@ class DataSpec:
     delimiter: str | None = None
     comment: str | None = None
     index: str | None = None
+    decimal: str | None = None
     npz: str | None = None
     dataset: str | None = None
     positive: tuple[int, ...] | None = None
@@ -201,12 +204,13 @@ class ProblemFile:
     def parameters(self) -> dict[str, float | int | str]:
         """Return the parameters that the file gives, and the norm where the program has one."""
         given: dict[str, float | int | str] = {}
-        if self.formulation not in _EUCLIDEAN:
+        stated = formulations()[self.formulation.value]
+        if has_norm(stated):
             given["norm"] = self.norm
-        for name in _PARAMETERS[self.formulation]:
-            value = getattr(self, name)
+        for one in parameters(stated):
+            value = getattr(self, one.name)
             if value is not None:
-                given[name] = value
+                given[one.name] = value
         return given
 
     @property
@@ -215,23 +219,8 @@ class ProblemFile:
         return self.path.parent
 
 
-# The parameters of each formulation beside the norm, and the keys of each kind of predictor:
-# a key that the formulation or the kind has no use for is a mistake, and is named as one.
-_PARAMETERS: Final[dict[FormulationName, tuple[str, ...]]] = {
-    FormulationName.HARD_MARGIN: (),
-    FormulationName.MARGIN_PATH: ("rho", "gamma"),
-    FormulationName.CONSTRAINED_PATH: ("rho", "loss"),
-    FormulationName.REGULARIZATION_PATH: ("strength", "power", "loss"),
-    FormulationName.SCALED_MARGIN: ("gamma",),
-    FormulationName.W_SET: ("levels",),
-    FormulationName.LEXICOGRAPHIC: ("levels", "method"),
-}
-_NEEDED: Final[dict[FormulationName, str]] = {
-    FormulationName.CONSTRAINED_PATH: "rho",
-    FormulationName.REGULARIZATION_PATH: "strength",
-    FormulationName.SCALED_MARGIN: "gamma",
-}
-_EUCLIDEAN: Final = (FormulationName.SCALED_MARGIN, FormulationName.W_SET)
+# The keys of each kind of predictor: a key that the kind, or the formulation, has no use for is a
+# mistake, and is named as one.
 _KEYS: Final[dict[PredictorKind, tuple[str, ...]]] = {
     PredictorKind.LINEAR: ("outputs",),
     PredictorKind.NETWORK: ("widths", "activation", "power", "slope", "outputs"),
@@ -251,10 +240,15 @@ _REQUIRED: Final[dict[PredictorKind, str]] = {
 }
 _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "X": ("y",),
-    "csv": ("label", "delimiter", "comment", "index", "standardize"),
+    "csv": ("label", "delimiter", "comment", "index", "decimal", "standardize"),
     "npz": (),
     "dataset": ("positive", "negative", "standardize"),
 }
+
+
+_ONE_SOURCE: Final = (
+    "y", "label", "delimiter", "comment", "index", "decimal", "positive", "negative",
+)  # fmt: skip
 
 
 def read_problem(path: Path) -> ProblemFile:
@@ -275,21 +269,24 @@ def read_problem(path: Path) -> ProblemFile:
 
 
 def _check_parameters(problem: ProblemFile, where: Where) -> None:
-    allowed = _PARAMETERS[problem.formulation]
-    for name in sorted({key for keys in _PARAMETERS.values() for key in keys}):
-        if getattr(problem, name) is not None and name not in allowed:
+    stated = formulations()[problem.formulation.value]
+    allowed = tuple(one.name for one in parameters(stated))
+    every = {one.name for kind in formulations().values() for one in parameters(kind)}
+    for name in sorted(every):
+        if getattr(problem, name, None) is not None and name not in allowed:
             raise LibraryError(
                 f"{where}: {problem.formulation} has no parameter {name!r}.",
                 f"It takes: {', '.join(('norm', *allowed))}.",
             )
-    needed = _NEEDED.get(problem.formulation)
-    if needed is not None and getattr(problem, needed) is None:
-        raise LibraryError(
-            f"{where}: {problem.formulation} needs {needed!r}.", f"Add {needed} = …."
-        )
+    asked = dict(stated.traits.defaults)
+    for one in parameters(stated):
+        if (one.needed or one.name in asked) and getattr(problem, one.name) is None:
+            raise LibraryError(
+                f"{where}: {problem.formulation} needs {one.name!r}.", f"Add {one.name} = …."
+            )
     if not problem.norm >= 1:
         raise ParameterError(f"{where}: norm is {problem.norm:g}.", 'Use p >= 1 or "inf".')
-    if problem.formulation in _EUCLIDEAN and problem.norm != 2:
+    if not has_norm(stated) and problem.norm != 2:
         raise ParameterError(
             f"{where}: {problem.formulation} is stated for the Euclidean norm only.",
             "Leave norm out, or write norm = 2.",
@@ -352,7 +349,7 @@ def _check_data(spec: DataSpec, where: Where) -> None:
             "Give exactly one of X (with y), csv, npz, dataset.",
         )
     allowed = _SOURCES[given[0]]
-    for name in ("y", "label", "delimiter", "comment", "index", "positive", "negative"):
+    for name in _ONE_SOURCE:
         if getattr(spec, name) is not None and name not in allowed:
             raise LibraryError(f"{where}: {given[0]} has no use for {name!r}.", "Remove the key.")
     if spec.standardize and "standardize" not in allowed:

@@ -21,7 +21,7 @@ from lexmargin.backends.base import (
 )
 from lexmargin.backends.kinked.relu_search import ReluAnswer, search
 from lexmargin.backends.kinked.relu_subproblem import TwoLayer
-from lexmargin.backends.smooth.homogeneous import MAX_MARGIN, homogeneous_program
+from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.errors import ParameterError, UnsupportedError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.margins import MarginFunctions
@@ -56,7 +56,7 @@ class ConvexConcaveBackend(Backend):
         return import_problem(["clarabel"])
 
     def suits(self, problem: Formulation) -> bool:
-        euclidean = problem.norm_p == 2.0 and problem.name in MAX_MARGIN
+        euclidean = problem.norm_p == 2.0 and problem.asks_direction
         return euclidean and left_slope(problem.functions) is not None
 
     def compile(self, program: Program) -> ConvexConcaveProgram:

@@ -17,7 +17,7 @@ import numpy as np
 from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
 from lexmargin.backends.kinked.gated import GatedNetwork, gated_network, kinked_slope
 from lexmargin.backends.kinked.pattern_search import PatternAnswer, pattern_search
-from lexmargin.backends.smooth.homogeneous import MAX_MARGIN, homogeneous_program
+from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.errors import ParameterError, UnsupportedError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.start import loss_descent, random_theta
@@ -45,7 +45,7 @@ class FixedPatternBackend(Backend):
 
     def suits(self, problem: Formulation) -> bool:
         """Networks of power-1 units whose dense second derivatives are affordable."""
-        euclidean = problem.norm_p == 2.0 and problem.name in MAX_MARGIN
+        euclidean = problem.norm_p == 2.0 and problem.asks_direction
         functions = problem.functions
         return euclidean and functions.size <= _LARGEST and kinked_slope(functions) is not None
 

@@ -1,4 +1,4 @@
-"""Quadratic programs of :mod:`~lexmargin.backends.kinked.pattern_search`: pieces held, and a model."""
+"""Programs of :mod:`~lexmargin.backends.kinked.pattern_search`: pieces held, and a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.backends.kinked.gated import GatedNetwork, Pieces
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.guarded import (
+    cholesky_factor,
+    nonnegative_least_squares,
+    solved_triangle,
+    spectrum,
+)
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Held", "QuadraticModel", "corrected", "distinct", "unseen"]
@@ -45,8 +50,6 @@ class QuadraticModel:
     """``½ dᵀBd + θ·d`` with B positive definite: the Hessian, and squares of the held rows."""
 
     def __init__(self, hessian: FloatArray, pieces: Pieces, program: Held, shift: float) -> None:
-        from scipy.linalg import LinAlgError, cholesky, eigh
-
         active = np.flatnonzero(program.multipliers > 0.0)
         rows = pieces.rows[active]
         self._target = 1.0 - pieces.values[active]
@@ -61,33 +64,29 @@ class QuadraticModel:
             shifted = curved.copy()
             shifted[np.diag_indices_from(curved)] += shift
             try:
-                lower = cholesky(shifted, lower=True)
+                lower = cholesky_factor(shifted)
                 if float(np.diag(lower).min()) > 1e-4:
                     self._lower = lower
                     return
-            except LinAlgError:
+            except np.linalg.LinAlgError:
                 pass
             if curved.shape[0] <= _SPECTRAL:
                 break
             shift = max(3.0 * shift, 1e-2)
         # Negative curvature counts by its size: steps lead away from saddles, not towards them.
-        values, vectors = eigh(curved)
+        values, vectors = spectrum(curved)
         if values[0] < -_NEGATIVE:
             self.downhill = vectors[:, 0]
         self._root = vectors / np.sqrt(np.maximum(np.abs(values), 1e-3) + shift)
 
     def _turned(self, right: FloatArray) -> FloatArray:
-        from scipy.linalg import solve_triangular
-
         if self._lower is not None:
-            return np.asarray(solve_triangular(self._lower, right, lower=True))
+            return solved_triangle(self._lower, right, lower=True)
         return np.asarray(self._root.T @ right)
 
     def _back(self, u: FloatArray) -> FloatArray:
-        from scipy.linalg import solve_triangular
-
         if self._lower is not None:
-            return np.asarray(solve_triangular(self._lower.T, u, lower=False))
+            return solved_triangle(self._lower, u, lower=True, transposed=True)
         return np.asarray(self._root @ u)
 
     def solve(self, theta: FloatArray, pieces: Pieces) -> tuple[FloatArray, FloatArray] | None:

@@ -25,6 +25,7 @@ from lexmargin.backends.kinked.pattern_program import (
     distinct,
     unseen,
 )
+from lexmargin.linalg.guarded import least_norm
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["PatternAnswer", "pattern_search"]
@@ -323,8 +324,6 @@ class _Search:
 
     def _newton(self, theta: FloatArray) -> PatternAnswer | None:
         """Take Newton steps on ``θ = Σ μ_p ∇f^p(θ), f^p(θ) = 1`` over the held pieces."""
-        from scipy.linalg import lstsq
-
         net, held = self._net, self._held
         if not held.rows.size:
             return None
@@ -356,7 +355,7 @@ class _Search:
             top = np.hstack([np.eye(d) - pieces.hessian(mu), -rows.T])
             bottom = np.hstack([rows, np.zeros((rows.shape[0], rows.shape[0]))])
             right = np.concatenate([-misfit, 1.0 - pieces.values])
-            move = lstsq(np.vstack([top, bottom]), right, cond=1e-12, lapack_driver="gelsy")[0]
+            move = least_norm(np.vstack([top, bottom]), right, 1e-12)
             length = float(np.linalg.norm(move[:d])) / float(np.linalg.norm(theta))
             if not np.isfinite(length):
                 break

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.backends.kinked.relu_subproblem import TwoLayer
+from lexmargin.linalg.guarded import quadratic_program
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["Newborn", "newborns"]
@@ -139,15 +140,14 @@ class _Side:
 
         ``z`` are the kinks' pre-activations at a guess: its signs say which bounds hold.
         """
-        import daqp
-
         count = self.most.size
         if not count:
             return g
-        nu, _, flag, _ = daqp.solve(
+        found = quadratic_program(
             self.gram, -(self.kinks @ g), np.zeros((0, count)), self.most, np.zeros(count),
             primal_tol=1e-11, dual_start=z,
         )  # fmt: skip
         # A nearly singular program can end anywhere; any ν of the box is a direction to look at.
-        solved = flag >= 1 and np.all(np.isfinite(nu))
-        return g - np.clip(nu, 0.0, self.most) @ self.kinks if solved else g
+        if found is None or found[1] < 1 or not np.all(np.isfinite(found[0])):
+            return g
+        return np.asarray(g - np.clip(found[0], 0.0, self.most) @ self.kinks)

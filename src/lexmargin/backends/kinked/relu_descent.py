@@ -16,6 +16,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends.kinked.relu_subproblem import TwoLayer
+from lexmargin.linalg.guarded import quadratic_program
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Budget", "Descent", "local_descent"]
@@ -246,16 +247,14 @@ def _least_distance(
     rows: FloatArray, right: FloatArray, guess: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
     """Return u and λ of ``min ½‖u‖² s.t. rows u >= right``, None where nothing is feasible."""
-    import daqp
-
     eye, linear = _identity(rows.shape[1])
     start = -guess if np.any(guess) else None
-    u, _, flag, details = daqp.solve(
-        eye, linear, rows, np.full(right.size, 1e30), right, primal_tol=1e-11, dual_start=start
-    )
-    if flag < 1:
+    upper = np.full(right.size, 1e30)
+    found = quadratic_program(eye, linear, rows, upper, right, primal_tol=1e-11, dual_start=start)
+    if found is None or found[1] < 1:
         return None
-    return np.asarray(u), np.maximum(-np.asarray(details["lam"]), 0.0)
+    u, _, details = found
+    return u, np.maximum(-np.asarray(details["lam"]), 0.0)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.backends.kinked.relu_subproblem import TwoLayer
+from lexmargin.linalg.guarded import least_norm
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["KinkedPoint", "clarke_newton"]
@@ -101,8 +102,6 @@ def _steps(
     nu: FloatArray,
 ) -> tuple[KinkedPoint, FloatArray, FloatArray]:
     """Run Newton steps with a fixed active set and fixed kinks; the best point, its λ and ν."""
-    from scipy.linalg import lstsq
-
     units = np.flatnonzero(alive)
     p = data.X.shape[1]
     place = np.full(v.shape[0], -1)
@@ -141,7 +140,7 @@ def _steps(
         top = np.hstack([curvature.reshape(d, d), -pulled.T])
         bottom = np.hstack([rows, np.zeros((rows.shape[0], rows.shape[0]))])
         right[:d] = -misfit
-        step = lstsq(np.vstack([top, bottom]), right, cond=1e-13, lapack_driver="gelsy")[0]
+        step = least_norm(np.vstack([top, bottom]), right, 1e-13)
         move = step[:d].reshape(units.size, p)
         longest = float(np.max(np.linalg.norm(move, axis=1) / sizes))
         damping = min(1.0, 0.3 / longest) if longest > 0 else 1.0

@@ -15,6 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.linalg.guarded import conic_program
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["Round", "TwoLayer", "solve_round"]
@@ -90,10 +91,7 @@ def solve_round(
         cost[size - slack :] = penalty
     cones = [clarabel.NonnegativeConeT(n + 2 * lifted + slack)]
     cones += [clarabel.SecondOrderConeT(p + 1)] * h
-    solver = clarabel.DefaultSolver(
-        sparse.csc_matrix((size, size)), cost, matrix, right, cones, _settings()
-    )
-    found = solver.solve()
+    found = conic_program(sparse.csc_matrix((size, size)), cost, matrix, right, cones, _settings())
     x, dual = np.asarray(found.x), np.asarray(found.z)
     v = x[: h * (p + 1)].reshape(h, p + 1)[:, 1:]
     shares = np.zeros((n, h))

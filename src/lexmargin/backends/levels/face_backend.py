@@ -25,7 +25,8 @@ class FaceBackend(Backend):
         return ""
 
     def suits(self, problem: Formulation) -> bool:
-        return isinstance(problem, Lexicographic) and problem.saturates and supports_face(problem)
+        levels = _levels(problem)
+        return levels is not None and levels.saturates and supports_face(levels)
 
     def compile(self, program: Program) -> Compiled:
         raise UnsupportedError(
@@ -34,9 +35,10 @@ class FaceBackend(Backend):
         )
 
     def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
-        if not isinstance(problem, Lexicographic):
+        levels = _levels(problem)
+        if levels is None:
             return None
-        answer = solve_face(problem)
+        answer = solve_face(levels)
         blocks = problem.functions.blocks(answer.theta)
         names = [variable.name for variable in problem.block_variables()]
         values = dict(zip(names, blocks, strict=True))
@@ -51,3 +53,7 @@ class FaceBackend(Backend):
             solve_seconds=answer.seconds,
             levels=answer.levels,
         )
+
+
+def _levels(problem: Formulation) -> Lexicographic | None:
+    return problem if isinstance(problem, Lexicographic) else None

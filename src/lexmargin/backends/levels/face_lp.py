@@ -10,6 +10,7 @@ import numpy as np
 from lexmargin.backends.capture import captured
 from lexmargin.errors import MissingBackendError, SolverFailedError
 from lexmargin.formulations.optimal_face import BoolArray
+from lexmargin.linalg.guarded import add_rows
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FEASIBILITY", "MaxMin", "maximise_minimum", "simplex_solver"]
@@ -149,15 +150,7 @@ def maximise_minimum(
 def _add_rows(solver: Any, block: FloatArray, lower: FloatArray, upper: FloatArray) -> None:
     nonzero = block != 0.0
     starts = np.concatenate([[0], np.cumsum(nonzero.sum(axis=1))[:-1]]).astype(np.int32)
-    solver.addRows(
-        block.shape[0],
-        np.ascontiguousarray(lower, dtype=np.float64),
-        np.ascontiguousarray(upper, dtype=np.float64),
-        int(nonzero.sum()),
-        starts,
-        np.nonzero(nonzero)[1].astype(np.int32),
-        block[nonzero],
-    )
+    add_rows(solver, lower, upper, starts, np.nonzero(nonzero)[1], block[nonzero])
 
 
 def _require_optimal(solver: Any, highspy: Any) -> None:

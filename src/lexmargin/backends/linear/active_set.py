@@ -22,8 +22,8 @@ from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
-from lexmargin.formulations.base import MARGIN, Formulation, FormulationName
-from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.base import MARGIN, Formulation
+from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.w_set import WSet
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
@@ -38,6 +38,7 @@ from lexmargin.program import (
     Power,
     Program,
     SquaredNorm,
+    Variable,
 )
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
@@ -73,7 +74,7 @@ class ActiveSetBackend(Backend):
     def suits(self, problem: Formulation) -> bool:
         if has_bias(problem) or _one_linear_part(problem):
             return True
-        if problem.name not in (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH):
+        if not problem.asks_direction:
             return False
         try:
             _, norm = _recognised(problem.program())
@@ -115,22 +116,24 @@ class ActiveSetBackend(Backend):
 
 def _one_linear_part(problem: Formulation) -> bool:
     """Say whether eq. 13 or 14 is ``min ‖w‖²  s.t.  z_n·w >= 1``."""
-    if not isinstance(problem, (ScaledMargin, WSet)) or problem.data.is_sparse:
-        return False
     functions = problem.functions
-    return functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+    linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+    if not (linear and problem.is_judged) or problem.data.is_sparse:
+        return False
+    kkt = problem.kkt(np.ones(functions.size))[0]
+    return kkt.is_direction and kkt.level == 1.0 and kkt.costs is not None
 
 
 def _hard_margin(problem: Formulation, settings: SolverSettings) -> RawAnswer:
     """Answer eq. 13 or 14 of one linear part in the unknowns of its first stage."""
-    assert isinstance(problem, (ScaledMargin, WSet))
     X, y = _rows(problem.functions)
     answer, seconds = _solved(X, y, 2.0, settings)
     if not answer.margin > 0.0:
         empty = no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
         return replace(empty, claim=_ENDS[answer.status][1])
     # w = s v, and f_n(w) = 1 is what the unknowns are scaled to.
-    values = problem.parts.write(answer.w, problem.parts.natural_scales)
+    parts = Parts(problem.functions)
+    values = parts.write(answer.w, parts.natural_scales)
     return _finished(answer, values, {MARGIN: answer.multipliers}, (0.0, seconds))
 
 
@@ -181,7 +184,7 @@ class _ActiveSet(Compiled):
             duals = {MARGIN: share, _BALL: np.array([ball])}
         else:
             # min c ‖w‖² with margin m: w = m θ/γ, and by Euler Σ λ m = 2 c ‖w‖².
-            hard = self.program.name == FormulationName.HARD_MARGIN.value
+            hard = self.program.hard_margin is not None
             level, factor = (1.0, 0.5) if hard else (known["γ"], 1.0)
             w = answer.theta * (level / answer.margin)
             duals = {MARGIN: share * (2.0 * factor * level / answer.margin**2)}
@@ -277,12 +280,15 @@ def _recognised(program: Program) -> tuple[Margins, float]:
     """
     rows = [c for c in program.constraints if c.name == MARGIN]
     others = [c for c in program.constraints if c.name != MARGIN]
-    known = (FormulationName.HARD_MARGIN.value, FormulationName.MARGIN_PATH.value)
     left = rows[0].left if len(rows) == 1 else None
+    # The numbers that the f_n must reach: 1, γ or t.
+    level = None if left is None else rows[0].right
+    stated = isinstance(level, (Parameter, Variable)) or program.hard_margin is not None
     if (
-        program.name not in known
+        not stated
         or program.curvature > Curvature.AFFINE
         or not isinstance(left, Margins)
+        or left.factors
     ):
         raise UnsupportedError(
             f"The active-set method does not answer this {program.name} program: it needs a hard "

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lexmargin.backends.linear.block_pivoting import block_pivoting
-from lexmargin.backends.linear.initial_working_set import first_rows, lowest, power_of_two
+from lexmargin.backends.linear.initial_working_set import first_rows, lowest
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows, signed_rows
 from lexmargin.backends.linear.working_set import Restricted, solve_restricted
-from lexmargin.data.translation import column_centres, translated_bias
+from lexmargin.data.translation import column_centres, moved_samples, translated_bias
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
-from lexmargin.linalg.long_margins import affordable, long_margin
+from lexmargin.linalg.norms import power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.separation.long_margins import affordable, long_margin
 
 __all__ = ["hard_margin_linear"]
 
@@ -78,9 +79,9 @@ def hard_margin_linear(
             "With a free bias one class alone has no largest margin.", "Leave the bias out."
         )
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
-    centres = column_centres(X) if bias and isinstance(X, np.ndarray) else np.zeros(0)
+    centres = column_centres(rows.X) if bias else np.zeros(0)
     if np.any(centres):
-        rows = signed_rows(X - centres, y)
+        rows = signed_rows(moved_samples(rows.X, centres), y)
     answer = _in_doubles(rows, bias, norm, tolerance, deadline, max_passes)
     late = answer.status in (LinearStatus.TIME_LIMIT, LinearStatus.PASS_LIMIT)
     if not (bias or rows.sparse or late) and not answer.relative_gap <= _SOLVED:

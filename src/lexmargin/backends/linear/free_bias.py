@@ -27,7 +27,10 @@ def has_bias(problem: Formulation) -> bool:
     One linear member and one bias of degree 2, and samples of both classes: with one class alone a
     bias may do it, and the optimum 0 needs no solver.
     """
-    if not isinstance(problem, WSet) or _members(problem) is None:
+    if not problem.is_judged or _members(problem) is None:
+        return False
+    kkt = problem.kkt(np.ones(problem.functions.size))[0]
+    if kkt.part != 0 or not kkt.at_one:
         return False
     signs = problem.data.signed
     return bool(np.any(signs != signs[0]))

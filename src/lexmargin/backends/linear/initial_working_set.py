@@ -6,10 +6,9 @@ import numpy as np
 
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.errors import DataError
-from lexmargin.formulations.base import vector_norm
 from lexmargin.ops.base import FloatArray, IntArray
 
-__all__ = ["dual_norm", "first_rows", "lowest", "power_of_two"]
+__all__ = ["first_rows", "lowest"]
 
 
 def first_rows(rows: SignedRows, bias: bool, count: int) -> tuple[IntArray, int]:
@@ -51,17 +50,3 @@ def lowest(values: FloatArray, among: IntArray, count: int) -> IntArray:
     if among.size <= count:
         return among
     return among[np.argpartition(values[among], count - 1)[:count]]
-
-
-def power_of_two(size: float) -> float:
-    """Return the power of two below a size, 1 for 0; dividing by it changes no digit."""
-    if not (np.isfinite(size) and size > 0.0):
-        if size == 0.0:
-            return 1.0
-        raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
-    return float(2.0 ** np.floor(np.log2(size)))
-
-
-def dual_norm(g: FloatArray, p: float) -> float:
-    """Return ``‖g‖_*`` of the ℓ_p norm, p >= 1: the norm with ``1/p + 1/q = 1``."""
-    return vector_norm(g, np.inf if p == 1.0 else 1.0 if p == np.inf else p / (p - 1.0))

@@ -11,7 +11,6 @@ import numpy as np
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separation.gordan import Separability
 
@@ -49,8 +48,9 @@ def suspects(problem: Formulation) -> Suspects | None:
 
     None where the samples separate after all, or where the rows are too many to be made dense.
     """
-    free = isinstance(problem, WSet)
-    X: Any = bias_samples(problem)[0] if free else problem.functions.linear_inputs
+    X: Any = problem.functions.linear_inputs
+    free = X is None
+    X = bias_samples(problem)[0] if free else X
     y = np.asarray(problem.data.signed, dtype=np.float64)
     found = hard_margin_linear(X, y, bias=free)
     index = np.flatnonzero(found.multipliers)

@@ -13,13 +13,12 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.linear.initial_working_set import dual_norm, power_of_two
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.backends.losses.constrained_linear import constrained_linear
-from lexmargin.formulations.base import vector_norm
-from lexmargin.linalg.long_margins import affordable
-from lexmargin.ops.base import FloatArray
+from lexmargin.linalg.norms import dual_norm, power_of_two, vector_norm
+from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.separation.long_margins import affordable
 
 __all__ = ["round_margin"]
 
@@ -32,7 +31,7 @@ _SOLVED: Final = 1e-12
 _ACCEPTED: Final = 1e-7
 _ON_BOUND: Final = 1e-12
 _CARRIED: Final = 1e-9
-"""Weights, in units of the heaviest, of rows that hold a vertex in place."""
+"""Pull of a row, in units of the strongest, that counts as part of the answer."""
 _CLOSER: Final = 0.8
 """Factor of p - 1 from one exponent to the next."""
 _STEPS: Final = 60
@@ -42,6 +41,9 @@ _ZERO: Final = 1e-100
 _CHANGES: Final = 40
 _LOST: Final = 2
 """Points of the path in a row that doubles do not reach, after which long numbers are cheaper."""
+_EPS: Final = float(np.finfo(np.float64).eps)
+_ROUNDINGS: Final = 4.0
+"""Of θ, of its length, of a product and of its sum."""
 
 
 @final
@@ -165,9 +167,7 @@ def _answer(
 
 def _polished(Z: FloatArray, p: float, near: _Pair) -> _Pair | None:
     """Return the answer on the rows that carry weight near it, rows joining and leaving."""
-    margins = Z @ near.theta
-    weight = near.multipliers * np.abs(margins).max()
-    active = np.flatnonzero((near.multipliers > 1e-9) & (weight > 0.0))
+    active = _carrying(Z, near.multipliers)
     # At margin 1: w = θ/m, and Σ λ = ‖w‖².
     w, lam = near.theta / near.margin, near.multipliers / near.margin**2
     best: _Pair | None = None
@@ -205,7 +205,7 @@ def _vertex(Z: FloatArray, p: float, near: _Pair) -> _Pair | None:
     size = float(np.abs(near.theta).max())
     free = near.theta != 0.0 if p == 1.0 else np.abs(near.theta) < size * (1.0 - _ON_BOUND)
     signs = np.sign(near.theta)
-    active = np.flatnonzero(near.multipliers > _CARRIED * float(near.multipliers.max()))
+    active = _carrying(Z, near.multipliers)
     block, k = Z[np.ix_(active, np.flatnonzero(free))], int(free.sum())
     m = active.size
     primal = np.zeros((m + 1, k + 1))
@@ -232,6 +232,12 @@ def _vertex(Z: FloatArray, p: float, near: _Pair) -> _Pair | None:
     multipliers = np.zeros(len(Z))
     multipliers[active] = np.maximum(found[:m], 0.0)
     return _Pair.of(Z, p, theta, multipliers)
+
+
+def _carrying(Z: FloatArray, multipliers: FloatArray) -> IntArray:
+    """Return the rows whose part λ_n z_n in Zᵀλ is not nothing: a long row pulls with a small λ."""
+    pulls = multipliers * np.linalg.norm(Z, axis=1)
+    return np.flatnonzero(pulls > _CARRIED * float(pulls.max()))
 
 
 def _face(
@@ -272,10 +278,12 @@ def _newton(A: FloatArray, p: float, w: FloatArray, lam: FloatArray, *, dual: bo
             # ∇²½‖w‖_p² move - Aᵀ step = Aᵀλ - ∇½‖w‖_p²
             matrix[:d, :d], matrix[:d, d:] = _hessian(w, p), -A.T
             pull = A.T @ lam - _gradient(w, p)
-        left = 1.0 - A @ w
+        # A long row is held above 1 by its own rounding: its λ is small, and so is what that costs.
+        room = _ROUNDINGS * _EPS * (np.abs(A) @ np.abs(w))
+        left = 1.0 + room - A @ w
         whole = float(np.linalg.norm(A.T @ lam))
         off = float(np.linalg.norm(pull)) / whole if whole > 0.0 else np.inf
-        misfit = max(float(np.abs(left).max()), off)
+        misfit = max(float((np.abs(left) / (1.0 + room / _EPS)).max()), off)
         quiet = 0 if misfit < 0.5 * best[0] else quiet + 1
         if misfit < best[0]:
             best = misfit, w, lam

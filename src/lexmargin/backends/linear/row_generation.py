@@ -8,15 +8,12 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.backends.capture import captured
-from lexmargin.backends.linear.initial_working_set import (
-    dual_norm,
-    first_rows,
-    lowest,
-    power_of_two,
-)
+from lexmargin.backends.linear.initial_working_set import first_rows, lowest
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.errors import DataError, MissingBackendError
+from lexmargin.linalg.guarded import add_rows
+from lexmargin.linalg.norms import dual_norm, power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["polyhedral_margin"]
@@ -139,10 +136,8 @@ class _Model:
         m = z.shape[0]
         parts.append(sparse.csr_array(-np.ones((m, 1))))
         matrix = sparse.csr_array(sparse.hstack(parts, format="csr"))
-        self.highs.addRows(
-            m, np.zeros(m), np.full(m, self.infinity), matrix.nnz,
-            matrix.indptr[:-1].astype(np.int32), matrix.indices.astype(np.int32), matrix.data,
-        )  # fmt: skip
+        upper = np.full(m, self.infinity)
+        add_rows(self.highs, np.zeros(m), upper, matrix.indptr[:-1], matrix.indices, matrix.data)
 
     def run(self, deadline: float) -> bool:
         """Solve; return whether HiGHS calls it optimal."""

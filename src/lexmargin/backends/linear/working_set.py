@@ -9,7 +9,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.errors import TimeLimitError
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.guarded import nonnegative_least_squares, quadratic_program, solved_triangle
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Face", "Restricted", "separation_or_gordan", "solve_restricted"]
@@ -60,12 +60,10 @@ class Face:
 
     def solve(self, right: FloatArray) -> FloatArray:
         """Return λ of ``A Aᵀ λ + y b = right, Σ λ y = 0``."""
-        from scipy.linalg import solve_triangular
-
         reduced = self._reflect(right) if self.y is not None else right
         inner = reduced[1:] if self.y is not None else reduced
-        half = solve_triangular(self.triangle, inner, trans=1, check_finite=False)
-        inner = solve_triangular(self.triangle, half, check_finite=False)
+        half = solved_triangle(self.triangle, inner, transposed=True)
+        inner = solved_triangle(self.triangle, half)
         if self.y is None:
             return np.asarray(inner)
         return self._reflect(np.concatenate([[0.0], inner]))
@@ -132,8 +130,6 @@ def solve_restricted(
     Raises:
         TimeLimitError: the deadline passed before there was an answer.
     """
-    import daqp
-
     m, r = A.shape
     rows = A if y is None else np.hstack([A, (_BIAS_SCALE * y)[:, None]])
     n = rows.shape[1]
@@ -146,14 +142,15 @@ def solve_restricted(
         if y is not None:
             linear[-1] = -b / _BIAS_SCALE
         seconds = 0.0 if np.isinf(deadline) else max(deadline - time.monotonic(), 1e-3)
-        x, _, flag, info = daqp.solve(
-            hessian, linear, rows, upper, lower, sense, primal_tol=1e-10, dual_tol=1e-12,
+        program = quadratic_program(
+            hessian, linear, rows, upper, lower, sense=sense, primal_tol=1e-10, dual_tol=1e-12,
             iter_limit=20 * (m + n) + 1000, time_limit=seconds,
         )  # fmt: skip
         if time.monotonic() > deadline:
             raise TimeLimitError("The restricted problem of the working rows took too long.")
-        if flag != 1:
+        if program is None or program[1] != 1:
             return separation_or_gordan(A, y)
+        x, _, info = program
         found = -np.asarray(info["lam"], dtype=np.float64)
         active = np.flatnonzero(found > 0.0)
         bias = 0.0 if y is None else _BIAS_SCALE * float(x[-1])

@@ -2,9 +2,10 @@
 
 ``min log L(w)  s.t.  ‖w‖_p <= ρ`` with ``f_n = z_n·w - b_n``, for ρ growing by powers of two from a
 value where every sample weighs about the same. On the polyhedral balls an active-set method walks
-over faces, and on a face the levels of the loss are told apart (:mod:`lexmargin.backends.losses.multiscale_newton`),
-so that directions decided by samples of weight e^{-1000} are found like any other: the levels are
-peeled, none is lost to rounding. The round balls have :mod:`lexmargin.backends.losses.smooth_ball`.
+over faces, and on a face the levels of the loss are told apart
+(:mod:`~lexmargin.backends.losses.multiscale_newton`), so that directions decided by samples of
+weight e^{-1000} are found like any other: the levels are peeled, none is lost to rounding. The
+round balls have :mod:`~lexmargin.backends.losses.smooth_ball`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct
+from lexmargin.linalg.guarded import minimised
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -40,8 +41,6 @@ def kinked_descent(
         Converged where no kink is in the way and the ball is active. A network of several layers
         takes any value on the sphere that it takes inside: its layers need not be balanced.
     """
-    from scipy.optimize import minimize
-
     shift = np.zeros(functions.count) if offsets is None else offsets
 
     def loss(w: FloatArray) -> tuple[float, FloatArray]:
@@ -61,7 +60,7 @@ def kinked_descent(
         return total, (slope - (slope @ unit) * unit) * (rho / size)
 
     options = {"maxiter": _STEPS, "maxcor": _MEMORY, "ftol": 1e-15, "gtol": 1e-10}
-    found = minimize(
+    found = minimised(
         on_sphere, theta / np.linalg.norm(theta), jac=True, method="L-BFGS-B", options=options
     )
     unit = np.asarray(found.x / np.linalg.norm(found.x))

@@ -21,16 +21,13 @@ from lexmargin.backends.base import (
     no_answer,
     starting_values,
 )
-from lexmargin.backends.linear.initial_working_set import dual_norm
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.losses.kinked_descent import kinked_descent
 from lexmargin.backends.losses.penalised import PenalisedProgram, stated_penalty
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct, escape, follow
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.linalg.norms import dual_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
@@ -64,14 +61,16 @@ class NewtonBackend(Backend):
 
     def suits(self, problem: Formulation) -> bool:
         functions = problem.functions
-        if isinstance(problem, (ConstrainedPath, RegularizationPath)) and _linear(functions):
+        if not problem.is_judged:
+            return False
+        kkt = problem.kkt(np.ones(functions.size))[0]
+        if kkt.loss is not None and functions.linear:
             return True
-        if isinstance(problem, ConstrainedPath):
-            return problem.loss is Loss.EXPONENTIAL and _fits(functions, problem.norm_p)
-        if isinstance(problem, MarginPath):
-            other = problem.gamma is None and functions.homogeneity.degree is None
-            return other and _smooth(functions, problem.norm_p)
-        return False
+        if kkt.radius is None or kkt.ordered is not None:
+            return False
+        if kkt.loss is not None:
+            return kkt.loss.loss is Loss.EXPONENTIAL and _fits(functions, kkt.norm)
+        return kkt.level is None and _smooth(functions, kkt.norm)
 
     def compile(self, program: Program) -> Compiled:
         objective = program.objective
@@ -82,10 +81,6 @@ class NewtonBackend(Backend):
         if stated_penalty(program) is not None:
             return PenalisedProgram(program)
         return SmoothProgram(program)
-
-
-def _linear(functions: MarginFunctions) -> bool:
-    return functions.curvature <= Curvature.AFFINE and functions.homogeneity.degree == 1.0
 
 
 def _fits(functions: MarginFunctions, norm: float) -> bool:

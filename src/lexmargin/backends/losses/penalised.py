@@ -16,9 +16,10 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends.base import Compiled, checked_parameters, starting_values
-from lexmargin.backends.linear.initial_working_set import dual_norm
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.errors import UnsupportedError
+from lexmargin.linalg.guarded import root_between
+from lexmargin.linalg.norms import dual_norm
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.ops.curvature import Curvature
@@ -87,9 +88,7 @@ def penalised_linear(
         low, high = low - math.log(_GROWTH), low
         if low < _NOTHING:
             return PenalisedPoint(nothing, search.iterations, True)
-    from scipy.optimize import brentq
-
-    root = float(brentq(search.at, low, high, xtol=_ROOT, rtol=_ROOT, maxiter=200))
+    root = root_between(search.at, low, high, _ROOT)
     point = search.point(root)
     return PenalisedPoint(point.w, search.iterations, point.converged)
 

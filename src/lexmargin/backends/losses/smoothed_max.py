@@ -18,6 +18,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.linalg.guarded import least_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.polish.hessian import weighted_hessian
@@ -307,8 +308,6 @@ class _State:
 
     def step(self) -> _State | None:
         """Return the state after one Newton step; None where the system cannot be solved."""
-        from scipy.linalg import LinAlgError, lstsq
-
         active, theta, d = self.active, self.theta, self.theta.size
         rows, weights = self.jacobian[active] / self.size, self.weights[active]
         count = active.size
@@ -330,11 +329,8 @@ class _State:
                 [1.0 - float(self.weights.sum()), 0.5 * (1.0 - float(theta @ theta))],
             ]
         )
-        if not np.all(np.isfinite(matrix)):
-            return None
-        try:
-            found = lstsq(matrix, right, cond=1e-15, lapack_driver="gelsy")[0]
-        except (LinAlgError, ValueError):
+        found = least_norm(matrix, right, 1e-15)
+        if not np.all(np.isfinite(found)):
             return None
         move, change = found[:d], found[d : d + count]
         length = float(np.linalg.norm(move))

@@ -16,6 +16,7 @@ import numpy as np
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.nlp import Nlp
 from lexmargin.errors import ParameterError
+from lexmargin.linalg.guarded import entering
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
@@ -208,6 +209,7 @@ def run_cyipopt(
     """
     import cyipopt
 
+    entering(x, p)
     options = ipopt_options(settings, multipliers is not None)
     began = time.perf_counter()
     limit = settings.time_limit

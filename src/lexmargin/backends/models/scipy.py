@@ -21,6 +21,7 @@ from lexmargin.backends.models.ipopt import Run, answer
 from lexmargin.backends.models.nlp import Evaluator, Nlp
 from lexmargin.errors import MissingBackendError, ParameterError
 from lexmargin.inputs.alone import quiet
+from lexmargin.linalg.guarded import minimised
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
@@ -103,14 +104,14 @@ def _bounds(nlp: Nlp) -> Any:
 def _minimize(options: Mapping[str, Any], **arguments: Any) -> tuple[Any, float]:
     import warnings
 
-    from scipy.optimize import OptimizeWarning, minimize
+    from scipy.optimize import OptimizeWarning
 
     began = time.perf_counter()
     with quiet():
         # The one warning that matters: it would drop the option in silence.
         warnings.filterwarnings("error", message="Unknown solver options", category=OptimizeWarning)
         try:
-            found = minimize(options=dict(options), **arguments)
+            found = minimised(options=dict(options), **arguments)
         except OptimizeWarning as error:
             raise ParameterError(f"SciPy: {error}", "Look it up in SciPy's manual.") from None
     return found, time.perf_counter() - began
@@ -149,9 +150,9 @@ def _slsqp(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any]) -> R
         )
     found, seconds = _minimize(
         options,
-        fun=lambda z: float(nlp.objective(z, p)[0]),
+        value=lambda z: float(nlp.objective(z, p)[0]),
         jac=lambda z: np.array(nlp.gradient(z, p)),
-        x0=x,
+        start=x,
         method=_SLSQP,
         bounds=_bounds(nlp),
         constraints=constraints,
@@ -180,16 +181,16 @@ def _trust_constr(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any
     bounded = bool(np.isfinite(nlp.x_lower).any())
     found, seconds = _minimize(
         options,
-        fun=lambda z: float(nlp.objective(z, p)[0]),
+        value=lambda z: float(nlp.objective(z, p)[0]),
         jac=lambda z: np.array(nlp.gradient(z, p)),
         hess=lambda z: curvature(z, 1.0, nothing),
-        x0=x,
+        start=x,
         method=_TRUST,
         bounds=_bounds(nlp) if bounded else None,
         constraints=[constraint] if count else [],
     )
     ran, claim = _TRUST_CODES.get(int(found.status), (Ran.NUMERICAL, Claim.NOTHING))
-    weights = np.asarray(found.v[0], dtype=float) if count else nothing
+    weights = np.asarray(found.v[0], dtype=float) if count and found.v else nothing
     return _run(found, weights, ran, claim, seconds)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from lexmargin.backends.base import Backend, Compiled, import_problem, no_answer
 from lexmargin.backends.capture import captured
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import MARGIN, FormulationName
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.program import Combination, Margins, Program, SquaredNorm
@@ -44,24 +43,17 @@ class SklearnBackend(Backend):
 @final
 class _Machine(Compiled):
     def __init__(self, program: Program) -> None:
-        margins = [c.left for c in program.constraints if c.name == MARGIN]
-        objective = program.objective
+        margins, objective = program.hard_margin, program.objective
         euclidean = isinstance(objective, Combination) and isinstance(
             objective.terms[0][1], SquaredNorm
         )
-        if (
-            program.name != FormulationName.HARD_MARGIN.value
-            or not euclidean
-            or program.curvature > Curvature.AFFINE
-            or not margins
-            or not isinstance(margins[0], Margins)
-        ):
+        if margins is None or not euclidean or program.curvature > Curvature.AFFINE:
             raise UnsupportedError(
                 "scikit-learn's machines answer the ℓ2 hard margin of linear predictors only.",
                 "Choose a solver of programs.",
             )
         self.program = program
-        self.margins: Margins = margins[0]
+        self.margins: Margins = margins
 
     def solve(
         self,

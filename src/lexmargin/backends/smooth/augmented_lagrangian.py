@@ -1,7 +1,8 @@
 """The toolkit's own augmented Lagrangian as a backend: margins of smooth homogeneous predictors.
 
 Margins are evaluated as arrays, Newton steps see only the samples that fall short, and the last
-steps solve the KKT system itself; see :mod:`lexmargin.polish.augmented` and :mod:`lexmargin.polish.direction`.
+steps solve the KKT system itself; see :mod:`~lexmargin.polish.augmented` and
+:mod:`~lexmargin.polish.direction`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
 from lexmargin.backends.smooth.homogeneous import (
-    MAX_MARGIN,
     HomogeneousProgram,
     homogeneous_program,
 )
@@ -49,7 +49,7 @@ class AugmentedLagrangianBackend(Backend):
         """Nonconvex problems whose declarative model would be slow to build and to solve."""
         functions = problem.functions
         return (
-            problem.name in MAX_MARGIN
+            problem.asks_direction
             and problem.norm_p == 2.0
             and functions.homogeneity.degree is not None
             and functions.curvature > Curvature.CONCAVE

@@ -14,7 +14,6 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import FormulationName
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.polish.augmented import Inner, in_order
@@ -28,13 +27,10 @@ from lexmargin.program import (
     Variable,
 )
 
-__all__ = ["MAX_MARGIN", "HomogeneousProgram", "homogeneous_program"]
+__all__ = ["HomogeneousProgram", "homogeneous_program"]
 
 _FIRM: Final = 0.2
 _SHARERS: Final = 100.0
-
-MAX_MARGIN: Final = (FormulationName.HARD_MARGIN, FormulationName.MARGIN_PATH)
-"""The formulations whose programs, in the Euclidean norm, are recognised here."""
 
 
 class _Form(Enum):

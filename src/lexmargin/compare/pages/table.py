@@ -11,19 +11,12 @@ import numpy as np
 
 from lexmargin.compare.job_run import Answered
 from lexmargin.compare.records import Honesty, RowStatus
-from lexmargin.formulations.base import FormulationName
+from lexmargin.formulations.base import formulations
 from lexmargin.ops.base import FloatArray
 from lexmargin.shelf.problems import ProblemFile
 from lexmargin.solution import Claim
 
 __all__ = ["Row", "Summary", "Table", "table_of"]
-
-_RANKED: Final = (
-    FormulationName.HARD_MARGIN,
-    FormulationName.MARGIN_PATH,
-    FormulationName.LEXICOGRAPHIC,
-)
-"""Formulations whose aim is the margin; for the others a smaller one is no gap."""
 
 _SAME_POINT: Final = 1e-3
 """Radians; points of one KKT set are told apart by more than any grade's residual."""
@@ -249,7 +242,8 @@ def _honesty(claim: Claim, result: Mapping[str, Any], feasible: bool | None) -> 
 
 def _best_margin(members: Sequence[Answered], stated: ProblemFile | None) -> float | None:
     """Return the best margin that is stored or certified; None where margins are not the aim."""
-    if stated is None or stated.formulation not in _RANKED:
+    # Where the aim is another one, a smaller margin is no gap.
+    if stated is None or not formulations()[stated.formulation.value].traits.largest_margin:
         return None
     known = [_number(a.result["margin"]) for a in members if a.result["certified"]]
     if stated.answer is not None and stated.answer.margin is not None:

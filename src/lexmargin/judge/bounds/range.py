@@ -7,22 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array
 
 __all__ = ["finite_words", "out_of_range"]
 
 _WHY = "f_n, a gradient or what is made of them leaves the range of doubles"
 
 
-def out_of_range(problem: Formulation, theta: Array, limits: Tolerances) -> Certificate:
-    """Return UNDECIDED at θ (d,), where arithmetic failed on the way to another word."""
-    values = problem.functions.values(problem.rho_value * theta)
-    return blank(Verdict.UNDECIDED, values, problem.norm_p, limits, (_WHY,))
+def out_of_range(kkt: Kkt, limits: Tolerances) -> Certificate:
+    """Return UNDECIDED, where arithmetic failed on the way to another word."""
+    values = kkt.functions.values(kkt.point)
+    return blank(Verdict.UNDECIDED, values, kkt.norm, limits, (_WHY,))
 
 
 def finite_words(found: Certificate) -> Certificate:

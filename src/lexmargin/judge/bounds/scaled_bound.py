@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from lexmargin.formulations.scaled_margin import ScaledMargin
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.vertex_bounds import relative_excess
 from lexmargin.judge.proofs.exact_bias import stated_program
@@ -21,37 +21,36 @@ _EPS: Final = float(np.finfo(np.float64).eps)
 _RANGE: Final = 300.0
 
 
-def with_least_cost(problem: ScaledMargin, w: Array, found: Certificate) -> Certificate:
+def with_least_cost(kkt: Kkt, found: Certificate) -> Certificate:
     """Raise a positive verdict of eq. 14 to GLOBAL where weak duality meets its cost.
 
     ``found.multipliers`` belong to the costs divided by the largest power of γ.
     """
-    largest = float(np.max(2.0 / problem.parts.degrees * math.log(problem.gamma)))
     # γ² itself must stay in range.
-    if not found.verdict.certified or abs(largest) > _RANGE:
+    if not found.verdict.certified or kkt.powers is None or abs(kkt.powers.log_largest) > _RANGE:
         return found
-    least = least_scaled_cost(problem, w, found.multipliers * math.exp(largest))
+    largest = math.exp(kkt.powers.log_largest)
+    least = least_scaled_cost(kkt, found.multipliers * largest)
     if least is None:
         return found
-    gap = relative_excess(problem.objective(w), least)
+    gap = relative_excess(largest * float(np.sum(kkt.target * kkt.point)), least)
     if not gap <= found.tolerances.gap:
         return replace(found, gap=gap)
     reasons = (*found.reasons, "weak duality: no feasible point costs less")
     return replace(found, verdict=Verdict.GLOBAL, radius=None, gap=gap, reasons=reasons)
 
 
-def least_scaled_cost(problem: ScaledMargin, w: Array, multipliers: Array) -> float | None:
+def least_scaled_cost(kkt: Kkt, multipliers: Array) -> float | None:
     """Return a proven lower bound on `Σ γ^{2/α_k} ‖w_k‖²` over all points with f_n ≥ 1 (eq. 14).
 
     With c = b² it is `γ²‖w‖² + γ Σ c` under `Z w + S c ≥ 1`, c ≥ 0: for λ ≥ 0 with
     `Σ λ_n s_n ≤ γ/2` it is at least `2 Σ λ_n - ‖Σ λ_n z_n‖²/γ²`.
 
     Args:
-        problem: of a linear score with biases; None for all others.
-        w: (d,) any point.
+        kkt: of a linear score with biases; None for all others.
         multipliers: (N,) λ with `γ^{2/α_k} w_k = Σ λ_n ∇_k f_n(w)`, or near; any λ ≥ 0 serves.
     """
-    stated = stated_program(problem, w)
+    stated = stated_program(kkt)
     if stated is None or not np.all(np.isfinite(multipliers)):
         return None
     program = stated[0]
@@ -61,12 +60,12 @@ def least_scaled_cost(problem: ScaledMargin, w: Array, multipliers: Array) -> fl
     weights = np.maximum(multipliers, 0.0)
     slack = _EPS * (int(np.count_nonzero(weights)) + 16)
     if program.S.shape[1]:
-        if problem.functions.multi_class:
+        if kkt.functions.multi_class:
             # The optimum's own λ pushes no square beyond γ/2 but by rounding.
             push = float(np.max(weights @ program.S + slack * (weights @ np.abs(program.S))))
             weights = weights * min(1.0, half / push * (1.0 - slack)) if push > 0.0 else weights
         else:
-            signs = np.asarray(problem.data.signed, dtype=np.float64)
+            signs = np.asarray(kkt.functions.data.signed, dtype=np.float64)
             weights = _balanced(weights, signs, program.S, half)
     pull = vector_norm(weights @ program.Z, 2.0)
     pull += slack * vector_norm(weights @ np.abs(program.Z), 2.0)

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.linear import Log
 
-__all__ = ["UNKNOWN_SIGN", "shown_not_positive", "with_shown_sign"]
+__all__ = ["UNKNOWN_SIGN", "shown_not_positive", "shown_word", "with_shown_sign"]
 
 _BITS: Final = (128, 2_400, 20_000)
 """Doubles span 2^±1074, so that a product of two is exact in 2,200 bits, and of nine in 20,000."""
@@ -39,63 +39,101 @@ _FAR: Final = 1e-6
 """A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
 _NORMAL: Final = 1e-290
 """Above this no product on the way was rounded as a subnormal number to any effect."""
+_SHOWN: Final = "a margin is not positive"
 _BELOW: Final = (
     "every margin is positive, but some are lost below the smallest double or in rounding"
 )
 
 
-def with_shown_sign(found: Certificate, problem: Formulation, theta: Array) -> Certificate:
+def with_shown_sign(found: Certificate, kkt: Kkt) -> Certificate:
     """Withdraw NOT_SEPARATING, or ``separates: no``, where no margin is shown not to be positive.
+
+    Where doubles decide nothing the sign may still be shown: UNDECIDED is NOT_SEPARATING then.
 
     Args:
         found: the certificate of θ.
-        problem: a formulation.
-        theta: (d,) the point as it was given, before any scaling.
+        kkt: what a stationary point satisfies, at the point as it was given.
     """
-    negative = found.verdict is Verdict.NOT_SEPARATING
-    if not (negative or found.separates is False):
+    if found.separates is False:
+        return found if _shown(kkt) else replace(found, separates=None)
+    word, reason = shown_word(found.verdict, kkt)
+    if word is found.verdict:
         return found
-    shown = shown_not_positive(problem.functions, problem.rho_value * theta)
-    if shown:
-        return found
+    more = () if word is Verdict.NOT_SEPARATING else found.reasons[1:]
+    return replace(found, verdict=word, reasons=(reason, *more))
+
+
+def shown_word(word: Verdict, kkt: Kkt) -> tuple[Verdict, str]:
+    """Return NOT_SEPARATING where a margin is shown not to be positive, and only there.
+
+    Args:
+        word: what doubles say.
+        kkt: what a stationary point satisfies, at the point as it was given.
+
+    Returns:
+        The word, and the reason where it is another one. Losses do not ask for a separator.
+    """
+    negative = word is Verdict.NOT_SEPARATING
     if not negative:
-        return replace(found, separates=None)
-    reason = UNKNOWN_SIGN if shown is None else _BELOW
-    return replace(found, verdict=Verdict.UNDECIDED, reasons=(reason, *found.reasons[1:]))
+        if word is not Verdict.UNDECIDED or kkt.loss is not None:
+            return word, ""
+        with np.errstate(all="ignore"):
+            least = float(np.min(kkt.functions.values(kkt.point)))
+        if _NORMAL < least < math.inf:
+            return word, ""
+    shown = _shown(kkt)
+    if shown:
+        return Verdict.NOT_SEPARATING, "" if negative else _SHOWN
+    if not negative:
+        return word, ""
+    return Verdict.UNDECIDED, UNKNOWN_SIGN if shown is None else _BELOW
 
 
-def shown_not_positive(functions: MarginFunctions, w: Array) -> bool | None:
-    """Say whether some `f_n(w) ≤ 0` is proved, or f_n is not defined at w (d,); None if unknown.
+def _shown(kkt: Kkt) -> bool | None:
+    theta, rho = kkt.unrounded or (kkt.point, 1.0)
+    return shown_not_positive(kkt.functions, theta, rho)
+
+
+def shown_not_positive(functions: MarginFunctions, theta: Array, rho: float = 1.0) -> bool | None:
+    """Say whether some `f_n(ρθ) ≤ 0` is proved, or f_n is not defined there; None if unknown.
 
     False where all are proved to be positive. The smallest margins as computed are tried first;
     one of them is enough.
+
+    Args:
+        functions: the margin functions.
+        theta: (d,) the point.
+        rho: ρ > 0; the product ρθ is never rounded.
     """
-    if not np.all(np.isfinite(w)):
+    if not np.all(np.isfinite(theta)):
         return None
-    values = functions.values(w)
-    lost = np.isnan(values)
-    order = np.argsort(np.where(lost, -np.inf, values), kind="stable")
-    doubtful = order[~(values[order] > 0.0)]
-    if functions.linear_inputs is not None:
-        return _exactly(functions, w, doubtful[:_MANY], doubtful.size > _MANY)
-    if functions.size > _WORK:
+    with np.errstate(all="ignore"):
+        values = functions.values(rho * theta)
+    order = np.argsort(np.where(np.isnan(values), -np.inf, values), kind="stable")
+    linear = functions.linear_inputs
+    each = functions.size
+    if linear is not None:
+        each = -(-linear.nnz // linear.shape[0]) if hasattr(linear, "nnz") else linear.shape[1]
+    elif each > _WORK:
         # Too many for balls: far below 0 beside the other margins is no rounding error.
         least, size = values[order[0]], float(np.max(np.abs(values)))
         return True if math.isfinite(size) and least < -max(_FAR * size, _NORMAL) else None
-    fits = max(1, _WORK // max(1, functions.size))
+    # Margins computed as large may have lost their sign too: they are asked last.
+    fits = max(_FEW, _WORK // max(1, each))
+    ends = sorted({min(end, fits, order.size) for end in (_FEW, _MANY, order.size)})
     words: list[bool | None] = []
-    for chosen in (doubtful[:_FEW], doubtful[_FEW : min(_MANY, fits)]):
-        if chosen.size:
-            words.append(_any_not_positive(functions, w, np.sort(chosen)))
-            if words[-1]:
-                return True
-    whole = doubtful.size <= max(_FEW, min(_MANY, fits))
-    return False if whole and all(word is False for word in words) else None
+    for first, last in zip([0, *ends], ends, strict=False):
+        some = np.sort(order[first:last])
+        if linear is not None:
+            words.append(_exactly(functions, theta, some))
+        else:
+            words.append(_any_not_positive(functions, theta, rho, some))
+        if words[-1]:
+            return True
+    return False if ends[-1] == order.size and all(word is False for word in words) else None
 
 
-def _exactly(
-    functions: MarginFunctions, w: Array, chosen: NDArray[np.intp], more: bool
-) -> bool | None:
+def _exactly(functions: MarginFunctions, w: Array, chosen: NDArray[np.intp]) -> bool:
     """Say whether some `y_n x_n·w ≤ 0`, in rationals, for linear scores dense or sparse."""
     rows: Any = functions.linear_inputs
     signs = functions.signs
@@ -110,11 +148,11 @@ def _exactly(
         score = sum((Fraction(a) * Fraction(b) for a, b in pairs), Fraction(0))
         if (score if signs[n] > 0.0 else -score) <= 0:
             return True
-    return None if more else False
+    return False
 
 
 def _any_not_positive(
-    functions: MarginFunctions, w: Array, chosen: NDArray[np.intp]
+    functions: MarginFunctions, theta: Array, rho: float, chosen: NDArray[np.intp]
 ) -> bool | None:
     from flint import arb
 
@@ -125,7 +163,7 @@ def _any_not_positive(
     for bits in _BITS:
         with _precision(bits):
             margins = BallMargins(few, places)
-            blocks, leaves = margins.blocks([arb(float(x)) for x in w], tangents=False)
+            blocks, leaves = margins.blocks([arb(rho) * float(x) for x in theta], tangents=False)
             for leaf in leaves:
                 # Values alone are asked for, and they exist on kinks.
                 leaf.edges = ()
@@ -133,7 +171,7 @@ def _any_not_positive(
                 found = [ball.value for ball in margins.margins(blocks)]
             except KinkInBox:
                 # A logarithm of what may not be positive.
-                if isinstance(few.predictor, Log) and _outside(few, places, w):
+                if isinstance(few.predictor, Log) and _outside(few, places, theta):
                     return True
                 continue
             if any(value <= 0 for value in found):

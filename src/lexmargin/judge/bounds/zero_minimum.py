@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.linalg.norms import Array
 from lexmargin.losses import Loss
+from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
@@ -19,13 +20,13 @@ _RATIO: Final = 1.0 + 1e-4
 _ROUNDING: Final = 1e-12
 
 
-def largest_margins(problem: RegularizationPath) -> Array | None:
+def largest_margins(functions: MarginFunctions) -> Array | None:
     """Return M (N,) with ``f_n(θ) <= M_n ‖θ‖₂^α`` for all θ; None where none is known.
 
     ``‖x‖ Π_l ‖W_l‖_F <= ‖x‖ (‖θ‖²/L)^{L/2}`` for L layers of activations that lengthen nothing, and
     ``Σ_i x_i Π_l u^l_i <= max_i |x_i| Π_l ‖u^l‖`` for diagonal networks of depth L >= 2.
     """
-    predictor, X = problem.predictor, problem.data.X
+    predictor, X = functions.predictor, functions.data.X
     lengths = np.sqrt(np.einsum("ij,ij->i", X, X))
     match predictor:
         case Linear(outputs=1):
@@ -43,20 +44,22 @@ def largest_margins(problem: RegularizationPath) -> Array | None:
     return np.asarray(lengths * float(depth) ** (-0.5 * depth))
 
 
-def origin_is_least(problem: RegularizationPath) -> bool:
+def origin_is_least(kkt: Kkt) -> bool:
     """Say whether ``L(θ) + c‖θ‖₂^q >= L(0)`` is proven for all θ.
 
     The loss falls with the margin, and ``f_n(θ) <= M_n r^α`` at ‖θ‖ = r, so it is enough that
     ``Σ_n ℓ(0) - ℓ(M_n r^α) <= c r^q`` for all r >= 0: by ``ℓ(0) - ℓ(m) <= m`` for small r, by
     ``ℓ >= 0`` for large r, and between them on intervals whose ends differ by a part in 10^4.
     """
-    alpha = problem.functions.homogeneity.degree
-    most = largest_margins(problem)
-    if alpha is None or most is None or problem.norm_p != 2.0 or problem.functions.multi_class:
+    alpha, term = kkt.functions.homogeneity.degree, kkt.loss
+    most = largest_margins(kkt.functions)
+    if alpha is None or most is None or kkt.norm != 2.0 or kkt.functions.multi_class:
         return False
-    power, c = problem.power, problem.coefficient
+    if term is None or term.power is None or term.coefficient is None:
+        return False
+    power, c = term.power, term.coefficient
     total = float(np.sum(most))
-    at_zero = 1.0 if problem.loss is Loss.EXPONENTIAL else float(np.log(2.0))
+    at_zero = 1.0 if term.loss is Loss.EXPONENTIAL else float(np.log(2.0))
     if total == 0.0:
         return True
     if not alpha > power:
@@ -70,7 +73,7 @@ def origin_is_least(problem: RegularizationPath) -> bool:
         return False
     ends = low * _RATIO ** np.arange(steps + 1)
     margins = most[:, None] * ends[None, 1:] ** alpha
-    if problem.loss is Loss.EXPONENTIAL:
+    if term.loss is Loss.EXPONENTIAL:
         gains = -np.expm1(-margins)
     else:
         gains = at_zero - np.log1p(np.exp(-margins))

@@ -9,19 +9,43 @@ from typing import Final
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.levels.level_chain import LevelProof, compared, prove_levels
 from lexmargin.judge.levels.level_curved import margin_errors
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.long_margins import affordable, long_margin_errors
-from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.separation.long_margins import affordable, long_margin_errors
 
-__all__ = ["LIMIT", "curved_levels", "levels_word", "with_levels"]
+__all__ = [
+    "LIMIT",
+    "curved_levels",
+    "levels_word",
+    "ordered_margins",
+    "with_levels",
+    "with_ordered_levels",
+]
 
 _SECONDS: Final = 10.0
 LIMIT: Final = 2_000_000
 """Entries of Z whose levels are judged: a level costs a linear program and a factorisation."""
+
+
+def with_ordered_levels(kkt: Kkt, found: Certificate, limits: Tolerances) -> Certificate:
+    """Extend the certificate of level 1 to the smallest margins in order (Definition 5)."""
+    unit, values, Z = ordered_margins(kkt)
+    return with_levels(found, Z, unit, values, kkt.ordered or values.size, limits)
+
+
+def ordered_margins(kkt: Kkt) -> tuple[Array, Array, Array | None]:
+    """Return the point (d,), f_n of its direction (N,), and Z (N, d) where f_n are linear."""
+    functions, alpha = kkt.functions, kkt.degree
+    if alpha is None:
+        return kkt.point, functions.values(kkt.point), None
+    point = unit_scale(kkt.point)
+    values = functions.values(point) / vector_norm(point, kkt.norm) ** alpha
+    return point, values, functions.jacobian(point) if functions.linear else None
 
 
 def with_levels(

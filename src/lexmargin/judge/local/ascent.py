@@ -2,8 +2,9 @@
 
 A point far away that is better says nothing about a local maximum. A refutation is a curve u(s)
 with u(0) = θ whose gain follows a rate, κs² or κs, at every length down to where rounding, or the
-inexactness of θ, hides it; and to first order no active margin may fall along it, because a margin
-that does would bar the way at lengths that cannot be seen.
+inexactness of θ, hides it. Every active margin is held along it, by a gradient independent of the
+others, or else first order is exact in fractions: a margin that falls, or carries weight, by less
+than rounding would bar the way at lengths that cannot be seen.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.judge.second_order.exact_critical import critical_along
 from lexmargin.judge.second_order.vicinity import EPS, Vicinity
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
@@ -31,9 +33,10 @@ _STEADY: Final = 2.0
 _LOCAL: Final = 1e-2
 # Kinks are measured by what one layer must move; all of them together may reach one sooner.
 _NEAR_A_JUMP: Final = 10.0
-# What slopes of exact tangents are rounded to, with room; a margin that falls less steeply cannot
-# be seen to fall at any length.
-_LEVEL: Final = 1e-12
+# Gradients that rounding could make dependent have tangents that rounding chose.
+_INDEPENDENT: Final = 1e-8
+# The gradients turn in other directions than that of the curve, too.
+_TURNS: Final = 10.0
 
 
 @final
@@ -110,8 +113,6 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     functions, theta = vicinity.functions, vicinity.theta
     values = functions.values(theta)
     margin = float(np.min(values))
-    if not (margin > 0.0 and ascent.held.size):
-        return None
     rows = functions.rows(theta, ascent.held)
     scale = float(np.max(np.abs(rows), initial=0.0))
     if not (math.isfinite(scale) and scale > 0.0):
@@ -135,7 +136,7 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
         return None
     first = int(shown[0])
     last = first + _WINDOW
-    if last > lengths.size or lengths[first] > _LOCAL:
+    if lengths[first] > _LOCAL:
         return None
     rates = gains[first:last] / lengths[first:last] ** ascent.order
     steady = np.all(rates >= rates[0] / _STEADY) and np.all(rates <= rates[0] * _STEADY)
@@ -145,14 +146,12 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     if np.any(promised >= 2.0 * needed[:first]) or np.any(gains[:first] <= -needed[:first]):
         return None
     if ascent.order == 2:
-        if _barred(vicinity, ascent, values, float(lengths[first])):
-            return None
         hidden_by = float(lengths[first])
         wide = _NEAR_A_JUMP * vicinity.reach * hidden_by
         if functions.jumps(theta, vicinity.multipliers, wide):
             # A maximiser across the jump could lie among the lengths that cannot be seen.
             return None
-        if not _level(vicinity, ascent.direction, values, hidden_by):
+        if not _open(vicinity, ascent, values, hidden_by):
             return None
     best = int(np.argmax(gains))
     return Rise(
@@ -183,35 +182,43 @@ def _point(
     return moved if away <= 4.0 * length else None
 
 
-def _barred(vicinity: Vicinity, ascent: Ascent, values: Array, length: float) -> bool:
-    """Tell whether a margin within ``length`` holds a maximum that the direction leads away from.
+def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float) -> bool:
+    """Tell whether no margin that may be active within ``length`` bars the curve, however little.
 
-    Where the cost ½‖u‖² of the curve rises to first order, `θ·d - Σ_held λ_n ∇f_n·d > 0`, the way
-    back gains, until it meets a margin that rises along d and is not held: the point is as near to
-    a local maximum as that.
+    Held margins do not: where their gradients are independent the curve is one of exact tangents,
+    and at a maximiser among the lengths that cannot be seen the same tangent would have negative
+    curvature. A margin that is active and not held bars the way where it falls along d, or where
+    its multiplier is not 0, both by less than any rounding: then first order must be exact.
     """
-    functions, theta, direction = vicinity.functions, vicinity.theta, ascent.direction
-    kept = vicinity.multipliers[ascent.held] @ (functions.rows(theta, ascent.held) @ direction)
-    if not float(theta @ direction - kept) > _LEVEL:
-        return False
-    slack = values - float(np.min(values))
-    sizes = np.linalg.norm(functions.rows(theta, vicinity.support), axis=1)
-    near = np.flatnonzero(slack <= 1e3 * float(np.max(sizes)) * length)
-    near = np.setdiff1d(near, ascent.held)
-    rows = functions.rows(theta, near)
-    slopes = rows @ direction
-    rising = slopes > _LEVEL * np.linalg.norm(rows, axis=1)
-    return bool(np.any(rising & (slack[near] <= slopes * length)))
-
-
-def _level(vicinity: Vicinity, direction: Array, values: Array, length: float) -> bool:
-    """Tell whether no margin that ``length`` could hide falls along the direction."""
     functions, theta = vicinity.functions, vicinity.theta
     margin = float(np.min(values))
     sizes = np.linalg.norm(functions.rows(theta, vicinity.support), axis=1)
     # Gradients of the others are not known yet, and are taken to be a thousand times as long.
     near = np.flatnonzero(values - margin <= 2e3 * float(np.max(sizes)) * length)
-    rows = functions.rows(theta, near)
-    sizes = np.linalg.norm(rows, axis=1)
-    hidden = values[near] - margin <= 2.0 * sizes * length
-    return bool(np.all(rows[hidden] @ direction >= -_LEVEL * sizes[hidden]))
+    sizes = np.linalg.norm(functions.rows(theta, near), axis=1)
+    active = near[values[near] - margin <= 2.0 * sizes * length]
+    held = functions.distinct(ascent.held)
+    # Those seen first are kept, so that copies of held margins are no further ones.
+    free = np.setdiff1d(functions.distinct(np.concatenate([held, active])), held)
+    if not free.size and _independent(vicinity, ascent, held, length):
+        return True
+    return critical_along(vicinity, ascent.direction, held, free)
+
+
+def _independent(vicinity: Vicinity, ascent: Ascent, held: Indices, length: float) -> bool:
+    """Tell whether held gradients are independent, and stay so within ``length``."""
+    functions, theta = vicinity.functions, vicinity.theta
+
+    def unit(place: Array) -> Array:
+        rows = functions.rows(place, held)
+        sizes = np.linalg.norm(rows, axis=1, keepdims=True)
+        result: Array = np.divide(rows, sizes, out=np.zeros_like(rows), where=sizes > 0.0)
+        return result
+
+    if held.size > theta.size:
+        return False
+    here = unit(theta)
+    away = length * ascent.direction
+    turned = max(float(np.linalg.norm(unit(theta + move) - here)) for move in (away, -away))
+    smallest = float(np.linalg.svd(here, compute_uv=False)[-1])
+    return smallest > _INDEPENDENT + _TURNS * turned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -20,6 +20,7 @@ __all__ = [
     "Clarke",
     "GradientSets",
     "assembled_sets",
+    "balanced_stationarity",
     "clarke_stationarity",
     "gradient_sets",
 ]
@@ -85,6 +86,18 @@ class GradientSets:
         for n, (part, extra) in enumerate(zip(self.parts, self.vertices, strict=True)):
             found[n] += float(np.sum(np.linalg.norm(part, axis=1)))
             found[n] = max(found[n], float(np.max(np.linalg.norm(extra, axis=1), initial=0.0)))
+        return found
+
+    def away(self, rows: FloatArray) -> FloatArray:
+        """Return an upper bound (S,) on the distance of every element from rows (S, d) of the sets.
+
+        It holds from other elements too, should rounding have put the rows on another side.
+        """
+        found: FloatArray = np.linalg.norm(rows - self.base, axis=1)
+        for n, (part, extra) in enumerate(zip(self.parts, self.vertices, strict=True)):
+            found[n] += float(np.sum(np.linalg.norm(part, axis=1)))
+            apart = 2.0 * np.linalg.norm(extra - rows[n], axis=1)
+            found[n] = max(found[n], float(np.max(apart, initial=0.0)))
         return found
 
     def steepest(self, direction: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -296,14 +309,42 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
     return Clarke(
         residual=float(np.linalg.norm(remaining)),
         lower=_lower(scaled, theta, residual),
-        floor=max(
-            found.floor,
-            _EPS * (count + 2) * float(1.0 + multipliers @ np.abs(elements).max(axis=1)),
-        ),
+        floor=max(found.floor, _floor(multipliers, elements)),
         multipliers=multipliers / scale,
         elements=elements * scale,
         exact=sets.exact,
     )
+
+
+def balanced_stationarity(sets: GradientSets, theta: FloatArray, price: FloatArray) -> Clarke:
+    """Minimise `‖θ̂ - Σ_n λ_n g_n‖² + (Σ_n λ_n p_n)²` over λ ≥ 0 and one g_n in each gradient set.
+
+    Parameters
+    ----------
+    sets : the gradient sets, at the unit direction.
+    theta : (d,) θ̂, of ℓ2 norm 1.
+    price : (S,) p ≥ 0.
+
+    Returns
+    -------
+    Clarke
+        ``residual`` and ``floor`` are those of the first term alone; ``lower`` bounds the root of
+        the sum.
+    """
+    found = clarke_stationarity(sets.lifted(price), np.append(theta, 0.0))
+    multipliers, elements = found.multipliers, found.elements[:, :-1]
+    return replace(
+        found,
+        residual=float(np.linalg.norm(theta - multipliers @ elements)),
+        floor=_floor(multipliers, elements),
+        elements=elements,
+    )
+
+
+def _floor(multipliers: FloatArray, elements: FloatArray) -> float:
+    """Return what rounding may change in `‖θ̂ - Σ_n λ_n g_n‖`, formed in doubles."""
+    spent = float(1.0 + multipliers @ np.abs(elements).max(axis=1))
+    return _EPS * (multipliers.size + 2) * spent
 
 
 def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float:

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.clarke import Clarke, GradientSets, clarke_stationarity
+from lexmargin.judge.local.clarke import (
+    Clarke,
+    GradientSets,
+    balanced_stationarity,
+    clarke_stationarity,
+)
 from lexmargin.judge.multipliers.multiplier_set import spread
-from lexmargin.judge.multipliers.qualification import GradientChoice, LicqReport
-from lexmargin.judge.supports import WIDEST
+from lexmargin.judge.multipliers.qualification import (
+    GradientChoice,
+    LicqReport,
+    compact,
+    licq,
+    mfcq,
+)
+from lexmargin.judge.stationarity import lyu_li
+from lexmargin.judge.supports import WIDEST, rungs
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["SetsOf", "at_slope_zero", "bound_at_kinks", "judged_at_kink", "stated_notes"]
+__all__ = [
+    "Element",
+    "SetsOf",
+    "at_slope_zero",
+    "bound_at_kinks",
+    "element_at_kink",
+    "judged_at_kink",
+    "stated_notes",
+]
 
 SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 """The gradient sets of some margins at θ̂; None where they cannot be had."""
@@ -31,6 +51,64 @@ _CHUNK: Final = 256
 _ALL_LIMIT: Final = 500_000
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Element:
+    """λ ≥ 0 with one element of the gradient set of every margin of a support, as measured.
+
+    indices, sets
+        the support, and the gradient sets that were chosen from.
+    clarke
+        λ, the elements, and ε.
+    complementarity
+        δ.
+    """
+
+    indices: NDArray[np.intp]
+    sets: GradientSets
+    clarke: Clarke
+    complementarity: float
+
+    def within(self, limits: Tolerances) -> bool:
+        """Tell whether ε and δ are within tolerance."""
+        return (
+            self.clarke.residual <= limits.stationarity
+            and self.complementarity <= limits.complementarity
+        )
+
+
+def element_at_kink(
+    sets: GradientSets,
+    indices: NDArray[np.intp],
+    theta: FloatArray,
+    degree: float,
+    values: FloatArray,
+    limits: Tolerances,
+) -> Element:
+    """Return elements of least ε, or those of least ε and δ together where only these serve.
+
+    Of many λ with ε = 0 the least squares name any, be it one with weight high above the margin.
+
+    Parameters
+    ----------
+    sets, indices : the gradient sets of some margins.
+    theta : (d,) θ̂, of ℓ2 norm 1.
+    degree : α.
+    values : (N,) f_n(θ̂).
+    limits : the largest ε and δ; what is minimised together is counted in their units.
+    """
+    excess = degree * np.maximum(values[indices] - np.min(values), 0.0)
+    clarke = clarke_stationarity(sets, theta)
+    first = Element(indices, sets, clarke, float(clarke.multipliers @ excess))
+    if first.within(limits) or clarke.lower > limits.stationarity or not np.any(excess):
+        return first
+    price = excess * (limits.stationarity / limits.complementarity)
+    both = balanced_stationarity(sets, theta, price)
+    both = replace(both, lower=min(clarke.lower, both.residual))
+    second = Element(indices, sets, both, float(both.multipliers @ excess))
+    return second if second.within(limits) else first
+
+
 def judged_at_kink(
     certificate: Certificate,
     sets: GradientSets,
@@ -39,8 +117,11 @@ def judged_at_kink(
     values: FloatArray,
     where: str,
     sets_of: SetsOf,
-) -> tuple[Certificate, Clarke]:
+) -> tuple[Certificate, Element]:
     """Judge θ̂ anew with the generalised gradients; a smooth verdict never survives this.
+
+    The support grows, as in :func:`~lexmargin.judge.supports.climb`, where ε and δ are within
+    tolerance on a wider one only.
 
     Parameters
     ----------
@@ -52,34 +133,81 @@ def judged_at_kink(
     where : which kink, in words.
     sets_of : the gradient sets of any margins: others than the support may carry weight within δ.
     """
-    clarke = clarke_stationarity(sets, theta)
-    excess = np.maximum(values - np.min(values), 0.0)[certificate.support]
-    complementarity = degree * float(clarke.multipliers @ excess)
-    lower, limits = clarke.lower, certificate.tolerances
+    limits = certificate.tolerances
+    element = element_at_kink(sets, certificate.support, theta, degree, values, limits)
+    lower, tau = element.clarke.lower, certificate.tau
     if lower > limits.stationarity:
         lower = min(lower, bound_at_kinks(sets_of, values, theta, degree, limits))
+    if not element.within(limits) and lower <= limits.stationarity:
+        wider = _wider(sets_of, certificate.support, theta, degree, values, limits)
+        if wider is not None:
+            tau, element = wider
+            lower = min(lower, element.clarke.residual)
+    clarke, complementarity = element.clarke, element.complementarity
     verdict, why = _judged(clarke, complementarity, certificate, lower)
     if not clarke.exact and verdict is Verdict.CLARKE_KKT:
         verdict = Verdict.UNDECIDED
         # A unit that follows others, or a weight that acts twice, may be given slopes here that no
         # limit of gradients has.
         why = "stationary for slopes that need not be those of a generalised gradient"
-    multipliers = spread(certificate.support, certificate.multipliers.size, clarke.multipliers)
+    multipliers = spread(element.indices, certificate.multipliers.size, clarke.multipliers)
     multipliers.setflags(write=False)
+    pair: tuple[float | None, float | None] = (None, None)
+    if certificate.kkt_epsilon is not None:
+        slacks = multipliers * (values - float(np.min(values)))
+        pair = lyu_li(clarke.residual, slacks, certificate.margin, degree)
+    independence = certificate.licq
+    if element.indices is not certificate.support:
+        independence = licq(compact(element.sets.base), limits.rank)
     found = replace(
         certificate,
         verdict=verdict,
         stationarity=clarke.residual,
         stationarity_bound=lower,
         complementarity=complementarity,
+        support=element.indices,
         multipliers=multipliers,
+        tau=tau,
         euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
         multiplier_dimension=None,
         multiplier_range=None,
-        licq=at_slope_zero(certificate.licq),
+        licq=at_slope_zero(independence),
+        mfcq=mfcq(element.sets.base, 0.0, theta),
+        kkt_epsilon=pair[0],
+        kkt_delta=pair[1],
         reasons=(f"{where}: {why}", *stated_notes(certificate)),
     )
-    return found, clarke
+    return found, element
+
+
+def _wider(
+    sets_of: SetsOf,
+    support: NDArray[np.intp],
+    theta: FloatArray,
+    degree: float,
+    values: FloatArray,
+    limits: Tolerances,
+) -> tuple[float, Element] | None:
+    """Return the smallest τ whose support holds more and serves, and its elements."""
+    size = support.size
+    supports = []
+    for tau in rungs(limits.support):
+        one = np.flatnonzero(values <= (1.0 + tau) * float(np.min(values)))
+        if size < one.size <= _ROWS:
+            supports.append((tau, one))
+            size = one.size
+    serving = None
+    # Where the widest does not serve, none does.
+    for tau, one in reversed(supports):
+        sets = sets_of(one)
+        if sets is None:
+            continue
+        found = element_at_kink(sets, one, theta, degree, values, limits)
+        if not found.within(limits):
+            break
+        one.setflags(write=False)
+        serving = tau, found
+    return serving
 
 
 def bound_at_kinks(
@@ -130,7 +258,7 @@ def _lifted_bound(
     sets = sets_of(indices) if indices.size <= _ROWS else None
     if sets is None:
         return 0.0
-    lower = clarke_stationarity(sets.lifted(excess[indices]), np.append(theta, 0.0)).lower
+    lower = balanced_stationarity(sets, theta, excess[indices]).lower
     return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
 
 

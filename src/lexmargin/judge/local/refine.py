@@ -7,11 +7,11 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.ascent import Rise, rise
+from lexmargin.judge.local.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.birth import (
     Birth,
     birth_ascent,
@@ -21,14 +21,9 @@ from lexmargin.judge.local.birth import (
     widened,
 )
 from lexmargin.judge.local.birth_choice import best_birth
-from lexmargin.judge.local.clarke import GradientSets, gradient_sets
+from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kink_ascent import kink_ascent
-from lexmargin.judge.local.kinked import (
-    at_slope_zero,
-    bound_at_kinks,
-    judged_at_kink,
-    stated_notes,
-)
+from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.judge.local.kinks import Kink, Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
@@ -87,8 +82,8 @@ def refine(
         on = kinks.within(certificate.tolerances.kink, samples)
     if on:
         found = _at_kink(functions, unit, degree, norm, found, on)
-    elif kinks is not None and norm == 2.0 and found.verdict is Verdict.NOT_STATIONARY:
-        found = _beside_kinks(functions, unit, degree, found, kinks)
+    elif kinks is not None and found.verdict is Verdict.NOT_STATIONARY:
+        found = _beside_kinks(functions, unit, degree, norm, found, kinks)
     elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
         found = second_order(_around(functions, unit, degree, found), found)
     if norm != 2.0:
@@ -129,13 +124,14 @@ def _at_kink(
             reasons=(f"{where}: {why}", *stated_notes(certificate)),
         )
     values, limit = functions.values(theta), certificate.tolerances.kink
-    sets_of = functools.partial(_sets, functions, theta, limit)
-    found, clarke = judged_at_kink(certificate, sets, theta, degree, values, where, sets_of)
+    sets_of = functools.partial(kinked_sets, functions, theta, limit)
+    found, element = judged_at_kink(certificate, sets, theta, degree, values, where, sets_of)
+    clarke = element.clarke
     independence = licq(compact(clarke.elements), certificate.tolerances.rank)
     found = replace(found, licq=replace(independence, of=GradientChoice.CHOSEN))
     if found.verdict is not Verdict.CLARKE_KKT:
         return found
-    ascent = kink_ascent(certificate.support, sets, clarke)
+    ascent = kink_ascent(element.indices, element.sets, clarke)
     if ascent is None:
         return found
     shown = rise(_around(functions, theta, degree, found), ascent, clarke.residual)
@@ -162,39 +158,29 @@ def _beside_kinks(
     functions: MarginFunctions,
     theta: FloatArray,
     degree: float,
+    norm: float,
     certificate: Certificate,
     kinks: Kinks,
 ) -> Certificate:
     """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
     limits = certificate.tolerances
-    everyone = range(functions.data.n_samples)
-    on = kinks.within(limits.kink, everyone)
+    on = kinks.within(limits.kink, range(functions.data.n_samples))
     if not on:
         return certificate
-    sets_of = functools.partial(_sets, functions, theta, limits.kink)
-    lower = bound_at_kinks(sets_of, functions.values(theta), theta, degree, limits)
-    lower = min(lower, certificate.stationarity_bound)
+    jacobian = functions.jacobian(theta)
+    reach = kink_reach(
+        margins_on_kinks(functions, kinks, limits.kink),
+        functools.partial(kinked_sets, functions, theta, limits.kink),
+        lambda indices: jacobian[indices],
+        functions.values(theta),
+        theta,
+        degree,
+        norm,
+    )
+    lower = certificate.stationarity_bound - limits.complementarity * reach
     if lower > limits.stationarity:
         return replace(certificate, stationarity_bound=lower)
-    why = (
-        f"ε = {certificate.stationarity:.3g} misses its tolerance {limits.stationarity:.0e}, and "
-        f"no better than {lower:.3g} is proven from below"
-    )
-    return replace(
-        certificate,
-        verdict=Verdict.UNDECIDED,
-        stationarity_bound=lower,
-        reasons=(f"{_where(on)}: {why}", *stated_notes(certificate)),
-    )
-
-
-def _sets(
-    functions: MarginFunctions, theta: FloatArray, limit: float, indices: NDArray[np.intp]
-) -> GradientSets | None:
-    """Return the gradient sets of some margins, every kink within ``limit`` free."""
-    kinks = measure_kinks(functions, theta, indices)
-    on = [] if kinks is None else kinks.within(limit, samples_of(functions, indices))
-    return gradient_sets(functions, theta, indices, on)
+    return _at_kink(functions, theta, degree, norm, certificate, on)
 
 
 def _around(

@@ -14,7 +14,12 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import certify, flattened
-from lexmargin.judge.local.clarke import GradientSets, clarke_stationarity, gradient_sets
+from lexmargin.judge.local.clarke import (
+    GradientSets,
+    balanced_stationarity,
+    clarke_stationarity,
+    gradient_sets,
+)
 from lexmargin.judge.local.kinks import measure_kinks, samples_of
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.stationarity import (
@@ -82,8 +87,14 @@ def curves(
                 f"A {type(problem).__name__} has no curves.",
                 "Give a formulation or a torch module.",
             )
-        degree, norm = problem.require_homogeneous(), problem.norm_p
         flat = flattened(problem, theta)
+        if not problem.kkt(flat)[0].is_direction:
+            problem.require_homogeneous()
+            raise UnsupportedError(
+                f"{problem.name} asks for more than a direction.",
+                "Curves are those of a direction: of a hard margin, say.",
+            )
+        degree, norm = problem.require_homogeneous(), problem.norm_p
         values, jacobian = problem.functions.values(flat), problem.functions.jacobian(flat)
         found = certify(problem, flat, tolerances=tolerances)
         kinked = _predictor_kinks(problem.functions, flat, tolerances.kink)
@@ -183,9 +194,6 @@ def _kinked_trade_off(kinked: _Kinked) -> tuple[TradeOffPoint, ...] | None:
     excess = kinked.degree * (kinked.values - float(np.min(kinked.values)))
     found = []
     for weight in WEIGHTS:
-        # δ is one more entry of every element, and 0 is what it should add up to.
-        lifted = sets.lifted(weight * excess)
-        clarke = clarke_stationarity(lifted, np.append(kinked.theta, 0.0))
-        residual = vector_norm(kinked.theta - clarke.multipliers @ clarke.elements[:, :-1], 2.0)
-        found.append(TradeOffPoint(weight, residual, float(clarke.multipliers @ excess)))
+        clarke = balanced_stationarity(sets, kinked.theta, weight * excess)
+        found.append(TradeOffPoint(weight, clarke.residual, float(clarke.multipliers @ excess)))
     return tuple(found)

@@ -11,11 +11,16 @@ import numpy as np
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.judge.multipliers.multiplier_set import smallest_hull_point
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
+from lexmargin.judge.programs.products import combination
+from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+from lexmargin.linalg.rows import is_dense
 
 __all__ = ["DualBound", "best_weights", "linear_dual_bound", "relative_excess", "relative_gap"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_FURTHEST = 1000
+"""A power of two that is a double, and whose reciprocal is."""
 
 
 @final
@@ -66,9 +71,15 @@ def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBoun
     used = np.flatnonzero(weights)
     rows, share = Z[used], weights[used]
     dual = dual_exponent(norm)
-    value = vector_norm(share @ rows, dual)
-    # Σλ is 1 only up to rounding, and so are the sums over samples and coordinates.
-    rounding = _EPS * (used.size + 4) * vector_norm(share @ abs(rows), dual)
+    # By a power of two, so that no product of the sums leaves the range of doubles.
+    entries = rows if is_dense(rows) else rows.data
+    exponent = math.frexp(float(np.max(np.abs(entries), initial=0.0)))[1]
+    exponent = min(max(exponent, -_FURTHEST), _FURTHEST)
+    pull, errors = combination(share, rows * 2.0**-exponent)
+    with np.errstate(over="ignore"):
+        value = float(np.ldexp(vector_norm(pull, dual), exponent))
+        rounding = float(np.ldexp(vector_norm(errors, dual), exponent))
+    # Σλ is 1 only up to rounding, and so are the sums over coordinates.
     upper = (value + rounding) * (1.0 + _EPS * (Z.shape[1] + used.size + 4))
     return DualBound(value, upper, weights)
 
@@ -108,8 +119,6 @@ def best_weights(
         return smallest_dual_norm(Z, np.zeros(count) if offsets is None else offsets, norm)
     if norm == 2.0 and offsets is None:
         return smallest_hull_point(Z)[0]
-    from scipy.optimize import minimize
-
     shifts = np.zeros(count) if offsets is None else offsets
     begin = np.full(count, 1.0 / count) if start is None else start / float(np.sum(start))
     dual = dual_exponent(norm)
@@ -126,7 +135,7 @@ def best_weights(
             return -shifts / scale
         return (Z @ norm_gradient(combination, dual) - shifts) / scale
 
-    answer = minimize(
+    answer = minimised(
         value,
         begin,
         jac=gradient,

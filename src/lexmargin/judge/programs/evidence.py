@@ -9,7 +9,8 @@ import numpy as np
 from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, refuted
-from lexmargin.judge.local.clarke import clarke_stationarity, gradient_sets
+from lexmargin.judge.local.clarke import gradient_sets
+from lexmargin.judge.local.kinked import element_at_kink
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.point import UnitPoint, unit_point
@@ -50,7 +51,7 @@ def evidence_for(
     if kinks is not None and norm == 2.0:
         on = kinks.within(certificate.tolerances.kink, samples_of(functions, certificate.support))
         if on:
-            found = _slopes(functions, unit, found, on)
+            found = _slopes(functions, unit, found, on, alpha, certificate.tolerances)
     if verdict is Verdict.SADDLE:
         return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     if verdict is Verdict.GLOBAL:
@@ -76,13 +77,19 @@ def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
 
 
 def _slopes(
-    functions: MarginFunctions, unit: Array, evidence: Evidence, kinks: list[Kink]
+    functions: MarginFunctions,
+    unit: Array,
+    evidence: Evidence,
+    kinks: list[Kink],
+    degree: float,
+    limits: Tolerances,
 ) -> Evidence:
     """Find λ and one slope per kink; independent units have orthogonal parts."""
     sets = gradient_sets(functions, unit, evidence.support, kinks)
     if sets is None or any(vertices.size for vertices in sets.vertices):
         return evidence
-    clarke = clarke_stationarity(sets, unit)
+    values = functions.values(unit)
+    clarke = element_at_kink(sets, evidence.support, unit, degree, values, limits).clarke
     per_sample = functions.count // functions.data.n_samples
     recording = record(functions, unit)
     zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
@@ -99,7 +106,7 @@ def _slopes(
             slope = min(max(float(rest @ part) / size, 0.0), 1.0) if size > 0.0 else 0.0
             if slope > 0.0:
                 slopes[kink.layer, kink.sample, kink.unit] = slope
-    values = np.zeros(functions.count)
-    values[evidence.support] = clarke.multipliers
+    weights = np.zeros(functions.count)
+    weights[evidence.support] = clarke.multipliers
     ordered = tuple((*key, slope) for key, slope in sorted(slopes.items()))
-    return replace(evidence, multipliers=values, slopes=ordered)
+    return replace(evidence, multipliers=weights, slopes=ordered)

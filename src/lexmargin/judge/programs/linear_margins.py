@@ -23,6 +23,7 @@ from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import dual_bound, judged, not_separating
 from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
 from lexmargin.judge.point import UnitPoint, row_sums
+from lexmargin.judge.programs.products import near_products
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.stationarity import Stationarity
 from lexmargin.judge.supports import Rung, climb, rungs
@@ -97,7 +98,10 @@ def certify_linear(
     common = _exponent(samples)
     if bias is None:
         rows = _signed(_owned(samples), signs, common)
-        point = UnitPoint(unit, rows @ unit, rows, 1.0, p, 1.0, common)
+        # At θ as given: the rounding of θ/‖θ‖ may be larger than the margin of a long row.
+        scaled, length = unit_scale(direction), vector_norm(unit_scale(direction), p)
+        products, errors = near_products(rows, scaled)
+        point = UnitPoint(unit, products / length, rows, 1.0, p, 1.0, common)
     else:
         length, exponent = scaled_norm(direction, p)
         shift = Fraction(_offset(bias)) / Fraction(length) / Fraction(2) ** exponent
@@ -116,7 +120,11 @@ def certify_linear(
         return not_separating(point, tolerances)
     rung = _claimed(point, signs, multipliers, tolerances) or climb(point, tolerances)
     upper = _upper(point, signs, rung.measured, tolerances)
-    reach = None if upper is None else (upper, _surely(point, unit))
+    if bias is None:
+        sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * _EPS))
+    else:
+        sure = _surely(point, unit)
+    reach = None if upper is None else (upper, sure)
     return judged(point, rung, 0.0, tolerances, reach=reach)
 
 
@@ -265,7 +273,7 @@ def _upper(
 
 
 def _surely(point: UnitPoint, unit: Array) -> float:
-    """Return a margin that the unit direction surely has."""
+    """Return a margin that the unit direction surely has, with a free bias."""
     terms = unit.size if is_dense(point.jacobian) else int(np.max(np.diff(point.jacobian.indptr)))
     rounding = _EPS * (terms + 5) * row_sums(point.jacobian, point.theta)
     size = vector_norm(unit, point.norm)

@@ -6,14 +6,11 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.hard_margin import HardMargin
-from lexmargin.formulations.known import require_known
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.w_set import WSet
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.programs.linear_margins import certify_linear
@@ -30,7 +27,12 @@ from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
 
-__all__ = ["certify_linear_problem", "linear_w_set", "recentred", "require_linear"]
+__all__ = [
+    "certify_linear_kkt",
+    "certify_linear_problem",
+    "linear_w_set",
+    "require_linear",
+]
 
 
 def certify_linear_problem(
@@ -51,14 +53,23 @@ def certify_linear_problem(
         for other problems.
     """
     require_linear(problem)
-    if isinstance(problem, WSet):
-        found = _judged_w_set(problem, theta, tolerances, multipliers)
-    else:
-        found = certify_linear(
-            problem.functions.linear_inputs, problem.data.signed, theta, norm=problem.norm_p,
-            multipliers=multipliers, tolerances=tolerances,
-        )  # fmt: skip
-    return with_shown_sign(found, problem, theta)
+    kkts = problem.kkt(theta)
+    found = certify_linear_kkt(kkts, tolerances, multipliers)
+    return with_shown_sign(found, kkts[0])
+
+
+def certify_linear_kkt(
+    kkts: tuple[Kkt, ...], limits: Tolerances, multipliers: Array | None = None
+) -> Certificate:
+    """Return :func:`certify_linear_problem` of the problem's own data."""
+    _require_linear(kkts)
+    kkt = kkts[0]
+    if kkt.part is not None:
+        return _judged_w_set(kkt, limits, multipliers)
+    return certify_linear(
+        kkt.functions.linear_inputs, kkt.functions.data.signed, kkt.point, norm=kkt.norm,
+        multipliers=multipliers, tolerances=limits,
+    )  # fmt: skip
 
 
 def require_linear(problem: Formulation) -> None:
@@ -66,28 +77,31 @@ def require_linear(problem: Formulation) -> None:
 
     Sparse samples are judged by no other function.
     """
-    require_known(problem)
-    direction = isinstance(problem, (HardMargin, MarginPath))
-    if direction and problem.functions.linear_inputs is not None:
+    _require_linear(problem.kkt(np.ones(problem.functions.size)), str(problem.name))
+
+
+def _require_linear(kkts: tuple[Kkt, ...], name: str = "") -> None:
+    kkt = kkts[0]
+    ray = kkt.is_direction and kkt.level is None and kkt.ordered is None
+    if ray and kkt.functions.linear_inputs is not None:
         return
-    if not linear_w_set(problem):
+    if not linear_w_set(kkts):
+        what = f"This {name} problem" if name else "This problem"
         raise UnsupportedError(
-            f"This {problem.name} problem is not judged on sparse samples.",
+            f"{what} is not judged on sparse samples.",
             "Use the hard margin or the margin path of a linear predictor, the W-set of a linear "
             "part and a bias of either sign, or dense samples: Dataset(X.toarray(), y).",
         )
 
 
-def _judged_w_set(
-    problem: WSet, w: Array, limits: Tolerances, multipliers: Array | None
-) -> Certificate:
+def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Certificate:
     """Judge `w_1 = Σ λ_n y_n x_n`, `Σ λ_n y_n = 0`, and `‖w_1‖ ≥ 1/γ*` (eq. 13)."""
-    functions = problem.functions
-    linear = w[problem.parts.entries(0)]
-    only_bias = functions.values(np.where(problem.parts.entries(0), 0.0, w))
-    signs = np.asarray(problem.data.signed, dtype=np.float64)
+    functions, w, data, mine = kkt.functions, kkt.point, kkt.functions.data, _entries(kkt)
+    linear = w[mine]
+    only_bias = functions.values(np.where(mine, 0.0, w))
+    signs = np.asarray(data.signed, dtype=np.float64)
     score = float(only_bias[0] * signs[0])
-    near = centred(problem.data.samples, signs, linear, score)
+    near = centred(data.samples, signs, linear, score)
     offset = score if near is None else near.bias
     values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
     if not np.any(linear) or np.min(values) <= 0.0:
@@ -95,13 +109,12 @@ def _judged_w_set(
     if not squares_in_range(linear):
         return too_small_or_large(values, 2.0, limits)
     found = certify_linear(
-        problem.data.samples, problem.data.signed, linear, score, multipliers=multipliers,
-        tolerances=limits,
-    )  # fmt: skip
+        data.samples, data.signed, linear, score, multipliers=multipliers, tolerances=limits
+    )
     length = vector_norm(linear, 2.0)
     margin = float(np.min(values))
     if not found.verdict.stationary:
-        found = _without_slope(problem, w, found, multipliers)
+        found = _without_slope(kkt, found, multipliers)
     multipliers = found.multipliers * length
     shortfall, missed = against_level(margin, 1.0, limits)
     gap = None
@@ -126,20 +139,23 @@ def _judged_w_set(
     )  # fmt: skip
 
 
-def _without_slope(
-    problem: WSet, w: Array, found: Certificate, multipliers: Array | None
-) -> Certificate:
+def _entries(kkt: Kkt) -> NDArray[np.bool_]:
+    """Return a mask (d,) of the entries that the cost counts: those of the linear part."""
+    assert kkt.costs is not None
+    return np.asarray(kkt.costs > 0.0)
+
+
+def _without_slope(kkt: Kkt, found: Certificate, multipliers: Array | None) -> Certificate:
     """Return KKT where eq. 13 as written holds because its bias has no slope: ∇_b f_n = 2|b| y_n.
 
     Near b = 0 the literal condition `2|b| Σ λ_n y_n = 0` says nothing, though a bias may help.
     """
-    mine = np.asarray(problem.parts.entries(0), dtype=bool)
+    mine, w, data = _entries(kkt), kkt.point, kkt.functions.data
     linear, limits = w[mine], found.tolerances
     alone = certify_linear(
-        problem.data.samples, problem.data.signed, linear, multipliers=multipliers,
-        tolerances=limits,
-    )  # fmt: skip
-    pull = abs(float(alone.multipliers @ problem.data.signed))
+        data.samples, data.signed, linear, multipliers=multipliers, tolerances=limits
+    )
+    pull = abs(float(alone.multipliers @ data.signed))
     slope = 2.0 * vector_norm(w[~mine], 2.0) * pull
     if not (alone.verdict.stationary and slope <= limits.stationarity):
         return found
@@ -165,47 +181,18 @@ def _identities(both: float, second: float, square: float, limits: Tolerances) -
     )
 
 
-def linear_w_set(problem: Formulation) -> bool:
+def linear_w_set(kkts: tuple[Kkt, ...]) -> bool:
     """Say whether eq. 13 has one level, a linear part and a bias whose score takes either sign.
 
     With samples of both classes: with one class the bias does it alone, and w_1 = 0.
     """
-    if not (isinstance(problem, WSet) and problem.levels == 1):
+    kkt = kkts[0]
+    if len(kkts) > 1 or kkt.part != 0 or not kkt.at_one:
         return False
-    signs = problem.data.y
+    signs = kkt.functions.data.y
     if not np.any(signs != signs[0]):
         return False
-    found = linear_and_bias(problem.predictor)
+    found = linear_and_bias(kkt.functions.predictor)
     if found is None or found[0].columns is not None:
         return False
     return found[1].form in (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES)
-
-
-def recentred(problem: Formulation, theta: Array) -> tuple[Formulation, Array]:
-    """Return eq. 13 of centred samples and the same point there; others, and near data, as given.
-
-    Only for a linear part and one bias of either sign: then ``(w, β)`` is feasible exactly where
-    ``(w, β + w·c)`` is for the samples x_n - c, and ‖w_1‖ is the same.
-    """
-    if not isinstance(problem, WSet) or problem.data.is_sparse or not linear_w_set(problem):
-        return problem, theta
-    mine = np.asarray(problem.parts.entries(0), dtype=bool)
-    linear, signs = theta[mine], np.asarray(problem.data.signed, dtype=np.float64)
-    only_bias = problem.functions.values(np.where(mine, 0.0, theta))
-    score = float(only_bias[0] * signs[0])
-    # The gradient of b|b| vanishes at 0, where eq. 13 asks for less: of both ends of the columns
-    # the one is taken that leaves the larger bias.
-    ends = [
-        found
-        for upward in (linear > 0.0, linear <= 0.0)
-        if (found := centred(problem.data.X, signs, linear, score, upward)) is not None
-    ]
-    if not ends:
-        return problem, theta
-    near = max(ends, key=lambda found: abs(found.bias))
-    root = math.copysign(math.sqrt(abs(near.bias)), near.bias)
-    point = theta.copy()
-    blocks = int(np.count_nonzero(~mine))
-    point[~mine] = root if blocks == 1 else (max(root, 0.0), max(-root, 0.0))
-    data = Dataset(near.samples, problem.data.y, problem.data.name, one_class=True)
-    return replace(problem, data=data), point

@@ -18,32 +18,27 @@ from lexmargin.errors import SolverFailedError
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.long_margins import Measured, affordable, long_measures
-from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.norms import Array
+from lexmargin.separation.long_margins import Measured, affordable, long_measures
 
 __all__ = ["with_long_numbers"]
 
 _SECONDS: Final = 10.0
 
 
-def with_long_numbers(
-    found: Certificate, Z: Array, theta: Array, level: float | None = None
-) -> Certificate:
+def with_long_numbers(found: Certificate, Z: Array, theta: Array) -> Certificate:
     """Raise UNDECIDED or KKT to GLOBAL where ε, δ and the gap are within tolerance after all.
 
     Args:
         found: of the direction θ in doubles.
         Z: (N, d) rows z_n of ``f_n = z_n·θ``, at their exact values.
         theta: (d,) at any scale.
-        level: the smallest margin that θ must have, where its scale counts; then the multipliers
-            are those of ``θ = Σ λ_n z_n`` (ℓ2).
     """
     doubtful = found.verdict in (Verdict.UNDECIDED, Verdict.KKT)
     if not (doubtful and affordable(*Z.shape) and np.all(np.isfinite(Z))):
         return found
     try:
-        size = 1.0 if level is None else vector_norm(theta, 2.0)
-        measures = long_measures(Z, theta, found.norm, time.monotonic() + _SECONDS, size)
+        measures = long_measures(Z, theta, found.norm, time.monotonic() + _SECONDS)
     except SolverFailedError:
         return found
     if measures is None or not _within(measures.long, found.tolerances):
@@ -55,11 +50,6 @@ def with_long_numbers(
     if not _within(measures.rounded, found.tolerances):
         reasons += ("multipliers in doubles are too short to show it, those in long numbers do",)
     exact, multipliers = measures.long, measures.multipliers
-    feasibility = found.feasibility
-    if level is not None:
-        feasibility = abs(exact.margin * size / level - 1.0)
-        if not feasibility <= found.tolerances.feasibility:
-            return found
     support = np.flatnonzero(multipliers)
     for array in (multipliers, support):
         array.setflags(write=False)
@@ -69,7 +59,6 @@ def with_long_numbers(
         stationarity=exact.distance,
         stationarity_bound=min(found.stationarity_bound, exact.distance),
         complementarity=exact.slackness,
-        feasibility=feasibility,
         euler=exact.margin * float(np.sum(multipliers)),
         margin=exact.margin,
         support=support,

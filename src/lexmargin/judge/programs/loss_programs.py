@@ -11,12 +11,11 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.formulations.constrained_path import VISIBLE_NATS, ConstrainedPath
-from lexmargin.formulations.regularization_path import RegularizationPath
+from lexmargin.formulations.constrained_path import VISIBLE_NATS
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.bounds.loss_bounds import ball_gap, penalty_gap
 from lexmargin.judge.bounds.zero_minimum import origin_is_least
 from lexmargin.judge.certificate import Certificate, Check
-from lexmargin.judge.margin_programs import evaluated
 from lexmargin.judge.plain import smooth_only
 from lexmargin.judge.programs.loss_point import LossPoint, loss_point, vanishes_at_zero
 from lexmargin.judge.stationarity import hoelder_gap
@@ -24,14 +23,11 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 
-__all__ = [
-    "certify_constrained_path",
-    "certify_regularization_path",
-    "rounding_of_stationarity",
-]
+__all__ = ["certify_loss", "rounding_of_stationarity"]
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 
@@ -102,27 +98,31 @@ def _sine(angle: float) -> float:
     return math.sin(min(angle, 0.5 * math.pi))
 
 
-def certify_constrained_path(
-    problem: ConstrainedPath, theta: Array, limits: Tolerances
-) -> Certificate:
+def certify_loss(kkt: Kkt, limits: Tolerances) -> Certificate:
+    """Judge the minimum of a loss: with a penalty, or in a ball."""
+    if kkt.radius is None:
+        return _certify_penalty(kkt, limits)
+    return _certify_ball(kkt, kkt.radius, limits)
+
+
+def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
     """Judge Remark 2 at ρ: ‖θ‖ = 1 and the angle between `-∇L(ρθ)` and θ is 0, or ∇L(ρθ) = 0.
 
     For concave f_n weights of the samples bound the least log L of the ball, whatever the margins
     are: :func:`~lexmargin.judge.bounds.loss_bounds.ball_gap`. The certificate's ``gap`` is in nats,
     relative to max(1, |log L|).
     """
-    functions, norm = problem.functions, problem.norm_p
+    functions, norm, term = kkt.functions, kkt.norm, _term(kkt)
     with np.errstate(all="ignore"):
-        w = problem.rho * theta
-        values = evaluated(functions, w)
+        w, theta, values = kkt.point, kkt.point / rho, kkt.values
         size = vector_norm(theta, norm)
-    if _undefined(problem, values):
+    if _undefined(functions, values):
         return negative(values, norm, limits)
     if size > 1.0 + limits.feasibility:
         why = f"infeasible: ‖θ‖ = {size:.9g} leaves the ball"
         found = blank(Verdict.NOT_STATIONARY, values, norm, limits, (why,))
         return _separating(replace(found, feasibility=size - 1.0), values, None)
-    point = loss_point(functions, problem.loss, problem.classes, w, values)
+    point = loss_point(functions, term.loss, term.classes, w, values)
     if point is None:
         return _out_of_range(values, norm, limits)
     inside = size < 1.0 - limits.feasibility
@@ -136,11 +136,11 @@ def certify_constrained_path(
     gap = None
     if functions.curvature <= Curvature.CONCAVE:
         scale = max(1.0, abs(point.level))
-        gap = ball_gap(point, problem.rho, norm, limits.gap * scale) / scale
+        gap = ball_gap(point, rho, norm, limits.gap * scale) / scale
         if misfit.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point of the ball has a smaller loss",)
-    hidden = problem.undetermined(theta)
+    hidden = term.hidden()
     if hidden:
         reasons += (
             f"{hidden} dimension(s) of θ are decided by weights below e^-{VISIBLE_NATS:g}, unseen",
@@ -157,25 +157,26 @@ def certify_constrained_path(
         angle=angle,
         checks=() if inside else (Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
-    return _separating(_smooth(found, problem, w), values, point.errors)
+    return _separating(_smooth(found, functions, w), values, point.errors)
 
 
-def rounding_of_stationarity(problem: ConstrainedPath, theta: Array, limits: Tolerances) -> float:
-    """Return the rounding error that the certificate's ε may carry at θ (d,); 0 where it has none.
+def rounding_of_stationarity(kkt: Kkt, limits: Tolerances) -> float:
+    """Return the rounding error that the certificate's ε may carry in a ball; 0 where it has none.
 
     The error of f_n in units of the last place of the margins moves the weights `e^{-f_n}` as much.
     """
+    if kkt.radius is None or kkt.loss is None:
+        return 0.0
     with np.errstate(all="ignore"):
-        w = problem.rho * theta
-        values = evaluated(problem.functions, w)
-        size = vector_norm(theta, problem.norm_p)
-        if _undefined(problem, values):
+        theta, values = kkt.point / kkt.radius, kkt.values
+        size = vector_norm(theta, kkt.norm)
+        if _undefined(kkt.functions, values):
             return 0.0
-        point = loss_point(problem.functions, problem.loss, problem.classes, w, values)
+        point = loss_point(kkt.functions, kkt.loss.loss, kkt.loss.classes, kkt.point, values)
         if point is None:
             return 0.0
         inside = size < 1.0 - limits.feasibility
-        return _at_ball(point, theta, size, problem.norm_p, inside)[0].floor
+        return _at_ball(point, theta, size, kkt.norm, inside)[0].floor
 
 
 def _at_ball(
@@ -194,26 +195,24 @@ def _at_ball(
     return _Misfit(residual, floor, flat, flat_floor), None
 
 
-def certify_regularization_path(
-    problem: RegularizationPath, theta: Array, limits: Tolerances
-) -> Certificate:
+def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
     """Judge `-∇L(θ) = c q ‖θ‖^{q-1} ∇‖θ‖`, in direction and in length, both without a scale.
 
     At θ = 0 that is ∇L = 0, or for q = 1 `‖∇L‖_* ≤ c`. For convex L Fenchel's inequality bounds the
     distance from the minimum: :func:`~lexmargin.judge.bounds.loss_bounds.penalty_gap`; the
     certificate's ``gap`` is relative to `L + R`.
     """
-    functions, norm = problem.functions, problem.norm_p
+    functions, norm, term, theta = kkt.functions, kkt.norm, _term(kkt), kkt.point
     with np.errstate(all="ignore"):
-        values = evaluated(functions, theta)
-    if _undefined(problem, values):
+        values = kkt.values
+    if _undefined(functions, values):
         return negative(values, norm, limits)
-    point = loss_point(functions, problem.loss, problem.classes, theta, values)
+    point = loss_point(functions, term.loss, term.classes, theta, values)
     if point is None:
         return _out_of_range(values, norm, limits)
     size = vector_norm(theta, norm)
     with np.errstate(all="ignore"):
-        misfit, length = _balanced(problem, point, size) if size > 0.0 else _at_zero(problem, point)
+        misfit, length = _balanced(kkt, point, size) if size > 0.0 else _at_zero(kkt, point)
     fails, holds = "loss and penalty do not balance", "loss and penalty balance within tolerance"
     if size == 0.0:
         fails, holds = (
@@ -224,11 +223,11 @@ def certify_regularization_path(
     reasons: tuple[str, ...] = (reason,)
     gap = None
     if functions.curvature <= Curvature.CONCAVE:
-        gap = penalty_gap(point, problem.coefficient, problem.power, norm)
+        gap = penalty_gap(point, *_penalty(kkt), norm)
         if misfit.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point has a smaller objective",)
-    elif size == 0.0 and verdict is Verdict.KKT and origin_is_least(problem):
+    elif size == 0.0 and verdict is Verdict.KKT and origin_is_least(kkt):
         verdict, gap = Verdict.GLOBAL, 0.0
         reasons += ("the penalty outgrows all that the loss can gain",)
     turned = norm == 2.0 and size > 0.0 and np.any(point.gradient)
@@ -244,13 +243,25 @@ def certify_regularization_path(
         angle=_angle(point.gradient, theta) if turned else None,
         checks=(Check(name, length, limits.stationarity),),
     )
-    return _separating(_smooth(found, problem, theta), values, point.errors)
+    return _separating(_smooth(found, functions, theta), values, point.errors)
 
 
-def _balanced(problem: RegularizationPath, point: LossPoint, size: float) -> tuple[_Misfit, float]:
+def _term(kkt: Kkt) -> LossTerm:
+    assert kkt.loss is not None
+    return kkt.loss
+
+
+def _penalty(kkt: Kkt) -> tuple[float, float]:
+    """Return c and q of `c ‖θ‖^q`."""
+    term = _term(kkt)
+    assert term.coefficient is not None and term.power is not None
+    return term.coefficient, term.power
+
+
+def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:
     """Return the misfit of loss and penalty at θ ≠ 0, and that of their lengths alone."""
-    norm, power, theta = problem.norm_p, problem.power, point.w
-    log_push = math.log(problem.coefficient * power) + (power - 1.0) * math.log(size)
+    norm, theta, (coefficient, power) = kkt.norm, point.w, _penalty(kkt)
+    log_push = math.log(coefficient * power) + (power - 1.0) * math.log(size)
     slope = vector_norm(point.gradient, dual_exponent(norm))
     rounding = 4.0 * _EPS * (abs(point.level) + abs(log_push))
     if slope == 0.0:
@@ -266,14 +277,15 @@ def _balanced(problem: RegularizationPath, point: LossPoint, size: float) -> tup
     return _Misfit(misfit, floor, beside, flat_floor), length
 
 
-def _at_zero(problem: RegularizationPath, point: LossPoint) -> tuple[_Misfit, float]:
+def _at_zero(kkt: Kkt, point: LossPoint) -> tuple[_Misfit, float]:
     """Return the misfit at θ = 0, where the penalty has a slope for q = 1 alone."""
     flat, flat_floor = point.vanishing
-    if problem.power > 1.0 or flat == 0.0:
+    coefficient, power = _penalty(kkt)
+    if power > 1.0 or flat == 0.0:
         return _Misfit(flat, flat_floor, flat, flat_floor), flat
-    dual = dual_exponent(problem.norm_p)
+    dual = dual_exponent(kkt.norm)
     slope, slack = vector_norm(point.gradient, dual), vector_norm(point.slack, dual)
-    logs = point.exponent * math.log(2.0) + point.level - math.log(problem.coefficient)
+    logs = point.exponent * math.log(2.0) + point.level - math.log(coefficient)
     over = math.exp(min(50.0, math.log(slope) + logs)) if slope > 0.0 else 0.0
     error = over * (slack / slope if slope > 0.0 else 0.0) + 4.0 * _EPS * (1.0 + abs(logs)) * over
     excess = max(0.0, over - 1.0)
@@ -283,9 +295,9 @@ def _at_zero(problem: RegularizationPath, point: LossPoint) -> tuple[_Misfit, fl
 # -- what both share -------------------------------------------------------------------------------
 
 
-def _undefined(problem: ConstrainedPath | RegularizationPath, values: Array) -> bool:
+def _undefined(functions: MarginFunctions, values: Array) -> bool:
     """Say whether θ is outside the domain: a logarithm of what is not positive."""
-    return isinstance(problem.predictor, Log) and bool(np.any(np.isneginf(values)))
+    return isinstance(functions.predictor, Log) and bool(np.any(np.isneginf(values)))
 
 
 def _out_of_range(values: Array, norm: float, limits: Tolerances) -> Certificate:
@@ -301,13 +313,11 @@ def _carried(point: LossPoint, norm: float) -> Array:
     return carried if slope > 0.0 and np.all(np.isfinite(carried)) else point.weights
 
 
-def _smooth(
-    found: Certificate, problem: ConstrainedPath | RegularizationPath, w: Array
-) -> Certificate:
+def _smooth(found: Certificate, functions: MarginFunctions, w: Array) -> Certificate:
     """Withdraw a verdict at a kink; at 0 there is none where every degree is above 1."""
-    if not np.any(w) and vanishes_at_zero(problem.functions):
+    if not np.any(w) and vanishes_at_zero(functions):
         return found
-    return smooth_only(found, problem.functions, w)
+    return smooth_only(found, functions, w)
 
 
 def _separating(found: Certificate, values: Array, errors: Array | None) -> Certificate:

@@ -14,15 +14,14 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.data.translation import column_centres, translated_bias
+from lexmargin.data.translation import column_centres, column_ends, moved_samples, translated_bias
 from lexmargin.linalg.norms import Array
-from lexmargin.linalg.rows import is_dense
 
-__all__ = ["Centred", "centred"]
+__all__ = ["ROUNDINGS", "Centred", "centred"]
 
 _EPS: Final = float(np.finfo(np.float64).eps)
-# A rounding of the bias (two where it is a square), one of every weight, one of each product.
-_ROUNDINGS: Final = 4.0
+ROUNDINGS: Final = 4.0
+"""A rounding of the bias (two where it is a square), one of every weight, one of each product."""
 
 
 @final
@@ -31,11 +30,11 @@ class Centred:
     """The same scores near the origin: ``w·x + b = w·(x - c) + bias``.
 
     Attributes:
-        samples: (N, p) the x_n - c, without rounding.
+        samples: (N, p) the x_n - c, without rounding, CSR where the samples are.
         bias: the best one for w within the rounding of b and of w·c.
     """
 
-    samples: Array
+    samples: Any
     bias: float
 
 
@@ -46,26 +45,27 @@ def centred(
     bias: Fraction | float,
     upward: NDArray[np.bool_] | None = None,
 ) -> Centred | None:
-    """Return the samples centred; None for sparse ones, and where no column lies far from 0.
+    """Return the samples centred; None where no column lies far from 0.
 
     None too where the bias is beyond the range of doubles.
 
     With ``upward`` (p,) the centre of a column is its largest entry, or its smallest.
     """
-    if not (is_dense(samples) and math.isfinite(bias)):
+    if not math.isfinite(bias):
         return None
     centres = column_centres(samples)
     if upward is not None:
-        ends = np.where(upward, samples.max(axis=0), samples.min(axis=0))
+        low, high = column_ends(samples)
+        ends = np.where(upward, high, low)
         centres = np.where(centres != 0.0, ends, 0.0)
     if not np.any(centres):
         return None
-    moved = samples - centres
+    moved = moved_samples(samples, centres)
     exact = translated_bias(Fraction(bias), w, centres)
     scores = moved @ w
     found = float(exact)
     if np.any(signs > 0) and np.any(signs < 0):
         best = 0.5 * (float(np.min(-scores[signs < 0])) - float(np.min(scores[signs > 0])))
-        slack = _ROUNDINGS * _EPS * (abs(float(bias)) + float(np.abs(w) @ np.abs(centres)))
+        slack = ROUNDINGS * _EPS * (abs(float(bias)) + float(np.abs(w) @ np.abs(centres)))
         found = min(max(best, found - slack), found + slack)
     return Centred(moved, found)

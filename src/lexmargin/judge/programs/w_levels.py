@@ -14,13 +14,14 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Proof
-from lexmargin.formulations.w_set import WSet
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
@@ -49,28 +50,28 @@ class LaterLevel:
     reason: str
 
 
-def proofs_of_levels(problem: WSet, w: Array, certificate: Certificate) -> tuple[Proof, ...]:
-    """Return what each level of w rests on: a bound that stands, or nothing but a local solver.
+def proofs_of_levels(kkts: tuple[Kkt, ...], certificate: Certificate) -> tuple[Proof, ...]:
+    """Return what each level rests on: a bound that stands, or nothing but a local solver.
 
     Args:
-        problem: the W-set.
-        w: (d,) the point.
+        kkts: one record per level, at one point.
         certificate: of this point.
     """
     word, limits = certificate.verdict, certificate.tolerances
     if word is Verdict.GLOBAL:
-        return (Proof.DUAL,) * problem.levels
+        return (Proof.DUAL,) * len(kkts)
     if certificate.feasibility > limits.feasibility:
-        return (Proof.LOCAL,) * problem.levels
-    sizes, found = problem.parts.sizes(w), [Proof.LOCAL] * problem.levels
-    for level in range(problem.levels):
+        return (Proof.LOCAL,) * len(kkts)
+    found = [Proof.LOCAL] * len(kkts)
+    for level, kkt in enumerate(kkts):
         # A square may underflow where no entry is 0.
-        if np.any(w[problem.parts.entries(level)]):
+        if np.any(kkt.target):
             break
         found[level] = Proof.DUAL
     if found[0] is Proof.LOCAL and word.stationary:
-        least = least_first_level(problem, w, certificate.multipliers)
-        if least is not None and 1.0 - least / float(sizes[0]) <= limits.gap:
+        least = least_first_level(kkts[0], certificate.multipliers)
+        size = float(np.sum(kkts[0].target * kkts[0].point))
+        if least is not None and 1.0 - least / size <= limits.gap:
             found[0] = Proof.DUAL
     return tuple(found)
 
@@ -78,7 +79,7 @@ def proofs_of_levels(problem: WSet, w: Array, certificate: Certificate) -> tuple
 # -- the first level -------------------------------------------------------------------------------
 
 
-def least_first_level(problem: WSet, w: Array, multipliers: Array) -> float | None:
+def least_first_level(kkt: Kkt, multipliers: Array) -> float | None:
     """Return a proven lower bound on ‖w_1‖² over all feasible points; None where there is none.
 
     For ``f_n = z_n·w_1 + y_n β(w_2, …)`` with w_1 linear and the deeper parts biases, λ ≥ 0 with
@@ -86,19 +87,18 @@ def least_first_level(problem: WSet, w: Array, multipliers: Array) -> float | No
     per class, ``Σ λ_n (e_{y_n} - e_c) = 0``.
 
     Args:
-        problem: the W-set.
-        w: (d,) any point; the z_n do not depend on it.
+        kkt: of level 1, at any point; the z_n do not depend on it.
         multipliers: (N,) λ ≥ 0 at any scale.
     """
-    forms = _bias_forms(problem)
-    if forms is None or not np.all(np.isfinite(multipliers)):
+    forms = _bias_forms(kkt) if kkt.part == 0 and kkt.at_one else None
+    if forms is None or kkt.parts is None or not np.all(np.isfinite(multipliers)):
         return None
-    rows = problem.functions.jacobian(w)[:, problem.parts.entries(0)]
+    rows = kkt.jacobian[:, kkt.parts.entries(0)]
     weights = unit_scale(multipliers)
-    if forms and problem.functions.multi_class:
-        weights = _circulating(problem, weights)
+    if forms and kkt.functions.multi_class:
+        weights = _circulating(kkt.functions, weights)
     elif forms:
-        positive = np.asarray(problem.data.signed) > 0
+        positive = np.asarray(kkt.functions.data.signed) > 0
         plus, minus = float(np.sum(weights[positive])), float(np.sum(weights[~positive]))
         if any(form is not BiasForm.SQUARE for form in forms) or plus > minus:
             if not (plus > 0.0 and minus > 0.0):
@@ -114,19 +114,19 @@ def least_first_level(problem: WSet, w: Array, multipliers: Array) -> float | No
     return float((total * (1.0 - slack) / pull) ** 2)
 
 
-def _circulating(problem: WSet, weights: Array) -> Array:
+def _circulating(functions: MarginFunctions, weights: Array) -> Array:
     """Return λ whose weight from class to class flows in circles, up to its rounding; 0 if none is.
 
     The surplus of every class is exact, and so is its way along the heaviest edges that join the
     classes; every λ of a pair of classes then shares its factor.
     """
-    _, own, other = problem.functions.pairs
+    _, own, other = functions.pairs
     flow: dict[tuple[int, int], Fraction] = {}
     for a, c, value in zip(own.tolist(), other.tolist(), weights.tolist(), strict=True):
         if value > 0.0:
             flow[a, c] = flow.get((a, c), Fraction(0)) + Fraction(value)
     before = dict(flow)
-    group = list(range(problem.predictor.outputs))
+    group = list(range(functions.predictor.outputs))
     tree: list[tuple[int, int]] = []
     for a, c in sorted(flow, key=lambda edge: -flow[edge]):
         if group[a] != group[c]:
@@ -154,13 +154,13 @@ def _circulating(problem: WSet, weights: Array) -> Array:
     return np.asarray(np.maximum(weights, 0.0) * shares)
 
 
-def _bias_forms(problem: WSet) -> tuple[BiasForm, ...] | None:
+def _bias_forms(kkt: Kkt) -> tuple[BiasForm, ...] | None:
     """Return the forms of the deeper parts, all biases; None unless w_1 is linear and they are."""
-    parts, forms = problem.parts, []
-    if parts.degrees[0] != 1.0:
+    parts, forms = kkt.parts, []
+    if parts is None or parts.degrees[0] != 1.0:
         return None
     first = 0
-    for member in _members(problem.predictor):
+    for member in _members(kkt.functions.predictor):
         owners = {parts.owner[first + b] for b in range(member.block_count)}
         first += member.block_count
         if isinstance(member, Bias) and 0 not in owners:
@@ -179,34 +179,28 @@ def _members(predictor: Predictor) -> tuple[Predictor, ...]:
 # -- the levels after a positive one ---------------------------------------------------------------
 
 
-def judge_later_level(
-    problem: WSet, w: Array, values: Array, level: int, limits: Tolerances, unique: bool
-) -> LaterLevel:
-    """Judge ``‖w_j‖²`` of part j = ``level`` (from 0), the parts before it held where they are.
+def judge_later_level(kkt: Kkt, level: int, limits: Tolerances, unique: bool) -> LaterLevel:
+    """Judge ``‖w_j‖²`` of a level after a positive one, the parts before it held where they are.
 
     ``(w_j, 0, …, 0) = Σ λ_n (∇_j f_n, …, ∇_K f_n)``, λ ≥ 0 where f_n(w) = 1. It is necessary at an
     optimum unless the gradients on the right combine to 0. For biases after a linear part the least
     value is known: ``|β|`` of the β nearest to 0 in the interval that the held scores leave.
 
     Args:
-        problem: the W-set.
-        w, values: (d,) the point and (N,) its margins.
-        level: which part.
+        kkt: of the level.
+        level: its number, from 0.
         limits: what counts as equal.
         unique: the held parts are shown to be the only ones.
     """
-    parts, name = problem.parts, f"w_{level + 1}"
-    mine = parts.entries(level)
-    size = vector_norm(w[mine], 2.0)
+    name, values, moving = f"w_{level + 1}", kkt.values, ~kkt.held
+    size = vector_norm(kkt.target, 2.0)
     if size == 0.0:
         word = Verdict.GLOBAL if unique else Verdict.KKT
         return LaterLevel(word, 0.0, 0.0, f"‖{name}‖ = 0: no point has less")
-    moving = np.any([parts.entries(k) for k in range(level, len(parts.items))], axis=0)
     active = np.flatnonzero(values <= 1.0 + limits.support)
-    jacobian = problem.functions.jacobian(w)[:, moving]
-    target = np.where(mine, w, 0.0)[moving]
+    jacobian, target = kkt.jacobian[:, moving], kkt.target[moving]
     residual = _misfit(jacobian[active], target) / size
-    least = _least_bias(problem, w, level)
+    least = _least_bias(kkt)
     if least is not None:
         # ‖w_j‖² = |β| is part of a score, and scores are compared with 1.
         gap = max(0.0, size**2 - least) / max(1.0, least)
@@ -238,16 +232,17 @@ def judge_later_level(
     return LaterLevel(Verdict.KKT, residual, None, reason)
 
 
-def _least_bias(problem: WSet, w: Array, level: int) -> float | None:
+def _least_bias(kkt: Kkt) -> float | None:
     """Return a lower bound on ``‖w_2‖²`` with w_1 as it is, the deeper part one bias; or None."""
-    forms = _bias_forms(problem)
-    if forms is None or len(forms) != 1 or level != 1 or problem.functions.multi_class:
+    forms, w = _bias_forms(kkt), kkt.point
+    alone = forms is not None and len(forms) == 1 and kkt.part == 1
+    if not alone or forms is None or kkt.parts is None or kkt.functions.multi_class:
         return None
-    first = problem.parts.entries(0)
-    rows = problem.functions.jacobian(w)[:, first]
+    first = kkt.parts.entries(0)
+    rows = kkt.jacobian[:, first]
     rounding = _EPS * (w.size + 8) * (1.0 + np.abs(rows) @ np.abs(w[first]))
     needed = 1.0 - rows @ w[first] - rounding
-    positive = np.asarray(problem.data.signed) > 0
+    positive = np.asarray(kkt.functions.data.signed) > 0
     low = float(np.max(needed[positive], initial=-np.inf))
     high = float(np.min(-needed[~positive], initial=np.inf))
     return max(0.0, low) if forms[0] is BiasForm.SQUARE else max(0.0, low, -high)

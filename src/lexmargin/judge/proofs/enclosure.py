@@ -46,13 +46,13 @@ class Equations(ABC):
 
 
 @contextmanager
-def precision() -> Iterator[None]:
+def precision(bits: int = _PRECISION) -> Iterator[None]:
     """Compute with enough bits, and leave FLINT's precision as it was."""
     from flint import ctx
 
     old = ctx.prec
     try:
-        ctx.prec = _PRECISION
+        ctx.prec = bits
         yield
     finally:
         ctx.prec = old

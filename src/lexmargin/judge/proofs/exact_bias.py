@@ -16,13 +16,13 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.proofs.exact_basis import solve_near
 from lexmargin.judge.proofs.exact_linear import to_text
 from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
 from lexmargin.linalg.norms import Array
+from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import IntArray
 from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
 
@@ -120,18 +120,19 @@ class ExactProgram:
 
 
 def stated_program(
-    problem: ScaledMargin | WSet, theta: Array
+    kkt: Kkt,
 ) -> tuple[BiasProgram, tuple[Fraction, ...], tuple[Fraction, ...]] | None:
-    """Return the program of a linear score with biases, and (w, c) of a point θ (d,).
+    """Return the program of a linear score with biases, and (w, c) of the point.
 
-    None for other predictors, and where nothing is linear.
+    None for other predictors or costs, and where nothing is linear.
     """
-    members = _members(problem.predictor)
-    if members is None:
+    members = _members(kkt.functions.predictor)
+    stated = (kkt.powers is not None or kkt.part == 0) and kkt.at_one
+    if members is None or not stated:
         return None
-    differences, samples = _differences(problem)
-    X = problem.data.X[samples]
-    blocks = problem.functions.blocks(theta)
+    differences, samples = _differences(kkt.functions)
+    X = kkt.functions.data.X[samples]
+    blocks = kkt.functions.blocks(kkt.point)
     both = np.array([1.0, -1.0])
     rows, signs = list[Array](), list[Array]()
     w: list[Fraction] = []
@@ -165,23 +166,22 @@ def stated_program(
     Z = np.hstack(rows)
     S = np.hstack(signs) if signs else np.zeros((len(samples), 0))
     a, b = _ONE, _ZERO
-    if isinstance(problem, ScaledMargin):
-        b = Fraction(float(problem.gamma))
+    if kkt.powers is not None:
+        b = Fraction(kkt.powers.base)
         a = b * b
     return BiasProgram(Z, S, a, b), tuple(w), tuple(c)
 
 
-def _differences(problem: ScaledMargin | WSet) -> tuple[Array, IntArray]:
+def _differences(functions: MarginFunctions) -> tuple[Array, IntArray]:
     """Return (M, outputs) how a score of each class enters a margin, and its sample (M,).
 
     ``y_n`` for one score; ``e_{y_n} - e_c`` for several.
     """
-    functions = problem.functions
     if not functions.multi_class:
-        signs = np.asarray(problem.data.signed, dtype=np.float64)
+        signs = np.asarray(functions.data.signed, dtype=np.float64)
         return signs[:, None], np.arange(signs.size, dtype=np.int64)
     samples, own, other = functions.pairs
-    unit: Array = np.eye(problem.predictor.outputs, dtype=np.float64)
+    unit: Array = np.eye(functions.predictor.outputs, dtype=np.float64)
     return unit[own] - unit[other], samples
 
 
@@ -196,13 +196,13 @@ def _members(predictor: Predictor) -> tuple[Member, ...] | None:
 # -- the exact answer ------------------------------------------------------------------------------
 
 
-def exact_program(problem: ScaledMargin | WSet, theta: Array) -> ExactProgram | str:
-    """Return the exact optimum of eq. 13 or 14 near θ (d,), or why none was found.
+def exact_program(kkts: tuple[Kkt, ...]) -> ExactProgram | str:
+    """Return the exact optimum of eq. 13 or 14 near the point, or why none was found.
 
     Raises:
         Nothing for other predictors than linear scores with biases: the text says so.
     """
-    stated = stated_program(problem, theta)
+    stated = stated_program(kkts[0])
     if stated is None:
         return "only linear scores with biases are rational quadratic programs"
     program, w, c = stated
@@ -216,7 +216,7 @@ def exact_program(problem: ScaledMargin | WSet, theta: Array) -> ExactProgram | 
         answer = _answer(program, stretched, floats, tolerance)
         if answer is None or check_exact_program(program, *answer):
             continue
-        return _compared(problem, program, answer, stretched, float(abs(smallest - 1)))
+        return _compared(len(kkts), program, answer, stretched, float(abs(smallest - 1)))
     return "the active set of this point is not that of an exact optimum"
 
 
@@ -292,7 +292,7 @@ def _answer(
 
 
 def _compared(
-    problem: ScaledMargin | WSet,
+    levels: int,
     program: BiasProgram,
     answer: tuple[tuple[Fraction, ...], tuple[Fraction, ...], tuple[Fraction, ...]],
     point: tuple[tuple[Fraction, ...], tuple[Fraction, ...]],
@@ -302,7 +302,7 @@ def _compared(
     value, reached = program.cost(w, c), program.cost(*point)
     gap = _excess(reached, value)
     bias = None
-    if isinstance(problem, WSet) and problem.levels > 1:
+    if levels > 1:
         bias = _least_bias(program, w)
         if bias is None:
             return "the second level is proved for one bias only"

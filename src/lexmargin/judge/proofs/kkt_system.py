@@ -37,6 +37,8 @@ class KktSystem(Equations):
         costs: (d,) enclosures of c; None for 1.
         level: what f_n must reach; None for the max form.
         radius: ρ of the max form.
+        required: (N,) r_n where f_n must reach ``level`` times as much; None for 1.
+        orbits: whether the orbits of the symmetries of f_n keep the cost.
     """
 
     def __init__(
@@ -48,6 +50,9 @@ class KktSystem(Equations):
         costs: Sequence[Any] | None = None,
         level: float | None = 1.0,
         radius: float | None = None,
+        required: Array | None = None,
+        *,
+        orbits: bool = True,
     ) -> None:
         from flint import arb
 
@@ -55,9 +60,9 @@ class KktSystem(Equations):
         self.w = w
         self.support = support
         self.costs = [1] * w.size if costs is None else list(costs)
-        self.level, self.radius = level, radius
+        self.level, self.radius, self.required = level, radius, required
         self.balls = BallMargins(functions, support)
-        self.generators = self._gauge()
+        self.generators = self._gauge() if orbits else []
         self.tangents = [g.tangent(w) for g in self.generators]
         free = [] if level is not None else [float(np.min(functions.values(w)))]
         self.start = np.concatenate([w, multipliers, np.zeros(len(self.tangents)), free])
@@ -94,7 +99,8 @@ class KktSystem(Equations):
             sigma = x[d + s + i]
             rows = [row + sigma * float(t) for row, t in zip(rows, tangent, strict=True)]
         level = x[d + s + g] if self.level is None else self.level
-        rows += [margin.value - level for margin in margins]
+        levels = [self._reached(level, int(n)) for n in self.support]
+        rows += [margin.value - one for margin, one in zip(margins, levels, strict=True)]
         for tangent in self.tangents:
             rows.append(sum((x[j] - float(self.w[j])) * float(tangent[j]) for j in range(d)))
         if self.radius is not None:
@@ -103,6 +109,12 @@ class KktSystem(Equations):
             squares = sum((x[j] * x[j] for j in range(d)), arb(0))
             rows.append((squares - arb(self.radius) * arb(self.radius)) / 2)
         return rows
+
+    def _reached(self, level: Any, n: int) -> Any:
+        """Return what f_n must reach; a product of two doubles is no double."""
+        from flint import arb
+
+        return level if self.required is None else arb(level) * arb(float(self.required[n]))
 
     def derivative(self, x: Sequence[Any]) -> Any:
         from flint import arb, arb_mat
@@ -168,10 +180,11 @@ class KktSystem(Equations):
         values = self.balls.all_values(box[: self.w.size])
         strict = True
         for n in range(self.functions.count):
-            if n in inside or values[n] > level:
+            wanted = self._reached(level, n)
+            if n in inside or values[n] > wanted:
                 continue
             strict = False
-            if not values[n] >= level and not self._repeats(n):
+            if not values[n] >= wanted and not self._repeats(n):
                 reason = f"the margin of sample {n} ({rough[n]:.9g}) is not clearly at least"
                 return f"{reason} {shown}", False
         return "", strict
@@ -181,7 +194,8 @@ class KktSystem(Equations):
         per_sample = self.functions.count // self.functions.data.n_samples
         X, y = self.functions.data.X, self.functions.data.y
         for m in self.support:
-            if m % per_sample == n % per_sample:
+            easier = self.required is None or self.required[n] <= self.required[m]
+            if easier and m % per_sample == n % per_sample:
                 a, b = int(m) // per_sample, n // per_sample
                 if y[a] == y[b] and np.array_equal(X[a], X[b]):
                     return True

@@ -14,10 +14,10 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.formulations.constrained_path import ConstrainedPath
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
 from lexmargin.judge.proofs.krawczyk import KktProof, not_proved, only_near
-from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 
 __all__ = ["prove_polyhedral_path"]
@@ -27,18 +27,18 @@ _ZERO: Final = 1e-9
 _ENTRIES: Final = 20_000
 
 
-def prove_polyhedral_path(problem: ConstrainedPath, theta: Array) -> KktProof:
-    """Prove that the global minimum of eq. 5 lies near θ (d,): linear f_n, norm 1 or inf."""
-    functions, size = problem.functions, problem.functions.size
+def prove_polyhedral_path(kkt: Kkt, term: LossTerm, rho: float) -> KktProof:
+    """Prove that the global minimum of eq. 5 lies near the point: linear f_n, norm 1 or inf."""
+    functions, size, theta = kkt.functions, kkt.functions.size, kkt.point / rho
     if functions.count * size > _ENTRIES:
         return not_proved(f"{functions.count} × {size} gradients are too many", size)
-    if problem.loss is Loss.CROSS_ENTROPY and problem.classes > 2:
+    if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
         return not_proved("the cross-entropy of more than two classes is not tried", size)
-    length = vector_norm(theta, problem.norm_p)
+    length = vector_norm(theta, kkt.norm)
     if not abs(length - 1.0) <= _NEAR:
         return not_proved(f"‖θ‖ = {length:.9g} is not 1", size)
     with precision():
-        face = _Face(problem, theta)
+        face = _Face(kkt, term, rho)
         if not face.lead:
             box: list[Any] | str = []
         else:
@@ -60,12 +60,12 @@ def prove_polyhedral_path(problem: ConstrainedPath, theta: Array) -> KktProof:
 class _Face(Equations):
     """The equations of the free coordinates of a face of the ball."""
 
-    def __init__(self, problem: ConstrainedPath, theta: Array) -> None:
+    def __init__(self, kkt: Kkt, term: LossTerm, rho: float) -> None:
         from flint import arb, arb_mat
 
-        self.rho, self.logistic = problem.rho, problem.loss is not Loss.EXPONENTIAL
-        self.octahedron = problem.norm_p == 1.0
-        w = problem.rho * theta
+        self.rho, self.logistic = rho, term.loss is not Loss.EXPONENTIAL
+        self.octahedron = kkt.norm == 1.0
+        w, theta = kkt.point, kkt.point / rho
         self.w = w
         self.signs = np.where(w < 0.0, -1.0, 1.0)
         largest = float(np.max(np.abs(theta)))
@@ -76,10 +76,10 @@ class _Face(Equations):
         self.moving = np.flatnonzero(moving)
         self.others = np.flatnonzero(~moving)
         self.first = int(np.argmax(np.abs(w)))
-        self.rows = problem.functions.jacobian(np.zeros(w.size))
+        self.rows = kkt.functions.jacobian(np.zeros(w.size))
         self.Z = arb_mat([[arb(float(entry)) for entry in row] for row in self.rows])
         self.start = w[self.moving]
-        self.units = np.full(self.moving.size, 2.0 ** round(math.log2(problem.rho)))
+        self.units = np.full(self.moving.size, 2.0 ** round(math.log2(rho)))
         self.lead = int(self.moving.size)
         # One factor for all of p, fixed once so that every evaluation is of the same equations.
         self.lowest = float(np.min(self.rows @ w))

@@ -16,12 +16,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
-from lexmargin.judge.margin_programs import evaluated
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.proofs.enclosure import BallMargins, Equations, enclosed, precision
@@ -48,43 +43,37 @@ _STATIONARY: Final = 1e-3
 _ENTRIES: Final = 20_000
 
 
-def prove_margin_program(problem: MarginPath | ScaledMargin, theta: Array) -> KktProof:
-    """Prove that a KKT point of eq. 6, 7 (at finite ρ) or 14 lies near θ (d,), Euclidean norm.
+def prove_margin_program(kkt: Kkt) -> KktProof:
+    """Prove that a KKT point of a program at its own scale lies near the point, Euclidean norm.
 
-    Where the f_n are concave that point is the global optimum.
+    Eq. 6, 7 (at finite ρ), 14, and other costs and levels. Where the f_n are concave that point is
+    the global optimum.
     """
-    functions, size = problem.functions, problem.functions.size
-    if problem.norm_p != 2.0:
-        return not_proved(f"the norm {problem.norm_p:g} is not the Euclidean one", size)
+    functions, size = kkt.functions, kkt.functions.size
+    if kkt.norm != 2.0:
+        return not_proved(f"the norm {kkt.norm:g} is not the Euclidean one", size)
     if size > LIMIT:
         return not_proved(f"{size} parameters are more than {LIMIT}", size)
-    w = problem.rho_value * theta
-    level: float | None = 1.0
-    radius: float | None = None
-    if isinstance(problem, MarginPath):
-        level = problem.gamma
-        if level is None:
-            radius = problem.rho
-            length = vector_norm(w, 2.0)
-            if not abs(length / radius - 1.0) <= _NEAR:
-                return not_proved(f"‖θ‖ = {length / radius:.9g} is not 1", size)
-            w = w * (radius / length)
-    values = evaluated(functions, w)
-    margin = float(np.min(values))
+    if kkt.radius is not None:
+        length = vector_norm(kkt.point, 2.0)
+        if not abs(length / kkt.radius - 1.0) <= _NEAR:
+            return not_proved(f"‖θ‖ = {length / kkt.radius:.9g} is not 1", size)
+        kkt = replace(kkt, point=kkt.point * (kkt.radius / length))
+    w, margin = kkt.point, kkt.margin
     if margin <= 0.0:
         return not_proved("a margin is not positive", size)
-    reach = margin if level is None else level
+    reach = margin if kkt.level is None else kkt.level
     if abs(margin / reach - 1.0) > _STATIONARY:
         return not_proved(f"the smallest margin {margin:.9g} is not {reach:g}", size)
     with precision():
-        costs = _costs(problem)
+        costs = _costs(kkt)
         root = np.ones(size)
         if costs is not None:
             root = np.sqrt(np.array([float(c.mid()) for c in costs]))
             if not float(np.min(root)) > 1e-140:
                 return not_proved("some parameters cost too little for doubles", size)
         jacobian = functions.jacobian(w)
-        near = np.flatnonzero(values <= (1.0 + _NEAR) * max(margin, reach))
+        near = np.flatnonzero(kkt.values <= (1.0 + _NEAR) * max(margin, reach))
         target = root * w
         length = vector_norm(target, 2.0)
         found = nonnegative_multipliers(jacobian[near] / root, target / length)
@@ -95,24 +84,27 @@ def prove_margin_program(problem: MarginPath | ScaledMargin, theta: Array) -> Kk
             return not_proved(f"ε = {found.residual:.3g} is far from stationary", size)
         if not licq(jacobian[support] / root, 1e-12).holds:
             return not_proved("the gradients of the samples that carry weight are dependent", size)
-        system = KktSystem(functions, w, support, multipliers[carries], costs, level, radius)
+        system = KktSystem(
+            functions, w, support, multipliers[carries], costs, kkt.level, kkt.radius,
+            kkt.required, orbits=kkt.even,
+        )  # fmt: skip
         proof = proved_near(system)
     return _global(proof, functions)
 
 
-def _costs(problem: MarginPath | ScaledMargin) -> list[Any] | None:
-    """Return enclosures of `γ^{2/α_k}`, one per parameter, over the largest of them."""
-    if isinstance(problem, MarginPath):
-        return None
+def _costs(kkt: Kkt) -> list[Any] | None:
+    """Return enclosures of the costs, one per parameter, `γ^{2/α_k}` over the largest of them."""
     from flint import arb
 
-    parts = problem.parts
-    gamma = arb(float(problem.gamma))
-    degrees = [float(a) for a in parts.degrees]
-    largest = max(2.0 / a * math.log(problem.gamma) for a in degrees)
-    top = max(degrees, key=lambda a: 2.0 / a * math.log(problem.gamma) == largest)
+    if kkt.costs is None:
+        return None
+    if kkt.powers is None or kkt.parts is None:
+        return [arb(float(cost)) for cost in kkt.costs]
+    base, degrees = kkt.powers.base, kkt.powers.degrees
+    gamma = arb(base)
+    top = max(degrees, key=lambda a: 2.0 / a * math.log(base))
     powers = [gamma ** (2 / arb(a) - 2 / arb(top)) for a in degrees]
-    owner = parts.spread(np.arange(len(degrees), dtype=np.float64)).astype(int)
+    owner = kkt.parts.spread(np.arange(len(degrees), dtype=np.float64)).astype(int)
     return [powers[k] for k in owner]
 
 
@@ -123,14 +115,14 @@ def _global(proof: KktProof, functions: MarginFunctions) -> KktProof:
     return replace(proof, reason=f"{proof.reason}; the problem is convex: it is the global optimum")
 
 
-def prove_zero_part(problem: WSet, theta: Array) -> KktProof:
-    """Prove that eq. 13 reaches the value 0 near θ: w_1 = 0 and every f_n is positive there.
+def prove_zero_part(kkts: tuple[Kkt, ...]) -> KktProof:
+    """Prove that eq. 13 reaches the value 0 near the point: w_1 = 0 and every f_n is positive.
 
     The other parts are then stretched to `f_n ≥ 1` by `w_k t^{1/α_k}`, which leaves w_1 = 0.
     """
-    functions, parts = problem.functions, problem.parts
+    functions, theta, parts = kkts[0].functions, kkts[0].point, kkts[0].parts
     size = functions.size
-    if np.any(parts.sizes(theta)[: problem.levels]):
+    if parts is None or not kkts[0].at_one or any(np.any(kkt.target) for kkt in kkts):
         why = "the answers of eq. 13 are no isolated point"
         return not_proved(f"{why}; only w_1 = 0, and linear scores with a bias, are proved", size)
     from flint import arb
@@ -147,7 +139,7 @@ def prove_zero_part(problem: WSet, theta: Array) -> KktProof:
         radius += 8.0 * float(np.finfo(np.float64).eps)
     if radius > _NEAR:
         return not_proved(f"the smallest margin {least:.9g} is far below 1", size)
-    zero = "w_1 = 0" if problem.levels == 1 else f"the first {problem.levels} parts are 0"
+    zero = "w_1 = 0" if len(kkts) == 1 else f"the first {len(kkts)} parts are 0"
     reason = f"{zero} and feasible within {radius:.3g} of this point: the value 0 is reached"
     return KktProof(True, radius, reason, size)
 
@@ -155,34 +147,34 @@ def prove_zero_part(problem: WSet, theta: Array) -> KktProof:
 # -- losses ----------------------------------------------------------------------------------------
 
 
-def prove_loss_path(problem: ConstrainedPath | RegularizationPath, theta: Array) -> KktProof:
-    """Prove that a KKT point of eq. 5, or of the regularization path, lies near θ (d,), ℓ2.
+def prove_loss_path(kkt: Kkt) -> KktProof:
+    """Prove that a KKT point of eq. 5, or of the regularization path, lies near the point, ℓ2.
 
     Where the f_n are concave that point is the global minimum.
     """
-    functions, size = problem.functions, problem.functions.size
-    linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
-    if linear and isinstance(problem, ConstrainedPath) and problem.norm_p in (1.0, math.inf):
-        return prove_polyhedral_path(problem, theta)
-    if problem.norm_p != 2.0:
+    functions, size, term = kkt.functions, kkt.functions.size, kkt.loss
+    assert term is not None
+    if functions.linear and kkt.radius is not None and kkt.norm in (1.0, math.inf):
+        return prove_polyhedral_path(kkt, term, kkt.radius)
+    if kkt.norm != 2.0:
         return not_proved(
-            f"the answer is transcendental and the norm {problem.norm_p:g} is not the Euclidean "
+            f"the answer is transcendental and the norm {kkt.norm:g} is not the Euclidean "
             "one, the only one tried",
             size,
         )
-    if problem.loss is Loss.CROSS_ENTROPY and problem.classes > 2:
+    if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
         return not_proved("the cross-entropy of more than two classes is not tried", size)
     if size > LIMIT or functions.count * size > _ENTRIES:
         return not_proved(f"{functions.count} × {size} gradients are too many", size)
-    w = problem.rho_value * theta
-    if isinstance(problem, ConstrainedPath):
-        length = vector_norm(theta, 2.0)
+    w = kkt.point
+    if kkt.radius is not None:
+        length = vector_norm(w, 2.0) / kkt.radius
         if not abs(length - 1.0) <= _NEAR:
             return not_proved(f"‖θ‖ = {length:.9g} is not 1", size)
         w = w / length
     if not np.any(w):
         return not_proved("θ is zero", size)
-    values = evaluated(functions, w)
+    values = functions.values(w)
     if not np.all(np.isfinite(values)):
         return not_proved("some margin is not defined", size)
     lowest = float(np.min(values))
@@ -194,7 +186,9 @@ def prove_loss_path(problem: ConstrainedPath | RegularizationPath, theta: Array)
         return not_proved("-∇L and θ are far from parallel", size)
     with precision():
         try:
-            system = _LossSystem(problem, w, lowest + math.log(vector_norm(w, 2.0) / slope))
+            # The quotient of the two may leave the range of doubles where both are in it.
+            scale = lowest + math.log(vector_norm(w, 2.0)) - math.log(slope)
+            system = _LossSystem(kkt, term, w, scale)
             box = enclosed(system)
             if isinstance(box, str):
                 return not_proved(box, size + 1)
@@ -211,13 +205,11 @@ def prove_loss_path(problem: ConstrainedPath | RegularizationPath, theta: Array)
 class _LossSystem(Equations):
     """`w - Σ λ_n ∇f_n(w) = 0` and the equation of s."""
 
-    def __init__(
-        self, problem: ConstrainedPath | RegularizationPath, w: Array, scale: float
-    ) -> None:
-        self.problem = problem
+    def __init__(self, kkt: Kkt, term: LossTerm, w: Array, scale: float) -> None:
+        self.radius, self.term = kkt.radius, term
         self.w = w
-        self.logistic = problem.loss is not Loss.EXPONENTIAL
-        self.balls = BallMargins(problem.functions, np.arange(problem.functions.count))
+        self.logistic = term.loss is not Loss.EXPONENTIAL
+        self.balls = BallMargins(kkt.functions, np.arange(kkt.functions.count))
         self.start = np.append(w, scale)
         size = 2.0 ** round(math.log2(vector_norm(w, 2.0)))
         self.units = np.append(np.full(w.size, size), 1.0)
@@ -242,12 +234,12 @@ class _LossSystem(Equations):
     def _last(self, x: Sequence[Any]) -> Any:
         from flint import arb
 
-        d, problem = self.w.size, self.problem
+        d = self.w.size
         squares = sum((x[j] * x[j] for j in range(d)), arb(0))
-        if isinstance(problem, ConstrainedPath):
-            return (squares - arb(problem.rho) * arb(problem.rho)) / 2
-        power = arb(problem.power)
-        return x[d] + (power * arb(problem.strength)).log() + (power - 2) / 2 * squares.log()
+        if self.radius is not None:
+            return (squares - arb(self.radius) * arb(self.radius)) / 2
+        power, coefficient = arb(self.term.power), arb(self.term.coefficient)
+        return x[d] + (power * coefficient).log() + (power - 2) / 2 * squares.log()
 
     def derivative(self, x: Sequence[Any]) -> Any:
         from flint import arb, arb_mat
@@ -274,13 +266,13 @@ class _LossSystem(Equations):
                 bend = arb(0) if turn is None else turn[0, j]
                 matrix[i, j] = (1 if i == j else 0) - bend - outer[i, j]
             matrix[i, d] = -hessian[i][0]
-        if isinstance(self.problem, ConstrainedPath):
+        if self.radius is not None:
             for j in range(d):
                 matrix[d, j] = x[j]
             return matrix
         squares = sum((x[j] * x[j] for j in range(d)), arb(0))
         for j in range(d):
-            matrix[d, j] = (arb(self.problem.power) - 2) * x[j] / squares
+            matrix[d, j] = (arb(self.term.power) - 2) * x[j] / squares
         matrix[d, d] = arb(1)
         return matrix
 

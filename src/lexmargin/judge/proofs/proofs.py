@@ -11,13 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.known import require_known
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.bounds.sphere import DIMENSIONS, sphere_bound
@@ -42,7 +36,6 @@ from lexmargin.judge.proofs.krawczyk_programs import (
 )
 from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
 
 __all__ = ["LinearProof", "Proof", "prove"]
@@ -105,47 +98,51 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
 
     Raises:
         NotSeparableError: no direction has a positive margin.
-        UnsupportedError: a formulation that is none of the paper's seven.
+        UnsupportedError: a formulation that brings no KKT data of its own.
     """
-    require_known(problem)
     flat = flattened(problem, theta)
     with np.errstate(all="ignore"):
+        kkts = problem.kkt(flat)
         try:
-            return _proved(problem, flat)
+            return _proved(kkts)
         except (ArithmeticError, np.linalg.LinAlgError):
             why = "f_n, a gradient or what is made of them leaves the range of doubles"
             return not_proved(why, problem.functions.size)
 
 
-def _proved(problem: Formulation, flat: FloatArray) -> Proof:
-    match problem:
-        case ConstrainedPath() | RegularizationPath():
-            return prove_loss_path(problem, flat)
-        case ScaledMargin() | WSet():
-            return _program(problem, flat)
-        case Lexicographic():
-            return _levels(problem, flat)
-        case MarginPath() if problem.functions.homogeneity.degree is None:
-            return _bounded(problem, flat, prove_margin_program(problem, flat))
-        case _:  # hard margins and homogeneous margin paths
-            return _direction(problem, flat)
+def _proved(kkts: tuple[Kkt, ...]) -> Proof:
+    first = kkts[0]
+    if first.loss is not None:
+        return prove_loss_path(first)
+    if first.ordered is not None:
+        return _levels(first, first.ordered)
+    why = ""
+    if first.powers is not None or first.part is not None:
+        found = exact_program(kkts)
+        if isinstance(found, ExactProgram):
+            return found
+        why = f"{found}; "
+    if first.is_direction:
+        return _direction(first)
+    if first.part is not None:
+        proof = prove_zero_part(kkts)
+        return proof if proof.proved else not_proved(f"{why}{proof.reason}", proof.dimension)
+    proof = prove_margin_program(first)
+    return _bounded(first, proof) if first.costs is None and first.level is None else proof
 
 
-def _bounded(problem: Formulation, flat: FloatArray, proof: KktProof) -> KktProof:
+def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
     """Add a bound on all margins of the sphere, where there are few parameters (eq. 6).
 
     With degrees, points inside the ball are stretched to the sphere and gain margin.
     """
-    functions = problem.functions
-    stated = isinstance(problem, MarginPath) and problem.gamma is not None
+    functions = kkt.functions
     without = functions.homogeneity.kind is HomogeneityKind.NEITHER
     if functions.size > DIMENSIONS or without or not (proof.proved and proof.support):
         return proof
-    homogeneous = functions.homogeneity.degree is not None
-    if stated and not homogeneous:
-        return proof
-    radius = 1.0 if homogeneous else problem.rho_value
-    w = flat * (radius / vector_norm(flat, 2.0))
+    homogeneous = kkt.degree is not None
+    radius = 1.0 if homogeneous or kkt.radius is None else kkt.radius
+    w = kkt.point * (radius / vector_norm(kkt.point, 2.0))
     margin = float(np.min(functions.values(w)))
     known = global_bound(functions, w, None, 2.0, _LOOKS) if homogeneous else None
     upper = math.inf if known is None else known.upper
@@ -161,49 +158,37 @@ def _bounded(problem: Formulation, flat: FloatArray, proof: KktProof) -> KktProo
     return replace(proof, bound=upper, gap=gap, reason=reason)
 
 
-def _is_linear(problem: Formulation) -> bool:
-    functions = problem.functions
-    return functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
-
-
-def _direction(problem: Formulation, flat: FloatArray) -> LinearProof | KktProof:
-    functions, norm = problem.functions, problem.norm_p
-    flat = unit_scale(flat)
-    if _is_linear(problem) and (norm in (1.0, 2.0) or math.isinf(norm)):
+def _direction(kkt: Kkt) -> LinearProof | KktProof:
+    functions, norm = kkt.functions, kkt.norm
+    if kkt.level is not None and not abs(kkt.margin / kkt.level - 1.0) <= _NEAR:
+        why = f"the smallest margin {kkt.margin:.9g} is not {kkt.level:g}"
+        return not_proved(why, functions.size)
+    flat = unit_scale(kkt.point)
+    if functions.linear and (norm in (1.0, 2.0) or math.isinf(norm)):
         rows = functions.jacobian(np.zeros(functions.size))
         found = exact_max_margin(rows, norm, flat)
         return LinearProof(found, exact_gap(rows, found, flat))
     if norm != 2.0:
         why = f"the norm {norm:g} has no exact method with this predictor"
         return not_proved(f"{why}; 2 has, and 1, 2 and inf with a linear one", functions.size)
-    return _bounded(problem, flat, prove_kkt(functions, flat))
+    return _bounded(kkt, prove_kkt(functions, flat))
 
 
-def _program(problem: ScaledMargin | WSet, flat: FloatArray) -> ExactProgram | KktProof:
-    found = exact_program(problem, flat)
-    if isinstance(found, ExactProgram):
-        return found
-    if isinstance(problem, ScaledMargin):
-        return prove_margin_program(problem, flat)
-    proof = prove_zero_part(problem, flat)
-    return proof if proof.proved else not_proved(f"{found}; {proof.reason}", proof.dimension)
-
-
-def _levels(problem: Lexicographic, flat: FloatArray) -> LinearProof | ExactLevels | KktProof:
-    functions, norm = problem.functions, problem.norm_p
-    count = min(problem.levels or functions.count, functions.count)
-    if _is_linear(problem) and norm == 2.0:
+def _levels(kkt: Kkt, count: int) -> LinearProof | ExactLevels | KktProof:
+    functions, norm, flat = kkt.functions, kkt.norm, kkt.point
+    count = min(count, functions.count)
+    if functions.linear and norm == 2.0:
         # One direction has the max margin: the later levels are its own.
-        proof = _direction(problem, flat)
+        proof = _direction(kkt)
         if count == 1 or not isinstance(proof, LinearProof):
             return proof
         rows = functions.jacobian(np.zeros(functions.size))
         return replace(proof, levels_gap=exact_levels_gap(rows, proof.exact, flat, count))
-    if _is_linear(problem) and (norm == 1.0 or math.isinf(norm)):
+    if functions.linear and (norm == 1.0 or math.isinf(norm)):
         rows = functions.jacobian(np.zeros(functions.size))
         found = exact_levels(rows, norm, flat, count)
         return found if isinstance(found, ExactLevels) else not_proved(found, functions.size)
-    if count == 1 and functions.homogeneity.degree is not None:
-        return _direction(problem, flat)
+    if count == 1 and kkt.degree is not None:
+        return _direction(kkt)
     why = "levels after the first are proved for linear predictors with the norm 1, 2 or inf"
     return not_proved(why, functions.size)

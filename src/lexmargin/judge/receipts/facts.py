@@ -6,6 +6,7 @@ be verified where no solver, not even a least-squares one, is installed.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from lexmargin.errors import DegreeError
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.local.ascent import rise
+from lexmargin.judge.local.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.multipliers.qualification import LicqReport, licq, proved_independent
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.programs.products import linear_values
 from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
@@ -137,13 +140,24 @@ def establish(
 
     Raises
     ------
-    DegreeError
-        where the predictor is not homogeneous.
+    FloatingPointError
+        where f_n and its gradient contradict the degree of the predictor: numbers are lost.
     """
     alpha = functions.homogeneity.degree
     assert alpha is not None
     theta = unit_scale(theta)
-    point = unit_point(functions.values(theta), functions.jacobian(theta), theta, alpha, norm)
+    scores = functions.linear_inputs is not None
+    jacobian = functions.jacobian(theta)
+    values = linear_values(jacobian, theta) if scores else functions.values(theta)
+    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
+        raise FloatingPointError("f_n or a gradient is not finite")
+    point = unit_point(values, jacobian, theta, alpha, norm)
+    try:
+        # Of linear scores the margins are the products themselves.
+        mismatch = 0.0 if scores else check_euler(point, limits.euler)
+    except DegreeError as error:
+        # The degree is the predictor's own: it is the numbers that are lost.
+        raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
     if point.margin <= 0.0:
         return _blank(Verdict.NOT_SEPARATING, "a margin is not positive", point)
     unit = theta / vector_norm(theta, 2.0)
@@ -157,14 +171,21 @@ def establish(
     if on:
         gradients, sloped = _sloped(functions, unit, point, evidence, on)
     first = measured_of(point, gradients, evidence, limits)
-    doubt = _doubt(point, first, limits)
+    doubt = _doubt(point, first, mismatch, limits)
     smooth = not on
-    # Every margin within reach of δ has its part in a lower bound on ε.
-    near = kinks is not None and kinks.within(
-        limits.kink, samples_of(functions, point.support(WIDEST))
-    )
-    if near:
-        first = replace(first, lower=0.0)
+    if kinks is not None and first.lower > 0.0:
+        # Every margin within reach of δ has its part in a lower bound on ε.
+        jacobian = functions.jacobian(unit)
+        reach = kink_reach(
+            margins_on_kinks(functions, kinks, limits.kink),
+            functools.partial(kinked_sets, functions, unit, limits.kink),
+            lambda indices: jacobian[indices],
+            functions.values(unit),
+            unit,
+            alpha,
+            norm,
+        )
+        first = replace(first, lower=max(0.0, first.lower - limits.complementarity * reach))
     # At kinks the elements that λ combines, where there are slopes for them.
     support_rows = gradients[evidence.support]
     found = _Found()
@@ -172,7 +193,7 @@ def establish(
     weights = evidence.multipliers if evidence.bound is None else evidence.bound
     found.bound = proved_bound(functions, point, weights, linear)
     if found.bound is not None:
-        below = linear_margin(point) if linear else point.margin
+        below = linear_margin(point, theta) if linear else point.margin
         found.gap = relative_gap(found.bound, point.unscaled(below))
     nearest = None if kinks is None else kinks.nearest_on_support.distance
     word, reason = _word(
@@ -261,15 +282,11 @@ def _word(
     return Verdict.KKT, "ε and δ are within their tolerances"
 
 
-def _doubt(point: UnitPoint, first: Stationarity, limits: Tolerances) -> str:
+def _doubt(point: UnitPoint, first: Stationarity, mismatch: float, limits: Tolerances) -> str:
     smallest = np.flatnonzero(point.margins <= point.margin)
     noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
     if point.degree * point.margin <= noise:
         return "the margin is no larger than its own rounding error"
-    try:
-        mismatch = check_euler(point, limits.euler)
-    except DegreeError:
-        return "f and the gradients contradict Euler's identity"
     if mismatch > max(limits.support, limits.stationarity):
         return "f and the gradients contradict Euler's identity"
     if first.floor > limits.stationarity:

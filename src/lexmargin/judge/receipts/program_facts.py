@@ -10,39 +10,25 @@ from typing import Final
 import numpy as np
 
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.known import require_known
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.range import out_of_range
-from lexmargin.judge.bounds.signs import shown_not_positive
+from lexmargin.judge.bounds.signs import shown_word
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.levels.level_chain import checked_levels
-from lexmargin.judge.levels.level_proofs import LIMIT, curved_levels
-from lexmargin.judge.margin_programs import (
-    certify_margin_path,
-    certify_scaled_margin,
-    certify_w_set,
-    evaluated,
-)
+from lexmargin.judge.levels.level_proofs import LIMIT, curved_levels, ordered_margins
+from lexmargin.judge.margin_programs import certify_program
 from lexmargin.judge.multipliers.qualification import proved_independent
-from lexmargin.judge.programs.linear_problems import recentred
-from lexmargin.judge.programs.loss_programs import (
-    certify_constrained_path,
-    certify_regularization_path,
-)
+from lexmargin.judge.programs.loss_programs import certify_loss
+from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.receipts.facts import Facts, establish, margin_rounding
 from lexmargin.judge.second_order.curvature import Curvature
 from lexmargin.judge.supports import WIDEST
 from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.unmeasured import against_level
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.curvature import Curvature as FunctionCurvature
 
 __all__ = ["establish_problem", "level_rows"]
 
@@ -69,24 +55,24 @@ def establish_problem(
     programs at a scale of their own λ is measured as given; for homogeneous margin problems see
     :func:`~lexmargin.judge.receipts.facts.establish`.
 
-    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation that is none of the seven.
+    Raises :class:`~lexmargin.errors.UnsupportedError` for a formulation without KKT data.
     """
-    require_known(problem)
-    problem, theta = recentred(problem, theta)
     with np.errstate(all="ignore"):
+        given = problem.kkt(theta)
+        kkts = recentred(given)
         try:
-            found = _established(problem, theta, limits, evidence)
+            found = _established(kkts, limits, evidence)
         except (ArithmeticError, np.linalg.LinAlgError):
-            unknown = out_of_range(problem, theta, limits)
-            found = replace(_facts(unknown, theta), support=evidence.support)
-        lost = found.verdict.stationary and not _is_finite(found)
-        if found.verdict is Verdict.NOT_SEPARATING:
-            lost = not shown_not_positive(problem.functions, problem.rho_value * theta)
+            unknown = out_of_range(kkts[0], limits)
+            found = replace(_facts(unknown), support=evidence.support)
+        word = found.verdict
+        if word.stationary and not _is_finite(found):
+            word = Verdict.UNDECIDED
+        word, _ = shown_word(word, given[0])
     if found.levels is not None and not all(math.isfinite(value) for value in found.levels):
         found = replace(found, levels=None)
-    if not lost:
+    if word is found.verdict:
         return found
-    word = Verdict.UNDECIDED
     return replace(found, verdict=word, reason=_REASONS[word])
 
 
@@ -98,34 +84,20 @@ def _is_finite(found: Facts) -> bool:
     return all(math.isfinite(x) for x in parts)
 
 
-def _established(
-    problem: Formulation, theta: Array, limits: Tolerances, evidence: Evidence
-) -> Facts:
-    match problem:
-        case ConstrainedPath():
-            return _of_loss(problem, theta, certify_constrained_path(problem, theta, limits))
-        case RegularizationPath():
-            return _of_loss(problem, theta, certify_regularization_path(problem, theta, limits))
-        case ScaledMargin():
-            found = certify_scaled_margin(problem, theta, limits, evidence)
-            return _of_program(problem, theta, found, evidence)
-        case WSet():
-            found = certify_w_set(problem, theta, limits, evidence)
-            return _of_program(problem, theta, found, evidence)
-        case Lexicographic():
-            return _of_levels(problem, theta, limits, evidence)
-        case MarginPath() if problem.functions.homogeneity.degree is None:
-            found = certify_margin_path(problem, theta, limits, evidence)
-            return _of_program(problem, theta, found, evidence)
-        case _:
-            return establish(problem.functions, theta, problem.norm_p, limits, evidence)
+def _established(kkts: tuple[Kkt, ...], limits: Tolerances, evidence: Evidence) -> Facts:
+    first = kkts[0]
+    if first.loss is not None:
+        return _of_loss(first, certify_loss(first, limits))
+    if first.is_direction:
+        facts = _along(first, limits, evidence)
+    else:
+        facts = _of_program(first, certify_program(kkts, limits, evidence), evidence)
+    return facts if first.ordered is None else _ordered(first, facts, limits, evidence)
 
 
-def level_rows(problem: Lexicographic) -> Array | None:
+def level_rows(functions: MarginFunctions) -> Array | None:
     """Return Z (N, d) where levels are proven: linear f_n, and not too many of them."""
-    functions = problem.functions
-    linear = functions.curvature is FunctionCurvature.AFFINE and functions.homogeneity.degree == 1.0
-    if not linear or functions.count * functions.size > LIMIT:
+    if not functions.linear or functions.count * functions.size > LIMIT:
         return None
     return functions.jacobian(np.zeros(functions.size))
 
@@ -133,37 +105,46 @@ def level_rows(problem: Lexicographic) -> Array | None:
 # -- from a certificate ----------------------------------------------------------------------------
 
 
-def _of_loss(problem: Formulation, theta: Array, found: Certificate) -> Facts:
-    functions, w = problem.functions, problem.rho_value * theta
-    rounding = _rounding(functions, w, evaluated(functions, w), 1)
-    facts = replace(_facts(found, theta), rounding=rounding)
+def _along(kkt: Kkt, limits: Tolerances, evidence: Evidence) -> Facts:
+    """Establish a direction, and the level that its length reaches."""
+    facts = establish(kkt.functions, kkt.point, kkt.norm, limits, evidence)
+    if kkt.part is not None:
+        facts = replace(facts, levels=(float(np.sum(kkt.target * kkt.point)),))
+    if kkt.level is None or facts.verdict is Verdict.NOT_SEPARATING:
+        return facts
+    shortfall, missed = against_level(kkt.margin, kkt.level, limits)
+    facts = replace(facts, feasibility=shortfall)
+    if not missed:
+        return facts
+    word = Verdict.NOT_STATIONARY
+    return replace(facts, verdict=word, reason=_REASONS[word], radius=None, rate=None)
+
+
+def _of_loss(kkt: Kkt, found: Certificate) -> Facts:
+    facts = replace(_facts(found), rounding=_rounding(kkt, 1))
     weights = np.zeros(found.multipliers.size)
     weights[found.support] = found.multipliers[found.support]
     return replace(facts, multipliers=weights)
 
 
-def _rounding(functions: MarginFunctions, w: Array, values: Array, count: int) -> tuple[float, ...]:
+def _rounding(kkt: Kkt, count: int) -> tuple[float, ...]:
     """Return :func:`~lexmargin.judge.receipts.facts.margin_rounding`; 0 where f is not defined."""
-    errors = margin_rounding(functions.jacobian(w), w, values, count)
+    errors = margin_rounding(kkt.jacobian, kkt.point, kkt.values, count)
     return tuple(float(error) if math.isfinite(error) else 0.0 for error in errors)
 
 
-def _of_program(
-    problem: Formulation, theta: Array, found: Certificate, evidence: Evidence
-) -> Facts:
-    functions, w = problem.functions, problem.rho_value * theta
-    values = evaluated(functions, w)
-    facts = replace(_facts(found, theta), rounding=_rounding(functions, w, values, 1))
+def _of_program(kkt: Kkt, found: Certificate, evidence: Evidence) -> Facts:
+    facts = replace(_facts(found), rounding=_rounding(kkt, 1))
     if found.licq is None:
         return facts
     tau = min(evidence.tau, WIDEST)
-    support = np.flatnonzero(values <= (1.0 + tau) * float(np.min(values)))
-    rows = functions.jacobian(w)[support]
+    support = np.flatnonzero(kkt.values <= (1.0 + tau) * kkt.margin)
+    rows = kkt.jacobian[support]
     independent = proved_independent(rows) if rows.size <= _MODULAR_LIMIT else None
     return replace(facts, support=support, independent=independent)
 
 
-def _facts(found: Certificate, theta: Array) -> Facts:
+def _facts(found: Certificate) -> Facts:
     curvature = found.curvature
     smallest = curvature.smallest if isinstance(curvature, Curvature) else None
     return Facts(
@@ -193,24 +174,14 @@ def _facts(found: Certificate, theta: Array) -> Facts:
 # -- levels ----------------------------------------------------------------------------------------
 
 
-def _of_levels(
-    problem: Lexicographic, theta: Array, limits: Tolerances, evidence: Evidence
-) -> Facts:
-    """Establish level 1, then the levels after it from its multipliers or the chain of duals."""
-    functions, norm = problem.functions, problem.norm_p
-    count = problem.levels or functions.count
-    alpha = functions.homogeneity.degree
-    if alpha is None:
-        level = MarginPath(problem.predictor, problem.data, 1.0, norm)
-        found = certify_margin_path(level, theta, limits, evidence)
-        facts, values = _of_program(level, theta, found, evidence), functions.values(theta)
-        unit, jacobian = theta, functions.jacobian(theta)
-    else:
-        theta = unit_scale(theta)
-        facts = establish(functions, theta, norm, limits, evidence)
-        size = vector_norm(theta, norm)
-        values = functions.values(theta) / size**alpha
-        unit, jacobian = theta / size, functions.jacobian(theta) / size ** (alpha - 1.0)
+def _ordered(kkt: Kkt, facts: Facts, limits: Tolerances, evidence: Evidence) -> Facts:
+    """Add the levels after the first, from its multipliers or the chain of duals."""
+    norm, count, alpha = kkt.norm, kkt.ordered or kkt.functions.count, kkt.degree
+    unit, values, _ = ordered_margins(kkt)
+    jacobian = kkt.functions.jacobian(unit)
+    if alpha is not None:
+        size = vector_norm(unit, norm)
+        unit, jacobian = unit / size, jacobian / size ** (alpha - 1.0)
     facts = replace(
         facts,
         levels=tuple(float(v) for v in np.sort(values)[:count]),
@@ -218,22 +189,19 @@ def _of_levels(
     )
     if not facts.verdict.stationary or count == 1:
         return facts
-    linear = functions.curvature is FunctionCurvature.AFFINE and alpha == 1.0
-    if linear and facts.verdict is Verdict.GLOBAL:
-        Z = level_rows(problem)
-        if Z is not None:
-            if 1.0 < norm < math.inf:
-                weights = evidence.multipliers
-                proof = curved_levels(Z, unit, norm, count, limits.gap, weights)
-            else:
-                proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
-            facts = replace(facts, levels_gap=proof.gap)
-            if proof.proven >= count:
-                return replace(facts, reason=f"{facts.reason}; duality proves all {count} levels")
-            return replace(
-                facts,
-                verdict=Verdict.UNDECIDED,
-                reason=f"level {proof.proven + 1} is not proven by what is given",
-            )
+    Z = level_rows(kkt.functions) if facts.verdict is Verdict.GLOBAL else None
+    if Z is not None:
+        if 1.0 < norm < math.inf:
+            proof = curved_levels(Z, unit, norm, count, limits.gap, evidence.multipliers)
+        else:
+            proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
+        facts = replace(facts, levels_gap=proof.gap)
+        if proof.proven >= count:
+            return replace(facts, reason=f"{facts.reason}; duality proves all {count} levels")
+        return replace(
+            facts,
+            verdict=Verdict.UNDECIDED,
+            reason=f"level {proof.proven + 1} is not proven by what is given",
+        )
     word = Verdict.KKT if facts.verdict is Verdict.GLOBAL else facts.verdict
     return replace(facts, verdict=word, reason=f"level 1: {facts.reason}")

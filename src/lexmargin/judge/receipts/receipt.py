@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
-from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.formulations.base import Formulation, formulations
 from lexmargin.inputs.files import read_file, write_file
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge.certificate import Certificate
@@ -94,7 +94,6 @@ CLAIMS: Final = (
 )
 """The names of what a receipt claims."""
 
-_AT_THE_ORIGIN: Final = (FormulationName.CONSTRAINED_PATH, FormulationName.REGULARIZATION_PATH)
 _TRUTHS: Final = ("licq", "independent")
 _COUNTS: Final = ("rank",)
 
@@ -247,7 +246,8 @@ def _read(content: dict[str, Any], data: Dataset | None) -> Receipt:
     problem, count, size = _problem(top, data)
     theta = decoded(top.text("theta"), (size,), "theta")
     # The origin has no direction, but it can be what minimises a loss.
-    pointless = not np.any(theta) and top.text("formulation") not in _AT_THE_ORIGIN
+    formulation = formulations().get(top.text("formulation"))
+    pointless = not np.any(theta) and not (formulation and formulation.traits.is_loss)
     if not np.all(np.isfinite(theta)) or pointless:
         raise ReceiptError("theta is zero or not finite.", "Write the receipt again.")
     if "state" in content:

@@ -3,64 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+from enum import Enum
+from typing import Any
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
-from lexmargin.formulations.base import Formulation, FormulationName
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.hard_margin import HardMargin
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
-from lexmargin.formulations.scaled_margin import ScaledMargin
-from lexmargin.formulations.w_set import WSet
+from lexmargin.formulations.base import Formulation, formulations
+from lexmargin.formulations.fields import Parameter, has_norm, parameters
 from lexmargin.judge.receipts.receipt_format import Fields
-from lexmargin.losses import Loss
 from lexmargin.predictors import Predictor
 
 __all__ = ["parameters_to_json", "problem_from_json"]
 
-_PARAMETERS: Final[Mapping[FormulationName, tuple[str, ...]]] = {
-    FormulationName.HARD_MARGIN: (),
-    FormulationName.MARGIN_PATH: ("rho", "gamma"),
-    FormulationName.CONSTRAINED_PATH: ("rho", "loss"),
-    FormulationName.REGULARIZATION_PATH: ("strength", "power", "loss"),
-    FormulationName.SCALED_MARGIN: ("gamma",),
-    FormulationName.W_SET: ("levels",),
-    FormulationName.LEXICOGRAPHIC: ("levels",),
-}
-
 
 def parameters_to_json(problem: Formulation) -> dict[str, Any]:
     """Return the parameters that state the problem, beside predictor, data and norm."""
-    found = {name: getattr(problem, name) for name in _PARAMETERS[FormulationName(problem.name)]}
     return {
-        name: value.value
-        if isinstance(value, Loss)
-        else value
-        if value is None or name == "levels"
-        else float(value)
-        for name, value in found.items()
+        one.name: _written(one.kind, getattr(problem, one.name))
+        for one in parameters(type(problem))
+        if one.states
     }
 
 
+def _written(kind: type, value: Any) -> Any:
+    if value is None or kind is int:
+        return value
+    if issubclass(kind, Enum):
+        return value.value
+    return [float(number) for number in value] if kind is tuple else float(value)
+
+
 def problem_from_json(
-    name: str, norm: float, parameters: object, predictor: Predictor, data: Dataset
+    name: str, norm: float, given: object, predictor: Predictor, data: Dataset
 ) -> Formulation:
     """Return the formulation that a receipt speaks of.
 
     Raises:
         ReceiptError: an unknown name, or parameters that are not its own.
     """
+    formulation = formulations().get(name)
+    if formulation is None:
+        raise ReceiptError(f"There are no receipts for {name[:40]!r}.")
+    stated = [one for one in parameters(formulation) if one.states]
+    read = Fields(given, "parameters", tuple(one.name for one in stated))
     try:
-        word = FormulationName(name)
-    except ValueError:
-        raise ReceiptError(f"There are no receipts for {name[:40]!r}.") from None
-    read = Fields(parameters, "parameters", _PARAMETERS[word])
-    try:
-        problem = _stated(word, norm, read, predictor, data)
+        values: dict[str, Any] = {one.name: _read(read, one) for one in stated}
+        if has_norm(formulation):
+            values["norm"] = norm
+        problem: Formulation = formulation(predictor, data, **values)  # type: ignore[call-arg]
     except LexmarginError as error:
         if isinstance(error, ReceiptError):
             raise
@@ -70,39 +60,22 @@ def problem_from_json(
     return problem
 
 
-def _stated(
-    word: FormulationName, norm: float, read: Fields, predictor: Predictor, data: Dataset
-) -> Formulation:
-    match word:
-        case FormulationName.HARD_MARGIN:
-            return HardMargin(predictor, data, norm)
-        case FormulationName.MARGIN_PATH:
-            gamma = None if read.raw("gamma") is None else _number(read, "gamma")
-            return MarginPath(predictor, data, _number(read, "rho"), norm, gamma)
-        case FormulationName.CONSTRAINED_PATH:
-            return ConstrainedPath(predictor, data, _number(read, "rho"), norm, _loss(read))
-        case FormulationName.REGULARIZATION_PATH:
-            strength, power = _number(read, "strength"), _number(read, "power")
-            return RegularizationPath(predictor, data, strength, norm, power, _loss(read))
-        case FormulationName.SCALED_MARGIN:
-            return ScaledMargin(predictor, data, _number(read, "gamma"))
-        case FormulationName.W_SET:
-            return WSet(predictor, data, read.whole("levels", 1))
-        case _:
-            levels = None if read.raw("levels") is None else read.whole("levels", 1)
-            return Lexicographic(predictor, data, norm, levels)
-
-
-def _number(read: Fields, name: str) -> float:
-    value = read.number(name)
+def _read(read: Fields, one: Parameter) -> Any:
+    if one.optional and read.raw(one.name) is None:
+        return None
+    if one.kind is int:
+        return read.whole(one.name, 1)
+    if one.kind is tuple:
+        return tuple(read.numbers(one.name))
+    if issubclass(one.kind, Enum):
+        text = read.text(one.name)
+        try:
+            return one.kind(text)
+        except ValueError:
+            raise ReceiptError(f"parameters.{one.name} is {text[:40]!r}.", "Write it again.") from (
+                None
+            )
+    value = read.number(one.name)
     if not math.isfinite(value):
-        raise ReceiptError(f"parameters.{name} is not finite.", "Write the receipt again.")
+        raise ReceiptError(f"parameters.{one.name} is not finite.", "Write the receipt again.")
     return value
-
-
-def _loss(read: Fields) -> Loss:
-    text = read.text("loss")
-    try:
-        return Loss(text)
-    except ValueError:
-        raise ReceiptError(f"parameters.loss is {text[:40]!r}.", "Write it again.") from None

@@ -10,7 +10,8 @@ from lexmargin.judge.bounds.global_bounds import enumerated_bound
 from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.local.birth import birth_value, leak
 from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
-from lexmargin.judge.point import UnitPoint, row_sums
+from lexmargin.judge.point import UnitPoint
+from lexmargin.judge.programs.products import near_products
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
@@ -45,8 +46,9 @@ def proved_bound(
     return bound if found is None else min(bound, found)
 
 
-def linear_margin(point: UnitPoint) -> float:
-    """Return a margin that the direction surely has, for linear f_n = z_n·θ̂."""
-    rounding = _EPS * (point.theta.size + 4) * row_sums(point.jacobian, point.theta)
-    size = vector_norm(point.theta, point.norm) * (1.0 + 4.0 * _EPS)
-    return float(np.min(point.jacobian @ point.theta - rounding)) / size
+def linear_margin(point: UnitPoint, theta: Array) -> float:
+    """Return a margin that θ/‖θ‖ surely has, for linear f_n = z_n·θ (d,), in the units of point."""
+    scaled = unit_scale(theta)
+    products, errors = near_products(point.jacobian, scaled)
+    size = vector_norm(scaled, point.norm) * (1.0 + 8.0 * _EPS)
+    return float(np.min(products - errors)) / size

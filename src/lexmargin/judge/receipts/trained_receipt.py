@@ -2,8 +2,8 @@
 
 A receipt proves its verdict only as far as a verifier recomputes it, and the verifier has NumPy and
 python-flint alone. So there are receipts for the modules that *are* a predictor of the toolkit
-(:func:`~lexmargin.judge.autodiff.torch_network.plain_network`): the receipt holds the architecture, θ
-as exact doubles, the samples and the evidence, and everything it claims is computed again from
+(:func:`~lexmargin.judge.autodiff.torch_network.plain_network`): the receipt holds the architecture,
+θ as exact doubles, the samples and the evidence, and everything it claims is computed again from
 them. For any other module a verifier could only repeat the arithmetic on gradients that the receipt
 itself supplies, which proves nothing about the module: those are refused by name.
 """

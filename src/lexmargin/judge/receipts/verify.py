@@ -12,11 +12,6 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ReceiptError, RejectedReceiptError
-from lexmargin.formulations.constrained_path import ConstrainedPath
-from lexmargin.formulations.hard_margin import HardMargin
-from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.margin_path import MarginPath
-from lexmargin.formulations.regularization_path import RegularizationPath
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge.receipts.facts import Facts
 from lexmargin.judge.receipts.receipt import CLAIMS, Receipt, facts_of, read_receipt
@@ -166,14 +161,13 @@ def _check_unused(found: Receipt) -> None:
         "levels": bool(evidence.levels),
         "tau": not math.isnan(evidence.tau),
     }
-    useful = _USEFUL_TO_PROGRAMS
-    if isinstance(problem, (ConstrainedPath, RegularizationPath)):
+    assert problem is not None
+    kkt, useful = problem.kkt(found.theta)[0], _USEFUL_TO_PROGRAMS
+    if kkt.loss is not None:
         useful = frozenset()
-    elif isinstance(problem, (HardMargin, MarginPath, Lexicographic)):
-        assert problem is not None
-        if problem.functions.homogeneity.degree is not None:
-            useful = _USEFUL_TO_DIRECTIONS
-    if isinstance(problem, Lexicographic):
+    elif kkt.is_direction:
+        useful = _USEFUL_TO_DIRECTIONS
+    if kkt.ordered is not None:
         useful |= {"levels"}
     for name, given in names.items():
         if given and name not in useful:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lexmargin.judge.local.kinks import curvature_jumps
 from lexmargin.judge.local.symmetry import symmetry_tangents
+from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
@@ -55,6 +56,15 @@ class Curved(ABC):
     def tangents(self, theta: Array, support: Indices) -> Array:
         """Return an orthonormal basis (k, d) of the orbit of symmetries of margins and ℓ2 norm."""
 
+    def distinct(self, indices: Indices) -> Indices:
+        """Return the indices (S,) without functions that are known to be others over again."""
+        return indices
+
+    @property
+    def balls(self) -> CurvedBalls | None:
+        """The same functions in ball arithmetic, None where these are known as floats only."""
+        return None
+
 
 @final
 class PredictorCurved(Curved):
@@ -91,6 +101,20 @@ class PredictorCurved(Curved):
 
     def tangents(self, theta: Array, support: Indices) -> Array:
         return symmetry_tangents(self.functions, theta, self.functions.jacobian(theta))
+
+    def distinct(self, indices: Indices) -> Indices:
+        per_sample = self.functions.count // self.functions.data.n_samples
+        features, labels = self.functions.features, self.functions.data.y
+        first: dict[tuple[int, bytes, bytes], int] = {}
+        for n in indices.tolist():
+            sample = n // per_sample
+            key = (n % per_sample, features[sample].tobytes(), labels[sample].tobytes())
+            first.setdefault(key, n)
+        return np.array(list(first.values()), dtype=np.intp)
+
+    @property
+    def balls(self) -> CurvedBalls:
+        return CurvedBalls(self.functions, np.ones(self.size))
 
 
 @final
@@ -133,25 +157,42 @@ class DifferencedCurved(Curved):
     def tangents(self, theta: Array, support: Indices) -> Array:
         return self._inner.tangents(theta, support)
 
+    def distinct(self, indices: Indices) -> Indices:
+        return self._inner.distinct(indices)
+
+    @property
+    def balls(self) -> CurvedBalls:
+        return self._inner.balls
+
 
 @final
 class RescaledCurved(Curved):
-    """`u -> f(s u)` for sizes s (d,) of the coordinates."""
+    """`u -> f_n(s u)/r_n` for sizes s (d,) of the coordinates.
 
-    def __init__(self, inner: Curved, sizes: Array) -> None:
-        self._inner, self._sizes = inner, sizes
+    ``orbits``: whether the orbits of symmetries keep the length of u, as they keep that of s u.
+    """
+
+    def __init__(
+        self, inner: Curved, sizes: Array, required: Array | None = None, *, orbits: bool = True
+    ) -> None:
+        self._inner, self._sizes, self._orbits = inner, sizes, orbits
+        self._required = required
+        self._shares = np.ones(inner.count) if required is None else 1.0 / required
         self.size, self.count = inner.size, inner.count
 
     def values(self, theta: Array) -> Array:
-        return self._inner.values(self._sizes * theta)
+        return self._inner.values(self._sizes * theta) * self._shares
 
     def rows(self, theta: Array, indices: Indices) -> Array:
-        return self._inner.rows(self._sizes * theta, indices) * self._sizes
+        found = self._inner.rows(self._sizes * theta, indices) * self._sizes
+        return found * self._shares[indices, None]
 
     def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        weights = weights * self._shares
         return self._inner.combined_gradient(self._sizes * theta, weights) * self._sizes
 
     def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        weights = weights * self._shares
         found = self._inner.products(self._sizes * theta, weights, directions * self._sizes)
         return found * self._sizes
 
@@ -159,11 +200,24 @@ class RescaledCurved(Curved):
         return self._inner.jumps(self._sizes * theta, weights, tolerance)
 
     def tangents(self, theta: Array, support: Indices) -> Array:
+        if not self._orbits:
+            return np.zeros((0, self.size))
         found = self._inner.tangents(self._sizes * theta, support) / self._sizes
         if not found.shape[0]:
             return found
         result: Array = np.linalg.qr(found.T)[0].T
         return result
+
+    def distinct(self, indices: Indices) -> Indices:
+        # Equal f_n of which more is required are other functions.
+        shares = self._shares[indices]
+        groups = [self._inner.distinct(indices[shares == share]) for share in np.unique(shares)]
+        return np.concatenate(groups) if groups else indices
+
+    @property
+    def balls(self) -> CurvedBalls | None:
+        inner = self._inner.balls
+        return None if inner is None else inner.scaled(self._sizes, self._required)
 
 
 @functools.lru_cache(maxsize=16)

@@ -15,6 +15,7 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
@@ -28,9 +29,8 @@ from lexmargin.judge.second_order.hessians import (
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.margins import MarginFunctions
 
-__all__ = ["Setting", "cheapest", "second_order", "widest_margin"]
+__all__ = ["second_order"]
 
 _LIMIT: Final = 300
 _RANGE: Final = 1e-280
@@ -39,69 +39,65 @@ _BISECTIONS: Final = 60
 
 @final
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """A point, what its coordinates cost, and how good another point is.
+class _Merit:
+    """How good another point is.
 
-    w, costs
-        the point (d,) and c (d,): the target is `c w`.
-    level
-        what the f_n must reach; None where the margin at the same radius counts.
     value
         logarithm of the margin at the same radius, or of 1/cost once feasible; larger is better.
     goal
         what ``value`` is, in words.
     """
 
-    functions: MarginFunctions
-    w: Array
-    costs: Array
-    level: float | None
     value: Callable[[Array], float]
     goal: str
 
 
-def widest_margin(functions: MarginFunctions, w: Array) -> Setting:
-    """Return the setting of eq. 6: the margin on the sphere through w."""
-    radius = vector_norm(w, 2.0)
+def _merit(kkt: Kkt) -> _Merit:
+    """Compare by margin on the sphere through w (eq. 6), or by cost at the level (eq. 7, 14)."""
+    functions, costs, required = kkt.functions, kkt.costs, kkt.required
 
-    def value(moved: Array) -> float:
-        size = vector_norm(moved, 2.0)
-        if not 0.0 < size < math.inf:
+    def margin_at(point: Array) -> float:
+        values = functions.values(point)
+        return float(np.min(values if required is None else values / required))
+
+    if kkt.level is None:
+        radius = vector_norm(kkt.point, 2.0)
+
+        def widest(moved: Array) -> float:
+            size = vector_norm(moved, 2.0)
+            if not 0.0 < size < math.inf:
+                return -math.inf
+            margin = margin_at(moved * (radius / size))
+            return math.log(margin) if margin > 0.0 else -math.inf
+
+        return _Merit(widest, "margin")
+    level, parts = kkt.level, kkt.parts
+
+    def cheapest(moved: Array) -> float:
+        point = _feasible(margin_at, moved, level, parts)
+        if point is None:
             return -math.inf
-        margin = float(np.min(functions.values(moved * (radius / size))))
-        return math.log(margin) if margin > 0.0 else -math.inf
-
-    return Setting(functions, w, np.ones(w.size), None, value, "margin")
-
-
-def cheapest(
-    functions: MarginFunctions, w: Array, costs: Array, level: float, parts: Parts | None
-) -> Setting:
-    """Return the setting of eq. 7 and 14: the cost, after a stretch to the margin ``level``."""
-
-    def value(moved: Array) -> float:
-        point = _feasible(functions, moved, level, parts)
-        cost = -1.0 if point is None else float(np.sum(costs * point * point))
+        cost = float(np.sum((1.0 if costs is None else costs) * point * point))
         return -math.log(cost) if cost > 0.0 and math.isfinite(cost) else -math.inf
 
-    return Setting(functions, w, costs, level, value, "cost")
+    return _Merit(cheapest, "cost")
 
 
 def _feasible(
-    functions: MarginFunctions, w: Array, level: float, parts: Parts | None
+    margin_at: Callable[[Array], float], w: Array, level: float, parts: Parts | None
 ) -> Array | None:
     """Return w stretched until `min_n f_n = level`; by a bisection where there are no degrees."""
     if not np.all(np.isfinite(w)):
         return None
     if parts is not None:
-        margin = float(np.min(functions.values(w)))
+        margin = margin_at(w)
         if not (margin > 0.0 and math.isfinite(margin)):
             return None
         return w * parts.spread((level / margin) ** (1.0 / parts.degrees))
 
     def reaches(factor: float) -> bool:
         with np.errstate(invalid="ignore"):
-            return bool(np.min(functions.values(factor * w)) >= level)
+            return margin_at(factor * w) >= level
 
     low, high = 0.5, 2.0
     if reaches(low) or not reaches(high):
@@ -113,13 +109,13 @@ def _feasible(
 
 
 def second_order(
-    setting: Setting, multipliers: Array, found: Certificate, given: Evidence | None = None
+    kkt: Kkt, multipliers: Array, found: Certificate, given: Evidence | None = None
 ) -> Certificate:
     """Carry a first-order certificate on to STRICT_LOCAL or SADDLE; say why not otherwise.
 
     Parameters
     ----------
-    setting : the point.
+    kkt : the point.
     multipliers : λ (N,) with `c w = Σ λ_n ∇f_n(w)`.
     found : KKT at first order; any other certificate is returned as it is.
     given : what a receipt carries; second derivatives are then differences of gradients, and its
@@ -133,7 +129,7 @@ def second_order(
     limits = found.tolerances
     if found.verdict is not Verdict.KKT or found.stationarity > limits.stationarity:
         return found
-    vicinity = _vicinity(setting, multipliers, found, exact=given is None)
+    vicinity = _vicinity(kkt, multipliers, found, exact=given is None)
     if isinstance(vicinity, str):
         curvature = Curvature(kind=CurvatureKind.UNDECIDED, reason=vicinity)
         reasons = (*found.reasons, f"second order undecided: {vicinity}")
@@ -147,11 +143,10 @@ def second_order(
     )
 
 
-def _vicinity(
-    setting: Setting, multipliers: Array, found: Certificate, *, exact: bool
-) -> Vicinity | str:
+def _vicinity(kkt: Kkt, multipliers: Array, found: Certificate, *, exact: bool) -> Vicinity | str:
     """Return the point in `u = √c w/‖√c w‖`, where its cost is ½‖u‖², or why that says nothing."""
-    functions, w, costs = setting.functions, setting.w, setting.costs
+    functions, w, merit = kkt.functions, kkt.point, _merit(kkt)
+    costs = np.ones(w.size) if kkt.costs is None else kkt.costs
     if functions.size > _LIMIT:
         return f"{functions.size} parameters are more than {_LIMIT}"
     if not float(np.min(costs)) > _RANGE:
@@ -164,14 +159,14 @@ def _vicinity(
     used = np.zeros(multipliers.size)
     used[found.support] = np.maximum(multipliers[found.support], 0.0) / size**2
     vicinity = Vicinity(
-        functions=RescaledCurved(inner, stretch),
+        functions=RescaledCurved(inner, stretch, kkt.required, orbits=kkt.even),
         theta=w / stretch,
         multipliers=used,
         support=found.support,
-        level=setting.level,
+        level=kkt.level,
         degree=None,
-        worth=lambda moved: setting.value(stretch * moved),
-        goal=setting.goal,
+        worth=lambda moved: merit.value(stretch * moved),
+        goal=merit.goal,
         limits=found.tolerances,
         nearest_kink=found.nearest_kink,
         reach=float(np.max(stretch)) / vector_norm(w, 2.0),

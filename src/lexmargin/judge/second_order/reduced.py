@@ -22,6 +22,7 @@ _SMALL: Final = 1e-150
 _RANK: Final = 1e-8
 _MOST: Final = 3
 _LEVEL: Final = 1e-12
+_TIDY: Final = 1e-13
 
 
 @final
@@ -148,8 +149,8 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     negative = reduced.vectors[:, reduced.eigenvalues < -zero][:, :_MOST]
     if not weak.size:
         for vector in negative.T:
-            yield Ascent(vector, reduced.held, 2)
-            yield Ascent(-vector, reduced.held, 2)
+            yield Ascent(_tidy(vector), reduced.held, 2)
+            yield Ascent(_tidy(-vector), reduced.held, 2)
         return
     rows = functions.rows(theta, weak)
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -160,8 +161,8 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     lower, turned = np.linalg.eigh(0.5 * (small + small.T))
     active = np.union1d(reduced.held, weak)
     for vector in (inner @ turned[:, lower < -zero][:, :_MOST]).T:
-        yield Ascent(vector, active, 2)
-        yield Ascent(-vector, active, 2)
+        yield Ascent(_tidy(vector), active, 2)
+        yield Ascent(_tidy(-vector), active, 2)
     slopes = rows @ reduced.vectors
     for vector in negative.T:
         for start in (vector, -vector):
@@ -172,10 +173,15 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
                 continue
             y = y / size
             if float(reduced.eigenvalues @ (y * y)) < -zero:
-                direction = reduced.vectors @ y
+                direction = _tidy(reduced.vectors @ y)
                 held = reduced.held
                 # Margins that stay level to first order are held as the strong ones are.
                 level = weak[np.abs(rows @ direction) <= _LEVEL]
                 yield Ascent(direction, held, 2)
                 if level.size:
                     yield Ascent(direction, np.union1d(held, level), 2)
+
+
+def _tidy(direction: Array) -> Array:
+    """Return a direction without entries of the size of rounding: zeros can be exact."""
+    return np.where(np.abs(direction) > _TIDY, direction, 0.0)

@@ -155,11 +155,11 @@ def certify_module(
         memory: bytes that gradients may take at a time.
 
     Returns:
-        A plain network (:func:`~lexmargin.judge.autodiff.torch_network.plain_network`) whose gradients
-        fit in memory is judged as that predictor of the toolkit, GLOBAL included. Any other module
-        by its own derivatives, STRICT_LOCAL at best: at a kink that the margins feel CLARKE_KKT at
-        best, UNDECIDED where the slopes there cannot be chosen or the distance from kinks cannot be
-        measured.
+        A plain network (:func:`~lexmargin.judge.autodiff.torch_network.plain_network`) whose
+        gradients fit in memory is judged as that predictor of the toolkit, GLOBAL included. Any
+        other module by its own derivatives, STRICT_LOCAL at best: at a kink that the margins feel
+        CLARKE_KKT at best, UNDECIDED where the slopes there cannot be chosen or the distance from
+        kinks cannot be measured.
 
     Raises:
         DegreeError: not homogeneous, with the parts that rule it out, or of another degree.

@@ -12,6 +12,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matrix, row_norms
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
+from lexmargin.judge.stationarity import lyu_li
 from lexmargin.judge.supports import WIDEST, rungs
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.trained.scores import Indices
@@ -89,7 +90,7 @@ def certify_by_gram(
     scale = size ** (degree - 1.0)
     multipliers = spread(best.support, values.size, best.multipliers)
     margin = gamma / scale
-    stretch = margin ** (-1.0 / degree)
+    pair = lyu_li(best.residual, multipliers * (values - gamma), margin, degree)
     independent = _independent(gram[np.ix_(*[np.searchsorted(chosen, best.support)] * 2)])
     held = np.searchsorted(chosen, best.support)
     norms = np.sqrt(np.diag(gram))[held]
@@ -123,8 +124,8 @@ def certify_by_gram(
             f"parameters, which alone resolve ε to {best.resolution:.1e}",
         ),
         tau=tau,
-        kkt_epsilon=best.residual * stretch,
-        kkt_delta=stretch**2 * float(np.max(multipliers * (values - gamma))),
+        kkt_epsilon=pair[0],
+        kkt_delta=pair[1],
     )
 
 

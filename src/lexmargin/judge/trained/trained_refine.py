@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final, Protocol, final
 
 import numpy as np
 
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.local.beside_kinks import kink_reach
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
 from lexmargin.judge.local.kinked import judged_at_kink
 from lexmargin.judge.second_order.curvature import second_order
@@ -22,6 +24,8 @@ __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
 _ROWS: Final = 500
 _EPS: Final = float(np.finfo(np.float64).eps)
+_CHUNK: Final = 256
+_NO_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
 # The way to a kink is known to an order of magnitude.
 _NEARER: Final = 0.1
 
@@ -96,7 +100,8 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
     As :func:`~lexmargin.judge.local.refine.refine` does for predictors, by the same machinery.
     Where a support sample is on a kink that its margin feels, no smooth verdict stands:
     CLARKE_KKT or NOT_STATIONARY by the convex program over the slopes there, or UNDECIDED where
-    the slopes cannot be chosen. Elsewhere the reduced Hessian decides between STRICT_LOCAL,
+    the slopes cannot be chosen. A refutation counts the kinks of other samples too, as far as δ
+    lets these carry weight. Elsewhere the reduced Hessian decides between STRICT_LOCAL,
     SADDLE and KKT.
     """
     # Where the margin is not positive, or its sign not known, nothing else was measured.
@@ -105,15 +110,13 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
     report = margins.kinks(found.support)
     found = replace(found, nearest_kink=report.nearest)
     if report.unknown:
-        why = (
-            f"the distance from kinks is unknown, because of {', '.join(report.unknown)}: "
-            "one gradient for each sample may decide nothing"
-        )
-        return replace(found, verdict=Verdict.UNDECIDED, reasons=(why, *found.reasons))
+        return _unknown(found, report)
     theta = margins.scores.theta / vector_norm(margins.scores.theta, 2.0)
     if report.felt is not None and report.felt <= found.tolerances.kink:
         where = f"on a kink of {report.where} ({report.felt:.1e})"
         return _at_kink(margins, theta, degree, found, where)
+    if found.verdict is Verdict.NOT_STATIONARY:
+        return _beside_kinks(margins, theta, degree, found)
     if found.norm != 2.0:
         return found
     nearest = found.nearest_kink
@@ -127,6 +130,51 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
         None if nearest is None else _NEARER * nearest,
     )
     return second_order(around, found)
+
+
+def _beside_kinks(margins: Trained, theta: Array, degree: float, found: Certificate) -> Certificate:
+    """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
+    limits, size = found.tolerances, vector_norm(margins.scores.theta, 2.0)
+    # Where its margin is on no kink that it feels, a sample of the support is done with.
+    others = np.setdiff1d(np.arange(margins.samples.size), found.support)
+    kinked, where, nearest = [], "", math.inf
+    for first in range(0, others.size, _CHUNK):
+        some = others[first : first + _CHUNK]
+        report = margins.kinks(some)
+        if report.unknown:
+            return _unknown(found, report)
+        if report.felt is None or report.felt > limits.kink:
+            continue
+        if report.felt < nearest:
+            where, nearest = f"on a kink of {report.where} ({report.felt:.1e})", report.felt
+        rows = margins.scores.kinked_rows(margins.samples[some], margins.seeds[some], limits.kink)
+        if rows is None:
+            return _open(found, f"{where}: {_NO_SLOPES}")
+        kinked.append(some[[bool(own) for own in rows.kinks]])
+    if not kinked:
+        return found
+    curved = TrainedCurved(margins)
+    reach = kink_reach(
+        np.concatenate(kinked),
+        lambda indices: trained_sets(margins, indices, degree, limits.kink),
+        lambda indices: curved.rows(margins.scores.theta, indices) * size ** (1.0 - degree),
+        curved.values(theta),
+        theta,
+        degree,
+        found.norm,
+    )
+    lower = found.stationarity_bound - limits.complementarity * reach
+    if lower > limits.stationarity:
+        return replace(found, stationarity_bound=lower)
+    return _at_kink(margins, theta, degree, found, where)
+
+
+def _unknown(found: Certificate, report: KinkReport) -> Certificate:
+    return _open(
+        found,
+        f"the distance from kinks is unknown, because of {', '.join(report.unknown)}: "
+        "one gradient for each sample may decide nothing",
+    )
 
 
 def _at_kink(
@@ -146,7 +194,7 @@ def _at_kink(
         return _open(found, f"{where}: {doubt}")
     sets = trained_sets(margins, support, degree, limit)
     if sets is None:
-        return _open(found, f"{where}: the slopes there cannot be chosen, or are too many to list")
+        return _open(found, f"{where}: {_NO_SLOPES}")
     return judged_at_kink(
         found,
         sets,

@@ -10,6 +10,7 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import ConstrainedPath
+from lexmargin.linalg.guarded import least_between
 from lexmargin.paper.evidence import certified, residual
 from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
 from lexmargin.plots import BLUE, GREY, VERMILION, style
@@ -64,8 +65,6 @@ class LossResolution(Statement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Minimise L over the optimal face by bounded search, and solve eq. 5 by ours."""
-        from scipy.optimize import minimize_scalar
-
         Z = np.array([[1.0, 1.0], [3.0, 1.0], [1.0, 2.0]])
         data = Dataset(Z, [1] * 3, one_class=True)
         grid = (5.0, 20.0, 40.0) if effort is Effort.QUICK else (5.0, 10.0, 20.0, 30.0, 40.0, 60.0)
@@ -77,11 +76,9 @@ class LossResolution(Statement):
             def loss(t: float, rho: float = rho) -> float:
                 return float(np.exp(-rho * (Z @ np.array([1.0 - t, t]) - 1.0)).sum())
 
-            found = minimize_scalar(
-                loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-12}
-            )
+            found = least_between(loss, 0.0, 1.0, 1e-12)
             answer = solve(ConstrainedPath(Linear(), data, rho=rho, norm=1.0))
-            naive.append(abs(float(found.x) - truth))
+            naive.append(abs(found - truth))
             ours.append(abs(float(answer.direction[1]) - truth))
             certificates.append(answer.certificate)
         here = rhos.index(self.rho)

@@ -1,25 +1,21 @@
-"""The doors to SciPy's compiled solvers: what passes is finite, not empty, and of shapes that fit.
+"""Least squares with multipliers that are not negative.
 
-SciPy's non-negative least squares ends the process on NaN and on empty matrices, and its linear
-programs raise. Nothing else in the package calls them.
+SciPy's solver ends the process on NaN and on empty matrices.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["linear_program", "nonnegative_least_squares", "nonnegative_or_bounded"]
+__all__ = ["nonnegative_least_squares", "nonnegative_or_bounded"]
 
 Array = NDArray[np.float64]
 
 _FAR: Final = 1e100
 """Beyond this, or below its inverse, squares of entries may leave the range of doubles."""
-_NUMERICAL: Final = 4
-"""SciPy's status of a linear program given up for numerical reasons."""
 
 
 def nonnegative_least_squares(matrix: Array, target: Array, rounds: int | None = None) -> Array:
@@ -64,23 +60,6 @@ def nonnegative_or_bounded(matrix: Array, target: Array, rounds: int) -> tuple[A
             return np.zeros(matrix.shape[1]), False
         found = lsq_linear(matrix, target, bounds=(0.0, np.inf), method="bvls", tol=1e-15)
         return np.maximum(np.asarray(found.x), 0.0), False
-
-
-def linear_program(cost: Array, **parts: Any) -> Any:
-    """Return SciPy's answer to ``min c·x`` with its other arguments; x None where none was found.
-
-    Numbers that are not finite are such a case; bounds alone may be infinite.
-    """
-    from scipy.optimize import linprog
-
-    arrays = [cost, *(parts[name] for name in ("A_ub", "b_ub", "A_eq", "b_eq") if name in parts)]
-    if not all(np.all(np.isfinite(_entries(array))) for array in arrays):
-        return SimpleNamespace(x=None, status=_NUMERICAL, fun=None, message="not finite")
-    return linprog(cost, **parts)
-
-
-def _entries(array: Any) -> Any:
-    return getattr(array, "data", array) if hasattr(array, "tocsr") else array
 
 
 def _largest(x: Array) -> float:

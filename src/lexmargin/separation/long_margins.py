@@ -7,6 +7,7 @@ bias that counts, have margins below the rounding of doubles; here no scale is l
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -67,7 +68,7 @@ class LongMargin:
 
 
 def long_margin(
-    Z: FloatArray, p: float, deadline: float, level: float = math.inf
+    Z: FloatArray, p: float, deadline: float, length: Callable[[LongMargin], float] | None = None
 ) -> LongMargin | None:
     """Return the answer of ``max t  s.t.  z_n·w >= t, ‖w‖_p <= 1`` (eq. 6).
 
@@ -75,24 +76,26 @@ def long_margin(
         Z: (N, d) rows z_n, finite.
         p: of the norm, >= 1.
         deadline: ``time.monotonic()`` at which to give up.
-        level: the margin that θ is scaled to; θ has norm 1 if infinite.
+        length: the norm that θ is to have, from the answer of norm 1; 1 if None.
 
     Returns:
         None where nothing separates the rows, or the steps do not end.
     """
     with long_numbers():
-        return _solved(Z, p, deadline, level)
+        pair = _pair(Z, p, deadline)
+        if pair is None:
+            return None
+        found = _in_doubles(pair, p, 1.0)
+        size = 1.0 if length is None else length(found)
+        if size == 1.0 or not 0.0 < size < math.inf:
+            return found
+        return _in_doubles(pair, p, size)
 
 
-def _solved(Z: FloatArray, p: float, deadline: float, level: float) -> LongMargin | None:
-    pair = _pair(Z, p, deadline)
-    if pair is None:
-        return None
+def _in_doubles(pair: tuple[Big, Big, Big], p: float, size: float) -> LongMargin:
     rows, theta, share = pair
-    if level < math.inf:
-        theta = mid(theta * (level / min(rows @ theta, key=float)))
     weighty = np.array([float(x) > _WEIGHTY for x in share])
-    in_doubles = rounded(rows[weighty], theta)
+    in_doubles = rounded(rows[weighty], mid(theta * size))
     multipliers = _shown(rows, share, p)
     found = _measured(rows, big(in_doubles), big(multipliers), p)
     return LongMargin(in_doubles, multipliers, found.margin, found.bound)

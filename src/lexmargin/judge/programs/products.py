@@ -1,0 +1,111 @@
+"""Products of rows with a vector, free of cancellation where it would hide the answer.
+
+Rows of very different length cancel: `z_n·θ` may be 1e-6 where its terms are 1e6, and 16 digits of
+the terms are 4 of the margin. The terms are split into exact pairs (Dekker 1971) and their sum is
+rounded once (Shewchuk 1997).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexmargin.judge.point import row_sums
+from lexmargin.linalg.norms import Array, shifted
+from lexmargin.linalg.rows import is_dense
+
+__all__ = ["combination", "linear_values", "near_products"]
+
+_EPS: Final = float(np.finfo(np.float64).eps)
+_TINY: Final = 2.0**-1020
+"""Of one term: what is lost of a product that leaves the range of doubles."""
+_SPLITTER: Final = 2.0**27 + 1.0
+_HARMLESS: Final = 1e-12
+"""Rounding, relative to the value, that no tolerance of a certificate feels."""
+_MOST_ENTRIES: Final = 1_000_000
+"""Up to so many entries, about a second."""
+
+
+def near_products(rows: Any, theta: Array) -> tuple[Array, Array]:
+    """Return `z_n·θ` and bounds on their errors, (N,) each; the smallest ones without cancellation.
+
+    Parameters
+    ----------
+    rows : (N, d) of entries of at most 1, dense or CSR.
+    theta : (d,) of entries of at most 1.
+    """
+    values = np.asarray(rows @ theta)
+    terms = theta.size if is_dense(rows) else int(np.max(np.diff(rows.indptr), initial=1))
+    errors = _EPS * (terms + 5) * row_sums(rows, theta) + terms * _TINY
+    # What may be the smallest, and what may be as near to it as a support vector is.
+    most = float(np.min(values + errors))
+    near = values - errors <= max(most, 2.0 * most)
+    doubtful = np.flatnonzero(near & (errors > _HARMLESS * np.abs(values)))
+    if doubtful.size * terms <= _MOST_ENTRIES:
+        values[doubtful], errors[doubtful] = _accurate(rows, theta, doubtful)
+    return values, errors
+
+
+def linear_values(rows: Array, theta: Array) -> Array:
+    """Return `z_n·θ` (N,), the smallest ones without cancellation, of dense rows of any size.
+
+    Parameters
+    ----------
+    rows : (N, d).
+    theta : (d,) of entries of at most 1.
+    """
+    largest = float(np.max(np.abs(rows), initial=0.0))
+    exponent = math.frexp(largest)[1] if largest > 0.0 else 0
+    return shifted(near_products(shifted(rows, -exponent), theta)[0], exponent)
+
+
+def combination(weights: Array, rows: Any) -> tuple[Array, Array]:
+    """Return `Σ λ_n z_n` and bounds on the errors of its entries, (d,) each.
+
+    Parameters
+    ----------
+    weights : (N,) of entries of at most 1.
+    rows : (N, d) of entries of at most 1, dense or CSR.
+    """
+    values = np.asarray(weights @ rows)
+    errors = _EPS * (weights.size + 4) * np.asarray(np.abs(weights) @ abs(rows))
+    errors += weights.size * _TINY
+    largest = float(np.max(np.abs(values), initial=0.0))
+    doubtful = np.flatnonzero(errors > _HARMLESS * largest)
+    if doubtful.size and doubtful.size * weights.size <= _MOST_ENTRIES:
+        columns = rows[:, doubtful]
+        columns = columns.T if is_dense(rows) else columns.toarray().T
+        found = _accurate(columns, weights, np.arange(doubtful.size))
+        values[doubtful], errors[doubtful] = found
+    return values, errors
+
+
+def _accurate(rows: Any, theta: Array, chosen: NDArray[np.intp]) -> tuple[Array, Array]:
+    values = np.empty(chosen.size)
+    for k, n in enumerate(chosen.tolist()):
+        if is_dense(rows):
+            left, right = rows[n], theta
+        else:
+            stored = slice(rows.indptr[n], rows.indptr[n + 1])
+            left, right = rows.data[stored], theta[rows.indices[stored]]
+        high, low = _exact_terms(np.asarray(left, dtype=np.float64), right)
+        values[k] = math.fsum(np.concatenate([high, low]).tolist())
+    return values, _EPS * np.abs(values) + theta.size * _TINY
+
+
+def _exact_terms(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return `fl(a b)` and `a b - fl(a b)`, exact unless a term is below 2^-968."""
+    product = a * b
+    with np.errstate(under="ignore"):
+        a_high, b_high = _upper_half(a), _upper_half(b)
+        a_low, b_low = a - a_high, b - b_high
+        rest = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return product, rest
+
+
+def _upper_half(x: Array) -> Array:
+    shifted = _SPLITTER * x
+    return shifted - (shifted - x)
