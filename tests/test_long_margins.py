@@ -13,7 +13,8 @@ from exact_leximin import maximise
 from instances_references import margin_gap
 from lexmargin.judge import Verdict
 from lexmargin.judge.proofs.exact_linear import exact_max_margin
-from lexmargin.separation.long_margins import long_margin, long_margin_errors, long_measures
+from lexmargin.separation.long_margins import long_margin, long_multipliers
+from lexmargin.separation.long_measures import Measured, long_margin_errors, measured
 
 NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)
 Array = np.ndarray
@@ -36,13 +37,21 @@ def spread(kind: str, seed: int) -> Array:
 @pytest.mark.parametrize("kind", ["rows", "columns", "far", "small"])
 def test_weak_duality_closes_in_long_numbers(kind: str, p: float) -> None:
     Z = spread(kind, 3)
-    found = long_measures(Z, _found(Z, p), p, math.inf)
-    assert found is not None
-    assert found.long.gap < 1e-7
-    gap = margin_gap(Z, _found(Z, p), found.multipliers, p)
-    assert gap == pytest.approx(found.rounded.gap, rel=1e-6, abs=1e-15)
+    long, short, multipliers = _measures(Z, _found(Z, p), p)
+    assert long.gap < 1e-7
+    gap = margin_gap(Z, _found(Z, p), multipliers, p)
+    assert gap == pytest.approx(short.gap, rel=1e-6, abs=1e-15)
     if kind != "far":
         assert gap < 1e-7
+
+
+def _measures(Z: Array, theta: Array, p: float) -> tuple[Measured, Measured, Array]:
+    found = long_multipliers(Z, p, math.inf)
+    assert found is not None
+    long = measured(Z, theta, found.terms, p)
+    short = measured(Z, theta, (found.rounded,), p)
+    assert long is not None and short is not None
+    return long, short, found.rounded
 
 
 def _found(Z: Array, p: float) -> Array:
@@ -81,10 +90,9 @@ def test_margins_are_the_rational_ones(kind: str, p: float) -> None:
 def test_a_direction_beside_the_best_is_measured_as_it_is() -> None:
     Z, theta = np.eye(2), np.array([1.0, 1.0 + 1e-3])
     for p in NORMS:
-        found = long_measures(Z, theta, p, math.inf)
-        assert found is not None
-        assert found.long.gap == pytest.approx(margin_gap(Z, theta, np.ones(2), p), rel=1e-6)
-        assert max(found.long.distance, found.long.slackness) > 1e-5
+        found = _measures(Z, theta, p)[0]
+        assert found.gap == pytest.approx(margin_gap(Z, theta, np.ones(2), p), rel=1e-6)
+        assert max(found.distance, found.slackness) > 1e-5
 
 
 @pytest.mark.parametrize("p", [1.3, 2.0, 3.0])
@@ -92,7 +100,9 @@ def test_margins_of_the_best_direction_lie_within_their_errors(p: float) -> None
     Z = spread("small", 5)
     best = _found(Z, p)
     aside = best * np.array([1.0, 1.0 + 1e-9, 1.0, 1.0])
-    found = long_margin_errors(Z, aside, p, math.inf)
+    long = long_multipliers(Z, p, math.inf)
+    assert long is not None
+    found = long_margin_errors(Z, aside, long.terms, p)
     assert found is not None
     margins, errors = found
     true = Z @ best / np.linalg.norm(best, p)

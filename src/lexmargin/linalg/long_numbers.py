@@ -13,7 +13,6 @@ from lexmargin.linalg.norms import Array
 
 __all__ = [
     "Big",
-    "above",
     "big",
     "dual_exponent",
     "eye",
@@ -30,8 +29,6 @@ __all__ = [
 
 _BITS: Final = 1000
 """A barrier's Hessian holds squares of slacks: 400 bits for their gap, and room for all scales."""
-_SPARE: Final = 800
-"""Bits that are right after the rounding of all sums; the rest is room."""
 
 Big = Any
 """An array of ``flint.arb`` (dtype object), or one of them."""
@@ -180,10 +177,3 @@ def linear_solve_many(matrix: Big, right: Big) -> Big | None:
     except ZeroDivisionError:
         return None
     return np.array([[x.mid() for x in row] for row in found.tolist()], dtype=object)
-
-
-def above(value: Any) -> float:
-    """Return a double that is not below a long number with all errors of its making."""
-    from flint import arb
-
-    return float(np.nextafter(float((value + arb(2) ** -_SPARE).upper().mid()), np.inf))

@@ -13,7 +13,8 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.separation.long_margins import LongMargin, affordable, long_margin
+from lexmargin.separation.long_margins import LongMargin, long_margin
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["LongAnswer", "long_answer"]
 

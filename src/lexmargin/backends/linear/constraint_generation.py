@@ -19,7 +19,8 @@ from lexmargin.data.translation import column_centres, moved_samples, translated
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
 from lexmargin.linalg.norms import power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.separation.long_margins import affordable, long_margin
+from lexmargin.separation.long_margins import long_margin
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["hard_margin_linear"]
 

@@ -18,7 +18,7 @@ from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.backends.losses.constrained_linear import constrained_linear
 from lexmargin.linalg.norms import dual_norm, power_of_two, vector_norm
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.separation.long_margins import affordable
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["round_margin"]
 

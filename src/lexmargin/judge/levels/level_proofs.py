@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from typing import Final
 
@@ -13,10 +12,10 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.levels.level_chain import LevelProof, compared, prove_levels
 from lexmargin.judge.levels.level_curved import margin_errors
+from lexmargin.judge.programs.long_words import found_multipliers, long_levels
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
-from lexmargin.separation.long_margins import affordable, long_margin_errors
 
 __all__ = [
     "LIMIT",
@@ -27,7 +26,6 @@ __all__ = [
     "with_ordered_levels",
 ]
 
-_SECONDS: Final = 10.0
 LIMIT: Final = 2_000_000
 """Entries of Z whose levels are judged: a level costs a linear program and a factorisation."""
 
@@ -66,7 +64,10 @@ def with_levels(
         if 1.0 < found.norm < math.inf:
             proof = curved_levels(Z, unit, found.norm, count, limits.gap, weights)
             if proof.proven < count:
-                proof = long_levels(Z, unit, found.norm, count, limits.gap) or proof
+                long = found_multipliers(Z, found.norm)
+                if long is not None:
+                    terms = long.terms
+                    proof = long_levels(Z, unit, found.norm, count, limits.gap, terms) or proof
         else:
             proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
         word, why = levels_word(proof, count)
@@ -76,24 +77,6 @@ def with_levels(
     why = "the verdict speaks of level 1; later levels are recomputed, not judged"
     word = Verdict.KKT if found.verdict is Verdict.GLOBAL else found.verdict
     return replace(found, verdict=word, reasons=(*found.reasons, why))
-
-
-def long_levels(
-    Z: Array, theta: Array, norm: float, count: int, tolerance: float
-) -> LevelProof | None:
-    """Return what long numbers prove of the levels of few samples, 1 < p < ∞; None where nothing.
-
-    Args are those of :func:`curved_levels`.
-    """
-    if not affordable(*Z.shape):
-        return None
-    found = long_margin_errors(Z, theta, norm, time.monotonic() + _SECONDS)
-    if found is None:
-        return None
-    margins, errors = found
-    low, high = np.sort(margins - errors)[:count], np.sort(margins + errors)[:count]
-    proof = compared(np.sort(margins)[:count], low, high, tolerance)
-    return replace(proof, proven=max(1, proof.proven))
 
 
 def levels_word(proof: LevelProof, count: int) -> tuple[Verdict, str]:

@@ -2,13 +2,14 @@
 
 Where the rows of a few samples are much longer than their margin, rounding alone may change ε and
 the bound by more than their tolerances. There the multipliers are found in long numbers too; weak
-duality asks for nothing but λ ≥ 0.
+duality asks for nothing but λ ≥ 0, and what they prove is enclosed in balls.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,14 +17,31 @@ import numpy as np
 
 from lexmargin.errors import SolverFailedError
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.levels.level_chain import LevelProof, compared
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
-from lexmargin.separation.long_margins import Measured, affordable, long_measures
+from lexmargin.separation.long_margins import LongMultipliers, long_multipliers
+from lexmargin.separation.long_measures import (
+    Measured,
+    affordable,
+    long_margin_errors,
+    measured,
+)
 
-__all__ = ["with_long_numbers"]
+__all__ = ["found_multipliers", "long_levels", "with_long_numbers", "within"]
 
 _SECONDS: Final = 10.0
+
+
+def found_multipliers(Z: Array, norm: float) -> LongMultipliers | None:
+    """Return λ (N,) of few samples in long numbers; None where there are too many, or none."""
+    if not (affordable(*Z.shape) and np.all(np.isfinite(Z))):
+        return None
+    try:
+        return long_multipliers(Z, norm, time.monotonic() + _SECONDS)
+    except SolverFailedError:
+        return None
 
 
 def with_long_numbers(found: Certificate, Z: Array, theta: Array) -> Certificate:
@@ -34,22 +52,20 @@ def with_long_numbers(found: Certificate, Z: Array, theta: Array) -> Certificate
         Z: (N, d) rows z_n of ``f_n = z_n·θ``, at their exact values.
         theta: (d,) at any scale.
     """
-    doubtful = found.verdict in (Verdict.UNDECIDED, Verdict.KKT)
-    if not (doubtful and affordable(*Z.shape) and np.all(np.isfinite(Z))):
+    if found.verdict not in (Verdict.UNDECIDED, Verdict.KKT):
         return found
-    try:
-        measures = long_measures(Z, theta, found.norm, time.monotonic() + _SECONDS)
-    except SolverFailedError:
-        return found
-    if measures is None or not _within(measures.long, found.tolerances):
+    long = found_multipliers(Z, found.norm)
+    exact = None if long is None else measured(Z, theta, long.terms, found.norm)
+    if long is None or exact is None or not within(exact, found.tolerances):
         return found
     reasons: tuple[str, ...] = (
         "ε and δ are within their tolerances",
         "weak duality: no direction has a margin above the bound",
     )
-    if not _within(measures.rounded, found.tolerances):
+    short = measured(Z, theta, (long.rounded,), found.norm)
+    if short is None or not within(short, found.tolerances):
         reasons += ("multipliers in doubles are too short to show it, those in long numbers do",)
-    exact, multipliers = measures.long, measures.multipliers
+    multipliers = long.rounded
     support = np.flatnonzero(multipliers)
     for array in (multipliers, support):
         array.setflags(write=False)
@@ -59,7 +75,7 @@ def with_long_numbers(found: Certificate, Z: Array, theta: Array) -> Certificate
         stationarity=exact.distance,
         stationarity_bound=min(found.stationarity_bound, exact.distance),
         complementarity=exact.slackness,
-        euler=exact.margin * float(np.sum(multipliers)),
+        euler=exact.euler,
         margin=exact.margin,
         support=support,
         multipliers=multipliers,
@@ -69,7 +85,8 @@ def with_long_numbers(found: Certificate, Z: Array, theta: Array) -> Certificate
     )
 
 
-def _within(exact: Measured, limits: Tolerances) -> bool:
+def within(exact: Measured, limits: Tolerances) -> bool:
+    """Say whether enclosures of ε, δ and the gap are within their tolerances."""
     return (
         exact.margin > 0.0
         and math.isfinite(exact.bound)
@@ -77,3 +94,20 @@ def _within(exact: Measured, limits: Tolerances) -> bool:
         and exact.slackness <= limits.complementarity
         and exact.gap <= limits.gap
     )
+
+
+def long_levels(
+    Z: Array, theta: Array, norm: float, count: int, tolerance: float, terms: Sequence[Array]
+) -> LevelProof | None:
+    """Return what λ in long numbers prove of the levels, 1 < p < ∞; None where nothing.
+
+    Args are those of :func:`~lexmargin.judge.levels.level_proofs.curved_levels`, with the terms
+    whose sum is λ.
+    """
+    found = long_margin_errors(Z, theta, terms, norm)
+    if found is None:
+        return None
+    margins, errors = found
+    low, high = np.sort(margins - errors)[:count], np.sort(margins + errors)[:count]
+    proof = compared(np.sort(margins)[:count], low, high, tolerance)
+    return replace(proof, proven=max(1, proof.proven))

@@ -23,6 +23,7 @@ from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.multipliers.qualification import LicqReport, licq, proved_independent
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.programs.long_words import within
 from lexmargin.judge.programs.products import linear_values
 from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
 from lexmargin.judge.second_order.curvature import measured_curvature
@@ -35,12 +36,14 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.long_measures import affordable, measured
 
 __all__ = ["Facts", "establish", "margin_rounding"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _HESSIAN_LIMIT = 300
 _MODULAR_LIMIT = 40_000
+_SHORT = "ε, δ or the gap of the multipliers in long numbers misses its tolerance"
 _STRICT = "positive curvature on the critical cone, and a strict maximiser is near"
 _ELSEWHERE = 64.0
 """Roundings by which sums differ between machines: far more than was seen, far less than shows."""
@@ -199,7 +202,7 @@ def establish(
     word, reason = _word(
         functions, point, unit, first, evidence, limits, found, smooth, doubt or sloped, nearest
     )
-    return Facts(
+    facts = Facts(
         verdict=word,
         reason=reason,
         support=point.support(min(evidence.tau, WIDEST)),
@@ -220,6 +223,36 @@ def establish(
         radius=found.radius,
         rate=found.rate,
         rounding=_rounding(point),
+    )
+    return _in_long_numbers(facts, functions, theta, norm, limits, evidence)
+
+
+def _in_long_numbers(
+    facts: Facts,
+    functions: MarginFunctions,
+    theta: Array,
+    norm: float,
+    limits: Tolerances,
+    evidence: Evidence,
+) -> Facts:
+    """Return what λ in long numbers prove where it is given, and nothing else then."""
+    if not (evidence.long and functions.linear):
+        return facts
+    rows = functions.jacobian(np.zeros(functions.size))
+    found = measured(rows, theta, evidence.long, norm) if affordable(*rows.shape) else None
+    if found is None or not within(found, limits):
+        return replace(facts, verdict=Verdict.UNDECIDED, reason=_SHORT)
+    return replace(
+        facts,
+        verdict=Verdict.GLOBAL,
+        reason="the margin meets an upper bound on all margins, in long numbers",
+        margin=found.margin,
+        stationarity=found.distance,
+        stationarity_bound=min(facts.stationarity_bound, found.distance),
+        complementarity=found.slackness,
+        euler=found.euler,
+        bound=found.bound,
+        gap=found.gap,
     )
 
 

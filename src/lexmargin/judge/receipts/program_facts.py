@@ -19,6 +19,7 @@ from lexmargin.judge.levels.level_chain import checked_levels
 from lexmargin.judge.levels.level_proofs import LIMIT, curved_levels, ordered_margins
 from lexmargin.judge.margin_programs import certify_program
 from lexmargin.judge.multipliers.qualification import proved_independent
+from lexmargin.judge.programs.long_words import long_levels
 from lexmargin.judge.programs.loss_programs import certify_loss
 from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.receipts.facts import Facts, establish, margin_rounding
@@ -29,6 +30,7 @@ from lexmargin.judge.unmeasured import against_level
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["establish_problem", "level_rows"]
 
@@ -193,6 +195,8 @@ def _ordered(kkt: Kkt, facts: Facts, limits: Tolerances, evidence: Evidence) -> 
     if Z is not None:
         if 1.0 < norm < math.inf:
             proof = curved_levels(Z, unit, norm, count, limits.gap, evidence.multipliers)
+            if evidence.long and affordable(*Z.shape):
+                proof = long_levels(Z, unit, norm, count, limits.gap, evidence.long) or proof
         else:
             proof = checked_levels(Z, unit, norm, count, limits.gap, evidence.levels)
         facts = replace(facts, levels_gap=proof.gap)
