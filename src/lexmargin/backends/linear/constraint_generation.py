@@ -25,6 +25,8 @@ from lexmargin.separation.long_measures import affordable
 __all__ = ["hard_margin_linear"]
 
 _SOLVED: Final = 1e-9
+_SECONDS: Final = 10.0
+"""For an answer in long numbers, which the judge then spends as much again on."""
 _MOST_ENTRIES: Final = 200_000
 _DENSE: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
@@ -127,7 +129,7 @@ def _in_long_numbers(
     if not affordable(rows.count, rows.size):
         return answer
     Z = rows.take(np.arange(rows.count))
-    found = long_margin(Z, norm, deadline)
+    found = long_margin(Z, norm, min(deadline, time.monotonic() + _SECONDS))
     if found is None:
         return answer
     if not found.margin > 0.0:
