@@ -12,6 +12,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.programs.long_words import with_long_numbers
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -37,7 +38,11 @@ def certify_direction(
     theta = unit_scale(theta)
     rows = functions.linear_inputs
     if rows is not None:
-        return certify_linear(rows, functions.data.signed, theta, norm=norm, tolerances=limits)
+        signs = np.asarray(functions.data.signed, dtype=np.float64)
+        judged = certify_linear(rows, signs, theta, norm=norm, tolerances=limits)
+        if functions.data.is_sparse:
+            return judged
+        return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
     from lexmargin.judge.bounds.global_bounds import with_global_bound
     from lexmargin.judge.local.refine import refine
@@ -52,6 +57,8 @@ def certify_direction(
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
+    if functions.linear:
+        first = with_long_numbers(first, jacobian, theta)
     refined = refine(functions, theta, degree, norm, first)
     return with_global_bound(functions, theta, norm, refined)
 

@@ -63,6 +63,8 @@ class Evidence:
         weights (N,) that combine the active gradients to 0 (Fritz John).
     levels
         weights (N,) of weak duality, one array per level of the lexicographic max margin.
+    long
+        arrays (N,) whose sum is λ in long numbers, for linear f_n that doubles are too short for.
     """
 
     support: NDArray[np.intp]
@@ -74,6 +76,7 @@ class Evidence:
     refutation: Array | None = None
     singular: Array | None = None
     levels: tuple[Array, ...] = ()
+    long: tuple[Array, ...] = ()
 
 
 def measured_of(

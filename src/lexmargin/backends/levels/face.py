@@ -28,6 +28,9 @@ from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
 
+_SOLVED = 1e-9
+"""Relative gap of an answer that needs no second method."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -111,9 +114,17 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
     if norm == 2.0:
         from lexmargin.backends.linear.least_distance import euclidean_margin
 
-        theta, multipliers, solves = euclidean_margin(scaled)
-        values = scaled @ theta
-        _require_positive(float(values.min()), scaled)
+        values = np.zeros(1)
+        try:
+            theta, multipliers, solves = euclidean_margin(scaled)
+            values = scaled @ theta
+            _require_positive(float(values.min()), scaled)
+        except NotSeparableError:
+            theta = multipliers = np.zeros(0)
+        bound = float(np.linalg.norm(multipliers @ scaled)) if multipliers.size else 0.0
+        if not float(values.min()) >= bound * (1.0 - _SOLVED) > 0.0:
+            # Its tolerances are those of rows of one size.
+            return _round(Z, scaled, norm, unit)
         level = _only_level(values, multipliers, unit)
         return FaceAnswer(theta, Z @ theta, (level,), True, solves)
     if 1.0 < norm < np.inf:
@@ -146,7 +157,6 @@ def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float) -> FaceA
             "Name another solver, such as clarabel.",
         )
     values = scaled @ found.theta
-    _require_positive(float(values.min()), scaled)
     share = found.multipliers / found.multipliers.sum()
     level = _only_level(values, share, unit)
     return FaceAnswer(found.theta, Z @ found.theta, (level,), True, found.passes)

@@ -17,6 +17,7 @@ from lexmargin.backends.options import Options, number, whole_number
 from lexmargin.backends.shape import Form, Shape, shape_of
 from lexmargin.errors import DataError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
+from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.w_set import WSet
 from lexmargin.inputs.limits import NORM_ENTRIES
 from lexmargin.margins import MarginFunctions
@@ -40,7 +41,8 @@ _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
 class ActiveSetBackend(Backend):
     """The hard margin and margin path of margin functions ``f_n = θ·z_n`` in any norm.
 
-    Also the W-set of a linear part and a bias, which is a hard margin with b unregularised.
+    Also the W-set of a linear part and a bias, which is a hard margin with b unregularised, and
+    eq. 13 and 14 of one linear part, which are hard margins themselves.
     """
 
     def available(self, solver: str) -> str:
@@ -49,7 +51,7 @@ class ActiveSetBackend(Backend):
         return import_problem(["daqp", "highspy"])
 
     def suits(self, problem: Formulation) -> bool:
-        if has_bias(problem):
+        if has_bias(problem) or _one_linear_part(problem):
             return True
         if not problem.asks_direction:
             return False
@@ -66,6 +68,8 @@ class ActiveSetBackend(Backend):
 
     def _whole(self, problem: Formulation, settings: SolverSettings) -> Found | None:
         """Answer all levels of a W-set with a free bias: w and the score β are unique."""
+        if settings.solver == SOLVER and _one_linear_part(problem):
+            return _hard_margin(problem, settings)
         if settings.solver != SOLVER or not (isinstance(problem, WSet) and has_bias(problem)):
             return None
         X, y = bias_samples(problem)
@@ -91,6 +95,29 @@ class _Options(Options):
 
     max_passes: int = whole_number(100, least=1)
     tolerance: float = number(1e-12)
+
+
+def _one_linear_part(problem: Formulation) -> bool:
+    """Say whether eq. 13 or 14 is ``min ‖w‖²  s.t.  z_n·w >= 1``."""
+    functions = problem.functions
+    linear = functions.linear and functions.homogeneity.degree == 1.0
+    if not (linear and problem.is_judged) or problem.data.is_sparse:
+        return False
+    kkt = problem.kkt(np.ones(functions.size))[0]
+    return kkt.is_direction and kkt.level == 1.0 and kkt.costs is not None
+
+
+def _hard_margin(problem: Formulation, settings: SolverSettings) -> Found:
+    """Answer eq. 13 or 14 of one linear part in the unknowns of its first stage."""
+    X, y = _rows(problem.functions)
+    answer = _solved(X, y, 2.0, settings)
+    if not answer.margin > 0.0:
+        ran, claim = _ENDS[answer.status]
+        return Found(ran, answer.status.value, claim)
+    # w = s v, and f_n(w) = 1 is what the unknowns are scaled to.
+    parts = Parts(problem.functions)
+    values = parts.write(answer.w, parts.natural_scales)
+    return _finished(answer, values, {MARGIN: answer.multipliers})
 
 
 @final

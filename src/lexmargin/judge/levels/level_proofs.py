@@ -18,10 +18,12 @@ from lexmargin.judge.levels.level_chain import (
     prove_levels,
 )
 from lexmargin.judge.levels.level_curved import margin_errors
+from lexmargin.judge.programs.long_words import found_multipliers, long_levels
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
+from lexmargin.separation.long_measures import affordable
 
 __all__ = [
     "curved_levels",
@@ -54,6 +56,8 @@ def with_ordered_levels(
     unit = unit / vector_norm(unit, kkt.norm)
     if 1.0 < kkt.norm < math.inf:
         proof = curved_levels(rows, unit, kkt.norm, count, limits.gap, given.multipliers)
+        if given.long and affordable(*rows.shape):
+            proof = long_levels(rows, unit, kkt.norm, count, limits.gap, given.long) or proof
     else:
         proof = checked_levels(rows, unit, kkt.norm, count, limits.gap, given.levels)
     found = replace(found, levels_gap=proof.gap)
@@ -98,6 +102,11 @@ def with_levels(
         unit, weights = theta / vector_norm(theta, found.norm), found.multipliers
         if 1.0 < found.norm < math.inf:
             proof = curved_levels(Z, unit, found.norm, count, limits.gap, weights)
+            if proof.proven < count:
+                long = found_multipliers(Z, found.norm)
+                if long is not None:
+                    terms = long.terms
+                    proof = long_levels(Z, unit, found.norm, count, limits.gap, terms) or proof
         else:
             proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
         word, why = levels_word(proof, count)

@@ -24,6 +24,7 @@ from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.programs.long_words import within
 from lexmargin.judge.programs.products import linear_values
 from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
 from lexmargin.judge.second_order.curvature import measured_curvature
@@ -37,9 +38,11 @@ from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.long_measures import affordable, measured
 
 __all__ = ["claimed_direction"]
 
+_SHORT: Final = "ε, δ or the gap of the multipliers in long numbers misses its tolerance"
 _STRICT: Final = "positive curvature on the critical cone, and a strict maximiser is near"
 
 
@@ -118,7 +121,7 @@ def claimed_direction(
     if bound is not None:
         below = linear_margin(point, theta) if linear else point.margin
         gap = relative_gap(bound, point.unscaled(below))
-    measured = Certificate(
+    known = Certificate(
         verdict=Verdict.UNDECIDED,
         stationarity=first.residual,
         stationarity_bound=first.lower,
@@ -144,10 +147,32 @@ def claimed_direction(
         reasons=(),
         tau=evidence.tau,
     )
-    found = _word(
-        functions, point, unit, first, evidence, limits, smooth, doubt or sloped, measured
+    found = _word(functions, point, unit, first, evidence, limits, smooth, doubt or sloped, known)
+    return _in_long_numbers(found, functions, theta, evidence), support_rows
+
+
+def _in_long_numbers(
+    found: Certificate, functions: MarginFunctions, theta: Array, evidence: Evidence
+) -> Certificate:
+    """Return what λ in long numbers prove where it is given, and nothing else then."""
+    if not (evidence.long and functions.linear):
+        return found
+    rows = functions.jacobian(np.zeros(functions.size))
+    exact = measured(rows, theta, evidence.long, found.norm) if affordable(*rows.shape) else None
+    if exact is None or not within(exact, found.tolerances):
+        return replace(found, verdict=Verdict.UNDECIDED, reasons=(_SHORT,))
+    return replace(
+        found,
+        verdict=Verdict.GLOBAL,
+        reasons=("the margin meets an upper bound on all margins, in long numbers",),
+        margin=exact.margin,
+        stationarity=exact.distance,
+        stationarity_bound=min(found.stationarity_bound, exact.distance),
+        complementarity=exact.slackness,
+        euler=exact.euler,
+        bound=exact.bound,
+        gap=exact.gap,
     )
-    return found, support_rows
 
 
 def _word(
