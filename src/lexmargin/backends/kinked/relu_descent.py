@@ -55,14 +55,12 @@ class Descent:
         v: (m, p), live neurons only.
         signs: s_j, (m,).
         multipliers: λ (N,).
-        shares: (N, m) the part of λ_n that takes slope 1 in neuron j.
         objective: ``Σ ‖v_j‖``.
     """
 
     v: FloatArray
     signs: FloatArray
     multipliers: FloatArray
-    shares: FloatArray
     objective: float
 
 
@@ -176,9 +174,7 @@ class _Point:
         rows, mu = self.held.rows, self.held.multipliers
         lam = np.zeros(count)
         np.add.at(lam, rows, mu)
-        shares = np.zeros((count, self.signs.size))
-        np.add.at(shares, rows, mu[:, None] * (self.held.gates == 1.0))
-        return Descent(self.v, self.signs, lam, shares, self.objective)
+        return Descent(self.v, self.signs, lam, self.objective)
 
 
 def _round(

@@ -14,7 +14,6 @@ from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.backends.kinked.relu_birth import newborns
 from lexmargin.backends.kinked.relu_descent import Budget, Descent, local_descent
 from lexmargin.backends.kinked.relu_exchange import Exchange, merged
-from lexmargin.backends.kinked.relu_newton import clarke_newton
 from lexmargin.backends.kinked.relu_subproblem import Round, TwoLayer, solve_round
 from lexmargin.ops.base import FloatArray
 
@@ -28,7 +27,6 @@ _ROUGH = 1e-4
 _LAST = 40
 _STEPS = 60
 _NEAR = 1e-3
-_STATIONARY = 1e-10
 
 
 @final
@@ -135,9 +133,7 @@ def _live(data: TwoLayer, first: Round, signs: FloatArray) -> Descent:
     """Return the answer of cone programs as a descent's."""
     sizes = np.linalg.norm(first.v, axis=1)
     alive = sizes > _DEAD * sizes.max(initial=0.0)
-    return Descent(
-        first.v[alive], signs[alive], first.multipliers, first.shares[:, alive], first.objective
-    )
+    return Descent(first.v[alive], signs[alive], first.multipliers, first.objective)
 
 
 def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool) -> ReluAnswer:
@@ -155,23 +151,14 @@ def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool
     W, a = net.blocks(point.theta)
     a = a.reshape(-1)
     w, signs = np.abs(a)[:, None] * W, np.where(a == 0.0, signs, np.sign(a))
-    lam, residual = point.multipliers, point.residual
-    if not residual <= _STATIONARY:
-        padded = np.vstack([found.v, np.zeros((width - found.signs.size, p))])
-        shares = np.zeros((data.y.size, width))
-        shares[:, : found.signs.size] = found.shares
-        held = np.append(found.signs, np.ones(width - found.signs.size))
-        other = clarke_newton(data, held, padded, found.multipliers, shares)
-        if other.residual < residual:
-            w, signs, lam, residual = other.v, held, other.multipliers, other.residual
-    births = newborns(data, lam, 1)
+    births = newborns(data, point.multipliers, 1)
     smallest = float(data.values(w, signs).min())
     separates = smallest > 0.0
     return ReluAnswer(
         v=w / smallest if separates else w,
         signs=signs,
-        multipliers=lam,
-        residual=residual,
+        multipliers=point.multipliers,
+        residual=point.residual,
         separates=separates,
         birth=births[0].value if births else 0.0,
         rounds=spent + point.rounds,
