@@ -109,6 +109,8 @@ def constrained_linear(
     shift = np.zeros(len(rows)) if offsets is None else offsets
     # A power of two: the answer at ρ on rows × s is the answer at ρ s.
     unit = float(2.0 ** np.round(np.log2(largest))) if largest > 0.0 else 1.0
+    if not np.isfinite(rho * unit):
+        raise ParameterError(f"rho = {rho:g} times the rows exceeds all doubles.", "Scale X down.")
     problem = LinearLoss(rows / unit, shift, loss, group)
     state, iterations = _grown(problem, rho * unit, norm, None if begin is None else begin * unit)
     w = state.w / unit
