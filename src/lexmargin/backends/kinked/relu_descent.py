@@ -32,7 +32,7 @@ _HOPE = 0.3
 
 @final
 class Budget:
-    """Counts least-distance programs, so that without a deadline no clock decides an answer."""
+    """Counts convex programs, so that without a deadline no clock decides an answer."""
 
     def __init__(self, programs: int, deadline: float = np.inf) -> None:
         self.left, self.spent, self._deadline = programs, 0, deadline
@@ -42,8 +42,12 @@ class Budget:
         self.spent += 1
 
     @property
+    def late(self) -> bool:
+        return time.perf_counter() > self._deadline
+
+    @property
     def over(self) -> bool:
-        return self.left <= 0 or time.perf_counter() > self._deadline
+        return self.left <= 0 or self.late
 
 
 @final

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -56,26 +55,6 @@ class ReluAnswer:
     out_of_time: bool
 
 
-@final
-class _Budget:
-    """Counts cone programs and watches the clock."""
-
-    def __init__(self, rounds: int, deadline: float) -> None:
-        self.left, self.spent, self._deadline = rounds, 0, deadline
-
-    def take(self) -> None:
-        self.left -= 1
-        self.spent += 1
-
-    @property
-    def late(self) -> bool:
-        return time.perf_counter() > self._deadline
-
-    @property
-    def over(self) -> bool:
-        return self.left <= 0 or self.late
-
-
 def search(
     data: TwoLayer,
     v: FloatArray,
@@ -103,7 +82,7 @@ def search(
         deadline: of ``time.perf_counter()``.
         seed: of those other starts, and of what is exchanged together.
     """
-    budget = _Budget(_ROUNDS, deadline)
+    budget = Budget(_ROUNDS, deadline)
     programs = Budget(rounds, deadline)
     width = signs.size
     found = _descended(data, v, signs, programs)
@@ -171,7 +150,7 @@ def _first(
     v: FloatArray,
     signs: FloatArray,
     attempts: int,
-    budget: _Budget,
+    budget: Budget,
     rng: np.random.Generator,
 ) -> tuple[Round | None, FloatArray]:
     """Return a separating point of one of a few starts, or the least violating one."""
@@ -205,7 +184,7 @@ def descend_rounds(
     data: TwoLayer,
     v: FloatArray,
     signs: FloatArray,
-    budget: _Budget,
+    budget: Budget,
     *,
     elastic: bool,
     bound: float = np.inf,
@@ -256,7 +235,7 @@ def descend_rounds(
     return last
 
 
-def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: _Budget) -> ReluAnswer:
+def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: Budget) -> ReluAnswer:
     return ReluAnswer(
         v, signs, np.zeros(data.y.size), np.inf, False, np.inf, budget.spent, budget.late
     )
