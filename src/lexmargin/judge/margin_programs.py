@@ -204,8 +204,7 @@ def _certify_costs(
     found = replace(found, multipliers=found.multipliers * size)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
-    assert kkt.costs is not None
-    if not np.all(kkt.costs > 0.0):
+    if not np.all(kkt.entry_costs > 0.0):
         return found
     if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
         found = _with_weak_duality(found, kkt)
@@ -235,10 +234,9 @@ def _scales(kkt: Kkt, jacobian: Array, limits: Tolerances) -> Array:
     Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
     there the program is `min ½‖u‖²`.
     """
-    assert kkt.costs is not None
     if kkt.parts is not None and kkt.even:
         return _block_scales(kkt.parts, kkt.target, jacobian, kkt.values, kkt.point, limits)
-    return np.where(kkt.costs > 0.0, np.sqrt(kkt.costs), 1.0)
+    return np.where(kkt.entry_costs > 0.0, np.sqrt(kkt.entry_costs), 1.0)
 
 
 def _block_scales(
