@@ -16,7 +16,12 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.inputs.limits import SPHERE_BOXES, SPHERE_VALUES
+from lexmargin.inputs.limits import (
+    BEATEN_SPHERE_BOXES,
+    BEATEN_SPHERE_VALUES,
+    SPHERE_BOXES,
+    SPHERE_VALUES,
+)
 from lexmargin.judge.proofs.enclosure import BallMargins
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
@@ -55,6 +60,7 @@ def sphere_bound(
     weights: Array,
     start: Array,
     boxes: int = SPHERE_BOXES,
+    beaten: float = math.inf,
 ) -> SphereBound:
     """Bound `max_{‖w‖ = ρ} min_n f_n(w)` (eq. 6 at the scale ρ); a proof, whatever the weights.
 
@@ -64,13 +70,16 @@ def sphere_bound(
         weights: (N,) q ≥ 0, not all 0: multipliers of a KKT point, if there is one.
         start: (d,) a point whose value is to be met.
         boxes: how many are halved at most; fewer leave a higher bound.
+        beaten: fewer boxes are halved where a value above this is met.
     """
     from flint import ctx
 
     old = ctx.prec
     try:
         ctx.prec = _PRECISION
-        return _Search(functions, radius, weights / float(np.sum(weights)), start).run(boxes)
+        return _Search(functions, radius, weights / float(np.sum(weights)), start).run(
+            boxes, beaten
+        )
     finally:
         ctx.prec = old
 
@@ -93,14 +102,16 @@ class _Search:
         w = p * (self.radius / vector_norm(p, 2.0))
         return float(np.min(self.functions.values(w)))
 
-    def run(self, most: int) -> SphereBound:
+    def run(self, most: int, beaten: float) -> SphereBound:
         size = self.functions.size
         for axis in range(size):
             for side in (1.0, -1.0):
                 self._push((axis, side, ((-1.0, 1.0),) * (size - 1)))
-        boxes = min(most, SPHERE_VALUES // max(1, self.functions.count))
+        each = max(1, self.functions.count)
+        boxes = min(most, SPHERE_VALUES // each)
+        few = min(boxes, BEATEN_SPHERE_BOXES, BEATEN_SPHERE_VALUES // each)
         count = 0
-        while self.queue and count < boxes:
+        while self.queue and count < (boxes if self.best <= beaten else few):
             upper, _, widest, box = self.queue[0]
             if -upper <= self._target():
                 break
