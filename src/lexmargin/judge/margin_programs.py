@@ -204,7 +204,8 @@ def _certify_costs(
     found = replace(found, multipliers=found.multipliers * size)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
-    if not np.all(kkt.entry_costs > 0.0):
+    assert kkt.costs is not None
+    if not np.all(kkt.costs > 0.0):
         return found
     if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
         found = _with_weak_duality(found, kkt)
