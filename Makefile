@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install run train-digits test test-long adversarial check bench bench-page docs paper known-issues format clean
+.PHONY: install run train-digits test test-long adversarial instances check bench bench-page docs paper known-issues format clean
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "install: there is no $(PYTHON): name a Python 3.11 to 3.13, for example \`make install PYTHON=python3.12\`."; exit 1; }
@@ -23,6 +23,11 @@ test-long: install
 
 adversarial: install
 	$(VENV)/python tests/adversarial.py
+
+# An hour on one core; interrupted, it goes on where it was.
+instances: install
+	@mkdir -p out
+	OMP_NUM_THREADS=1 $(VENV)/python tests/instances_of_data.py --out out/instances.jsonl | tee out/instances.md
 
 check: install
 	$(VENV)/ruff format --check .

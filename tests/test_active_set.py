@@ -25,7 +25,6 @@ from lexmargin.errors import (
     NotSeparableError,
     ParameterError,
     ShapeError,
-    UnknownNameError,
     UnsupportedError,
 )
 from lexmargin.formulations.base import MARGIN, StageAnswer
@@ -492,7 +491,7 @@ def test_infeasible_programs_are_called_so() -> None:
 
 def test_options_are_checked() -> None:
     compiled = ActiveSetBackend().compile(HardMargin(Linear(), data_of()).program())
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(ParameterError, match=r"Did you mean .tolerance"):
         compiled.solve(SolverSettings(SOLVER, {"tolerence": 1e-9}))
     assert compiled.solve(SolverSettings("qpoases")).ran is Ran.MISSING
     assert ActiveSetBackend().available(SOLVER) == ""

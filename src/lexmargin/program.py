@@ -350,19 +350,6 @@ class Program:
         """True when disciplined convex programming accepts it: f_n affine or concave."""
         return self.convex and self.curvature <= Curvature.CONCAVE
 
-    @property
-    def hard_margin(self) -> Margins | None:
-        """The f_n of ``min ½‖w‖²  s.t.  f_n(w) >= 1``, in any norm and w as it is; else None."""
-        if len(self.constraints) != 1 or self.sense is not Sense.MINIMIZE:
-            return None
-        (only,), cost = self.constraints, self.objective
-        left, right = only.left, only.right
-        halved = isinstance(cost, Combination) and [c for c, _ in cost.terms] == [0.5]
-        stated = isinstance(right, Constant) and right.value == 1.0
-        if not (halved and stated and only.relation is Relation.AT_LEAST):
-            return None
-        return left if isinstance(left, Margins) and not left.factors else None
-
     def build(self, ops: ModelOps[T]) -> Any:
         """Return the native model of a modelling target."""
         values: dict[str, T] = {

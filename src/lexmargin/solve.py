@@ -11,8 +11,9 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import BackendName
-from lexmargin.errors import NotSeparableError
-from lexmargin.formulations.base import Formulation, StageAnswer
+from lexmargin.errors import NotSeparableError, SolverFailedError
+from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
+from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.parts import Parts
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
@@ -89,7 +90,7 @@ def solve(
 
     Returns:
         The best answer with its certificate; ``others`` holds the other stationary points. The
-        answer to a formulation that is none of the paper's seven has none: ``unjudged`` says why.
+        answer to a formulation without KKT data of its own has none: ``unjudged`` says why.
 
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
@@ -126,7 +127,14 @@ def solve(
         verbose,
         progress,
     )
-    found = _answers(asked, chosen)
+    found, failed = [], None
+    try:
+        found = _answers(asked, chosen)
+    except SolverFailedError as error:
+        # Another may see the separator.
+        if solver != AUTO:
+            raise
+        failed = error
     if solver == AUTO and not _certified(found):
         # Asking whether CVXPY is there imports it, which takes longer than most answers.
         second = second_choice(asked.problem, shelves, chosen)
@@ -134,10 +142,15 @@ def solve(
         if second is not None and not late:
             found += _answers(asked, second)
     if solver == AUTO and _lost(asked, found):
-        found += _by_way_of_two(asked, chosen, shelves)
+        found += _by_way_of_sister(asked, chosen, shelves)
+    if failed is not None and not found:
+        raise failed
     best = ranked(asked.problem, found)
     if near is not None:
         best = [moved_back(s, near, problem, asked.grade) for s in best]
+    if solver == AUTO and problem.functions.linear and unseparated(problem, best[0]):
+        # With a separator in reach, a point that does not separate is no answer.
+        refuse_claim(problem, best[0].solver)
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
     return replace(best[0], others=tuple(best[1:]))
@@ -221,38 +234,57 @@ def _beside_saddle(
 
 
 def _lost(asked: _Asked, found: list[Solution]) -> bool:
-    """Return whether no answer separates to a margin problem that could be asked in ℓ2 as well."""
+    """Return whether no answer separates to a margin problem that has a sister problem."""
     problem = asked.problem
     late = asked.deadline is not None and time.monotonic() >= asked.deadline
     return (
         problem.is_judged
-        and problem.asks_direction
-        and problem.norm_p != 2.0
-        and not problem.program().is_convex
         and not (late or any(s.margin > 0.0 for s in found))
+        and _sister(problem) is not None
         and prove_inseparable(problem) is None
     )
 
 
-def _by_way_of_two(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
-    """Return answers from the ℓ2 answer, and that one itself where the solver loses it again.
+def _sister(problem: Formulation) -> Formulation | None:
+    """Return a problem whose answer separates, and whose methods do not lose a separator.
 
-    What separates does so in every norm, and the methods for ℓ2 do not lose a separating network.
+    Linear levels begin with the hard margin of their norm; what separates a network in ℓ2 does so
+    in every norm.
     """
-    problem = asked.problem
-    if not is_dataclass(problem):
-        return []
+    kkt = problem.kkt(np.ones(problem.functions.size))[0]
+    if not (kkt.is_direction and kkt.level is None and is_dataclass(problem)):
+        return None
+    if problem.functions.linear:
+        alike = HardMargin(problem.predictor, problem.data, norm=problem.norm_p)
+        return None if kkt.ordered is None else alike
+    if problem.norm_p == 2.0 or kkt.ordered is not None or problem.program().is_convex:
+        return None
+    return replace(problem, norm=2.0)
+
+
+def _by_way_of_sister(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
+    """Return answers from the sister problem's, and that one itself where they are lost again."""
+    problem, sister = asked.problem, _sister(asked.problem)
+    assert sister is not None
     left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
-    euclidean = replace(problem, norm=2.0)
-    two = solve(euclidean, starts=2, seed=asked.seed, time_limit=left, library=library)
+    try:
+        two = solve(sister, starts=2, seed=asked.seed, time_limit=left, library=library)
+    except SolverFailedError:
+        return []
     if not two.margin > 0.0:
         return []
-    child = np.random.SeedSequence(asked.seed)
-    job = Job(problem, chosen, asked.grade, two.direction, child, None, asked.verbose)
-    runs = list(outcomes([job], require(chosen), asked.deadline, 1, asked.progress))
     begun = problem.initial_values(two.direction, 1.0)
-    raw = RawAnswer(begun, {}, Ran.ITERATION_LIMIT, Claim.NOTHING, "the answer for ℓ2")
-    runs.append(Run((StageAnswer(begun, {}),), raw, 1.0, 0.0, 0.0, {}))
+    duals: dict[str, FloatArray] = {}
+    if two.certificate is not None and np.sum(two.certificate.multipliers) > 0.0:
+        duals[MARGIN] = two.certificate.multipliers / np.sum(two.certificate.multipliers)
+    raw = RawAnswer(
+        begun, duals, Ran.ITERATION_LIMIT, Claim.NOTHING, f"of the {sister.word} problem"
+    )
+    runs = [Run((StageAnswer(begun, duals),), raw, 1.0, 0.0, 0.0, {})]
+    if not problem.program().is_convex:
+        child = np.random.SeedSequence(asked.seed)
+        job = Job(problem, chosen, asked.grade, two.direction, child, None, asked.verbose)
+        runs += outcomes([job], require(chosen), asked.deadline, 1, asked.progress)
     judged = [
         judge(problem, chosen, asked.grade, one, asked.seed, polish=asked.polish) for one in runs
     ]

@@ -158,10 +158,10 @@ class MarginPath(Formulation):
         self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         point, shares = super().placed(theta, w, multipliers)
-        if self.gamma is not None:
-            reached = float(self.functions.values(self.rho * point).min())
-            point = point * (self.gamma / reached) ** (1.0 / self.require_homogeneous())
-        return point, shares
+        if self.gamma is None:
+            return point, shares
+        # f_n(ρθ) = γ from f_n(w) = 1, which is not measured again: it may lie below rounding.
+        return w * (self.gamma ** (1.0 / self.require_homogeneous()) / self.rho), shares
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of ``θ = ρ Σ λ_n ∇f_n(ρθ)``; homogeneous f_n have it at any length."""

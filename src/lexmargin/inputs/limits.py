@@ -48,6 +48,7 @@ __all__ = [
     "INSEPARABLE_CASES",
     "INSEPARABLE_CELLS",
     "JACOBIAN_ENTRIES",
+    "KEPT_ENTRIES",
     "KRAWCZYK_ENTRIES",
     "KRAWCZYK_PARAMETERS",
     "LEVEL_ENTRIES",
@@ -297,3 +298,6 @@ BALL_HESSIAN_PARAMETERS: Final = 8
 BALL_HESSIAN_ENTRIES: Final = 64
 """Samples times parameters of such an enclosure; more takes longer than the rest of a
 certificate."""
+KEPT_ENTRIES: Final = 2_000_000
+"""Entries of the Jacobian up to which an evaluation is kept: a judge asks for one point often, and
+what is kept of it is no larger than the Jacobian."""

@@ -128,6 +128,7 @@ class Certificate:
     angle: float | None = None
     checks: tuple[Check, ...] = ()
     levels: tuple[float, ...] | None = None
+    levels_gap: float | None = None
     tau_curve: tuple[CurvePoint, ...] | None = None
     trade_off: tuple[TradeOffPoint, ...] | None = None
     radius: float | None = None

@@ -9,8 +9,10 @@ import numpy as np
 from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.programs.long_words import with_long_numbers
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -36,7 +38,11 @@ def certify_direction(
     theta = unit_scale(theta)
     rows = functions.linear_inputs
     if rows is not None:
-        return certify_linear(rows, functions.data.signed, theta, norm=norm, tolerances=limits)
+        signs = np.asarray(functions.data.signed, dtype=np.float64)
+        judged = certify_linear(rows, signs, theta, norm=norm, tolerances=limits)
+        if functions.data.is_sparse:
+            return judged
+        return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
     from lexmargin.judge.bounds.global_bounds import with_global_bound
     from lexmargin.judge.local.refine import refine
@@ -51,11 +57,13 @@ def certify_direction(
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
+    if functions.linear:
+        first = with_long_numbers(first, jacobian, theta)
     refined = refine(functions, theta, degree, norm, first)
     return with_global_bound(functions, theta, norm, refined)
 
 
-def certify_along(kkt: Kkt, limits: Tolerances) -> Certificate:
+def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -> Certificate:
     """Judge a program in which every length of w is as good: by its direction, and by its level.
 
     `min ½‖w‖² s.t. f_n(w) ≥ level` has a KKT point on a ray exactly where the direction of the ray
@@ -65,7 +73,12 @@ def certify_along(kkt: Kkt, limits: Tolerances) -> Certificate:
     assert degree is not None
     if kkt.level is not None and not np.any(kkt.point):
         return negative(kkt.values, kkt.norm, limits)
-    found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits)
+    if given is None:
+        found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits)
+    else:
+        from lexmargin.judge.programs.claimed_direction import claimed_direction
+
+        found, _ = claimed_direction(kkt.functions, kkt.point, kkt.norm, limits, given)
     if kkt.part is not None:
         found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
     if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
@@ -74,6 +87,7 @@ def certify_along(kkt: Kkt, limits: Tolerances) -> Certificate:
     if not missed:
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY
+    why = missed if given is None else ESTABLISHED[word]
     return replace(
-        found, verdict=word, feasibility=shortfall, reasons=(missed,), radius=None, rise=None
+        found, verdict=word, feasibility=shortfall, reasons=(why,), radius=None, rise=None
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.stationarity import Stationarity
 from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import (
     Array,
     dual_exponent,
@@ -24,10 +26,22 @@ from lexmargin.linalg.norms import (
 )
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["Evidence", "combined_to_zero", "measured_of", "refuted"]
+__all__ = ["ESTABLISHED", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
 _FURTHER = 1.000001
 """A millionth more than needed, so that the inequality survives the rounding of the step itself."""
+ESTABLISHED: Final[Mapping[Verdict, str]] = {
+    Verdict.NOT_SEPARATING: "a margin is not positive",
+    Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
+    Verdict.FRITZ_JOHN: "the weights given combine the active gradients to 0",
+    Verdict.UNDECIDED: "what is given does not decide",
+    Verdict.CLARKE_KKT: "stationary with the slopes given at the kinks",
+    Verdict.KKT: "stationary within tolerance",
+    Verdict.SADDLE: "the curve given is feasible and better from its beginning",
+    Verdict.STRICT_LOCAL: "positive curvature on the critical cone, and a strict optimum is near",
+    Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
+}
+"""Why a program with everything given has its word: what is printed of it."""
 
 
 @final
@@ -49,6 +63,8 @@ class Evidence:
         weights (N,) that combine the active gradients to 0 (Fritz John).
     levels
         weights (N,) of weak duality, one array per level of the lexicographic max margin.
+    long
+        arrays (N,) whose sum is λ in long numbers, for linear f_n that doubles are too short for.
     """
 
     support: NDArray[np.intp]
@@ -60,6 +76,7 @@ class Evidence:
     refutation: Array | None = None
     singular: Array | None = None
     levels: tuple[Array, ...] = ()
+    long: tuple[Array, ...] = ()
 
 
 def measured_of(

@@ -158,6 +158,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "‖θ‖ = {x} leaves room in the ball",
             "a multiplier of the objective serves, and was not given",
             "ε or δ of these multipliers misses its tolerance",
+            "ε, δ or the gap of the multipliers in long numbers misses its tolerance",
             "a kink, and the ball is not Euclidean",
             "kinks in several layers: the slopes there are not independent",
             "a slope is given where there is no kink, or outside [0, 1]",
@@ -210,6 +211,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "weak duality: no point of the ball does better",
             "weak duality: no feasible point has a smaller ‖w_1‖²",
             "weak duality: no feasible point costs less",
+            "multipliers in doubles are too short to show it, those in long numbers do",
             "no direction has a larger margin ({method})",
             "no weights of this linear network have a margin above the bound",
             "birth test {x}: no network of any width has a margin above the bound",
@@ -223,6 +225,9 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "level {n}: no bias is smaller",
             "the margin meets an upper bound on all margins",
             "the margin meets an upper bound on all margins; duality proves all {n} levels",
+            "the margin meets an upper bound on all margins, in long numbers",
+            "the margin meets an upper bound on all margins, in long numbers; duality proves all "
+            "{n} levels",
             "no point does better, by duality or because the value 0 is reached",
         ),
     }

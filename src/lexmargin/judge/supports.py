@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,10 @@ from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.stationarity import Stationarity, on_support
 from lexmargin.judge.tolerances import WIDEST, Tolerances
-from lexmargin.linalg.norms import norm_gradient, vector_norm
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
-__all__ = ["Rung", "climb", "rungs", "weight_reach"]
+__all__ = ["Rung", "climb", "rungs"]
 
 
 @final
@@ -85,38 +85,21 @@ def _within(measured: Stationarity, limits: Tolerances) -> bool:
 
 
 def _far_reach(point: UnitPoint, support: NDArray[np.intp], limits: Tolerances) -> float:
-    """Return what weight outside the support can change ε by while δ is within tolerance.
-
-    `α λ_n (f_n - γ) ≤ δ` leaves `‖Σ λ_n ∇f_n‖ ≤ δ max ‖∇f_n‖/(α (f_n - γ))`; the Hölder gap of ℓ1
-    and ℓ∞ changes by twice that in the dual norm.
-    """
+    """Return what weight outside the support can change ε by while δ is within tolerance."""
     far = np.ones(point.margins.size, dtype=bool)
     far[support] = False
-    if not np.any(far):
-        return 0.0
-    return weight_reach(point, np.flatnonzero(far), point.jacobian[far], limits)
-
-
-def weight_reach(point: UnitPoint, far: NDArray[np.intp], rows: Any, limits: Tolerances) -> float:
-    """Return what weight on margins above the smallest can change ε by, with δ within tolerance.
-
-    Parameters
-    ----------
-    point : the unit point.
-    far : margin functions above the smallest (S,).
-    rows : their gradients (S, d), or vectors at least as long.
-    limits : the tolerance of δ.
-    """
-    excess = point.margins[far] - point.margin
-    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
-        sizes = dual_lengths(rows, point.norm)
-        return 2.0 * limits.complementarity * float(np.max(sizes / (point.degree * excess)))
-    sizes = row_lengths(rows)
-    length = 1.0
-    if point.target is None:
-        length = vector_norm(norm_gradient(point.theta, point.norm), 2.0)
-    reach = float(np.max(sizes / (point.degree * excess)))
-    return limits.complementarity * reach / length
+    sizes, rows = np.zeros(far.size), point.jacobian[far]
+    holder = point.target is None and (point.norm == 1.0 or math.isinf(point.norm))
+    if np.any(far):
+        sizes[far] = dual_lengths(rows, point.norm) if holder else row_lengths(rows)
+    return limits.complementarity * weight_reach(
+        np.flatnonzero(far),
+        lambda some: sizes[some],
+        point.degree * (point.margins - point.margin),
+        point.theta,
+        point.norm,
+        target=point.target is not None,
+    )
 
 
 def _bound(point: UnitPoint, widest: Stationarity, limits: Tolerances) -> float:

@@ -17,11 +17,10 @@ from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
 from lexmargin.linalg.guarded import (
     least_norm,
     minimal_residual,
-    nonnegative_least_squares,
     pivoted_qr,
     solved_triangle,
 )
-from lexmargin.linalg.rounding import TINY
+from lexmargin.linalg.least_distance import least_distance
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
@@ -282,7 +281,7 @@ def _start(functions: MarginFunctions, w: FloatArray, active: float, degree: flo
     near = np.flatnonzero(f <= 1.0 + active)
     rows = functions.jacobian(w)[near]
     # Euler's identity gives ∇f_n·w = α f_n, so f_n(w) + ∇f_n·(u - w) >= 1 reads as below.
-    found = _least_distance(rows, 1.0 + (degree - 1.0) * f[near])
+    found = _nearest(rows, 1.0 + (degree - 1.0) * f[near])
     raw = np.zeros(f.size)
     raw[near] = found
     support = near[found > 1e-10 * found.max(initial=0.0)]
@@ -293,29 +292,13 @@ def _start(functions: MarginFunctions, w: FloatArray, active: float, degree: flo
     return _state(functions, w, kept, support)
 
 
-def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
-    """Return λ >= 0 of ``min ½‖u‖² s.t. rows u >= right``, by non-negative least squares.
-
-    Lawson & Hanson (1974), chapter 23: with E = [rowsᵀ; rightᵀ] and e the last unit vector,
-    ``λ ∝ argmin_{λ>=0} ‖E λ - e‖``.
-    """
-    scale = np.maximum(np.linalg.norm(rows, axis=1), TINY)
-    rows, right = rows / scale[:, None], right / scale
-    # ‖u‖ is about max(right); this keeps both parts of E of one size.
-    length = float(np.abs(right).max())
-    if not length > 0:
-        return np.zeros(right.size)
-    system = np.vstack([rows.T, right[None, :] / length])
-    target = np.zeros(system.shape[0])
-    target[-1] = 1.0
+def _nearest(rows: FloatArray, right: FloatArray) -> FloatArray:
+    """Return λ >= 0 of ``min ½‖u‖² s.t. rows u >= right``; 0 where there is no such point."""
     try:
-        found = nonnegative_least_squares(system, target, 20 * max(system.shape))
+        found = least_distance(rows, right)
     except RuntimeError:
-        return np.zeros(right.size)
-    slack = 1.0 - float(system[-1] @ found)
-    if not slack > 0:
-        return np.zeros(right.size)
-    return np.asarray(found / slack * length / scale)
+        found = None
+    return np.zeros(right.size) if found is None else found
 
 
 def _normalized(

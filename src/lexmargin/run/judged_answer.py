@@ -18,6 +18,7 @@ from lexmargin.judge.programs.recentred import Recentred
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.run.long_answer import long_answer
 from lexmargin.run.origin_answer import certified_origin
 from lexmargin.run.stages import Run
 from lexmargin.shelf.profiles import Grade, Profile
@@ -72,6 +73,10 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
+        longer = _longer(problem, theta, certificate) if polish else None
+        if longer is not None:
+            theta, multipliers, certificate = longer
+            polished = None
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
             if origin is not None:
@@ -103,6 +108,22 @@ def judge(
         claimed_bound=claimed,
         unjudged=_FOREIGN if foreign else "",
     )
+
+
+def _longer(
+    problem: Formulation, theta: FloatArray, certificate: Certificate
+) -> tuple[FloatArray, FloatArray, Certificate] | None:
+    """Return the answer in long numbers where rounding alone keeps one near it from its word."""
+    if certificate.verdict not in (Verdict.UNDECIDED, Verdict.KKT):
+        return None
+    found = long_answer(problem, theta)
+    if found is None:
+        return None
+    before, after = (x / vector_norm(x, 2.0) for x in (theta, found.theta))
+    if not float(np.linalg.norm(before - after)) <= _MOST_MOVED:
+        return None
+    again = certify(problem, found.theta, tolerances=certificate.tolerances)
+    return (found.theta, found.multipliers, again) if again.verdict is Verdict.GLOBAL else None
 
 
 def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade: Grade) -> Solution:

@@ -96,9 +96,7 @@ def run(
     phases: dict[str, float] = {}
     raw: RawAnswer | None = None
     while (program := problem.next_program(answers, unit)) is not None:
-        before = time.monotonic()
         compiled = engine.compile(program)
-        build += time.monotonic() - before
         left = None if time_limit is None else max(1e-3, time_limit - (time.monotonic() - begun))
         settings = SolverSettings(
             profile.solver, profile.options(grade, time_limit=left), left, verbose

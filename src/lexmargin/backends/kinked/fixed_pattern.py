@@ -7,33 +7,26 @@ networks of one output have a better route, which changes signs and neurons too:
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, checked_parameters, starting_values
-from lexmargin.backends.kinked.gated import GatedNetwork, gated_network, kinked_slope
+from lexmargin.backends.base import Backend, Compiled, Found, Request
+from lexmargin.backends.kinked.gated import GatedNetwork, gated_network
 from lexmargin.backends.kinked.pattern_search import PatternAnswer, pattern_search
+from lexmargin.backends.options import Options, whole_number
 from lexmargin.backends.smooth.homogeneous import homogeneous_program
-from lexmargin.errors import ParameterError, UnsupportedError, nearest
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.start import loss_descent, random_theta
 from lexmargin.inputs.limits import PATTERN_PARAMETERS
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["FixedPatternBackend", "FixedPatternProgram"]
 
-_PROGRAMS: Final = 1500
-"""Quadratic programs of one search; fewer end it early, more only cost time (judgement)."""
-_ATTEMPTS: Final = 8
-"""Random starts until one separates; with fewer, hard data count as without a separator."""
-_SHAKES: Final = 2
-"""Searches from beside the answer; with none, answers where many kinks meet stay worse."""
 _SHAKE: Final = 0.03
 """Length of that move by ‖θ‖: smaller falls back to the same kinks, larger loses the basin."""
 _GAIN: Final = 1.0 - 1e-9
@@ -56,7 +49,7 @@ class FixedPatternBackend(Backend):
         return (
             euclidean
             and functions.size <= PATTERN_PARAMETERS
-            and kinked_slope(functions) is not None
+            and functions.predictor.kink_slope is not None
         )
 
     def compile(self, program: Program) -> FixedPatternProgram:
@@ -64,14 +57,22 @@ class FixedPatternBackend(Backend):
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class _Options(Options):
+    method = "The search over fixed patterns"
+
+    rounds: int = whole_number(1500)
+    attempts: int = whole_number(8)
+    shakes: int = whole_number(2)
+
+
+@final
 class FixedPatternProgram(Compiled):
     """The gated network of a program."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
-        self._parts = homogeneous_program(program)
-        slope = kinked_slope(self._parts.functions)
+    def _build(self) -> None:
+        self._parts = homogeneous_program(self.program)
+        slope = self._parts.functions.predictor.kink_slope
         if slope is None:
             raise UnsupportedError(
                 "Fixed patterns need a network with hidden layers of (leaky) ReLU units of power "
@@ -79,61 +80,35 @@ class FixedPatternProgram(Compiled):
                 "Use ipopt or augmented-lagrangian.",
             )
         self._net, self._scale = gated_network(self._parts.functions, slope)
-        self._build_seconds = time.perf_counter() - began
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        values = starting_values(self.program, start)
-        numbers = checked_parameters(self.program, parameters)
-        rounds, attempts, shakes = _options(settings)
+    def _run(self, request: Request) -> Found:
+        options = _Options.read(request.settings)
         parts, net = self._parts, self._net
-        began = time.perf_counter()
-        limit = settings.time_limit
-        deadline = np.inf if limit is None else began + limit
-        given = parts.flat(values)
-        begin = self._separating(given, attempts, deadline)
+        given = parts.flat(request.values)
+        begin = self._separating(given, options.attempts, request)
         if begin is None:
-            late = time.perf_counter() > deadline
-            answer, _ = parts.answer(given, np.zeros(parts.functions.count), numbers)
-            return RawAnswer(
-                values=answer,
-                multipliers={},
-                ran=Ran.TIME_LIMIT if late else Ran.FINISHED,
-                claim=Claim.NOTHING if late else Claim.LOCALLY_INFEASIBLE,
-                raw_status="out of time" if late else "no start led to a separating network",
-                build_seconds=self._build_seconds,
-                solve_seconds=time.perf_counter() - began,
-            )
-        found = pattern_search(net, begin, rounds=rounds, deadline=deadline)
-        found = _shaken(net, found, shakes, rounds, deadline)
+            nobody = np.zeros(parts.functions.count)
+            answer, _ = parts.answer(given, nobody, request.parameters)
+            if request.late:
+                return Found(Ran.TIME_LIMIT, "out of time", values=answer)
+            status = "no start led to a separating network"
+            return Found(Ran.FINISHED, status, Claim.LOCALLY_INFEASIBLE, values=answer)
+        found = pattern_search(net, begin, rounds=options.rounds, deadline=request.deadline)
+        found = _shaken(net, found, options.shakes, options.rounds, request.deadline)
         ran, claim, status = _status(found)
         # f/unit >= 1 at the scale of X: θ carries c = (unit/scale)^{1/L}, λ the square of it.
         c = (parts.functions.unit / self._scale) ** (1.0 / net.degree)
-        answer, duals = parts.answer(c * found.theta, c * c * found.multipliers, numbers)
-        return RawAnswer(
-            values=answer,
-            multipliers=duals,
-            ran=ran,
-            claim=claim,
-            raw_status=status,
-            iterations=found.rounds,
-            build_seconds=self._build_seconds,
-            solve_seconds=time.perf_counter() - began,
-        )
+        answer, duals = parts.answer(c * found.theta, c * c * found.multipliers, request.parameters)
+        return Found(ran, status, claim, values=answer, multipliers=duals, iterations=found.rounds)
 
-    def _separating(self, theta: FloatArray, attempts: int, deadline: float) -> FloatArray | None:
+    def _separating(self, theta: FloatArray, attempts: int, request: Request) -> FloatArray | None:
         """Return θ if it separates, else where the log-loss leads from it or from another start."""
         functions, net = self._parts.functions, self._net
         if net.evaluated(theta)[0].min() > 0.0:
             return theta
         rng = np.random.default_rng(0)
         for attempt in range(attempts + 1):
-            if time.perf_counter() > deadline:
+            if request.late:
                 return None
             begin = random_theta(functions, rng) if attempt or not np.any(theta) else theta
             largest = float(np.abs(functions.values(begin)).max())
@@ -171,22 +146,6 @@ def _shaken(
     # A search cut short beside a finished answer leaves that answer finished.
     unfinished = late and found.residual > _STATIONARY
     return replace(found, rounds=spent, out_of_time=unfinished)
-
-
-def _options(settings: SolverSettings) -> tuple[int, int, int]:
-    known = {"rounds": _PROGRAMS, "attempts": _ATTEMPTS, "shakes": _SHAKES}
-    for name, value in settings.options.items():
-        if name == "time_limit":
-            continue
-        if name not in known:
-            raise ParameterError(
-                f"The search over fixed patterns has no option {name!r}.",
-                nearest(name, (*known, "time_limit")),
-            )
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ParameterError(f"{name} is {value!r}.", "Give a whole number >= 0.")
-        known[name] = value
-    return known["rounds"], known["attempts"], known["shakes"]
 
 
 def _status(found: PatternAnswer) -> tuple[Ran, Claim, str]:

@@ -15,21 +15,9 @@ import numpy as np
 from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.predictors.activations import LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 
-__all__ = ["GatedNetwork", "Pieces", "gated_network", "kinked_slope"]
-
-
-def kinked_slope(functions: MarginFunctions) -> float | None:
-    """Return the slope of σ left of 0 for a network of power-1 units, any depth, else None."""
-    predictor = functions.predictor
-    if not isinstance(predictor, Network) or not predictor.widths:
-        return None
-    activation = predictor.activation
-    if isinstance(activation, LeakyReLU):
-        return activation.slope
-    return 0.0 if isinstance(activation, ReLU) and activation.power == 1.0 else None
+__all__ = ["GatedNetwork", "Pieces", "gated_network"]
 
 
 @final

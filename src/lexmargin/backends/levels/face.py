@@ -8,7 +8,6 @@ is constant. The multipliers of the levels are the proof.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import final
 
@@ -22,12 +21,15 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
-from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
 from lexmargin.inputs.limits import NORM_ENTRIES
+from lexmargin.linalg.faces import RESOLUTION, BoolArray, Face
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
+
+_SOLVED = 1e-9
+"""Relative gap of an answer that needs no second method."""
 
 
 @final
@@ -40,7 +42,7 @@ class FaceAnswer:
         margins: (N,) ``θ·z_n``.
         levels: one per linear program, values not decreasing.
         unique: θ is shown to be the only one (False: not shown).
-        seconds, solves: time in all, and linear programs solved.
+        solves: linear programs solved.
         active: per level the coordinates (θ for ℓ∞, (p, q) for ℓ1) fixed so far.
     """
 
@@ -48,7 +50,6 @@ class FaceAnswer:
     margins: FloatArray
     levels: tuple[Level, ...]
     unique: bool
-    seconds: float
     solves: int
     active: tuple[BoolArray, ...] = ()
 
@@ -86,7 +87,6 @@ def problem_scale(problem: Lexicographic, answer: FaceAnswer) -> FaceAnswer:
         margins,
         tuple(level.with_value(problem.margin_of_score(level.value)) for level in answer.levels),
         answer.unique,
-        answer.seconds,
         answer.solves,
         answer.active,
     )
@@ -105,7 +105,6 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
         SolverFailedError: the working set was not solved.
         ParameterError: no samples, or numbers that are not finite.
     """
-    begin = time.perf_counter()
     Z = np.ascontiguousarray(Z, dtype=np.float64)
     if Z.ndim != 2 or 0 in Z.shape or not np.all(np.isfinite(Z)):
         raise ParameterError("Z must be a finite matrix with one row per sample.")
@@ -115,14 +114,21 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
     if norm == 2.0:
         from lexmargin.backends.linear.least_distance import euclidean_margin
 
-        theta, multipliers, solves = euclidean_margin(scaled)
-        values = scaled @ theta
-        _require_positive(float(values.min()), scaled)
+        values = np.zeros(1)
+        try:
+            theta, multipliers, solves = euclidean_margin(scaled)
+            values = scaled @ theta
+            _require_positive(float(values.min()), scaled)
+        except NotSeparableError:
+            theta = multipliers = np.zeros(0)
+        bound = float(np.linalg.norm(multipliers @ scaled)) if multipliers.size else 0.0
+        if not float(values.min()) >= bound * (1.0 - _SOLVED) > 0.0:
+            # Its tolerances are those of rows of one size.
+            return _round(Z, scaled, norm, unit)
         level = _only_level(values, multipliers, unit)
-        seconds = time.perf_counter() - begin
-        return FaceAnswer(theta, Z @ theta, (level,), True, seconds, solves)
+        return FaceAnswer(theta, Z @ theta, (level,), True, solves)
     if 1.0 < norm < np.inf:
-        return _round(Z, scaled, norm, unit, begin)
+        return _round(Z, scaled, norm, unit)
     chain = _Chain(scaled, norm, unit)
     while chain.free.size and (count is None or chain.settled < count):
         chain.advance()
@@ -132,13 +138,12 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
         Z @ theta,
         tuple(chain.levels),
         chain.face.dimension == 0,
-        time.perf_counter() - begin,
         chain.solves,
         tuple(chain.active),
     )
 
 
-def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: float) -> FaceAnswer:
+def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float) -> FaceAnswer:
     """Answer in a ball without flat faces, by the active sets of the hard margin."""
     from lexmargin.backends.linear.constraint_generation import hard_margin_linear
     from lexmargin.backends.linear.linear_answer import LinearStatus
@@ -152,11 +157,9 @@ def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: f
             "Name another solver, such as clarabel.",
         )
     values = scaled @ found.theta
-    _require_positive(float(values.min()), scaled)
     share = found.multipliers / found.multipliers.sum()
     level = _only_level(values, share, unit)
-    seconds = time.perf_counter() - begin
-    return FaceAnswer(found.theta, Z @ found.theta, (level,), True, seconds, found.passes)
+    return FaceAnswer(found.theta, Z @ found.theta, (level,), True, found.passes)
 
 
 def _require_positive(margin: float, Z: FloatArray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lexmargin.backends.capture import captured
 from lexmargin.errors import MissingBackendError, SolverFailedError
-from lexmargin.formulations.optimal_face import BoolArray
+from lexmargin.linalg.faces import BoolArray
 from lexmargin.linalg.guarded import add_rows
 from lexmargin.ops.base import FloatArray, IntArray
 

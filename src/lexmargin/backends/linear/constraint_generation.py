@@ -20,11 +20,15 @@ from lexmargin.errors import DataError, ParameterError, TimeLimitError
 from lexmargin.inputs.limits import CORNER_ENTRIES, DENSE_COLUMNS
 from lexmargin.linalg.norms import power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.separation.long_margins import long_margin
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["hard_margin_linear"]
 
 _ROUNDED_GAP: Final = 1e-9
-"""Relative gap from which the answer is looked for on the path too: below it nothing is gained."""
+"""Relative gap of an answer that needs no second method: below it nothing is gained."""
+_SECONDS: Final = 10.0
+"""For an answer in long numbers, which the judge then spends as much again on."""
 
 
 def hard_margin_linear(
@@ -77,30 +81,67 @@ def hard_margin_linear(
             "With a free bias one class alone has no largest margin.", "Leave the bias out."
         )
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
-    if norm not in (1.0, 2.0, np.inf):
-        from lexmargin.backends.linear.round_margin import round_margin
-
-        return round_margin(rows, norm, deadline)
     centres = column_centres(rows.X) if bias else np.zeros(0)
     if np.any(centres):
         rows = signed_rows(moved_samples(rows.X, centres), y)
-    if norm != 2.0:
-        from lexmargin.backends.linear.row_generation import polyhedral_margin
-
-        answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
-        small = rows.count * rows.size <= CORNER_ENTRIES
-        if answer.relative_gap > _ROUNDED_GAP and small and not (bias or rows.sparse):
-            from lexmargin.backends.linear.round_margin import round_margin
-
-            # Its tolerances are absolute: rows and columns of very different size need the path.
-            other = round_margin(rows, norm, deadline)
-            answer = other if other.relative_gap < answer.relative_gap else answer
-    else:
-        answer = _euclidean(rows, bias, tolerance, deadline, max_passes)
+    answer = _in_doubles(rows, bias, norm, tolerance, deadline, max_passes)
+    late = answer.status in (LinearStatus.TIME_LIMIT, LinearStatus.PASS_LIMIT)
+    if not (bias or rows.sparse or late) and not answer.relative_gap <= _ROUNDED_GAP:
+        answer = _in_long_numbers(rows, norm, deadline, answer)
     if not np.any(centres):
         return answer
     return replace(
         answer, bias=float(translated_bias(Fraction(answer.bias), answer.theta, -centres))
+    )
+
+
+def _in_doubles(
+    rows: SignedRows,
+    bias: bool,
+    norm: float,
+    tolerance: float,
+    deadline: float,
+    max_passes: int,
+) -> LinearAnswer:
+    """Return the answer of the method that is made for the norm."""
+    if norm == 2.0:
+        return _euclidean(rows, bias, tolerance, deadline, max_passes)
+    from lexmargin.backends.linear.round_margin import round_margin
+
+    if norm not in (1.0, np.inf):
+        return round_margin(rows, norm, deadline)
+    from lexmargin.backends.linear.row_generation import polyhedral_margin
+
+    answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
+    small = rows.count * rows.size <= CORNER_ENTRIES
+    if answer.relative_gap > _ROUNDED_GAP and small and not (bias or rows.sparse):
+        # Its tolerances are absolute: rows and columns of very different size need the path.
+        other = round_margin(rows, norm, deadline)
+        answer = other if other.relative_gap < answer.relative_gap else answer
+    return answer
+
+
+def _in_long_numbers(
+    rows: SignedRows, norm: float, deadline: float, answer: LinearAnswer
+) -> LinearAnswer:
+    """Return the answer of few samples again where doubles do not reach it, if that is better."""
+    if not affordable(rows.count, rows.size):
+        return answer
+    Z = rows.take(np.arange(rows.count))
+    found = long_margin(Z, norm, min(deadline, time.monotonic() + _SECONDS))
+    if found is None:
+        return answer
+    if not found.margin > 0.0:
+        return answer
+    return LinearAnswer(
+        theta=found.theta,
+        bias=0.0,
+        multipliers=found.multipliers / found.margin,
+        margin=found.margin,
+        dual_bound=found.bound,
+        passes=answer.passes,
+        working_set=int(np.count_nonzero(found.multipliers)),
+        status=LinearStatus.OPTIMAL,
     )
 
 

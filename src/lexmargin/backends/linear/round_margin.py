@@ -19,6 +19,7 @@ from lexmargin.backends.losses.constrained_linear import constrained_linear
 from lexmargin.linalg.norms import dual_norm, power_of_two, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["round_margin"]
 
@@ -49,6 +50,8 @@ _ZERO: Final = 1e-100
 doubles."""
 _CHANGES: Final = 40
 """Changes of the active rows at most, in case they cycle: the path's answer is then kept."""
+_LOST: Final = 2
+"""Points of the path in a row that doubles do not reach, after which long numbers are cheaper."""
 _ROUNDINGS: Final = 4.0
 """Of θ, of its length, of a product and of its sum."""
 
@@ -106,13 +109,14 @@ def round_margin(rows: SignedRows, p: float, deadline: float) -> LinearAnswer:
 
 def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, int, LinearStatus]:
     """Return the best direction that larger and larger ρ lead to, and points of the path used."""
-    rho, passes, begin = 1.0, 0, None
+    rho, passes, begin, lost = 1.0, 0, None, 0
     best: _Pair | None = None
     status = LinearStatus.INACCURATE
     while True:
         point = constrained_linear(Z, rho, p, begin=begin)
         passes += 1
         begin = point.w
+        lost = 0 if point.converged else lost + 1
         with np.errstate(under="ignore"):
             weights = np.exp(point.log_weights - point.log_loss)
         found = _Pair.of(Z, p, point.w, weights)
@@ -131,6 +135,8 @@ def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, in
         rho *= _GROWTH
         if time.monotonic() > deadline:
             status = LinearStatus.TIME_LIMIT
+        if lost >= _LOST and affordable(*Z.shape):
+            return best, passes, status
         if best.gap <= _SOLVED or rho > _LARGEST or time.monotonic() > deadline:
             return best, passes, status
 

@@ -91,7 +91,12 @@ def graded_step(
         weighted = _scaled(log_curvatures, scale, terms)
         matrix = weighted.T @ terms
     sizes = np.abs(basis.rows).max(axis=0)
-    step = np.linalg.solve(matrix / sizes[None, :], gradient) / sizes
+    scaled = matrix / sizes[None, :]
+    try:
+        step = np.linalg.solve(scaled, gradient) / sizes
+    except np.linalg.LinAlgError:
+        # Levels so far apart that rounding leaves a column of the lower ones empty.
+        step = np.linalg.lstsq(scaled, gradient, rcond=None)[0] / sizes
     return basis.directions @ step, float(np.max(np.abs(gradient)))
 
 

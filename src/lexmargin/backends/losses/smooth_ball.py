@@ -131,7 +131,10 @@ class _Walk:
         push = float(g @ w) / size**2 if size > 0.0 else 0.0
         spent = float(point.weights @ self.lengths)
         if sphere and push > 0.0:
-            residual = float(np.linalg.norm(g - push * normal)) / float(np.linalg.norm(g))
+            # Its squares may be below the smallest double where g is not.
+            large = float(np.abs(g).max())
+            misfit = float(np.linalg.norm((g - push * normal) / large))
+            residual = misfit / float(np.linalg.norm(g / large))
         else:
             residual = float(np.linalg.norm(g)) / spent if spent > 0.0 else 0.0
         return _At(point, normal, push, sphere, residual)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import INSEPARABLE_CASES, INSEPARABLE_CELLS
 from lexmargin.linalg.norms import Array
-from lexmargin.predictors.activations import LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 from lexmargin.separation.gordan import separability_of_rows
 
@@ -53,7 +52,7 @@ def prove_inseparable(problem: Formulation) -> InseparableNetwork | None:
     functions, predictor = problem.functions, problem.predictor
     if not isinstance(predictor, Network) or len(predictor.widths) != 1 or functions.multi_class:
         return None
-    slope = _slope(predictor)
+    slope = predictor.kink_slope
     if slope is None:
         return None
     X, y = problem.data.X, np.asarray(problem.data.signed, dtype=np.float64)
@@ -69,17 +68,6 @@ def prove_inseparable(problem: Formulation) -> InseparableNetwork | None:
         if separability_of_rows(_rows(X, y, chosen, slope)).separable:
             return None
     return InseparableNetwork(len(cells), cases)
-
-
-def _slope(predictor: Network) -> float | None:
-    """Return the slope of the inactive side; None for another activation."""
-    match predictor.activation:
-        case ReLU(power=1.0):
-            return 0.0
-        case LeakyReLU(slope=slope):
-            return float(slope)
-        case _:
-            return None
 
 
 def _cells(X: Array) -> list[Signs] | None:

@@ -22,7 +22,6 @@ from lexmargin.linalg.guarded import nonnegative_least_squares
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 
 __all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widened"]
@@ -57,16 +56,9 @@ class Birth:
 def leak(functions: MarginFunctions) -> float | None:
     """Return s of `σ(z) = max(z, 0) + s min(z, 0)` for one-output two-layer networks, else None."""
     predictor = functions.predictor
-    if not isinstance(predictor, Network) or len(predictor.widths) != 1 or predictor.outputs != 1:
+    if not isinstance(predictor, Network) or not predictor.two_layer:
         return None
-    activation = predictor.activation
-    if isinstance(activation, Identity):
-        return 1.0
-    if isinstance(activation, LeakyReLU):
-        return activation.slope
-    if isinstance(activation, ReLU) and activation.power == 1.0:
-        return 0.0
-    return None
+    return predictor.activation.left_slope
 
 
 def birth_value(

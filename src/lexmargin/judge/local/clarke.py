@@ -71,6 +71,16 @@ class GradientSets:
             self.exact,
         )
 
+    def scaled(self, rows: FloatArray, columns: FloatArray) -> GradientSets:
+        """Return the sets of ``rows_n g_n`` (S,) with entries times ``columns`` (d,)."""
+        return GradientSets(
+            self.base * rows[:, None] * columns,
+            tuple(part * row * columns for part, row in zip(self.parts, rows, strict=True)),
+            self.signs,
+            tuple(extra * row * columns for extra, row in zip(self.vertices, rows, strict=True)),
+            self.exact,
+        )
+
     def of(self, indices: NDArray[np.intp]) -> GradientSets:
         """Return the sets of some of the functions."""
         rows = [int(i) for i in indices]

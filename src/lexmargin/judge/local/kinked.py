@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from lexmargin.judge.local.clarke import (
     balanced_stationarity,
     clarke_stationarity,
 )
+from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
@@ -30,6 +31,7 @@ from lexmargin.judge.stationarity import lyu_li
 from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
@@ -40,13 +42,11 @@ __all__ = [
     "element_at_kink",
     "judged_at_kink",
     "stated_notes",
+    "where_of",
 ]
 
 SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 """The gradient sets of some margins at θ̂; None where they cannot be had."""
-
-_CHUNK: Final = 256
-"""Samples whose gradient sets are in memory at once; larger is no faster."""
 
 
 @final
@@ -234,13 +234,12 @@ def bound_at_kinks(
     lower = _lifted_bound(sets_of, near, excess, theta, limits)
     if lower <= limits.stationarity or not far.size:
         return lower
-    reach = 0.0
-    for first in range(0, far.size, _CHUNK):
-        some = far[first : first + _CHUNK]
+
+    def lengths(some: NDArray[np.intp]) -> FloatArray | None:
         sets = sets_of(some)
-        if sets is None:
-            return 0.0
-        reach = max(reach, limits.complementarity * float(np.max(sets.lengths() / excess[some])))
+        return None if sets is None else sets.lengths()
+
+    reach = limits.complementarity * weight_reach(far, lengths, excess, theta, 2.0)
     if lower - reach <= limits.stationarity and values.size * theta.size <= ALL_WEIGHTS_ENTRIES:
         return _lifted_bound(sets_of, np.arange(values.size), excess, theta, limits)
     return max(0.0, lower - reach)
@@ -258,6 +257,12 @@ def _lifted_bound(
         return 0.0
     lower = balanced_stationarity(sets, theta, excess[indices]).lower
     return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
+
+
+def where_of(kinks: list[Kink]) -> str:
+    """Say in words which kinks these are."""
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
 
 
 def at_slope_zero(found: LicqReport | None) -> LicqReport | None:

@@ -15,14 +15,15 @@ from lexmargin.judge.local.kinked import element_at_kink
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.point import UnitPoint, unit_point
-from lexmargin.judge.receipts.facts import establish
+from lexmargin.judge.programs.claimed_direction import claimed_direction
+from lexmargin.judge.programs.long_words import found_multipliers
 from lexmargin.judge.stationarity import on_support
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["evidence_for", "refutation_at"]
+__all__ = ["evidence_for", "refutation_at", "with_long"]
 
 
 def evidence_for(
@@ -53,11 +54,35 @@ def evidence_for(
     if verdict is Verdict.SADDLE:
         return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     if verdict is Verdict.GLOBAL:
-        facts = establish(functions, flat, norm, certificate.tolerances, found)
-        if facts.verdict is not Verdict.GLOBAL:
-            better = global_bound(functions, flat, certificate, norm)
-            return replace(found, bound=None if better is None else better.weights)
+        return _of_global(functions, flat, norm, certificate, found)
     return found
+
+
+def _of_global(
+    functions: MarginFunctions, flat: Array, norm: float, certificate: Certificate, found: Evidence
+) -> Evidence:
+    limits = certificate.tolerances
+    facts, _ = claimed_direction(functions, flat, norm, limits, found)
+    if not np.array_equal(facts.support, found.support):
+        # λ in long numbers may rest on samples that are none of the support in doubles.
+        multipliers = np.zeros(functions.count)
+        multipliers[facts.support] = found.multipliers[facts.support]
+        found = replace(found, support=facts.support, multipliers=multipliers)
+        facts, _ = claimed_direction(functions, flat, norm, limits, found)
+    if facts.verdict is Verdict.GLOBAL:
+        return found
+    better = global_bound(functions, flat, certificate, norm)
+    bounded = replace(found, bound=None if better is None else better.weights)
+    if not functions.linear:
+        return bounded
+    facts, _ = claimed_direction(functions, flat, norm, limits, bounded)
+    return bounded if facts.verdict is Verdict.GLOBAL else with_long(functions, found, norm)
+
+
+def with_long(functions: MarginFunctions, evidence: Evidence, norm: float) -> Evidence:
+    """Add λ of linear f_n in long numbers; the support stays what doubles make of it."""
+    long = found_multipliers(functions.jacobian(np.zeros(functions.size)), norm)
+    return evidence if long is None else replace(evidence, long=long.terms)
 
 
 def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:

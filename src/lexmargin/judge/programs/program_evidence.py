@@ -12,12 +12,12 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.levels.level_chain import recorded_levels
-from lexmargin.judge.margin_programs import plain_point
+from lexmargin.judge.levels.level_proofs import curved_levels, level_rows
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import spread
-from lexmargin.judge.programs.evidence import evidence_for, refutation_at
+from lexmargin.judge.programs.evidence import evidence_for, refutation_at, with_long
+from lexmargin.judge.programs.margin_programs import plain_point
 from lexmargin.judge.programs.recentred import recentred
-from lexmargin.judge.receipts.program_facts import level_rows
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
 
@@ -52,12 +52,14 @@ def _evidence(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
         return _of_program(kkts, certificate)
     found = evidence_for(first.functions, first.point, first.norm, certificate)
     Z = None if first.ordered is None else level_rows(first.functions)
-    curved = 1.0 < first.norm < math.inf
-    if Z is None or curved or certificate.verdict is not Verdict.GLOBAL:
+    if Z is None or certificate.verdict is not Verdict.GLOBAL:
         return found
-    unit = first.point / vector_norm(first.point, first.norm)
+    unit, count = first.point / vector_norm(first.point, first.norm), first.ordered or len(Z)
     weights, limit = certificate.multipliers, certificate.tolerances.gap
-    chain = recorded_levels(Z, unit, first.norm, first.ordered or len(Z), limit, weights)
+    if 1.0 < first.norm < math.inf:
+        shown = curved_levels(Z, unit, first.norm, count, limit, found.multipliers).proven
+        return found if shown >= count else with_long(first.functions, found, first.norm)
+    chain = recorded_levels(Z, unit, first.norm, count, limit, weights)
     return replace(found, levels=chain)
 
 

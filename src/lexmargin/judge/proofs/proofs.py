@@ -94,7 +94,7 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
     neither is "not proved", with the reason.
 
     Args:
-        problem: any formulation of the paper.
+        problem: any formulation that brings its KKT data.
         theta: (d,) or one array per block.
 
     Raises:

@@ -27,8 +27,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import flattened
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
-from lexmargin.judge.receipts.facts import Facts
-from lexmargin.judge.receipts.program_facts import establish_problem
+from lexmargin.judge.receipts.facts import Facts, establish_problem
 from lexmargin.judge.receipts.receipt_evidence import evidence_from_json, evidence_to_json
 from lexmargin.judge.receipts.receipt_format import (
     Fields,

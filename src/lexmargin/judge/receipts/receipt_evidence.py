@@ -30,6 +30,8 @@ _EVIDENCE: Final = (
 _UNIT: Final = 1e-9
 """Distance of ‖d‖ from 1: above the rounding of a normalised vector, below what lengths could
 feel."""
+_MOST_TERMS: Final = 32
+"""Doubles whose sum is one number: as many as their exponents leave room for."""
 
 
 def _sparse(values: Array | None) -> dict[str, Any] | None:
@@ -62,8 +64,8 @@ def _ascent(value: object, count: int, size: int) -> Ascent | None:
 
 
 def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
-    """Return plain JSON values; what is absent is null."""
-    return {
+    """Return plain JSON values; what is absent is null, and few have λ in long numbers."""
+    found = {
         "support": [int(n) for n in evidence.support],
         "multipliers": _sparse(evidence.multipliers),
         "tau": evidence.tau if math.isfinite(evidence.tau) else None,
@@ -74,6 +76,9 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "singular": _sparse(evidence.singular),
         "levels": [_sparse(weights) for weights in evidence.levels],
     }
+    if evidence.long:
+        found["long"] = [_sparse(term) for term in evidence.long]
+    return found
 
 
 def _dense(value: object, key: str, count: int) -> Array:
@@ -92,13 +97,17 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
     Raises:
         ReceiptError: anything else.
     """
-    part = Fields(value, "evidence", _EVIDENCE)
-    chain = part.raw("levels")
-    if not isinstance(chain, list):
-        raise ReceiptError("evidence.levels is no list.", "Write the receipt again.")
-    if (4 + len(chain)) * count > RECEIPT_WEIGHTS:
+    long = isinstance(value, dict) and "long" in value
+    part = Fields(value, "evidence", (*_EVIDENCE, "long") if long else _EVIDENCE)
+    chain, terms = part.raw("levels"), part.raw("long") if long else []
+    for name, entries in (("levels", chain), ("long", terms)):
+        if not isinstance(entries, list):
+            raise ReceiptError(f"evidence.{name} is no list.", "Write the receipt again.")
+    if long and not 0 < len(terms) <= _MOST_TERMS:
+        raise ReceiptError(f"evidence.long needs 1 to {_MOST_TERMS} terms.")
+    if (4 + len(chain) + len(terms)) * count > RECEIPT_WEIGHTS:
         raise ReceiptError(
-            f"evidence has {4 + len(chain)} vectors of {count} weights.",
+            f"evidence has {4 + len(chain) + len(terms)} vectors of {count} weights.",
             f"Receipts are read up to {RECEIPT_WEIGHTS} weights in all.",
         )
     multipliers = _dense(part.raw("multipliers"), "evidence.multipliers", count)
@@ -135,4 +144,5 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
         levels=tuple(
             _dense(entry, f"evidence.levels[{i}]", count) for i, entry in enumerate(chain)
         ),
+        long=tuple(_dense(entry, f"evidence.long[{i}]", count) for i, entry in enumerate(terms)),
     )

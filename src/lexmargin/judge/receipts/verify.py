@@ -158,13 +158,14 @@ def _check_unused(found: Receipt) -> None:
         "refutation": evidence.refutation is not None,
         "singular": evidence.singular is not None,
         "levels": bool(evidence.levels),
+        "long": bool(evidence.long),
         "tau": not math.isnan(evidence.tau),
     }
     kkt, useful = problem.kkt(found.theta)[0], _USEFUL_TO_PROGRAMS
     if kkt.loss is not None:
         useful = frozenset()
     elif kkt.is_direction:
-        useful = _USEFUL_TO_DIRECTIONS
+        useful = _USEFUL_TO_DIRECTIONS | ({"long"} if kkt.functions.linear else set())
     if kkt.ordered is not None:
         useful |= {"levels"}
     for name, given in names.items():

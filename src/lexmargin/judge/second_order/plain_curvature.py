@@ -149,7 +149,7 @@ def _vicinity(kkt: Kkt, multipliers: Array, found: Certificate, *, exact: bool) 
     """Return the point in `u = √c w/‖√c w‖`, where its cost is ½‖u‖², or why that says nothing."""
     functions, w, merit = kkt.functions, kkt.point, _merit(kkt)
     costs = np.ones(w.size) if kkt.costs is None else kkt.costs
-    if functions.size > DENSE_HESSIAN_PARAMETERS:
+    if not exact and functions.size > DENSE_HESSIAN_PARAMETERS:
         return f"{functions.size} parameters are more than {DENSE_HESSIAN_PARAMETERS}"
     if not float(np.min(costs)) > _LEAST_COST:
         return "some parameters cost too little to be compared with the others"

@@ -313,7 +313,7 @@ def _certify(
     else:
         found = certify_by_gram(margins, degrees.total, limits, memory)
     found = with_sign_of_module(found, margins, degrees.total, plain)
-    return refine_trained(margins, degrees.total, _described(found, degrees, limits))
+    return refine_trained(margins, degrees.total, _described(found, degrees, limits), plain)
 
 
 def _described(found: Certificate, degrees: Degrees, limits: Tolerances) -> Certificate:

@@ -18,6 +18,7 @@ from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS
 
@@ -80,7 +81,14 @@ def certify_by_gram(
     tau, best, lower = _climb(problem, values[chosen], limits)
     reach = 0.0
     if lower > limits.stationarity:
-        reach = _reach(margins, values, degree, chosen, limits, memory)
+        far = np.setdiff1d(np.arange(values.size), chosen)
+        reach = limits.complementarity * weight_reach(
+            far,
+            lambda some: row_norms(margins.rows, some, margins.theta.size, memory),
+            degree * (values - gamma),
+            theta,
+            2.0,
+        )
         lower = max(0.0, lower - reach)
     lower = min(lower, best.residual)
     verdict, why = _word(best, lower, mismatch, limits)
@@ -159,23 +167,6 @@ def _within(measured: GramMeasure, limits: Tolerances) -> bool:
         measured.residual <= limits.stationarity
         and measured.complementarity <= limits.complementarity
     )
-
-
-def _reach(
-    margins: GradientSource,
-    values: Array,
-    degree: float,
-    chosen: Indices,
-    limits: Tolerances,
-    memory: float,
-) -> float:
-    """Return what weight on the other samples can change ε by while δ is within tolerance."""
-    far = np.setdiff1d(np.arange(values.size), chosen)
-    if not far.size:
-        return 0.0
-    sizes = row_norms(margins.rows, far, margins.theta.size, memory)
-    excess = degree * (values[far] - float(np.min(values)))
-    return limits.complementarity * float(np.max(sizes / excess))
 
 
 def _word(

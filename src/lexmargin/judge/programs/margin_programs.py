@@ -125,8 +125,9 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
 def _norm_point(kkt: Kkt) -> PlainPoint:
     level, free = kkt.level, kkt.level is None
     return PlainPoint(
-        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free
-    )
+        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free,
+        required=kkt.required,
+    )  # fmt: skip
 
 
 def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
@@ -205,9 +206,10 @@ def _certify_costs(
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
     assert kkt.costs is not None
-    if not np.all(kkt.costs > 0.0):
+    if not np.all(kkt.costs > 0.0) or kkt.free is not None:
+        # Curves and bounds would move what is held.
         return found
-    if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
+    if kkt.functions.curvature <= Curvature.CONCAVE:
         found = _with_weak_duality(found, kkt)
     if kkt.functions.curvature is not Curvature.AFFINE:
         found = second_order(kkt, found.multipliers, found, given)
@@ -220,7 +222,10 @@ def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:
     interior = None if kkt.interior is None else np.where(held, 0.0, kkt.interior)
     scales = _scales(kkt, jacobian, limits)
     target = np.where(held, 0.0, kkt.target)
-    return PlainPoint(kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales)
+    return PlainPoint(
+        kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales,
+        required=kkt.required, held=held,
+    )  # fmt: skip
 
 
 def _target_size(point: PlainPoint) -> float:

@@ -1,0 +1,129 @@
+"""References that never trust the toolkit: weak duality with 60 digits, and rationals."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any, Final
+
+import mpmath as mp
+import numpy as np
+
+import lexmargin as lm
+from instances_problems import LINEAR, Instance
+from instances_samples import Array
+
+__all__ = ["gordan_holds", "loss_gap", "margin_gap", "penalty_gap", "rightly_refused", "wrong"]
+
+GAP: Final = 1e-6
+"""Relative distance from the reference's bound beyond which a GLOBAL answer is wrong: ten times
+the certificate's own tolerance."""
+DIGITS: Final = 60
+
+
+def _dual(p: float) -> float:
+    return math.inf if p == 1.0 else 1.0 if math.isinf(p) else p / (p - 1.0)
+
+
+def _size(v: list[Any], p: float) -> Any:
+    if math.isinf(p):
+        return max(abs(x) for x in v)
+    if p == 1.0:
+        return mp.fsum(abs(x) for x in v)
+    return mp.fsum(abs(x) ** mp.mpf(p) for x in v) ** (1 / mp.mpf(p))
+
+
+def _exact(v: Any) -> list[Any]:
+    return [mp.mpf(float(x)) for x in v]
+
+
+def _pull(Z: Array, weights: list[Any]) -> list[Any]:
+    return [mp.fsum(weights[n] * mp.mpf(Z[n, i]) for n in range(len(Z))) for i in range(Z.shape[1])]
+
+
+def margin_gap(Z: Array, theta: Array, weights: Array, norm: float) -> float:
+    """Return the relative gap `1 - γ(θ)/bound(λ)`."""
+    with mp.workdps(DIGITS):
+        w, share = _exact(theta), _exact(weights)
+        margin = min(mp.fdot(_exact(row), w) for row in Z) / _size(w, norm)
+        bound = _size(_pull(Z, share), _dual(norm)) / mp.fsum(share)
+        return float(1 - margin / bound)
+
+
+def loss_gap(Z: Array, w: Array, rho: float, norm: float, loss: str) -> float:
+    """Return the proven distance of log L(w) from its least in the ball (math, §8)."""
+    with mp.workdps(DIGITS):
+        value, weights = _loss(Z, _exact(w), loss)
+        pull = _pull(Z, weights)
+        # Convexity: L(v) ≥ L(w) - g·(v - w), and log L likewise for the exponential loss.
+        gap = mp.mpf(rho) * _size(pull, _dual(norm)) - mp.fdot(pull, _exact(w))
+        return float(gap / value)
+
+
+def penalty_gap(Z: Array, w: Array, strength: float, power: float, norm: float, loss: str) -> float:
+    """Return the proven distance of `L(w) + μ‖w‖^q` from its least, relative to it.
+
+    `L(v) ≥ L(w) - g·(v - w)`, and the least of `μ‖v‖^q - g·v` is a conjugate; for q = 1 v is no
+    longer than the value at w over μ.
+    """
+    with mp.workdps(DIGITS):
+        point, mu, q = _exact(w), mp.mpf(strength), mp.mpf(power)
+        value, weights = _loss(Z, point, loss)
+        pull = _pull(Z, weights)
+        slope = _size(pull, _dual(norm))
+        whole = value + mu * _size(point, norm) ** q
+        if power == 1.0:
+            least = -max(mp.mpf(0), slope - mu) * whole / mu
+        else:
+            least = -(1 - 1 / q) * slope * (slope / (mu * q)) ** (1 / (q - 1))
+        return float((whole - value - mp.fdot(pull, point) - least) / whole)
+
+
+def _loss(Z: Array, w: list[Any], loss: str) -> tuple[Any, list[Any]]:
+    """Return L(w) and its weights -∂L/∂f_n."""
+    f = [mp.fdot(_exact(row), w) for row in Z]
+    if loss == "exponential":
+        weights = [mp.exp(-v) for v in f]
+        return mp.fsum(weights), weights
+    return mp.fsum(mp.log1p(mp.exp(-v)) for v in f), [1 / (1 + mp.exp(v)) for v in f]
+
+
+def gordan_holds(Z: Array, weights: Any) -> bool:
+    """Tell whether λ ≥ 0, λ ≠ 0 and Zᵀλ = 0 in rationals."""
+    share = [Fraction(x) for x in weights]
+    if any(x < 0 for x in share) or not any(share):
+        return False
+    rows = [[Fraction(float(x)) for x in row] for row in Z]
+    return all(
+        sum(share[n] * rows[n][i] for n in range(len(rows))) == 0 for i in range(len(rows[0]))
+    )
+
+
+def rightly_refused(case: Instance, error: lm.NotSeparableError) -> bool:
+    """Tell whether a proof that nothing separates the data is one, for scores linear in x."""
+    gordan = getattr(error.proof, "gordan", None)
+    if gordan is None:
+        return case.predictor not in LINEAR
+    return gordan_holds(case.rows, gordan)
+
+
+def wrong(case: Instance, solution: Any) -> str:
+    """Return why a certified answer is wrong by the reference, empty where it is not."""
+    if case.predictor not in LINEAR or solution.certificate.verdict is not lm.Verdict.GLOBAL:
+        return ""
+    theta, problem = np.concatenate([b.ravel() for b in solution.theta]), case.problem
+    if case.formulation == "constrained-path":
+        w = problem.rho * theta
+        gap = loss_gap(case.rows, w, problem.rho, case.norm, str(problem.loss))
+        # The answer is log L: of one that is large the last digits are lost.
+        scale = max(1.0, abs(solution.objective))
+        return f"loss {gap:.2g} above its bound" if gap > GAP * scale else ""
+    if case.formulation == "regularization-path":
+        strength, power = problem.strength, problem.power
+        gap = penalty_gap(case.rows, theta, strength, power, case.norm, str(problem.loss))
+        return f"objective {gap:.2g} above its bound" if gap > GAP else ""
+    if case.formulation == "lexicographic":
+        return ""
+    weights = np.maximum(solution.certificate.multipliers, 0.0)
+    gap = margin_gap(case.rows, theta, weights, case.norm)
+    return f"margin {gap:.2g} below its bound" if gap > GAP else ""

@@ -1,0 +1,89 @@
+"""Fresh instances of every kind of data and problem: no answer is wrong, none is an exception."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import instances_of_data
+from instances_of_data import Outcome, Record, complaint, failed, records, share, table
+from instances_problems import FORMULATIONS, LINEAR, NORMS, PREDICTORS, drawn
+from instances_references import gordan_holds, loss_gap, margin_gap, penalty_gap
+from instances_samples import DATA
+
+CERTIFIED = 0.99
+"""Part of the convex instances that must be certified."""
+
+
+def test_a_slice_of_instances_is_right() -> None:
+    # Convex ones: each has a reference of its own, and they are cheap.
+    found = list(records(list(range(0, 48, 2)), seed=1, workers=1))
+    assert not [complaint(one) for one in failed(found)]
+
+
+@pytest.mark.long
+def test_hundreds_of_instances_are_right() -> None:
+    found = list(records(list(range(400)), seed=2, workers=2))
+    assert not [complaint(one) for one in failed(found)]
+    assert share(found) >= CERTIFIED, [complaint(r) for r in found if r.convex]
+
+
+def test_every_pair_is_met_once_before_any_is_met_again() -> None:
+    convex = [drawn(index, 0) for index in range(0, 2 * 1152, 2)]
+    assert len(set(convex)) == 1152
+    assert {c[1] for c in convex} == set(LINEAR)
+    every = [drawn(index, 0) for index in range(3000)]
+    for place, values in enumerate((FORMULATIONS, PREDICTORS, NORMS, DATA)):
+        assert {c[place] for c in every} == set(values)
+    assert sum(c[1] in LINEAR for c in every) == 1500
+
+
+def one(outcome: Outcome, **changed: object) -> Record:
+    fields = {
+        "seed": 0,
+        "index": 0,
+        "formulation": "hard-margin",
+        "predictor": "linear",
+        "norm": 2.0,
+        "data": "gaussian",
+        "outcome": outcome,
+        "seconds": 0.1,
+        **changed,
+    }
+    return Record(**fields)  # type: ignore[arg-type]
+
+
+def test_records_are_read_back_and_counted() -> None:
+    found = [
+        one(Outcome.CERTIFIED),
+        one(Outcome.REFUSED, norm=math.inf),
+        one(Outcome.WRONG, said="margin 0.1 below its bound"),
+        one(Outcome.UNCERTIFIED, predictor="relu network", seconds=instances_of_data.SLOW),
+    ]
+    assert [instances_of_data.read(r.line()) for r in found] == found
+    assert failed(found) == [found[2]]
+    assert share(found) == 0.5
+    assert "| hard-margin, convex | 3 | 1 | 0 | 1 | 1 | 0 | 0 | 0 |" in table(found)
+    assert "| hard-margin, nonconvex | 1 | 0 | 1 | 0 | 0 | 0 | 1 | 30 |" in table(found)
+
+
+def test_references_see_answers_that_are_slightly_wrong() -> None:
+    """Two samples (1, 0) and (0, 1): the margin is 1/√2 at (1, 1), each loss ends on its ray."""
+    Z, theta = np.eye(2), np.array([1.0, 1.0])
+    assert abs(margin_gap(Z, theta, np.ones(2), 2.0)) < 1e-15
+    assert margin_gap(Z, np.array([1.0, 1.01]), np.ones(2), 2.0) > 1e-3
+    for loss in ("exponential", "logistic"):
+        assert abs(loss_gap(Z, theta / math.sqrt(2.0), 1.0, 2.0, loss)) < 1e-15
+        assert loss_gap(Z, np.array([0.6, 0.8]), 1.0, 2.0, loss) > 1e-3
+    # 2 e^-t + μ (2t²)^{q/2} has its least where e^-t = μ q 2^{q/2-1} t^{q-1}; here at t = 1.
+    for power in (1.0, 2.0, 3.0):
+        strength = math.exp(-1.0) / (power * 2.0 ** (power / 2.0 - 1.0))
+        least = penalty_gap(Z, theta, strength, power, 2.0, "exponential")
+        assert abs(least) < 1e-15
+        assert penalty_gap(Z, 1.01 * theta, strength, power, 2.0, "exponential") > 1e-6
+    assert gordan_holds(np.array([[1.0], [-2.0]]), [2, 1])
+    assert not gordan_holds(np.array([[1.0], [-2.0]]), [1, 1])
+    assert not gordan_holds(np.array([[1.0], [-2.0]]), [-2, -1])
+    assert not gordan_holds(np.array([[1.0], [-2.0]]), [0, 0])
