@@ -60,8 +60,7 @@ def margin_constraint(program: Program) -> Constraint | None:
     held = [c for c in program.constraints if isinstance(c.left, Margins)]
     if len(held) != 1 or held[0].relation is not Relation.AT_LEAST:
         return None
-    constraint, left = held[0], held[0].left
-    assert isinstance(left, Margins)
+    constraint, left = held[0], held[0].margins
     others = [program.objective, constraint.right]
     for other in program.constraints:
         if other is not constraint:
@@ -90,8 +89,7 @@ def restricted(program: Program, constraint: Constraint, rows: IntArray) -> Prog
         constraint: its constraint ``f_n >= r``, as :func:`margin_constraint` finds it.
         rows: indices of the samples kept.
     """
-    left = constraint.left
-    assert isinstance(left, Margins)
+    left = constraint.margins
     whole = left.functions
     part = Dataset(whole.data.X[rows], whole.data.y[rows], one_class=True)
     functions = dataclasses.replace(whole, data=part)
@@ -130,9 +128,8 @@ class SelectedSamples(Compiled):
         compile_: Callable[[Program], Compiled],
         first: int | None = None,
     ) -> None:
-        assert isinstance(constraint.left, Margins)
         self._constraint = constraint
-        self._left = constraint.left
+        self._left = constraint.margins
         self._compile = compile_
         self._first = first
         super().__init__(program)
@@ -239,7 +236,8 @@ class SelectedSamples(Compiled):
             return right.value
         if isinstance(right, Parameter):
             return numbers[right.name]
-        assert isinstance(right, Variable)
+        if not isinstance(right, Variable):
+            raise UnsupportedError(f"The level {right} is no number.", "Give a constant or t.")
         return float(np.reshape(values[right.name], -1)[0])
 
     def _whole(self, raw: RawAnswer, rows: IntArray) -> RawAnswer:

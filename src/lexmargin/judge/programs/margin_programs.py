@@ -205,8 +205,7 @@ def _certify_costs(
     found = replace(found, multipliers=found.multipliers * size)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
-    assert kkt.costs is not None
-    if not np.all(kkt.costs > 0.0) or kkt.free is not None:
+    if not np.all(kkt.entry_costs > 0.0) or kkt.free is not None:
         # Curves and bounds would move what is held.
         return found
     if kkt.functions.curvature <= Curvature.CONCAVE:
