@@ -156,6 +156,12 @@ def zero(s: float) -> float:
                   "multipliers": (1.0, 0.0), "error": 1e-14}),
         (square, {"margins": Margins(lambda u: [u[0], u[0] - 1e-14, u[0]], lambda u: [E1] * 3),
                   "multipliers": (0.5, 0.5, 0.0), "held": (0, 1)}),
+        # Rising so slowly that it crosses the other behind θ, farther away than rounding.
+        (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1 + 1e-9 * E2]),
+                  "multipliers": (1.0, 0.0)}),
+        # Active, not held, and above the margin.
+        (square, {"margins": Margins(lambda u: [u[0], u[0] + 1e-12], lambda u: [E1, E1 + E2]),
+                  "multipliers": (1.0, 0.0)}),
         # Active, not held, and carrying a weight that d earns to first order.
         (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1 - 1e-8 * E2, E1 + E2]),
                   "multipliers": (1.0, 1e-8)}),
@@ -181,7 +187,7 @@ def test_independent_gradients_that_hardly_turn_may_be_held() -> None:
     assert risen(square, margins=margins, multipliers=(1.0, 0.0), held=(0, 1)) is not None
 
 
-@pytest.mark.parametrize("slope", [-1e-17, 0.0, 1e-14, 1.0])
+@pytest.mark.parametrize("slope", [-1e-17, 0.0, 1e-2, 1.0])
 def test_where_floats_are_all_there_is_first_order_need_hold_to_rounding_only(slope: float) -> None:
     margins = Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1 + slope * E2])
     assert risen(square, margins=margins, multipliers=(1.0, 0.0)) is not None

@@ -20,6 +20,7 @@ __all__ = ["critical_along", "critical_as_computed"]
 _BITS: Final = 4096
 # Sums of products in another order differ by a few units of the last place of their largest parts.
 _ROUNDED: Final = 16.0
+_STEEP: Final = 1e-3
 
 
 def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: Indices) -> bool:
@@ -85,12 +86,13 @@ def critical_as_computed(
     tiny = _ROUNDED * EPS
     if max(error, abs(float(theta @ direction))) > tiny * (1.0 + carried):
         return False
-    holding = weights > 0.0
     rounding = tiny * (np.abs(rows) @ np.abs(theta))
-    if np.any((values - np.min(functions.values(theta)) > rounding)[holding]):
+    if np.any(values - np.min(functions.values(theta)) > rounding):
         return False
-    slopes, small = rows @ direction, tiny * np.linalg.norm(rows, axis=1)
-    return bool(np.all(slopes >= -small) and np.all(slopes[: held.size] <= small[: held.size]))
+    lengths, slopes = np.linalg.norm(rows, axis=1), rows @ direction
+    level = np.abs(slopes) <= tiny * lengths
+    # Where a margin rises it crosses the others behind θ: as near as rounding, where it is steep.
+    return bool(np.all(level[: held.size]) and np.all(level | (slopes >= _STEEP * lengths)))
 
 
 def _dot(a: list[Any], b: list[Any]) -> Any:
