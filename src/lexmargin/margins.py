@@ -123,7 +123,10 @@ class MarginFunctions:
         n, c = self.data.n_samples, self.predictor.outputs
         labels = self.data.y if self.data.y.min() >= 0 else (self.data.y + 1) // 2
         rows, others = np.nonzero(np.arange(c)[None, :] != labels[:, None])
-        assert rows.size == n * (c - 1)
+        if rows.size != n * (c - 1):
+            raise DataError(
+                f"A label is none of the {c} classes of the predictor.", f"Use 0, …, {c - 1}."
+            )
         return rows.astype(np.int64), labels[rows].astype(np.int64), others.astype(np.int64)
 
     def evaluate(self, ops: Ops[T], blocks: Sequence[T]) -> T:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lexmargin.inputs.files import make_folder, write_file
 from lexmargin.judge import Certificate
+from lexmargin.judge.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["margin_figure", "save", "style"]
@@ -93,10 +94,10 @@ def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> 
         # By index: the margins of the support differ by rounding only.
         shown = np.union1d(certificate.support, np.flatnonzero(weights > 0)).astype(np.intp)
         _draw_multipliers(axes["multipliers"], shown, weights[shown])
-        if "tau" in axes:
-            _draw_tau_curve(axes["tau"], certificate)
-        if "trade" in axes:
-            _draw_trade_off(axes["trade"], certificate)
+        if certificate.tau_curve:
+            _draw_tau_curve(axes["tau"], certificate, certificate.tau_curve)
+        if certificate.trade_off:
+            _draw_trade_off(axes["trade"], certificate, certificate.trade_off)
         verdict = certificate.verdict.value
         known = np.isfinite(certificate.stationarity)
         measured = f", ε = {certificate.stationarity:.1e}" if known else ""
@@ -148,12 +149,11 @@ def _draw_multipliers(axes: Any, samples: IntArray, weights: FloatArray) -> None
     axes.set_xlabel("support sample $n$")
 
 
-def _draw_tau_curve(axes: Any, certificate: Certificate) -> None:
+def _draw_tau_curve(axes: Any, certificate: Certificate, curve: Sequence[CurvePoint]) -> None:
     """Draw ε of the best λ on `S_τ`, with the size of S_τ wherever it grows."""
-    assert certificate.tau_curve is not None
-    taus = np.array([point.tau for point in certificate.tau_curve])
-    residuals = _above_zero([point.residual for point in certificate.tau_curve])
-    counts = [point.count for point in certificate.tau_curve]
+    taus = np.array([point.tau for point in curve])
+    residuals = _above_zero([point.residual for point in curve])
+    counts = [point.count for point in curve]
     axes.plot(taus, residuals, "o-", color=BLUE, ms=3.5, drawstyle="steps-post", label="ε on $S_τ$")
     for k, count in enumerate(counts):
         if k == 0 or count != counts[k - 1]:
@@ -173,12 +173,11 @@ def _draw_tau_curve(axes: Any, certificate: Certificate) -> None:
     _legend_over_lines(axes)
 
 
-def _draw_trade_off(axes: Any, certificate: Certificate) -> None:
+def _draw_trade_off(axes: Any, certificate: Certificate, pairs: Sequence[TradeOffPoint]) -> None:
     """Draw the pairs (δ, ε) over all λ, and the box of both tolerances."""
-    assert certificate.trade_off is not None
     limits = certificate.tolerances
-    deltas = _above_zero([point.complementarity for point in certificate.trade_off])
-    residuals = _above_zero([point.residual for point in certificate.trade_off])
+    deltas = _above_zero([point.complementarity for point in pairs])
+    residuals = _above_zero([point.residual for point in pairs])
     axes.plot(deltas, residuals, "s-", color=GREEN, ms=3.5, lw=1.0, label="best ε at each δ")
     axes.axhline(limits.stationarity, color=GREY, lw=0.8, ls="--", label="tolerances")
     axes.axvline(limits.complementarity, color=GREY, lw=0.8, ls="--")

@@ -6,6 +6,7 @@ that system's operations, and it prints as mathematics.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, TypeVar, final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import ModelOps, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -275,16 +277,17 @@ class Combination(Expression):
     terms: tuple[tuple[Factor, Expression], ...]
 
     def evaluate(self, ops: ModelOps[T], values: Values[T]) -> T:
-        result: T | None = None
+        parts = []
         for factor, term in self.terms:
             part = term.evaluate(ops, values)
             if isinstance(factor, Parameter):
                 part = ops.multiply(factor.evaluate(ops, values), part)
             elif factor != 1.0:
                 part = ops.scale(part, factor)
-            result = part if result is None else ops.add(result, part)
-        assert result is not None
-        return result
+            parts.append(part)
+        if not parts:
+            raise UnsupportedError("A combination has no term.", "Give one at least.")
+        return functools.reduce(ops.add, parts)
 
     def __str__(self) -> str:
         text = ""
@@ -311,6 +314,15 @@ class Constraint:
     relation: Relation
     right: Expression
     index: str = ""
+
+    @property
+    def margins(self) -> Margins:
+        """The margins on its left; UnsupportedError where something else stands there."""
+        if not isinstance(self.left, Margins):
+            raise UnsupportedError(
+                f"The constraint {self.name} holds no margins.", "Give a program with f_n >= r."
+            )
+        return self.left
 
     def __str__(self) -> str:
         sign = {">=": "≥", "<=": "≤", "==": "="}[self.relation.value]

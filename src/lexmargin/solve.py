@@ -265,7 +265,8 @@ def _sister(problem: Formulation) -> Formulation | None:
 def _by_way_of_sister(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
     """Return answers from the sister problem's, and that one itself where they are lost again."""
     problem, sister = asked.problem, _sister(asked.problem)
-    assert sister is not None
+    if sister is None:
+        return []
     left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
     try:
         two = solve(sister, starts=2, seed=asked.seed, time_limit=left, library=library)

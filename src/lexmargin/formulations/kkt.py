@@ -63,6 +63,13 @@ class LossTerm:
     power: float | None = None
     hidden: Callable[[], int] = int
 
+    @property
+    def penalty(self) -> tuple[float, float]:
+        """c and q of the penalty ``c ‖θ‖^q``; ParameterError in a ball, where there is none."""
+        if self.coefficient is None or self.power is None:
+            raise ParameterError("The loss has no penalty.", "Give its coefficient and its power.")
+        return self.coefficient, self.power
+
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -151,6 +158,11 @@ class Kkt:
     def margin(self) -> float:
         """The smallest f_n(w)/r_n."""
         return float(np.min(self.values))
+
+    @property
+    def entry_costs(self) -> FloatArray:
+        """c (d,); 1 everywhere without costs."""
+        return np.ones(self.point.size) if self.costs is None else self.costs
 
     @property
     def target(self) -> FloatArray:

@@ -189,7 +189,8 @@ class Lexicographic(Formulation):
 
     def program(self, unit: float = 1.0) -> Program:
         program = self.next_program((), unit)
-        assert program is not None
+        if program is None:
+            raise UnsupportedError("No level is left to be solved.", "Ask for a level at least.")
         return program
 
     def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:

@@ -19,6 +19,8 @@ __all__ = [
     "BALL_EVALUATIONS",
     "BALL_HESSIAN_ENTRIES",
     "BALL_HESSIAN_PARAMETERS",
+    "BEATEN_SPHERE_BOXES",
+    "BEATEN_SPHERE_VALUES",
     "BIRTH_SUPPORT",
     "CIRCLE_BOXES",
     "CLARKE_ENTRIES",
@@ -220,10 +222,14 @@ BALL_EVALUATIONS: Final = 200_000
 SPHERE_PARAMETERS: Final = 4
 """Parameters of branch and bound over a sphere: boxes grow exponentially with them."""
 SPHERE_BOXES: Final = 12_000
-"""Boxes of a sphere search. Most bounds that are met are met after 1,500, that of the saddle of two
-factors after 9,300; those that cannot be met run out, at about 2,500 boxes a second."""
+"""Boxes of the sphere: most bounds that are met are met after 1,500, that of the saddle of two
+factors after 9,300; bounds that cannot be met run out, at about 2,500 boxes a second."""
 SPHERE_VALUES: Final = 120_000
-"""Boxes times samples: with many samples fewer boxes, for the same second."""
+"""Boxes times samples: with many samples fewer boxes, for about the same time."""
+BEATEN_SPHERE_BOXES: Final = 2_000
+"""Boxes where a better point is met: how far this one falls short is worth a second at most."""
+BEATEN_SPHERE_VALUES: Final = 16_000
+"""Boxes times samples there."""
 IMPROVED_ENTRIES: Final = 200_000
 """Entries of J up to which better weights are sought for a dual bound."""
 LEVEL_ROWS: Final = 400

@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
@@ -117,8 +118,8 @@ class Follower:
         else:
             steps = math.ceil(abs(math.log(rho / self._rho)) / math.log(_STEEPEST) - 1e-9)
             for k in range(1, steps):
-                self._step(self._rho * (rho / self._rho) ** (1.0 / (steps - k + 1)))
-            found = self._step(rho)
+                self._step(self._last, self._rho * (rho / self._rho) ** (1.0 / (steps - k + 1)))
+            found = self._step(self._last, rho)
         found = self._restarted(rho, found, best)
         if found is None:
             return None
@@ -252,9 +253,7 @@ class Follower:
         points[index] = self._judged(rho, found, best(rho), began)
         return {index}
 
-    def _step(self, rho: float) -> _Found | None:
-        last = self._last
-        assert last is not None
+    def _step(self, last: _Found, rho: float) -> _Found | None:
         found = self._solve(rho, last.theta, last.multipliers)
         if found is not None:
             self._last, self._rho = found, rho
@@ -329,7 +328,8 @@ class Follower:
             if not answers:
                 kept = dict(raw.multipliers)
             answers = (*answers, StageAnswer(raw.values, raw.multipliers))
-        assert raw is not None
+        if raw is None:
+            raise UnsupportedError("The problem states no program.", "State one at least.")
         theta = problem.theta(answers, self._unit)
         if not (self.smooth or (problem.traits.largest_margin and problem.norm_p == 2.0)):
             # Other solvers stop at half the digits of θ.

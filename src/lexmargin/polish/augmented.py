@@ -284,10 +284,9 @@ def _minimised(
     model: _Model | None = None
     for _ in range(_NEWTON):
         weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
-        if fresh:
+        if fresh or model is None:
             value = 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty
             model = _Model(part, w, weights, penalty, w - pull(weights))
-        assert model is not None
         step = model.step(radius, accuracy * float(np.linalg.norm(w)))
         if step is None:
             return w, True

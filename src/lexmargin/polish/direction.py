@@ -111,12 +111,7 @@ def polish(
         ParameterError: θ does not separate, or is not finite.
         UnsupportedError: θ is on a kink of a ReLU of power 1, where no Hessian exists.
     """
-    degree = functions.homogeneity.degree
-    if degree is None:
-        raise DegreeError(
-            f"A polish needs a homogeneous predictor: {functions.homogeneity.kind.value}.",
-            "Solve margin-path instead; its certificate tells how good the answer is.",
-        )
+    degree = _degree(functions)
     start = np.asarray(theta, dtype=np.float64)
     functions.blocks(start)
     if not np.all(np.isfinite(start)):
@@ -168,6 +163,17 @@ def polish(
     )
 
 
+def _degree(functions: MarginFunctions) -> float:
+    """Return α, or raise `DegreeError`."""
+    degree = functions.homogeneity.degree
+    if degree is None:
+        raise DegreeError(
+            f"A polish needs a homogeneous predictor: {functions.homogeneity.kind.value}.",
+            "Solve margin-path instead; its certificate tells how good the answer is.",
+        )
+    return degree
+
+
 def finished(
     functions: MarginFunctions, w: FloatArray, multipliers: FloatArray, iterations: int = 20
 ) -> Polished:
@@ -179,8 +185,7 @@ def finished(
         multipliers: λ (N,) >= 0.
         iterations: the most Newton steps.
     """
-    degree = functions.homogeneity.degree
-    assert degree is not None
+    degree = _degree(functions)
     begin = _normalized(functions, w, multipliers, degree)
     best, taken = begin, 0
     if functions.curvature > Curvature.CONCAVE and _kink(functions, begin.w) > _KINK:
@@ -209,8 +214,7 @@ def settled(
         The first point that arrives, else the last one after a last run of Newton steps; ``moved``
         is 0, and a last point that does not separate is returned as it is, with residual inf.
     """
-    degree = functions.homogeneity.degree
-    assert degree is not None
+    degree = _degree(functions)
     count, taken, close, last = 0, 0, _CLOSE, None
     smooth = functions.curvature > Curvature.CONCAVE
     for w, multipliers in rounds:
@@ -227,7 +231,8 @@ def settled(
         taken += more
         if state.done:
             return Polished(state.w, state.multipliers, state.residual, taken, count, 0.0, True)
-    assert last is not None
+    if last is None:
+        raise ParameterError("No round came.", "Give at least one point with its multipliers.")
     if not float(functions.values(last[0]).min()) > 0.0:
         reason = "the last point does not separate"
         return Polished(*last, np.inf, taken, count, 0.0, False, reason)
@@ -397,12 +402,16 @@ class _Solver:
 
     def __call__(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the steps in w and in the multipliers of the rows."""
-        return self._iterative(rows, right) if self._hessian is None else self._direct(rows, right)
+        if self._hessian is None:
+            return self._iterative(rows, right)
+        return self._direct(self._hessian, rows, right)
 
-    def _direct(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        assert self._hessian is not None
+    @staticmethod
+    def _direct(
+        hessian: FloatArray, rows: FloatArray, right: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         s, d = rows.shape
-        top = np.hstack([np.eye(d) - self._hessian, -rows.T])
+        top = np.hstack([np.eye(d) - hessian, -rows.T])
         bottom = np.hstack([rows, np.zeros((s, s))])
         # A complete orthogonal factorisation: least norm like the SVD, several times faster.
         found = least_norm(np.vstack([top, bottom]), right, 1e-10)

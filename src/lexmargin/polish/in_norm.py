@@ -82,12 +82,6 @@ class _Loss:
     scale: float
     ball: bool
 
-    @property
-    def penalty(self) -> tuple[float, float]:
-        """c and q of ``c ‖θ‖^q``."""
-        assert self.term.coefficient is not None and self.term.power is not None
-        return self.term.coefficient, self.term.power
-
     def logs(self, w: FloatArray) -> FloatArray:
         """Return ``log -∂L/∂f_n`` at w (N,)."""
         return log_weights(self.term.loss, self.functions.values(w), self.term.classes)
@@ -278,7 +272,7 @@ def _constrained(loss: _Loss, theta: FloatArray) -> Polished | None:
 
 def _penalised(loss: _Loss, theta: FloatArray) -> Polished | None:
     """Solve ``μ q ‖θ‖^{q-2} ∇½‖θ‖² = -∇L(θ)``, both sides divided by ``μ q ‖start‖^{q-2}``."""
-    dual, p, (coefficient, q) = _Dual(loss.norm), loss.norm, loss.penalty
+    dual, p, (coefficient, q) = _Dual(loss.norm), loss.norm, loss.term.penalty
     size = vector_norm(theta, p)
     if not size > 0.0:
         return None
@@ -327,7 +321,7 @@ def _with_face(loss: _Loss, theta: FloatArray, size: float, held: BoolArray) -> 
     d = u.size
     path, scale = loss.ball, loss.scale
     if not path:
-        coefficient, power = loss.penalty
+        coefficient, power = loss.term.penalty
         shift = math.log(coefficient * power) + (power - 1.0) * math.log(size)
     else:
         power = 1.0

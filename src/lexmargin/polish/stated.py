@@ -116,26 +116,25 @@ def _polished(problem: Formulation, theta: FloatArray) -> Polished | None:
 
 
 def _costs_more(kkt: Kkt, point: FloatArray, before: FloatArray) -> bool:
-    costs = np.ones(point.size) if kkt.costs is None else kkt.costs
-    old, new = (float(np.sum(costs * w * w)) for w in (before, point))
+    old, new = (float(np.sum(kkt.entry_costs * w * w)) for w in (before, point))
     return new > old * (1.0 + 1e-9)
 
 
 def _constrained(kkt: Kkt, start: FloatArray, slack: float = _ACTIVE) -> Polished | None:
     """Solve ``c w = Σ λ_n ∇f_n(w)/(level r_n)``, ``f_S(w) = level r_S`` for the free entries."""
-    assert kkt.level is not None
+    if kkt.level is None:
+        return None
     functions, w = kkt.functions, start.copy()
     required = np.ones(functions.count) if kkt.required is None else kkt.required
     reach = kkt.level * required
-    costs = np.ones(w.size) if kkt.costs is None else kkt.costs
-    program = _Program(functions, costs, ~kkt.held, reach)
+    program = _Program(functions, kkt.entry_costs, ~kkt.held, reach)
     values = functions.values(w) / reach
     near = np.flatnonzero(values <= 1.0 + slack)
     if near.size == 0:
         return None
     rows = (functions.jacobian(w)[near] / reach[near, None])[:, program.free]
     lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
-    target = (costs * w)[program.free]
+    target = (kkt.entry_costs * w)[program.free]
     try:
         raw = nonnegative_least_squares((rows / lengths[:, None]).T, target) / lengths
     except RuntimeError:

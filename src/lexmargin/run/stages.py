@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, backend
-from lexmargin.errors import MissingBackendError
+from lexmargin.errors import MissingBackendError, UnsupportedError
 from lexmargin.formulations.base import (
     Formulation,
     StageAnswer,
@@ -114,7 +114,8 @@ def run(
         answers = (*answers, StageAnswer(raw.values, raw.multipliers))
         if raw.ran is not Ran.FINISHED and not _starts_the_next(problem, raw):
             break
-    assert raw is not None
+    if raw is None:
+        raise UnsupportedError("The problem states no program.", "State one at least.")
     return Run(answers, raw, unit, build, solving, phases)
 
 

@@ -12,6 +12,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.predictors.networks import Network
@@ -150,7 +151,8 @@ class GatedNetwork:
 def gated_network(functions: MarginFunctions, slope: float) -> tuple[GatedNetwork, float]:
     """Return the margin functions of a kinked network, at unit 1, and the scale of X taken out."""
     predictor = functions.predictor
-    assert isinstance(predictor, Network)
+    if not isinstance(predictor, Network):
+        raise UnsupportedError(f"{type(predictor).__name__} is no network.", "Give a Network.")
     X, data = functions.features, functions.data
     largest = float(np.linalg.norm(X, axis=1).max(initial=0.0))
     scale = largest if largest > 0 else 1.0

@@ -227,7 +227,7 @@ def _round(
         # A row that stood first and changed sides must not lend its multiplier twice.
         mu = np.concatenate([mu, np.where(extra >= n, held.multipliers[extra], 0.0)])
     matrix, right = written(rows, gates)
-    step: FloatArray | None = None
+    step = np.zeros_like(v)
     for _ in range(_GENERATED):
         budget.take()
         solved = _least_distance(matrix, right, mu)
@@ -246,7 +246,6 @@ def _round(
         matrix, right = np.vstack([matrix, more]), np.concatenate([right, level])
         rows, gates = np.concatenate([rows, fresh]), np.vstack([gates, met[fresh]])
         mu = np.concatenate([mu, np.zeros(fresh.size)])
-    assert step is not None
     return step, _Held(rows, gates, mu)
 
 

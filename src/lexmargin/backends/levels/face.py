@@ -207,8 +207,9 @@ class _Chain:
 
     def advance(self) -> None:
         """Solve one level and move to the face of its optima."""
-        whole = self.face.basis is None
-        point, multipliers, active = self._whole_ball() if whole else self._on_face()
+        basis = self.face.basis
+        whole = basis is None
+        point, multipliers, active = self._whole_ball() if basis is None else self._on_face(basis)
         if whole:
             self.first = float(np.min(self._margins(point)))
             _require_positive(self.first, self.Z)
@@ -281,11 +282,9 @@ class _Chain:
         x[inner] += _least_correction(system, gap)[:-1]
         return x, answer.multipliers, active
 
-    def _on_face(self) -> tuple[FloatArray, FloatArray, BoolArray]:
+    def _on_face(self, basis: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
         """A later level, in the coordinates s of the face."""
         face = self.face
-        basis = face.basis
-        assert basis is not None
         slopes = self.slopes
         values = face.values()[self.free]
         # The face may be 1e-6 wide where the ball is 1: the level is solved at its own scale.

@@ -25,7 +25,7 @@ from lexmargin.separation.long_measures import affordable
 
 __all__ = ["hard_margin_linear"]
 
-_SOLVED: Final = 1e-9
+_ROUNDED_GAP: Final = 1e-9
 """Relative gap of an answer that needs no second method: below it nothing is gained."""
 _SECONDS: Final = 10.0
 """For an answer in long numbers, which the judge then spends as much again on."""
@@ -86,7 +86,7 @@ def hard_margin_linear(
         rows = signed_rows(moved_samples(rows.X, centres), y)
     answer = _in_doubles(rows, bias, norm, tolerance, deadline, max_passes)
     late = answer.status in (LinearStatus.TIME_LIMIT, LinearStatus.PASS_LIMIT)
-    if not (bias or rows.sparse or late) and not answer.relative_gap <= _SOLVED:
+    if not (bias or rows.sparse or late) and not answer.relative_gap <= _ROUNDED_GAP:
         answer = _in_long_numbers(rows, norm, deadline, answer)
     if not np.any(centres):
         return answer
@@ -114,7 +114,7 @@ def _in_doubles(
 
     answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
     small = rows.count * rows.size <= CORNER_ENTRIES
-    if answer.relative_gap > _SOLVED and small and not (bias or rows.sparse):
+    if answer.relative_gap > _ROUNDED_GAP and small and not (bias or rows.sparse):
         # Its tolerances are absolute: rows and columns of very different size need the path.
         other = round_margin(rows, norm, deadline)
         answer = other if other.relative_gap < answer.relative_gap else answer

@@ -167,7 +167,8 @@ def solve_restricted(
         b = bias
         sense[:] = 0
         sense[active] = 3
-    assert answer is not None
+    if answer is None:
+        return separation_or_gordan(A, y)
     return Restricted(
         True, False, answer.active, answer.w, answer.b, answer.multipliers,
         Face.of(A[answer.active], None if y is None else y[answer.active]),

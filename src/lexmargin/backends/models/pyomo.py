@@ -24,7 +24,7 @@ from lexmargin.backends.smooth.sample_generation import (
 )
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.program import Constraint, Margins, Program
+from lexmargin.program import Constraint, Program
 from lexmargin.solution import Claim, Ran
 
 __all__ = ["PyomoBackend", "PyomoProgram"]
@@ -164,8 +164,7 @@ class PyomoProgram(CompiledNlp):
 
 
 def _functions(constraint: Constraint) -> MarginFunctions:
-    assert isinstance(constraint.left, Margins)
-    return constraint.left.functions
+    return constraint.margins.functions
 
 
 def _of_every_sample(program: Program) -> Constraint | None:

@@ -18,6 +18,7 @@ from lexmargin.backends.base import Compiled, Found, Request, Stopwatch
 from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
+from lexmargin.linalg.rounding import TINY
 from lexmargin.ops.base import FloatArray, IntArray, Relation
 from lexmargin.polish.augmented import augmented_lagrangian, in_order
 from lexmargin.program import (
@@ -59,8 +60,7 @@ def margin_constraint(program: Program) -> Constraint | None:
     held = [c for c in program.constraints if isinstance(c.left, Margins)]
     if len(held) != 1 or held[0].relation is not Relation.AT_LEAST:
         return None
-    constraint, left = held[0], held[0].left
-    assert isinstance(left, Margins)
+    constraint, left = held[0], held[0].margins
     others = [program.objective, constraint.right]
     for other in program.constraints:
         if other is not constraint:
@@ -89,8 +89,7 @@ def restricted(program: Program, constraint: Constraint, rows: IntArray) -> Prog
         constraint: its constraint ``f_n >= r``, as :func:`margin_constraint` finds it.
         rows: indices of the samples kept.
     """
-    left = constraint.left
-    assert isinstance(left, Margins)
+    left = constraint.margins
     whole = left.functions
     part = Dataset(whole.data.X[rows], whole.data.y[rows], one_class=True)
     functions = dataclasses.replace(whole, data=part)
@@ -129,9 +128,8 @@ class SelectedSamples(Compiled):
         compile_: Callable[[Program], Compiled],
         first: int | None = None,
     ) -> None:
-        assert isinstance(constraint.left, Margins)
         self._constraint = constraint
-        self._left = constraint.left
+        self._left = constraint.margins
         self._compile = compile_
         self._first = first
         super().__init__(program)
@@ -173,7 +171,7 @@ class SelectedSamples(Compiled):
                 break
             values, warm = dict(raw.values), dict(self._whole(raw, rows).multipliers)
             slack = self._margins(values) - self._level(values, numbers)
-            scale = max(abs(self._level(values, numbers)), np.finfo(float).tiny)
+            scale = max(abs(self._level(values, numbers)), TINY)
             slack[rows] = np.inf
             if slack.min() >= -_VIOLATED * scale:
                 return total.found(self._whole(raw, rows))
@@ -238,7 +236,8 @@ class SelectedSamples(Compiled):
             return right.value
         if isinstance(right, Parameter):
             return numbers[right.name]
-        assert isinstance(right, Variable)
+        if not isinstance(right, Variable):
+            raise UnsupportedError(f"The level {right} is no number.", "Give a constant or t.")
         return float(np.reshape(values[right.name], -1)[0])
 
     def _whole(self, raw: RawAnswer, rows: IntArray) -> RawAnswer:

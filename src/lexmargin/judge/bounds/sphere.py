@@ -16,7 +16,12 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.inputs.limits import SPHERE_BOXES, SPHERE_VALUES
+from lexmargin.inputs.limits import (
+    BEATEN_SPHERE_BOXES,
+    BEATEN_SPHERE_VALUES,
+    SPHERE_BOXES,
+    SPHERE_VALUES,
+)
 from lexmargin.judge.proofs.enclosure import BallMargins
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
@@ -25,10 +30,6 @@ from lexmargin.ops.arb import KinkInBox
 __all__ = ["SphereBound", "sphere_bound"]
 
 
-# A point that is beaten is no maximum: how far it falls short is then worth a second at most.
-_SHORT: Final = 2_000
-_SHORT_WORK: Final = 16_000
-"""Those boxes times samples: with many samples fewer, for the same second."""
 _ENOUGH: Final = 5e-8
 """Relative gap at which the search ends, half the default `gap`: smaller ones cost boxes for
 nothing."""
@@ -108,7 +109,7 @@ class _Search:
                 self._push((axis, side, ((-1.0, 1.0),) * (size - 1)))
         each = max(1, self.functions.count)
         boxes = min(most, SPHERE_VALUES // each)
-        few = min(boxes, _SHORT, _SHORT_WORK // each)
+        few = min(boxes, BEATEN_SPHERE_BOXES, BEATEN_SPHERE_VALUES // each)
         count = 0
         while self.queue and count < (boxes if self.best <= beaten else few):
             upper, _, widest, box = self.queue[0]

@@ -11,6 +11,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.bounds.loss_bounds import ball_gap, penalty_gap
@@ -246,15 +247,14 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
 
 
 def _term(kkt: Kkt) -> LossTerm:
-    assert kkt.loss is not None
+    if kkt.loss is None:
+        raise UnsupportedError("The problem has no loss.", "Judge it by its KKT conditions.")
     return kkt.loss
 
 
 def _penalty(kkt: Kkt) -> tuple[float, float]:
     """Return c and q of `c ‖θ‖^q`."""
-    term = _term(kkt)
-    assert term.coefficient is not None and term.power is not None
-    return term.coefficient, term.power
+    return _term(kkt).penalty
 
 
 def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:

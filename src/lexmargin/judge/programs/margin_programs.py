@@ -205,8 +205,7 @@ def _certify_costs(
     found = replace(found, multipliers=found.multipliers * size)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
-    assert kkt.costs is not None
-    if not np.all(kkt.costs > 0.0) or kkt.free is not None:
+    if not np.all(kkt.entry_costs > 0.0) or kkt.free is not None:
         # Curves and bounds would move what is held.
         return found
     if kkt.functions.curvature <= Curvature.CONCAVE:
@@ -240,10 +239,9 @@ def _scales(kkt: Kkt, jacobian: Array, limits: Tolerances) -> Array:
     Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
     there the program is `min ½‖u‖²`.
     """
-    assert kkt.costs is not None
     if kkt.parts is not None and kkt.even:
         return _block_scales(kkt.parts, kkt.target, jacobian, kkt.values, kkt.point, limits)
-    return np.where(kkt.costs > 0.0, np.sqrt(kkt.costs), 1.0)
+    return np.where(kkt.entry_costs > 0.0, np.sqrt(kkt.entry_costs), 1.0)
 
 
 def _block_scales(

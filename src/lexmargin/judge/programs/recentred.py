@@ -112,8 +112,7 @@ def _free(kkts: tuple[Kkt, ...]) -> bool:
 
 def _linear(kkt: Kkt) -> BoolArray:
     """Return a mask (d,) of the entries that the cost counts: those of the linear part."""
-    assert kkt.costs is not None
-    return np.asarray(kkt.costs > 0.0)
+    return np.asarray(kkt.entry_costs > 0.0)
 
 
 def _of_two_classes(kkts: tuple[Kkt, ...]) -> tuple[Kkt, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -163,14 +165,11 @@ class BallMargins:
         found = []
         for row, seed in enumerate(self._seeds):
             parts = [scores[row]] if scores.ndim == 1 else list(scores[row])
-            total: Ball | None = None
+            terms = []
             for part, weight in zip(parts, ops.constant(seed), strict=True):
-                if weight.value == 0:
-                    continue
-                term = part * weight
-                total = term if total is None else total + term
-            assert total is not None
-            found.append(total)
+                if weight.value != 0:
+                    terms.append(part * weight)
+            found.append(functools.reduce(operator.add, terms))
         return found
 
     def all_values(self, box: Sequence[Any]) -> list[Any]:

@@ -321,7 +321,11 @@ def _euclidean(Z: Array, guess: list[int]) -> dict[int, Fraction]:
         if entering is None:
             return weights
         weights = _entered(rows, weights, entering)
-    raise SolverFailedError(
+    raise _unsettled()
+
+
+def _unsettled() -> SolverFailedError:
+    return SolverFailedError(
         "The exact active set did not settle.", "Give a direction that is nearer to the optimum."
     )
 
@@ -335,7 +339,8 @@ def _entered(rows: _Rows, weights: dict[int, Fraction], entering: int) -> dict[i
         if solved is None:
             others = [n for n in chosen if n != entering]
             shares = rows.solve(others, [rows.product(entering, n) for n in others])
-            assert shares is not None
+            if shares is None:
+                raise _unsettled()
             # z_n = Σ a_i z_i: weight moves along (1, -a), which leaves w and raises Σλ.
             steps = {n: -a for n, a in zip(others, shares, strict=True)} | {entering: _ONE}
             falling = {n: current[n] / -s for n, s in steps.items() if s < 0}

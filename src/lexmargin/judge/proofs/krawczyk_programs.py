@@ -153,7 +153,8 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
     Where the f_n are concave that point is the global minimum.
     """
     functions, size, term = kkt.functions, kkt.functions.size, kkt.loss
-    assert term is not None
+    if term is None:
+        return not_proved("the problem has no loss", size)
     if functions.linear and kkt.radius is not None and kkt.norm in (1.0, math.inf):
         return prove_polyhedral_path(kkt, term, kkt.radius)
     if kkt.norm != 2.0:

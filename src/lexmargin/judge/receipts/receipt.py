@@ -125,6 +125,12 @@ class Receipt:
         """The claimed verdict."""
         return Verdict(self.claims["verdict"])
 
+    def stated(self) -> Formulation:
+        """Return the problem; ReceiptError where the data are not inside."""
+        if self.problem is None:
+            raise ReceiptError("The receipt is without its data.", "Give the data beside it.")
+        return self.problem
+
     def to_bytes(self) -> bytes:
         """Return the JSON text."""
         return canonical(self.content) + b"\n"
@@ -336,6 +342,6 @@ def facts_of(found: Receipt) -> Facts:
 
     Whatever numbers somebody wrote: what overflows is not finite, and proves nothing.
     """
-    assert found.problem is not None
+    problem = found.stated()
     with np.errstate(all="ignore"):
-        return establish_problem(found.problem, found.theta, found.tolerances, found.evidence)
+        return establish_problem(problem, found.theta, found.tolerances, found.evidence)

@@ -150,7 +150,7 @@ def _check_weights(found: Receipt, facts: Facts) -> None:
 
 def _check_unused(found: Receipt) -> None:
     """Refuse evidence that the problem has no use for: nothing would check it."""
-    problem, evidence = found.problem, found.evidence
+    problem, evidence = found.stated(), found.evidence
     names = {
         "bound": evidence.bound is not None,
         "slopes": bool(evidence.slopes),
@@ -161,7 +161,6 @@ def _check_unused(found: Receipt) -> None:
         "long": bool(evidence.long),
         "tau": not math.isnan(evidence.tau),
     }
-    assert problem is not None
     kkt, useful = problem.kkt(found.theta)[0], _USEFUL_TO_PROGRAMS
     if kkt.loss is not None:
         useful = frozenset()

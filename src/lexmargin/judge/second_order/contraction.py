@@ -102,6 +102,8 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     """
     with np.errstate(all="ignore"):
         found = _improved(vicinity, reduced)
+    if found is None:
+        return "the residual at the point is no number"
     away = float(np.linalg.norm(found.point - vicinity.theta))
     held = _grouped(vicinity, reduced, found, np.array([], dtype=np.intp))
     if isinstance(held, str):
@@ -162,7 +164,7 @@ def _turned(lowest: float, size: float, angle: float) -> float:
     return lowest * (1.0 - angle**2) - 2.0 * size * angle - size * angle**2
 
 
-def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved:
+def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
     """Follow Newton's method with the Hessian of the point, as long as residuals are halved."""
     functions, held = vicinity.functions, reduced.held
     point, weights = vicinity.theta, np.zeros(functions.count)
@@ -199,7 +201,6 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved:
         weights[held] = weights[held] + inverse.T @ missing
         if not (np.all(np.isfinite(weights)) and np.all(weights[held] > 0.0)):
             break
-    assert best is not None
     return best
 
 
