@@ -21,6 +21,7 @@ _BITS: Final = 4096
 # Sums of products in another order differ by a few units of the last place of their largest parts.
 _ROUNDED: Final = 16.0
 _STEEP: Final = 1e-3
+"""Slope by ‖∇f‖ from which a free margin clearly rises: gentler ones may turn within a step."""
 
 
 def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: Indices) -> bool:
