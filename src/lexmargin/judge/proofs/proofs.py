@@ -151,7 +151,9 @@ def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
         weights = np.zeros(functions.count)
         share = nonnegative_multipliers(functions.jacobian(w)[support], w / radius).multipliers
         weights[support] = share if np.any(share > 0.0) else 1.0
-        upper = min(upper, sphere_bound(functions, radius, weights, w).upper)
+        # No bound is as low as the margin of this point once a point with more of it is met.
+        beaten = margin * (1.0 + _GAP)
+        upper = min(upper, sphere_bound(functions, radius, weights, w, beaten=beaten).upper)
     gap, reason = relative_gap(upper, margin), proof.reason
     if gap <= _GAP:
         reason += f"; no point of the ball has a margin above {upper:.12g}: a global maximum"
