@@ -11,14 +11,28 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.errors import ParameterError, ShapeError, UnknownNameError, nearest
+from lexmargin.errors import (
+    MissingBackendError,
+    ParameterError,
+    ShapeError,
+    UnknownNameError,
+    nearest,
+)
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.levels import Level
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
-__all__ = ["Backend", "Compiled", "Found", "Request", "Stopwatch", "import_problem"]
+__all__ = [
+    "Backend",
+    "Compiled",
+    "Found",
+    "Request",
+    "Stopwatch",
+    "import_problem",
+    "required",
+]
 
 _SOLVER = "solver"
 _BUILD = "build"
@@ -249,6 +263,13 @@ def import_problem(modules: Sequence[str]) -> str:
         except (ImportError, OSError) as error:
             return f"{module} cannot be imported ({error}); install it."
     return ""
+
+
+def required(modules: Sequence[str]) -> None:
+    """Raise :class:`MissingBackendError` unless all modules can be imported."""
+    problem = import_problem(modules)
+    if problem:
+        raise MissingBackendError(problem)
 
 
 def _starting_values(

@@ -7,7 +7,7 @@ Clarke-KKT points up to rounding; naming another solver chooses another treatmen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
@@ -15,19 +15,15 @@ from lexmargin.backends.base import Backend, Compiled, Found, Request, import_pr
 from lexmargin.backends.kinked.relu_search import ReluAnswer, search
 from lexmargin.backends.kinked.relu_subproblem import TwoLayer
 from lexmargin.backends.options import Options, whole_number
-from lexmargin.backends.smooth.homogeneous import homogeneous_program
+from lexmargin.backends.smooth.homogeneous import Ended, homogeneous_program
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.networks import Network
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran
 
 __all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram"]
-
-_STATIONARY: Final = 1e-9
-"""Clarke residual called locally optimal: the solver's claim only, the judge measures anew."""
 
 
 def _slope(predictor: Predictor) -> float | None:
@@ -93,7 +89,6 @@ class ConvexConcaveProgram(Compiled):
             rounds=options.rounds,
             deadline=request.deadline,
         )
-        ran, claim, status = _status(found)
         lam = np.zeros(found.multipliers.size)
         if found.separates:
             # f/unit >= 1 at the scale of X: v carries unit/scale, λ the square root of Σ‖v‖².
@@ -104,9 +99,8 @@ class ConvexConcaveProgram(Compiled):
             w = self._weights(found.v, found.signs)
         else:
             w = self._parts.flat(request.values)
-        answer, duals = self._parts.answer(w, lam, request.parameters)
-        duals = duals if found.separates else {}
-        return Found(ran, status, claim, values=answer, multipliers=duals, iterations=found.rounds)
+        ended = Ended(w, lam, found.residual, found.separates, found.rounds, found.out_of_time)
+        return self._parts.found(ended, request, _status(found))
 
     def _weights(self, v: FloatArray, signs: FloatArray) -> FloatArray:
         """Return the balanced weights, ``|a_j| = ‖w_j‖ = √‖v_j‖``, flat."""
@@ -116,13 +110,9 @@ class ConvexConcaveProgram(Compiled):
         return self._parts.functions.flatten([units, signs * root])
 
 
-def _status(found: ReluAnswer) -> tuple[Ran, Claim, str]:
+def _status(found: ReluAnswer) -> str:
     if found.out_of_time:
-        return Ran.TIME_LIMIT, Claim.NOTHING, "out of time"
+        return "out of time"
     if not found.separates:
-        status = "no start led to a separating network"
-        return Ran.FINISHED, Claim.LOCALLY_INFEASIBLE, status
-    status = f"Clarke residual {found.residual:.1e}, birth test at least {found.birth:.6g}"
-    if found.residual <= _STATIONARY:
-        return Ran.FINISHED, Claim.LOCALLY_OPTIMAL, status
-    return Ran.NUMERICAL, Claim.NOTHING, status
+        return "no start led to a separating network"
+    return f"Clarke residual {found.residual:.1e}, birth test at least {found.birth:.6g}"

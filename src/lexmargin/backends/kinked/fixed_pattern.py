@@ -14,16 +14,15 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.kinked.gated import GatedNetwork, gated_network
-from lexmargin.backends.kinked.pattern_search import PatternAnswer, pattern_search
+from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.backends.options import Options, whole_number
-from lexmargin.backends.smooth.homogeneous import homogeneous_program
+from lexmargin.backends.smooth.homogeneous import STATIONARY, Ended, homogeneous_program
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.start import loss_descent, random_theta
 from lexmargin.inputs.limits import PATTERN_PARAMETERS
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran
 
 __all__ = ["FixedPatternBackend", "FixedPatternProgram"]
 
@@ -31,8 +30,6 @@ _SHAKE: Final = 0.03
 """Length of that move by ‖θ‖: smaller falls back to the same kinks, larger loses the basin."""
 _GAIN: Final = 1.0 - 1e-9
 """A norm that is smaller by less than this is the same answer up to the accuracy of the steps."""
-_STATIONARY: Final = 1e-9
-"""Residual called locally optimal: the solver's claim only, the judge measures anew."""
 
 
 @final
@@ -87,19 +84,18 @@ class FixedPatternProgram(Compiled):
         given = parts.flat(request.values)
         begin = self._separating(given, options.attempts, request)
         if begin is None:
+            late = request.late
+            status = "out of time" if late else "no start led to a separating network"
             nobody = np.zeros(parts.functions.count)
-            answer, _ = parts.answer(given, nobody, request.parameters)
-            if request.late:
-                return Found(Ran.TIME_LIMIT, "out of time", values=answer)
-            status = "no start led to a separating network"
-            return Found(Ran.FINISHED, status, Claim.LOCALLY_INFEASIBLE, values=answer)
+            return parts.found(Ended(given, nobody, np.inf, False, 0, late), request, status)
         found = pattern_search(net, begin, rounds=options.rounds, deadline=request.deadline)
         found = _shaken(net, found, options.shakes, options.rounds, request.deadline)
-        ran, claim, status = _status(found)
+        status = f"Clarke residual {found.residual:.1e} after {found.rounds} quadratic programs"
+        status = f"out of time, {status}" if found.out_of_time else status
         # f/unit >= 1 at the scale of X: θ carries c = (unit/scale)^{1/L}, λ the square of it.
         c = (parts.functions.unit / self._scale) ** (1.0 / net.degree)
-        answer, duals = parts.answer(c * found.theta, c * c * found.multipliers, request.parameters)
-        return Found(ran, status, claim, values=answer, multipliers=duals, iterations=found.rounds)
+        found = replace(found, theta=c * found.theta, multipliers=c * c * found.multipliers)
+        return parts.found(found, request, status)
 
     def _separating(self, theta: FloatArray, attempts: int, request: Request) -> FloatArray | None:
         """Return θ if it separates, else where the log-loss leads from it or from another start."""
@@ -120,9 +116,7 @@ class FixedPatternProgram(Compiled):
         return None
 
 
-def _shaken(
-    net: GatedNetwork, found: PatternAnswer, shakes: int, rounds: int, deadline: float
-) -> PatternAnswer:
+def _shaken(net: GatedNetwork, found: Ended, shakes: int, rounds: int, deadline: float) -> Ended:
     """Search again from beside the answer, and keep what is better.
 
     Where many kinks meet, a stationary point need not be a local minimum, and crossing the kinks
@@ -139,19 +133,10 @@ def _shaken(
         spent, late = spent + other.rounds, other.out_of_time
         if not other.separates:
             continue
-        sound = other.residual <= max(_STATIONARY, found.residual)
+        sound = other.residual <= max(STATIONARY, found.residual)
         shorter = float(np.linalg.norm(other.theta)) < float(np.linalg.norm(found.theta)) * _GAIN
-        if sound and (shorter or found.residual > _STATIONARY):
+        if sound and (shorter or found.residual > STATIONARY):
             found = other
     # A search cut short beside a finished answer leaves that answer finished.
-    unfinished = late and found.residual > _STATIONARY
+    unfinished = late and found.residual > STATIONARY
     return replace(found, rounds=spent, out_of_time=unfinished)
-
-
-def _status(found: PatternAnswer) -> tuple[Ran, Claim, str]:
-    status = f"Clarke residual {found.residual:.1e} after {found.rounds} quadratic programs"
-    if found.out_of_time:
-        return Ran.TIME_LIMIT, Claim.NOTHING, f"out of time, {status}"
-    if found.residual <= _STATIONARY:
-        return Ran.FINISHED, Claim.LOCALLY_OPTIMAL, status
-    return Ran.NUMERICAL, Claim.NOTHING, status

@@ -39,7 +39,7 @@ _HOPE = 0.3
 
 @final
 class Budget:
-    """Counts least-distance programs, so that without a deadline no clock decides an answer."""
+    """Counts convex programs, so that without a deadline no clock decides an answer."""
 
     def __init__(self, programs: int, deadline: float = np.inf) -> None:
         self.left, self.spent, self._deadline = programs, 0, deadline
@@ -49,8 +49,12 @@ class Budget:
         self.spent += 1
 
     @property
+    def late(self) -> bool:
+        return time.perf_counter() > self._deadline
+
+    @property
     def over(self) -> bool:
-        return self.left <= 0 or time.perf_counter() > self._deadline
+        return self.left <= 0 or self.late
 
 
 @final
@@ -62,14 +66,12 @@ class Descent:
         v: (m, p), live neurons only.
         signs: s_j, (m,).
         multipliers: λ (N,).
-        shares: (N, m) the part of λ_n that takes slope 1 in neuron j.
         objective: ``Σ ‖v_j‖``.
     """
 
     v: FloatArray
     signs: FloatArray
     multipliers: FloatArray
-    shares: FloatArray
     objective: float
 
 
@@ -183,9 +185,7 @@ class _Point:
         rows, mu = self.held.rows, self.held.multipliers
         lam = np.zeros(count)
         np.add.at(lam, rows, mu)
-        shares = np.zeros((count, self.signs.size))
-        np.add.at(shares, rows, mu[:, None] * (self.held.gates == 1.0))
-        return Descent(self.v, self.signs, lam, shares, self.objective)
+        return Descent(self.v, self.signs, lam, self.objective)
 
 
 def _round(

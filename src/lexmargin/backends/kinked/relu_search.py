@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -14,7 +13,6 @@ from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.backends.kinked.relu_birth import newborns
 from lexmargin.backends.kinked.relu_descent import Budget, Descent, local_descent
 from lexmargin.backends.kinked.relu_exchange import Exchange, merged
-from lexmargin.backends.kinked.relu_newton import clarke_newton
 from lexmargin.backends.kinked.relu_subproblem import Round, TwoLayer, solve_round
 from lexmargin.ops.base import FloatArray
 
@@ -36,8 +34,6 @@ _POLISH_PROGRAMS = 60
 """Programs of the pattern search at the end: it starts next to its answer, more would not help."""
 _FIRST_SHIFT = 1e-3
 """First shift of its Hessian: keeps its first steps as short as the distance that is left."""
-_STATIONARY = 1e-10
-"""Residual above which the other Newton method is tried too, and the better kept."""
 
 
 @final
@@ -67,26 +63,6 @@ class ReluAnswer:
     out_of_time: bool
 
 
-@final
-class _Budget:
-    """Counts cone programs and watches the clock."""
-
-    def __init__(self, rounds: int, deadline: float) -> None:
-        self.left, self.spent, self._deadline = rounds, 0, deadline
-
-    def take(self) -> None:
-        self.left -= 1
-        self.spent += 1
-
-    @property
-    def late(self) -> bool:
-        return time.perf_counter() > self._deadline
-
-    @property
-    def over(self) -> bool:
-        return self.left <= 0 or self.late
-
-
 def search(
     data: TwoLayer,
     v: FloatArray,
@@ -114,7 +90,7 @@ def search(
         deadline: of ``time.perf_counter()``.
         seed: of those other starts, and of what is exchanged together.
     """
-    budget = _Budget(_CONES, deadline)
+    budget = Budget(_CONES, deadline)
     programs = Budget(rounds, deadline)
     width = signs.size
     found = _descended(data, v, signs, programs)
@@ -144,9 +120,7 @@ def _live(data: TwoLayer, first: Round, signs: FloatArray) -> Descent:
     """Return the answer of cone programs as a descent's."""
     sizes = np.linalg.norm(first.v, axis=1)
     alive = sizes > _DEAD * sizes.max(initial=0.0)
-    return Descent(
-        first.v[alive], signs[alive], first.multipliers, first.shares[:, alive], first.objective
-    )
+    return Descent(first.v[alive], signs[alive], first.multipliers, first.objective)
 
 
 def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool) -> ReluAnswer:
@@ -164,23 +138,14 @@ def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool
     W, a = net.blocks(point.theta)
     a = a.reshape(-1)
     w, signs = np.abs(a)[:, None] * W, np.where(a == 0.0, signs, np.sign(a))
-    lam, residual = point.multipliers, point.residual
-    if not residual <= _STATIONARY:
-        padded = np.vstack([found.v, np.zeros((width - found.signs.size, p))])
-        shares = np.zeros((data.y.size, width))
-        shares[:, : found.signs.size] = found.shares
-        held = np.append(found.signs, np.ones(width - found.signs.size))
-        other = clarke_newton(data, held, padded, found.multipliers, shares)
-        if other.residual < residual:
-            w, signs, lam, residual = other.v, held, other.multipliers, other.residual
-    births = newborns(data, lam, 1)
+    births = newborns(data, point.multipliers, 1)
     smallest = float(data.values(w, signs).min())
     separates = smallest > 0.0
     return ReluAnswer(
         v=w / smallest if separates else w,
         signs=signs,
-        multipliers=lam,
-        residual=residual,
+        multipliers=point.multipliers,
+        residual=point.residual,
         separates=separates,
         birth=births[0].value if births else 0.0,
         rounds=spent + point.rounds,
@@ -193,7 +158,7 @@ def _first(
     v: FloatArray,
     signs: FloatArray,
     attempts: int,
-    budget: _Budget,
+    budget: Budget,
     rng: np.random.Generator,
 ) -> tuple[Round | None, FloatArray]:
     """Return a separating point of one of a few starts, or the least violating one."""
@@ -227,7 +192,7 @@ def descend_rounds(
     data: TwoLayer,
     v: FloatArray,
     signs: FloatArray,
-    budget: _Budget,
+    budget: Budget,
     *,
     elastic: bool,
     bound: float = np.inf,
@@ -278,7 +243,7 @@ def descend_rounds(
     return last
 
 
-def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: _Budget) -> ReluAnswer:
+def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: Budget) -> ReluAnswer:
     return ReluAnswer(
         v, signs, np.zeros(data.y.size), np.inf, False, np.inf, budget.spent, budget.late
     )

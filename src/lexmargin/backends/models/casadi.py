@@ -8,12 +8,12 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.ipopt import IPOPT_STATUSES, Run, ipopt_options, run_cyipopt
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, multiplier_vector, row_sign
 from lexmargin.backends.smooth.sample_generation import on_selected_samples
-from lexmargin.errors import MissingBackendError, ParameterError
+from lexmargin.errors import ParameterError
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, SolverSettings
@@ -173,9 +173,7 @@ class CasadiBackend(Backend):
         return nlp_solver_problem(solver)
 
     def compile(self, program: Program) -> Compiled:
-        problem = import_problem(["casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["casadi"])
         return on_selected_samples(program, CasadiProgram)
 
 

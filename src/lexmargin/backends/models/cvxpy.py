@@ -7,9 +7,9 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
-from lexmargin.errors import MissingBackendError, UnsupportedError
+from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.alone import quiet
 from lexmargin.ops.base import FloatArray, Relation
 from lexmargin.program import Program
@@ -55,9 +55,7 @@ class CvxpyBackend(Backend):
         return "" if solver in _installed() else _not_installed(solver)
 
     def compile(self, program: Program) -> CvxpyProgram:
-        problem = import_problem(["cvxpy"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["cvxpy"])
         return CvxpyProgram(program)
 
 

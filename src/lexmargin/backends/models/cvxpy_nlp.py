@@ -7,9 +7,9 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
-from lexmargin.errors import MissingBackendError, UnsupportedError
+from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.alone import quiet
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
@@ -40,9 +40,7 @@ class CvxpyNlpBackend(Backend):
         return "" if found else f"{solver} is not installed for CVXPY."
 
     def compile(self, program: Program) -> _CvxpyNlpProgram:
-        problem = import_problem(["cvxpy"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["cvxpy"])
         return _CvxpyNlpProgram(program)
 
 

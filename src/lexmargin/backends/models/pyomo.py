@@ -13,7 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.models.casadi import CompiledNlp, nlp_solver_problem
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, row_sign
 from lexmargin.backends.models.sampled_nlp import SampledNlp
@@ -22,7 +22,6 @@ from lexmargin.backends.smooth.sample_generation import (
     on_selected_samples,
     restricted,
 )
-from lexmargin.errors import MissingBackendError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.program import Constraint, Program
@@ -39,9 +38,7 @@ class PyomoBackend(Backend):
         return import_problem(["pyomo.environ"]) or nlp_solver_problem(solver)
 
     def compile(self, program: Program) -> Compiled:
-        problem = import_problem(["pyomo.environ", "casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["pyomo.environ", "casadi"])
         return on_selected_samples(program, PyomoProgram)
 
 

@@ -9,9 +9,8 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
-from lexmargin.errors import MissingBackendError
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran
@@ -50,9 +49,7 @@ class PyomoSolverBackend(Backend):
         return "" if found else f"Pyomo finds no {solver} here; install it."
 
     def compile(self, program: Program) -> _PyomoModel:
-        problem = import_problem(["pyomo.environ"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["pyomo.environ"])
         return _PyomoModel(program)
 
 

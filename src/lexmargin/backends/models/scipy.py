@@ -7,12 +7,12 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.casadi import CasadiProgram
 from lexmargin.backends.models.ipopt import Run
 from lexmargin.backends.models.nlp import Evaluator, Nlp
-from lexmargin.errors import MissingBackendError, ParameterError
+from lexmargin.errors import ParameterError
 from lexmargin.inputs.alone import quiet
 from lexmargin.linalg.guarded import minimised
 from lexmargin.ops.base import FloatArray
@@ -47,9 +47,7 @@ class ScipyBackend(Backend):
         return import_problem(["casadi", "scipy.optimize"])
 
     def compile(self, program: Program) -> _ScipyProgram:
-        problem = import_problem(["casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["casadi"])
         return _ScipyProgram(program)
 
 

@@ -7,12 +7,12 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.casadi import CasadiProgram
 from lexmargin.backends.models.ipopt import Run
 from lexmargin.backends.models.nlp import Nlp
-from lexmargin.errors import MissingBackendError, ParameterError
+from lexmargin.errors import ParameterError
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, SolverSettings
@@ -41,9 +41,7 @@ class UnoBackend(Backend):
         return import_problem(["casadi", "unopy"])
 
     def compile(self, program: Program) -> _UnoProgram:
-        problem = import_problem(["casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["casadi"])
         return _UnoProgram(program)
 
 

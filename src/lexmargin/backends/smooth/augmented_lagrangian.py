@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.options import Options, whole_number
 from lexmargin.backends.smooth.homogeneous import (
+    STATIONARY,
+    Ended,
     HomogeneousProgram,
     homogeneous_program,
 )
@@ -28,12 +30,10 @@ from lexmargin.ops.curvature import Curvature
 from lexmargin.polish.augmented import Inner, augmented_lagrangian, in_order
 from lexmargin.polish.direction import Polished, settled
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran
+from lexmargin.solution import Ran
 
 __all__ = ["AugmentedLagrangianBackend", "AugmentedLagrangianProgram"]
 
-_STATIONARY: Final = 1e-9
-"""Residual called locally optimal: the solver's claim only, the judge measures anew."""
 
 _Begin = Callable[[HomogeneousProgram, FloatArray], FloatArray]
 
@@ -79,7 +79,7 @@ class AugmentedLagrangianProgram(Compiled):
     def _run(self, request: Request) -> Found:
         rounds = _AugmentedOptions.read(request.settings).rounds
         parts, functions = self._parts, self._parts.functions
-        numbers, deadline = request.parameters, request.deadline
+        deadline = request.deadline
         start_w = parts.flat(request.values)
         count = 0
         found: Polished | None = None
@@ -92,30 +92,17 @@ class AugmentedLagrangianProgram(Compiled):
             if found is None or again.residual < found.residual:
                 found = again
             late = request.late
-            if late or found.residual <= _STATIONARY:
+            if late or found.residual <= STATIONARY:
                 break
         assert found is not None
         margin = float(functions.values(found.theta).min())
-        if not margin > 0.0:
-            point = found.theta if np.any(found.theta) else start_w
-            answer, _ = parts.answer(point, found.multipliers, numbers)
-            return Found(
-                Ran.TIME_LIMIT if late else Ran.FINISHED,
-                f"the smallest margin stayed at {margin:.3g}",
-                Claim.NOTHING if late else Claim.LOCALLY_INFEASIBLE,
-                values=answer,
-                iterations=count,
-            )
-        answer, duals = parts.answer(found.theta, found.multipliers, numbers)
-        good = found.residual <= _STATIONARY
-        if late:
-            ran, claim = Ran.TIME_LIMIT, Claim.NOTHING
-        elif good:
-            ran, claim = Ran.FINISHED, Claim.LOCALLY_OPTIMAL
-        else:
-            ran, claim = Ran.ITERATION_LIMIT, Claim.NOTHING
+        separates = margin > 0.0
+        point = found.theta if separates or np.any(found.theta) else start_w
+        ended = Ended(point, found.multipliers, found.residual, separates, count, late)
         status = f"residual {found.residual:.1e} after {count} rounds"
-        return Found(ran, status, claim, values=answer, multipliers=duals, iterations=count)
+        if not separates:
+            status = f"the smallest margin stayed at {margin:.3g}"
+        return parts.found(ended, request, status, Ran.ITERATION_LIMIT)
 
 
 def _attempts(functions: MarginFunctions) -> tuple[tuple[_Begin, Inner], ...]:

@@ -12,20 +12,46 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.backends.base import Found, Request
 from lexmargin.backends.shape import Form, Shape, shape_of
 from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.polish.augmented import Inner, in_order
 from lexmargin.program import Program
+from lexmargin.solution import Claim, Ran
 
-__all__ = ["HomogeneousProgram", "homogeneous_program"]
+__all__ = ["STATIONARY", "Ended", "HomogeneousProgram", "homogeneous_program"]
 
+STATIONARY: Final = 1e-9
+"""A residual up to here is claimed to be stationary; the searches end at 1e-12 to 1e-16."""
 _FIRM: Final = 0.2
 """First μ by ‖w‖² where Newton's steps come first: they stand stiffness, and it keeps margins
 near."""
 _SHARERS: Final = 100.0
 """Samples that are taken to share ‖w‖² at first: λ is about ‖w‖² over the size of the support."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """Where a search for a stationary point of the hard margin ended.
+
+    Attributes:
+        theta: (d,); with ``min f_n = 1`` where it separates.
+        multipliers: λ (count,) of ``θ = Σ λ_n g_n``, g_n gradients or generalised ones.
+        residual: the largest relative violation of what such a point meets, kinks included.
+        separates: whether every margin is positive.
+        rounds: programs solved.
+        out_of_time: the deadline ended the search.
+    """
+
+    theta: FloatArray
+    multipliers: FloatArray
+    residual: float
+    separates: bool
+    rounds: int
+    out_of_time: bool
 
 
 @final
@@ -70,6 +96,21 @@ class HomogeneousProgram:
         """
         least = _FIRM if in_order(self.functions)[0] is Inner.NEWTON else 0.0
         return float(w @ w) * min(1.0, max(least, _SHARERS / self.functions.count))
+
+    def found(
+        self, ended: Ended, request: Request, status: str, unfinished: Ran = Ran.NUMERICAL
+    ) -> Found:
+        """Return what a search found, with its claim; ``unfinished`` is a residual too large."""
+        ran, claim = unfinished, Claim.NOTHING
+        if ended.out_of_time:
+            ran = Ran.TIME_LIMIT
+        elif not ended.separates:
+            ran, claim = Ran.FINISHED, Claim.LOCALLY_INFEASIBLE
+        elif ended.residual <= STATIONARY:
+            ran, claim = Ran.FINISHED, Claim.LOCALLY_OPTIMAL
+        values, duals = self.answer(ended.theta, ended.multipliers, request.parameters)
+        duals = duals if ended.separates else {}
+        return Found(ran, status, claim, values=values, multipliers=duals, iterations=ended.rounds)
 
     def answer(
         self, w: FloatArray, multipliers: FloatArray, parameters: Mapping[str, float]
