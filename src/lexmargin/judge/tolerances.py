@@ -31,6 +31,7 @@ __all__ = [
     "ROUGH",
     "SHARPEST",
     "STEADY",
+    "STEEP",
     "STRONG",
     "WIDEST",
     "Tolerances",
@@ -132,6 +133,8 @@ LOCAL: Final = 1e-2
 """Length, by ‖θ‖, beyond which a curve speaks of another place than θ."""
 RISING: Final = 1e-6
 """Gain per length beyond rounding and ε at a kink, by ‖θ‖: from there a curve is looked for."""
+STEEP: Final = 1e-3
+"""Slope, by its gradient, of a margin that rises for certain: a flatter one may cross others."""
 CLEARLY_NEGATIVE: Final = 1e-6
 """A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
 PROVED_NEAR: Final = 1e-6

@@ -9,6 +9,7 @@ import numpy as np
 from lexmargin.inputs.limits import FRACTION_ENTRIES
 from lexmargin.judge.proofs.enclosure import precision
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import STEEP
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
@@ -20,8 +21,6 @@ __all__ = ["critical_along", "critical_as_computed"]
 _BITS: Final = 4096
 # Sums of products in another order differ by a few units of the last place of their largest parts.
 _ROUNDED: Final = 16.0
-_STEEP: Final = 1e-3
-"""Slope by ‖∇f‖ from which a free margin clearly rises: gentler ones may turn within a step."""
 
 
 def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: Indices) -> bool:
@@ -93,7 +92,7 @@ def critical_as_computed(
     lengths, slopes = np.linalg.norm(rows, axis=1), rows @ direction
     level = np.abs(slopes) <= tiny * lengths
     # Where a margin rises it crosses the others behind θ: as near as rounding, where it is steep.
-    return bool(np.all(level[: held.size]) and np.all(level | (slopes >= _STEEP * lengths)))
+    return bool(np.all(level[: held.size]) and np.all(level | (slopes >= STEEP * lengths)))
 
 
 def _dot(a: list[Any], b: list[Any]) -> Any:
