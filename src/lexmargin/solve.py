@@ -148,7 +148,7 @@ def solve(
     best = ranked(asked.problem, found)
     if near is not None:
         best = [moved_back(s, near, problem, asked.grade) for s in best]
-    if solver == AUTO and problem.functions.linear and unseparated(problem, best[0]):
+    if solver == AUTO and _lost(asked, best):
         # With a separator in reach, a point that does not separate is no answer.
         refuse_claim(problem, best[0].solver)
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:

@@ -158,6 +158,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "‖θ‖ = {x} leaves room in the ball",
             "a multiplier of the objective serves, and was not given",
             "ε or δ of these multipliers misses its tolerance",
+            "duality leaves a gap of {x}",
             "ε, δ or the gap of the multipliers in long numbers misses its tolerance",
             "a kink, and the ball is not Euclidean",
             "kinks in several layers: the slopes there are not independent",

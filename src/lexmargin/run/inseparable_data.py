@@ -86,11 +86,9 @@ def unseparated(problem: Formulation, first: Solution) -> bool:
 
     The paths of a loss have an answer for all data.
     """
-    if not problem.is_judged:
+    if not (problem.is_judged and problem.traits.needs_separator):
         return False
-    if first.certificate is None:
-        return True
-    return problem.traits.needs_separator and not first.margin > 0
+    return first.certificate is None or not first.margin > 0
 
 
 def _count(proof: Separability) -> int:

@@ -73,15 +73,15 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         certificate = certify(problem, theta, tolerances=tolerances)
-        longer = _longer(problem, theta, certificate) if polish else None
-        if longer is not None:
-            theta, multipliers, certificate = longer
-            polished = None
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
             if origin is not None:
                 theta, multipliers, polished = origin.theta, origin.multipliers, None
                 certificate = origin.certificate
+        longer = _longer(problem, theta, certificate) if polish else None
+        if longer is not None:
+            theta, multipliers, certificate = longer
+            polished = None
     size = vector_norm(theta, problem.norm_p)
     direction = theta / size if size > 0 else theta
     scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
@@ -110,20 +110,28 @@ def judge(
     )
 
 
+_NEARLY = (Verdict.UNDECIDED, Verdict.KKT)
+
+
 def _longer(
     problem: Formulation, theta: FloatArray, certificate: Certificate
 ) -> tuple[FloatArray, FloatArray, Certificate] | None:
     """Return the answer in long numbers where rounding alone keeps one near it from its word."""
-    if certificate.verdict not in (Verdict.UNDECIDED, Verdict.KKT):
+    near = not problem.traits.is_loss
+    known = certificate.verdict is Verdict.GLOBAL
+    if known or (near and certificate.verdict not in _NEARLY):
         return None
     found = long_answer(problem, theta)
     if found is None:
         return None
     before, after = (x / vector_norm(x, 2.0) for x in (theta, found.theta))
-    if not float(np.linalg.norm(before - after)) <= _MOST_MOVED:
+    if near and not float(np.linalg.norm(before - after)) <= _MOST_MOVED:
         return None
     again = certify(problem, found.theta, tolerances=certificate.tolerances)
-    return (found.theta, found.multipliers, again) if again.verdict is Verdict.GLOBAL else None
+    better = again.certified and not (near or certificate.certified)
+    if again.verdict is not Verdict.GLOBAL and not better:
+        return None
+    return found.theta, found.multipliers, again
 
 
 def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade: Grade) -> Solution:

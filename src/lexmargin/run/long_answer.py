@@ -34,10 +34,10 @@ class LongAnswer:
 def long_answer(
     problem: Formulation, theta: FloatArray, seconds: float | None = None
 ) -> LongAnswer | None:
-    """Return the answer of a margin problem of few samples with scores linear in θ.
+    """Return the answer of a problem of few samples with scores linear in θ.
 
-    None for other problems, scores that are not linear, and data that nothing separates. Among the
-    directions of an ℓ1 or ℓ∞ problem it is one in the middle.
+    None for other problems, steps that do not end, scores that are not linear, and margins of data
+    that nothing separates. Among the directions of an ℓ1 or ℓ∞ problem it is one in the middle.
 
     Args:
         problem: a formulation.
@@ -48,7 +48,15 @@ def long_answer(
     linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
     if problem.data.is_sparse or not (linear and affordable(functions.count, functions.size)):
         return None
-    kkt = problem.kkt(theta)[0]
+    kkt, rows = problem.kkt(theta)[0], functions.jacobian(np.zeros(functions.size))
+    deadline = time.monotonic() + (_SECONDS if seconds is None else seconds)
+    if kkt.loss is not None:
+        from lexmargin.backends.losses.long_loss import long_loss
+
+        point = long_loss(kkt, rows, deadline)
+        if point is None:
+            return None
+        return LongAnswer(point / problem.rho_value, np.zeros(functions.count))
     if not kkt.is_direction:
         return None
 
@@ -62,8 +70,6 @@ def long_answer(
     def length(found: LongMargin) -> float:
         return vector_norm(stated(found)[0], kkt.norm)
 
-    rows = functions.jacobian(np.zeros(functions.size))
-    deadline = time.monotonic() + (_SECONDS if seconds is None else seconds)
     try:
         found = long_margin(rows, kkt.norm, deadline, length)
     except SolverFailedError:

@@ -23,6 +23,7 @@ from lexmargin.backends.losses.smooth_ball import smooth_ball
 from lexmargin.errors import ParameterError
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["LinearPathPoint", "constrained_linear"]
 
@@ -46,6 +47,8 @@ _ON_SPHERE = 1e-14
 """Mass at the origin that is rounding, in units of ρ."""
 _SEEN = 1e-10
 """Smallest predicted decrease of log L, relative to it, that is worth a comparison in doubles."""
+_LOST = 3
+"""Balls in a row that doubles do not solve, after which an answer in long numbers is cheaper."""
 _ARMIJO = 1e-4
 """Least share of the promised decrease (Nocedal and Wright 2006, ch. 3): any small one does."""
 _ASIDE = 10.0
@@ -143,7 +146,7 @@ def _grown(
     while radii[-1] > 2.0 and (not at or radii[-1] > 2.0 * at):
         radii.append(radii[-1] / 2.0)
     state: _State | None = None
-    iterations = 0
+    iterations = lost = 0
     for radius in reversed(radii):
         start = np.zeros(problem.rows.shape[1])
         if inner is not None:
@@ -156,6 +159,9 @@ def _grown(
             state = _round(problem, radius, norm, start)
         iterations += state.iterations
         inner = state.w
+        lost = 0 if state.converged else lost + 1
+        if lost >= _LOST and affordable(*problem.rows.shape):
+            break
         if state.converged and float(np.linalg.norm(inner, norm)) < radius * (1.0 - _INSIDE):
             break
     assert state is not None

@@ -23,6 +23,7 @@ from lexmargin.linalg.norms import dual_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
+from lexmargin.separation.long_measures import affordable
 from lexmargin.solution import Claim, Ran
 
 __all__ = ["PenalisedPoint", "PenalisedProgram", "penalised_linear"]
@@ -35,6 +36,8 @@ _MOST_RADII = 600
 """Radii tried outwards: 600 factors of 4 pass the range of doubles, so the end is reached."""
 _NOTHING = -700.0
 """log of a radius that no double resolves beside 1."""
+_LOST = 2
+"""Radii that doubles do not solve, after which an answer in long numbers is cheaper."""
 _ROOT = 4.0 * EPS
 """Accuracy of log ρ: a few roundings of 1, below which the root search would not end."""
 
@@ -69,6 +72,13 @@ def penalised_linear(
         loss, offsets, group: as for :func:`~lexmargin.backends.losses.constrained_linear`.
     """
     search = _Radii(rows, log_strength, norm, power, loss, offsets, group)
+    try:
+        return _at_root(search, rows)
+    except _TooShort as lost:
+        return PenalisedPoint(lost.w, search.iterations, False)
+
+
+def _at_root(search: _Radii, rows: FloatArray) -> PenalisedPoint:
     largest = float(np.max(np.abs(rows).sum(axis=1), initial=0.0))
     nothing = np.zeros(rows.shape[1])
     if not largest > 0.0 or search.origin_is_least(nothing):
@@ -86,6 +96,15 @@ def penalised_linear(
 
 
 @final
+class _TooShort(Exception):
+    """Raised where doubles are too short for the balls of a search."""
+
+    def __init__(self, w: FloatArray) -> None:
+        super().__init__()
+        self.w = w
+
+
+@final
 class _Radii:
     """The slope of the loss against that of the penalty, at radii asked for one after another."""
 
@@ -97,7 +116,7 @@ class _Radii:
         self.offsets, self.group = offsets, group
         self.level = log_strength + math.log(power)
         self.known: dict[float, LinearPathPoint] = {}
-        self.iterations = 0
+        self.iterations = self.lost = 0
 
     @property
     def count(self) -> int:
@@ -114,6 +133,9 @@ class _Radii:
                 found = self._solved(math.exp(log_radius), None)
             self.known[log_radius] = found
             self.iterations += found.iterations
+            self.lost += not found.converged
+            if self.lost >= _LOST and affordable(*self.rows.shape) and np.any(found.w):
+                raise _TooShort(found.w)
         return self.known[log_radius]
 
     def _solved(self, radius: float, begin: FloatArray | None) -> LinearPathPoint:

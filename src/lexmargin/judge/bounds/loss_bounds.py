@@ -17,6 +17,7 @@ import math
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import LIFTED_ENTRIES
 from lexmargin.judge.programs.loss_point import LossPoint, combined, own_errors
@@ -90,12 +91,14 @@ def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
             lift = lift - math.log(total)
         gradient, slack = _combined(point, lift)
         dual = dual_exponent(norm)
-        size, error = vector_norm(gradient, dual), vector_norm(slack, dual)
-        error = 2.5 * error + (point.w.size + 8) * EPS * size
+        # Entry by entry: what rounding makes of a large one is nothing to the others.
+        size = vector_norm(np.abs(gradient) + slack, dual)
         up = math.frexp(rho)[1]
-        unit = np.ldexp(point.w, -up)
-        excess = math.ldexp(rho, -up) * size - float(gradient @ unit)
-        excess = max(0.0, excess) + math.ldexp(rho, -up) * 2.0 * error
+        unit, length = np.ldexp(point.w, -up), math.ldexp(rho, -up)
+        excess: float = max(0.0, length * size - float(gradient @ unit))
+        excess += float(slack @ np.abs(unit))
+        products = length * size + float(np.abs(gradient) @ np.abs(unit))
+        excess += 2.5 * (point.w.size + 8) * EPS * products
         nats = _divergence(point, lift) + float(np.ldexp(excess, up + point.exponent))
     if not math.isfinite(nats):
         return math.inf
@@ -105,15 +108,65 @@ def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
     return -math.log1p(-nats) if nats < 0.5 else math.inf
 
 
-def penalty_gap(point: LossPoint, coefficient: float, power: float, norm: float) -> float:
+def penalty_gap(
+    point: LossPoint, coefficient: float, power: float, norm: float, wanted: float
+) -> float:
     """Return a bound on `1 - min (L + R)/(L(w) + R(w))`, R = c‖·‖^q, for concave f_n.
 
     The conjugate of R takes the place of ρ‖·‖_*. For q = 1 it is finite for `‖Σ s_n ∇f_n‖_* ≤ c`
-    only, and the weights of the loss are shrunk to that.
+    only, and the weights of the loss are shrunk to that. Where w has too few digits for a gradient
+    as small as the penalty's, weights that balance it, or whose gradients cancel, are sought for
+    less than ``wanted``.
     """
+    first = best = _penalised(point, np.zeros(point.values.size), coefficient, power, norm)
+    if point.jacobian.size > LIFTED_ENTRIES:
+        return best
+    everywhere = np.eye(point.w.size)
+    for balanced in (True, False):
+        lift = change = np.zeros(point.values.size)
+        least = first
+        for _ in range(_ROUNDS):
+            if best <= wanted:
+                return best
+            slope = _penalty_slope(point, lift, coefficient, power, norm) if balanced else None
+            moved = _towards_least(point, lift, everywhere, slope)
+            if moved is None:
+                break
+            change = change + moved
+            lift = _lifted(point, change)
+            if not np.all(np.isfinite(lift)):
+                break
+            found = _penalised(point, lift, coefficient, power, norm)
+            if not found < least:
+                break
+            best, least = min(best, found), found
+    return best
+
+
+def _penalty_slope(
+    point: LossPoint, lift: Array, coefficient: float, power: float, norm: float
+) -> Array:
+    """Return ∇R(w) in the units of the point's gradient, where R has a kink the nearest to it."""
+    gradient, _ = _combined(point, lift)
+    size = vector_norm(point.w, norm)
+    if not size > 0.0:
+        return np.zeros_like(gradient)
+    logs = math.log(coefficient * power) + (power - 1.0) * math.log(size) - point.level
+    with np.errstate(all="ignore"):
+        slope = float(np.ldexp(np.exp(logs), -point.exponent))
+    if norm == 1.0:
+        return np.where(point.w, np.sign(point.w) * slope, np.clip(gradient, -slope, slope))
+    if math.isinf(norm):
+        return np.where(np.abs(point.w) < (1.0 - _ON_FACE) * size, 0.0, gradient)
+    return slope * norm_gradient(point.w, norm)
+
+
+def _penalised(
+    point: LossPoint, lift: Array, coefficient: float, power: float, norm: float
+) -> float:
+    """Return the bound of the weights `p_n e^{lift_n}`."""
     size = vector_norm(point.w, norm)
     log_c = math.log(coefficient)
-    lift = np.zeros(point.values.size)
     with np.errstate(all="ignore"):
         pull, log_slope, turned = _slope(point, lift, norm)
         conjugate = 0.0
@@ -144,7 +197,8 @@ def _slope(point: LossPoint, lift: Array, norm: float) -> tuple[float, float, fl
     """Return g·w, a bound from above on log ‖g‖_*, and the rounding of g·w, g of `p_n e^lift`."""
     gradient, slack = _combined(point, lift)
     dual = dual_exponent(norm)
-    size = vector_norm(gradient, dual) + vector_norm(slack, dual)
+    # Entry by entry: what rounding makes of a large one is nothing to the others.
+    size = vector_norm(np.abs(gradient) + slack, dual)
     unit = math.log(2.0) * point.exponent
     log_size = math.log(size) + unit if size > 0.0 else -math.inf
     up = math.frexp(float(np.max(np.abs(point.w), initial=0.0)))[1]
@@ -230,19 +284,26 @@ def _faces(w: Array, rho: float, norm: float) -> list[Array]:
         return [everywhere]
     if norm == math.inf:
         return [everywhere[:, np.abs(w) < (1.0 - _ON_FACE) * rho], everywhere]
+    # Below 2 the ball is sharp across a coordinate that is 0; a small one may be none.
+    choices = [active, w != 0.0] if norm < 2.0 else [np.ones(size, dtype=bool)]
+    return [*(_tangents(w, norm, chosen) for chosen in choices), everywhere]
+
+
+def _tangents(w: Array, norm: float, active: NDArray[np.bool_]) -> Array:
+    """Return a basis (d, k) of the directions of some coordinates that are tangent at w."""
     normal = np.where(active, np.sign(w), 0.0) if norm == 1.0 else norm_gradient(w, norm)
     pivot = int(np.argmax(np.abs(normal) * np.abs(w)))
-    basis = np.eye(size)
+    basis = np.eye(w.size)
     basis[pivot] = -normal / normal[pivot]
-    # Below 2 the ball is sharp across a coordinate that is 0.
-    active = active if norm < 2.0 else np.ones(size, dtype=bool)
-    active[pivot] = False
-    return [basis[:, active], everywhere]
+    return basis[:, active & (np.arange(w.size) != pivot)]
 
 
-def _towards_least(point: LossPoint, lift: Array, face: Array) -> Array | None:
+def _towards_least(
+    point: LossPoint, lift: Array, face: Array, balance: Array | None = None
+) -> Array | None:
     """Return the change of the linear margins by a Newton step of log L along a face (d, k).
 
+    The step leads to where the gradient is that of something it balances, or 0.
     The step is taken in the margins, where it is not rounded to the doubles that w has.
     """
     if not face.size:
@@ -250,7 +311,7 @@ def _towards_least(point: LossPoint, lift: Array, face: Array) -> Array | None:
     with np.errstate(all="ignore"):
         weights = point.weights * np.exp(lift)
         rows = point.jacobian @ face
-        gradient = weights @ rows
+        gradient = (_combined(point, lift)[0] - (0.0 if balance is None else balance)) @ face
         if point.loss is Loss.EXPONENTIAL:
             weights = weights / np.sum(weights)
             centred = np.sqrt(weights)[:, None] * (rows - weights @ rows)

@@ -17,6 +17,8 @@ from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.predictors.bias import Bias
+from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.networks import ConvolutionalNetwork
 from lexmargin.predictors.sums import Sum
 
@@ -149,8 +151,13 @@ def loss_point(
 
 def _rows_are_data(functions: MarginFunctions) -> bool:
     """Say whether no entry of a gradient is rounded; those of a convolution are products."""
-    affine = functions.curvature is Curvature.AFFINE
-    return affine and not isinstance(functions.predictor, (ConvolutionalNetwork, Sum))
+    predictor = functions.predictor
+    members = [m.predictor for m in predictor.members] if isinstance(predictor, Sum) else []
+    if isinstance(predictor, ConvolutionalNetwork) or not all(
+        isinstance(member, (Linear, Bias)) for member in members
+    ):
+        return False
+    return functions.curvature is Curvature.AFFINE
 
 
 def own_errors(errors: Array, weights: Array) -> Array:

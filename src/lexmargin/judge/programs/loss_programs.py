@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 
 __all__ = ["certify_loss", "rounding_of_stationarity"]
+
+_ROOM: Final = 10.0
+"""Gaps in units of their tolerance that rounding may make of a minimum."""
 
 
 @final
@@ -140,6 +143,7 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
         if misfit.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point of the ball has a smaller loss",)
+        verdict, reasons = _doubted(verdict, reasons, gap, limits)
     hidden = term.hidden()
     if hidden:
         reasons += (
@@ -223,10 +227,11 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
     reasons: tuple[str, ...] = (reason,)
     gap = None
     if functions.curvature <= Curvature.CONCAVE:
-        gap = penalty_gap(point, *_penalty(kkt), norm)
+        gap = penalty_gap(point, *_penalty(kkt), norm, limits.gap)
         if misfit.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point has a smaller objective",)
+        verdict, reasons = _doubted(verdict, reasons, gap, limits)
     elif size == 0.0 and verdict is Verdict.KKT and origin_is_least(kkt):
         verdict, gap = Verdict.GLOBAL, 0.0
         reasons += ("the penalty outgrows all that the loss can gain",)
@@ -244,6 +249,19 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
         checks=(Check(name, length, limits.stationarity),),
     )
     return _separating(_smooth(found, functions, theta), values, point.errors)
+
+
+def _doubted(
+    verdict: Verdict, reasons: tuple[str, ...], gap: float, limits: Tolerances
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Withdraw KKT of a convex problem where duality leaves room for a better point.
+
+    Gradients are measured in one length. Where columns differ by 1e12, or all samples lie far from
+    0, what is left in the others is nothing to the longest, and may be all that counts.
+    """
+    if verdict is Verdict.KKT and gap > _ROOM * limits.gap:
+        return Verdict.UNDECIDED, (f"duality leaves a gap of {gap:.3g}", *reasons)
+    return verdict, reasons
 
 
 def _term(kkt: Kkt) -> LossTerm:
@@ -264,15 +282,18 @@ def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:
     slope = vector_norm(point.gradient, dual_exponent(norm))
     rounding = 4.0 * EPS * (abs(point.level) + abs(log_push))
     if slope == 0.0:
-        misfit, length, ratio, floor = 1.0, 1.0, 0.0, rounding
+        misfit, length, floor, part = 1.0, 1.0, rounding, 1.0
     else:
         log_pull = math.log(slope) + point.exponent * math.log(2.0) + point.level
         ratio = math.exp(min(50.0, max(-50.0, log_pull - log_push)))
         length = abs(math.expm1(min(50.0, log_pull - log_push)))
-        misfit = math.hypot(_mismatch(theta / size, point.gradient, norm), length)
-        floor = vector_norm(point.slack, 2.0) / vector_norm(point.gradient, 2.0) + rounding
+        turned = _mismatch(theta / size, point.gradient, norm)
+        misfit, part = math.hypot(turned, length), turned + length / ratio
+        lost = vector_norm(point.slack, 2.0) / vector_norm(point.gradient, 2.0)
+        # ε is measured in the slope of the penalty, which the gradient may be far longer than.
+        floor = lost * max(1.0, ratio) + rounding
     flat, flat_floor = point.vanishing
-    beside = flat * misfit * max(1.0, 1.0 / ratio) if ratio > 0.0 else math.inf
+    beside = flat * part if slope > 0.0 else math.inf
     return _Misfit(misfit, floor, beside, flat_floor), length
 
 
