@@ -39,7 +39,8 @@ def evidence_for(
     assert alpha is not None
     verdict, flat = certificate.verdict, unit_scale(flat)
     if verdict in (Verdict.NOT_SEPARATING, Verdict.UNDECIDED):
-        return found
+        limits = certificate.tolerances
+        return _in_doubles(functions, flat, norm, limits, found) if functions.linear else found
     point = unit_point(functions.values(flat), functions.jacobian(flat), flat, alpha, norm)
     if verdict is Verdict.NOT_STATIONARY:
         if norm != 2.0:
@@ -62,13 +63,8 @@ def _of_global(
     functions: MarginFunctions, flat: Array, norm: float, certificate: Certificate, found: Evidence
 ) -> Evidence:
     limits = certificate.tolerances
+    found = _in_doubles(functions, flat, norm, limits, found)
     facts, _ = claimed_direction(functions, flat, norm, limits, found)
-    if not np.array_equal(facts.support, found.support):
-        # λ in long numbers may rest on samples that are none of the support in doubles.
-        multipliers = np.zeros(functions.count)
-        multipliers[facts.support] = found.multipliers[facts.support]
-        found = replace(found, support=facts.support, multipliers=multipliers)
-        facts, _ = claimed_direction(functions, flat, norm, limits, found)
     if facts.verdict is Verdict.GLOBAL:
         return found
     better = global_bound(functions, flat, certificate, norm)
@@ -77,6 +73,18 @@ def _of_global(
         return bounded
     facts, _ = claimed_direction(functions, flat, norm, limits, bounded)
     return bounded if facts.verdict is Verdict.GLOBAL else with_long(functions, found, norm)
+
+
+def _in_doubles(
+    functions: MarginFunctions, flat: Array, norm: float, limits: Tolerances, found: Evidence
+) -> Evidence:
+    """Leave out samples of λ in long numbers that are none of the support in doubles."""
+    facts, _ = claimed_direction(functions, flat, norm, limits, found)
+    if np.array_equal(facts.support, found.support):
+        return found
+    multipliers = np.zeros(functions.count)
+    multipliers[facts.support] = found.multipliers[facts.support]
+    return replace(found, support=facts.support, multipliers=multipliers)
 
 
 def with_long(functions: MarginFunctions, evidence: Evidence, norm: float) -> Evidence:
