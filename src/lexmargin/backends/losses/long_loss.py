@@ -15,6 +15,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.linalg.long_numbers import (
     Big,
@@ -105,7 +106,8 @@ def _goal(kkt: Kkt, Z: Big, space: _Space, begin: Big) -> Callable[[Big, bool], 
     from flint import arb
 
     term = kkt.loss
-    assert term is not None
+    if term is None:
+        raise UnsupportedError("The problem has no loss.", "Give eq. 5, or eq. 5 with a penalty.")
     A = space.matrix
     rows = Z if A is None else mid(Z @ A)
 
