@@ -12,6 +12,7 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -24,6 +25,10 @@ from adversarial_common import Family, Trial
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify
+from lexmargin.judge.second_order.curvature import second_order
+from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
+from lexmargin.judge.second_order.vicinity import around_direction
+from lexmargin.margins import MarginFunctions
 
 __all__ = ["FAMILIES", "SHARES", "Circle", "complaint"]
 
@@ -31,6 +36,9 @@ Array = NDArray[np.float64]
 _DIGITS: Final = 60
 # Newton's method in the plane of the circle measures chords and angles alike to this part.
 _ROOM: Final = 1.01
+
+# Margins that differ by rounding cross there, where their slopes differ by a thousandth.
+_UNSEEN: Final = 1e-11
 
 Coefficients = list[Fraction]
 
@@ -269,6 +277,75 @@ def hidden_slopes(rng: np.random.Generator) -> Trial:
     return _trial(rng, exponents, rows, theta)
 
 
+class _FloatsOnly(Curved):
+    """The margin functions as a trained network has them: no balls, and copies are not known."""
+
+    def __init__(self, functions: MarginFunctions) -> None:
+        self._inner = PredictorCurved(functions)
+        self.size, self.count = functions.size, functions.count
+
+    def values(self, theta: Array) -> Array:
+        return self._inner.values(theta)
+
+    def rows(self, theta: Array, indices: NDArray[np.intp]) -> Array:
+        return self._inner.rows(theta, indices)
+
+    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+        return self._inner.combined_gradient(theta, weights)
+
+    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        return self._inner.products(theta, weights, directions)
+
+    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
+        return self._inner.jumps(theta, weights, tolerance)
+
+    def tangents(self, theta: Array, support: NDArray[np.intp]) -> Array:
+        return self._inner.tangents(theta, support)
+
+
+def known_as_floats(rng: np.random.Generator) -> Trial:
+    """Quadratics around a point, some active without weight, judged as a trained network is.
+
+    A saddle may hide a maximum within the rounding of θ only.
+    """
+    exponents = ((2, 0), (1, 1), (0, 2))
+    turn = rng.choice([0.0, rng.uniform(0, 6)])
+    c, s = math.cos(turn), math.sin(turn)
+    rows = []
+    for n in range(int(rng.integers(2, 5))):
+        slope = rng.choice([0.0, 10.0 ** rng.uniform(-18, -6)]) * rng.choice([-1.0, 1.0])
+        a, b, d = 1.0, slope if n else 0.0, 1.0 + 10.0 ** rng.uniform(-1, 1.2)
+        a += rng.choice([0.0, 10.0 ** rng.uniform(-16, -8)]) if n else 0.0
+        across = 2 * a * c * s + b * (c * c - s * s) - 2 * d * c * s
+        rows.append([a * c * c - b * c * s + d * s * s, across, a * s * s + b * c * s + d * c * c])
+    whole, theta = np.array(rows)[rng.permutation(len(rows))], np.array([c, s])
+    theta = theta + 10.0 ** rng.uniform(-18, -7) * rng.choice([0.0, 1.0]) * np.array([-s, c])
+    data = lm.Dataset(whole, [1] * len(whole), one_class=True)
+    problem = lm.HardMargin(lm.Polynomial(exponents), data)
+    first = certify(problem, theta)
+    if not first.verdict.stationary:
+        return Trial(first.verdict)
+    unit = theta / np.linalg.norm(theta)
+    around = around_direction(
+        _FloatsOnly(problem.functions),
+        unit,
+        2.0,
+        first.multipliers,
+        first.support,
+        first.tolerances,
+        None,
+    )
+    found = replace(first, verdict=Verdict.KKT, curvature=None, rise=None, radius=None)
+    found = second_order(around, found)
+    circle = Circle(exponents, whole, unit)
+    if found.verdict is Verdict.SADDLE and found.rise is not None:
+        hidden = [t for t in circle.maximisers(found.rise.shortest) if abs(t) > _UNSEEN]
+        wrong = f"SADDLE with a local maximiser {float(hidden[0]):.3g} away" if hidden else ""
+    else:
+        wrong = complaint(found, circle)
+    return Trial(found.verdict, f"{wrong}: {whole.tolist()}, {unit.tolist()}" if wrong else "")
+
+
 def hidden_hull(rng: np.random.Generator) -> Trial:
     """Quadratics around e_1 of three parameters, all 1 there; 0 is inside the hull of their slopes.
 
@@ -461,9 +538,12 @@ FAMILIES: dict[str, Family] = {
     "local: saddle open on one side": open_on_one_side,
     "local: slopes below rounding": hidden_slopes,
     "local: slopes below rounding around the point": hidden_hull,
+    "local: known as floats only": known_as_floats,
     "local: maximum below rounding": hidden_maximum,
     "local: ties without weight": weak_ties,
     "local: near a critical point": functools.partial(near_critical, loose=False),
     "local: loose tolerances": functools.partial(near_critical, loose=True),
 }
-SHARES: dict[str, float] = {name: 0.005 if "hidden" in name else 0.2 for name in FAMILIES}
+SHARES: dict[str, float] = {
+    name: 0.005 if "hidden" in name else 0.05 if "floats" in name else 0.2 for name in FAMILIES
+}

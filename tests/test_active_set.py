@@ -25,7 +25,6 @@ from lexmargin.errors import (
     NotSeparableError,
     ParameterError,
     ShapeError,
-    UnknownNameError,
     UnsupportedError,
 )
 from lexmargin.formulations.base import MARGIN, StageAnswer
@@ -492,7 +491,7 @@ def test_infeasible_programs_are_called_so() -> None:
 
 def test_options_are_checked() -> None:
     compiled = ActiveSetBackend().compile(HardMargin(Linear(), data_of()).program())
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(ParameterError, match=r"Did you mean .tolerance"):
         compiled.solve(SolverSettings(SOLVER, {"tolerence": 1e-9}))
     assert compiled.solve(SolverSettings("qpoases")).ran is Ran.MISSING
     assert ActiveSetBackend().available(SOLVER) == ""
@@ -544,7 +543,6 @@ def test_other_w_sets_are_left_to_others() -> None:
     backend_ = ActiveSetBackend()
     one_class = Dataset(X, np.ones(20, dtype=int), one_class=True)
     for problem in (
-        WSet(Sum([Linear(), Bias(BiasForm.PLAIN)]), data),
         WSet(Sum([Linear(), Network((2,), Square())]), data),
         WSet(Sum([Linear(), Bias("square"), Bias("square")]), data),
         WSet(Sum([Linear(), Bias("square")]), one_class),
@@ -552,6 +550,8 @@ def test_other_w_sets_are_left_to_others() -> None:
     ):
         assert not backend_.suits(problem)
         assert backend_.whole(problem, SETTINGS) is None
+    # Of one degree they are one part, with b in its cost.
+    assert backend_.suits(WSet(Sum([Linear(), Bias(BiasForm.PLAIN)]), data))
     # A member may come first or second and read some columns only.
     columns = WSet(Sum([Bias("two-squares"), Member(Linear(), (0, 1))]), data)
     assert backend_.suits(columns)

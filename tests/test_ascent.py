@@ -12,7 +12,8 @@ import pytest
 from lexmargin.judge import Tolerances
 from lexmargin.judge.local.ascent import Ascent, Rise, rise
 from lexmargin.judge.second_order.hessians import Curved
-from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.linalg.rounding import EPS
 
 E1, E2 = np.eye(2)
 
@@ -54,11 +55,13 @@ def risen(
     held: tuple[int, ...] = (0,),
     order: int = 2,
     error: float = 0.0,
+    theta: Any = E1,
+    nearest_kink: float | None = None,
 ) -> Rise | None:
-    """The rise along e_2 from e_1 where the worth of (·, s) is ``gain`` of s."""
+    """The rise along e_2 from θ, e_1 by default, where the worth of (·, s) is ``gain`` of s."""
     vicinity = Vicinity(
         functions=margins,
-        theta=E1,
+        theta=theta,
         multipliers=np.array(multipliers),
         support=np.arange(margins.count),
         level=None,
@@ -66,7 +69,7 @@ def risen(
         worth=lambda u: gain(float(u[1])),
         goal="margin",
         limits=Tolerances(),
-        nearest_kink=None,
+        nearest_kink=nearest_kink,
     )
     return rise(vicinity, Ascent(E2, np.array(held, dtype=np.intp), order), error)
 
@@ -81,6 +84,10 @@ def test_a_square_rises_from_the_first_length_that_shows_it() -> None:
     hidden = 16.0 * EPS * 8.0
     assert hidden <= found.shortest**2 <= 8.0 * hidden
     assert risen(lambda s: 1e-3 * s, order=1) is not None
+    assert risen(square, nearest_kink=1e-5) is not None
+    # Where a kink is left it is the beginning of the curve.
+    assert risen(lambda s: 1e-3 * s, order=1, nearest_kink=1e-6) is not None
+    assert risen(square, nearest_kink=0.0) is not None
 
 
 @pytest.mark.parametrize("error", [1e-9, 1e-6, 1e-4])
@@ -134,17 +141,34 @@ def zero(s: float) -> float:
         (piecewise((0.0, zero), (1e-12, lambda s: -1e-13), (2.0**-22, square)), {}),
         # A jump of the Hessian among what cannot be seen.
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [E1], jump=True)}),
+        # A kink as near as that; one that is farther than ten times the shortest length is none.
+        (square, {"nearest_kink": 1e-6}),
         # No margin is held; a gradient is 0, or no number.
         (square, {"held": ()}),
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [0.0 * E1])}),
         (square, {"margins": Margins(lambda u: [u[0]], lambda u: [math.inf * np.ones(2)])}),
         # The correction leads farther than the curve.
         (square, {"margins": Margins(lambda u: [u[0] + 10.0 * abs(u[1])], lambda u: [E1])}),
-        # Active and not held: first order is not known exactly.
-        (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1]),
+        # Active, not held, and falling by more than rounding, or more than ε may be.
+        (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1 - 1e-14 * E2]),
                   "multipliers": (1.0, 0.0)}),
-        # Dependent gradients, more of them than parameters, and some that turn too fast.
         (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1]),
+                  "multipliers": (1.0, 0.0), "error": 1e-14}),
+        (square, {"margins": Margins(lambda u: [u[0], u[0] - 1e-14, u[0]], lambda u: [E1] * 3),
+                  "multipliers": (0.5, 0.5, 0.0), "held": (0, 1)}),
+        # Rising so slowly that it crosses the other behind θ, farther away than rounding.
+        (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1 + 1e-9 * E2]),
+                  "multipliers": (1.0, 0.0)}),
+        # Active, not held, and above the margin.
+        (square, {"margins": Margins(lambda u: [u[0], u[0] + 1e-12], lambda u: [E1, E1 + E2]),
+                  "multipliers": (1.0, 0.0)}),
+        # Active, not held, and carrying a weight that d earns to first order.
+        (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1 - 1e-8 * E2, E1 + E2]),
+                  "multipliers": (1.0, 1e-8)}),
+        (square, {"margins": Margins(lambda u: [u[0]] * 2, lambda u: [E1, E1 + E2]),
+                  "multipliers": (1.0, 1e-8), "theta": E1 + 1e-8 * E2}),
+        # Dependent gradients that are no tangents, more than parameters; some that turn too fast.
+        (square, {"margins": Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1 + 1e-14 * E2]),
                   "multipliers": (1.0, 0.0), "held": (0, 1)}),
         (square, {"margins": Margins(lambda u: [u[0]] * 3, lambda u: [E1, E1 + E2, E1 - E2]),
                   "multipliers": (1.0, 0.0, 0.0), "held": (0, 1, 2)}),
@@ -161,3 +185,11 @@ def test_no_rise(gain: Callable[[float], float], options: dict[str, Any]) -> Non
 def test_independent_gradients_that_hardly_turn_may_be_held() -> None:
     margins = Margins(lambda u: [u[0]] * 2, lambda u: [E1, E1 + (1e-3 + u[1]) * E2])
     assert risen(square, margins=margins, multipliers=(1.0, 0.0), held=(0, 1)) is not None
+
+
+@pytest.mark.parametrize("slope", [-1e-17, 0.0, 1e-2, 1.0])
+def test_where_floats_are_all_there_is_first_order_need_hold_to_rounding_only(slope: float) -> None:
+    margins = Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1 + slope * E2])
+    assert risen(square, margins=margins, multipliers=(1.0, 0.0)) is not None
+    copies = Margins(lambda u: [u[0], u[0]], lambda u: [E1, E1])
+    assert risen(square, margins=copies, multipliers=(0.5, 0.5), held=(0, 1)) is not None

@@ -16,7 +16,7 @@ import pytest
 import lexmargin as lm
 from lexmargin.cli import main as cli
 from lexmargin.errors import LexmarginError, NotSeparableError
-from lexmargin.shelf.build import MAX_BLOCKS, MAX_PARAMETERS
+from lexmargin.inputs.limits import PARAMETER_BLOCKS, PARAMETERS
 
 LINEAR = 'kind = "linear"'
 SAMPLES = "X = [[1, 0], [0, 2]]\ny = [1, 1]"
@@ -196,8 +196,8 @@ def test_the_nearest_name_is_offered(
 @pytest.mark.parametrize(
     ("predictor", "limit"),
     [
-        (f'kind = "diagonal"\ndepth = {MAX_BLOCKS + 1}', MAX_BLOCKS),
-        (f'kind = "network"\nwidths = [{MAX_PARAMETERS // 3 + 1}]', MAX_PARAMETERS),
+        (f'kind = "diagonal"\ndepth = {PARAMETER_BLOCKS + 1}', PARAMETER_BLOCKS),
+        (f'kind = "network"\nwidths = [{PARAMETERS // 3 + 1}]', PARAMETERS),
     ],
 )
 def test_sizes_are_refused_before_they_are_made(tmp_path: Path, predictor: str, limit: int) -> None:

@@ -18,7 +18,7 @@ from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.ascent import Ascent, rise
 from lexmargin.judge.local.refine import refine
 from lexmargin.judge.local.symmetry import symmetry_tangents
-from lexmargin.judge.receipts.facts import establish
+from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
@@ -170,8 +170,10 @@ def test_weight_above_the_margin_holds_nothing_in_place(step, above, word):
     assert gain > 0.5 * above**2
     assert found.verdict is word
     evidence = Evidence(support=found.support, multipliers=found.multipliers, tau=found.tau)
-    facts = establish(f, theta, 2.0, Tolerances(), evidence)
-    assert facts.verdict is Verdict.KKT and facts.curvature == pytest.approx(-1.0, abs=1e-2)
+    facts, _ = claimed_direction(f, theta, 2.0, Tolerances(), evidence)
+    assert facts.verdict is Verdict.KKT and facts.curvature.smallest == pytest.approx(
+        -1.0, abs=1e-2
+    )
 
 
 @pytest.mark.parametrize(("error", "kind"), [(1e-12, "positive"), (9e-8, "undecided")])
@@ -190,8 +192,10 @@ def test_multipliers_that_were_not_measured_bend_nothing():
     theta = np.array([R, 0, R, 0])
     support, weights = np.array([0]), np.array([1.0, 0.2])
     evidence = Evidence(support=support, multipliers=weights, tau=1e-7)
-    facts = establish(f, theta, 2.0, Tolerances(), evidence)
-    assert facts.verdict is Verdict.KKT and facts.curvature == pytest.approx(-1.0, abs=1e-6)
+    facts, _ = claimed_direction(f, theta, 2.0, Tolerances(), evidence)
+    assert facts.verdict is Verdict.KKT and facts.curvature.smallest == pytest.approx(
+        -1.0, abs=1e-6
+    )
 
 
 def test_multipliers_of_a_saddle_do_not_pass_for_a_maximum():
@@ -347,11 +351,11 @@ def test_a_weakly_active_constraint_blocks_a_negative_direction():
 def test_other_norms_and_many_parameters_get_no_second_order_verdict(monkeypatch):
     f = functions(DiagonalNetwork(2), [[1.0, 1.0]])
     assert judge(f, [1.0, 1.0, 1.0, 1.0], norm=4.0).curvature is None
-    monkeypatch.setattr("lexmargin.judge.second_order.curvature.LIMIT", 3)
+    monkeypatch.setattr("lexmargin.judge.second_order.curvature.HESSIAN_PARAMETERS", 3)
     found = judge(f, [1.0, 0.0, 1.0, 0.0])
     assert found.verdict is not Verdict.STRICT_LOCAL
     assert "which is no proof" in found.curvature.reason
-    monkeypatch.setattr("lexmargin.judge.second_order.curvature._ENTRIES", 3)
+    monkeypatch.setattr("lexmargin.judge.second_order.curvature.CURVATURE_ENTRIES", 3)
     assert "too many" in judge(f, [1.0, 0.0, 1.0, 0.0]).curvature.reason
 
 

@@ -14,7 +14,7 @@ from lexmargin.judge import Tolerances, Verdict, certify
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.programs.evidence import evidence_for
-from lexmargin.judge.receipts.facts import Facts, establish
+from lexmargin.judge.receipts.facts import Facts, establish_problem
 
 R = math.sqrt(0.5)
 LIMITS = Tolerances()
@@ -31,7 +31,7 @@ def flat(problem: Formulation, *blocks: object) -> np.ndarray:
 
 
 def facts(problem: Formulation, theta: np.ndarray, evidence: Evidence) -> Facts:
-    return establish(problem.functions, theta, 2.0, LIMITS, evidence)
+    return establish_problem(problem, theta, LIMITS, evidence)
 
 
 def honest(problem: Formulation, theta: np.ndarray) -> Evidence:

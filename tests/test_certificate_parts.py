@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -379,10 +380,20 @@ def test_bounds_refuse_what_proves_nothing():
     assert relative_gap(1.0, 1.0 + 1e-15) == 0.0
 
 
-def test_the_bound_pays_for_its_rounding():
-    Z = np.array([[1e12, 1.0], [-1e12, 1.0]])
-    found = linear_dual_bound(Z, np.ones(2))
-    assert found.value == 1.0 and found.upper >= 1.0 + 1e-5
+def test_the_bound_pays_for_its_rounding_and_no_more():
+    # ‖Σ λ_n z_n‖ in fractions: what cancels is summed without rounding.
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        Z, weights = rng.standard_normal((2, 2)) * [1e12, 1.0], rng.uniform(0.1, 1.0, 2)
+        Z[1, 0] = -Z[0, 0] * weights[0] / weights[1]
+        found = linear_dual_bound(Z, weights)
+        q = [Fraction(float(w)) for w in found.weights]
+        sums = [
+            sum(a * Fraction(float(z)) for a, z in zip(q, column, strict=True)) for column in Z.T
+        ]
+        exact = sum(s * s for s in sums) / sum(q) ** 2
+        assert Fraction(found.upper) ** 2 >= exact
+        assert found.upper <= float(exact) ** 0.5 * (1 + 1e-3) + 1e-12
 
 
 @pytest.mark.parametrize("norm", [1.0, 1.5, 2.0, 3.0, INF])

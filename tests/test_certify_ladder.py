@@ -23,7 +23,8 @@ from lexmargin.judge import (
 )
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.polyhedral_set import polyhedral_multiplier_set
-from lexmargin.judge.supports import WIDEST, rungs
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import WIDEST
 
 INF = math.inf
 LINEAR = lm.HardMargin(lm.Linear(), lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, 1], one_class=True))

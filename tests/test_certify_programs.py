@@ -489,8 +489,8 @@ def test_no_smooth_verdict_on_a_kink():
     # f = θ_1 + a relu(w_1): at ρ = 2 the answer has ρθ_1 = 1 and ρ a = ρ w_1 = sqrt(3/2).
     alive[[0, 2, 6]] = [0.5, R(1.5) / 2, R(1.5) / 2]
     found = certify(problem, alive)
-    assert found.verdict is Verdict.UNDECIDED and "kink" in found.reasons[0]
-    assert found.nearest_kink == 0.0
+    assert found.verdict is Verdict.CLARKE_KKT and "kink" in found.reasons[0]
+    assert found.nearest_kink == 0.0 and found.licq is not None
     assert found.stationarity < 1e-12
     constrained = certify(ConstrainedPath(predictor, data, 2.0), alive)
     assert constrained.verdict is Verdict.UNDECIDED and "kink" in constrained.reasons[0]

@@ -113,6 +113,23 @@ def test_a_cost_of_zero_is_judged_by_feasibility() -> None:
     assert certify_kkt((short,)).verdict is Verdict.NOT_STATIONARY
 
 
+def test_what_is_held_does_not_move() -> None:
+    # f = 1·uv + 3·st: the first product alone is a saddle, unless s and t are held at 0.
+    data = lm.Dataset([[1.0, 3.0]], [1], one_class=True)
+    functions = lm.HardMargin(lm.DiagonalNetwork(2), data).functions
+    point = np.array([1.0, 0.0, 1.0, 0.0])
+    whole = Kkt(functions=functions, point=point, costs=np.array([1.0, 2.0, 1.0, 2.0]), level=1.0)
+    assert certify_kkt((whole,)).verdict is Verdict.SADDLE
+    held = replace(whole, free=np.array([True, False, True, False]))
+    assert certify_kkt((held,)).verdict is Verdict.KKT
+
+
+def test_somebody_must_say_how_long_w_may_be() -> None:
+    functions = lm.WSet(lm.Sum([lm.Linear(), lm.DiagonalNetwork(2)]), ONE).functions
+    with pytest.raises(ParameterError, match="how long"):
+        Kkt(functions=functions, point=np.ones(3))
+
+
 @dataclass(frozen=True)
 class OtherCosts(Uneven):
     """Its KKT data leave the costs out."""
@@ -188,6 +205,9 @@ def test_a_name_belongs_to_one_class() -> None:
         {"level": None},
         {"point": np.ones(3)},
         {"part": 0, "costs": np.array([1.0, 0.0])},
+        {"costs": None, "free": np.array([True, False])},
+        {"radius": 1.0},
+        {"costs": None, "radius": 1.0},
     ],
 )
 def test_records_that_contradict_themselves_are_refused(changes: dict[str, object]) -> None:

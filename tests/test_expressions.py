@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.errors import ExpressionError
-from lexmargin.shelf.expressions import MAX_DEPTH, MAX_LENGTH, Number, number, parse
+from lexmargin.inputs.limits import NUMBER_CHARACTERS, NUMBER_DEPTH
+from lexmargin.shelf.expressions import Number, number, parse
 
 EXACT = [
     ("0", Fraction(0)),
@@ -108,10 +109,10 @@ def test_bad_text_is_refused_with_its_position(text: str, position: int) -> None
         "exp(1e300)",
         "sqrt(-pi)",
         "1/(sqrt(2)*sqrt(2)-2)",
-        "1" + "+1" * MAX_LENGTH,
-        "(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1),
-        "-" * (MAX_DEPTH + 1) + "1",
-        "2^" * (MAX_DEPTH + 1) + "1",
+        "1" + "+1" * NUMBER_CHARACTERS,
+        "(" * (NUMBER_DEPTH + 1) + "1" + ")" * (NUMBER_DEPTH + 1),
+        "-" * (NUMBER_DEPTH + 1) + "1",
+        "2^" * (NUMBER_DEPTH + 1) + "1",
     ],
 )
 def test_values_and_texts_beyond_the_limits_are_refused(text: str) -> None:
@@ -120,7 +121,7 @@ def test_values_and_texts_beyond_the_limits_are_refused(text: str) -> None:
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
-    nested = MAX_DEPTH - 1
+    nested = NUMBER_DEPTH - 1
     assert parse("(" * nested + "1" + ")" * nested).exact == 1
 
 
@@ -175,7 +176,7 @@ def _extend(inner: st.SearchStrategy[Pair]) -> st.SearchStrategy[Pair]:
 @given(st.recursive(_LEAVES, _extend, max_leaves=12))
 def test_rational_expressions_agree_with_fractions(pair: Pair) -> None:
     text, value = pair
-    if len(text) > MAX_LENGTH or value is None:
+    if len(text) > NUMBER_CHARACTERS or value is None:
         with pytest.raises(ExpressionError):
             parse(text)
     else:

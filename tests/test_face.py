@@ -13,7 +13,7 @@ from lexmargin.backends.levels.face_lp import maximise_minimum, simplex_solver
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations.lexicographic import Lexicographic
-from lexmargin.formulations.optimal_face import Face, null_space
+from lexmargin.linalg.faces import Face, null_space
 from lexmargin.predictors import Linear, Log, Polynomial
 
 INF = np.inf

@@ -20,7 +20,7 @@ from lexmargin.formulations.levels import (
     lexicographic_compare,
 )
 from lexmargin.formulations.lexicographic import Lexicographic, LexicographicMethod
-from lexmargin.formulations.optimal_face import RESOLUTION
+from lexmargin.linalg.faces import RESOLUTION
 from lexmargin.predictors import Linear, Log, Polynomial
 from lexmargin.solution import SolverSettings
 

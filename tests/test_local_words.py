@@ -18,13 +18,17 @@ from lexmargin.errors import ReceiptError
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Tolerances, Verdict, certify
 from lexmargin.judge.local.ascent import Ascent
-from lexmargin.judge.receipts.program_facts import establish_problem
+from lexmargin.judge.receipts.facts import establish_problem
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order import contraction, curvature
+from lexmargin.judge.second_order.contraction import strict_near
+from lexmargin.judge.second_order.exact_critical import critical_along
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
-from lexmargin.judge.second_order.hessians import PredictorCurved
+from lexmargin.judge.second_order.hessians import Curved, PredictorCurved, RescaledCurved
+from lexmargin.judge.second_order.reduced import Reduced, reduce
+from lexmargin.judge.second_order.vicinity import Vicinity
 
 CUBICS = ((3, 0), (2, 1), (1, 2), (0, 3))
 SQUARES = ((2, 0), (1, 1), (0, 2))
@@ -239,6 +243,36 @@ def test_each_change_alone_takes_the_word_away(
     assert certify(problem, theta).verdict is Verdict.KKT
 
 
+def test_tangents_turn_on_the_way_to_where_newton_leads() -> None:
+    """x_1² + e x_1x_2 ± (s x_1x_4 + k x_2x_3) + … : a saddle 5e-6 away, all Hessians constant.
+
+    There the tangent e_3 has turned to e_3 - (kc/s) e_4, c = 5e-6, and its curvature from -.004 to
+    -.004 + 2h kc/s = .006, by the cross term h of x_3x_4.
+    """
+    e, bend, low, h, k, s = 1e-7, 0.01, 0.004, 10.0, 10.0, 0.1
+    pairs = [(i, j) for i in range(4) for j in range(i, 4)]
+    exponents = tuple(tuple((np.eye(4, dtype=int)[[i, j]]).sum(0).tolist()) for i, j in pairs)
+    rows = []
+    for sign in (1.0, -1.0):
+        terms = {(0, 0): 1.0, (0, 1): e, (0, 3): sign * s, (1, 2): sign * k}
+        terms |= {(1, 1): 1.0 - bend, (2, 2): 1.0 - low, (2, 3): -2.0 * h}
+        rows.append([terms.get(pair, 0.0) for pair in pairs])
+    problem = stated("hard-margin", lm.Polynomial(exponents), rows)
+    found = certify(problem, np.eye(4)[0])
+    assert found.verdict is Verdict.KKT, found.report()
+    assert found.curvature is not None and found.curvature.smallest == pytest.approx(low, rel=1e-3)
+
+    def margin(place: list[float]) -> float:
+        return float(np.min(problem.functions.values(np.array(place)))) / float(
+            np.dot(place, place)
+        )
+
+    c, t = e / (2.0 * bend), 1e-3
+    # On both sides of the maximum along e_2 it falls, and along the turned tangent it rises.
+    assert margin([1.0, c, 0.0, 0.0]) > max(margin([1.0, c + v, 0.0, 0.0]) for v in (t, -t))
+    assert margin([1.0, c, t, -k * c / s * t]) > margin([1.0, c, 0.0, 0.0]) + 5e-9
+
+
 def test_a_direction_that_is_better_is_not_called_a_maximiser() -> None:
     # The inner maximum of the depth 3 network, from ε = .009: .005 away the margin is larger.
     data = points([[1.0, 0.6], [0.6, 1.0]])
@@ -297,6 +331,86 @@ def test_loose_tolerances_end_in_a_word(seed: int) -> None:
         assert isinstance(found.verdict, Verdict)
         assert (found.radius is not None) == (found.verdict is Verdict.STRICT_LOCAL)
         assert (found.rise is not None) == (found.verdict is Verdict.SADDLE)
+
+
+class Planes(Curved):
+    """f_n = offset_n + row_n·u, for judges of any f_n: no degree holds these together."""
+
+    def __init__(self, offsets: Any, rows: Any) -> None:
+        self._offsets, self._rows = np.array(offsets, float), np.array(rows, float)
+        self.count, self.size = self._rows.shape
+
+    def values(self, theta: Any) -> Any:
+        return self._offsets + self._rows @ theta
+
+    def rows(self, theta: Any, indices: Any) -> Any:
+        return self._rows[indices]
+
+    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+        return weights @ self._rows
+
+    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        return np.zeros(directions.shape)
+
+    def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
+        return False
+
+    def tangents(self, theta: Any, support: Any) -> Any:
+        return np.zeros((0, self.size))
+
+
+def around(functions: Planes, multipliers: list[float], **options: Any) -> Vicinity:
+    """What lies around e_1, on the sphere unless there is a level or a degree."""
+    theta = np.eye(functions.size)[0]
+    rest: dict[str, Any] = {"level": None, "degree": None} | options
+    return Vicinity(
+        functions=functions,
+        theta=theta,
+        multipliers=np.array(multipliers),
+        support=np.arange(functions.count),
+        worth=lambda u: 0.0,
+        goal="margin",
+        limits=Tolerances(),
+        nearest_kink=None,
+        **rest,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"), [({"level": 1.0}, True), ({"degree": 1.0}, True), ({}, False)]
+)
+def test_where_the_level_moves_all_margins_at_it_move(options: Any, shown: bool) -> None:
+    """On the sphere the level is the margin, which a move r of the point changes by r²/2 at least.
+
+    By that over ‖∇f_2‖ = 1e-9 the place moves where f_2 is at the level.
+    """
+    vicinity = around(Planes([0.0, 1.0], [[1.0, 0.0], [0.0, 1e-9]]), [1.0, 0.0], **options)
+    reduced = reduce(vicinity, 0.0)
+    assert isinstance(reduced, Reduced)
+    assert isinstance(strict_near(vicinity, reduced), float) is shown
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(st.integers(0, 10**6))
+def test_every_margin_that_a_move_brings_to_the_level_is_asked(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    radius = 10.0 ** rng.uniform(-9, -4)
+    rows = np.vstack([np.eye(3)[0], rng.standard_normal((6, 3)) * 10.0 ** rng.uniform(-2, 2)])
+    falls = radius * np.linalg.norm(rows, axis=1)
+    # f_n(e_1) = 1 + share · (what it may fall by), seen from a first margin that is 1 there.
+    shares = np.concatenate([[0.0], rng.uniform(0.0, 8.0, 6)])
+    vicinity = around(Planes(1.0 + shares * falls - rows[:, 0], rows), [1.0, *[0.0] * 6])
+    reduced = reduce(vicinity, 0.0)
+    assert isinstance(reduced, Reduced)
+    improved = contraction._improved(vicinity, reduced)
+    held = contraction._grouped(vicinity, reduced, improved, np.array([], dtype=np.intp))
+    assert not isinstance(held, str)
+    near = contraction._near(vicinity, reduced, improved, held, radius)
+    # Curvature, which nobody measures there, may add three times as much.
+    sure = np.flatnonzero((shares <= 3.99) & (np.arange(7) > 0))
+    assert np.all(np.isin(sure, near))
+    # What is five times as far is not reached.
+    assert not np.any(shares[near] > 5.0)
 
 
 # -- a curve from the point ------------------------------------------------------------------------
@@ -377,6 +491,31 @@ def test_copies_turned_out_of_the_axes_are_still_one_margin() -> None:
     assert certify(problem, np.array([c, s])).verdict is Verdict.SADDLE
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [(1e-17, Verdict.SADDLE), (1e-13, Verdict.KKT), (1e-9, Verdict.KKT)]
+)
+def test_functions_known_as_floats_only_are_spoken_of_as_computed(
+    monkeypatch: pytest.MonkeyPatch, turn: float, slope: float, verdict: Verdict
+) -> None:
+    """1.3 t² + …, 1 ± s t + 3t²: s bars both sides within s/3, which floats see above rounding."""
+    monkeypatch.setattr(PredictorCurved, "balls", None)
+    c, sine = math.cos(turn), math.sin(turn)
+    rows = []
+    for b, k in ((0.0, 2.3), (slope, 4.0), (-slope, 4.0)):
+        # (x c + y s)² + b (x c + y s)(y c - x s) + k (y c - x s)² in powers of x and y.
+        rows.append(
+            [
+                c * c - b * c * sine + k * sine * sine,
+                2 * c * sine + b * (c * c - sine * sine) - 2 * k * c * sine,
+                sine * sine + b * c * sine + k * c * c,
+            ]
+        )
+    problem = stated("hard-margin", lm.Polynomial(SQUARES), rows)
+    found = certify(problem, np.array([c, sine]))
+    assert found.verdict is verdict, found.report()
+
+
 @pytest.mark.parametrize("kind", FORMULATIONS)
 def test_a_receipt_of_a_far_better_point_is_no_saddle(kind: str) -> None:
     theta = np.array([0.0, 1.0])
@@ -422,6 +561,21 @@ def test_receipts_of_saddles_carry_their_curve(kind: str) -> None:
     assert again.verdict is Verdict.SADDLE
     assert again.facts.rate == pytest.approx(found.rise.rate, rel=0.2)
     assert set(honest.content["evidence"]["ascent"]) == {"direction", "held", "order"}
+
+
+def test_numbers_that_are_no_fractions_are_not_exact() -> None:
+    # f_n/r_n: exact for r = 4 alone.
+    rows, theta = [[1.0, 0.0, 2.0], [1.0, 0.0, 3.0]], np.array([1.0, 0.0])
+    functions = PredictorCurved(stated("hard-margin", lm.Polynomial(SQUARES), rows).functions)
+    first, other = np.array([0]), np.array([1])
+    for required, exact in ((4.0, True), (3.0, False)):
+        shared = RescaledCurved(functions, np.ones(2), np.full(2, required))
+        vicinity: Any = type("Surroundings", (), {"functions": shared, "theta": theta})()
+        assert critical_along(vicinity, np.array([0.0, 1.0]), first, other) is exact
+        # Along θ, and where θ is no combination of those held, nothing is critical.
+        assert not critical_along(vicinity, theta, first, other)
+        away: Any = type("Surroundings", (), {"functions": shared, "theta": np.array([1.0, 0.5])})()
+        assert not critical_along(away, np.array([-0.5, 1.0]), first, first)
 
 
 # -- the checks themselves -------------------------------------------------------------------------

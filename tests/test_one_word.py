@@ -14,6 +14,9 @@ import pytest
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import Formulation, HardMargin, MarginPath, ScaledMargin, WSet
 from lexmargin.judge import Verdict, certify
+from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors import Identity, Network
 from lexmargin.shelf.build import build, stored_theta
@@ -87,6 +90,26 @@ def test_one_program_gets_one_word(name: str, which: str) -> None:
     for statement in statements[2:]:
         short = certify(statement, 0.9 * w)
         assert short.verdict is Verdict.NOT_STATIONARY and short.feasibility > 0.09
+
+
+@pytest.mark.parametrize(("name", "which"), [row for row in ROWS if row[1] == ANSWER])
+def test_one_program_gets_one_proof_and_one_receipt(name: str, which: str) -> None:
+    problem, w = _at_level_one(name, which)
+    predictor, data = problem.predictor, problem.data
+    statements = (
+        problem,
+        MarginPath(predictor, data, rho=1.0, gamma=1.0),
+        ScaledMargin(predictor, data, gamma=1.0),
+        WSet(predictor, data),
+    )
+    assert len({prove(statement, w).proved for statement in statements}) == 1
+    words = set()
+    for statement in statements:
+        written = receipt(statement, w, certify(statement, w)).to_bytes()
+        words.add(verify_receipt(Receipt.from_bytes(written)).verdict)
+    assert len(words) == 1
+    # What is proved of a direction is not proved of a point that misses the level.
+    assert not any(prove(statement, 0.9 * w).proved for statement in statements[2:])
 
 
 def test_the_table_holds_every_euclidean_hard_margin_with_a_stored_answer() -> None:

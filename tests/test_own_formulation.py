@@ -17,7 +17,7 @@ from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.support_curves import curves
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
 from lexmargin.judge.proofs.proofs import prove
-from lexmargin.judge.receipts.program_facts import establish_problem
+from lexmargin.judge.receipts.facts import establish_problem
 from lexmargin.judge.receipts.receipt import receipt
 from lexmargin.judge.tolerances import DEFAULT
 from lexmargin.ops.base import FloatArray, Relation, Sense

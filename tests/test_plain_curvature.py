@@ -186,3 +186,15 @@ def test_other_norms_have_no_second_order() -> None:
     problem = lm.MarginPath(TWO_THREE, ONE, 2.0, norm=3.0)
     found = certify(problem, np.array([0.5 ** (1 / 3), 0.5 ** (1 / 3), 0, 0, 0]))
     assert found.verdict is Verdict.KKT and found.curvature is None
+
+
+def test_more_parameters_than_receipts_difference_have_a_second_order() -> None:
+    # w_1 = 1/γ and u v = 1 - w_1 (eq. 14 of degrees 1 and 2); the other coordinates only cost.
+    count, gamma = 120, 10.0
+    sample = np.zeros((1, count))
+    sample[0, 0] = 1.0
+    data = lm.Dataset(sample, [1], one_class=True)
+    problem = lm.ScaledMargin(lm.Sum([lm.Linear(), lm.DiagonalNetwork(2)]), data, gamma)
+    w = np.zeros(3 * count)
+    w[[0, count, 2 * count]] = 1.0 / gamma, np.sqrt(1.0 - 1.0 / gamma), np.sqrt(1.0 - 1.0 / gamma)
+    assert lm.certify(problem, w).verdict is Verdict.STRICT_LOCAL

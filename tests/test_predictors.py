@@ -16,6 +16,7 @@ from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors import (
     Bias,
     DiagonalNetwork,
+    Identity,
     LeakyReLU,
     Linear,
     Log,
@@ -24,8 +25,10 @@ from lexmargin.predictors import (
     Polynomial,
     Predictor,
     ReLU,
+    Square,
     Sum,
 )
+from lexmargin.predictors.activations import Activation
 
 
 @pytest.mark.parametrize("name", list(PREDICTORS))
@@ -179,3 +182,29 @@ def test_a_shift_is_the_scale_whose_logarithm_it_is() -> None:
     np.testing.assert_allclose(shifted, MarginFunctions(Log(2.0), data).values(7.0 * theta))
     with pytest.raises(ParameterError, match="shift"):
         Log(2.0, shift=float("inf"))
+
+
+ACTIVATIONS: list[tuple[Activation, float | None]] = [
+    (Identity(), 1.0),
+    (ReLU(), 0.0),
+    (ReLU(2.0), None),
+    (LeakyReLU(0.25), 0.25),
+    (LeakyReLU(0.0), 0.0),
+    (Square(), None),
+]
+
+
+@pytest.mark.parametrize(("activation", "slope"), ACTIVATIONS, ids=str)
+def test_slopes_left_of_zero_are_those_of_the_function(
+    activation: Activation, slope: float | None
+) -> None:
+    """One unit of one input: ``F(x; 1, 1) = σ(x)``, measured at ±2."""
+    unit = Network((1,), activation)
+    data = Dataset([[2.0], [-2.0]], [1, 1], one_class=True)
+    right, left = MarginFunctions(unit, data).values(np.ones(2))
+    assert activation.left_slope == slope
+    assert (slope is not None) is bool(right == 2.0 and left == -2.0 * (slope or 0.0))
+    # The identity has no kink, and without hidden units there is nothing to have one.
+    kinked = None if slope == 1.0 else slope
+    assert unit.kink_slope == Network((3, 2), activation, 3).kink_slope == kinked
+    assert Network((), activation).kink_slope is None

@@ -96,5 +96,5 @@ def test_a_part_that_is_zero_needs_positive_margins() -> None:
     data = lm.Dataset([[1.0]], [1], one_class=True)
     problem = lm.WSet(lm.Sum([lm.Linear(), lm.DiagonalNetwork(2)]), data)
     assert prove(problem, [0.0, 1.0, 1.0]).proved
-    found = prove_zero_part(problem, np.array([0.0, 1.0, -1.0]))
+    found = prove_zero_part(problem.kkt(np.array([0.0, 1.0, -1.0])))
     assert not found.proved and "not clearly positive" in found.reason

@@ -7,7 +7,7 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.backends import BackendName, backend
-from lexmargin.backends.kinked.gated import gated_network, kinked_slope
+from lexmargin.backends.kinked.gated import gated_network
 from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.start import random_theta, separating_theta
@@ -196,7 +196,7 @@ REFUSED: list[lm.Predictor] = [
 def test_other_predictors_are_refused(predictor: lm.Predictor) -> None:
     stated = lm.HardMargin(predictor, problem((4, 3)).data)
     engine = backend(BackendName.FIXED_PATTERN)
-    assert kinked_slope(stated.functions) is None
+    assert stated.functions.predictor.kink_slope is None
     assert not engine.suits(stated)
     with pytest.raises(UnsupportedError):
         engine.compile(stated.program())

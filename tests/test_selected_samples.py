@@ -10,6 +10,7 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.backends import BackendName, Compiled, backend
+from lexmargin.backends.base import Found, Request
 from lexmargin.backends.models.casadi import CasadiProgram
 from lexmargin.backends.smooth.sample_generation import (
     SelectedSamples,
@@ -21,7 +22,7 @@ from lexmargin.formulations.base import MARGIN
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Margins, Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 OPTIONS: Mapping[str, float | str] = {
     "tol": 1e-10,
@@ -144,23 +145,16 @@ def test_a_round_that_does_not_settle_hands_over_to_the_whole_program() -> None:
 
     @final
     class Stub(Compiled):
-        def __init__(self, part: Program) -> None:
-            left = part.constraints[0].left
+        def _build(self) -> None:
+            left = self.program.constraints[0].left
             assert isinstance(left, Margins)
             counts.append(left.functions.count)
-            self._program = part
 
-        def solve(
-            self,
-            settings: SolverSettings,
-            start: Mapping[str, FloatArray] | None = None,
-            parameters: Mapping[str, float] | None = None,
-            multipliers: Mapping[str, FloatArray] | None = None,
-        ) -> RawAnswer:
+        def _run(self, request: Request) -> Found:
             ran, claim = Ran.NUMERICAL, Claim.NOTHING
             if len(counts) == 1:
                 ran, claim = Ran.FINISHED, Claim.UNBOUNDED
-            return RawAnswer(dict(start or {}), {}, ran, claim, "stub", iterations=3)
+            return Found(ran, "stub", claim, values=request.values, iterations=3)
 
     compiled = on_selected_samples(problem.program(), Stub)
     found = compiled.solve(SETTINGS, started(problem))

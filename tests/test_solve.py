@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from typing import Any, final
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.backends.base import Backend, Compiled, no_answer
+from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.errors import (
     MissingBackendError,
     NotSeparableError,
@@ -20,13 +19,12 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.judge import Verdict
-from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library, grade
 from lexmargin.shelf.problems import AnswerSpec
 from lexmargin.shelf.profiles import Handles
-from lexmargin.solution import Claim, Ran, RawAnswer, Solution, SolverSettings
+from lexmargin.solution import Claim, Ran, Solution
 
 solving = importlib.import_module("lexmargin.solve")
 
@@ -123,7 +121,7 @@ def test_stored_nonconvex_margins(name: str, profile: str) -> None:
         assert other.margin <= answer.margin.value * (1 + 1e-7)
 
 
-Word = Callable[[Program], RawAnswer]
+Word = Callable[[Program], Found]
 
 
 @final
@@ -141,31 +139,28 @@ class Liar(Backend):
 
 
 @final
-@dataclass(frozen=True)
 class LiarProgram(Compiled):
     """Its one answer."""
 
-    program: Program
-    word: Word
+    def __init__(self, program: Program, word: Word) -> None:
+        self.word = word
+        super().__init__(program)
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _build(self) -> None:
+        """Nothing."""
+
+    def _run(self, request: Request) -> Found:
         return self.word(self.program)
 
 
 def says(*w: float, claim: Claim = Claim.OPTIMAL, ran: Ran = Ran.FINISHED) -> Word:
     """An answer with the given w and perfect words beside it."""
-    return lambda program: RawAnswer(
+    return lambda program: Found(
+        ran,
+        "optimal",
+        claim,
         values={"w1": np.array(w)},
         multipliers={"margin": np.array([1.0, 0.25])},
-        ran=ran,
-        claim=claim,
-        raw_status="optimal",
     )
 
 
@@ -235,7 +230,7 @@ def test_answers_that_are_not_finite_are_no_answers(
     "ran", [Ran.CRASHED, Ran.TIME_LIMIT, Ran.NUMERICAL, Ran.MISSING, Ran.ITERATION_LIMIT]
 )
 def test_no_answer_is_reported_as_none(monkeypatch: pytest.MonkeyPatch, ran: Ran) -> None:
-    solution = ask(monkeypatch, lambda program: no_answer(ran, "it is over"), TWO_POINTS)
+    solution = ask(monkeypatch, lambda program: Found(ran, "it is over"), TWO_POINTS)
     assert solution.certificate is None and solution.ran is ran
     assert solution.raw_status == "it is over"
     assert np.isnan(solution.margin) and np.isnan(solution.objective)
@@ -248,8 +243,8 @@ def test_separable_data_called_infeasible_are_not_called_inseparable(
 ) -> None:
     """A false "infeasible" is the solver's failure: no error says that the data are at fault."""
 
-    def infeasible(program: Program) -> RawAnswer:
-        return RawAnswer({}, {}, Ran.FINISHED, Claim.INFEASIBLE, "infeasible")
+    def infeasible(program: Program) -> Found:
+        return Found(Ran.FINISHED, "infeasible", Claim.INFEASIBLE)
 
     with pytest.raises(SolverFailedError):
         ask(monkeypatch, infeasible, TWO_POINTS)
@@ -277,9 +272,9 @@ def test_wrong_multipliers_do_not_reach_the_certificate(
         "missing": {},
     }[word]
 
-    def answer(program: Program) -> RawAnswer:
+    def answer(program: Program) -> Found:
         right = {"w1": np.array([1.0, 0.5])}
-        return RawAnswer(right, given, Ran.FINISHED, Claim.OPTIMAL, "optimal")
+        return Found(Ran.FINISHED, "optimal", Claim.OPTIMAL, values=right, multipliers=given)
 
     certificate = ask(monkeypatch, answer, TWO_POINTS).certificate
     assert certificate is not None and certificate.verdict is Verdict.GLOBAL

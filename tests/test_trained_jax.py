@@ -73,7 +73,7 @@ def test_the_numbers_are_those_of_our_own_predictors(name, outputs, limit, monke
     functions = MarginFunctions(lm.Network((7,), ours, outputs), lm.Dataset(X, y))
     theta = np.concatenate([params["W"].ravel(), params["a"].ravel()])
     wanted = certify_arrays(functions.values(theta), functions.jacobian(theta), theta, degree)
-    monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)
+    monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", limit)
     found = lm.certify_function(f, params, X, y)
     assert found.degree == degree and found.verdict is wanted.verdict
     assert found.margin == pytest.approx(wanted.margin, rel=1e-12)
@@ -84,7 +84,7 @@ def test_the_numbers_are_those_of_our_own_predictors(name, outputs, limit, monke
 
 @pytest.mark.parametrize("limit", [20_000_000, 0], ids=["gradients", "inner-products"])
 def test_a_stationary_network_is_local_and_a_turned_or_flipped_one_is_not(limit, monkeypatch):
-    monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)
+    monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", limit)
     f = two_layers(lambda z: jax.nn.leaky_relu(z, 0.25))
     params, X, y = symmetric_leaky()
     found = lm.certify_function(f, params, X, y)

@@ -121,7 +121,7 @@ def rounded(z):
 )
 @pytest.mark.parametrize("limit", [20_000_000, 0], ids=["gradients", "inner-products"])
 def test_gradients_of_another_function_are_refused(function, limit, monkeypatch):
-    monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)
+    monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", limit)
     with pytest.raises(UnsupportedError, match="not those of its scores"):
         lm.certify(Two(function), *samples())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from lexmargin.judge.second_order import curvature
 from lexmargin.judge.second_order.curvature import CurvatureKind
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.trained import trained as trained_module
-from lexmargin.judge.trained.trained_refine import TrainedCurved
+from lexmargin.judge.trained.trained_refine import TrainedCurved, refine_trained
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.linalg.lanczos import smallest_on_tangents
 from lexmargin.margins import MarginFunctions
@@ -220,11 +221,33 @@ def test_a_jump_of_the_second_derivative_is_undecided(framework):
         assert found.verdict is Verdict.UNDECIDED
 
 
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [(0.0, Verdict.SADDLE), (1e-17, Verdict.KKT), (1e-10, Verdict.KKT)]
+)
+def test_what_is_a_predictor_of_the_toolkit_is_evaluated_exactly(framework, slope, verdict):
+    """p² + 3q² beside p² ± s pq + 3q² at (1, 0): a strict maximum for any s > 0."""
+    powers = ((2, 0), (1, 1), (0, 2))
+    rows = [[1.0, 0.0, 3.0], [1.0, slope, 3.0], [1.0, -slope, 3.0]]
+    X, y = mirrored(rows)
+
+    def forward(_, p, X):
+        return X[:, 0] * p[0][0] ** 2 + X[:, 1] * p[0][0] * p[0][1] + X[:, 2] * p[0][1] ** 2
+
+    margins = framework.margins(forward, [[1.0, 0.0]], X, y)
+    found = framework.certify(forward, [[1.0, 0.0]], X, y)
+    computed = Verdict.SADDLE if slope < 1e-15 else Verdict.KKT
+    assert found.verdict is computed, found.report()
+    plain = MarginFunctions(lm.Polynomial(powers), lm.Dataset(X, y))
+    first = replace(found, verdict=Verdict.KKT, curvature=None, rise=None)
+    assert refine_trained(margins, 2.0, first).verdict is computed
+    assert refine_trained(margins, 2.0, first, plain).verdict is verdict
+
+
 # -- Lanczos ---------------------------------------------------------------------------------------
 
 
 def test_a_hessian_too_large_to_form_shows_saddles_and_proves_nothing(framework, monkeypatch):
-    monkeypatch.setattr(curvature, "LIMIT", 3)
+    monkeypatch.setattr(curvature, "HESSIAN_PARAMETERS", 3)
     found = framework.certify(framework.diagonal, CASES[0][2], *mirrored(CASES[0][1]))
     assert found.verdict is Verdict.SADDLE and found.curvature.shown
     assert found.curvature.smallest == pytest.approx(-1.0, abs=1e-6)

@@ -171,7 +171,9 @@ _MOST_CHARACTERS: Final = 500
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 _LONGEST_NAME: Final = 100
+"""Characters of a name that is compared; the search for close names takes their product."""
 _MOST_NAMES: Final = 2000
+"""Known names that are compared, so that an error about a huge file comes at once."""
 
 
 def clipped(text: str, most: int = _MOST_CHARACTERS) -> str:

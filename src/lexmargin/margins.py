@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DataError, ParameterError, ShapeError, shown
 from lexmargin.inputs.arrays import real_array
+from lexmargin.inputs.limits import KEPT_ENTRIES
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity
@@ -122,7 +123,10 @@ class MarginFunctions:
         n, c = self.data.n_samples, self.predictor.outputs
         labels = self.data.y if self.data.y.min() >= 0 else (self.data.y + 1) // 2
         rows, others = np.nonzero(np.arange(c)[None, :] != labels[:, None])
-        assert rows.size == n * (c - 1)
+        if rows.size != n * (c - 1):
+            raise DataError(
+                f"A label is none of the {c} classes of the predictor.", f"Use 0, …, {c - 1}."
+            )
         return rows.astype(np.int64), labels[rows].astype(np.int64), others.astype(np.int64)
 
     def evaluate(self, ops: Ops[T], blocks: Sequence[T]) -> T:
@@ -188,7 +192,22 @@ class MarginFunctions:
             result = self.evaluate(NumpyOps(), self.blocks(theta))
         return np.asarray(result, dtype=np.float64)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
+
     def _record(self, theta: FloatArray) -> tuple[list[Node], Node]:
+        """Return the parameters and the scores at θ, as nodes; those of the last θ are kept."""
+        if self.count * self.size > KEPT_ENTRIES:
+            return self._recorded_now(theta)
+        key, kept = np.asarray(theta, dtype=np.float64).tobytes(), vars(self).get("_kept")
+        if kept is None or kept[0] != key:
+            # Of a copy: what is given may be changed in place.
+            kept = key, self._recorded_now(np.array(theta, dtype=np.float64))
+            vars(self)["_kept"] = kept
+        found: tuple[list[Node], Node] = kept[1]
+        return found
+
+    def _recorded_now(self, theta: FloatArray) -> tuple[list[Node], Node]:
         parameters = [JacobianOps.parameter(block) for block in self.blocks(theta)]
         ops = JacobianOps()
         with np.errstate(invalid="ignore", divide="ignore"):

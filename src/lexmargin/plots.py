@@ -12,6 +12,7 @@ import numpy as np
 
 from lexmargin.inputs.files import make_folder, write_file
 from lexmargin.judge import Certificate
+from lexmargin.judge.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["margin_figure", "save", "style"]
@@ -20,10 +21,15 @@ __all__ = ["margin_figure", "save", "style"]
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
 
 _SPAN = 20.0
+"""Ratio of margins from which the axis is logarithmic: below, a linear one is easier to read."""
 _NAMED = 40
+"""Bars that still have a name of their own; more would run into each other."""
 _UPRIGHT = 12
+"""Bars up to which names stand upright; more would touch."""
 _ROUNDING = 1e-16
+"""Stands for 0 on logarithmic axes: what a double cannot tell from 0 beside 1."""
 _PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+"""White behind small numbers, so that curves do not cross them."""
 
 _STYLE = {
     "font.size": 9.0,
@@ -37,6 +43,7 @@ _STYLE = {
     # Outlines: a viewer without the font would set the words in another, over each other.
     "svg.fonttype": "path",
 }
+"""Sizes that are read beside the text of a page at its width; the salt makes files repeatable."""
 
 
 @contextmanager
@@ -87,10 +94,10 @@ def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> 
         # By index: the margins of the support differ by rounding only.
         shown = np.union1d(certificate.support, np.flatnonzero(weights > 0)).astype(np.intp)
         _draw_multipliers(axes["multipliers"], shown, weights[shown])
-        if "tau" in axes:
-            _draw_tau_curve(axes["tau"], certificate)
-        if "trade" in axes:
-            _draw_trade_off(axes["trade"], certificate)
+        if certificate.tau_curve:
+            _draw_tau_curve(axes["tau"], certificate, certificate.tau_curve)
+        if certificate.trade_off:
+            _draw_trade_off(axes["trade"], certificate, certificate.trade_off)
         verdict = certificate.verdict.value
         known = np.isfinite(certificate.stationarity)
         measured = f", ε = {certificate.stationarity:.1e}" if known else ""
@@ -142,12 +149,11 @@ def _draw_multipliers(axes: Any, samples: IntArray, weights: FloatArray) -> None
     axes.set_xlabel("support sample $n$")
 
 
-def _draw_tau_curve(axes: Any, certificate: Certificate) -> None:
+def _draw_tau_curve(axes: Any, certificate: Certificate, curve: Sequence[CurvePoint]) -> None:
     """Draw ε of the best λ on `S_τ`, with the size of S_τ wherever it grows."""
-    assert certificate.tau_curve is not None
-    taus = np.array([point.tau for point in certificate.tau_curve])
-    residuals = _above_zero([point.residual for point in certificate.tau_curve])
-    counts = [point.count for point in certificate.tau_curve]
+    taus = np.array([point.tau for point in curve])
+    residuals = _above_zero([point.residual for point in curve])
+    counts = [point.count for point in curve]
     axes.plot(taus, residuals, "o-", color=BLUE, ms=3.5, drawstyle="steps-post", label="ε on $S_τ$")
     for k, count in enumerate(counts):
         if k == 0 or count != counts[k - 1]:
@@ -167,12 +173,11 @@ def _draw_tau_curve(axes: Any, certificate: Certificate) -> None:
     _legend_over_lines(axes)
 
 
-def _draw_trade_off(axes: Any, certificate: Certificate) -> None:
+def _draw_trade_off(axes: Any, certificate: Certificate, pairs: Sequence[TradeOffPoint]) -> None:
     """Draw the pairs (δ, ε) over all λ, and the box of both tolerances."""
-    assert certificate.trade_off is not None
     limits = certificate.tolerances
-    deltas = _above_zero([point.complementarity for point in certificate.trade_off])
-    residuals = _above_zero([point.residual for point in certificate.trade_off])
+    deltas = _above_zero([point.complementarity for point in pairs])
+    residuals = _above_zero([point.residual for point in pairs])
     axes.plot(deltas, residuals, "s-", color=GREEN, ms=3.5, lw=1.0, label="best ε at each δ")
     axes.axhline(limits.stationarity, color=GREY, lw=0.8, ls="--", label="tolerances")
     axes.axvline(limits.complementarity, color=GREY, lw=0.8, ls="--")

@@ -6,6 +6,7 @@ that system's operations, and it prints as mathematics.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, TypeVar, final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import ModelOps, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -275,16 +277,17 @@ class Combination(Expression):
     terms: tuple[tuple[Factor, Expression], ...]
 
     def evaluate(self, ops: ModelOps[T], values: Values[T]) -> T:
-        result: T | None = None
+        parts = []
         for factor, term in self.terms:
             part = term.evaluate(ops, values)
             if isinstance(factor, Parameter):
                 part = ops.multiply(factor.evaluate(ops, values), part)
             elif factor != 1.0:
                 part = ops.scale(part, factor)
-            result = part if result is None else ops.add(result, part)
-        assert result is not None
-        return result
+            parts.append(part)
+        if not parts:
+            raise UnsupportedError("A combination has no term.", "Give one at least.")
+        return functools.reduce(ops.add, parts)
 
     def __str__(self) -> str:
         text = ""
@@ -311,6 +314,15 @@ class Constraint:
     relation: Relation
     right: Expression
     index: str = ""
+
+    @property
+    def margins(self) -> Margins:
+        """The margins on its left; UnsupportedError where something else stands there."""
+        if not isinstance(self.left, Margins):
+            raise UnsupportedError(
+                f"The constraint {self.name} holds no margins.", "Give a program with f_n >= r."
+            )
+        return self.left
 
     def __str__(self) -> str:
         sign = {">=": "≥", "<=": "≤", "==": "="}[self.relation.value]
@@ -349,19 +361,6 @@ class Program:
     def is_convex(self) -> bool:
         """True when disciplined convex programming accepts it: f_n affine or concave."""
         return self.convex and self.curvature <= Curvature.CONCAVE
-
-    @property
-    def hard_margin(self) -> Margins | None:
-        """The f_n of ``min ½‖w‖²  s.t.  f_n(w) >= 1``, in any norm and w as it is; else None."""
-        if len(self.constraints) != 1 or self.sense is not Sense.MINIMIZE:
-            return None
-        (only,), cost = self.constraints, self.objective
-        left, right = only.left, only.right
-        halved = isinstance(cost, Combination) and [c for c, _ in cost.terms] == [0.5]
-        stated = isinstance(right, Constant) and right.value == 1.0
-        if not (halved and stated and only.relation is Relation.AT_LEAST):
-            return None
-        return left if isinstance(left, Margins) and not left.factors else None
 
     def build(self, ops: ModelOps[T]) -> Any:
         """Return the native model of a modelling target."""

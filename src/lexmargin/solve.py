@@ -47,6 +47,8 @@ __all__ = ["AUTO", "solve"]
 AUTO = "auto"
 
 _ESCAPES = 2
+"""Solves from beside a saddle: each costs a run, and a second saddle in a row is rare
+(judgement)."""
 _ASIDE = 1e-2
 """Distance of a start beside a saddle, relative to θ: far beyond what a solver stops at."""
 
@@ -88,7 +90,7 @@ def solve(
 
     Returns:
         The best answer with its certificate; ``others`` holds the other stationary points. The
-        answer to a formulation that is none of the paper's seven has none: ``unjudged`` says why.
+        answer to a formulation without KKT data of its own has none: ``unjudged`` says why.
 
     Raises:
         MissingBackendError: the solver is not installed or does not work here.
@@ -263,7 +265,8 @@ def _sister(problem: Formulation) -> Formulation | None:
 def _by_way_of_sister(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
     """Return answers from the sister problem's, and that one itself where they are lost again."""
     problem, sister = asked.problem, _sister(asked.problem)
-    assert sister is not None
+    if sister is None:
+        return []
     left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
     try:
         two = solve(sister, starts=2, seed=asked.seed, time_limit=left, library=library)

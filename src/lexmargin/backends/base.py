@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import final
 
 import numpy as np
 
-from lexmargin.errors import ParameterError, ShapeError, UnknownNameError, nearest
+from lexmargin.errors import (
+    MissingBackendError,
+    ParameterError,
+    ShapeError,
+    UnknownNameError,
+    nearest,
+)
 from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.levels import Level
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
@@ -17,23 +27,170 @@ from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 __all__ = [
     "Backend",
     "Compiled",
-    "checked_parameters",
+    "Found",
+    "Request",
+    "Stopwatch",
     "import_problem",
-    "no_answer",
-    "starting_values",
+    "required",
 ]
+
+_SOLVER = "solver"
+_BUILD = "build"
+
+
+@final
+class Stopwatch:
+    """Seconds by phase: a lap ends with a name, and what is not named yet belongs to the next."""
+
+    def __init__(self) -> None:
+        self.began = self._last = time.perf_counter()
+        self.phases: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """End a phase here."""
+        now = time.perf_counter()
+        self.share(name, now - self._last)
+        self._last = now
+
+    def share(self, name: str, seconds: float) -> None:
+        """Give a phase some seconds of the current lap, as another clock measured them."""
+        self.phases[name] = self.phases.get(name, 0.0) + seconds
+        self._last += seconds
+
+    def take(self, raw: RawAnswer) -> None:
+        """Give phases what a solve inside this one spent on them before its solver ran."""
+        for name, seconds in raw.phases.items():
+            if name != _SOLVER:
+                self.share(name, seconds)
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Request:
+    """What one solve is asked, checked against the program.
+
+    Attributes:
+        settings: the solver, its own options, the limits.
+        values: a value for every variable: the given one, else the program's, else 0.
+        started: whether a start was given.
+        parameters: a value for every parameter.
+        multipliers: a warm start, as given.
+        watch: running since the solve began.
+    """
+
+    settings: SolverSettings
+    values: Mapping[str, FloatArray]
+    started: bool
+    parameters: Mapping[str, float]
+    multipliers: Mapping[str, FloatArray] | None
+    watch: Stopwatch
+
+    @property
+    def deadline(self) -> float:
+        """When the time limit ends, of ``time.perf_counter()``; inf without one."""
+        limit = self.settings.time_limit
+        return np.inf if limit is None else self.watch.began + limit
+
+    @property
+    def late(self) -> bool:
+        """Whether the time limit is over."""
+        return time.perf_counter() > self.deadline
+
+    @property
+    def seconds(self) -> float:
+        """Since the solve began."""
+        return time.perf_counter() - self.watch.began
+
+    @property
+    def remaining(self) -> SolverSettings:
+        """The settings with the time that is left."""
+        limit = self.settings.time_limit
+        if limit is None:
+            return self.settings
+        return replace(self.settings, time_limit=max(1e-3, limit - self.seconds))
+
+
+@final
+@dataclass(frozen=True)
+class Found:
+    """What a method found; fields as in :class:`~lexmargin.solution.RawAnswer`.
+
+    ``solver_seconds`` is the solver's own clock, where it has one.
+    """
+
+    ran: Ran
+    raw_status: str
+    claim: Claim = Claim.NOTHING
+    values: Mapping[str, FloatArray] = field(default_factory=dict)
+    multipliers: Mapping[str, FloatArray] = field(default_factory=dict)
+    iterations: int | None = None
+    log: str = ""
+    levels: tuple[Level, ...] = ()
+    objective: float | None = None
+    bound: float | None = None
+    solver_seconds: float | None = None
+
+    def answer(self, built: Mapping[str, float], watch: Stopwatch) -> RawAnswer:
+        """Return the raw answer; the last lap of the watch is the solver's.
+
+        Args:
+            built: seconds by phase spent before, once for all answers.
+            watch: running since the solve began.
+        """
+        watch.lap(_SOLVER)
+        phases = {**built, **watch.phases}
+        solving = phases[_SOLVER]
+        if self.solver_seconds is not None:
+            phases[_SOLVER] = self.solver_seconds
+        return RawAnswer(
+            values=self.values,
+            multipliers=self.multipliers,
+            ran=self.ran,
+            claim=self.claim,
+            raw_status=self.raw_status,
+            iterations=self.iterations,
+            build_seconds=sum(t for name, t in phases.items() if name != _SOLVER),
+            solve_seconds=solving,
+            phases=phases,
+            log=self.log,
+            levels=self.levels,
+            objective=self.objective,
+            bound=self.bound,
+        )
 
 
 class Compiled(ABC):
     """A program in a solver's own terms, with its derivatives.
 
+    A method says how it builds its model (:meth:`_build`) and what it finds (:meth:`_run`).
+
     Multipliers, of every backend: ``λ`` belongs to the Lagrangian of minimisation
     ``objective - Σ λ (left - right)`` for ``>=`` and ``==``, and
     ``objective + Σ λ (left - right)`` for ``<=``; so λ >= 0 for inequalities, and
     ``∇objective = Σ λ ∇left`` for ``>=``.
+
+    Args:
+        program: what is to be solved.
+
+    Raises:
+        UnsupportedError: the program is outside what the method accepts.
     """
 
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._built = Stopwatch()
+        self._build()
+        self._built.lap(_BUILD)
+
     @abstractmethod
+    def _build(self) -> None:
+        """Build the model of ``self.program``; laps of ``self._built`` may split the time."""
+
+    @abstractmethod
+    def _run(self, request: Request) -> Found:
+        """Return what the method finds."""
+
+    @final
     def solve(
         self,
         settings: SolverSettings,
@@ -55,6 +212,15 @@ class Compiled(ABC):
             ShapeError: a start of the wrong shape.
             ParameterError: an option that the solver does not know.
         """
+        request = Request(
+            settings=settings,
+            values=_starting_values(self.program, start),
+            started=start is not None,
+            parameters=_checked_parameters(self.program, parameters),
+            multipliers=multipliers,
+            watch=Stopwatch(),
+        )
+        return self._run(request).answer(self._built.phases, request.watch)
 
 
 class Backend(ABC):
@@ -77,8 +243,15 @@ class Backend(ABC):
         """Say whether this backend is made for such problems, and should be the default."""
         return False
 
+    @final
     def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
         """Answer all stages of a formulation at once; None to go program by program."""
+        watch = Stopwatch()
+        found = self._whole(problem, settings)
+        return None if found is None else found.answer({}, watch)
+
+    def _whole(self, problem: Formulation, settings: SolverSettings) -> Found | None:
+        """Return what the method finds for all stages together, where it can."""
         return None
 
 
@@ -92,7 +265,14 @@ def import_problem(modules: Sequence[str]) -> str:
     return ""
 
 
-def starting_values(
+def required(modules: Sequence[str]) -> None:
+    """Raise :class:`MissingBackendError` unless all modules can be imported."""
+    problem = import_problem(modules)
+    if problem:
+        raise MissingBackendError(problem)
+
+
+def _starting_values(
     program: Program, start: Mapping[str, FloatArray] | None
 ) -> dict[str, FloatArray]:
     """Return a value for every variable: the given one, else the program's, else 0."""
@@ -111,7 +291,7 @@ def starting_values(
     return values
 
 
-def checked_parameters(
+def _checked_parameters(
     program: Program, parameters: Mapping[str, float] | None
 ) -> dict[str, float]:
     """Return a value for every parameter: the given one, else the program's."""
@@ -124,16 +304,3 @@ def checked_parameters(
             raise ParameterError(f"The parameter {name} is {value!r}.", "Give a number >= 0.")
         values[name] = number
     return values
-
-
-def no_answer(ran: Ran, raw_status: str, *, log: str = "", solve_seconds: float = 0.0) -> RawAnswer:
-    """Return an answer without values."""
-    return RawAnswer(
-        values={},
-        multipliers={},
-        ran=ran,
-        claim=Claim.NOTHING,
-        raw_status=raw_status,
-        solve_seconds=solve_seconds,
-        log=log,
-    )

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import IO, Any, TextIO, final
 
 from lexmargin.inputs.alone import alone, held
+from lexmargin.inputs.limits import OUTPUT_CHARACTERS
 
 __all__ = ["Captured", "captured"]
 
-_KEPT_CHARACTERS = 1_000_000
 _MOMENT_SECONDS = 1e-3
+"""Long enough for another thread's begun write to end; longer delays every solve."""
 
 
 @final
@@ -54,7 +55,7 @@ def captured(verbose: bool = False) -> Iterator[Captured]:
                     yield result
             finally:
                 sink.seek(0)
-                result.text = sink.read(_KEPT_CHARACTERS).decode("utf-8", errors="replace")
+                result.text = sink.read(OUTPUT_CHARACTERS).decode("utf-8", errors="replace")
 
 
 @contextmanager

@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
+"""128 + SIGINT, as shells report a process that was interrupted."""
 _TRACEBACK = "LEXMARGIN_TRACEBACK"
 _UNWRITABLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled
+from lexmargin.backends.base import Backend, Compiled, Found, Request
+from lexmargin.backends.options import Options, whole_number
+from lexmargin.backends.shape import Form, shape_of
 from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.norms import vector_norm
-from lexmargin.ops.base import FloatArray
 from lexmargin.paths import Loss, descend
 from lexmargin.program import Margins, Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Ran
 
 __all__ = ["DescentBackend"]
-
-_STEPS = 20_000
 
 
 @final
@@ -33,40 +31,39 @@ class DescentBackend(Backend):
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class _Options(Options):
+    method = "Gradient descent"
+
+    seed: int = whole_number(0)
+    steps: int = whole_number(20_000, least=1)
+
+
+@final
 class _Descending(Compiled):
-    def __init__(self, program: Program) -> None:
-        margins = program.hard_margin
-        if margins is None:
+    def _build(self) -> None:
+        found = shape_of(self.program)
+        if found is None or found.form is not Form.HARD:
             raise UnsupportedError(
-                f"Gradient descent answers hard-margin problems, not {program.name}.",
+                f"Gradient descent answers hard-margin problems, not {self.program.name}.",
                 "Choose a solver of programs.",
             )
-        self.program = program
-        self.margins: Margins = margins
+        self.margins: Margins = found.margins
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _run(self, request: Request) -> Found:
         functions = self.margins.functions
-        given = None if start is None else [start[name] for name in self.margins.blocks]
-        seed = int(settings.options.get("seed", 0))
-        steps = int(settings.options.get("steps", _STEPS))
-        began = time.perf_counter()
+        given = [request.values[name] for name in self.margins.blocks] if request.started else None
+        options = _Options.read(request.settings)
         path = descend(
             functions.predictor,
             functions.data,
-            loss=Loss(settings.solver),
+            loss=Loss(request.settings.solver),
             start=given,
-            seed=seed,
-            steps=steps,
-            record=[steps],
+            seed=options.seed,
+            steps=options.steps,
+            record=[options.steps],
             polish=False,
         )
-        seconds = time.perf_counter() - began
         theta = functions.flatten(list(path.theta))
         margin = float(functions.values(theta / (vector_norm(theta, 2.0) or 1.0)).min())
         if margin > 0:
@@ -74,13 +71,10 @@ class _Descending(Compiled):
             degree = functions.homogeneity.degree or 1.0
             theta = theta / vector_norm(theta, 2.0) * margin ** (-1.0 / degree)
         blocks = functions.blocks(np.asarray(theta))
-        return RawAnswer(
+        # A path ends by its length and never by reaching the limit: it claims nothing.
+        return Found(
+            Ran.FINISHED,
+            f"{path.reason.value} after {path.steps} steps",
             values=dict(zip(self.margins.blocks, blocks, strict=True)),
-            multipliers={},
-            # A path ends by its length and never by reaching the limit: it claims nothing.
-            ran=Ran.FINISHED,
-            claim=Claim.NOTHING,
-            raw_status=f"{path.reason.value} after {path.steps} steps",
             iterations=path.steps,
-            solve_seconds=seconds,
         )

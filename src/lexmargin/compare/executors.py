@@ -33,7 +33,9 @@ __all__ = [
 ]
 
 _ATTEMPTS: Final = 10
+"""Passes without an answer before local workers count as broken: killed ones come back."""
 _TICK_SECONDS: Final = 1.0
+"""Between looks at lost workers: a longer tick only delays what is said about them."""
 _PATIENCE_SECONDS: Final = 60.0
 """Without any worker of a cluster; those of a local one are replaced meanwhile."""
 

@@ -41,6 +41,7 @@ PRELOADED: Final = (
 
 _TASK: Final = "lexmargin.compare.job_run:answer"
 _LEAST_JUDGING_SECONDS: Final = 10.0
+"""A fast solver's answer gets at least this long to be judged: a slow judge is not its fault."""
 
 
 @final

@@ -14,6 +14,7 @@ from typing import Any, Final, final
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.files import read_file
 from lexmargin.inputs.kinds import checked_class
+from lexmargin.inputs.limits import HASHED_BYTES
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.problems import ProblemFile
 from lexmargin.shelf.profiles import Grade, Profile
@@ -29,7 +30,6 @@ __all__ = [
     "unit_of",
 ]
 
-_MAX_BYTES: Final = 2**32
 
 FORMAT: Final = 2
 """Version of the result files; files of another version are refused, never mixed."""
@@ -212,4 +212,4 @@ def code_digest() -> str:
 
 
 def _read(path: Path) -> bytes:
-    return read_file(path, _MAX_BYTES, LibraryError, "Check the path.")
+    return read_file(path, HASHED_BYTES, LibraryError, "Check the path.")

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from lexmargin.compare.jobs import Limits, Unit, unit_of
 from lexmargin.errors import ParameterError, UnknownNameError, nearest
+from lexmargin.inputs.limits import COMPARISON_UNITS
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Handles, Profile
@@ -19,7 +20,6 @@ __all__ = ["GROUPS", "chosen_problems", "chosen_profiles", "plan"]
 
 _T = TypeVar("_T")
 _BASELINES: Final = (BackendName.SKLEARN, BackendName.DESCENT)
-_MOST_UNITS: Final = 100_000
 
 
 def _is_baseline(profile: Profile) -> bool:
@@ -92,8 +92,8 @@ def plan(
     paths = chosen_problems(library, problems)
     profiles = chosen_profiles(library, solvers)
     count = len(paths) * len(profiles) * len(chosen_grades) * len(seeds)
-    if count > _MOST_UNITS:
-        raise ParameterError(f"These are {count} units.", f"Compare at most {_MOST_UNITS}.")
+    if count > COMPARISON_UNITS:
+        raise ParameterError(f"These are {count} units.", f"Compare at most {COMPARISON_UNITS}.")
     return tuple(
         unit_of(library, problem, profile, grade, seed, limits, scaled=scaled)
         for problem in paths.items()

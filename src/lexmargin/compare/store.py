@@ -20,13 +20,13 @@ from lexmargin.compare.pages.reading import (
 )
 from lexmargin.errors import LexmarginError, LibraryError
 from lexmargin.inputs.files import make_folder, read_file, sweep, write_file
+from lexmargin.inputs.limits import RECORD_BYTES
 
 __all__ = ["Memory", "Results", "ResultsError", "Store"]
 
 _FORMAT_FILE: Final = "format.json"
 _COMPARISON: Final = "comparison.json"
 _KIND: Final = "lexmargin comparison"
-_MAX_BYTES: Final = 64 * 2**20
 _FREE_SPACE: Final = "Free some space or name another folder with --out; what is done stays done."
 
 
@@ -193,6 +193,6 @@ class Store(Results):
 
 def _bytes_of(path: Path) -> bytes | None:
     try:
-        return read_file(path, _MAX_BYTES)
+        return read_file(path, RECORD_BYTES)
     except LexmarginError:
         return None

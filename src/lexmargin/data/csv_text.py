@@ -34,6 +34,7 @@ _ERRORS: Final = ("#N/A", "#NA", "#NAME?", "#NULL!", "#NUM!", "#DIV/0!", "#REF!"
 # pandas reads the unnamed index of a file it wrote under this name, and writes it back.
 _UNNAMED: Final = ("", "Unnamed: 0")
 _SHOWN: Final = 8
+"""Lines of missing values named in an error: enough to find them, short enough to be read."""
 
 
 def read_csv(

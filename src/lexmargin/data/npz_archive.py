@@ -20,18 +20,17 @@ import numpy.typing as npt
 
 from lexmargin.errors import DataError, LexmarginError
 from lexmargin.inputs.files import opened
+from lexmargin.inputs.limits import (
+    ARCHIVE_ARRAYS,
+    ARCHIVE_BYTES,
+    ARCHIVE_RATIO,
+    ARRAY_DIMENSIONS,
+    NPY_HEADER_BYTES,
+)
 
 __all__ = ["check_archive", "check_sizes", "damage_named", "read_arrays", "samples_file"]
 
-_FLOOR: Final = 128 * 2**20
-"""Bytes that any file may ask for. They are held twice for a moment, as read and as float64."""
 
-_RATIO: Final = 100
-"""Bytes that a file may ask for beyond that, per byte of its own: images of digits need 40."""
-
-_MOST_ARRAYS: Final = 10_000
-_MOST_DIMENSIONS: Final = 32
-_HEADER_CAP: Final = 10_000
 _HOSTILE: Final = "The archive is damaged or hostile; write it again."
 # What numpy.save writes, and nothing that would need to be evaluated.
 _HEADER: Final = re.compile(
@@ -58,7 +57,7 @@ def samples_file(path: str | Path) -> Iterator[tuple[BinaryIO, int, str]]:
 
 def check_sizes(wanted: int, size: int, name: str, what: str) -> None:
     """Raise :class:`DataError` where a file of ``size`` bytes asks for too many."""
-    if wanted > max(_FLOOR, _RATIO * size):
+    if wanted > max(ARCHIVE_BYTES, ARCHIVE_RATIO * size):
         raise DataError(
             f"{name}: {what} in a file of {size} bytes claims {wanted} bytes as float64.", _HOSTILE
         )
@@ -134,10 +133,10 @@ def _arrays(
     names = [entry.removesuffix(".npy") for entry in found.archive.namelist()]
     if not names:
         raise DataError(f"{found.name} holds no arrays.", f"Write it with {recipe}.")
-    if len(names) > _MOST_ARRAYS or len(set(names)) < len(names):
+    if len(names) > ARCHIVE_ARRAYS or len(set(names)) < len(names):
         raise DataError(
             f"{found.name} holds {len(names)} arrays, {len(set(names))} of different names.",
-            f"Write it with {recipe}, at most {_MOST_ARRAYS} of them.",
+            f"Write it with {recipe}, at most {ARCHIVE_ARRAYS} of them.",
         )
     chosen = choose(names)
     for one in chosen:
@@ -196,13 +195,13 @@ def _header(stream: IO[bytes], name: str, file: str) -> _Header:
             f"{file}: array {name!r} is not in NPY format 1 or 2.", "Write it with numpy.savez."
         )
     length = int.from_bytes(stream.read(width), "little")
-    if length > _HEADER_CAP:
+    if length > NPY_HEADER_BYTES:
         raise DataError(f"{file}: the header of array {name!r} claims {length} bytes.", _HOSTILE)
     text = stream.read(length).decode("latin-1")
     read = _HEADER.fullmatch(text) if len(text) == length else None
     extents = [] if read is None else [n.rstrip("L") for n in re.split(", ?", read["shape"]) if n]
     # Nineteen digits are more than any size, and int() of a long text is slow.
-    good = all(n.isdigit() and len(n) < 20 for n in extents) and len(extents) <= _MOST_DIMENSIONS
+    good = all(n.isdigit() and len(n) < 20 for n in extents) and len(extents) <= ARRAY_DIMENSIONS
     if read is None or not good:
         raise DataError(f"{file}: the header of array {name!r} cannot be read.", _HOSTILE)
     kind = read["type"] or "records"

@@ -12,11 +12,10 @@ import numpy.typing as npt
 
 from lexmargin.data.npz_archive import check_sizes, samples_file
 from lexmargin.errors import DataError
+from lexmargin.inputs.limits import ARRAY_DIMENSIONS, TENSORS_HEADER_BYTES
 
 __all__ = ["read_tensors"]
 
-_HEADER_CAP: Final = 2**22
-"""Bytes of the largest header that is read: 20,000 tensors need half of it."""
 
 _TYPES: Final = {
     "BOOL": "|b1",
@@ -33,7 +32,6 @@ _TYPES: Final = {
     "I64": "<i8",
     "U64": "<u8",
 }
-_MOST_DIMENSIONS: Final = 32
 
 
 def read_tensors(path: str | Path) -> dict[str, npt.NDArray[Any]]:
@@ -44,7 +42,7 @@ def read_tensors(path: str | Path) -> dict[str, npt.NDArray[Any]]:
     """
     with samples_file(path) as (stream, size, name):
         length = int.from_bytes(stream.read(8), "little")
-        if not 2 <= length <= min(_HEADER_CAP, size - 8):
+        if not 2 <= length <= min(TENSORS_HEADER_BYTES, size - 8):
             raise _broken(name, "its header has an impossible length")
         header = _header(stream.read(length), name)
         content = stream.read(size - 8 - length)
@@ -83,7 +81,7 @@ def _entry(value: object, name: str, tensor: str) -> _Entry:
     kind, shape, place = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(kind, str) or kind not in _TYPES:
         raise _broken(name, f"{tensor!r} has entries of type {str(kind)[:20]!r}")
-    if not _sizes(shape) or not _sizes(place) or len(place) != 2 or len(shape) > _MOST_DIMENSIONS:
+    if not _sizes(shape) or not _sizes(place) or len(place) != 2 or len(shape) > ARRAY_DIMENSIONS:
         raise _broken(name, f"{tensor!r} has an impossible shape or place")
     return kind, tuple(shape), (place[0], place[1])
 

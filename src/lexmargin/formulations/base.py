@@ -189,8 +189,12 @@ class Formulation(ABC):
         return False
 
     def at(self, value: float) -> Self:
-        """Return the problem at another value of its path's parameter."""
-        assert self.traits.path is not None
+        """Return the problem at another value of its path's parameter, which it must have."""
+        if self.traits.path is None:
+            raise UnsupportedError(
+                f"{type(self).__name__} is no point of a path.",
+                "Follow margin-path, constrained-path or regularization-path.",
+            )
         moved: Self = replace(self, **{self.traits.path: value})  # type: ignore[type-var]
         # The margin functions do not depend on it: what they have computed is kept.
         vars(moved)["functions"] = self.functions

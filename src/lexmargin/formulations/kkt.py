@@ -63,6 +63,13 @@ class LossTerm:
     power: float | None = None
     hidden: Callable[[], int] = int
 
+    @property
+    def penalty(self) -> tuple[float, float]:
+        """c and q of the penalty ``c ‖θ‖^q``; ParameterError in a ball, where there is none."""
+        if self.coefficient is None or self.power is None:
+            raise ParameterError("The loss has no penalty.", "Give its coefficient and its power.")
+        return self.coefficient, self.power
+
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,6 +126,13 @@ class Kkt:
             raise ParameterError("What the f_n are required to reach must be positive.")
         if self.required is not None and self.level is None:
             raise ParameterError("With required margins the level is a number: 1.")
+        if self.free is not None and self.costs is None:
+            raise ParameterError("Entries are held where each has a cost: give costs.")
+        if self.radius is not None and (self.costs is not None or self.level is not None):
+            raise ParameterError("In a ball the margin or a loss is in question, and no level.")
+        asks = (self.loss, self.level, self.radius, self.functions.homogeneity.degree)
+        if all(one is None for one in asks):
+            raise ParameterError("Nothing says how long w may be: give a level or a radius.")
         if self.powers is not None and not self._costs_are(self.powers.spread(self.functions)):
             raise ParameterError("The costs are not the powers that they are said to be.")
         if self.part is not None and not self._costs_are(Parts(self.functions).entries(self.part)):
@@ -144,6 +158,11 @@ class Kkt:
     def margin(self) -> float:
         """The smallest f_n(w)/r_n."""
         return float(np.min(self.values))
+
+    @property
+    def entry_costs(self) -> FloatArray:
+        """c (d,); 1 everywhere without costs."""
+        return np.ones(self.point.size) if self.costs is None else self.costs
 
     @property
     def target(self) -> FloatArray:

@@ -30,9 +30,9 @@ from lexmargin.formulations.lexicographic_state import (
     saturation_state,
     sums_state,
 )
-from lexmargin.formulations.optimal_face import RESOLUTION, Face
 from lexmargin.inputs.checks import whole
 from lexmargin.inputs.kinds import Exponent, checked_class
+from lexmargin.linalg.faces import RESOLUTION, Face
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, ModelOps, Relation, Sense
@@ -189,7 +189,8 @@ class Lexicographic(Formulation):
 
     def program(self, unit: float = 1.0) -> Program:
         program = self.next_program((), unit)
-        assert program is not None
+        if program is None:
+            raise UnsupportedError("No level is left to be solved.", "Ask for a level at least.")
         return program
 
     def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:

@@ -10,7 +10,7 @@ import numpy as np
 from lexmargin.errors import SolverFailedError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, StageAnswer
 from lexmargin.formulations.levels import Level, Proof
-from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
+from lexmargin.linalg.faces import RESOLUTION, BoolArray, Face
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Record", "SaturationState", "SumsState", "saturation_state", "sums_state"]

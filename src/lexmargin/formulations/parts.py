@@ -19,6 +19,7 @@ from lexmargin.program import Margins
 __all__ = ["Parts"]
 
 _SMALLEST_SHARE = 1e-3
+"""Part near 0 is scaled by this share of what its cost permits: 0 would scale it away."""
 
 
 @final

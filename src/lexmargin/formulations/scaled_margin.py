@@ -21,7 +21,8 @@ from lexmargin.program import Combination, Constant, Constraint, Program, Square
 
 __all__ = ["ScaledMargin", "scaled_program"]
 
-_RATIO = 1e5
+_STAGE_RATIO = 1e5
+"""Factor of γ from stage to stage: a larger jump leaves starts that solvers cannot use."""
 
 
 @final
@@ -63,9 +64,9 @@ class ScaledMargin(Formulation):
     @cached_property
     def gammas(self) -> tuple[float, ...]:
         """γ of every stage; the last one twice, the second time in the scales of the first."""
-        stages = [min(self.gamma, _RATIO)]
+        stages = [min(self.gamma, _STAGE_RATIO)]
         while stages[-1] < self.gamma:
-            stages.append(min(self.gamma, stages[-1] * _RATIO))
+            stages.append(min(self.gamma, stages[-1] * _STAGE_RATIO))
         return (*stages, self.gamma)
 
     def _scales(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:

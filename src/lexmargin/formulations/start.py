@@ -14,8 +14,11 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["loss_descent", "random_theta", "separating_theta"]
 
 _FIRST_MARGIN = 3.0
+"""Nats of margin that end the descent: every sample is well on its side, no unit has died."""
 _MEMORY = 20
+"""Pairs that L-BFGS keeps: 10 to 50 do alike, and each costs two vectors."""
 _SECOND_STEPS = 150
+"""Further steps for a start that nearly separates; one that still does not is given up."""
 
 
 def random_theta(functions: MarginFunctions, rng: np.random.Generator) -> FloatArray:

@@ -36,11 +36,17 @@ from lexmargin.program import (
 __all__ = ["WSet", "WSetEvidence"]
 
 GAMMAS = (1e1, 1e2, 1e3, 1e4, 1e5)
+"""γ of the first stages: five decades show whether blocks grow like a power of γ or settle."""
 _CAP = 1e-8
+"""Room of a solved level in the next program: without it solvers find no interior."""
 _PROXIMITY = 1e-6
+"""Weight that makes free blocks unique: larger moves the level's value, smaller is not seen."""
 _LAST_PROXIMITY = 1e-4
+"""The same at the last level, where nothing else decides them and no later level is harmed."""
 _FLAT = 0.01
+"""Exponent of growth in γ below which blocks count as settled: so slow a power shows nothing."""
 _DECAY = 0.75
+"""Factor by which the exponent must fall per decade to count as convergence: a power keeps it."""
 
 
 @final

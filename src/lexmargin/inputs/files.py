@@ -25,6 +25,7 @@ __all__ = ["make_folder", "opened", "read_file", "sweep", "write_file"]
 # Opening a FIFO for reading waits for a writer, unless told not to; regular files do not mind.
 _READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _MIB: Final = 2**20
+"""Bytes read at a time beyond the size a file had: any block does."""
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 _DRAFT: Final = re.compile(r"\.lexmargin-[0-9a-f]{16}\.tmp")
 

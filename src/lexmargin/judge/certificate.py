@@ -21,6 +21,7 @@ from lexmargin.linalg.norms import Array
 __all__ = ["Certificate", "Check"]
 
 _SHOWN = 8
+"""Words of a list in the report; the JSON has all of them."""
 _WHOSE = {
     GradientChoice.GRADIENTS: "",
     GradientChoice.SLOPE_ZERO: " (with slope 0 at the kinks)",
@@ -127,6 +128,7 @@ class Certificate:
     angle: float | None = None
     checks: tuple[Check, ...] = ()
     levels: tuple[float, ...] | None = None
+    levels_gap: float | None = None
     tau_curve: tuple[CurvePoint, ...] | None = None
     trade_off: tuple[TradeOffPoint, ...] | None = None
     radius: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lexmargin.judge.bounds.range import finite_words, out_of_range
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.directions import certify_along
+from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.programs.linear_problems import certify_linear_kkt, linear_w_set
 from lexmargin.judge.programs.recentred import recentred
@@ -24,7 +26,7 @@ from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["certify", "certify_kkt", "flattened"]
+__all__ = ["certify", "certify_kkt", "flattened", "judged"]
 
 
 @checked
@@ -46,8 +48,9 @@ def certify(
         problem: a formulation; then ``theta`` is flat ``(d,)`` or one array per block. Or a torch
             module; then what follows are the samples X and the labels y, as
             :func:`~lexmargin.judge.trained.trained.certify_module` takes them.
-        theta: the point as the paper states the problem; the margin problems of homogeneous
-            predictors are judged by its direction, at any scale.
+        theta: the point as the paper states the problem. Where f_n are homogeneous and every
+            parameter costs the same it is judged by its direction: at any scale, unless the
+            problem asks for a level.
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
         norm, linear: for plain arrays, as in :func:`certify_arrays`.
         tolerances: what counts as equal.
@@ -92,7 +95,7 @@ def certify_kkt(kkts: tuple[Kkt, ...], tolerances: Tolerances = DEFAULT) -> Cert
     first = kkts[0]
     with np.errstate(all="ignore"):
         try:
-            found = _judged(kkts, tolerances)
+            found = judged(kkts, tolerances)
         except (ArithmeticError, np.linalg.LinAlgError):
             found = out_of_range(first, tolerances)
         return finite_words(with_shown_sign(found, first))
@@ -109,26 +112,41 @@ def _advice(given: object) -> str:
     )
 
 
-def _judged(kkts: tuple[Kkt, ...], limits: Tolerances) -> Certificate:
+def judged(kkts: tuple[Kkt, ...], limits: Tolerances, given: Evidence | None = None) -> Certificate:
+    """Judge a point by its KKT data, with multipliers that are sought, or given.
+
+    Args:
+        kkts: one record per level.
+        limits: what counts as equal.
+        given: what a receipt carries: it is measured, and nothing is searched for.
+
+    Raises:
+        ArithmeticError: numbers leave the range of doubles.
+    """
     # Each kind of program brings its own modules: a linear one needs a third of all.
     first = kkts[0]
-    if first.functions.data.is_sparse or linear_w_set(kkts):
+    if given is None and (first.functions.data.is_sparse or linear_w_set(kkts)):
         return certify_linear_kkt(kkts, limits)
     if first.loss is not None:
         from lexmargin.judge.programs.loss_programs import certify_loss
 
-        return certify_loss(first, limits)
+        return _established(certify_loss(first, limits), given)
     if first.is_direction:
-        found = certify_along(first, limits)
+        found = certify_along(first, limits, given)
     else:
-        from lexmargin.judge.margin_programs import certify_program
+        from lexmargin.judge.programs.margin_programs import certify_program
 
-        found = certify_program(recentred(kkts), limits)
+        found = _established(certify_program(recentred(kkts), limits, given), given)
     if first.ordered is None:
         return found
     from lexmargin.judge.levels.level_proofs import with_ordered_levels
 
-    return with_ordered_levels(first, found, limits)
+    return with_ordered_levels(first, found, limits, given)
+
+
+def _established(found: Certificate, given: Evidence | None) -> Certificate:
+    """Say in one sentence what is established where everything is given."""
+    return found if given is None else replace(found, reasons=(ESTABLISHED[found.verdict],))
 
 
 def flattened(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> FloatArray:

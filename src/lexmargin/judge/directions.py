@@ -9,6 +9,7 @@ import numpy as np
 from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.programs.linear_margins import certify_linear
 from lexmargin.judge.programs.long_words import with_long_numbers
@@ -62,7 +63,7 @@ def certify_direction(
     return with_global_bound(functions, theta, norm, refined)
 
 
-def certify_along(kkt: Kkt, limits: Tolerances) -> Certificate:
+def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -> Certificate:
     """Judge a program in which every length of w is as good: by its direction, and by its level.
 
     `min ½‖w‖² s.t. f_n(w) ≥ level` has a KKT point on a ray exactly where the direction of the ray
@@ -72,7 +73,12 @@ def certify_along(kkt: Kkt, limits: Tolerances) -> Certificate:
     assert degree is not None
     if kkt.level is not None and not np.any(kkt.point):
         return negative(kkt.values, kkt.norm, limits)
-    found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits)
+    if given is None:
+        found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits)
+    else:
+        from lexmargin.judge.programs.claimed_direction import claimed_direction
+
+        found, _ = claimed_direction(kkt.functions, kkt.point, kkt.norm, limits, given)
     if kkt.part is not None:
         found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
     if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
@@ -81,6 +87,7 @@ def certify_along(kkt: Kkt, limits: Tolerances) -> Certificate:
     if not missed:
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY
+    why = missed if given is None else ESTABLISHED[word]
     return replace(
-        found, verdict=word, feasibility=shortfall, reasons=(missed,), radius=None, rise=None
+        found, verdict=word, feasibility=shortfall, reasons=(why,), radius=None, rise=None
     )

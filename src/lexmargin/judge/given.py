@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.stationarity import Stationarity
 from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import (
     Array,
     dual_exponent,
@@ -22,11 +24,24 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
+from lexmargin.linalg.rounding import EPS
 
-__all__ = ["Evidence", "combined_to_zero", "measured_of", "refuted"]
+__all__ = ["ESTABLISHED", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _FURTHER = 1.000001
+"""A millionth more than needed, so that the inequality survives the rounding of the step itself."""
+ESTABLISHED: Final[Mapping[Verdict, str]] = {
+    Verdict.NOT_SEPARATING: "a margin is not positive",
+    Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
+    Verdict.FRITZ_JOHN: "the weights given combine the active gradients to 0",
+    Verdict.UNDECIDED: "what is given does not decide",
+    Verdict.CLARKE_KKT: "stationary with the slopes given at the kinks",
+    Verdict.KKT: "stationary within tolerance",
+    Verdict.SADDLE: "the curve given is feasible and better from its beginning",
+    Verdict.STRICT_LOCAL: "positive curvature on the critical cone, and a strict optimum is near",
+    Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
+}
+"""Why a program with everything given has its word: what is printed of it."""
 
 
 @final
@@ -86,7 +101,7 @@ def measured_of(
     return Stationarity(
         residual=residual,
         lower=refuted(point, evidence.refutation, limits),
-        floor=_EPS * (chosen.size + 2) * (1.0 + spent),
+        floor=EPS * (chosen.size + 2) * (1.0 + spent),
         hoelder_gap=math.nan,
         complementarity=max(0.0, point.degree * float(values @ excess)),
         euler=point.degree * point.margin * float(np.sum(values)),
@@ -154,7 +169,7 @@ def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> f
     first = unit_scale(first)
     # Of a product with a row, in its own and in the margins', which are sums of such terms too.
     lengths = np.linalg.norm(rows, axis=1)
-    rounding = 8.0 * _EPS * rows.shape[1] * lengths
+    rounding = 8.0 * EPS * rows.shape[1] * lengths
     doubt = rounding * max(1.0, float(np.linalg.norm(point.ascent)))
     climbs = rows @ point.ascent - doubt
     gains = rows @ first
@@ -172,7 +187,7 @@ def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> f
             lacking = rows @ residual + rounding * length - allowed
             if np.all(lacking <= 0.0):
                 # The product t·r and its terms are rounded as well.
-                pull = float(target @ residual) - 8.0 * _EPS * rows.shape[1] * length
+                pull = float(target @ residual) - 8.0 * EPS * rows.shape[1] * length
                 if length > 0.0:
                     best = max(best, (pull - price * limits.complementarity) / length)
                 break

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
+from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
@@ -27,13 +28,12 @@ from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified
 
 __all__ = ["certify_arrays", "dual_bound", "judged", "not_separating"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
-_EPS = float(np.finfo(np.float64).eps)
-_IMPROVE_LIMIT = 200_000
 
 
 @checked
@@ -185,7 +185,7 @@ def _first_order(
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Decide stationarity; doubts about the arithmetic come before any word."""
     smallest = np.flatnonzero(point.margins <= point.margin)
-    noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
+    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
     if point.degree * point.margin <= noise:
         return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
     if measured.lower > limits.stationarity:
@@ -219,9 +219,9 @@ def _first_order(
 def _margin_from_below(point: UnitPoint) -> float:
     """Return a margin that the unit direction surely has, for linear f_n = z_n·θ̂."""
     products = point.jacobian @ point.theta
-    rounding = _EPS * (point.theta.size + 4) * row_sums(point.jacobian, point.theta)
+    rounding = EPS * (point.theta.size + 4) * row_sums(point.jacobian, point.theta)
     size = vector_norm(point.theta, point.norm)
-    return float(np.min(products - rounding)) / (size * (1.0 + 4.0 * _EPS))
+    return float(np.min(products - rounding)) / (size * (1.0 + 4.0 * EPS))
 
 
 def dual_bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> DualBound | None:
@@ -233,11 +233,12 @@ def dual_bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> 
             return found
     count, dimension = point.jacobian.shape
     smooth = 1.0 < point.norm < math.inf and point.norm != 2.0
-    if count * dimension > _IMPROVE_LIMIT or (smooth and count > 200):
+    if count * dimension > IMPROVED_ENTRIES or (smooth and count > 200):
         return found
     start = None if found is None else found.weights
     rows = densified(point.jacobian)
-    assert rows is not None
+    if rows is None:
+        return found
     better = linear_dual_bound(rows, best_weights(rows, point.norm, start=start), point.norm)
     return better if found is None or better.upper < found.upper else found
 

@@ -11,26 +11,33 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
-from lexmargin.judge.local.clarke import gradient_sets
-from lexmargin.judge.local.kinked import at_slope_zero
-from lexmargin.judge.local.kinks import Kinks, measure_kinks
+from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
+from lexmargin.judge.local.clarke import GradientSets, gradient_sets
+from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
+from lexmargin.judge.local.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
-from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
+from lexmargin.judge.multipliers.qualification import (
+    GradientChoice,
+    MultiplierSet,
+    compact,
+    licq,
+    mfcq,
+)
 from lexmargin.judge.point import UnitPoint, row_sums
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import WIDEST, Rung, climb, weight_reach
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import Rung, climb
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["PlainPoint", "judge_plain", "smooth_only"]
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @final
@@ -55,6 +62,10 @@ class PlainPoint:
         D (d,): residuals are measured as `(target - Jᵀλ)_i/D_i`; None for 1.
     free
         the level may be traded for the objective: `0 = Σ λ_n ∇f_n` is then stationary too (eq. 6).
+    required
+        r_n (N,), which f_n and its gradient stand divided by in ``values`` and ``jacobian``.
+    held
+        mask (d,) of the entries that may not move: they are 0 in ``target`` and ``jacobian``.
     """
 
     w: Array
@@ -66,6 +77,8 @@ class PlainPoint:
     interior: Array | None
     scales: Array | None = None
     free: bool = False
+    required: Array | None = None
+    held: NDArray[np.bool_] | None = None
 
     @property
     def margin(self) -> float:
@@ -174,7 +187,62 @@ def judge_plain(
         reasons=reasons + notes,
         tau=rung.tau,
     )
-    return smooth_only(found, functions, point.w, point)
+    if given is not None or missed:
+        return smooth_only(found, functions, point.w, point, decided=bool(missed))
+    return _at_kinks(found, functions, point, unit)
+
+
+def _at_kinks(
+    found: Certificate, functions: MarginFunctions, point: PlainPoint, unit: UnitPoint
+) -> Certificate:
+    """Decide stationarity anew where samples of the support are on kinks (math §3, *Kinks*).
+
+    Every element is measured as the gradients are: over r_n, in the metric of the point, without
+    the entries that are held.
+    """
+    limits, count = found.tolerances, functions.count
+    kinks = measure_kinks(functions, point.w, found.support) if found.support.size else None
+    if kinks is None or (unit.target is None and unit.norm != 2.0):
+        return smooth_only(found, functions, point.w, point)
+    on = kinks.within(limits.kink, samples_of(functions, found.support))
+    doubtful, mismatch = _doubts(point)
+    doubtful |= mismatch > max(limits.support, limits.stationarity, limits.kink)
+    if not on or doubtful:
+        return smooth_only(found, functions, point.w, point)
+    rows = np.ones(count) if point.required is None else 1.0 / point.required
+    columns = np.ones(point.w.size) if point.scales is None else 1.0 / point.scales
+    columns = columns if point.held is None else np.where(point.held, 0.0, columns)
+
+    def sets_of(indices: NDArray[np.intp]) -> GradientSets | None:
+        near = kinks.within(limits.kink, samples_of(functions, indices))
+        sets = gradient_sets(functions, point.w, indices, near)
+        return None if sets is None else sets.scaled(rows[indices], columns)
+
+    sets = sets_of(found.support)
+    if sets is None:
+        return smooth_only(found, functions, point.w, point)
+    found = replace(found, nearest_kink=kinks.nearest_on_support.distance)
+    target = unit.theta if unit.target is None else unit.target
+    where = where_of(on)
+    found, element = judged_at_kink(found, sets, target, unit.degree, unit.margins, where, sets_of)
+    independence = licq(compact(element.clarke.elements), limits.rank)
+    ascent = None if point.interior is None else unit.ascent
+    return replace(
+        found,
+        licq=replace(independence, of=GradientChoice.CHOSEN),
+        mfcq=mfcq(element.sets.base, 0.0, ascent),
+    )
+
+
+def _doubts(point: PlainPoint) -> tuple[bool, float]:
+    """Return whether the margin is no more than its rounding, and the error of Euler's identity."""
+    if point.interior is None:
+        return False, 0.0
+    near = point.values <= 2.0 * point.margin
+    errors = np.abs(point.jacobian @ point.interior - point.values)[near]
+    smallest = np.flatnonzero(point.values <= point.margin)
+    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
+    return point.margin <= noise, float(np.max(errors)) / point.margin
 
 
 def _word(
@@ -184,15 +252,9 @@ def _word(
     limits: Tolerances,
     given: Evidence | None,
 ) -> tuple[Verdict, tuple[str, ...]]:
-    mismatch = 0.0
-    if point.interior is not None:
-        near = point.values <= 2.0 * point.margin
-        errors = np.abs(point.jacobian @ point.interior - point.values)[near]
-        mismatch = float(np.max(errors)) / point.margin
-        smallest = np.flatnonzero(point.values <= point.margin)
-        noise = 2.0 * _EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
-        if point.margin <= noise:
-            return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
+    noise, mismatch = _doubts(point)
+    if noise:
+        return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
     within = (
         measured.residual <= limits.stationarity
         and measured.complementarity <= limits.complementarity
@@ -251,7 +313,12 @@ def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
 
 
 def smooth_only(
-    found: Certificate, functions: MarginFunctions, w: Array, point: PlainPoint | None = None
+    found: Certificate,
+    functions: MarginFunctions,
+    w: Array,
+    point: PlainPoint | None = None,
+    *,
+    decided: bool = False,
 ) -> Certificate:
     """Withdraw a verdict that rests on gradients at a kink of a power-1 ReLU.
 
@@ -263,6 +330,7 @@ def smooth_only(
     functions, w : the margin functions and the point (d,).
     point : the point of a margin program, where samples above the margin carry little weight within
         δ; None where every sample carries weight.
+    decided : margins alone have decided, whatever the gradients are.
     """
     kinks = measure_kinks(functions, w, found.support) if found.support.size else None
     if kinks is None:
@@ -280,7 +348,7 @@ def smooth_only(
                     stationarity_bound=lower,
                     nearest_kink=kinks.nearest_on_support.distance,
                 )
-    if nearest.distance > limit or found.verdict is Verdict.NOT_SEPARATING:
+    if nearest.distance > limit or decided or found.verdict is Verdict.NOT_SEPARATING:
         return replace(found, nearest_kink=nearest.distance)
     return replace(
         found,
@@ -298,24 +366,25 @@ def _beside_kinks(
 ) -> float:
     """Return a lower bound on ε for any elements at the kinks of samples above the margin.
 
-    Within δ these carry `λ_n ≤ δ/(α (f_n - γ))`, which moves Σ λ_n g_n by at most that times the
-    longest element. 0 where a sample of the smallest margin is on a kink.
+    0 where a sample of the smallest margin is on a kink.
     """
     limits, unit = found.tolerances, point.unit()
-    on = kinks.within(limits.kink, range(functions.data.n_samples))
-    per_sample = functions.count // functions.data.n_samples
-    samples = np.unique([kink.sample for kink in on])
-    far = (samples[:, None] * per_sample + np.arange(per_sample)[None, :]).ravel()
-    if not np.all(unit.margins[far] > unit.margin):
-        return 0.0
-    sets = gradient_sets(functions, point.w, far, on)
-    if sets is None:
-        return 0.0
-    longest = np.abs(sets.base)
-    for row, (part, corners) in enumerate(zip(sets.parts, sets.vertices, strict=True)):
-        longest[row] += np.sum(np.abs(part), axis=0)
-        if len(corners):
-            longest[row] = np.maximum(longest[row], np.max(np.abs(corners), axis=0))
-    if point.scales is not None:
-        longest = longest / point.scales
-    return found.stationarity_bound - weight_reach(unit, far, longest, limits)
+
+    def sets_of(indices: NDArray[np.intp]) -> GradientSets | None:
+        sets = kinked_sets(functions, point.w, limits.kink, indices)
+        if sets is None or (point.scales is None and point.required is None):
+            return sets
+        rows = np.ones(indices.size) if point.required is None else 1.0 / point.required[indices]
+        columns = np.ones(point.w.size) if point.scales is None else 1.0 / point.scales
+        return sets.scaled(rows, columns)
+
+    norm = point.norm if unit.target is None else 2.0
+    reach = weight_reach(
+        margins_on_kinks(functions, kinks, limits.kink),
+        element_moves(sets_of, lambda indices: np.asarray(unit.jacobian[indices]), norm),
+        unit.degree * (unit.margins - unit.margin),
+        unit.theta,
+        norm,
+        target=unit.target is not None,
+    )
+    return max(0.0, found.stationarity_bound - limits.complementarity * reach)

@@ -10,19 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.errors import DataError, DegreeError, ShapeError
 from lexmargin.inputs.arrays import real_array
+from lexmargin.inputs.limits import SIZED_ENTRIES
 from lexmargin.linalg.norms import Array, check_norm, scaled_norm, shifted, vector_norm
 
 __all__ = ["UnitPoint", "check_euler", "row_sums", "unit_point"]
-
-_CHUNK: Final = 400_000
-"""Entries of the gradients whose sizes are formed at a time."""
 
 
 @final
@@ -115,7 +113,7 @@ def row_sums(jacobian: Any, theta: Array) -> Array:
 
 
 def _chunks(jacobian: Any) -> Iterator[slice]:
-    step = max(1, _CHUNK * jacobian.shape[0] // max(1, jacobian.size))
+    step = max(1, SIZED_ENTRIES * jacobian.shape[0] // max(1, jacobian.size))
     for start in range(0, jacobian.shape[0], step):
         yield slice(start, start + step)
 

@@ -18,6 +18,7 @@ from lexmargin.judge.multipliers.multiplier_set import (
 from lexmargin.judge.multipliers.polyhedral import largest_pairing
 from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified, with_column
 
 __all__ = [
@@ -170,7 +171,7 @@ def _polyhedral(point: UnitPoint, support: NDArray[np.intp], penalised: bool) ->
     values = found.multipliers / size if size > 0.0 else found.multipliers
     gap = hoelder_gap(point.theta, combination, point.norm)
     spent = vector_norm(values @ np.abs(rows), dual)
-    floor = float(np.finfo(np.float64).eps) * (support.size + rows.shape[1] + 4) * (1.0 + spent)
+    floor = EPS * (support.size + rows.shape[1] + 4) * (1.0 + spent)
     lower = found.lower if penalised else min(found.lower, gap)
     return _completed(
         point,

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.stationarity import Stationarity, on_support
-from lexmargin.judge.tolerances import Tolerances
-from lexmargin.linalg.norms import norm_gradient, vector_norm
+from lexmargin.judge.tolerances import WIDEST, Tolerances
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
-__all__ = ["WIDEST", "Rung", "climb", "rungs", "weight_reach"]
-
-WIDEST: Final = 1e-2
-"""Largest support tolerance that is tried."""
-
-_ALL_LIMIT: Final = 500_000
+__all__ = ["Rung", "climb", "rungs"]
 
 
 @final
@@ -33,7 +29,7 @@ class Rung:
 
 
 def rungs(first: float) -> tuple[float, ...]:
-    """Return ``first``, 10 ``first``, … up to :data:`WIDEST` (``first`` alone beyond it)."""
+    """Return ``first``, 10 ``first``, … up to ``WIDEST`` (``first`` alone beyond it)."""
     found = [first]
     while found[-1] * 10.0 < WIDEST * (1.0 - 1e-9):
         found.append(found[-1] * 10.0)
@@ -73,7 +69,7 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
     assert best is not None
     lower = _bound(point, on_support(point, support, penalised=True), limits)
     spare = lower - _far_reach(point, support, limits)
-    if lower > limits.stationarity >= spare and point.jacobian.size <= _ALL_LIMIT:
+    if lower > limits.stationarity >= spare and point.jacobian.size <= ALL_WEIGHTS_ENTRIES:
         everyone = np.arange(point.margins.size)
         spare = _bound(point, on_support(point, everyone, penalised=True), limits)
     lower = max(0.0, spare)
@@ -89,38 +85,21 @@ def _within(measured: Stationarity, limits: Tolerances) -> bool:
 
 
 def _far_reach(point: UnitPoint, support: NDArray[np.intp], limits: Tolerances) -> float:
-    """Return what weight outside the support can change ε by while δ is within tolerance.
-
-    `α λ_n (f_n - γ) ≤ δ` leaves `‖Σ λ_n ∇f_n‖ ≤ δ max ‖∇f_n‖/(α (f_n - γ))`; the Hölder gap of ℓ1
-    and ℓ∞ changes by twice that in the dual norm.
-    """
+    """Return what weight outside the support can change ε by while δ is within tolerance."""
     far = np.ones(point.margins.size, dtype=bool)
     far[support] = False
-    if not np.any(far):
-        return 0.0
-    return weight_reach(point, np.flatnonzero(far), point.jacobian[far], limits)
-
-
-def weight_reach(point: UnitPoint, far: NDArray[np.intp], rows: Any, limits: Tolerances) -> float:
-    """Return what weight on margins above the smallest can change ε by, with δ within tolerance.
-
-    Parameters
-    ----------
-    point : the unit point.
-    far : margin functions above the smallest (S,).
-    rows : their gradients (S, d), or vectors at least as long.
-    limits : the tolerance of δ.
-    """
-    excess = point.margins[far] - point.margin
-    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
-        sizes = dual_lengths(rows, point.norm)
-        return 2.0 * limits.complementarity * float(np.max(sizes / (point.degree * excess)))
-    sizes = row_lengths(rows)
-    length = 1.0
-    if point.target is None:
-        length = vector_norm(norm_gradient(point.theta, point.norm), 2.0)
-    reach = float(np.max(sizes / (point.degree * excess)))
-    return limits.complementarity * reach / length
+    sizes, rows = np.zeros(far.size), point.jacobian[far]
+    holder = point.target is None and (point.norm == 1.0 or math.isinf(point.norm))
+    if np.any(far):
+        sizes[far] = dual_lengths(rows, point.norm) if holder else row_lengths(rows)
+    return limits.complementarity * weight_reach(
+        np.flatnonzero(far),
+        lambda some: sizes[some],
+        point.degree * (point.margins - point.margin),
+        point.theta,
+        point.norm,
+        target=point.target is not None,
+    )
 
 
 def _bound(point: UnitPoint, widest: Stationarity, limits: Tolerances) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,30 @@ from numpy.typing import NDArray
 from lexmargin.errors import ParameterError
 from lexmargin.inputs.kinds import checked_class
 
-__all__ = ["DEFAULT", "Tolerances"]
+__all__ = [
+    "CLEARLY_NEGATIVE",
+    "COARSE",
+    "DEFAULT",
+    "FARTHEST",
+    "FLAT",
+    "HESSIAN_DIFFERENCE",
+    "HESSIAN_EULER",
+    "LOCAL",
+    "LOOSEST",
+    "MISFIT",
+    "PROVED_GAP",
+    "PROVED_NEAR",
+    "REPEATED",
+    "REPEATED_ZERO",
+    "RISING",
+    "ROUGH",
+    "SHARPEST",
+    "STEADY",
+    "STEEP",
+    "STRONG",
+    "WIDEST",
+    "Tolerances",
+]
 
 
 @final
@@ -89,3 +112,48 @@ class Tolerances:
 
 
 DEFAULT = Tolerances()
+
+# What else a word hangs on. These are properties of the methods, not of a solver's accuracy: grades
+# do not change them, and they are no part of a certificate's or a receipt's JSON.
+WIDEST: Final = 1e-2
+"""Largest τ that is tried: with a wider one margins far off would make a KKT point."""
+STRONG: Final = 1e-6
+"""Share of the largest multiplier that holds a margin in place; a false one hides an ascent."""
+FLAT: Final = 1e-6
+"""Eigenvalue, by the cost's own 1, that counts as 0: smaller ones show no maximum and no saddle."""
+HESSIAN_EULER: Final = 1e-8
+"""Contradiction of ``∇²f_n θ = (α-1) ∇f_n`` beyond which a Hessian is not believed."""
+HESSIAN_DIFFERENCE: Final = 1e-4
+"""Relative distance from differences of gradients beyond which it is not believed either."""
+FARTHEST: Final = 1e-3
+"""A maximiser farther away, as a part of ‖θ‖, is another point than the one asked about."""
+STEADY: Final = 2.0
+"""Factor within which gains follow their rate: a wider one would take noise for a curve."""
+LOCAL: Final = 1e-2
+"""Length, by ‖θ‖, beyond which a curve speaks of another place than θ."""
+RISING: Final = 1e-6
+"""Gain per length beyond rounding and ε at a kink, by ‖θ‖: from there a curve is looked for."""
+STEEP: Final = 1e-3
+"""Slope, by its gradient, of a margin that rises for certain: a flatter one may cross others."""
+CLEARLY_NEGATIVE: Final = 1e-6
+"""A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
+PROVED_NEAR: Final = 1e-6
+"""Distance, gap and shortfall up to which a proof is one of this point: ten times the default."""
+PROVED_GAP: Final = 1e-7
+"""Gap up to which a proof of a KKT point adds that it is a global maximum: the default ``gap``."""
+MISFIT: Final = 1e-3
+"""ε, or distance of the margin, beyond which no true point can be near: it words the refusal."""
+
+# What a receipt may state, and how far its claims may be from what is computed again.
+LOOSEST: Final = 1e-2
+"""The low grade's: with looser tolerances the words of a receipt would be empty."""
+SHARPEST: Final = {"kink": 1e-9, "rank": 1e-13, "euler": 1e-12}
+"""Below these, rounding hides a kink or a dependence."""
+REPEATED: Final = 1e-9
+"""Relative difference that another BLAS and another order of sums make of a claim."""
+REPEATED_ZERO: Final = 1e-12
+"""The same, absolute, for claims near 0: all of them are relative quantities."""
+COARSE: Final = {"curvature": 1e-4, "sigma_min": 1e-9, "nearest_kink": 1e-9}
+"""Second differences, and eigenvalues near zero, repeat to fewer digits on another machine."""
+ROUGH: Final = {"radius": 10.0, "rate": 1.5}
+"""Factors: a radius may be some units of the last place; a rate is measured near rounding."""

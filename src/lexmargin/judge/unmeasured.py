@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import numpy as np
 
@@ -11,10 +10,9 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import TINY
 
 __all__ = ["against_level", "blank", "negative", "squares_in_range", "too_small_or_large"]
-
-_TINY: Final = float(np.finfo(np.float64).tiny)
 
 
 def against_level(margin: float, level: float, limits: Tolerances) -> tuple[float, str]:
@@ -87,7 +85,7 @@ def blank(
 def squares_in_range(vector: Array) -> bool:
     """Tell whether ‖v‖² is a normal double."""
     with np.errstate(over="ignore", under="ignore"):
-        return bool(_TINY <= float(vector @ vector) < math.inf)
+        return bool(TINY <= float(vector @ vector) < math.inf)
 
 
 def too_small_or_large(values: Array, norm: float, limits: Tolerances) -> Certificate:

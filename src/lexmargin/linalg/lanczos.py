@@ -13,8 +13,11 @@ from lexmargin.linalg.norms import Array
 __all__ = ["smallest_on_tangents"]
 
 _RESTARTS = 10
+"""Restarts at most: a spectrum that needs more is too crowded for a rough eigenvalue."""
 _BASIS = 40
+"""Vectors kept, each of the size of θ: fewer restart more often, more take the memory."""
 _TOLERANCE = 1e-2
+"""Relative error asked for: only the sign is used, and it is measured at the vector found."""
 
 
 def smallest_on_tangents(product: Callable[[Array], Array], rows: Array) -> tuple[float, Array]:

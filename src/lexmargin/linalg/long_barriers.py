@@ -28,6 +28,7 @@ from lexmargin.linalg.long_numbers import (
 __all__ = ["dual_path", "primal_path"]
 
 _GROWTH: Final = 30.0
+"""Factor of t: larger ones cost more Newton steps each, smaller ones more of them (judgement)."""
 _CENTRED: Final = 0.1
 """Newton decrement, of self-concordant barriers, at which the next t is taken."""
 _GAP: Final = 1e-60
@@ -35,7 +36,9 @@ _GAP: Final = 1e-60
 _ENDED: Final = 1e-60
 """Decrement of the last point, whose multipliers 1/s are then as precise as its slacks s."""
 _ARMIJO: Final = 1e-4
+"""Part of the slope that a step must gain (Nocedal and Wright, §3.1): any small part serves."""
 _STEPS: Final = 1500
+"""Newton steps at most: an end for data that do not converge, and no answer then."""
 _SHORT: Final = 0.9
 """Part of the way to the boundary of the domain that a step may go."""
 

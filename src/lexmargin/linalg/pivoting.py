@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from lexmargin.linalg.guarded import packed_cholesky, packed_solved, reciprocal_condition
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Pivoted", "pivoted"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _PATIENCE: Final = 5
+"""Changes without fewer wrong entries before one at a time, the rule that must end."""
 _PIVOTS: Final = 100
+"""Changes at most beside one for each entry, in case rounding makes it cycle."""
 
 
 @final
@@ -58,7 +60,7 @@ def pivoted(
     count = gains.size
     inside = passive.copy()
     fewest, patience = count + 1, _PATIENCE
-    noise = 4.0 * _EPS * float(np.max(np.abs(gains), initial=0.0))
+    noise = 4.0 * EPS * float(np.max(np.abs(gains), initial=0.0))
     for _ in range(_PIVOTS + count):
         rows = np.flatnonzero(inside)
         factor: Array | None = None
@@ -72,7 +74,7 @@ def pivoted(
                 return None
             step[rows] = packed_solved(factor, right)
         values = np.where(inside, start + step, 0.0)
-        limit = noise + 4.0 * _EPS * float(np.sum(np.abs(step)))
+        limit = noise + 4.0 * EPS * float(np.sum(np.abs(step)))
         wrong = np.where(inside, values < 0.0, gains - square @ step > limit)
         many = int(np.count_nonzero(wrong))
         if not many:

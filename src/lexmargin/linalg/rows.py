@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from lexmargin.inputs.limits import DENSIFIED_ENTRIES
 from lexmargin.linalg.norms import Array
 
 __all__ = ["densified", "dual_lengths", "gram", "is_dense", "row_lengths", "with_column"]
-
-_DENSE_LIMIT: Final = 5_000_000
 
 
 def is_dense(rows: Any) -> bool:
@@ -62,7 +61,7 @@ def densified(rows: Any) -> Array | None:
     if is_dense(rows):
         dense: Array = rows
         return dense
-    if rows.shape[0] * rows.shape[1] > _DENSE_LIMIT:
+    if rows.shape[0] * rows.shape[1] > DENSIFIED_ENTRIES:
         return None
     return np.asarray(rows.toarray())
 

@@ -14,12 +14,12 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.inputs.limits import DEGREE_TERMS
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 
 __all__ = ["DegreeOps", "Homogeneity", "HomogeneityKind", "Part", "Terms", "classify"]
 
 Term = tuple[frozenset[int], Fraction]
-_MOST_TERMS = 10_000
 
 
 @final
@@ -92,7 +92,7 @@ class DegreeOps(Ops[Terms]):
         return Terms(a.terms | b.terms, a.reason or b.reason)
 
     def multiply(self, a: Terms, b: Terms) -> Terms:
-        if len(a.terms) * len(b.terms) > _MOST_TERMS:
+        if len(a.terms) * len(b.terms) > DEGREE_TERMS:
             return Terms(frozenset(), "too many terms to follow")
         products = frozenset((m | n, s + t) for m, s in a.terms for n, t in b.terms)
         return Terms(products, a.reason or b.reason)

@@ -14,6 +14,7 @@ from typing import Any, Final, final
 
 from lexmargin.errors import BadInputError, LexmarginError
 from lexmargin.inputs.files import make_folder, read_file, write_file
+from lexmargin.inputs.limits import RECORD_BYTES
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
 from lexmargin.processes.crew import crew
@@ -23,7 +24,6 @@ from lexmargin.version import VERSION
 
 __all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "measured_before", "source_of"]
 
-_MAX_BYTES: Final = 64 * 2**20
 
 TIME_LIMIT: Final = 600.0
 """Seconds for one statement; then its process is ended."""
@@ -199,7 +199,7 @@ def _key(stated: Statement, effort: Effort) -> str:
 def _stored(folder: Path, name: str, key: str) -> Record | None:
     """Return the record, if it is there, whole, of this key, and not a failure."""
     with suppress(LexmarginError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        record = Record.from_json(json.loads(read_file(folder / f"{name}.json", _MAX_BYTES)))
+        record = Record.from_json(json.loads(read_file(folder / f"{name}.json", RECORD_BYTES)))
         if record.key == key and record.measurement is not None:
             return record
     return None

@@ -12,12 +12,14 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, BackendName, Compiled
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge import Tolerances, certify
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
 from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
@@ -44,8 +46,6 @@ _SWEEPS = 4
 
 _BETTER = 1e-9
 """Relative gain that counts: below it two answers of one branch differ too."""
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @final
@@ -118,8 +118,8 @@ class Follower:
         else:
             steps = math.ceil(abs(math.log(rho / self._rho)) / math.log(_STEEPEST) - 1e-9)
             for k in range(1, steps):
-                self._step(self._rho * (rho / self._rho) ** (1.0 / (steps - k + 1)))
-            found = self._step(rho)
+                self._step(self._last, self._rho * (rho / self._rho) ** (1.0 / (steps - k + 1)))
+            found = self._step(self._last, rho)
         found = self._restarted(rho, found, best)
         if found is None:
             return None
@@ -253,9 +253,7 @@ class Follower:
         points[index] = self._judged(rho, found, best(rho), began)
         return {index}
 
-    def _step(self, rho: float) -> _Found | None:
-        last = self._last
-        assert last is not None
+    def _step(self, last: _Found, rho: float) -> _Found | None:
         found = self._solve(rho, last.theta, last.multipliers)
         if found is not None:
             self._last, self._rho = found, rho
@@ -330,7 +328,8 @@ class Follower:
             if not answers:
                 kept = dict(raw.multipliers)
             answers = (*answers, StageAnswer(raw.values, raw.multipliers))
-        assert raw is not None
+        if raw is None:
+            raise UnsupportedError("The problem states no program.", "State one at least.")
         theta = problem.theta(answers, self._unit)
         if not (self.smooth or (problem.traits.largest_margin and problem.norm_p == 2.0)):
             # Other solvers stop at half the digits of θ.
@@ -398,7 +397,7 @@ def _tolerances(
     wanted = Tolerances.at(grade.verified)
     if not problem.traits.is_loss:
         return wanted
-    if not 1e3 * _EPS * float(np.abs(values).max()) > wanted.stationarity:
+    if not 1e3 * EPS * float(np.abs(values).max()) > wanted.stationarity:
         return wanted
     floor = rounding_of_stationarity(problem.kkt(theta)[0], wanted)
     return replace(wanted, stationarity=max(wanted.stationarity, min(2.0 * floor, 0.1)))

@@ -17,7 +17,9 @@ from lexmargin.paths.point import PathPoint
 __all__ = ["AdaptiveGrid", "Walk"]
 
 _FIRST_FACTOR = 2.0
+"""Factor of the parameter to the second point, before anything is known of the bend."""
 _LARGEST_FACTOR = 100.0
+"""Largest factor between points where the path looks straight: more could skip an event."""
 _SMALLEST_FACTOR = 1.001
 """Neighbours nearer than this are never refined: a path that jumps has no straight pieces there."""
 

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.errors import DegreeError
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import DegreeOps
 from lexmargin.predictors.activations import Identity
@@ -62,6 +63,7 @@ def _connected(network: Network, inner: FloatArray, outer: FloatArray) -> FloatA
     if isinstance(network.activation, Identity):
         return np.asarray(out.T @ out - inner @ inner.T).reshape(-1)
     joined = network.activation(DegreeOps(), DegreeOps.block(0)).joined()
-    assert joined is not None, "every activation is positive homogeneous"
+    if joined is None:
+        raise DegreeError("An activation has no degree.", "Use one that is positive homogeneous.")
     degree = float(joined[1])
     return np.asarray(degree * np.sum(out**2, axis=0) - np.sum(inner**2, axis=1))

@@ -22,30 +22,55 @@ from lexmargin.ops.jacobian import JacobianOps
 __all__ = ["Inner", "WorkingSet", "augmented_lagrangian", "in_order"]
 
 _NEWTON = 40
+"""Newton steps of one round at most; what it does not reach, the next round's does."""
 _CHEAP = 100
+"""L-BFGS steps of a first round; they grow where rounds are too short."""
 _COARSE = 80
+"""L-BFGS rounds at most: Newton's or the caller's judgement follows (judgement)."""
 _LONGER = 1.1
-_LONGEST = 500.0
+"""Growth of those steps after a slow round: gentle, as a slow round may have another cause."""
+_MOST_STEPS = 500.0
+"""Where that growth ends: longer rounds belong to multipliers that are soon out of date."""
 _NEAR = 0.3
+"""Margins up to 1.3 are in the working set; fewer leave violations to the next pricing."""
 _FINE = 1e-7
+"""Violation at which L-BFGS gives way to Newton's steps, which it can hardly undercut."""
 _STIFF = 20.0
+"""Growth of μ up to which unfinished rounds raise it too: later they would only stiffen."""
 _HOPELESS = 0.1
+"""A start whose violation never fell by a tenth has samples that no unit sees."""
 _CHANCE = 3
+"""Rounds before that is said; a kick sooner would waste slow starts."""
 _KICKS = 4
+"""Random moves of such a start; after as many it is given up."""
 _KICK = 0.3
+"""Length of the move by ‖w‖: shorter leaves units dead, longer forgets the start."""
 _NARROWED = 10
+"""Rounds on all samples first: multipliers tell the support only after some."""
 _LEAP = 2.0
+"""Violation, by the margin, that counts as lost: μ was too small for the curvature."""
 _QUIET = 12
+"""Rounds without a better violation before μ doubles."""
 _SETTLED = 0.05
+"""Violation below which a point counts as near: smaller sets are safe, leaps are not normal."""
 _SPENT = 1e-2
+"""Violation after L-BFGS from which Newton's rounds would start too far away."""
 _FEW_PARAMETERS = 150
+"""Parameters up to which a dense Newton step is the cheapest of all."""
 _MANY_PARAMETERS = 500
+"""Parameters beyond which L-BFGS comes first however many samples there are."""
 _FEW_SAMPLES = 2.5
+"""Samples per parameter below which it comes first too: the Hessian is then flat."""
 _ROUNDING = 1e-14
+"""Relative decrease that the merit cannot show: some tens of roundings."""
 _ARRIVED = 1e-10
-_LARGEST = 1e8
+"""Violation, in both senses, that ends it: the polish takes over from there."""
+_MOST_STIFF = 1e8
+"""Growth of μ at which it is given up: the merit has no digits left for ½‖w‖²."""
 _CONJUGATE = 150
+"""Products of one Newton step; a step cut short is still one of descent."""
 _MEMORY = 20
+"""Pairs that L-BFGS keeps: 10 to 50 do alike, and each costs two vectors."""
 
 
 class Inner(Enum):
@@ -169,7 +194,7 @@ def augmented_lagrangian(
             return
         if worst > 0.1 * violation and (arrived or penalty < _STIFF * first):
             penalty *= 4.0
-        if penalty > _LARGEST * first:
+        if penalty > _MOST_STIFF * first:
             return
         accuracy = max(1e-13, min(0.1 * accuracy, 0.1 * worst))
         violation = worst
@@ -213,7 +238,7 @@ def _coarse_rounds(
             penalty, (w, lam), part, quiet = 2.0 * penalty, best, everyone, 0
             continue
         if slow:
-            steps = min(_LONGER * steps, _LONGEST)
+            steps = min(_LONGER * steps, _MOST_STEPS)
         if count >= _NARROWED and least < _SETTLED:
             part = WorkingSet(functions, np.flatnonzero((f <= 1.0 + _NEAR) | (lam > 0.0)))
 
@@ -259,10 +284,9 @@ def _minimised(
     model: _Model | None = None
     for _ in range(_NEWTON):
         weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
-        if fresh:
+        if fresh or model is None:
             value = 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty
             model = _Model(part, w, weights, penalty, w - pull(weights))
-        assert model is not None
         step = model.step(radius, accuracy * float(np.linalg.norm(w)))
         if step is None:
             return w, True

@@ -17,10 +17,10 @@ from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
 from lexmargin.linalg.guarded import (
     least_norm,
     minimal_residual,
-    nonnegative_least_squares,
     pivoted_qr,
     solved_triangle,
 )
+from lexmargin.linalg.least_distance import least_distance
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.ops.curvature import Curvature
@@ -29,17 +29,30 @@ from lexmargin.polish.augmented import WorkingSet, augmented_lagrangian
 __all__ = ["Polished", "finished", "polish", "settled"]
 
 _DENSE = 150
+"""Parameters up to which the Hessian is formed; above, products in an iterative solver are
+cheaper."""
 _DIFFERENCE = 1e-5
+"""Length of differences of gradients by ‖w‖, near eps^⅓, where both errors are least."""
 _INNER = 400
+"""Steps of the iterative solver: a system that needs more is singular to it."""
 _GOAL = 1e-10
+"""Residual that counts as arrived: below it ε is far below every tolerance of a grade."""
 _KINK = 1e-9
+"""Relative distance from a kink at which Newton's steps have no derivative to go by."""
 _PATIENCE = 4
+"""Steps without a better residual before it is taken as rounding."""
 _NEAR = 0.1
+"""Residual from which Newton's steps are tried: further away they need not converge."""
 _TIED = 1e-7
+"""Relative margin of the first guess of the support: that of an answer to eight digits."""
 _CLOSE = 5e-3
+"""Residual at which a round of the augmented Lagrangian is first handed to Newton's steps."""
 _RISE = 30.0
+"""Factor by which a residual may rise before such a try is stopped: it goes elsewhere."""
 _DROPS = 6
+"""Samples of negative weight dropped in one step; more mean that the support is wrong."""
 _TRIED = 150
+"""Steps of the iterative solver in such a try, which may come too early to be worth more."""
 
 
 @final
@@ -98,12 +111,7 @@ def polish(
         ParameterError: θ does not separate, or is not finite.
         UnsupportedError: θ is on a kink of a ReLU of power 1, where no Hessian exists.
     """
-    degree = functions.homogeneity.degree
-    if degree is None:
-        raise DegreeError(
-            f"A polish needs a homogeneous predictor: {functions.homogeneity.kind.value}.",
-            "Solve margin-path instead; its certificate tells how good the answer is.",
-        )
+    degree = _degree(functions)
     start = np.asarray(theta, dtype=np.float64)
     functions.blocks(start)
     if not np.all(np.isfinite(start)):
@@ -155,6 +163,17 @@ def polish(
     )
 
 
+def _degree(functions: MarginFunctions) -> float:
+    """Return α, or raise `DegreeError`."""
+    degree = functions.homogeneity.degree
+    if degree is None:
+        raise DegreeError(
+            f"A polish needs a homogeneous predictor: {functions.homogeneity.kind.value}.",
+            "Solve margin-path instead; its certificate tells how good the answer is.",
+        )
+    return degree
+
+
 def finished(
     functions: MarginFunctions, w: FloatArray, multipliers: FloatArray, iterations: int = 20
 ) -> Polished:
@@ -166,8 +185,7 @@ def finished(
         multipliers: λ (N,) >= 0.
         iterations: the most Newton steps.
     """
-    degree = functions.homogeneity.degree
-    assert degree is not None
+    degree = _degree(functions)
     begin = _normalized(functions, w, multipliers, degree)
     best, taken = begin, 0
     if functions.curvature > Curvature.CONCAVE and _kink(functions, begin.w) > _KINK:
@@ -196,8 +214,7 @@ def settled(
         The first point that arrives, else the last one after a last run of Newton steps; ``moved``
         is 0, and a last point that does not separate is returned as it is, with residual inf.
     """
-    degree = functions.homogeneity.degree
-    assert degree is not None
+    degree = _degree(functions)
     count, taken, close, last = 0, 0, _CLOSE, None
     smooth = functions.curvature > Curvature.CONCAVE
     for w, multipliers in rounds:
@@ -214,7 +231,8 @@ def settled(
         taken += more
         if state.done:
             return Polished(state.w, state.multipliers, state.residual, taken, count, 0.0, True)
-    assert last is not None
+    if last is None:
+        raise ParameterError("No round came.", "Give at least one point with its multipliers.")
     if not float(functions.values(last[0]).min()) > 0.0:
         reason = "the last point does not separate"
         return Polished(*last, np.inf, taken, count, 0.0, False, reason)
@@ -263,7 +281,7 @@ def _start(functions: MarginFunctions, w: FloatArray, active: float, degree: flo
     near = np.flatnonzero(f <= 1.0 + active)
     rows = functions.jacobian(w)[near]
     # Euler's identity gives ∇f_n·w = α f_n, so f_n(w) + ∇f_n·(u - w) >= 1 reads as below.
-    found = _least_distance(rows, 1.0 + (degree - 1.0) * f[near])
+    found = _nearest(rows, 1.0 + (degree - 1.0) * f[near])
     raw = np.zeros(f.size)
     raw[near] = found
     support = near[found > 1e-10 * found.max(initial=0.0)]
@@ -274,29 +292,13 @@ def _start(functions: MarginFunctions, w: FloatArray, active: float, degree: flo
     return _state(functions, w, kept, support)
 
 
-def _least_distance(rows: FloatArray, right: FloatArray) -> FloatArray:
-    """Return λ >= 0 of ``min ½‖u‖² s.t. rows u >= right``, by non-negative least squares.
-
-    Lawson & Hanson (1974), chapter 23: with E = [rowsᵀ; rightᵀ] and e the last unit vector,
-    ``λ ∝ argmin_{λ>=0} ‖E λ - e‖``.
-    """
-    scale = np.maximum(np.linalg.norm(rows, axis=1), np.finfo(float).tiny)
-    rows, right = rows / scale[:, None], right / scale
-    # ‖u‖ is about max(right); this keeps both parts of E of one size.
-    length = float(np.abs(right).max())
-    if not length > 0:
-        return np.zeros(right.size)
-    system = np.vstack([rows.T, right[None, :] / length])
-    target = np.zeros(system.shape[0])
-    target[-1] = 1.0
+def _nearest(rows: FloatArray, right: FloatArray) -> FloatArray:
+    """Return λ >= 0 of ``min ½‖u‖² s.t. rows u >= right``; 0 where there is no such point."""
     try:
-        found = nonnegative_least_squares(system, target, 20 * max(system.shape))
+        found = least_distance(rows, right)
     except RuntimeError:
-        return np.zeros(right.size)
-    slack = 1.0 - float(system[-1] @ found)
-    if not slack > 0:
-        return np.zeros(right.size)
-    return np.asarray(found / slack * length / scale)
+        found = None
+    return np.zeros(right.size) if found is None else found
 
 
 def _normalized(
@@ -400,12 +402,16 @@ class _Solver:
 
     def __call__(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the steps in w and in the multipliers of the rows."""
-        return self._iterative(rows, right) if self._hessian is None else self._direct(rows, right)
+        if self._hessian is None:
+            return self._iterative(rows, right)
+        return self._direct(self._hessian, rows, right)
 
-    def _direct(self, rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        assert self._hessian is not None
+    @staticmethod
+    def _direct(
+        hessian: FloatArray, rows: FloatArray, right: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         s, d = rows.shape
-        top = np.hstack([np.eye(d) - self._hessian, -rows.T])
+        top = np.hstack([np.eye(d) - hessian, -rows.T])
         bottom = np.hstack([rows, np.zeros((s, s))])
         # A complete orthogonal factorisation: least norm like the SVD, several times faster.
         found = least_norm(np.vstack([top, bottom]), right, 1e-10)

@@ -28,9 +28,13 @@ from lexmargin.polish.hessian import weighted_hessian
 __all__ = ["Polished", "polish_in_norm"]
 
 _STEPS = 40
+"""Newton steps at most: damped ones need some tens, quadratic ones few."""
 _ACTIVE = 1e-4
+"""Relative excess of margins that are held: answers to polish are good to about four digits."""
 _LONGEST = 0.3
+"""Longest step by the length of s: longer ones leave the region where signs stay."""
 _DONE = 1e-14
+"""Residual that rounding allows; below it steps only move the last bits."""
 _FACES = (1e-3, 1e-5, 1e-7)
 """Sizes, in units of ‖θ‖, below which an entry counts as 0 (ℓ1), or as largest (ℓ∞)."""
 
@@ -77,12 +81,6 @@ class _Loss:
     norm: float
     scale: float
     ball: bool
-
-    @property
-    def penalty(self) -> tuple[float, float]:
-        """c and q of ``c ‖θ‖^q``."""
-        assert self.term.coefficient is not None and self.term.power is not None
-        return self.term.coefficient, self.term.power
 
     def logs(self, w: FloatArray) -> FloatArray:
         """Return ``log -∂L/∂f_n`` at w (N,)."""
@@ -274,7 +272,7 @@ def _constrained(loss: _Loss, theta: FloatArray) -> Polished | None:
 
 def _penalised(loss: _Loss, theta: FloatArray) -> Polished | None:
     """Solve ``μ q ‖θ‖^{q-2} ∇½‖θ‖² = -∇L(θ)``, both sides divided by ``μ q ‖start‖^{q-2}``."""
-    dual, p, (coefficient, q) = _Dual(loss.norm), loss.norm, loss.penalty
+    dual, p, (coefficient, q) = _Dual(loss.norm), loss.norm, loss.term.penalty
     size = vector_norm(theta, p)
     if not size > 0.0:
         return None
@@ -323,7 +321,7 @@ def _with_face(loss: _Loss, theta: FloatArray, size: float, held: BoolArray) -> 
     d = u.size
     path, scale = loss.ball, loss.scale
     if not path:
-        coefficient, power = loss.penalty
+        coefficient, power = loss.term.penalty
         shift = math.log(coefficient * power) + (power - 1.0) * math.log(size)
     else:
         power = 1.0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import NEWTON_PARAMETERS
 from lexmargin.linalg.guarded import least_norm, nonnegative_least_squares
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
@@ -24,11 +25,14 @@ from lexmargin.polish.in_norm import Polished, polish_in_norm
 
 __all__ = ["StatedPolish", "polish_stated"]
 
-_MOST_PARAMETERS = 300
 _STEPS = 12
+"""Newton steps at most: quadratic convergence needs fewer, and a wrong support gains nothing."""
 _ACTIVE = 1e-4
+"""Relative excess of margins that are held: answers to polish are good to about four digits."""
 _WIDE = 0.1
+"""The same for later levels, which solvers leave rough: wrong samples leave by negative weight."""
 _SOLVED = 1e-9
+"""Residual that counts as solved: later levels are only polished on top of such a one."""
 
 BoolArray = NDArray[np.bool_]
 
@@ -61,7 +65,7 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
         theta: (d,) the solver's answer.
     """
     functions = problem.functions
-    smooth = functions.size <= _MOST_PARAMETERS and not functions.pre_activations(
+    smooth = functions.size <= NEWTON_PARAMETERS and not functions.pre_activations(
         np.ones(functions.size)
     )
     if not smooth or not np.all(np.isfinite(theta)):
@@ -112,26 +116,25 @@ def _polished(problem: Formulation, theta: FloatArray) -> Polished | None:
 
 
 def _costs_more(kkt: Kkt, point: FloatArray, before: FloatArray) -> bool:
-    costs = np.ones(point.size) if kkt.costs is None else kkt.costs
-    old, new = (float(np.sum(costs * w * w)) for w in (before, point))
+    old, new = (float(np.sum(kkt.entry_costs * w * w)) for w in (before, point))
     return new > old * (1.0 + 1e-9)
 
 
 def _constrained(kkt: Kkt, start: FloatArray, slack: float = _ACTIVE) -> Polished | None:
     """Solve ``c w = Σ λ_n ∇f_n(w)/(level r_n)``, ``f_S(w) = level r_S`` for the free entries."""
-    assert kkt.level is not None
+    if kkt.level is None:
+        return None
     functions, w = kkt.functions, start.copy()
     required = np.ones(functions.count) if kkt.required is None else kkt.required
     reach = kkt.level * required
-    costs = np.ones(w.size) if kkt.costs is None else kkt.costs
-    program = _Program(functions, costs, ~kkt.held, reach)
+    program = _Program(functions, kkt.entry_costs, ~kkt.held, reach)
     values = functions.values(w) / reach
     near = np.flatnonzero(values <= 1.0 + slack)
     if near.size == 0:
         return None
     rows = (functions.jacobian(w)[near] / reach[near, None])[:, program.free]
     lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
-    target = (costs * w)[program.free]
+    target = (kkt.entry_costs * w)[program.free]
     try:
         raw = nonnegative_least_squares((rows / lengths[:, None]).T, target) / lengths
     except RuntimeError:

@@ -23,12 +23,21 @@ class Activation(ABC):
     def __call__(self, ops: Ops[T], z: T) -> T:
         """Return ``σ(z)`` elementwise."""
 
+    @property
+    def left_slope(self) -> float | None:
+        """The slope s of ``σ(z) = max(z, 0) + s min(z, 0)``; None for another function."""
+        return None
+
 
 @final
 @checked_class
 @dataclass(frozen=True)
 class Identity(Activation):
     """``σ(z) = z``."""
+
+    @property
+    def left_slope(self) -> float:
+        return 1.0
 
     def __call__(self, ops: Ops[T], z: T) -> T:
         return z
@@ -47,6 +56,10 @@ class ReLU(Activation):
         if not self.power >= 1.0:
             raise ParameterError(f"The power of a ReLU must be >= 1, not {self.power!r}.")
 
+    @property
+    def left_slope(self) -> float | None:
+        return 0.0 if self.power == 1.0 else None
+
     def __call__(self, ops: Ops[T], z: T) -> T:
         return ops.relu(z, float(self.power))
 
@@ -62,6 +75,10 @@ class LeakyReLU(Activation):
     def __post_init__(self) -> None:
         if not 0.0 <= self.slope < 1.0:
             raise ParameterError(f"The slope of a leaky ReLU is in [0, 1), not {self.slope!r}.")
+
+    @property
+    def left_slope(self) -> float:
+        return float(self.slope)
 
     def __call__(self, ops: Ops[T], z: T) -> T:
         return ops.add(ops.scale(z, self.slope), ops.scale(ops.relu(z), 1.0 - self.slope))

@@ -33,6 +33,11 @@ class Predictor(ABC):
         return False
 
     @property
+    def kink_slope(self) -> float | None:
+        """The slope left of 0 of the units of a network whose only kinks are theirs; else None."""
+        return None
+
+    @property
     @abstractmethod
     def block_count(self) -> int:
         """Number of parameter blocks, whatever the data."""

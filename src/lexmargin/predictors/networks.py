@@ -42,6 +42,17 @@ class Network(Predictor):
             )
 
     @property
+    def kink_slope(self) -> float | None:
+        slope = self.activation.left_slope
+        # Without hidden layers, or with the identity in them, there is no kink.
+        return slope if self.widths and slope != 1.0 else None
+
+    @property
+    def two_layer(self) -> bool:
+        """Whether it is ``Σ_j a_j σ(w_j·x)``: one hidden layer and one score."""
+        return len(self.widths) == 1 and self.outputs == 1
+
+    @property
     def block_count(self) -> int:
         return len(self.widths) + 1
 

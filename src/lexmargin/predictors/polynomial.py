@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar, final
@@ -55,12 +56,10 @@ class Polynomial(Predictor):
         (block,) = theta
         monomials = []
         for row in self.exponents:
-            product: T | None = None
+            factors = []
             for i, exponent in enumerate(row):
                 if exponent:
                     entry = ops.entry(block, i)
-                    factor = entry if exponent == 1 else ops.power(entry, exponent)
-                    product = factor if product is None else ops.multiply(product, factor)
-            assert product is not None
-            monomials.append(product)
+                    factors.append(entry if exponent == 1 else ops.power(entry, exponent))
+            monomials.append(functools.reduce(ops.multiply, factors))
         return ops.linear(X, ops.stack(monomials))

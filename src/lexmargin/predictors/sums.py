@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar, final
@@ -87,13 +88,11 @@ class Sum(Predictor):
         return splits
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
-        score: T | None = None
+        parts = []
         for member, blocks in zip(self.members, self.split(theta), strict=True):
             features = X if member.columns is None else ops.columns(X, member.columns)
-            part = member.predictor(ops, blocks, features)
-            score = part if score is None else ops.add(score, part)
-        assert score is not None
-        return score
+            parts.append(member.predictor(ops, blocks, features))
+        return functools.reduce(ops.add, parts)
 
 
 def linear_and_bias(predictor: Predictor, several: bool = False) -> tuple[Member, Bias] | None:

@@ -43,12 +43,16 @@ Task = Callable[[Any, Mark], Any]
 LOUD: Final = "--loud"
 READY: Final = b"ready\n"
 _LONGEST_PAUSE: Final = 0.02
+"""Seconds between looks at a quiet child: longer delays limits, shorter costs the processor."""
 _LONGEST_TICK: Final = 1.0
 """Seconds that one look at the clock may count for: a machine that sleeps, or a job that is
 suspended as a whole, uses up nobody's time."""
 _CHUNK: Final = 1 << 20
+"""Bytes of one read or write of a pipe; larger ones are split by the kernel anyway."""
 _MEBIBYTE: Final = 2**20
+"""Limits are given in MiB, kernels count bytes."""
 _LENGTH: Final = 8
+"""Bytes of the length before an answer: what one reads and the other writes must agree."""
 _NO_ROOM: Final = frozenset(
     {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}
 )

@@ -43,10 +43,12 @@ _NURSERY_KILLS: Final = 100
 """Nurseries that somebody killed; they run nothing that could do it."""
 _FROM_OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 _TICK_SECONDS: Final = 1.0
+"""Between looks whether the nursery still lives: longer only delays its replacement."""
 _SLACK_SECONDS: Final = 60.0
 """Beyond the limits of a task: then its nursery, which keeps them, is taken for dead; also what
 a process may take to end when it has lost its pipes."""
 _CHUNK: Final = 1 << 20
+"""Bytes of one read or write of a pipe; larger ones are split by the kernel anyway."""
 
 
 def child_path() -> list[str]:

@@ -15,6 +15,7 @@ from typing import Final
 __all__ = ["end_group", "end_with", "end_with_parent"]
 
 _PR_SET_PDEATHSIG: Final = 1
+"""The kernel's own number (linux/prctl.h): another one sets something else."""
 
 
 def end_group(process: int) -> None:

@@ -23,6 +23,7 @@ __all__ = ["formulation"]
 _STEP: Final = 1e-6
 """Of central differences: the cube root of rounding, where their two errors are alike."""
 _ALIKE: Final = 1e-6
+"""Relative difference of gradients that are the same: differences over `_STEP` err by far less."""
 
 
 @checked

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, backend
-from lexmargin.errors import MissingBackendError
+from lexmargin.errors import MissingBackendError, UnsupportedError
 from lexmargin.formulations.base import (
     Formulation,
     StageAnswer,
@@ -30,6 +30,7 @@ from lexmargin.solution import Ran, RawAnswer, SolverSettings
 __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
 
 _START_ATTEMPTS = 4
+"""Random directions tried for a separating start; the last goes on, separating or not."""
 
 Start = FloatArray | Sequence[FloatArray]
 
@@ -95,9 +96,7 @@ def run(
     phases: dict[str, float] = {}
     raw: RawAnswer | None = None
     while (program := problem.next_program(answers, unit)) is not None:
-        before = time.monotonic()
         compiled = engine.compile(program)
-        build += time.monotonic() - before
         left = None if time_limit is None else max(1e-3, time_limit - (time.monotonic() - begun))
         settings = SolverSettings(
             profile.solver, profile.options(grade, time_limit=left), left, verbose
@@ -115,7 +114,8 @@ def run(
         answers = (*answers, StageAnswer(raw.values, raw.multipliers))
         if raw.ran is not Ran.FINISHED and not _starts_the_next(problem, raw):
             break
-    assert raw is not None
+    if raw is None:
+        raise UnsupportedError("The problem states no program.", "State one at least.")
     return Run(answers, raw, unit, build, solving, phases)
 
 

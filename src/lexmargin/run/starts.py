@@ -11,6 +11,7 @@ import numpy as np
 
 from lexmargin.backends import Backend
 from lexmargin.formulations.base import Formulation
+from lexmargin.inputs.limits import SEVERAL_STARTS_ENTRIES
 from lexmargin.ops.base import FloatArray
 from lexmargin.run.isolated import Job, isolated
 from lexmargin.run.stages import Run
@@ -22,16 +23,17 @@ DEFAULT_STARTS = 12
 """Starts of a small nonconvex problem where none are asked for: enough for every instance on the
 shelf of problems to show its best known value from the default seed."""
 
-_SMALL = 2000
 _SAME_DIRECTION = 1e-5
+"""Distance of unit vectors of one answer: solvers repeat them to about this."""
 _TIE = 1e-6
+"""Relative difference of a level that counts as equal: the next level then decides."""
 
 Progress = Callable[[str], None]
 
 
 def default_starts(problem: Formulation, convex: bool) -> int:
     """Return 1 for convex problems, 12 for small nonconvex ones (N·d <= 2000), else 1."""
-    small = problem.functions.size * problem.functions.count <= _SMALL
+    small = problem.functions.size * problem.functions.count <= SEVERAL_STARTS_ENTRIES
     return DEFAULT_STARTS if small and not convex else 1
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from lexmargin.errors import SolverFailedError, UnsupportedError
 from lexmargin.inputs.alone import quiet
+from lexmargin.inputs.limits import EXACT_ENTRIES
 from lexmargin.linalg.exact import MERSENNE_61, integer_rows, power_of_two_exponents, solve_integer
 from lexmargin.linalg.guarded import sparse_least_squares
 from lexmargin.separation.gordan import separability_of_rows
@@ -31,8 +32,6 @@ Vector = tuple[Fraction, ...]
 # minor, and what is found by one is checked in integers.
 _PRIMES: Final = (MERSENNE_61, 9223372036854775783, 2305843009213693921)
 _ZERO: Final = Fraction(0)
-# Entries as Python integers take some 40 bytes each.
-_DENSE_LIMIT: Final = 4_000_000
 
 
 @final
@@ -158,7 +157,7 @@ class Decomposition:
         if not self.rows:
             raise UnsupportedError(
                 "The ranges of the coefficients of so many sparse samples are not decided.",
-                f"They are where samples times features are at most {_DENSE_LIMIT}.",
+                f"They are where samples times features are at most {EXACT_ENTRIES}.",
             )
         known = [self.point]
         projected = self._projected(self.strict)
@@ -245,7 +244,7 @@ class Decomposition:
         if not self.rows:
             raise UnsupportedError(
                 "The rank of so many sparse samples is not decided.",
-                f"It is where samples times features are at most {_DENSE_LIMIT}.",
+                f"It is where samples times features are at most {EXACT_ENTRIES}.",
             )
         null = RowSpace(self.rows, len(self.columns)).null.tolist()
         return tuple(j for j, row in enumerate(null) if any(row))
@@ -280,7 +279,7 @@ def decompose(Z: Any) -> Decomposition:
             separate.
     """
     if not isinstance(Z, np.ndarray):
-        if Z.shape[0] * Z.shape[1] > _DENSE_LIMIT:
+        if Z.shape[0] * Z.shape[1] > EXACT_ENTRIES:
             return _wide(Z)
         Z = Z.toarray()
     columns = power_of_two_exponents(Z)
@@ -344,7 +343,7 @@ def _wide(Z: Any) -> Decomposition:
     raise UnsupportedError(
         f"{Z.shape[0]} sparse margins of {Z.shape[1]} coefficients are not separated by a float "
         "direction, and too many to be looked at exactly.",
-        f"Choose samples or features: at most {_DENSE_LIMIT} entries, zeros counted.",
+        f"Choose samples or features: at most {EXACT_ENTRIES} entries, zeros counted.",
     )
 
 

@@ -20,7 +20,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _MAX_PIVOTS = 20_000
+"""Exact pivots at most: Bland's rule is finite, but rationals grow with every pivot."""
 _REFINEMENTS = 4
+"""Corrections of a float direction in exact products: each gains most of a double's digits."""
 
 
 @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Final, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from lexmargin.errors import LibraryError, ParameterError
 from lexmargin.formulations import Formulation
 from lexmargin.formulations.base import formulations
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.limits import PARAMETER_BLOCKS, PARAMETERS
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors import (
     Activation,
@@ -45,8 +46,6 @@ from lexmargin.shelf.problems import (
 
 __all__ = ["build", "build_data", "build_predictor", "load", "stated", "stored_theta"]
 
-MAX_BLOCKS: Final = 1000
-MAX_PARAMETERS: Final = 10**7
 
 _T = TypeVar("_T")
 
@@ -87,16 +86,14 @@ def build(problem: ProblemFile) -> Formulation:
 
 def _check_size(predictor: Predictor, data: Dataset) -> None:
     """Refuse what no memory holds before anything of that size is made."""
-    if predictor.block_count > MAX_BLOCKS:
+    if predictor.block_count > PARAMETER_BLOCKS:
         raise ParameterError(
             f"The predictor has {predictor.block_count} parameter blocks.",
-            f"Use at most {MAX_BLOCKS}.",
+            f"Use at most {PARAMETER_BLOCKS}.",
         )
     count = sum(math.prod(shape) for shape in predictor.shapes(data.n_features))
-    if count > MAX_PARAMETERS:
-        raise ParameterError(
-            f"The predictor has {count} parameters.", f"Use at most {MAX_PARAMETERS}."
-        )
+    if count > PARAMETERS:
+        raise ParameterError(f"The predictor has {count} parameters.", f"Use at most {PARAMETERS}.")
 
 
 def build_predictor(spec: PredictorSpec) -> Predictor:

@@ -23,18 +23,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lexmargin.errors import ExpressionError, nearest
+from lexmargin.inputs.limits import DECIMAL_EXPONENT, NUMBER_BITS, NUMBER_CHARACTERS, NUMBER_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_DEPTH", "MAX_LENGTH", "Number", "number", "parse"]
+__all__ = ["Number", "number", "parse"]
 
-MAX_LENGTH: Final = 200
-MAX_DEPTH: Final = 50
-# Powers grow faster than their text: a bound on the bits of an exact result keeps "9^9^9" cheap.
-_MAX_BITS: Final = 4096
-_MAX_DECIMAL_EXPONENT: Final = 400
 _PRECISIONS: Final = (128, 512, 4096)
+"""Bits tried in turn until both ends of the ball round alike; then the text is refused."""
 
 
 @final
@@ -113,7 +110,7 @@ _TOKEN: Final = re.compile(
 
 
 def _error(text: str, position: int, what: str) -> ExpressionError:
-    shown = text if len(text) <= MAX_LENGTH else f"{text[:40]}…"
+    shown = text if len(text) <= NUMBER_CHARACTERS else f"{text[:40]}…"
     return ExpressionError(
         f"{shown!r} is not a number: {what} at position {position + 1}.",
         "Write numbers, fractions, + - * / ^, parentheses, sqrt, cbrt, ln, exp, sin, cos, pi, deg.",
@@ -184,8 +181,8 @@ class _Parser:
 
     def signed(self) -> _Node:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise _error(self.text, self.position(), f"nesting deeper than {MAX_DEPTH}")
+        if self.depth > NUMBER_DEPTH:
+            raise _error(self.text, self.position(), f"nesting deeper than {NUMBER_DEPTH}")
         position = self.position()
         if self.peek() == "-":
             self.advance()
@@ -245,7 +242,7 @@ class _Parser:
 
     def literal(self, word: str, position: int) -> Fraction:
         _, _, exponent = word.lower().partition("e")
-        if exponent and (len(exponent) > 5 or abs(int(exponent)) > _MAX_DECIMAL_EXPONENT):
+        if exponent and (len(exponent) > 5 or abs(int(exponent)) > DECIMAL_EXPONENT):
             raise _error(self.text, position, "an exponent out of range")
         return Fraction(word)
 
@@ -268,13 +265,13 @@ def _exact_power(text: str, base: Fraction, exponent: Fraction, position: int) -
         raise _error(text, position, "zero to a power that is not positive")
     if base < 0 and exponent.denominator != 1:
         raise _error(text, position, "a fractional power of a negative number")
-    if abs(base) != 1 and _bits(base) * abs(exponent.numerator) > _MAX_BITS:
+    if abs(base) != 1 and _bits(base) * abs(exponent.numerator) > NUMBER_BITS:
         raise _error(text, position, "a power out of range")
     whole: Fraction = base ** (exponent.numerator if abs(base) != 1 else exponent.numerator % 2)
     order = exponent.denominator
     if order == 1:
         return whole
-    if order > _MAX_BITS:
+    if order > NUMBER_BITS:
         return None if whole not in (0, 1) else whole
     top, bottom = _root(whole.numerator, order), _root(whole.denominator, order)
     return None if top is None or bottom is None else Fraction(top, bottom)
@@ -369,7 +366,7 @@ def _rounded(text: str, node: _Node) -> float:
 
 def _dyadic(text: str, end: Any) -> Fraction:
     mantissa, exponent = (int(part) for part in end.mid().man_exp())
-    if abs(exponent) > 64 * _MAX_BITS:
+    if abs(exponent) > 64 * NUMBER_BITS:
         raise _error(text, 0, "a value beyond double precision")
     return Fraction(mantissa) * Fraction(2) ** exponent
 
@@ -388,7 +385,7 @@ def parse(text: str) -> Number:
     are enclosed in ball arithmetic until both ends round to the same double.
 
     Args:
-        text: at most ``MAX_LENGTH`` characters, nested at most ``MAX_DEPTH`` deep.
+        text: at most ``NUMBER_CHARACTERS`` characters, nested at most ``NUMBER_DEPTH`` deep.
 
     Returns:
         The value, with its fraction where every step stayed rational.
@@ -396,8 +393,8 @@ def parse(text: str) -> Number:
     Raises:
         ExpressionError: naming the position of what cannot be read.
     """
-    if len(text) > MAX_LENGTH:
-        raise _error(text, MAX_LENGTH, f"text longer than {MAX_LENGTH} characters")
+    if len(text) > NUMBER_CHARACTERS:
+        raise _error(text, NUMBER_CHARACTERS, f"text longer than {NUMBER_CHARACTERS} characters")
     node = _Parser(text).whole()
     exact = _exact(text, node)
     if exact is not None:
@@ -416,7 +413,7 @@ def number(raw: int | float | Decimal | str) -> Number:
     if isinstance(raw, bool):
         raise ExpressionError(f"{raw!r} is not a number.", "Write 0 or 1.")
     decimal = Decimal(repr(raw)) if isinstance(raw, float) else Decimal(raw)
-    if not decimal.is_finite() or abs(decimal.adjusted()) > _MAX_DECIMAL_EXPONENT:
+    if not decimal.is_finite() or abs(decimal.adjusted()) > DECIMAL_EXPONENT:
         raise ExpressionError(f"{raw!r} is not a finite double.", "Write a finite number.")
     exact = Fraction(decimal)
     return Number(_double(str(raw), exact), exact)

@@ -17,15 +17,15 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar, Union, cast, final, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, final, get_args, get_origin, get_type_hints
 
 from lexmargin.errors import ExpressionError, LibraryError, UnknownNameError, nearest
 from lexmargin.inputs.files import read_file
+from lexmargin.inputs.limits import TOML_BYTES
 from lexmargin.shelf.expressions import Number, number
 
-__all__ = ["MAX_BYTES", "Where", "read_as", "read_toml"]
+__all__ = ["Where", "read_as", "read_toml"]
 
-MAX_BYTES: Final = 64 * 2**20
 
 _T = TypeVar("_T")
 
@@ -53,11 +53,11 @@ def read_toml(path: Path) -> dict[str, object]:
     """Return the top table of a TOML file; decimals stay exact (``Decimal``).
 
     Raises:
-        LibraryError: missing, a folder, unreadable, over ``MAX_BYTES``, empty, not UTF-8,
+        LibraryError: missing, a folder, unreadable, over ``TOML_BYTES``, empty, not UTF-8,
             or not TOML (with the line).
     """
     content = read_file(
-        path, MAX_BYTES, LibraryError, "Name a TOML file, or a problem of the shelf.",
+        path, TOML_BYTES, LibraryError, "Name a TOML file, or a problem of the shelf.",
         "Put the samples in a CSV or NPZ file and name it under [data].",
     )  # fmt: skip
     try:

@@ -6,46 +6,30 @@ Clarke-KKT points up to rounding; naming another solver chooses another treatmen
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from typing import Final, final
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
 from lexmargin.backends.kinked.relu_search import ReluAnswer, search
 from lexmargin.backends.kinked.relu_subproblem import TwoLayer
-from lexmargin.backends.smooth.homogeneous import homogeneous_program
-from lexmargin.errors import ParameterError, UnsupportedError, nearest
+from lexmargin.backends.options import Options, whole_number
+from lexmargin.backends.smooth.homogeneous import Ended, homogeneous_program
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
-from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors.activations import LeakyReLU, ReLU
+from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.networks import Network
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
-__all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram", "left_slope"]
-
-_OPTIONS: Final = ("exchanges", "attempts", "rounds", "time_limit")
-_STATIONARY: Final = 1e-9
+__all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram"]
 
 
-def left_slope(functions: MarginFunctions) -> float | None:
+def _slope(predictor: Predictor) -> float | None:
     """Return the slope of σ left of 0 for a kinked one-output two-layer network, else None."""
-    predictor = functions.predictor
-    if not isinstance(predictor, Network) or len(predictor.widths) != 1 or predictor.outputs != 1:
-        return None
-    activation = predictor.activation
-    if isinstance(activation, LeakyReLU):
-        return activation.slope
-    return 0.0 if isinstance(activation, ReLU) and activation.power == 1.0 else None
+    two_layer = isinstance(predictor, Network) and predictor.two_layer
+    return predictor.kink_slope if two_layer else None
 
 
 @final
@@ -57,22 +41,30 @@ class ConvexConcaveBackend(Backend):
 
     def suits(self, problem: Formulation) -> bool:
         euclidean = problem.norm_p == 2.0 and problem.asks_direction
-        return euclidean and left_slope(problem.functions) is not None
+        return euclidean and _slope(problem.functions.predictor) is not None
 
     def compile(self, program: Program) -> ConvexConcaveProgram:
         return ConvexConcaveProgram(program)
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class _Options(Options):
+    method = "The convex-concave procedure"
+
+    exchanges: int = whole_number(20)
+    attempts: int = whole_number(4)
+    rounds: int = whole_number(450)
+
+
+@final
 class ConvexConcaveProgram(Compiled):
     """The samples, the labels and the width of a program."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
-        self._parts = homogeneous_program(program)
+    def _build(self) -> None:
+        self._parts = homogeneous_program(self.program)
         functions = self._parts.functions
-        slope = left_slope(functions)
+        slope = _slope(functions.predictor)
         if slope is None or functions.multi_class:
             raise UnsupportedError(
                 "The convex-concave procedure needs a network of one hidden layer with (leaky) "
@@ -83,33 +75,20 @@ class ConvexConcaveProgram(Compiled):
         largest = float(np.linalg.norm(X, axis=1).max(initial=0.0))
         self._scale = largest if largest > 0 else 1.0
         self._samples = TwoLayer(X / self._scale, np.asarray(signs, dtype=float), slope)
-        self._build_seconds = time.perf_counter() - began
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        values = starting_values(self.program, start)
-        numbers = checked_parameters(self.program, parameters)
-        exchanges, attempts, rounds = _options(settings)
-        blocks = [values[name] for name in self._parts.blocks]
+    def _run(self, request: Request) -> Found:
+        options = _Options.read(request.settings)
+        blocks = [request.values[name] for name in self._parts.blocks]
         incoming, outgoing = blocks[0], blocks[1]
-        began = time.perf_counter()
-        limit = settings.time_limit
         found = search(
             self._samples,
             incoming * np.abs(outgoing)[:, None],
             np.where(outgoing >= 0.0, 1.0, -1.0),
-            exchanges=exchanges,
-            attempts=attempts,
-            rounds=rounds,
-            deadline=np.inf if limit is None else began + limit,
+            exchanges=options.exchanges,
+            attempts=options.attempts,
+            rounds=options.rounds,
+            deadline=request.deadline,
         )
-        seconds = time.perf_counter() - began
-        ran, claim, status = _status(found)
         lam = np.zeros(found.multipliers.size)
         if found.separates:
             # f/unit >= 1 at the scale of X: v carries unit/scale, λ the square root of Σ‖v‖².
@@ -119,18 +98,9 @@ class ConvexConcaveProgram(Compiled):
         elif np.any(found.v):
             w = self._weights(found.v, found.signs)
         else:
-            w = self._parts.flat(values)
-        answer, duals = self._parts.answer(w, lam, numbers)
-        return RawAnswer(
-            values=answer,
-            multipliers=duals if found.separates else {},
-            ran=ran,
-            claim=claim,
-            raw_status=status,
-            iterations=found.rounds,
-            build_seconds=self._build_seconds,
-            solve_seconds=seconds,
-        )
+            w = self._parts.flat(request.values)
+        ended = Ended(w, lam, found.residual, found.separates, found.rounds, found.out_of_time)
+        return self._parts.found(ended, request, _status(found))
 
     def _weights(self, v: FloatArray, signs: FloatArray) -> FloatArray:
         """Return the balanced weights, ``|a_j| = ‖w_j‖ = √‖v_j‖``, flat."""
@@ -140,28 +110,9 @@ class ConvexConcaveProgram(Compiled):
         return self._parts.functions.flatten([units, signs * root])
 
 
-def _options(settings: SolverSettings) -> tuple[int, int, int]:
-    known = {"exchanges": 20, "attempts": 4, "rounds": 450}
-    for name, value in settings.options.items():
-        if name not in _OPTIONS:
-            raise ParameterError(
-                f"The convex-concave procedure has no option {name!r}.", nearest(name, _OPTIONS)
-            )
-        if name == "time_limit":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ParameterError(f"{name} is {value!r}.", "Give a whole number >= 0.")
-        known[name] = value
-    return known["exchanges"], known["attempts"], known["rounds"]
-
-
-def _status(found: ReluAnswer) -> tuple[Ran, Claim, str]:
+def _status(found: ReluAnswer) -> str:
     if found.out_of_time:
-        return Ran.TIME_LIMIT, Claim.NOTHING, "out of time"
+        return "out of time"
     if not found.separates:
-        status = "no start led to a separating network"
-        return Ran.FINISHED, Claim.LOCALLY_INFEASIBLE, status
-    status = f"Clarke residual {found.residual:.1e}, birth test at least {found.birth:.6g}"
-    if found.residual <= _STATIONARY:
-        return Ran.FINISHED, Claim.LOCALLY_OPTIMAL, status
-    return Ran.NUMERICAL, Claim.NOTHING, status
+        return "no start led to a separating network"
+    return f"Clarke residual {found.residual:.1e}, birth test at least {found.birth:.6g}"

@@ -12,23 +12,12 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.predictors.activations import LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 
-__all__ = ["GatedNetwork", "Pieces", "gated_network", "kinked_slope"]
-
-
-def kinked_slope(functions: MarginFunctions) -> float | None:
-    """Return the slope of σ left of 0 for a network of power-1 units, any depth, else None."""
-    predictor = functions.predictor
-    if not isinstance(predictor, Network) or not predictor.widths:
-        return None
-    activation = predictor.activation
-    if isinstance(activation, LeakyReLU):
-        return activation.slope
-    return 0.0 if isinstance(activation, ReLU) and activation.power == 1.0 else None
+__all__ = ["GatedNetwork", "Pieces", "gated_network"]
 
 
 @final
@@ -162,7 +151,8 @@ class GatedNetwork:
 def gated_network(functions: MarginFunctions, slope: float) -> tuple[GatedNetwork, float]:
     """Return the margin functions of a kinked network, at unit 1, and the scale of X taken out."""
     predictor = functions.predictor
-    assert isinstance(predictor, Network)
+    if not isinstance(predictor, Network):
+        raise UnsupportedError(f"{type(predictor).__name__} is no network.", "Give a Network.")
     X, data = functions.features, functions.data
     largest = float(np.linalg.norm(X, axis=1).max(initial=0.0))
     scale = largest if largest > 0 else 1.0

@@ -11,16 +11,22 @@ from numpy.typing import NDArray
 from lexmargin.backends.kinked.gated import GatedNetwork, Pieces
 from lexmargin.linalg.guarded import (
     cholesky_factor,
-    nonnegative_least_squares,
     solved_triangle,
     spectrum,
 )
+from lexmargin.linalg.least_distance import least_distance
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Held", "QuadraticModel", "corrected", "distinct", "unseen"]
 
 _NEGATIVE = 1e-6
+"""Eigenvalues above -1e-6 (the cost has 1) are rounding: a step along them lowers nothing."""
 _SPECTRAL = 300
+"""Parameters up to which an indefinite model is turned by its spectrum; above, by cheaper
+shifts."""
+_FARTHEST = 1e-12
+"""Steps beyond 1e6 times what the constraints ask for are none: the pieces contradict each other.
+"""
 
 
 @final
@@ -92,28 +98,13 @@ class QuadraticModel:
     def solve(self, theta: FloatArray, pieces: Pieces) -> tuple[FloatArray, FloatArray] | None:
         """Return d and μ of ``min ½ dᵀBd + c·d s.t. f^p + ∇f^p·d >= 1``."""
         linear = theta - self._weight * (self._target @ self._rows)
-        # u = Lᵀd + L⁻¹c, B = LLᵀ, makes it a least distance (Lawson & Hanson 1974, chapter 23).
+        # u = Lᵀd + L⁻¹c, B = LLᵀ, makes it a least distance of 0.
         base, turned = self._turned(linear), self._turned(pieces.rows.T)
-        right = 1.0 - pieces.values + base @ turned
-        scale = np.maximum(np.linalg.norm(turned, axis=0), 1e-300)
-        turned, right = turned / scale, right / scale
-        length = float(right.max())
-        if not length > 0.0:
-            u, found = np.zeros(theta.size), np.zeros(right.size)
-        else:
-            system = np.vstack([turned, right[None, :] / length])
-            target = np.zeros(theta.size + 1)
-            target[-1] = 1.0
-            try:
-                y = nonnegative_least_squares(system, target, 20 * max(system.shape))
-            except RuntimeError:
-                return None
-            slack = 1.0 - float(system[-1] @ y)
-            if not slack > 1e-12:
-                return None
-            found = y / slack * length
-            u = turned @ found
-        return self._back(u - base), np.asarray(found / scale)
+        try:
+            found = least_distance(turned.T, 1.0 - pieces.values + base @ turned, _FARTHEST)
+        except RuntimeError:
+            return None
+        return None if found is None else (self._back(turned @ found - base), found)
 
 
 def corrected(net: GatedNetwork, moved: FloatArray, program: Held) -> FloatArray | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -25,47 +25,38 @@ from lexmargin.backends.kinked.pattern_program import (
     distinct,
     unseen,
 )
+from lexmargin.backends.smooth.homogeneous import Ended
 from lexmargin.linalg.guarded import least_norm
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["PatternAnswer", "pattern_search"]
+__all__ = ["pattern_search"]
 
 _BAND = 0.5
+"""Samples up to 1.5 times the margin are in the first program; fewer cost more rounds of it."""
 _GENERATED = 8
+"""Rounds that add pieces to one program; a step that meets more is cut by the merit anyway."""
 _TINY = 1e-8
-_NEWTON = 12
+"""Relative length of a step that changes nothing; two in a row leave the rest to Newton."""
+_NEWTON_STEPS = 12
+"""Newton steps at the end: quadratic convergence needs fewer, slower is not worth more."""
 _EXACT = 1e-15
+"""Residual that rounding allows; below it steps only move the last bits."""
 _LARGEST_SHIFT = 1e9
+"""Shift of the Hessian at which steps have no length left: there is no descent here."""
 _NEAR_KINK = 1e-7
+"""Relative pre-activation that counts as on a kink to cross; a false one costs a try."""
 _NEARBY = 1e-3
+"""Residual below which Newton's answer is near enough to be this point's; else the descent's
+stays."""
 _DEAD = 1e-5
+"""Weight below which a unit is tried at 0; what survives is measured, so a false one costs a
+try."""
 _SLOW = 1e-2
+"""Relative length of steps that count as slow: a saddle may be near."""
 _PATIENCE = 5
+"""Slow steps between looks for a way off a saddle, which costs a spectrum each."""
 _LENGTHS = (0.3, 0.1, 0.03, 0.01, 1e-3)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class PatternAnswer:
-    """Where the search ended.
-
-    Attributes:
-        theta: (d,) with ``min f_n = 1`` where it separates.
-        multipliers: λ (count,), summed over the pieces of a margin function.
-        residual: the largest of ``‖θ - Σ μ_p ∇f^p‖/‖θ‖``, ``|f^p - 1|`` of its pieces, the
-            shortfall of ``f_n >= 1``, negative μ relative to the largest, and how far, relative to
-            its layer, a unit is from the kink that a piece has it beyond.
-        separates: whether every margin is positive.
-        rounds: quadratic programs solved.
-        out_of_time: the deadline ended the search.
-    """
-
-    theta: FloatArray
-    multipliers: FloatArray
-    residual: float
-    separates: bool
-    rounds: int
-    out_of_time: bool
+"""Lengths tried off a saddle by ‖θ‖, longest first: short ones gain too little to leave it."""
 
 
 def pattern_search(
@@ -75,7 +66,7 @@ def pattern_search(
     rounds: int = 1500,
     deadline: float = np.inf,
     shift: float = 1.0,
-) -> PatternAnswer:
+) -> Ended:
     """Minimise ``½‖θ‖² s.t. f_n(θ) >= 1`` from a separating θ.
 
     Every step raises the normalised margin ``min f_n(θ)/‖θ‖^L``; the last ones are Newton's.
@@ -89,7 +80,7 @@ def pattern_search(
     """
     f, _ = net.evaluated(theta)
     if not f.min() > 0.0:
-        return PatternAnswer(theta, np.zeros(f.size), np.inf, False, 0, False)
+        return Ended(theta, np.zeros(f.size), np.inf, False, 0, False)
     search = _Search(net, theta, rounds, deadline, shift)
     best = search.descended()
     while search.left > 0 and not search.late:
@@ -139,7 +130,7 @@ class _Search:
             return np.inf
         return 0.5 * float(theta @ theta) * float(least ** (-2.0 / self._net.degree))
 
-    def descended(self) -> PatternAnswer:
+    def descended(self) -> Ended:
         """Take steps until none is left that lowers the norm, then Newton's."""
         small = slow = 0
         while self.left > 0 and not self.late and small < 2:
@@ -310,7 +301,7 @@ class _Search:
                 return True
         return False
 
-    def _polished(self) -> PatternAnswer:
+    def _polished(self) -> Ended:
         """Return the point after Newton's steps, units of no weight set to 0 where that helps."""
         found = self._newton(_cleaned(self._net, self._theta))
         if found is None or found.residual > 1e-10:
@@ -320,9 +311,9 @@ class _Search:
         if found is not None and found.residual < _NEARBY:
             return found
         residual = np.inf if found is None else found.residual
-        return PatternAnswer(self._theta, np.zeros(self._f.size), residual, True, 0, False)
+        return Ended(self._theta, np.zeros(self._f.size), residual, True, 0, False)
 
-    def _newton(self, theta: FloatArray) -> PatternAnswer | None:
+    def _newton(self, theta: FloatArray) -> Ended | None:
         """Take Newton steps on ``θ = Σ μ_p ∇f^p(θ), f^p(θ) = 1`` over the held pieces."""
         net, held = self._net, self._held
         if not held.rows.size:
@@ -330,8 +321,8 @@ class _Search:
         share = held.multipliers / float(held.multipliers.max())
         held = held.some(share > 1e-9)
         mu, d = held.multipliers, theta.size
-        best: PatternAnswer | None = None
-        for _ in range(_NEWTON):
+        best: Ended | None = None
+        for _ in range(_NEWTON_STEPS):
             pieces = net.pieces(theta, held.rows, held.gates)
             misfit = theta - mu @ pieces.rows
             f, z = net.evaluated(theta)
@@ -346,7 +337,7 @@ class _Search:
             if f.min() > 0.0 and (best is None or residual < best.residual):
                 multipliers = np.zeros(f.size)
                 np.add.at(multipliers, held.rows, np.maximum(mu, 0.0))
-                best = PatternAnswer(theta, multipliers, residual, True, 0, False)
+                best = Ended(theta, multipliers, residual, True, 0, False)
             elif best is None or residual > max(1e3 * best.residual, 1e-6):
                 break
             if residual <= _EXACT:

@@ -22,12 +22,19 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["Newborn", "newborns"]
 
 _ASCENT = 14
+"""Steps from every start: enough to reach the right cell, whose maximum is then found exactly."""
 _RANDOM = 64
+"""Random starts besides the samples: fewer miss newborns, which costs norm, never a word."""
 _REFINED = 3
+"""Least-distance solves of one newborn; they end earlier where the value does not rise."""
 _APART = 0.99
+"""Cosine above which two maximisers are one neuron: a double one costs a descent."""
 _ROUGHLY_APART = 0.95
+"""The same before they are refined: looser, as rough ends of one peak lie apart."""
 _HOPELESS = 0.9
+"""Share of the best value from which a start is refined: climbs gain a few parts in a hundred."""
 _RIDGE = 1e-9
+"""Keeps the Gram matrix of repeated samples regular; steps that gain less are rounding."""
 
 
 @final

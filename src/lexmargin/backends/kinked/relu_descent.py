@@ -22,17 +22,24 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["Budget", "Descent", "local_descent"]
 
 _GENERATED = 40
+"""Rounds that add met samples to one program; a step that meets more is shortened anyway."""
 _SHORT = 1e-11
+"""Shortfall of a margin that counts as met: above the rounding of the program just solved."""
 _ON_KINK = 1e-7
+"""Relative pre-activation held at its kink; looser holds units beside it, tighter zigzags."""
 _DEAD = 1e-5
+"""Share of the largest unit below which one is dropped: its descent would only follow rounding."""
 _RADIAL = 1e-3
+"""Least weight of moves along v_j itself, which lengths leave free; 0 is not strictly convex."""
 _SHARPER = 0.3
+"""Factor of that weight after a full step; smaller steps in this are not critical."""
 _HOPE = 0.3
+"""A round that closes less of the distance to the bound than this gives up: others are tried."""
 
 
 @final
 class Budget:
-    """Counts least-distance programs, so that without a deadline no clock decides an answer."""
+    """Counts convex programs, so that without a deadline no clock decides an answer."""
 
     def __init__(self, programs: int, deadline: float = np.inf) -> None:
         self.left, self.spent, self._deadline = programs, 0, deadline
@@ -42,8 +49,12 @@ class Budget:
         self.spent += 1
 
     @property
+    def late(self) -> bool:
+        return time.perf_counter() > self._deadline
+
+    @property
     def over(self) -> bool:
-        return self.left <= 0 or time.perf_counter() > self._deadline
+        return self.left <= 0 or self.late
 
 
 @final
@@ -55,14 +66,12 @@ class Descent:
         v: (m, p), live neurons only.
         signs: s_j, (m,).
         multipliers: λ (N,).
-        shares: (N, m) the part of λ_n that takes slope 1 in neuron j.
         objective: ``Σ ‖v_j‖``.
     """
 
     v: FloatArray
     signs: FloatArray
     multipliers: FloatArray
-    shares: FloatArray
     objective: float
 
 
@@ -176,9 +185,7 @@ class _Point:
         rows, mu = self.held.rows, self.held.multipliers
         lam = np.zeros(count)
         np.add.at(lam, rows, mu)
-        shares = np.zeros((count, self.signs.size))
-        np.add.at(shares, rows, mu[:, None] * (self.held.gates == 1.0))
-        return Descent(self.v, self.signs, lam, shares, self.objective)
+        return Descent(self.v, self.signs, lam, self.objective)
 
 
 def _round(
@@ -220,7 +227,7 @@ def _round(
         # A row that stood first and changed sides must not lend its multiplier twice.
         mu = np.concatenate([mu, np.where(extra >= n, held.multipliers[extra], 0.0)])
     matrix, right = written(rows, gates)
-    step: FloatArray | None = None
+    step = np.zeros_like(v)
     for _ in range(_GENERATED):
         budget.take()
         solved = _least_distance(matrix, right, mu)
@@ -239,7 +246,6 @@ def _round(
         matrix, right = np.vstack([matrix, more]), np.concatenate([right, level])
         rows, gates = np.concatenate([rows, fresh]), np.vstack([gates, met[fresh]])
         mu = np.concatenate([mu, np.zeros(fresh.size)])
-    assert step is not None
     return step, _Held(rows, gates, mu)
 
 

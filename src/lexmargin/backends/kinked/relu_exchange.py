@@ -19,16 +19,27 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["Exchange", "merged"]
 
 _GAIN = 1e-6
+"""Relative decrease that counts as better: less is the accuracy of the descents themselves."""
 _BORN = 1e-6
+"""Excess over 1 of the birth test from which a newborn can lower the norm: below is rounding."""
 _PRUNED = 2
+"""Units tried for removal beside each other: more cost a descent each and seldom win."""
 _SMALL = 0.1
+"""Size of a newborn by the mean unit: small enough to keep the pattern, large enough to be felt."""
 _TOGETHER = 3
+"""Newborns put in at once: kicks of more than three undo the network they improve."""
 _NEWBORNS = 12
+"""Best newborns tried one by one: later ones have the smaller slopes."""
 _SETTLE = 3
+"""Rounds of descent that judge a newborn; the winner descends on, so this only ranks."""
 _GENERATIONS = 10
+"""Births in a row of the first, wide network; it ends earlier where none is left."""
 _WIDE = 1e-4
+"""Distance to the floor, and birth excess, at which a wide network is good enough to be pruned."""
 _ON_KINK = 1e-9
+"""Relative pre-activation taken as 0 where units are merged: a false merge costs norm, no word."""
 _ROUGH = 1e-4
+"""Relative decrease that ends the descent of a try; the kept point is descended to the end."""
 
 
 @final

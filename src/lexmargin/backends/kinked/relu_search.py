@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -14,21 +13,27 @@ from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.backends.kinked.relu_birth import newborns
 from lexmargin.backends.kinked.relu_descent import Budget, Descent, local_descent
 from lexmargin.backends.kinked.relu_exchange import Exchange, merged
-from lexmargin.backends.kinked.relu_newton import clarke_newton
 from lexmargin.backends.kinked.relu_subproblem import Round, TwoLayer, solve_round
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["ReluAnswer", "descend_rounds", "search"]
 
-_ROUNDS = 200
+_CONES = 200
+"""Cone programs of all first starts: each is dear, so that this bounds the time (judgement)."""
 _FIRST_ROUNDS = 40
+"""Cone programs of one start: a pattern not settled by then is left to the descent (judgement)."""
 _DEAD = 1e-7
+"""Share of the largest unit below which one is dropped from a start: it has no pattern."""
 _SEPARATED = 1e-6
+"""Violation of the cone program that counts as none; its solver is asked for 1e-9."""
 _ROUGH = 1e-4
+"""Relative decrease that ends the descents before the exchanges; the last goes on to 1e-7."""
 _LAST = 40
-_STEPS = 60
-_NEAR = 1e-3
-_STATIONARY = 1e-10
+"""Programs kept for the descent at the end, however many the exchanges used."""
+_POLISH_PROGRAMS = 60
+"""Programs of the pattern search at the end: it starts next to its answer, more would not help."""
+_FIRST_SHIFT = 1e-3
+"""First shift of its Hessian: keeps its first steps as short as the distance that is left."""
 
 
 @final
@@ -58,26 +63,6 @@ class ReluAnswer:
     out_of_time: bool
 
 
-@final
-class _Budget:
-    """Counts cone programs and watches the clock."""
-
-    def __init__(self, rounds: int, deadline: float) -> None:
-        self.left, self.spent, self._deadline = rounds, 0, deadline
-
-    def take(self) -> None:
-        self.left -= 1
-        self.spent += 1
-
-    @property
-    def late(self) -> bool:
-        return time.perf_counter() > self._deadline
-
-    @property
-    def over(self) -> bool:
-        return self.left <= 0 or self.late
-
-
 def search(
     data: TwoLayer,
     v: FloatArray,
@@ -105,7 +90,7 @@ def search(
         deadline: of ``time.perf_counter()``.
         seed: of those other starts, and of what is exchanged together.
     """
-    budget = _Budget(_ROUNDS, deadline)
+    budget = Budget(_CONES, deadline)
     programs = Budget(rounds, deadline)
     width = signs.size
     found = _descended(data, v, signs, programs)
@@ -135,9 +120,7 @@ def _live(data: TwoLayer, first: Round, signs: FloatArray) -> Descent:
     """Return the answer of cone programs as a descent's."""
     sizes = np.linalg.norm(first.v, axis=1)
     alive = sizes > _DEAD * sizes.max(initial=0.0)
-    return Descent(
-        first.v[alive], signs[alive], first.multipliers, first.shares[:, alive], first.objective
-    )
+    return Descent(first.v[alive], signs[alive], first.multipliers, first.objective)
 
 
 def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool) -> ReluAnswer:
@@ -151,27 +134,18 @@ def _polished(data: TwoLayer, found: Descent, width: int, spent: int, late: bool
     everyone = np.arange(data.y.size)
     net = GatedNetwork(data.X, (width,), data.slope, everyone, data.y[:, None])
     theta = np.concatenate([weights.reshape(-1), live * root, np.zeros(idle)])
-    point = pattern_search(net, theta, rounds=_STEPS, shift=_NEAR)
+    point = pattern_search(net, theta, rounds=_POLISH_PROGRAMS, shift=_FIRST_SHIFT)
     W, a = net.blocks(point.theta)
     a = a.reshape(-1)
     w, signs = np.abs(a)[:, None] * W, np.where(a == 0.0, signs, np.sign(a))
-    lam, residual = point.multipliers, point.residual
-    if not residual <= _STATIONARY:
-        padded = np.vstack([found.v, np.zeros((width - found.signs.size, p))])
-        shares = np.zeros((data.y.size, width))
-        shares[:, : found.signs.size] = found.shares
-        held = np.append(found.signs, np.ones(width - found.signs.size))
-        other = clarke_newton(data, held, padded, found.multipliers, shares)
-        if other.residual < residual:
-            w, signs, lam, residual = other.v, held, other.multipliers, other.residual
-    births = newborns(data, lam, 1)
+    births = newborns(data, point.multipliers, 1)
     smallest = float(data.values(w, signs).min())
     separates = smallest > 0.0
     return ReluAnswer(
         v=w / smallest if separates else w,
         signs=signs,
-        multipliers=lam,
-        residual=residual,
+        multipliers=point.multipliers,
+        residual=point.residual,
         separates=separates,
         birth=births[0].value if births else 0.0,
         rounds=spent + point.rounds,
@@ -184,7 +158,7 @@ def _first(
     v: FloatArray,
     signs: FloatArray,
     attempts: int,
-    budget: _Budget,
+    budget: Budget,
     rng: np.random.Generator,
 ) -> tuple[Round | None, FloatArray]:
     """Return a separating point of one of a few starts, or the least violating one."""
@@ -218,7 +192,7 @@ def descend_rounds(
     data: TwoLayer,
     v: FloatArray,
     signs: FloatArray,
-    budget: _Budget,
+    budget: Budget,
     *,
     elastic: bool,
     bound: float = np.inf,
@@ -269,7 +243,7 @@ def descend_rounds(
     return last
 
 
-def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: _Budget) -> ReluAnswer:
+def _nothing(data: TwoLayer, v: FloatArray, signs: FloatArray, budget: Budget) -> ReluAnswer:
     return ReluAnswer(
         v, signs, np.zeros(data.y.size), np.inf, False, np.inf, budget.spent, budget.late
     )

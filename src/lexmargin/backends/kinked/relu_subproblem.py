@@ -21,6 +21,7 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["Round", "TwoLayer", "solve_round"]
 
 _TOLERANCE = 1e-9
+"""What the cone solver is asked for: looser blurs the pattern, tighter it often cannot reach."""
 
 
 @final
@@ -50,7 +51,6 @@ class Round:
     Attributes:
         v: (h, p).
         multipliers: λ (N,) of the margins.
-        shares: (N, h) of a concave term at a kink: the part of λ_n that takes slope 1.
         objective: ``Σ ‖v_j‖``.
         violation: the largest slack; 0 where no slack was allowed.
         solved: whether the cone solver says so.
@@ -58,7 +58,6 @@ class Round:
 
     v: FloatArray
     multipliers: FloatArray
-    shares: FloatArray
     objective: float
     violation: float
     solved: bool
@@ -94,12 +93,9 @@ def solve_round(
     found = conic_program(sparse.csc_matrix((size, size)), cost, matrix, right, cones, _settings())
     x, dual = np.asarray(found.x), np.asarray(found.z)
     v = x[: h * (p + 1)].reshape(h, p + 1)[:, 1:]
-    shares = np.zeros((n, h))
-    shares[concave] = dual[n : n + lifted]
     return Round(
         v=v,
         multipliers=np.maximum(dual[:n], 0.0),
-        shares=np.maximum(shares, 0.0),
         objective=float(np.linalg.norm(v, axis=1).sum()),
         violation=float(np.max(x[size - slack :], initial=0.0)) if slack else 0.0,
         solved=str(found.status) in ("Solved", "AlmostSolved") and bool(np.all(np.isfinite(x))),

@@ -8,7 +8,6 @@ is constant. The multipliers of the levels are the proof.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import final
 
@@ -22,16 +21,15 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.formulations.lexicographic import Level, Lexicographic, Proof
-from lexmargin.formulations.optimal_face import RESOLUTION, BoolArray, Face
+from lexmargin.inputs.limits import NORM_ENTRIES
+from lexmargin.linalg.faces import RESOLUTION, BoolArray, Face
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["FaceAnswer", "face_levels", "solve_face", "supports_face"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _SOLVED = 1e-9
 """Relative gap of an answer that needs no second method."""
-_MOST_ENTRIES = 200_000
-"""N·d up to which norms other than 1, 2 and inf are solved here: their steps read all rows."""
 
 
 @final
@@ -44,7 +42,7 @@ class FaceAnswer:
         margins: (N,) ``θ·z_n``.
         levels: one per linear program, values not decreasing.
         unique: θ is shown to be the only one (False: not shown).
-        seconds, solves: time in all, and linear programs solved.
+        solves: linear programs solved.
         active: per level the coordinates (θ for ℓ∞, (p, q) for ℓ1) fixed so far.
     """
 
@@ -52,7 +50,6 @@ class FaceAnswer:
     margins: FloatArray
     levels: tuple[Level, ...]
     unique: bool
-    seconds: float
     solves: int
     active: tuple[BoolArray, ...] = ()
 
@@ -60,7 +57,7 @@ class FaceAnswer:
 def supports_face(problem: Lexicographic) -> bool:
     """Say whether :func:`solve_face` handles the problem: linear scores, in any norm."""
     Z = problem.score_matrix()
-    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= _MOST_ENTRIES)
+    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= NORM_ENTRIES)
 
 
 def solve_face(problem: Lexicographic) -> FaceAnswer:
@@ -90,7 +87,6 @@ def problem_scale(problem: Lexicographic, answer: FaceAnswer) -> FaceAnswer:
         margins,
         tuple(level.with_value(problem.margin_of_score(level.value)) for level in answer.levels),
         answer.unique,
-        answer.seconds,
         answer.solves,
         answer.active,
     )
@@ -109,7 +105,6 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
         SolverFailedError: the working set was not solved.
         ParameterError: no samples, or numbers that are not finite.
     """
-    begin = time.perf_counter()
     Z = np.ascontiguousarray(Z, dtype=np.float64)
     if Z.ndim != 2 or 0 in Z.shape or not np.all(np.isfinite(Z)):
         raise ParameterError("Z must be a finite matrix with one row per sample.")
@@ -129,12 +124,11 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
         bound = float(np.linalg.norm(multipliers @ scaled)) if multipliers.size else 0.0
         if not float(values.min()) >= bound * (1.0 - _SOLVED) > 0.0:
             # Its tolerances are those of rows of one size.
-            return _round(Z, scaled, norm, unit, begin)
+            return _round(Z, scaled, norm, unit)
         level = _only_level(values, multipliers, unit)
-        seconds = time.perf_counter() - begin
-        return FaceAnswer(theta, Z @ theta, (level,), True, seconds, solves)
+        return FaceAnswer(theta, Z @ theta, (level,), True, solves)
     if 1.0 < norm < np.inf:
-        return _round(Z, scaled, norm, unit, begin)
+        return _round(Z, scaled, norm, unit)
     chain = _Chain(scaled, norm, unit)
     while chain.free.size and (count is None or chain.settled < count):
         chain.advance()
@@ -144,13 +138,12 @@ def face_levels(Z: FloatArray, norm: float, count: int | None = None) -> FaceAns
         Z @ theta,
         tuple(chain.levels),
         chain.face.dimension == 0,
-        time.perf_counter() - begin,
         chain.solves,
         tuple(chain.active),
     )
 
 
-def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: float) -> FaceAnswer:
+def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float) -> FaceAnswer:
     """Answer in a ball without flat faces, by the active sets of the hard margin."""
     from lexmargin.backends.linear.constraint_generation import hard_margin_linear
     from lexmargin.backends.linear.linear_answer import LinearStatus
@@ -166,12 +159,11 @@ def _round(Z: FloatArray, scaled: FloatArray, norm: float, unit: float, begin: f
     values = scaled @ found.theta
     share = found.multipliers / found.multipliers.sum()
     level = _only_level(values, share, unit)
-    seconds = time.perf_counter() - begin
-    return FaceAnswer(found.theta, Z @ found.theta, (level,), True, seconds, found.passes)
+    return FaceAnswer(found.theta, Z @ found.theta, (level,), True, found.passes)
 
 
 def _require_positive(margin: float, Z: FloatArray) -> None:
-    floor = 64 * _EPS * float(np.linalg.norm(Z, axis=1).max())
+    floor = 64 * EPS * float(np.linalg.norm(Z, axis=1).max())
     if not margin > floor:
         raise NotSeparableError(
             f"The first margin is {margin:.3g} in units of the largest entry of the data: "
@@ -211,12 +203,13 @@ class _Chain:
         self.first = 0.0
         self.Z = Z
         # Products of rows with an orthonormal basis are known to this much.
-        self.rounding = 16 * _EPS * float(np.linalg.norm(Z, axis=1).max(initial=0.0))
+        self.rounding = 16 * EPS * float(np.linalg.norm(Z, axis=1).max(initial=0.0))
 
     def advance(self) -> None:
         """Solve one level and move to the face of its optima."""
-        whole = self.face.basis is None
-        point, multipliers, active = self._whole_ball() if whole else self._on_face()
+        basis = self.face.basis
+        whole = basis is None
+        point, multipliers, active = self._whole_ball() if basis is None else self._on_face(basis)
         if whole:
             self.first = float(np.min(self._margins(point)))
             _require_positive(self.first, self.Z)
@@ -289,11 +282,9 @@ class _Chain:
         x[inner] += _least_correction(system, gap)[:-1]
         return x, answer.multipliers, active
 
-    def _on_face(self) -> tuple[FloatArray, FloatArray, BoolArray]:
+    def _on_face(self, basis: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
         """A later level, in the coordinates s of the face."""
         face = self.face
-        basis = face.basis
-        assert basis is not None
         slopes = self.slopes
         values = face.values()[self.free]
         # The face may be 1e-6 wide where the ball is 1: the level is solved at its own scale.

@@ -6,13 +6,13 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled
+from lexmargin.backends.base import Backend, Compiled, Found
 from lexmargin.backends.levels.face import solve_face, supports_face
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.lexicographic import Lexicographic
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["FaceBackend"]
 
@@ -34,7 +34,7 @@ class FaceBackend(Backend):
             "Use --solver auto.",
         )
 
-    def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
+    def _whole(self, problem: Formulation, settings: SolverSettings) -> Found | None:
         levels = _levels(problem)
         if levels is None:
             return None
@@ -43,14 +43,13 @@ class FaceBackend(Backend):
         names = [variable.name for variable in problem.block_variables()]
         values = dict(zip(names, blocks, strict=True))
         first = answer.levels[0].multipliers
-        return RawAnswer(
+        return Found(
+            Ran.FINISHED,
+            f"{len(answer.levels)} levels, {answer.solves} linear programs",
+            Claim.OPTIMAL,
             values={name: np.asarray(block) for name, block in values.items()},
             multipliers={} if first is None else {"margin": first},
-            ran=Ran.FINISHED,
-            claim=Claim.OPTIMAL,
-            raw_status=f"{len(answer.levels)} levels, {answer.solves} linear programs",
             iterations=answer.solves,
-            solve_seconds=answer.seconds,
             levels=answer.levels,
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lexmargin.backends.capture import captured
 from lexmargin.errors import MissingBackendError, SolverFailedError
-from lexmargin.formulations.optimal_face import BoolArray
+from lexmargin.linalg.faces import BoolArray
 from lexmargin.linalg.guarded import add_rows
 from lexmargin.ops.base import FloatArray, IntArray
 
@@ -19,7 +19,9 @@ FEASIBILITY = 1e-10
 """Feasibility tolerance asked of HiGHS (its smallest), for rows of unit size."""
 
 _PRICING = 5e-10
+"""Slack from which a row is added: above HiGHS's own 1e-10, or it would add the same rows again."""
 _MAX_ROUNDS = 500
+"""Programs at most; each adds at least one row, so only a very hard face meets this (judgement)."""
 _DUAL, _PRIMAL = 1, 4
 """HiGHS's numbers for ``simplex_strategy``."""
 

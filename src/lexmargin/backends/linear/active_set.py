@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
 from lexmargin.backends.capture import captured
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
-from lexmargin.errors import DataError, ParameterError, UnknownNameError, UnsupportedError, nearest
+from lexmargin.backends.options import Options, number, whole_number
+from lexmargin.backends.shape import Form, Shape, shape_of
+from lexmargin.errors import DataError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.w_set import WSet
+from lexmargin.inputs.limits import NORM_ENTRIES
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.base import FloatArray, Sense
-from lexmargin.ops.curvature import Curvature
-from lexmargin.program import (
-    Combination,
-    Constraint,
-    Expression,
-    Margins,
-    Norm,
-    Parameter,
-    Power,
-    Program,
-    SquaredNorm,
-    Variable,
-)
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.ops.base import FloatArray
+from lexmargin.program import Program
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["SOLVER", "ActiveSetBackend"]
 
 SOLVER: Final = "daqp"
-_BALL: Final = "ball"
-_MOST_ENTRIES: Final = 200_000
-"""N·d up to which norms other than 1, 2 and inf, whose steps read all rows, are the default's."""
-_OPTIONS: Final = ("max_passes", "time_limit", "tolerance")
 _ENDS: Final[Mapping[LinearStatus, tuple[Ran, Claim]]] = {
     LinearStatus.OPTIMAL: (Ran.FINISHED, Claim.OPTIMAL),
     LinearStatus.INACCURATE: (Ran.NUMERICAL, Claim.NOTHING),
@@ -77,96 +56,89 @@ class ActiveSetBackend(Backend):
         if not problem.asks_direction:
             return False
         try:
-            _, norm = _recognised(problem.program())
+            norm = _recognised(problem.program()).norm
         except UnsupportedError:
             return False
         entries = problem.functions.count * problem.functions.size
-        dense = not problem.data.is_sparse and entries <= _MOST_ENTRIES
+        dense = not problem.data.is_sparse and entries <= NORM_ENTRIES
         return norm in (1.0, 2.0, np.inf) or dense
 
     def compile(self, program: Program) -> Compiled:
         return _ActiveSet(program)
 
-    def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
+    def _whole(self, problem: Formulation, settings: SolverSettings) -> Found | None:
         """Answer all levels of a W-set with a free bias: w and the score β are unique."""
         if settings.solver == SOLVER and _one_linear_part(problem):
             return _hard_margin(problem, settings)
         if settings.solver != SOLVER or not (isinstance(problem, WSet) and has_bias(problem)):
             return None
         X, y = bias_samples(problem)
-        answer, seconds = _solved(X, y, 2.0, settings, bias=True)
+        answer = _solved(X, y, 2.0, settings, bias=True)
         if answer.bias < 0.0 and never_negative(problem):
             # Convex in (w, β): with β >= 0 the optimum is at β = 0.
-            answer, more = _solved(X, y, 2.0, settings)
-            seconds += more
+            answer = _solved(X, y, 2.0, settings)
         if not answer.margin > 0.0:
-            empty = no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
-            return replace(empty, claim=_ENDS[answer.status][1])
+            ran, claim = _ENDS[answer.status]
+            return Found(ran, answer.status.value, claim)
         w = w_set_point(problem, answer)
         scales = problem.parts.natural_scales
         # The unknowns of the first stage are w_k/s_k, and its objective has a weight and a divisor.
         factor = problem.stage_factor((), 1.0)
-        return _finished(
-            answer,
-            problem.parts.write(w, scales),
-            {MARGIN: answer.multipliers / factor},
-            (0.0, seconds),
-        )
+        duals = {MARGIN: answer.multipliers / factor}
+        return _finished(answer, problem.parts.write(w, scales), duals)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Options(Options):
+    method = SOLVER
+
+    max_passes: int = whole_number(100, least=1)
+    tolerance: float = number(1e-12)
 
 
 def _one_linear_part(problem: Formulation) -> bool:
     """Say whether eq. 13 or 14 is ``min ‖w‖²  s.t.  z_n·w >= 1``."""
     functions = problem.functions
-    linear = functions.curvature is Curvature.AFFINE and functions.homogeneity.degree == 1.0
+    linear = functions.linear and functions.homogeneity.degree == 1.0
     if not (linear and problem.is_judged) or problem.data.is_sparse:
         return False
     kkt = problem.kkt(np.ones(functions.size))[0]
     return kkt.is_direction and kkt.level == 1.0 and kkt.costs is not None
 
 
-def _hard_margin(problem: Formulation, settings: SolverSettings) -> RawAnswer:
+def _hard_margin(problem: Formulation, settings: SolverSettings) -> Found:
     """Answer eq. 13 or 14 of one linear part in the unknowns of its first stage."""
     X, y = _rows(problem.functions)
-    answer, seconds = _solved(X, y, 2.0, settings)
+    answer = _solved(X, y, 2.0, settings)
     if not answer.margin > 0.0:
-        empty = no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
-        return replace(empty, claim=_ENDS[answer.status][1])
+        ran, claim = _ENDS[answer.status]
+        return Found(ran, answer.status.value, claim)
     # w = s v, and f_n(w) = 1 is what the unknowns are scaled to.
     parts = Parts(problem.functions)
     values = parts.write(answer.w, parts.natural_scales)
-    return _finished(answer, values, {MARGIN: answer.multipliers}, (0.0, seconds))
+    return _finished(answer, values, {MARGIN: answer.multipliers})
 
 
 @final
 class _ActiveSet(Compiled):
     """The rows of a program, and how its unknowns follow from the direction of largest margin."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
-        self.margins, self.norm = _recognised(program)
-        self.X, self.y = _rows(self.margins.functions)
-        self.build_seconds = time.perf_counter() - began
+    def _build(self) -> None:
+        self.shape = _recognised(self.program)
+        self.X, self.y = _rows(self.shape.margins.functions)
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _run(self, request: Request) -> Found:
+        settings = request.settings
         if settings.solver != SOLVER:
-            return no_answer(Ran.MISSING, f"{settings.solver} is no active-set method.")
-        known = checked_parameters(self.program, parameters)
-        # A start is checked and not used: the method begins with rows, not with a point.
-        starting_values(self.program, start)
-        answer, seconds = _solved(self.X, self.y, self.norm, settings)
+            return Found(Ran.MISSING, f"{settings.solver} is no active-set method.")
+        # A start is not used: the method begins with rows, not with a point.
+        answer = _solved(self.X, self.y, self.shape.norm, settings)
         if not answer.margin > 0.0:
             if answer.status is LinearStatus.NOT_SEPARABLE:
-                return self._not_separable(answer, known, seconds)
-            return no_answer(_ENDS[answer.status][0], answer.status.value, solve_seconds=seconds)
-        values, duals = self._scaled(answer, known)
-        return _finished(answer, values, duals, (self.build_seconds, seconds))
+                return self._not_separable(answer)
+            return Found(_ENDS[answer.status][0], answer.status.value)
+        return _finished(answer, *self._scaled(answer, request.parameters))
 
     def _scaled(
         self, answer: LinearAnswer, known: Mapping[str, float]
@@ -174,150 +146,81 @@ class _ActiveSet(Compiled):
         """Return values and multipliers at the program's own scale."""
         share = answer.multipliers / answer.multipliers.sum()
         values: dict[str, FloatArray] = {}
-        if self.program.sense is Sense.MAXIMIZE:
+        shape = self.shape
+        if shape.form is Form.MAX:
             # max t: the multipliers of the rows sum to 1, the ball's is the slope of the optimum.
-            euclidean = self.norm == 2.0
-            rho = np.sqrt(known["ρ²"]) if euclidean else known["ρ"]
+            squared = shape.power == 2.0
+            rho = np.sqrt(known[shape.radius]) if squared else known[shape.radius]
             w = rho * answer.theta
-            values["t"] = np.array(rho * answer.margin)
-            ball = answer.margin / (2.0 * rho) if euclidean else answer.margin
-            duals = {MARGIN: share, _BALL: np.array([ball])}
+            values[shape.level] = np.array(rho * answer.margin)
+            ball = answer.margin / (2.0 * rho) if squared else answer.margin
+            duals = {shape.margin: share, shape.ball: np.array([ball])}
         else:
             # min c ‖w‖² with margin m: w = m θ/γ, and by Euler Σ λ m = 2 c ‖w‖².
-            hard = self.program.hard_margin is not None
-            level, factor = (1.0, 0.5) if hard else (known["γ"], 1.0)
+            hard = shape.form is Form.HARD
+            level, factor = (1.0, 0.5) if hard else (known[shape.level], 1.0)
             w = answer.theta * (level / answer.margin)
-            duals = {MARGIN: share * (2.0 * factor * level / answer.margin**2)}
-        blocks = self.margins.functions.blocks(w)
-        values |= dict(zip(self.margins.blocks, blocks, strict=True))
+            duals = {shape.margin: share * (2.0 * factor * level / answer.margin**2)}
+        blocks = shape.margins.functions.blocks(w)
+        values |= dict(zip(shape.margins.blocks, blocks, strict=True))
         return values, duals
 
-    def _not_separable(
-        self, answer: LinearAnswer, known: Mapping[str, float], seconds: float
-    ) -> RawAnswer:
+    def _not_separable(self, answer: LinearAnswer) -> Found:
         """Return infeasibility, or θ = 0 where the program is feasible there."""
         status = f"{answer.status.value}, {answer.passes} passes"
-        if self.program.sense is Sense.MINIMIZE:
-            empty = no_answer(Ran.FINISHED, status, solve_seconds=seconds)
-            return RawAnswer(
-                values={},
-                multipliers={},
-                ran=empty.ran,
-                claim=Claim.INFEASIBLE,
-                raw_status=status,
-                iterations=answer.passes,
-                solve_seconds=seconds,
-            )
-        zeros = self.margins.functions.blocks(np.zeros(self.margins.functions.size))
-        values: dict[str, FloatArray] = dict(zip(self.margins.blocks, zeros, strict=True))
-        return RawAnswer(
-            values={**values, "t": np.array(0.0)},
-            multipliers={MARGIN: answer.multipliers, _BALL: np.array([0.0])},
-            ran=Ran.FINISHED,
-            claim=Claim.OPTIMAL,
-            raw_status=status,
+        shape, functions = self.shape, self.shape.margins.functions
+        if shape.form is not Form.MAX:
+            return Found(Ran.FINISHED, status, Claim.INFEASIBLE, iterations=answer.passes)
+        zeros = functions.blocks(np.zeros(functions.size))
+        values: dict[str, FloatArray] = dict(zip(shape.margins.blocks, zeros, strict=True))
+        return Found(
+            Ran.FINISHED,
+            status,
+            Claim.OPTIMAL,
+            values={**values, shape.level: np.array(0.0)},
+            multipliers={shape.margin: answer.multipliers, shape.ball: np.array([0.0])},
             iterations=answer.passes,
-            build_seconds=self.build_seconds,
-            solve_seconds=seconds,
         )
 
 
 def _solved(
     X: Any, y: FloatArray, norm: float, settings: SolverSettings, *, bias: bool = False
-) -> tuple[LinearAnswer, float]:
-    """Return the answer and the seconds it took."""
-    tolerance, limit, passes = _options(settings)
-    began = time.perf_counter()
+) -> LinearAnswer:
+    options = _Options.read(settings)
+    # A grade asks for at most so much; nothing is gained by stopping earlier than at rounding.
+    tolerance, passes = min(options.tolerance, 1e-9), options.max_passes
+    limit = settings.time_limit if options.time_limit is None else options.time_limit
     with captured(settings.verbose):
-        answer = hard_margin_linear(
+        return hard_margin_linear(
             X, y, bias=bias, norm=norm, tolerance=tolerance, time_limit=limit, max_passes=passes
         )
-    return answer, time.perf_counter() - began
 
 
 def _finished(
-    answer: LinearAnswer,
-    values: dict[str, FloatArray],
-    duals: dict[str, FloatArray],
-    seconds: tuple[float, float],
-) -> RawAnswer:
+    answer: LinearAnswer, values: dict[str, FloatArray], duals: dict[str, FloatArray]
+) -> Found:
     ran, claim = _ENDS[answer.status]
-    return RawAnswer(
-        values=values,
-        multipliers=duals,
-        ran=ran,
-        claim=claim,
-        raw_status=(
-            f"{answer.status.value}, {answer.passes} passes, "
-            f"{answer.working_set} working rows, relative gap {answer.relative_gap:.1e}"
-        ),
-        iterations=answer.passes,
-        build_seconds=seconds[0],
-        solve_seconds=seconds[1],
+    status = (
+        f"{answer.status.value}, {answer.passes} passes, "
+        f"{answer.working_set} working rows, relative gap {answer.relative_gap:.1e}"
     )
+    return Found(ran, status, claim, values=values, multipliers=duals, iterations=answer.passes)
 
 
-def _options(settings: SolverSettings) -> tuple[float, float | None, int]:
-    options = dict(settings.options)
-    for name in options:
-        if name not in _OPTIONS:
-            raise UnknownNameError(f"{SOLVER} has no option {name!r}.", nearest(name, _OPTIONS))
-    # A grade asks for at most so much; nothing is gained by stopping earlier than at rounding.
-    try:
-        tolerance = min(float(options.get("tolerance", 1e-12)), 1e-9)
-        passes = int(options.get("max_passes", 100))
-        given = options.get("time_limit", settings.time_limit)
-        limit = None if given is None else float(given)
-    except ValueError as error:
-        raise ParameterError(f"An option of {SOLVER} is no number: {error}.") from error
-    return tolerance, limit, passes
+def _recognised(program: Program) -> Shape:
+    """Return the shape of a linear hard margin or margin path.
 
-
-def _recognised(program: Program) -> tuple[Margins, float]:
-    """Return the margin functions and p of a program that is a linear hard margin or margin path.
-
-    Raises :class:`UnsupportedError` for any other.
+    Raises :class:`UnsupportedError` for any other program.
     """
-    rows = [c for c in program.constraints if c.name == MARGIN]
-    others = [c for c in program.constraints if c.name != MARGIN]
-    left = rows[0].left if len(rows) == 1 else None
-    # The numbers that the f_n must reach: 1, γ or t.
-    level = None if left is None else rows[0].right
-    stated = isinstance(level, (Parameter, Variable)) or program.hard_margin is not None
-    if (
-        not stated
-        or program.curvature > Curvature.AFFINE
-        or not isinstance(left, Margins)
-        or left.factors
-    ):
+    found = shape_of(program)
+    if found is None or found.loss is not None or not found.affine:
         raise UnsupportedError(
             f"The active-set method does not answer this {program.name} program: it needs a hard "
-            "margin or a margin path whose margin functions are affine.",
+            "margin or a margin path whose margin functions are affine, in a norm of all "
+            "parameters together.",
             "Choose another solver, or 'auto'.",
         )
-    norm = _norm(program, others)
-    if not norm >= 1.0:
-        raise UnsupportedError(
-            "The active-set method needs a norm of all parameters together.",
-            "Choose another solver, or 'auto'.",
-        )
-    return left, norm
-
-
-def _norm(program: Program, others: list[Constraint]) -> float:
-    term: Expression | None = None
-    if program.sense is Sense.MAXIMIZE:
-        if len(others) == 1 and others[0].name == _BALL and isinstance(others[0].right, Parameter):
-            term = others[0].left
-    elif not others:
-        term = program.objective
-        if isinstance(term, Combination) and len(term.terms) == 1:
-            term = term.terms[0][1]
-    if isinstance(term, Power) and term.exponent == 2.0:
-        term = term.base
-    if isinstance(term, SquaredNorm):
-        return 2.0
-    return term.p if isinstance(term, Norm) else float("nan")
+    return found
 
 
 def _rows(functions: MarginFunctions) -> tuple[Any, FloatArray]:

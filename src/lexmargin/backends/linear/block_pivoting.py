@@ -18,9 +18,14 @@ from lexmargin.ops.base import FloatArray, IntArray
 __all__ = ["block_pivoting", "solve_face"]
 
 _PIVOTS: Final = 60
+"""Changes of the active set at most; then the caller takes the slower, certain method."""
 _PATIENCE: Final = 5
+"""Changes without fewer wrong rows before Murty's rule, the safeguard of Júdice and Pires
+(1994)."""
 _LOOSE: Final = 1e-7
+"""First accuracy of a face: enough to tell which rows are active, at fewer products."""
 _TIGHT: Final = 1e-13
+"""Last accuracy of a face: the answer's own, some way above the rounding of its products."""
 
 
 def block_pivoting(

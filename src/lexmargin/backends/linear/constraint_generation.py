@@ -17,6 +17,7 @@ from lexmargin.backends.linear.signed_rows import SignedRows, signed_rows
 from lexmargin.backends.linear.working_set import Restricted, solve_restricted
 from lexmargin.data.translation import column_centres, moved_samples, translated_bias
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
+from lexmargin.inputs.limits import CORNER_ENTRIES, DENSE_COLUMNS
 from lexmargin.linalg.norms import power_of_two
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separation.long_margins import long_margin
@@ -24,12 +25,10 @@ from lexmargin.separation.long_measures import affordable
 
 __all__ = ["hard_margin_linear"]
 
-_SOLVED: Final = 1e-9
+_ROUNDED_GAP: Final = 1e-9
+"""Relative gap of an answer that needs no second method: below it nothing is gained."""
 _SECONDS: Final = 10.0
 """For an answer in long numbers, which the judge then spends as much again on."""
-_MOST_ENTRIES: Final = 200_000
-_DENSE: Final = 400
-"""Up to so many columns the working rows are dense, and their problem is solved in w itself."""
 
 
 def hard_margin_linear(
@@ -87,7 +86,7 @@ def hard_margin_linear(
         rows = signed_rows(moved_samples(rows.X, centres), y)
     answer = _in_doubles(rows, bias, norm, tolerance, deadline, max_passes)
     late = answer.status in (LinearStatus.TIME_LIMIT, LinearStatus.PASS_LIMIT)
-    if not (bias or rows.sparse or late) and not answer.relative_gap <= _SOLVED:
+    if not (bias or rows.sparse or late) and not answer.relative_gap <= _ROUNDED_GAP:
         answer = _in_long_numbers(rows, norm, deadline, answer)
     if not np.any(centres):
         return answer
@@ -114,8 +113,8 @@ def _in_doubles(
     from lexmargin.backends.linear.row_generation import polyhedral_margin
 
     answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
-    small = rows.count * rows.size <= _MOST_ENTRIES
-    if answer.relative_gap > _SOLVED and small and not (bias or rows.sparse):
+    small = rows.count * rows.size <= CORNER_ENTRIES
+    if answer.relative_gap > _ROUNDED_GAP and small and not (bias or rows.sparse):
         # Its tolerances are absolute: rows and columns of very different size need the path.
         other = round_margin(rows, norm, deadline)
         answer = other if other.relative_gap < answer.relative_gap else answer
@@ -177,7 +176,7 @@ class _WorkingSet:
 
     def _taken(self, index: IntArray) -> Any:
         rows = self.source.take(index)
-        if self.source.sparse and self.source.size <= _DENSE:
+        if self.source.sparse and self.source.size <= DENSE_COLUMNS:
             rows = rows.toarray()
         if self.center is not None:
             rows = rows - np.outer(self.source.y[index], self.center)
@@ -276,7 +275,7 @@ def _restricted(
     """Return the solution of the working rows by the method that suits their number and shape."""
     size = working.source.size
     tall = isinstance(working.rows, np.ndarray) and working.index.size > size
-    if tall or size <= _DENSE:
+    if tall or size <= DENSE_COLUMNS:
         return solve_restricted(working.rows, signs, guess, b, deadline)
     solved = block_pivoting(working.rows, signs, guess, lam, deadline)
     if solved is not None:

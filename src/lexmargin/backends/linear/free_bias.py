@@ -9,6 +9,7 @@ import numpy as np
 
 from lexmargin.backends.linear.linear_answer import LinearAnswer
 from lexmargin.data.dataset import Dataset
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray
@@ -79,8 +80,7 @@ def w_set_point(problem: WSet, answer: LinearAnswer) -> FloatArray:
         block = np.array([math.copysign(root, score)])
     else:
         block = np.array([root, 0.0] if score > 0.0 else [0.0, root])
-    assert isinstance(problem.predictor, Sum)
-    first = problem.predictor.members[0] is linear
+    first = isinstance(problem.predictor, Sum) and problem.predictor.members[0] is linear
     return np.concatenate([answer.w, block] if first else [block, answer.w])
 
 
@@ -91,5 +91,8 @@ def _members(problem: Formulation) -> tuple[Member, Bias] | None:
 
 def _required(problem: Formulation) -> tuple[Member, Bias]:
     found = _members(problem)
-    assert found is not None, "has_bias says whether there is one"
+    if found is None:
+        raise UnsupportedError(
+            "The predictor is no linear score with a bias of its own.", "Ask has_bias first."
+        )
     return found

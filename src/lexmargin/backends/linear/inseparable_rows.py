@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples
 from lexmargin.formulations.base import Formulation
+from lexmargin.inputs.limits import EXACT_ENTRIES
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separation.gordan import Separability
 
 __all__ = ["Suspects", "suspects"]
-
-_LIMIT: Final = 4_000_000
 
 
 @final
@@ -36,7 +35,8 @@ class Suspects:
 
     def of_all(self, proof: Separability) -> Separability:
         """Return a negative verdict on these rows as one on all samples: λ is 0 on the others."""
-        assert proof.gordan is not None
+        if proof.gordan is None:
+            return proof
         gordan = [Fraction(0)] * self.count
         for n, value in zip(self.index.tolist(), proof.gordan, strict=True):
             gordan[n] = value
@@ -58,7 +58,7 @@ def suspects(problem: Formulation) -> Suspects | None:
         return None
     taken = X[index].tocsc()
     taken = taken[:, np.flatnonzero(np.diff(taken.indptr))]
-    if taken.shape[0] * taken.shape[1] > _LIMIT:
+    if taken.shape[0] * taken.shape[1] > EXACT_ENTRIES:
         return None
     rows = y[index, None] * taken.toarray()
     rows = np.column_stack([rows, y[index]]) if free else rows

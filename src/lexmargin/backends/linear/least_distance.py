@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from lexmargin.errors import NotSeparableError, SolverFailedError
-from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.least_distance import least_distance
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["euclidean_margin"]
 
 _MAX_ROUNDS = 200
+"""Programs at most, in case rounding adds rows for ever (judgement: each adds a batch)."""
 _VIOLATION = 1e-12
+"""Shortfall from which a row is added: below it is the rounding of the products."""
 
 
 def euclidean_margin(Z: FloatArray) -> tuple[FloatArray, FloatArray, int]:
@@ -34,7 +36,7 @@ def euclidean_margin(Z: FloatArray) -> tuple[FloatArray, FloatArray, int]:
     batch = min(count, 3 * size + 50)
     working: IntArray = np.argsort(Z @ Z.sum(axis=0), kind="stable")[:batch].astype(np.int64)
     for rounds in range(1, _MAX_ROUNDS + 1):
-        w, share = _least_distance(Z[working])
+        w, share = _nearest(Z[working])
         margins = Z @ w
         chosen = np.zeros(count, dtype=bool)
         chosen[working] = True
@@ -53,20 +55,15 @@ def euclidean_margin(Z: FloatArray) -> tuple[FloatArray, FloatArray, int]:
     )
 
 
-def _least_distance(Z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    # min ‖[Zᵀ; 1ᵀ] y - e‖ over y >= 0; the residual r gives w = -r_{1..d} / r_{d+1}.
-    count, size = Z.shape
-    matrix = np.vstack([Z.T, np.ones((1, count))])
-    target = np.append(np.zeros(size), 1.0)
-    y = nonnegative_least_squares(matrix, target, max(1000, 30 * (count + size)))
-    residual = matrix @ y - target
-    support = np.flatnonzero(y > 0)
-    if support.size == 0 or not -residual[-1] > 1e-14:
+def _nearest(Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    found = least_distance(Z, np.ones(Z.shape[0]))
+    if found is None:
         raise NotSeparableError(
             "No direction with a positive margin was found.",
             "Check the exact verdict on separability; add features or drop contradictory samples.",
         )
-    w = residual[:size] / -residual[-1]
+    support = np.flatnonzero(found > 0.0)
+    w = found @ Z
     # Active set known: one orthogonal solve makes the margins equal to rounding.
     w = w + np.linalg.lstsq(Z[support], 1.0 - Z[support] @ w, rcond=1e-12)[0]
-    return w, y / y.sum()
+    return w, found / found.sum()

@@ -17,31 +17,41 @@ from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.backends.losses.constrained_linear import constrained_linear
 from lexmargin.linalg.norms import dual_norm, power_of_two, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separation.long_measures import affordable
 
 __all__ = ["round_margin"]
 
 _GROWTH: Final = 8.0
+"""Factor of ρ along the path: larger leaves the reach of Newton's method, smaller costs solves."""
 _LARGEST: Final = 1e15
 """ρ times the size of the rows beyond which no double sees a difference of margins."""
 _NEAR: Final = 0.2
 """Relative gap of the path below which active rows are guessed."""
 _SOLVED: Final = 1e-12
+"""Relative gap that ends the path at once: a few thousand roundings, so no later ρ does better."""
 _ACCEPTED: Final = 1e-7
+"""Relative gap of an answer claimed as optimal; the judge bounds it anew."""
 _ON_BOUND: Final = 1e-12
+"""Relative distance from the largest entry that counts as on the ℓ∞ ball's face."""
 _CARRIED: Final = 1e-9
 """Pull of a row, in units of the strongest, that counts as part of the answer."""
 _CLOSER: Final = 0.8
 """Factor of p - 1 from one exponent to the next."""
 _STEPS: Final = 60
+"""Newton steps at most: damped ones need some tens; quiet ones end it earlier (judgement)."""
 _PATIENCE: Final = 4
+"""Steps without a better residual before it is taken as rounding."""
 _LONGEST: Final = 0.5
+"""Longest step by ‖w‖: longer ones change signs of entries, where the power is not smooth."""
 _ZERO: Final = 1e-100
+"""Stands for an entry 0 below p = 2, where the second derivative is infinite, in range of
+doubles."""
 _CHANGES: Final = 40
+"""Changes of the active rows at most, in case they cycle: the path's answer is then kept."""
 _LOST: Final = 2
 """Points of the path in a row that doubles do not reach, after which long numbers are cheaper."""
-_EPS: Final = float(np.finfo(np.float64).eps)
 _ROUNDINGS: Final = 4.0
 """Of θ, of its length, of a product and of its sum."""
 
@@ -279,11 +289,11 @@ def _newton(A: FloatArray, p: float, w: FloatArray, lam: FloatArray, *, dual: bo
             matrix[:d, :d], matrix[:d, d:] = _hessian(w, p), -A.T
             pull = A.T @ lam - _gradient(w, p)
         # A long row is held above 1 by its own rounding: its λ is small, and so is what that costs.
-        room = _ROUNDINGS * _EPS * (np.abs(A) @ np.abs(w))
+        room = _ROUNDINGS * EPS * (np.abs(A) @ np.abs(w))
         left = 1.0 + room - A @ w
         whole = float(np.linalg.norm(A.T @ lam))
         off = float(np.linalg.norm(pull)) / whole if whole > 0.0 else np.inf
-        misfit = max(float((np.abs(left) / (1.0 + room / _EPS)).max()), off)
+        misfit = max(float((np.abs(left) / (1.0 + room / EPS)).max()), off)
         quiet = 0 if misfit < 0.5 * best[0] else quiet + 1
         if misfit < best[0]:
             best = misfit, w, lam

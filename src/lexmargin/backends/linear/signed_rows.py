@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lexmargin.errors import DataError, ShapeError
+from lexmargin.inputs.limits import PRODUCT_BYTES
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["SignedRows", "signed_rows"]
-
-_CHUNK_BYTES = 1 << 23
 
 
 @final
@@ -51,7 +50,7 @@ class SignedRows:
         else:
             # BLAS reads only contiguous doubles; anything else is brought to it piece by piece.
             result = np.empty(self.count)
-            step = max(1, _CHUNK_BYTES // (8 * max(self.size, 1)))
+            step = max(1, PRODUCT_BYTES // (8 * max(self.size, 1)))
             for begin in range(0, self.count, step):
                 piece = np.ascontiguousarray(X[begin : begin + step], dtype=np.float64)
                 result[begin : begin + step] = piece @ w

@@ -10,6 +10,7 @@ import numpy as np
 
 from lexmargin.errors import TimeLimitError
 from lexmargin.linalg.guarded import nonnegative_least_squares, quadratic_program, solved_triangle
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Face", "Restricted", "separation_or_gordan", "solve_restricted"]
@@ -18,8 +19,11 @@ _BIAS_SCALE: Final = 32.0
 """Weight of the bias column: b costs b²/(2·32²) in the QP, which proximal steps then remove."""
 
 _PROXIMAL_STEPS: Final = 12
+"""Steps that free the bias from its cost; each leaves a share of the error that falls with 32²."""
 _REPAIRS: Final = 6
+"""Times that rows of negative weight leave; a guess that needs more is a wrong one."""
 _HEIGHTS: Final = (1.0, 2.0**-12, 2.0**-24, 2.0**-34)
+"""Guesses of the margin (by the largest row), ever smaller: the right one keeps w near 1."""
 _NEGATIVE: Final = 1e-11
 """Multipliers above -1e-11 of the largest count as zero."""
 
@@ -163,7 +167,8 @@ def solve_restricted(
         b = bias
         sense[:] = 0
         sense[active] = 3
-    assert answer is not None
+    if answer is None:
+        return separation_or_gordan(A, y)
     return Restricted(
         True, False, answer.active, answer.w, answer.b, answer.multipliers,
         Face.of(A[answer.active], None if y is None else y[answer.active]),
@@ -184,7 +189,7 @@ def _polished(A: FloatArray, y: FloatArray | None, active: IntArray) -> Restrict
         lam = face.solve(np.ones(active.size))
         w, b, lam = face.refined(chosen, chosen.T @ lam, lam)
         margins = A @ w if y is None else A @ w + y * b
-        rounding = 1e-12 + 8.0 * np.finfo(float).eps * float(np.linalg.norm(w)) * lengths
+        rounding = 1e-12 + 8.0 * EPS * float(np.linalg.norm(w)) * lengths
         violated = np.flatnonzero(margins < 1.0 - rounding)
         violated = np.setdiff1d(violated, active)
         negative = lam < -_NEGATIVE * float(np.max(np.abs(lam)))

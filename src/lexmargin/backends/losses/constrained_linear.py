@@ -29,10 +29,13 @@ __all__ = ["LinearPathPoint", "constrained_linear"]
 
 BoolArray = NDArray[np.bool_]
 _GRADIENT = 1e-13
+"""Relative residual that ends a face: a few hundred roundings, so a tighter one never comes."""
 _SLOPE = 1e-9
+"""Slope of log L by which a part moves inwards again: below it is the noise of the solved face."""
 _STILL = 1e-13
 """Change of the margins, relative to the largest, below which steps that no longer shrink end."""
 _STEPS_PER_FACE = 300
+"""Newton steps of one face at most; slow ones end earlier, by how quiet they are."""
 _QUIET = 100
 """Steps that no double sees in log L before an answer with a certified gap is taken."""
 _SOLVED = 1e-9
@@ -47,6 +50,7 @@ _SEEN = 1e-10
 _LOST = 3
 """Balls in a row that doubles do not solve: the last is then tried, and left to long numbers."""
 _ARMIJO = 1e-4
+"""Least share of the promised decrease (Nocedal and Wright 2006, ch. 3): any small one does."""
 _ASIDE = 10.0
 """Longest tangent that is followed, in units of the change of ρ."""
 
@@ -112,6 +116,8 @@ def constrained_linear(
     shift = np.zeros(len(rows)) if offsets is None else offsets
     # A power of two: the answer at ρ on rows × s is the answer at ρ s.
     unit = float(2.0 ** np.round(np.log2(largest))) if largest > 0.0 else 1.0
+    if not np.isfinite(rho * unit):
+        raise ParameterError(f"rho = {rho:g} times the rows exceeds all doubles.", "Scale X down.")
     problem = LinearLoss(rows / unit, shift, loss, group)
     state, iterations = _grown(problem, rho * unit, norm, None if begin is None else begin * unit)
     w = state.w / unit

@@ -21,7 +21,9 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["kinked_descent"]
 
 _STEPS: Final = 2000
+"""Steps of L-BFGS at most: on kinks it ends earlier by itself; more would only cost time."""
 _MEMORY: Final = 30
+"""Pairs it keeps: 10 to 50 do alike, and each costs two vectors."""
 _NO_WORSE: Final = 1e-9
 """Part of log L that the last Newton steps may lose: they end on the same branch."""
 

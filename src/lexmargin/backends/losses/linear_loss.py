@@ -7,12 +7,12 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["LinearLoss", "LossPoint"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _EXPONENTIAL = 1e-12
 """Relative difference from the exponential loss below which doubles hardly see it."""
 
@@ -116,7 +116,7 @@ class LossPoint:
                 scaled = np.exp(0.5 * (logs - self.total))[:, None] * terms
             found = scaled.T @ scaled - share * np.outer(g, g)
         # What cancels leaves its rounding: never less than that, feature by feature.
-        found.flat[:: g.size + 1] += 4.0 * _EPS * (self.weights @ rows**2)
+        found.flat[:: g.size + 1] += 4.0 * EPS * (self.weights @ rows**2)
         return np.asarray(found)
 
     def bound(self, rho: float, dual: float) -> float:

@@ -34,17 +34,23 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["long_loss"]
 
 _GROWTH: Final = 30.0
+"""Factor of t: larger ones cost more Newton steps each, smaller ones more of them (judgement)."""
 _CENTRED: Final = 0.1
+"""Newton decrement at which the next t is taken: below 1 the steps converge quadratically."""
 _LAST: Final = 1e50
 """t at the end, where G is of size 1: far below what doubles show of its least value."""
 _ENDED: Final = 1e-40
+"""Squared decrement of the last point, far below what doubles show of it."""
 _ARMIJO: Final = 1e-4
+"""Part of the slope that a step must gain (Nocedal and Wright, §3.1): any small part serves."""
 _STEPS: Final = 600
+"""Newton steps at most: an end for data that do not converge, and no answer then."""
 _PULLED: Final = 1e-2
 """Part of the radius by which the beginning lies inside."""
 _NOTHING: Final = 1e-22
 """Part of the longest entry below which one is 0 on a face of the polyhedral balls."""
 _WEIGHTY: Final = 1e-12
+"""Share of the weights from which a sample counts: lighter ones do not show in doubles."""
 
 Parts = tuple[Any, Big, Big]
 """A value, its gradient and its Hessian."""

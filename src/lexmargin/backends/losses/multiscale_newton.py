@@ -19,7 +19,9 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["GradedBasis", "graded_basis", "graded_step", "leading_slopes"]
 
 _EXHAUSTED = 1e-10
+"""Relative rest of a row that counts as spanned: looser drops levels, tighter keeps noise."""
 _NOISE = 1e-12
+"""Error of a product of graded factors, relative to its terms: what is below it is set to 0."""
 
 
 @final

@@ -7,49 +7,27 @@ smooth margin functions, whose margins may be 1e12; eq. 5 also of networks with 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.losses.kinked_descent import kinked_descent
-from lexmargin.backends.losses.penalised import PenalisedProgram, stated_penalty
+from lexmargin.backends.losses.penalised import NewtonOptions, PenalisedProgram
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct, escape, follow
+from lexmargin.backends.shape import Form, LossTerm, Shape, shape_of
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
+from lexmargin.inputs.limits import NEWTON_ENTRIES, NEWTON_PARAMETERS
 from lexmargin.linalg.norms import dual_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.base import FloatArray, Relation, Sense
-from lexmargin.ops.curvature import Curvature
-from lexmargin.program import (
-    Combination,
-    Expression,
-    LogisticLoss,
-    LogLoss,
-    Margins,
-    Norm,
-    Program,
-    SquaredNorm,
-    Variable,
-)
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.ops.base import FloatArray
+from lexmargin.program import Program
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["NewtonBackend", "NewtonProgram", "SmoothProgram"]
-
-_MOST_PARAMETERS: Final = 300
-_MOST_ENTRIES: Final = 300_000
-_BALL: Final = "ball"
 
 
 @final
@@ -73,18 +51,16 @@ class NewtonBackend(Backend):
         return kkt.level is None and _smooth(functions, kkt.norm)
 
     def compile(self, program: Program) -> Compiled:
-        objective = program.objective
-        if isinstance(objective, (LogLoss, Combination)) and program.sense is Sense.MINIMIZE:
-            found = _stated_loss(objective)
-            if found is not None and program.curvature <= Curvature.AFFINE:
-                return NewtonProgram(program)
-        if stated_penalty(program) is not None:
-            return PenalisedProgram(program)
-        return SmoothProgram(program)
+        found = shape_of(program)
+        if found is None or not found.affine or found.loss is None:
+            return SmoothProgram(program)
+        return (PenalisedProgram if found.form is Form.PENALTY else NewtonProgram)(program)
 
 
 def _fits(functions: MarginFunctions, norm: float) -> bool:
-    small = functions.size <= _MOST_PARAMETERS and functions.size * functions.count <= _MOST_ENTRIES
+    small = (
+        functions.size <= NEWTON_PARAMETERS and functions.size * functions.count <= NEWTON_ENTRIES
+    )
     return norm == 2.0 and small
 
 
@@ -97,99 +73,53 @@ def _smooth(functions: MarginFunctions, norm: float) -> bool:
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class _Stated:
-    """A loss, its margins, how many belong to a sample, and ``log c_n`` where they are given."""
-
-    loss: Loss
-    margins: Margins
-    group: int = 1
-    offsets: tuple[float, ...] = ()
-
-
-def _stated_loss(objective: Expression) -> _Stated | None:
-    """Return what an objective that is a loss alone consists of."""
-    if isinstance(objective, LogLoss):
-        return _Stated(Loss.EXPONENTIAL, objective.margins, offsets=objective.offsets)
-    if isinstance(objective, Combination) and len(objective.terms) == 1:
-        factor, term = objective.terms[0]
-        if factor == 1.0 and isinstance(term, LogisticLoss):
-            loss = Loss.LOGISTIC if term.group == 1 else Loss.CROSS_ENTROPY
-            return _Stated(loss, term.margins, term.group)
-    return None
-
-
-@final
 class NewtonProgram(Compiled):
     """``min log L(w)  s.t.  ‖w‖_p <= ρ``, ``f_n = z_n·w - log c_n``, levels peeled for p = 1, ∞."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
-        balls = program.constraints
-        found = _stated_loss(program.objective)
-        ball = balls[0] if len(balls) == 1 else None
-        norm = None if ball is None else ball.left
-        if (
-            found is None
-            or found.margins.factors
-            or program.curvature > Curvature.AFFINE
-            or ball is None
-            or ball.relation is not Relation.AT_MOST
-            or not isinstance(norm, Norm)
-            or len(program.parameters) != 1
-        ):
+    def _build(self) -> None:
+        found = shape_of(self.program)
+        loss = None if found is None or found.form is not Form.BALL else found.loss
+        if found is None or loss is None or not found.affine or found.power != 1.0:
             raise UnsupportedError(
-                f"This {program.name} program is not a log-loss of linear margin functions over "
-                "a ball.",
+                f"This {self.program.name} program is not a log-loss of linear margin functions "
+                "over a ball.",
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
-        self._stated, margins, offsets = found, found.margins, found.offsets
-        self._functions = margins.functions
+        self._shape: Shape = found
+        self._loss: LossTerm = loss
+        self._functions = found.margins.functions
         self._rows = self._functions.jacobian(np.zeros(self._functions.size))
-        self._offsets = np.array(offsets) if offsets else np.zeros(len(self._rows))
-        self._norm, self._radius, self._ball = norm, program.parameters[0].name, ball.name
-        self._blocks = margins.blocks
-        self._build_seconds = time.perf_counter() - began
+        self._offsets = np.array(loss.offsets) if loss.offsets else np.zeros(len(self._rows))
+        self._blocks = found.margins.blocks
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        known = starting_values(self.program, start)
-        radius = checked_parameters(self.program, parameters)[self._radius]
-        began = time.perf_counter()
+    def _run(self, request: Request) -> Found:
+        NewtonOptions.read(request.settings)
+        known, radius = request.values, request.parameters[self._shape.radius]
         # A point alone may lie on a wrong face; with its multiplier it is the path's own.
         warm = self._functions.flatten([known[name] for name in self._blocks])
-        begin = warm if multipliers and np.any(warm) else None
+        begin = warm if request.multipliers and np.any(warm) else None
         point = self._point(radius, begin)
         if begin is not None and not point.converged:
             point = self._point(radius, None)
-        seconds = time.perf_counter() - began
         blocks = self._functions.blocks(point.w)
         # ∂ log L*/∂ρ: the dual norm of the gradient of log L.
         with np.errstate(under="ignore"):
             weights = np.exp(point.log_weights - point.log_loss)
-        ball = np.array(dual_norm(weights @ self._rows, self._norm.p))
+        ball = np.array(dual_norm(weights @ self._rows, self._shape.norm))
         status = f"residual {point.residual:.1e}, levels {point.nats:.1f} nats below the heaviest"
-        return RawAnswer(
+        return Found(
+            Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
+            status,
+            Claim.OPTIMAL if point.converged else Claim.NOTHING,
             values=dict(zip(self._blocks, blocks, strict=True)),
-            multipliers={self._ball: ball},
-            ran=Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
-            claim=Claim.OPTIMAL if point.converged else Claim.NOTHING,
-            raw_status=status,
+            multipliers={self._shape.ball: ball},
             iterations=point.iterations,
-            build_seconds=self._build_seconds,
-            solve_seconds=seconds,
         )
 
     def _point(self, radius: float, begin: FloatArray | None) -> LinearPathPoint:
-        stated, p = self._stated, self._norm.p
+        loss, p = self._loss, self._shape.norm
         return constrained_linear(
-            self._rows, radius, p, stated.loss, self._offsets, begin, group=stated.group
+            self._rows, radius, p, loss.kind, self._offsets, begin, group=loss.group
         )
 
 
@@ -197,84 +127,58 @@ class NewtonProgram(Compiled):
 class SmoothProgram(Compiled):
     """Eq. 5 or eq. 6 of smooth margin functions in ``w = ρθ``, ``‖w‖₂ <= ρ``; eq. 5 of kinked."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
-        constraints = {constraint.name: constraint for constraint in program.constraints}
-        ball = constraints.pop(_BALL, None)
-        size = None if ball is None else ball.left
-        euclidean = isinstance(size, SquaredNorm) or (isinstance(size, Norm) and size.p == 2.0)
-        objective, margins = program.objective, None
-        self._offsets: FloatArray | None = None
-        self._level: str | None = None
-        if isinstance(objective, LogLoss) and not constraints:
-            margins = objective.margins
-            self._offsets = np.array(objective.offsets) if objective.offsets else None
-        elif program.sense is Sense.MAXIMIZE and list(constraints) == [MARGIN]:
-            stated = constraints[MARGIN]
-            if isinstance(stated.left, Margins) and isinstance(stated.right, Variable):
-                margins, self._level = stated.left, stated.right.name
+    def _build(self) -> None:
+        found = shape_of(self.program)
+        functions = None if found is None else found.margins.functions
         if (
-            margins is None
-            or margins.factors
-            or not euclidean
-            or len(program.parameters) != 1
-            or margins.functions.size > _MOST_PARAMETERS
-            or not _fits(margins.functions, 2.0)
-            or (self._level is not None and _kinked(margins.functions))
+            found is None
+            or functions is None
+            or not (found.form is Form.MAX or (found.loss is not None and found.loss.logarithm))
+            or not _fits(functions, found.norm)
+            or (found.form is Form.MAX and _kinked(functions))
         ):
             raise UnsupportedError(
-                f"This {program.name} program is no path (eq. 5, eq. 6) of smooth margin functions "
-                f"in the Euclidean norm with at most {_MOST_PARAMETERS} parameters.",
+                f"This {self.program.name} program is no path (eq. 5, eq. 6) of smooth margin "
+                f"functions in the Euclidean norm with at most {NEWTON_PARAMETERS} parameters.",
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
-        self.functions, self._blocks = margins.functions, margins.blocks
-        self._kinked = _kinked(self.functions)
-        self._squared = isinstance(size, SquaredNorm)
-        self._radius = program.parameters[0].name
-        self._build_seconds = time.perf_counter() - began
+        self.functions, self._shape = functions, found
+        self._kinked = _kinked(functions)
+        self._squared = found.power == 2.0
+        offsets = () if found.loss is None else found.loss.offsets
+        self._offsets = np.array(offsets) if offsets else None
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        known = starting_values(self.program, start)
-        given = checked_parameters(self.program, parameters)[self._radius]
+    def _run(self, request: Request) -> Found:
+        NewtonOptions.read(request.settings)
+        known, given = request.values, request.parameters[self._shape.radius]
         rho = float(np.sqrt(given)) if self._squared else given
-        theta = self.functions.flatten([known[name] for name in self._blocks])
-        began = time.perf_counter()
+        shape, names = self._shape, self._shape.margins.blocks
+        theta = self.functions.flatten([known[name] for name in names])
         if not np.any(theta) or not np.all(np.isfinite(self.functions.values(theta))):
-            return no_answer(Ran.NUMERICAL, "the margins are not defined at the start")
-        weights = None if multipliers is None else multipliers.get(MARGIN)
+            return Found(Ran.NUMERICAL, "the margins are not defined at the start")
+        weights = (request.multipliers or {}).get(MARGIN)
         point = self._point(rho, theta, weights)
-        seconds = time.perf_counter() - began
-        names = self._blocks
         values: dict[str, FloatArray] = dict(
             zip(names, self.functions.blocks(rho * point.theta), strict=True)
         )
-        if self._level is not None:
-            values[self._level] = np.array(float(self.functions.values(rho * point.theta).min()))
+        if shape.level:
+            values[shape.level] = np.array(float(self.functions.values(rho * point.theta).min()))
         with np.errstate(under="ignore"):
             share = np.exp(point.log_weights)
         scale = 2.0 * rho * rho if self._squared else rho
-        return RawAnswer(
+        return Found(
+            Ran.FINISHED if point.converged else Ran.NUMERICAL,
+            f"residual {point.residual:.1e}, push of the ball {point.push:.3g}",
+            Claim.LOCALLY_OPTIMAL if point.converged else Claim.NOTHING,
             values=values,
-            multipliers={MARGIN: share, _BALL: np.array(max(point.push, 0.0) / scale)},
-            ran=Ran.FINISHED if point.converged else Ran.NUMERICAL,
-            claim=Claim.LOCALLY_OPTIMAL if point.converged else Claim.NOTHING,
-            raw_status=f"residual {point.residual:.1e}, push of the ball {point.push:.3g}",
+            multipliers={MARGIN: share, shape.ball: np.array(max(point.push, 0.0) / scale)},
             iterations=point.iterations,
-            build_seconds=self._build_seconds,
-            solve_seconds=seconds,
         )
 
     def _point(self, rho: float, theta: FloatArray, weights: FloatArray | None) -> EntropicPoint:
         if self._kinked:
             return kinked_descent(self.functions, rho, theta, self._offsets)
-        temperature = 1.0 if self._level is None else 0.0
+        temperature = 0.0 if self._shape.level else 1.0
         point = None
         if weights is not None and np.any(weights > 0):
             point = self._warm(rho, theta, weights, temperature)

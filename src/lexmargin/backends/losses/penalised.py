@@ -8,46 +8,38 @@ root of one function, in logarithms, however small both sides are.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import Compiled, checked_parameters, starting_values
+from lexmargin.backends.base import Compiled, Found, Request
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
+from lexmargin.backends.options import Options
+from lexmargin.backends.shape import Form, LossTerm, Shape, shape_of
 from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.guarded import root_between
 from lexmargin.linalg.norms import dual_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
-from lexmargin.ops.base import FloatArray, Sense
-from lexmargin.ops.curvature import Curvature
-from lexmargin.program import (
-    Combination,
-    ExponentialLoss,
-    Expression,
-    LogisticLoss,
-    Margins,
-    Norm,
-    Power,
-    Program,
-    SquaredNorm,
-)
+from lexmargin.ops.base import FloatArray
 from lexmargin.separation.long_measures import affordable
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
-__all__ = ["PenalisedPoint", "PenalisedProgram", "penalised_linear", "stated_penalty"]
+__all__ = ["PenalisedPoint", "PenalisedProgram", "penalised_linear"]
 
 _FLAT = -1e4
 """Stands for log 0: farther below everything than two doubles can differ in logarithms."""
 _GROWTH = 4.0
+"""Factor of the radius while a root is bracketed: larger makes the search between them longer."""
 _MOST_RADII = 600
+"""Radii tried outwards: 600 factors of 4 pass the range of doubles, so the end is reached."""
 _NOTHING = -700.0
 """log of a radius that no double resolves beside 1."""
 _LOST = 2
 """Radii that doubles do not solve, after which an answer in long numbers is cheaper."""
-_ROOT = 4.0 * float(np.finfo(np.float64).eps)
+_ROOT = 4.0 * EPS
+"""Accuracy of log ρ: a few roundings of 1, below which the root search would not end."""
 
 
 @final
@@ -173,90 +165,43 @@ class _Radii:
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class StatedPenalty:
-    """``L + μ‖w‖_p^q`` as a program states it."""
+class NewtonOptions(Options):
+    """None of its own: the methods end at rounding level."""
 
-    loss: Loss
-    margins: Margins
-    group: int
-    offsets: tuple[float, ...]
-    log_strength: float
-    norm: float
-    power: float
-
-
-def stated_penalty(program: Program) -> StatedPenalty | None:
-    """Return what a program of the regularization path consists of; None for another one."""
-    terms = program.objective.terms if isinstance(program.objective, Combination) else ()
-    affine = program.curvature <= Curvature.AFFINE and program.sense is Sense.MINIMIZE
-    if program.constraints or not affine or len(terms) != 2 or terms[1][0] != 1.0:
-        return None
-    size = _size(terms[1][1])
-    factor, loss = terms[0]
-    if size is None or not isinstance(factor, float):
-        return None
-    if isinstance(loss, ExponentialLoss) and factor == 1.0 and not loss.margins.factors:
-        return StatedPenalty(Loss.EXPONENTIAL, loss.margins, 1, loss.offsets, -loss.shift, *size)
-    if isinstance(loss, LogisticLoss) and not loss.margins.factors:
-        kind = Loss.LOGISTIC if loss.group == 1 else Loss.CROSS_ENTROPY
-        return StatedPenalty(kind, loss.margins, loss.group, (), -math.log(factor), *size)
-    return None
-
-
-def _size(expression: Expression) -> tuple[float, float] | None:
-    """Return p and q of ``‖w‖_p^q``."""
-    base, power = expression, 1.0
-    if isinstance(expression, Power):
-        base, power = expression.base, expression.exponent
-    if isinstance(base, SquaredNorm):
-        return 2.0, 2.0 * power
-    return (base.p, power) if isinstance(base, Norm) else None
+    method = "Newton's method for the paths"
 
 
 @final
 class PenalisedProgram(Compiled):
     """``min L(w) + μ‖w‖_p^q`` of linear margin functions."""
 
-    def __init__(self, program: Program) -> None:
-        began = time.perf_counter()
-        self.program = program
-        found = stated_penalty(program)
-        if found is None:
+    def _build(self) -> None:
+        found = shape_of(self.program)
+        loss = None if found is None or found.form is not Form.PENALTY else found.loss
+        if found is None or loss is None or not found.affine:
             raise UnsupportedError(
-                f"This {program.name} program is no penalised loss of linear margin functions.",
+                f"This {self.program.name} program is no penalised loss of linear margin "
+                "functions.",
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
-        self._stated = found
+        self._shape: Shape = found
+        self._loss: LossTerm = loss
         self._functions = found.margins.functions
         self._rows = self._functions.jacobian(np.zeros(self._functions.size))
-        self._build_seconds = time.perf_counter() - began
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        checked_parameters(self.program, parameters)
-        # A start is checked and not used: the method begins with radii, not with a point.
-        starting_values(self.program, start)
-        stated = self._stated
-        began = time.perf_counter()
+    def _run(self, request: Request) -> Found:
+        # A start is not used: the method begins with radii, not with a point.
+        NewtonOptions.read(request.settings)
+        shape, loss = self._shape, self._loss
         point = penalised_linear(
-            self._rows, stated.log_strength, stated.norm, stated.power, stated.loss,
-            np.array(stated.offsets) if stated.offsets else None, group=stated.group,
+            self._rows, loss.log_strength, shape.norm, shape.power, loss.kind,
+            np.array(loss.offsets) if loss.offsets else None, group=loss.group,
         )  # fmt: skip
-        seconds = time.perf_counter() - began
         blocks = self._functions.blocks(point.w)
-        return RawAnswer(
-            values=dict(zip(stated.margins.blocks, blocks, strict=True)),
-            multipliers={},
-            ran=Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
-            claim=Claim.OPTIMAL if point.converged else Claim.NOTHING,
-            raw_status="the radius is solved for" if point.converged else "a ball was not solved",
+        return Found(
+            Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,
+            "the radius is solved for" if point.converged else "a ball was not solved",
+            Claim.OPTIMAL if point.converged else Claim.NOTHING,
+            values=dict(zip(shape.margins.blocks, blocks, strict=True)),
             iterations=point.iterations,
-            build_seconds=self._build_seconds,
-            solve_seconds=seconds,
         )

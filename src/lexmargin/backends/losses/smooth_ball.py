@@ -16,20 +16,25 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends.losses.linear_loss import LinearLoss, LossPoint
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["BallPoint", "smooth_ball"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _MOST_STEPS = 400
+"""Newton steps at most: convergence is quadratic, and quiet steps end it earlier (judgement)."""
 _ARMIJO = 1e-4
+"""Least share of the promised decrease (Nocedal and Wright 2006, ch. 3): any small one does."""
 _SHORTEST = 2.0**-60
+"""Shortest step tried: below 2⁻⁵² of a move nothing changes, with some way to spare."""
 _ON_SPHERE = 1e-12
+"""Relative distance from the sphere that counts as on it: a few thousand roundings."""
 _RIDGES = (0.0, 1e-14, 1e-11, 1e-8, 1e-5, 1e-2)
 """Shares of the diagonal that are added until a step leads downhill."""
 _SOLVED = 1e-9
 """Largest certified gap of an answer that counts as converged, relative to max(1, |log L|)."""
 _PATIENCE = 4
+"""Steps without a better residual before it is taken as rounding."""
 _DONE = 1e-13
 """Residual at the rounding of its sums."""
 _FLAT = 1e-6
@@ -136,9 +141,9 @@ class _Walk:
 
     def noise(self, point: LossPoint) -> float:
         """Return what rounding makes of log L."""
-        seen = point.weights > _EPS * float(point.weights.max(initial=0.0))
+        seen = point.weights > EPS * float(point.weights.max(initial=0.0))
         size = float(np.abs(point.values[seen]).max(initial=0.0))
-        return 4.0 * _EPS * max(1.0, abs(point.total), size)
+        return 4.0 * EPS * max(1.0, abs(point.total), size)
 
     def step(self, state: _At) -> _At | None:
         """Return the next point, None where no step leads lower."""

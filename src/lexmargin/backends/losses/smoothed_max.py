@@ -19,17 +19,21 @@ from typing import final
 import numpy as np
 
 from lexmargin.linalg.guarded import least_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.polish.hessian import weighted_hessian
 
 __all__ = ["EntropicPoint", "correct", "escape", "follow"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _SHRINK = 4.0
+"""Factor of ε between descents: smaller wastes descents, larger lets units die (judgement)."""
 _FAST = 30.0
+"""Largest factor of ε between two Newton solves; failures shorten it by themselves."""
 _SLOW = 1.3
+"""Factor of ε below which Newton's method is given up for a descent at that ε."""
 _FOLLOWED = 1e-6
+"""Residual at which a point counts as still on its path: Newton's method then converges."""
 _VANISHING = -46.0
 """log of the weights that are left out: e^-46 = 1e-20."""
 
@@ -304,7 +308,7 @@ class _State:
         off = float(np.abs(self.gaps).max(initial=0.0)) / self.size
         total = abs(float(self.weights.sum()) - 1.0)
         self.residual = max(turn, off, total) if np.all(np.isfinite(values)) else math.inf
-        self.noise = 8.0 * _EPS
+        self.noise = 8.0 * EPS
 
     def step(self) -> _State | None:
         """Return the state after one Newton step; None where the system cannot be solved."""

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
-from lexmargin.backends.models.ipopt import IPOPT_STATUSES, Run, answer, ipopt_options, run_cyipopt
+from lexmargin.backends.models.ipopt import IPOPT_STATUSES, Run, ipopt_options, run_cyipopt
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, multiplier_vector, row_sign
 from lexmargin.backends.smooth.sample_generation import on_selected_samples
-from lexmargin.errors import MissingBackendError, ParameterError
+from lexmargin.errors import ParameterError
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["CasadiBackend", "CasadiProgram", "CompiledNlp", "nlp_solver_problem"]
 
 _CYIPOPT: Final = "cyipopt"
+_DERIVATIVES: Final = "derivatives"
 
 _SQP_STATUSES: Final[Mapping[str, tuple[Ran, Claim]]] = {
     "Solve_Succeeded": (Ran.FINISHED, Claim.LOCALLY_OPTIMAL),
@@ -64,41 +57,40 @@ class CompiledNlp(Compiled):
 
     program: Program
     nlp: Nlp
-    phases: dict[str, float]
     _plugins: dict[tuple[object, ...], Any]
 
     @abstractmethod
     def _auxiliaries(self, values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
         """Return consistent values of the variables that the modelling target added."""
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _run(self, request: Request) -> Found:
+        settings = request.settings
         missing = nlp_solver_problem(settings.solver)
         if missing:
-            return no_answer(Ran.MISSING, missing)
-        values = starting_values(self.program, start)
-        numbers = checked_parameters(self.program, parameters)
-        p = np.array([numbers[name] for name in self.nlp.parameters])
-        x = self.nlp.vector({**values, **self._auxiliaries(values)})
-        warm = multiplier_vector(self.nlp, multipliers)
-        phases = dict(self.phases)
-        began = time.perf_counter()
+            return Found(Ran.MISSING, missing)
+        x, p = self.point(request)
+        warm = multiplier_vector(self.nlp, request.multipliers)
         if settings.solver == _CYIPOPT:
             second = settings.options.get("hessian_approximation") != "limited-memory"
-            self.nlp.prepare(second_order=second)
-            phases["derivatives"] = time.perf_counter() - began
-            run = run_cyipopt(self.nlp, settings, x, p, warm)
+            self.prepare(request, second_order=second)
+            run = run_cyipopt(self.nlp, request, x, p, warm)
         else:
             with captured(settings.verbose):
                 plugin = self._plugin(settings, warm is not None)
-            phases["derivatives"] = time.perf_counter() - began
+            request.watch.lap(_DERIVATIVES)
             run = self._run_plugin(plugin, settings, x, p, warm)
-        return answer(self.nlp, run, values, phases)
+        return run.found(self.nlp, request.values)
+
+    def point(self, request: Request) -> tuple[FloatArray, FloatArray]:
+        """Return the start and the parameters as vectors."""
+        values = {**request.values, **self._auxiliaries(request.values)}
+        p = np.array([request.parameters[name] for name in self.nlp.parameters])
+        return self.nlp.vector(values), p
+
+    def prepare(self, request: Request, *, second_order: bool) -> None:
+        """Generate the derivatives, in a lap of their own."""
+        self.nlp.prepare(second_order=second_order)
+        request.watch.lap(_DERIVATIVES)
 
     def _plugin(self, settings: SolverSettings, warm: bool) -> Any:
         import casadi as ca
@@ -130,7 +122,6 @@ class CompiledNlp(Compiled):
         p: FloatArray,
         warm: FloatArray | None,
     ) -> Run:
-        began = time.perf_counter()
         failure, found, stats = "", {}, {}
         with captured(settings.verbose) as output:
             bounds = {"lbx": self.nlp.x_lower, "lbg": self.nlp.lower, "ubg": self.nlp.upper}
@@ -144,7 +135,6 @@ class CompiledNlp(Compiled):
                 stats = plugin.stats()
             except Exception as error:
                 failure = f"{type(error).__name__}: {_last_line(error)}"
-        seconds = time.perf_counter() - began
         if failure:
             raw, ran, claim = failure, Ran.CRASHED, Claim.NOTHING
         else:
@@ -157,7 +147,6 @@ class CompiledNlp(Compiled):
             claim=claim,
             raw_status=raw,
             iterations=int(stats["iter_count"]) if "iter_count" in stats else None,
-            seconds=seconds,
             log=output.text,
         )
 
@@ -184,9 +173,7 @@ class CasadiBackend(Backend):
         return nlp_solver_problem(solver)
 
     def compile(self, program: Program) -> Compiled:
-        problem = import_problem(["casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["casadi"])
         return on_selected_samples(program, CasadiProgram)
 
 
@@ -194,15 +181,13 @@ class CasadiBackend(Backend):
 class CasadiProgram(CompiledNlp):
     """A program in CasADi matrices."""
 
-    def __init__(self, program: Program) -> None:
+    def _build(self) -> None:
         import casadi as ca
 
         from lexmargin.ops.casadi import CasadiOps
 
-        began = time.perf_counter()
-        self.program = program
         self._plugins = {}
-        model = program.build(CasadiOps())
+        model = self.program.build(CasadiOps())
         symbols, names = list(model.variables.values()), list(model.variables)
         sizes = [symbol.shape[0] for symbol in symbols]
         ends = np.cumsum([0, *sizes])
@@ -240,7 +225,6 @@ class CasadiProgram(CompiledNlp):
         self._natural_names = natural
         self._natural = ca.Function("auxiliaries", symbols, [model.auxiliaries[n] for n in natural])
         self._names = names
-        self.phases = {"build": time.perf_counter() - began}
 
     def _auxiliaries(self, values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
         if not self._natural_names:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
-from lexmargin.errors import MissingBackendError, UnsupportedError
+from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.alone import quiet
 from lexmargin.ops.base import FloatArray, Relation
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["CvxpyBackend", "CvxpyProgram"]
 
@@ -63,9 +55,7 @@ class CvxpyBackend(Backend):
         return "" if solver in _installed() else _not_installed(solver)
 
     def compile(self, program: Program) -> CvxpyProgram:
-        problem = import_problem(["cvxpy"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["cvxpy"])
         return CvxpyProgram(program)
 
 
@@ -73,11 +63,10 @@ class CvxpyBackend(Backend):
 class CvxpyProgram(Compiled):
     """A CVXPY problem; it is canonicalised at its first solve and keeps that for the others."""
 
-    def __init__(self, program: Program) -> None:
+    def _build(self) -> None:
         from lexmargin.ops.cvxpy import CvxpyOps
 
-        began = time.perf_counter()
-        self.program = program
+        program = self.program
         self._ops = CvxpyOps()
         with quiet():
             self.problem = program.build(self._ops)
@@ -87,7 +76,6 @@ class CvxpyProgram(Compiled):
                 f"CVXPY does not accept this {program.name} program: {self._reason()}.",
                 "Use a nonconvex backend (pyomo or casadi).",
             )
-        self._build_seconds = time.perf_counter() - began
 
     def _reason(self) -> str:
         wrong = [name for name, c in self._ops.constraints.items() if not c.is_dcp()]
@@ -95,90 +83,75 @@ class CvxpyProgram(Compiled):
             wrong.append("objective")
         return f"not disciplined convex: {', '.join(wrong)}"
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _run(self, request: Request) -> Found:
         import cvxpy as cp
 
-        for name, value in checked_parameters(self.program, parameters).items():
+        settings = request.settings
+        for name, value in request.parameters.items():
             self._ops.parameters[name].value = value
-        values = starting_values(self.program, start)
         for name, variable in self._ops.variables.items():
-            variable.value = values[name] if start is not None else None
+            variable.value = request.values[name] if request.started else None
         for constraint in self.problem.constraints:
             for dual in constraint.dual_variables:
                 dual.save_value(None)
         failure = ""
         crashed = False
         known = self.problem.compilation_time
-        began = time.perf_counter()
         with captured(settings.verbose) as output, quiet():
             try:
                 # Without a start the solve is independent of earlier ones.
                 self.problem.solve(
                     solver=settings.solver,
                     verbose=settings.verbose,
-                    warm_start=start is not None,
+                    warm_start=request.started,
                     **dict(settings.options),
                 )
             except cp.error.SolverError as error:
                 failure = str(error)
             except Exception as error:
                 failure, crashed = f"{type(error).__name__}: {error}", True
-        seconds = time.perf_counter() - began
         if failure:
-            return self._failed(settings, failure, crashed, output.text, seconds)
+            return self._failed(request, failure, crashed, output.text)
         compiled = self.problem.compilation_time or 0.0
-        if known == compiled:
-            compiled = 0.0
-        return self._answer(settings, output.text, seconds - compiled, compiled)
+        request.watch.share("compile", 0.0 if known == compiled else compiled)
+        return self._found(request, output.text)
 
-    def _failed(
-        self, settings: SolverSettings, failure: str, crashed: bool, log: str, seconds: float
-    ) -> RawAnswer:
+    def _failed(self, request: Request, failure: str, crashed: bool, log: str) -> Found:
+        settings = request.settings
         if settings.solver not in _installed():
-            return no_answer(Ran.MISSING, _not_installed(settings.solver), log=log)
+            return Found(Ran.MISSING, _not_installed(settings.solver), log=log)
         if not crashed and any(part in failure.lower() for part in _UNSUITABLE):
             raise UnsupportedError(
                 f"{settings.solver} cannot solve this {self.program.name} program: {failure}",
                 "Choose a solver for such programs, for example CLARABEL.",
             )
         if not crashed and "not installed" in failure:
-            return no_answer(Ran.MISSING, failure, log=log)
+            return Found(Ran.MISSING, failure, log=log)
         ran = Ran.CRASHED if crashed else Ran.NUMERICAL
-        if settings.time_limit is not None and not crashed and seconds >= settings.time_limit:
+        if request.late and not crashed:
             ran = Ran.TIME_LIMIT
-        return no_answer(ran, failure, log=log, solve_seconds=seconds)
+        return Found(ran, failure, log=log)
 
-    def _answer(
-        self, settings: SolverSettings, log: str, seconds: float, compiled: float
-    ) -> RawAnswer:
+    def _found(self, request: Request, log: str) -> Found:
         status = str(self.problem.status)
         ran, claim = _STATUSES.get(status, (Ran.NUMERICAL, Claim.NOTHING))
-        limit = settings.time_limit
+        limit, seconds = request.settings.time_limit, request.seconds
+        seconds -= request.watch.phases["compile"]
         # CVXPY has one word for both limits; only the clock tells them apart.
         if status == "user_limit" and limit is not None and seconds >= 0.9 * limit:
             ran = Ran.TIME_LIMIT
         stats = self.problem.solver_stats
         iterations = None if stats is None or stats.num_iters is None else int(stats.num_iters)
-        phases = {"build": self._build_seconds, "compile": compiled}
-        if stats is not None and stats.solve_time is not None:
-            phases["solver"] = float(stats.solve_time)
-        return RawAnswer(
+        own = None if stats is None or stats.solve_time is None else float(stats.solve_time)
+        return Found(
+            ran,
+            status,
+            claim,
             values=self._values(),
             multipliers=self._multipliers(),
-            ran=ran,
-            claim=claim,
-            raw_status=status,
             iterations=iterations,
-            build_seconds=self._build_seconds + compiled,
-            solve_seconds=seconds,
-            phases=phases,
             log=log,
+            solver_seconds=own,
         )
 
     def _values(self) -> dict[str, FloatArray]:

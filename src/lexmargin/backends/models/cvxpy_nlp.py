@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
-from lexmargin.errors import MissingBackendError, UnsupportedError
+from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.alone import quiet
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["CvxpyNlpBackend"]
 
@@ -48,18 +40,16 @@ class CvxpyNlpBackend(Backend):
         return "" if found else f"{solver} is not installed for CVXPY."
 
     def compile(self, program: Program) -> _CvxpyNlpProgram:
-        problem = import_problem(["cvxpy"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["cvxpy"])
         return _CvxpyNlpProgram(program)
 
 
 @final
 class _CvxpyNlpProgram(Compiled):
-    def __init__(self, program: Program) -> None:
+    def _build(self) -> None:
         from lexmargin.ops.cvxpy import CvxpyOps
 
-        self.program = program
+        program = self.program
         self._ops = CvxpyOps()
         with quiet():
             self.problem = program.build(self._ops)
@@ -70,18 +60,12 @@ class _CvxpyNlpProgram(Compiled):
                 "Use pyomo or casadi.",
             )
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        for name, value in checked_parameters(self.program, parameters).items():
+    def _run(self, request: Request) -> Found:
+        settings, failure = request.settings, ""
+        for name, value in request.parameters.items():
             self._ops.parameters[name].value = value
-        for name, entries in starting_values(self.program, start).items():
+        for name, entries in request.values.items():
             self._ops.variables[name].value = entries
-        failure, seconds = "", time.perf_counter()
         with captured(settings.verbose) as output, quiet():
             try:
                 self.problem.solve(
@@ -89,24 +73,16 @@ class _CvxpyNlpProgram(Compiled):
                 )
             except Exception as error:
                 failure = f"{type(error).__name__}: {error}"
-        seconds = time.perf_counter() - seconds
         if failure:
-            return no_answer(Ran.CRASHED, failure, log=output.text, solve_seconds=seconds)
+            return Found(Ran.CRASHED, failure, log=output.text)
         status = str(self.problem.status)
         ran, claim = _STATUSES.get(status, (Ran.NUMERICAL, Claim.NOTHING))
         stats = self.problem.solver_stats
         count = None if stats is None else stats.num_iters
-        return RawAnswer(
-            values=self._values(),
-            multipliers={},
-            ran=ran,
-            claim=claim,
-            raw_status=status,
-            # Where a solver counts none, CVXPY says so in words.
-            iterations=count if isinstance(count, int) else None,
-            solve_seconds=seconds,
-            log=output.text,
-        )
+        # Where a solver counts none, CVXPY says so in words.
+        iterations = count if isinstance(count, int) else None
+        values, log = self._values(), output.text
+        return Found(ran, status, claim, values=values, iterations=iterations, log=log)
 
     def _values(self) -> dict[str, FloatArray]:
         values: dict[str, FloatArray] = {}

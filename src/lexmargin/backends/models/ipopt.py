@@ -13,17 +13,17 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.backends.base import Found, Request
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.nlp import Nlp
 from lexmargin.errors import ParameterError
 from lexmargin.linalg.guarded import entering
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = [
     "IPOPT_STATUSES",
     "Run",
-    "answer",
     "ipopt_options",
     "run_cyipopt",
 ]
@@ -77,29 +77,20 @@ class Run:
     claim: Claim
     raw_status: str
     iterations: int | None
-    seconds: float
     log: str
 
-
-def answer(
-    nlp: Nlp, run: Run, start: Mapping[str, FloatArray], phases: Mapping[str, float]
-) -> RawAnswer:
-    """Return the answer by names; ``phases`` are the seconds spent before the solver ran."""
-    crashed = run.ran is Ran.CRASHED
-    return RawAnswer(
-        values={} if crashed else nlp.values(run.x, start),
-        multipliers={}
-        if crashed
-        else {name: r.sign * run.multipliers[r.indices] for name, r in nlp.rows.items()},
-        ran=run.ran,
-        claim=run.claim,
-        raw_status=run.raw_status,
-        iterations=run.iterations,
-        build_seconds=sum(phases.values()),
-        solve_seconds=run.seconds,
-        phases={**phases, "solver": run.seconds},
-        log=run.log,
-    )
+    def found(self, nlp: Nlp, start: Mapping[str, FloatArray]) -> Found:
+        """Return the same by names; variables that the solver does not see stay at the start."""
+        rows = {} if self.ran is Ran.CRASHED else nlp.rows
+        return Found(
+            self.ran,
+            self.raw_status,
+            self.claim,
+            values={} if self.ran is Ran.CRASHED else nlp.values(self.x, start),
+            multipliers={name: r.sign * self.multipliers[r.indices] for name, r in rows.items()},
+            iterations=self.iterations,
+            log=self.log,
+        )
 
 
 def ipopt_options(settings: SolverSettings, warm: bool) -> dict[str, float | int | str]:
@@ -195,11 +186,7 @@ class _FirstOrderCallbacks:
 
 
 def run_cyipopt(
-    nlp: Nlp,
-    settings: SolverSettings,
-    x: FloatArray,
-    p: FloatArray,
-    multipliers: FloatArray | None,
+    nlp: Nlp, request: Request, x: FloatArray, p: FloatArray, multipliers: FloatArray | None
 ) -> Run:
     """Solve from x with Ipopt through cyipopt.
 
@@ -210,10 +197,9 @@ def run_cyipopt(
     import cyipopt
 
     entering(x, p)
+    settings = request.settings
     options = ipopt_options(settings, multipliers is not None)
-    began = time.perf_counter()
-    limit = settings.time_limit
-    callbacks = _Callbacks(nlp, p, np.inf if limit is None else began + limit)
+    callbacks = _Callbacks(nlp, p, request.deadline)
     first_order = options.get("hessian_approximation") == "limited-memory"
     with captured(settings.verbose) as output:
         problem = cyipopt.Problem(
@@ -233,7 +219,6 @@ def run_cyipopt(
                 found, info = problem.solve(x, lagrange=lagrange)
         finally:
             problem.close()
-    seconds = time.perf_counter() - began
     raw = _NAMES.get(int(info["status"]), f"Ipopt status {info['status']}")
     _, ran, claim = IPOPT_STATUSES.get(raw, (0, Ran.CRASHED, Claim.NOTHING))
     error = callbacks.error
@@ -250,7 +235,6 @@ def run_cyipopt(
         claim=claim,
         raw_status=raw,
         iterations=callbacks.iterations,
-        seconds=seconds,
         log=output.text,
     )
 

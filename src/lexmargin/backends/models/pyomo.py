@@ -7,14 +7,13 @@ data as variables; see :mod:`lexmargin.backends.models.sampled_nlp`.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.models.casadi import CompiledNlp, nlp_solver_problem
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, row_sign
 from lexmargin.backends.models.sampled_nlp import SampledNlp
@@ -23,11 +22,10 @@ from lexmargin.backends.smooth.sample_generation import (
     on_selected_samples,
     restricted,
 )
-from lexmargin.errors import MissingBackendError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.program import Constraint, Margins, Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.program import Constraint, Program
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["PyomoBackend", "PyomoProgram"]
 
@@ -40,9 +38,7 @@ class PyomoBackend(Backend):
         return import_problem(["pyomo.environ"]) or nlp_solver_problem(solver)
 
     def compile(self, program: Program) -> Compiled:
-        problem = import_problem(["pyomo.environ", "casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["pyomo.environ", "casadi"])
         return on_selected_samples(program, PyomoProgram)
 
 
@@ -54,24 +50,23 @@ class PyomoProgram(CompiledNlp):
         model: the ``ConcreteModel``; that of one sample where derivatives of one serve all.
     """
 
-    def __init__(self, program: Program) -> None:
+    def _build(self) -> None:
         import casadi as ca
         from pyomo.common.errors import InfeasibleConstraintException
 
         from lexmargin.ops.pyomo import PyomoOps, write_nl
 
-        self.program = program
+        program = stated = self.program
         self._plugins = {}
-        began = time.perf_counter()
         self._constraint = _of_every_sample(program)
-        stated, data = program, []
+        data = []
         if self._constraint is not None:
             stated = restricted(program, self._constraint, np.zeros(1, dtype=np.int64))
             one = _functions(next(c for c in stated.constraints if c.name == self._constraint.name))
             data = [one.features, one.signs]
         self._ops = PyomoOps(data)
         self.model = stated.build(self._ops)
-        built = time.perf_counter()
+        self._built.lap("build")
         self._contradiction = ""
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -79,41 +74,21 @@ class PyomoProgram(CompiledNlp):
             except InfeasibleConstraintException as error:
                 # A margin that no parameter moves, such as that of a sample at the origin.
                 self._contradiction = str(error)
-                self.phases = {"build": built - began, "write": time.perf_counter() - built}
+                self._built.lap("write")
                 return
             columns = path.with_suffix(".col").read_text(encoding="utf-8").splitlines()
             rows = path.with_suffix(".row").read_text(encoding="utf-8").splitlines()
-            written = time.perf_counter()
+            self._built.lap("write")
             imported = ca.NlpBuilder()
             imported.import_nl(str(path), {})
-        read = time.perf_counter()
+        self._built.lap("import")
         self.nlp = self._nlp(imported, columns, rows)
-        done = time.perf_counter()
-        self.phases = {
-            "build": built - began,
-            "write": written - built,
-            "import": read - written,
-            "expand": done - read,
-        }
+        self._built.lap("expand")
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _run(self, request: Request) -> Found:
         if not self._contradiction:
-            return super().solve(settings, start, parameters, multipliers)
-        return RawAnswer(
-            values={},
-            multipliers={},
-            ran=Ran.FINISHED,
-            claim=Claim.INFEASIBLE,
-            raw_status=self._contradiction,
-            build_seconds=sum(self.phases.values()),
-            phases=self.phases,
-        )
+            return super()._run(request)
+        return Found(Ran.FINISHED, self._contradiction, Claim.INFEASIBLE)
 
     def _nlp(self, imported: Any, columns: list[str], rows: list[str]) -> Nlp:
         import casadi as ca
@@ -189,8 +164,7 @@ class PyomoProgram(CompiledNlp):
 
 
 def _functions(constraint: Constraint) -> MarginFunctions:
-    assert isinstance(constraint.left, Margins)
-    return constraint.left.functions
+    return constraint.margins.functions
 
 
 def _of_every_sample(program: Program) -> Constraint | None:

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    no_answer,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
-from lexmargin.errors import MissingBackendError
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["PyomoSolverBackend"]
 
@@ -58,9 +49,7 @@ class PyomoSolverBackend(Backend):
         return "" if found else f"Pyomo finds no {solver} here; install it."
 
     def compile(self, program: Program) -> _PyomoModel:
-        problem = import_problem(["pyomo.environ"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["pyomo.environ"])
         return _PyomoModel(program)
 
 
@@ -85,32 +74,25 @@ def _solver(name: str) -> Any:
 
 @final
 class _PyomoModel(Compiled):
-    def __init__(self, program: Program) -> None:
+    def _build(self) -> None:
         from lexmargin.ops.pyomo import PyomoOps
 
-        self.program = program
         self._ops = PyomoOps()
-        self.model = program.build(self._ops)
+        self.model = self.program.build(self._ops)
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        for name, number in checked_parameters(self.program, parameters).items():
+    def _run(self, request: Request) -> Found:
+        settings = request.settings
+        for name, number in request.parameters.items():
             self._ops.parameters[name].fix(number)
-        for name, value in starting_values(self.program, start).items():
+        for name, value in request.values.items():
             component = self._ops.variables[name]
             for entry, number in zip(component.values(), np.reshape(value, -1), strict=True):
                 entry.set_value(float(number), skip_validation=True)
-        began = time.perf_counter()
         with captured(settings.verbose) as output:
             try:
                 solver = _solver(settings.solver)
                 if solver is None:
-                    return no_answer(Ran.CRASHED, f"There is no {settings.solver} on PATH.")
+                    return Found(Ran.CRASHED, f"There is no {settings.solver} on PATH.")
                 for name, option in settings.options.items():
                     solver.options[name] = option
                 found = solver.solve(self.model, load_solutions=False)
@@ -119,15 +101,12 @@ class _PyomoModel(Compiled):
                 values = self._values(found) if ran is Ran.FINISHED else {}
                 objective, bound = self._bound(found)
             except Exception as error:
-                text = f"{type(error).__name__}: {error}"
-                return no_answer(Ran.CRASHED, text, solve_seconds=time.perf_counter() - began)
-        return RawAnswer(
+                return Found(Ran.CRASHED, f"{type(error).__name__}: {error}")
+        return Found(
+            ran,
+            condition,
+            claim,
             values=values,
-            multipliers={},
-            ran=ran,
-            claim=claim,
-            raw_status=condition,
-            solve_seconds=time.perf_counter() - began,
             log=output.text,
             objective=objective,
             bound=bound,

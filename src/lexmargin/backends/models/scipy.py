@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.casadi import CasadiProgram
-from lexmargin.backends.models.ipopt import Run, answer
+from lexmargin.backends.models.ipopt import Run
 from lexmargin.backends.models.nlp import Evaluator, Nlp
-from lexmargin.errors import MissingBackendError, ParameterError
+from lexmargin.errors import ParameterError
 from lexmargin.inputs.alone import quiet
 from lexmargin.linalg.guarded import minimised
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran
 
 __all__ = ["ScipyBackend"]
 
@@ -54,38 +47,23 @@ class ScipyBackend(Backend):
         return import_problem(["casadi", "scipy.optimize"])
 
     def compile(self, program: Program) -> _ScipyProgram:
-        problem = import_problem(["casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["casadi"])
         return _ScipyProgram(program)
 
 
 @final
 class _ScipyProgram(Compiled):
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self._model = CasadiProgram(program)
+    def _build(self) -> None:
+        self._model = CasadiProgram(self.program)
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        nlp = self._model.nlp
-        values = starting_values(self.program, start)
-        numbers = checked_parameters(self.program, parameters)
-        p = np.array([numbers[name] for name in nlp.parameters])
-        x = nlp.vector({**values, **self._model._auxiliaries(values)})
-        phases = dict(self._model.phases)
-        began = time.perf_counter()
-        nlp.prepare(second_order=settings.solver == _TRUST)
-        phases["derivatives"] = time.perf_counter() - began
+    def _run(self, request: Request) -> Found:
+        settings, nlp = request.settings, self._model.nlp
+        x, p = self._model.point(request)
+        self._model.prepare(request, second_order=settings.solver == _TRUST)
         method = _slsqp if settings.solver == _SLSQP else _trust_constr
         with captured(settings.verbose), np.errstate(all="ignore"):
             run = method(nlp, x, p, dict(settings.options))
-        return answer(nlp, run, values, phases)
+        return run.found(nlp, request.values)
 
 
 def _dense(evaluator: Evaluator, count: int, size: int, *arguments: Any) -> FloatArray:
@@ -101,20 +79,18 @@ def _bounds(nlp: Nlp) -> Any:
     return Bounds(nlp.x_lower, np.full(nlp.x_lower.size, np.inf))
 
 
-def _minimize(options: Mapping[str, Any], **arguments: Any) -> tuple[Any, float]:
+def _minimize(options: Mapping[str, Any], **arguments: Any) -> Any:
     import warnings
 
     from scipy.optimize import OptimizeWarning
 
-    began = time.perf_counter()
     with quiet():
         # The one warning that matters: it would drop the option in silence.
         warnings.filterwarnings("error", message="Unknown solver options", category=OptimizeWarning)
         try:
-            found = minimised(options=dict(options), **arguments)
+            return minimised(options=dict(options), **arguments)
         except OptimizeWarning as error:
             raise ParameterError(f"SciPy: {error}", "Look it up in SciPy's manual.") from None
-    return found, time.perf_counter() - began
 
 
 def _slsqp(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any]) -> Run:
@@ -148,7 +124,7 @@ def _slsqp(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any]) -> R
                 "jac": lambda z: np.concatenate([jacobian(z)[low], -jacobian(z)[high]]),
             }
         )
-    found, seconds = _minimize(
+    found = _minimize(
         options,
         value=lambda z: float(nlp.objective(z, p)[0]),
         jac=lambda z: np.array(nlp.gradient(z, p)),
@@ -158,7 +134,7 @@ def _slsqp(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any]) -> R
         constraints=constraints,
     )
     ran, claim = _SLSQP_CODES.get(int(found.status), (Ran.NUMERICAL, Claim.NOTHING))
-    return _run(found, np.full(count, np.nan), ran, claim, seconds)
+    return _run(found, np.full(count, np.nan), ran, claim)
 
 
 def _trust_constr(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any]) -> Run:
@@ -179,7 +155,7 @@ def _trust_constr(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any
         hess=lambda z, v: curvature(z, 0.0, v),
     )
     bounded = bool(np.isfinite(nlp.x_lower).any())
-    found, seconds = _minimize(
+    found = _minimize(
         options,
         value=lambda z: float(nlp.objective(z, p)[0]),
         jac=lambda z: np.array(nlp.gradient(z, p)),
@@ -191,10 +167,10 @@ def _trust_constr(nlp: Nlp, x: FloatArray, p: FloatArray, options: dict[str, Any
     )
     ran, claim = _TRUST_CODES.get(int(found.status), (Ran.NUMERICAL, Claim.NOTHING))
     weights = np.asarray(found.v[0], dtype=float) if count and found.v else nothing
-    return _run(found, weights, ran, claim, seconds)
+    return _run(found, weights, ran, claim)
 
 
-def _run(found: Any, weights: FloatArray, ran: Ran, claim: Claim, seconds: float) -> Run:
+def _run(found: Any, weights: FloatArray, ran: Ran, claim: Claim) -> Run:
     return Run(
         x=np.asarray(found.x, dtype=float),
         multipliers=weights,
@@ -202,6 +178,5 @@ def _run(found: Any, weights: FloatArray, ran: Ran, claim: Claim, seconds: float
         claim=claim,
         raw_status=f"{found.status}: {found.message}",
         iterations=int(found.nit),
-        seconds=seconds,
         log="",
     )

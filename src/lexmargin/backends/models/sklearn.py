@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Mapping
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, import_problem, no_answer
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
 from lexmargin.backends.capture import captured
+from lexmargin.backends.shape import Form, shape_of
 from lexmargin.errors import UnsupportedError
-from lexmargin.ops.base import FloatArray
-from lexmargin.ops.curvature import Curvature
-from lexmargin.program import Combination, Margins, Program, SquaredNorm
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.program import Margins, Program
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["SklearnBackend"]
 
@@ -42,49 +39,36 @@ class SklearnBackend(Backend):
 
 @final
 class _Machine(Compiled):
-    def __init__(self, program: Program) -> None:
-        margins, objective = program.hard_margin, program.objective
-        euclidean = isinstance(objective, Combination) and isinstance(
-            objective.terms[0][1], SquaredNorm
-        )
-        if margins is None or not euclidean or program.curvature > Curvature.AFFINE:
+    def _build(self) -> None:
+        found = shape_of(self.program)
+        hard = found is not None and found.form is Form.HARD and found.norm == 2.0
+        if found is None or not hard or not found.affine:
             raise UnsupportedError(
                 "scikit-learn's machines answer the ℓ2 hard margin of linear predictors only.",
                 "Choose a solver of programs.",
             )
-        self.program = program
-        self.margins: Margins = margins
+        self.margins: Margins = found.margins
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
+    def _run(self, request: Request) -> Found:
         functions = self.margins.functions
         z = functions.jacobian(np.zeros(functions.size))
         labels = np.repeat([1.0, -1.0], z.shape[0])
-        machine = _machine(settings)
-        began = time.perf_counter()
-        with captured(settings.verbose), warnings.catch_warnings(record=True) as warned:
+        machine = _machine(request.settings)
+        with captured(request.settings.verbose), warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             try:
                 machine.fit(np.vstack([z, -z]), labels)
             except ValueError as error:
-                return no_answer(Ran.CRASHED, f"ValueError: {error}")
-        seconds = time.perf_counter() - began
+                return Found(Ran.CRASHED, f"ValueError: {error}")
         stopped = [str(w.message) for w in warned if "onverge" in str(w.message)]
         theta = np.asarray(machine.coef_, dtype=float).reshape(-1)
-        return RawAnswer(
-            values=dict(zip(self.margins.blocks, functions.blocks(theta), strict=True)),
-            multipliers={},
-            ran=Ran.ITERATION_LIMIT if stopped else Ran.FINISHED,
+        return Found(
+            Ran.ITERATION_LIMIT if stopped else Ran.FINISHED,
+            stopped[0] if stopped else "converged",
             # They say that their own tolerance was met on the soft-margin problem.
-            claim=Claim.NOTHING if stopped else Claim.OPTIMAL,
-            raw_status=stopped[0] if stopped else "converged",
+            Claim.NOTHING if stopped else Claim.OPTIMAL,
+            values=dict(zip(self.margins.blocks, functions.blocks(theta), strict=True)),
             iterations=int(np.max(machine.n_iter_)),
-            solve_seconds=seconds,
         )
 
 

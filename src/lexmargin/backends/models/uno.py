@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import (
-    Backend,
-    Compiled,
-    checked_parameters,
-    import_problem,
-    starting_values,
-)
+from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.casadi import CasadiProgram
-from lexmargin.backends.models.ipopt import Run, answer
+from lexmargin.backends.models.ipopt import Run
 from lexmargin.backends.models.nlp import Nlp
-from lexmargin.errors import MissingBackendError, ParameterError
+from lexmargin.errors import ParameterError
 from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, SolverSettings
 
 __all__ = ["UnoBackend"]
 
@@ -48,37 +41,22 @@ class UnoBackend(Backend):
         return import_problem(["casadi", "unopy"])
 
     def compile(self, program: Program) -> _UnoProgram:
-        problem = import_problem(["casadi"])
-        if problem:
-            raise MissingBackendError(problem)
+        required(["casadi"])
         return _UnoProgram(program)
 
 
 @final
 class _UnoProgram(Compiled):
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self._model = CasadiProgram(program)
+    def _build(self) -> None:
+        self._model = CasadiProgram(self.program)
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        nlp = self._model.nlp
-        values = starting_values(self.program, start)
-        numbers = checked_parameters(self.program, parameters)
-        p = np.array([numbers[name] for name in nlp.parameters])
-        x = nlp.vector({**values, **self._model._auxiliaries(values)})
-        phases = dict(self._model.phases)
-        began = time.perf_counter()
-        nlp.prepare(second_order=True)
-        phases["derivatives"] = time.perf_counter() - began
+    def _run(self, request: Request) -> Found:
+        settings, nlp = request.settings, self._model.nlp
+        x, p = self._model.point(request)
+        self._model.prepare(request, second_order=True)
         with captured(settings.verbose):
             run = _optimized(nlp, settings, x, p)
-        return answer(nlp, run, values, phases)
+        return run.found(nlp, request.values)
 
 
 def _optimized(nlp: Nlp, settings: SolverSettings, x: FloatArray, p: FloatArray) -> Run:
@@ -131,9 +109,7 @@ def _optimized(nlp: Nlp, settings: SolverSettings, x: FloatArray, p: FloatArray)
     solver.set_preset(settings.solver)
     for name, value in settings.options.items():
         _set(solver, name, value)
-    began = time.perf_counter()
     found = solver.optimize(model)
-    seconds = time.perf_counter() - began
     end = str(found.optimization_status).rpartition(".")[2]
     point = str(found.solution_status).rpartition(".")[2]
     ran = _ENDS.get(end, Ran.NUMERICAL)
@@ -146,7 +122,6 @@ def _optimized(nlp: Nlp, settings: SolverSettings, x: FloatArray, p: FloatArray)
         claim=claim,
         raw_status=f"{end}, {point}",
         iterations=int(found.number_iterations),
-        seconds=seconds,
         log="",
     )
 

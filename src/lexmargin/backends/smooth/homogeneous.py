@@ -8,35 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final, final
 
 import numpy as np
 
+from lexmargin.backends.base import Found, Request
+from lexmargin.backends.shape import Form, Shape, shape_of
 from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.base import FloatArray, Relation, Sense
+from lexmargin.ops.base import FloatArray
 from lexmargin.polish.augmented import Inner, in_order
-from lexmargin.program import (
-    Combination,
-    Constant,
-    Margins,
-    Parameter,
-    Program,
-    SquaredNorm,
-    Variable,
-)
+from lexmargin.program import Program
+from lexmargin.solution import Claim, Ran
 
-__all__ = ["HomogeneousProgram", "homogeneous_program"]
+__all__ = ["STATIONARY", "Ended", "HomogeneousProgram", "homogeneous_program"]
 
+STATIONARY: Final = 1e-9
+"""A residual up to here is claimed to be stationary; the searches end at 1e-12 to 1e-16."""
 _FIRM: Final = 0.2
+"""First μ by ‖w‖² where Newton's steps come first: they stand stiffness, and it keeps margins
+near."""
 _SHARERS: Final = 100.0
+"""Samples that are taken to share ‖w‖² at first: λ is about ‖w‖² over the size of the support."""
 
 
-class _Form(Enum):
-    HARD = "½‖w‖² s.t. f_n(w) >= 1"
-    MIN_NORM = "‖w‖² s.t. f_n(w) >= γ"
-    MAX = "t s.t. f_n(w) >= t, ‖w‖² <= ρ²"
+@final
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """Where a search for a stationary point of the hard margin ended.
+
+    Attributes:
+        theta: (d,); with ``min f_n = 1`` where it separates.
+        multipliers: λ (count,) of ``θ = Σ λ_n g_n``, g_n gradients or generalised ones.
+        residual: the largest relative violation of what such a point meets, kinks included.
+        separates: whether every margin is positive.
+        rounds: programs solved.
+        out_of_time: the deadline ended the search.
+    """
+
+    theta: FloatArray
+    multipliers: FloatArray
+    residual: float
+    separates: bool
+    rounds: int
+    out_of_time: bool
 
 
 @final
@@ -48,16 +63,13 @@ class HomogeneousProgram:
         functions: the f_n, in the program's unit.
         degree: α of Definition 1.
         blocks: names of the variables of w.
+        shape: the form of the program and the names in it.
     """
 
     functions: MarginFunctions
     degree: float
     blocks: tuple[str, ...]
-    _form: _Form
-    _margin: str
-    _level: str
-    _ball: str
-    _ball_radius: str
+    shape: Shape
 
     def flat(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """Return w, flat, from the values of the program's variables."""
@@ -85,6 +97,21 @@ class HomogeneousProgram:
         least = _FIRM if in_order(self.functions)[0] is Inner.NEWTON else 0.0
         return float(w @ w) * min(1.0, max(least, _SHARERS / self.functions.count))
 
+    def found(
+        self, ended: Ended, request: Request, status: str, unfinished: Ran = Ran.NUMERICAL
+    ) -> Found:
+        """Return what a search found, with its claim; ``unfinished`` is a residual too large."""
+        ran, claim = unfinished, Claim.NOTHING
+        if ended.out_of_time:
+            ran = Ran.TIME_LIMIT
+        elif not ended.separates:
+            ran, claim = Ran.FINISHED, Claim.LOCALLY_INFEASIBLE
+        elif ended.residual <= STATIONARY:
+            ran, claim = Ran.FINISHED, Claim.LOCALLY_OPTIMAL
+        values, duals = self.answer(ended.theta, ended.multipliers, request.parameters)
+        duals = duals if ended.separates else {}
+        return Found(ran, status, claim, values=values, multipliers=duals, iterations=ended.rounds)
+
     def answer(
         self, w: FloatArray, multipliers: FloatArray, parameters: Mapping[str, float]
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
@@ -94,24 +121,24 @@ class HomogeneousProgram:
         form, ``c = γ^{1/α}``, and ``λ/Σλ`` for the max form. A point that does not separate is
         returned with the multipliers as they are.
         """
-        lam = multipliers
+        lam, shape = multipliers, self.shape
         level: dict[str, FloatArray] = {}
         duals: dict[str, FloatArray] = {}
-        if self._form is _Form.MIN_NORM:
-            stretch = parameters[self._level] ** (1.0 / self.degree)
+        if shape.form is Form.MIN_NORM:
+            stretch = parameters[shape.level] ** (1.0 / self.degree)
             w, lam = stretch * w, 2.0 * stretch ** (2.0 - self.degree) * lam
-        elif self._form is _Form.MAX:
+        elif shape.form is Form.MAX:
             size = float(np.linalg.norm(w))
-            squared = parameters[self._ball_radius]
+            squared = parameters[shape.radius]
             w = w * (np.sqrt(squared) / size) if size > 0 else w
             reached = float(self.functions.values(w).min())
-            level[self._level] = np.array(reached)
+            level[shape.level] = np.array(reached)
             total = float(lam.sum())
             lam = lam / total if total > 0 else lam
-            duals[self._ball] = np.array(max(0.0, 0.5 * self.degree * reached / squared))
+            duals[shape.ball] = np.array(max(0.0, 0.5 * self.degree * reached / squared))
         blocks = self.functions.blocks(w)
         values = dict(zip(self.blocks, blocks, strict=True)) | level
-        return values, {self._margin: lam, **duals}
+        return values, {shape.margin: lam, **duals}
 
 
 def homogeneous_program(program: Program) -> HomogeneousProgram:
@@ -120,54 +147,13 @@ def homogeneous_program(program: Program) -> HomogeneousProgram:
     Raises:
         UnsupportedError: another program, another norm, or a predictor that is not homogeneous.
     """
-    refusal = UnsupportedError(
-        f"This {program.name} program is not a Euclidean max-margin problem of a homogeneous "
-        "predictor.",
-        "Use ipopt, or clarabel if the program is convex.",
-    )
-    margins = [c for c in program.constraints if isinstance(c.left, Margins)]
-    if len(margins) != 1 or margins[0].relation is not Relation.AT_LEAST:
-        raise refusal
-    constraint = margins[0]
-    left, right = constraint.left, constraint.right
-    assert isinstance(left, Margins)
-    degree = left.functions.homogeneity.degree
-    if degree is None or left.factors:
-        raise refusal
-    rest = [c for c in program.constraints if c is not constraint]
-    terms = program.objective
-    form: _Form | None = None
-    level = ball = radius = ""
-    if not rest and program.sense is Sense.MINIMIZE:
-        if isinstance(right, Constant) and right.value == 1.0 and isinstance(terms, Combination):
-            halves = terms.terms
-            if len(halves) == 1 and halves[0][0] == 0.5 and _is_size(halves[0][1], left.blocks):
-                form = _Form.HARD
-        elif isinstance(right, Parameter) and _is_size(terms, left.blocks):
-            form, level = _Form.MIN_NORM, right.name
-    elif len(rest) == 1 and program.sense is Sense.MAXIMIZE and isinstance(right, Variable):
-        bound = rest[0].right
-        wanted = terms.terms if isinstance(terms, Combination) else ()
-        if (
-            wanted == ((1.0, right),)
-            and _is_size(rest[0].left, left.blocks)
-            and rest[0].relation is Relation.AT_MOST
-            and isinstance(bound, Parameter)
-        ):
-            form, level, ball, radius = _Form.MAX, right.name, rest[0].name, bound.name
-    if form is None:
-        raise refusal
-    return HomogeneousProgram(
-        functions=left.functions,
-        degree=degree,
-        blocks=left.blocks,
-        _form=form,
-        _margin=constraint.name,
-        _level=level,
-        _ball=ball,
-        _ball_radius=radius,
-    )
-
-
-def _is_size(expression: object, blocks: tuple[str, ...]) -> bool:
-    return isinstance(expression, SquaredNorm) and expression.blocks == blocks
+    found = shape_of(program)
+    degree = None if found is None else found.margins.functions.homogeneity.degree
+    squared = found is not None and found.loss is None and (found.norm, found.power) == (2.0, 2.0)
+    if found is None or degree is None or not squared:
+        raise UnsupportedError(
+            f"This {program.name} program is not a Euclidean max-margin problem of a homogeneous "
+            "predictor.",
+            "Use ipopt, or clarabel if the program is convex.",
+        )
+    return HomogeneousProgram(found.margins.functions, degree, found.margins.blocks, found)

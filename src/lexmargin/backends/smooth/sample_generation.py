@@ -14,10 +14,11 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Compiled, checked_parameters, starting_values
+from lexmargin.backends.base import Compiled, Found, Request, Stopwatch
 from lexmargin.backends.smooth.homogeneous import homogeneous_program
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
+from lexmargin.linalg.rounding import TINY
 from lexmargin.ops.base import FloatArray, IntArray, Relation
 from lexmargin.polish.augmented import augmented_lagrangian, in_order
 from lexmargin.program import (
@@ -29,7 +30,7 @@ from lexmargin.program import (
     Program,
     Variable,
 )
-from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, RawAnswer
 
 __all__ = ["SelectedSamples", "margin_constraint", "on_selected_samples", "restricted"]
 
@@ -37,13 +38,21 @@ _MANY: Final = 200
 """Below this many samples the whole program is solved at once."""
 
 _FEWEST: Final = 100
+"""Samples of the first working set at least: fewer leave units dead, more cost little."""
 _ROUNDS: Final = 12
+"""Working sets at most; then all samples are taken at once, so that no answer is lost."""
 _APPROACH: Final = 40
+"""Rounds of the augmented Lagrangian that bring a start near the answer's support."""
 _ROUGHLY: Final = 1e-3
-_NEAR: Final = 0.05
-_MOST: Final = 0.75
+"""Violation at which that start is near enough for the solver to do the rest."""
+_JOIN: Final = 0.05
+"""Relative slack up to which further samples join: they would be violated next."""
+_ALMOST_ALL: Final = 0.75
+"""Share of the samples beyond which the whole problem is solved at once: nothing is saved."""
 _CLOSE: Final = 0.2
+"""Margins within a fifth of the smallest are in the first working set of a warm start."""
 _VIOLATED: Final = 1e-9
+"""Relative shortfall that counts as met: solvers' own, so that rows are not added for ever."""
 
 
 def margin_constraint(program: Program) -> Constraint | None:
@@ -51,8 +60,7 @@ def margin_constraint(program: Program) -> Constraint | None:
     held = [c for c in program.constraints if isinstance(c.left, Margins)]
     if len(held) != 1 or held[0].relation is not Relation.AT_LEAST:
         return None
-    constraint, left = held[0], held[0].left
-    assert isinstance(left, Margins)
+    constraint, left = held[0], held[0].margins
     others = [program.objective, constraint.right]
     for other in program.constraints:
         if other is not constraint:
@@ -81,8 +89,7 @@ def restricted(program: Program, constraint: Constraint, rows: IntArray) -> Prog
         constraint: its constraint ``f_n >= r``, as :func:`margin_constraint` finds it.
         rows: indices of the samples kept.
     """
-    left = constraint.left
-    assert isinstance(left, Margins)
+    left = constraint.margins
     whole = left.functions
     part = Dataset(whole.data.X[rows], whole.data.y[rows], one_class=True)
     functions = dataclasses.replace(whole, data=part)
@@ -121,66 +128,60 @@ class SelectedSamples(Compiled):
         compile_: Callable[[Program], Compiled],
         first: int | None = None,
     ) -> None:
-        assert isinstance(constraint.left, Margins)
-        self.program = program
         self._constraint = constraint
-        self._left = constraint.left
+        self._left = constraint.margins
         self._compile = compile_
-        count, size = self._left.functions.count, self._left.functions.size
-        self._first = max(_FEWEST, min(2 * size, count // 4)) if first is None else first
+        self._first = first
+        super().__init__(program)
 
-    def solve(
-        self,
-        settings: SolverSettings,
-        start: Mapping[str, FloatArray] | None = None,
-        parameters: Mapping[str, float] | None = None,
-        multipliers: Mapping[str, FloatArray] | None = None,
-    ) -> RawAnswer:
-        values = starting_values(self.program, start)
-        numbers = checked_parameters(self.program, parameters)
-        began, total = time.monotonic(), _Total()
-        count = self._left.functions.count
-        warm = multipliers
+    def _build(self) -> None:
+        """Programs on some samples are built when they are chosen."""
+
+    def _run(self, request: Request) -> Found:
+        values, numbers = dict(request.values), request.parameters
+        total = _Total(request.watch)
+        count, size = self._left.functions.count, self._left.functions.size
+        first = self._first or max(_FEWEST, min(2 * size, count // 4))
+        warm = request.multipliers
         held = np.zeros(0, dtype=np.int64)
         if warm is None:
-            limit = _left(settings, began).time_limit
-            values, warm, held = self._nearer(values, numbers, limit)
+            values, warm, held = self._nearer(values, request)
         begin, given = values, warm
         margins = self._margins(values)
         if held.size:
             rows = np.union1d(held, np.flatnonzero(margins <= (1.0 + _CLOSE) * margins.min()))
         else:
-            rows = np.sort(np.argsort(margins, kind="stable")[: self._first])
+            rows = np.sort(np.argsort(margins, kind="stable")[:first])
         if warm is not None and self._constraint.name in warm:
             held = np.flatnonzero(np.reshape(warm[self._constraint.name], -1) > 0.0)
             rows = np.union1d(rows, held)
         for _ in range(_ROUNDS):
-            if rows.size > _MOST * count:
+            if rows.size > _ALMOST_ALL * count:
                 break
             some = None
             if warm is not None:
                 name = self._constraint.name
                 some = {k: v[rows] if k == name else v for k, v in warm.items()}
             part = self._compile(restricted(self.program, self._constraint, rows))
-            raw = total.add(part.solve(_left(settings, began), values, numbers, some))
+            raw = total.add(part.solve(request.remaining, values, numbers, some))
             if raw.ran is not Ran.FINISHED or raw.claim is not Claim.LOCALLY_OPTIMAL:
                 # What holds for some samples need not hold for all: a violated one may bound it.
                 if raw.ran is Ran.TIME_LIMIT or raw.claim is Claim.INFEASIBLE:
-                    return total.answer(self._whole(raw, rows))
+                    return total.found(self._whole(raw, rows))
                 break
             values, warm = dict(raw.values), dict(self._whole(raw, rows).multipliers)
             slack = self._margins(values) - self._level(values, numbers)
-            size = max(abs(self._level(values, numbers)), np.finfo(float).tiny)
+            scale = max(abs(self._level(values, numbers)), TINY)
             slack[rows] = np.inf
-            if slack.min() >= -_VIOLATED * size:
-                return total.answer(self._whole(raw, rows))
-            rows = np.union1d(rows, np.flatnonzero(slack <= _NEAR * size))
+            if slack.min() >= -_VIOLATED * scale:
+                return total.found(self._whole(raw, rows))
+            rows = np.union1d(rows, np.flatnonzero(slack <= _JOIN * scale))
         # From where the start was: units that died on few samples would stay dead on all.
         whole = self._compile(self.program)
-        return total.answer(total.add(whole.solve(_left(settings, began), begin, numbers, given)))
+        return total.found(total.add(whole.solve(request.remaining, begin, numbers, given)))
 
     def _nearer(
-        self, values: dict[str, FloatArray], numbers: Mapping[str, float], limit: float | None
+        self, values: dict[str, FloatArray], request: Request
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray] | None, IntArray]:
         """Return a start nearer to a solution, its multipliers, and the samples that count there.
 
@@ -199,6 +200,7 @@ class SelectedSamples(Compiled):
         w = wide = parts.wide(w)
         lam = nobody = np.zeros(functions.count)
         penalty = parts.first_penalty(wide)
+        limit = request.settings.time_limit
         deadline = np.inf if limit is None else time.perf_counter() + 0.1 * limit
         least = np.inf
         for inner in in_order(functions):
@@ -218,7 +220,7 @@ class SelectedSamples(Compiled):
             return nothing
         # Inside by a little: an interior point method starts from there.
         w = parts.scaled(w, margin / (1.0 + 1e-3))
-        answer, duals = parts.answer(w, lam, numbers)
+        answer, duals = parts.answer(w, lam, request.parameters)
         return answer, duals, np.flatnonzero(lam > 0.0)
 
     def _margins(self, values: Mapping[str, FloatArray]) -> FloatArray:
@@ -234,7 +236,8 @@ class SelectedSamples(Compiled):
             return right.value
         if isinstance(right, Parameter):
             return numbers[right.name]
-        assert isinstance(right, Variable)
+        if not isinstance(right, Variable):
+            raise UnsupportedError(f"The level {right} is no number.", "Give a constant or t.")
         return float(np.reshape(values[right.name], -1)[0])
 
     def _whole(self, raw: RawAnswer, rows: IntArray) -> RawAnswer:
@@ -250,36 +253,26 @@ class SelectedSamples(Compiled):
 
 @final
 class _Total:
-    """Time and iterations of all rounds together."""
+    """Time, iterations and log of all rounds together."""
 
-    def __init__(self) -> None:
-        self._build = self._solve = 0.0
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
         self._iterations = 0
-        self._phases: dict[str, float] = {}
         self._log = ""
 
     def add(self, raw: RawAnswer) -> RawAnswer:
-        self._build += raw.build_seconds
-        self._solve += raw.solve_seconds
+        self._watch.take(raw)
         self._iterations += raw.iterations or 0
-        for name, seconds in raw.phases.items():
-            self._phases[name] = self._phases.get(name, 0.0) + seconds
         self._log += raw.log
         return raw
 
-    def answer(self, raw: RawAnswer) -> RawAnswer:
-        return dataclasses.replace(
-            raw,
-            build_seconds=self._build,
-            solve_seconds=self._solve,
+    def found(self, raw: RawAnswer) -> Found:
+        return Found(
+            raw.ran,
+            raw.raw_status,
+            raw.claim,
+            values=raw.values,
+            multipliers=raw.multipliers,
             iterations=self._iterations,
-            phases=self._phases,
             log=self._log,
         )
-
-
-def _left(settings: SolverSettings, began: float) -> SolverSettings:
-    limit = settings.time_limit
-    if limit is None:
-        return settings
-    return dataclasses.replace(settings, time_limit=max(1e-3, limit - (time.monotonic() - began)))

@@ -20,7 +20,9 @@ __all__ = [
 ]
 
 _WIDTH: Final = 640
+"""Of every figure in units of the page: what the text column of the report holds."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 28, 12, 46
+"""Room around the axes for their numbers and labels; less cuts them off."""
 _COLOURS: Final = (
     "#0072b2",
     "#d55e00",
@@ -34,6 +36,7 @@ _COLOURS: Final = (
 """Wong's palette and two more; colour never carries the meaning alone."""
 _DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
 _SMALLEST: Final = 1e-17
+"""Stands for 0 on the logarithmic axis: below the rounding of 1, so that nothing lies there."""
 
 
 @final

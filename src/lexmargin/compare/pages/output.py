@@ -13,6 +13,7 @@ from lexmargin.compare.records import Honesty, RowStatus
 __all__ = ["as_csv", "as_json", "as_text", "percent"]
 
 _MOST_ROWS = 60
+"""Rows printed on a terminal: what one scrolls through; the files have all of them."""
 
 
 def as_json(table: Table) -> dict[str, Any]:

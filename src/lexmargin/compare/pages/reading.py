@@ -12,6 +12,7 @@ from lexmargin.compare.jobs import canonical, digest
 from lexmargin.compare.records import RowStatus
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.files import read_file
+from lexmargin.inputs.limits import SHOWN_RECORD_BYTES
 from lexmargin.judge.verdict import Verdict
 from lexmargin.solution import Claim
 
@@ -20,8 +21,6 @@ __all__ = ["SEAL", "measures_of", "read_json", "read_record", "result_of", "seal
 SEAL: Final = "sha256"
 """The member of a record that holds the digest of the others: a flipped bit shows."""
 
-_LARGEST: Final = 1 << 28
-"""Bytes of a record; a direction of ten million numbers fits."""
 
 _MEASURES: Final = ("build", "solve", "certify", "process", "peak_mebibytes", "attempts")
 _SIZES: Final = ("stationarity", "complementarity", "feasibility")
@@ -41,7 +40,7 @@ def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
 def read_json(path: Path) -> Any:
     """Return the JSON value in a regular file of moderate size; None for anything else."""
     try:
-        return json.loads(read_file(path, _LARGEST))
+        return json.loads(read_file(path, SHOWN_RECORD_BYTES))
     except (LexmarginError, ValueError, RecursionError):
         return None
 
@@ -49,7 +48,7 @@ def read_json(path: Path) -> Any:
 def read_record(path: Path) -> Any:
     """Return the JSON value in a file that is, byte by byte, what this program writes of it."""
     try:
-        content = read_file(path, _LARGEST)
+        content = read_file(path, SHOWN_RECORD_BYTES)
         value = json.loads(content)
         return value if canonical(value) == content else None
     except (LexmarginError, ValueError, RecursionError):

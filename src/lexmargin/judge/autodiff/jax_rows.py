@@ -14,16 +14,15 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
 from lexmargin.judge.autodiff.jax_kinks import function_kinks, kinked_gradients
 from lexmargin.judge.trained.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.linalg.norms import Array
 
 __all__ = ["JaxScores"]
 
-_BATCH: Final = 512
-_CHUNK_BYTES: Final = 256_000_000
 _SAME: Final = 1e-9
-_TOGETHER: Final = 64
+"""Relative difference of the scores alone and together: more than a summation order explains."""
 
 
 @final
@@ -104,7 +103,7 @@ class JaxScores(Scores):
 
     def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         found = np.empty((samples.size, self.theta.size))
-        chunk = max(1, min(_BATCH, _CHUNK_BYTES // (8 * self.theta.size)))
+        chunk = max(1, min(PASS_SAMPLES, PASS_BYTES // (8 * self.theta.size)))
 
         def one(params: Any, x: Any, seed: Any) -> Any:
             return (self._scores(params, x[None])[0] * seed).sum()
@@ -129,8 +128,8 @@ class JaxScores(Scores):
         with self._double():
             params = self._split(self.theta if theta is None else theta)
             gradient = self._jax.grad(objective)
-            for first in range(0, samples.size, _BATCH):
-                part = slice(first, first + _BATCH)
+            for first in range(0, samples.size, PASS_SAMPLES):
+                part = slice(first, first + PASS_SAMPLES)
                 tree = gradient(params, self._X[samples[part]], seeds[part])
                 leaves = self._jax.tree_util.tree_leaves(tree)
                 for leaf, place in zip(leaves, self.slices, strict=True):
@@ -153,11 +152,11 @@ class JaxScores(Scores):
                 return jax.jvp(lambda p: gradient(p, x, seed), (params,), (along,))[1]
 
             batched = jax.vmap(product, in_axes=(0, None, None))
-            for first in range(0, samples.size, _BATCH):
-                chosen = slice(first, first + _BATCH)
+            for first in range(0, samples.size, PASS_SAMPLES):
+                chosen = slice(first, first + PASS_SAMPLES)
                 x = self._X[samples[chosen]]
                 size = 32 * (self.theta.size + int(x.size))
-                chunk = max(1, min(_TOGETHER, _CHUNK_BYTES // size))
+                chunk = max(1, min(PASS_DIRECTIONS, PASS_BYTES // size))
                 for start in range(0, len(directions), chunk):
                     part = slice(start, start + chunk)
                     tree = batched(self._split_rows(directions[part]), x, seeds[chosen])
@@ -238,7 +237,9 @@ class JaxScores(Scores):
 
     def _batches(self, samples: Indices | None) -> list[Any]:
         chosen = self._X if samples is None else self._X[samples]
-        return [chosen[first : first + _BATCH] for first in range(0, len(chosen), _BATCH)]
+        return [
+            chosen[first : first + PASS_SAMPLES] for first in range(0, len(chosen), PASS_SAMPLES)
+        ]
 
     def _split(self, theta: Array) -> Any:
         with self._double():

@@ -16,6 +16,8 @@ from lexmargin.predictors.networks import Network
 __all__ = ["plain_margins", "plain_network"]
 
 _SAME = 1e-10
+"""Relative difference of scores: above the rounding of a deep network, below any other
+network's."""
 _ADVICE = (
     "A plain network is an nn.Sequential of nn.Linear(bias=False) with one kind of nn.ReLU, "
     "nn.LeakyReLU or nn.Identity between them, every weight trained."

@@ -16,6 +16,7 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.inputs.alone import quiet
+from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
 from lexmargin.judge.autodiff.torch_kinks import module_kinks
 from lexmargin.judge.autodiff.torch_slopes import kinked_gradients
 from lexmargin.judge.trained.scores import Indices, KinkedRows, KinkReport, Scores, displaced
@@ -24,10 +25,8 @@ from lexmargin.linalg.norms import Array
 __all__ = ["TorchScores"]
 
 _HOMOGENEOUS: Final = ("ReLU", "LeakyReLU", "RReLU")
-_BATCH: Final = 512
-_CHUNK_BYTES: Final = 256_000_000
 _SAME: Final = 1e-9
-_TOGETHER: Final = 64
+"""Relative difference of the scores alone and together: more than a summation order explains."""
 _FORWARD: Final = ("autograd.Function", "forward AD", "forward-mode AD", "jvp")
 
 
@@ -124,7 +123,7 @@ class TorchScores(Scores):
     def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         parameters = self._parameters if theta is None else self._split(theta)
         found = np.empty((samples.size, self.theta.size))
-        chunk = max(1, min(_BATCH, _CHUNK_BYTES // (8 * self.theta.size)))
+        chunk = max(1, min(PASS_SAMPLES, PASS_BYTES // (8 * self.theta.size)))
         weights = self._constant(seeds)
 
         def one(parameters: dict[str, Any], x: Any, seed: Any) -> Any:
@@ -184,7 +183,7 @@ class TorchScores(Scores):
         for x in self._batches(samples):
             w = weights[first : first + len(x)]
             first += len(x)
-            chunk = max(1, min(_TOGETHER, _CHUNK_BYTES // (32 * (self.theta.size + x.numel()))))
+            chunk = max(1, min(PASS_DIRECTIONS, PASS_BYTES // (32 * (self.theta.size + x.numel()))))
             for start in range(0, len(directions), chunk):
                 part = slice(start, start + chunk)
                 along = self._split_rows(directions[part])
@@ -272,8 +271,8 @@ class TorchScores(Scores):
 
     def _batches(self, samples: Indices | None) -> Iterator[Any]:
         chosen = self._X if samples is None else self._X[self._index(samples)]
-        for first in range(0, len(chosen), _BATCH):
-            yield chosen[first : first + _BATCH]
+        for first in range(0, len(chosen), PASS_SAMPLES):
+            yield chosen[first : first + PASS_SAMPLES]
 
     def _split(self, theta: Array) -> dict[str, Any]:
         return {

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lexmargin.inputs.limits import CIRCLE_BOXES, VERTEX_BASES
 from lexmargin.linalg.exact import integer_rows, matvec, solve_integer
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
@@ -19,9 +20,8 @@ from lexmargin.predictors.networks import DiagonalNetwork
 
 __all__ = ["circle_bound", "signed_rows", "vertex_bound"]
 
-_BASES = 4_000
-_BOXES = 40_000
 _ROUNDING = 1e-12
+"""Raises the bound above what doubles lose in its few sums and powers; too small is unproven."""
 
 
 def signed_rows(functions: MarginFunctions) -> Array:
@@ -42,7 +42,7 @@ def vertex_bound(functions: MarginFunctions) -> float | None:
     Z = signed_rows(functions)
     count, size = Z.shape
     bases = sum(math.comb(count, k) * math.comb(size, k) for k in range(1, min(count, size) + 1))
-    if bases > _BASES:
+    if bases > VERTEX_BASES:
         return None
     depth = predictor.depth
     rows, exponents = integer_rows(Z)
@@ -112,7 +112,7 @@ def circle_bound(functions: MarginFunctions, alpha: float) -> float:
         for axis in (0, 1):
             for side in (1.0, -1.0):
                 push(axis, side, -1.0, 1.0)
-        for _ in range(_BOXES):
+        for _ in range(CIRCLE_BOXES):
             upper, _, (axis, side, low, high) = queue[0]
             if best > 0.0 and -upper <= best * (1.0 + 1e-8):
                 break

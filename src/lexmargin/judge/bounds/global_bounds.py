@@ -13,6 +13,7 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.inputs.limits import NETWORK_BOUND_ENTRIES
 from lexmargin.judge.bounds.enumeration import circle_bound, signed_rows, vertex_bound
 from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
@@ -34,13 +35,18 @@ __all__ = [
     "with_global_bound",
 ]
 
-_ENTRIES = 200_000
 _ROUNDS = 100
-_LOOKS = 12
-_QUICK = 2
+"""Cuts of the relaxed program at most; fewer leave a weaker bound, never a wrong one."""
+_BIRTH_TESTS = 12
+"""Exact birth tests of one bound: they dominate its price; fewer leave it weaker, not wrong."""
+_FEW_BIRTH_TESTS = 2
+"""The same where a certificate asks by the way and must not wait for a bound."""
 _STARTS = 400
+"""Random starts of the search for cuts; a missed cut is found by the birth test, only later."""
 _ASCENTS = 30
+"""Steps from each start: the fixed point is settled before, or another start finds it."""
 _CUTS = 40
+"""Cuts added at once; more make the program slower, fewer make more programs (judgement)."""
 
 
 @final
@@ -79,7 +85,7 @@ def global_bound(
     theta: Array,
     certificate: Certificate | None = None,
     norm: float = 2.0,
-    looks: int = _LOOKS,
+    looks: int = _BIRTH_TESTS,
 ) -> GlobalBound | None:
     """Return the best upper bound on `max_{‖θ‖≤1} min_n f_n(θ)` that applies, None without one.
 
@@ -91,7 +97,7 @@ def global_bound(
         looks: how often all activation patterns of a ReLU network are searched.
     """
     alpha = functions.homogeneity.degree
-    if alpha is None or functions.count * functions.data.n_features > _ENTRIES:
+    if alpha is None or functions.count * functions.data.n_features > NETWORK_BOUND_ENTRIES:
         return None
     size = vector_norm(theta, norm)
     margin = float(np.min(functions.values(theta / size)))
@@ -148,7 +154,7 @@ def with_global_bound(
     """Raise a positive verdict to GLOBAL where some bound meets the margin; keep the best bound."""
     if not certificate.verdict.certified or certificate.verdict is Verdict.GLOBAL:
         return certificate
-    found = global_bound(functions, theta, certificate, norm, _QUICK)
+    found = global_bound(functions, theta, certificate, norm, _FEW_BIRTH_TESTS)
     if found is None:
         return certificate
     better = certificate.bound is None or found.upper < certificate.bound

@@ -9,21 +9,19 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
+from lexmargin.inputs.limits import INSEPARABLE_CASES, INSEPARABLE_CELLS
 from lexmargin.linalg.norms import Array
-from lexmargin.predictors.activations import LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 from lexmargin.separation.gordan import separability_of_rows
 
 __all__ = ["InseparableNetwork", "prove_inseparable"]
 
-_MOST_CASES: Final = 1_000
-_MOST_CELLS: Final = 64
 
 Signs = NDArray[np.float64]
 
@@ -54,7 +52,7 @@ def prove_inseparable(problem: Formulation) -> InseparableNetwork | None:
     functions, predictor = problem.functions, problem.predictor
     if not isinstance(predictor, Network) or len(predictor.widths) != 1 or functions.multi_class:
         return None
-    slope = _slope(predictor)
+    slope = predictor.kink_slope
     if slope is None:
         return None
     X, y = problem.data.X, np.asarray(problem.data.signed, dtype=np.float64)
@@ -64,23 +62,12 @@ def prove_inseparable(problem: Formulation) -> InseparableNetwork | None:
     kinds = [(sign, cell) for cell in cells for sign in (1.0, -1.0)]
     width = min(predictor.widths[0], len(kinds))
     cases = math.comb(len(kinds), width)
-    if cases > _MOST_CASES:
+    if cases > INSEPARABLE_CASES:
         return None
     for chosen in itertools.combinations(kinds, width):
         if separability_of_rows(_rows(X, y, chosen, slope)).separable:
             return None
     return InseparableNetwork(len(cells), cases)
-
-
-def _slope(predictor: Network) -> float | None:
-    """Return the slope of the inactive side; None for another activation."""
-    match predictor.activation:
-        case ReLU(power=1.0):
-            return 0.0
-        case LeakyReLU(slope=slope):
-            return float(slope)
-        case _:
-            return None
 
 
 def _cells(X: Array) -> list[Signs] | None:
@@ -93,7 +80,7 @@ def _cells(X: Array) -> list[Signs] | None:
         live = [i for i in range(n + 1) if np.any(X[i])]
         longer = [np.append(signs, s) for signs in partial for s in (1.0, -1.0)]
         partial = [s for s in longer if separability_of_rows(s[live, None] * X[live]).separable]
-        if len(partial) > _MOST_CELLS:
+        if len(partial) > INSEPARABLE_CELLS:
             return None
     return partial
 

@@ -13,6 +13,7 @@ from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork,
 __all__ = ["linear_network_bound"]
 
 _ROUNDING = 1e-12
+"""Covers the products of the bound relative to their terms; too small, the bound is unproven."""
 
 
 def linear_network_bound(functions: MarginFunctions, multipliers: FloatArray) -> float | None:

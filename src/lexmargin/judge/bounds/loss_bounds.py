@@ -19,17 +19,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import LIFTED_ENTRIES
 from lexmargin.judge.programs.loss_point import LossPoint, combined, own_errors
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss, log_loss
 
 __all__ = ["ball_gap", "penalty_gap"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _ROUNDS: Final = 5
 """Newton steps towards weights with `Σ s_n ∇f_n = 0`: each doubles the digits."""
-_FACTOR_LIMIT: Final = 400_000
-"""Entries of J up to which such a step is taken."""
 _ON_FACE: Final = 1e-9
 """Part of ρ within which a coordinate counts as at 0 or at the end when a face is chosen."""
 _FLAT: Final = 1e-11
@@ -50,7 +49,7 @@ def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
     below = other.level - _best(other, rho, norm, wanted)
     # log log(1 + e^x), the logistic loss of one sample.
     least = log_loss(Loss.LOGISTIC, np.array([-below])) if math.isfinite(below) else -math.inf
-    rounding = 8.0 * _EPS * (2.0 + abs(point.level) + abs(other.level))
+    rounding = 8.0 * EPS * (2.0 + abs(point.level) + abs(other.level))
     for one in (point, other):
         rounding += 2.0 * float(np.sum(own_errors(one.errors, one.weights)))
     return min(best, max(0.0, point.level - least) + rounding)
@@ -59,7 +58,7 @@ def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
 def _best(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
     """Return the least of the bounds that weights of one loss give, up to ``wanted``."""
     best = first = _ball(point, np.zeros(point.values.size), rho, norm)
-    if best <= wanted or point.jacobian.size > _FACTOR_LIMIT:
+    if best <= wanted or point.jacobian.size > LIFTED_ENTRIES:
         return best
     for face in _faces(point.w, rho, norm):
         change = np.zeros(point.values.size)
@@ -99,7 +98,7 @@ def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
         excess: float = max(0.0, length * size - float(gradient @ unit))
         excess += float(slack @ np.abs(unit))
         products = length * size + float(np.abs(gradient) @ np.abs(unit))
-        excess += 2.5 * (point.w.size + 8) * _EPS * products
+        excess += 2.5 * (point.w.size + 8) * EPS * products
         nats = _divergence(point, lift) + float(np.ldexp(excess, up + point.exponent))
     if not math.isfinite(nats):
         return math.inf
@@ -120,7 +119,7 @@ def penalty_gap(
     less than ``wanted``.
     """
     first = best = _penalised(point, np.zeros(point.values.size), coefficient, power, norm)
-    if point.jacobian.size > _FACTOR_LIMIT:
+    if point.jacobian.size > LIFTED_ENTRIES:
         return best
     everywhere = np.eye(point.w.size)
     for balanced in (True, False):
@@ -179,7 +178,7 @@ def _penalised(
             conjugate = float(np.exp(log_conjugate - point.level)) / other
         else:
             room = log_c - point.level
-            excess = log_slope - room + 4.0 * _EPS * (1.0 + abs(room) + abs(log_slope))
+            excess = log_slope - room + 4.0 * EPS * (1.0 + abs(room) + abs(log_slope))
             if excess > 0.0:
                 lift = lift - excess
                 pull, _, turned = _slope(point, lift, norm)
@@ -188,7 +187,7 @@ def _penalised(
             log_penalty = log_c + power * math.log(size)
             penalty = float(np.exp(log_penalty - point.level))
         logs = abs(point.level) + abs(log_penalty) + abs(log_c)
-        rounding = _EPS * (point.w.size + 8.0 + 4.0 * logs) * (penalty + conjugate + abs(pull))
+        rounding = EPS * (point.w.size + 8.0 + 4.0 * logs) * (penalty + conjugate + abs(pull))
         gap = _divergence(point, lift) + max(0.0, penalty + conjugate - pull) + rounding + turned
         gap = gap / (1.0 + penalty)
     return gap if math.isfinite(gap) else math.inf
@@ -229,7 +228,7 @@ def _divergence(point: LossPoint, lift: Array) -> float:
     """
     logs, nats = point.log_weights, point.nats
     lifted = np.exp(logs + lift + nats)
-    rounding = lifted * (np.abs(lift) + nats) * (nats + 4.0 * _EPS)
+    rounding = lifted * (np.abs(lift) + nats) * (nats + 4.0 * EPS)
     change = np.expm1(lift)
     terms = point.weights * np.maximum(0.0, lift * (1.0 + change) - change)
     total = float(np.sum(terms) + np.sum(np.where(lifted > 0.0, rounding, 0.0)))

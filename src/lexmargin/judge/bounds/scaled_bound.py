@@ -14,11 +14,12 @@ from lexmargin.judge.multipliers.vertex_bounds import relative_excess
 from lexmargin.judge.proofs.exact_bias import stated_program
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["least_scaled_cost", "with_least_cost"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
-_RANGE: Final = 300.0
+_MOST_LOG: Final = 300.0
+"""log of the largest power of γ: its square, e^600, must stay below the largest double, e^709."""
 
 
 def with_least_cost(kkt: Kkt, found: Certificate) -> Certificate:
@@ -27,7 +28,7 @@ def with_least_cost(kkt: Kkt, found: Certificate) -> Certificate:
     ``found.multipliers`` belong to the costs divided by the largest power of γ.
     """
     # γ² itself must stay in range.
-    if not found.verdict.certified or kkt.powers is None or abs(kkt.powers.log_largest) > _RANGE:
+    if not found.verdict.certified or kkt.powers is None or abs(kkt.powers.log_largest) > _MOST_LOG:
         return found
     largest = math.exp(kkt.powers.log_largest)
     least = least_scaled_cost(kkt, found.multipliers * largest)
@@ -58,7 +59,7 @@ def least_scaled_cost(kkt: Kkt, multipliers: Array) -> float | None:
     if not (0.0 < a < math.inf and half > 0.0):
         return None
     weights = np.maximum(multipliers, 0.0)
-    slack = _EPS * (int(np.count_nonzero(weights)) + 16)
+    slack = EPS * (int(np.count_nonzero(weights)) + 16)
     if program.S.shape[1]:
         if kkt.functions.multi_class:
             # The optimum's own λ pushes no square beyond γ/2 but by rounding.

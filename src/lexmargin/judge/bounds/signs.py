@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import BALL_EVALUATIONS
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.tolerances import CLEARLY_NEGATIVE
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
@@ -29,14 +31,13 @@ __all__ = ["UNKNOWN_SIGN", "shown_not_positive", "shown_word", "with_shown_sign"
 _BITS: Final = (128, 2_400, 20_000)
 """Doubles span 2^±1074, so that a product of two is exact in 2,200 bits, and of nine in 20,000."""
 _FEW: Final = 4
+"""Samples whose sign is enclosed first: where one margin is negative, it is most often the
+least."""
 _MANY: Final = 64
-_WORK: Final = 200_000
-"""Parameters times samples that are evaluated in balls at most: about a second."""
+"""Samples enclosed next; the last round is everyone, so this only orders the work."""
 UNKNOWN_SIGN: Final = (
     "the sign of a margin is not known: what was computed is no more than rounding"
 )
-_FAR: Final = 1e-6
-"""A margin as far below 0 as this part of the largest is no rounding of sums that were tested."""
 _NORMAL: Final = 1e-290
 """Above this no product on the way was rounded as a subnormal number to any effect."""
 _SHOWN: Final = "a margin is not positive"
@@ -114,12 +115,14 @@ def shown_not_positive(functions: MarginFunctions, theta: Array, rho: float = 1.
     each = functions.size
     if linear is not None:
         each = -(-linear.nnz // linear.shape[0]) if hasattr(linear, "nnz") else linear.shape[1]
-    elif each > _WORK:
+    elif each > BALL_EVALUATIONS:
         # Too many for balls: far below 0 beside the other margins is no rounding error.
         least, size = values[order[0]], float(np.max(np.abs(values)))
-        return True if math.isfinite(size) and least < -max(_FAR * size, _NORMAL) else None
+        return (
+            True if math.isfinite(size) and least < -max(CLEARLY_NEGATIVE * size, _NORMAL) else None
+        )
     # Margins computed as large may have lost their sign too: they are asked last.
-    fits = max(_FEW, _WORK // max(1, each))
+    fits = max(_FEW, BALL_EVALUATIONS // max(1, each))
     ends = sorted({min(end, fits, order.size) for end in (_FEW, _MANY, order.size)})
     words: list[bool | None] = []
     for first, last in zip([0, *ends], ends, strict=False):

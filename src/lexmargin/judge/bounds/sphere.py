@@ -16,22 +16,25 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import (
+    BEATEN_SPHERE_BOXES,
+    BEATEN_SPHERE_VALUES,
+    SPHERE_BOXES,
+    SPHERE_VALUES,
+)
 from lexmargin.judge.proofs.enclosure import BallMargins
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["DIMENSIONS", "SphereBound", "sphere_bound"]
+__all__ = ["SphereBound", "sphere_bound"]
 
-DIMENSIONS: Final = 4
-"""Largest number of parameters that is tried."""
 
-# Bounds that are met are met after at most 1,450 boxes (random problems of one to eleven samples);
-# the others run out, whatever the number, and 2,000 boxes take about a second.
-_BOXES: Final = 2_000
-_WORK: Final = 16_000
 _ENOUGH: Final = 5e-8
+"""Relative gap at which the search ends, half the default `gap`: smaller ones cost boxes for
+nothing."""
 _PRECISION: Final = 80
+"""Bits of the balls: 27 more than a double, so that their rounding adds nothing to the boxes."""
 
 _Box = tuple[int, float, tuple[tuple[float, float], ...]]
 
@@ -52,23 +55,31 @@ class SphereBound:
 
 
 def sphere_bound(
-    functions: MarginFunctions, radius: float, weights: Array, start: Array, boxes: int = _BOXES
+    functions: MarginFunctions,
+    radius: float,
+    weights: Array,
+    start: Array,
+    boxes: int = SPHERE_BOXES,
+    beaten: float = math.inf,
 ) -> SphereBound:
     """Bound `max_{‖w‖ = ρ} min_n f_n(w)` (eq. 6 at the scale ρ); a proof, whatever the weights.
 
     Args:
-        functions: the margin functions, of at most :data:`DIMENSIONS` parameters.
+        functions: the margin functions, of at most ``SPHERE_PARAMETERS`` parameters.
         radius: ρ.
         weights: (N,) q ≥ 0, not all 0: multipliers of a KKT point, if there is one.
         start: (d,) a point whose value is to be met.
         boxes: how many are halved at most; fewer leave a higher bound.
+        beaten: fewer boxes are halved where a value above this is met.
     """
     from flint import ctx
 
     old = ctx.prec
     try:
         ctx.prec = _PRECISION
-        return _Search(functions, radius, weights / float(np.sum(weights)), start).run(boxes)
+        return _Search(functions, radius, weights / float(np.sum(weights)), start).run(
+            boxes, beaten
+        )
     finally:
         ctx.prec = old
 
@@ -91,14 +102,16 @@ class _Search:
         w = p * (self.radius / vector_norm(p, 2.0))
         return float(np.min(self.functions.values(w)))
 
-    def run(self, most: int) -> SphereBound:
+    def run(self, most: int, beaten: float) -> SphereBound:
         size = self.functions.size
         for axis in range(size):
             for side in (1.0, -1.0):
                 self._push((axis, side, ((-1.0, 1.0),) * (size - 1)))
-        boxes = min(most, _WORK // max(1, self.functions.count))
+        each = max(1, self.functions.count)
+        boxes = min(most, SPHERE_VALUES // each)
+        few = min(boxes, BEATEN_SPHERE_BOXES, BEATEN_SPHERE_VALUES // each)
         count = 0
-        while self.queue and count < boxes:
+        while self.queue and count < (boxes if self.best <= beaten else few):
             upper, _, widest, box = self.queue[0]
             if -upper <= self._target():
                 break

@@ -17,7 +17,10 @@ from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork,
 __all__ = ["largest_margins", "origin_is_least"]
 
 _RATIO: Final = 1.0 + 1e-4
+"""Ratio of neighbouring lengths that are checked; wider proves less near the first jump, no
+falsehood."""
 _ROUNDING: Final = 1e-12
+"""Covers a few roundings of powers and sums; too small, the minimum at 0 is unproven."""
 
 
 def largest_margins(functions: MarginFunctions) -> Array | None:

@@ -11,10 +11,11 @@ import numpy as np
 
 from lexmargin.judge.levels.level_face import LevelDual, LevelFace, Mask
 from lexmargin.linalg.norms import Array, unit_scale
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["LevelProof", "checked_levels", "compared", "prove_levels", "recorded_levels"]
 
-_ROUNDING: Final = 4.0 * float(np.finfo(np.float64).eps)
+_ROUNDING: Final = 4.0 * EPS
 """Of the comparison itself: levels are doubles."""
 
 

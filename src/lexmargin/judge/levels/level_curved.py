@@ -15,12 +15,12 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import LEVEL_ROWS
 from lexmargin.linalg.norms import Array, dual_exponent, unit_scale, vector_norm
+from lexmargin.linalg.rounding import EPS, LONG_EPS
 
 __all__ = ["margin_errors"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
-_LONG: Final = float(np.finfo(np.longdouble).eps)
 _ROUNDS: Final = 12
 """Each bound on θ* - θ narrows the next; a few rounds reach what there is to reach."""
 _HALVINGS: Final = 60
@@ -31,8 +31,6 @@ _DEPENDENT: Final = 1e-9
 """A row this near to a combination of others, relative to its length, counts as one."""
 _NEWTON: Final = 6
 """Steps from multipliers of doubles: two reach long floats, the others a poor start."""
-_MOST: Final = 400
-"""So many rows are factored at most; with more samples active at once nothing is shown."""
 
 
 @final
@@ -106,7 +104,7 @@ def _refined(Z: Array, p: float, weights: Any) -> tuple[Any, float, Any] | None:
     finds is measured like any other. None where it finds nothing.
     """
     support = np.flatnonzero(weights > _SOLID * np.max(weights))
-    if support.size > _MOST:
+    if support.size > LEVEL_ROWS:
         return None
     rows, bend = Z[support], 1.0 / np.longdouble(p - 1.0)
     mu = weights[support]
@@ -141,17 +139,17 @@ def _setting(Z: Array, unit: Any, p: float, weights: Any) -> _Setting | None:
     if not size > 0.0:
         return None
     # Of the sums, the powers and their roots, each at its worst.
-    counted = _LONG * (used.size + 4 * unit.size + 32)
+    counted = LONG_EPS * (used.size + 4 * unit.size + 32)
     spent = vector_norm(np.asarray(share @ np.abs(Z[used]), dtype=np.float64), dual_exponent(p))
     upper = size + counted * (spent + size)
     # Long rows at long floats: the rounding of a double there may be a part of the first margin.
     exact, reach = Z @ unit, np.asarray(np.abs(Z) @ np.abs(unit), dtype=np.float64)
     margins = np.asarray(exact, dtype=np.float64)
-    noise = _EPS * np.abs(margins) + counted * reach
+    noise = EPS * np.abs(margins) + counted * reach
     lower = np.min(exact - counted * reach)
     if not lower > 0.0:
         return None
-    gap = float(max(upper - lower, 0.0)) + 2.0 * _LONG * float(upper)
+    gap = float(max(upper - lower, 0.0)) + 2.0 * LONG_EPS * float(upper)
     shares = np.asarray(weights, dtype=np.float64)
     return _Setting(Z, p, unit, pull / size, shares, margins, noise, float(lower), gap)
 
@@ -197,7 +195,7 @@ def _cap(setting: _Setting, ball: float) -> float:
     p, dual = setting.p, dual_exponent(setting.p)
     bent = vector_norm(np.asarray(setting.residual, dtype=np.float64), dual)
     # Norms of doubles rounded from long floats, and θ of norm 1 up to long floats.
-    rounding = _LONG * (16 * setting.theta.size + 64)
+    rounding = LONG_EPS * (16 * setting.theta.size + 64)
     return float(p * (setting.gap / setting.lower + (1.0 + 1e-12) * bent * ball + rounding))
 
 
@@ -214,7 +212,7 @@ def _reach(setting: _Setting, cap: float) -> Array:
         up = (size + middle) ** p - size**p - slope * middle
         down = np.abs(size - middle) ** p - size**p + slope * middle
         # The terms of the difference are rounded; half a cap below is surely below.
-        least = np.minimum(up, down) - 16.0 * _LONG * ((size + middle) ** p + size**p)
+        least = np.minimum(up, down) - 16.0 * LONG_EPS * ((size + middle) ** p + size**p)
         inside = np.asarray(least <= cap, dtype=bool)
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     return np.asarray(high, dtype=np.float64)
@@ -225,11 +223,11 @@ def _reach(setting: _Setting, cap: float) -> Array:
 
 def _by_multipliers(setting: _Setting, box: Array, errors: Array) -> tuple[Array, Array] | None:
     """Return bounds on |θ*_j - θ_j| and on the errors of the margins, θ* within box and errors."""
-    possible = setting.margins - setting.noise - errors <= setting.upper * (1.0 + 8.0 * _EPS)
+    possible = setting.margins - setting.noise - errors <= setting.upper * (1.0 + 8.0 * EPS)
     if np.any((setting.weights > 0.0) & ~possible):
         return None
     active = np.flatnonzero(possible)
-    if active.size > _MOST:
+    if active.size > LEVEL_ROWS:
         return None
     least, most = _slopes(setting, box)
     rows, residual = setting.Z[active], setting.residual
@@ -309,7 +307,7 @@ def _independent(
             copies = [m for m in chosen if np.array_equal(rows[m], rows[n])]
             if not copies:
                 return None
-        left.append(missing + 4.0 * _EPS * rows.shape[1] * lengths[n])
+        left.append(missing + 4.0 * EPS * rows.shape[1] * lengths[n])
     return np.array(sorted(chosen), dtype=np.intp), np.array(left)
 
 
@@ -321,5 +319,5 @@ def _smallest_singular(rows: Array) -> float:
     if not (np.all(np.isfinite(rows)) and np.all(lengths > 0.0)):
         return 0.0
     values = np.linalg.svd(rows / lengths[:, None], compute_uv=False)
-    rounding = 8.0 * _EPS * rows.shape[1] * float(values[0])
+    rounding = 8.0 * EPS * rows.shape[1] * float(values[0])
     return float(max(0.0, float(values[-1]) - rounding) * np.min(lengths))

@@ -28,6 +28,8 @@ _ZERO: Final = 1e-12
 _TIGHT: Final = 1e-6
 """Constraints with more room than this are left out of the first program: θ is near a vertex."""
 _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""The tightest that HiGHS takes: looser multipliers only prove less, they are measured
+afterwards."""
 
 
 def level_dual(face: LevelFace, free: Mask, known: Array | None = None) -> LevelDual:

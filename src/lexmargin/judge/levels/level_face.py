@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+from lexmargin.linalg.rounding import EPS, LONG_EPS
 
 __all__ = ["POSITIVE", "Held", "LevelDual", "LevelFace", "Mask", "row_lengths"]
 
 POSITIVE: Final = 1e-9
 """Share of the largest entry above which an entry of `Zᵀλ` is one: programs leave 1e-10."""
 
-_EPS: Final = float(np.finfo(np.float64).eps)
-_LONG: Final = float(np.finfo(np.longdouble).eps)
 _RANK: Final = 1e-9
 """A row that moves less than this, relative to its length, is constant; its motion is counted."""
 _STILL: Final = 1e-13
@@ -31,7 +30,7 @@ _ZERO: Final = 1e-12
 """Singular values below this are rounding of rows of unit length."""
 _ROUNDING: Final = 64.0
 """So many roundings of its sums away, a level is reached as well as doubles can."""
-_FINE: Final = math.sqrt(_LONG / _EPS)
+_FINE: Final = math.sqrt(LONG_EPS / EPS)
 """Long floats tell levels apart by this much finer, with digits to spare for their own rounding."""
 _REPAIRS: Final = 8
 """Every repair pins coordinates or ties samples; a vertex that needs more is left alone."""
@@ -147,14 +146,14 @@ class LevelFace:
         longest, along = vector_norm(spread, dual_exponent(self.norm)), float(spread @ size)
         rounding = (used.size + 2) * longest + (2 * used.size + 4 * size.size + 4) * along
         rounding += (size.size + 2) * reach * total
-        noise = _ROUNDING * _EPS * (longest + along)
-        gap = excess + rest + _LONG * rounding
+        noise = _ROUNDING * EPS * (longest + along)
+        gap = excess + rest + LONG_EPS * rounding
         scaled = np.asarray(weights / total, dtype=np.float64)
-        return LevelDual(scaled, gap / total, noise / total, _LONG * rounding / total)
+        return LevelDual(scaled, gap / total, noise / total, LONG_EPS * rounding / total)
 
     def _least(self, free: Mask) -> tuple[Any, float]:
         """Return min_U f in long floats, and Σ_j |z_nj x_j| of the samples that may have it."""
-        noise = 2.0 * _EPS * (self.point.size + 2) * self._reach
+        noise = 2.0 * EPS * (self.point.size + 2) * self._reach
         limit = np.min(self.values[free] + noise[free])
         near = np.flatnonzero(free & (self.values - noise <= limit))
         return np.min(self.Z[near] @ self._long), float(np.max(self._reach[near]))
@@ -282,7 +281,7 @@ class LevelFace:
                 self.signs = np.where(outside, np.sign(point), self.signs)
             values = self.Z @ np.asarray(point, dtype=np.float64)
             level = float(np.min(values[self.held[last].samples], initial=math.inf))
-            below = self.held[last].free & (values < level - 8.0 * _EPS * self._reach)
+            below = self.held[last].free & (values < level - 8.0 * EPS * self._reach)
             below[samples] = False
             if not np.any(outside) and not np.any(below):
                 break
@@ -384,7 +383,7 @@ class LevelFace:
             beside = loose * np.abs(shares[-1])
             # A coordinate of the other sign than that of level 1 is no larger than this.
             beside += against * np.max(outer, axis=1, initial=0.0)
-        return found + beside + 2.0 * _EPS * (self.point.size + 2) * self._reach[still]
+        return found + beside + 2.0 * EPS * (self.point.size + 2) * self._reach[still]
 
     def bounds(self) -> tuple[Array, Array]:
         """Return intervals of the sorted margins of θ*, as many as are known from below on."""
@@ -395,7 +394,7 @@ class LevelFace:
             # The next level is no lower than here; unless this point is only near the face.
             bar = float(np.min(self.values[~self.known])) if self.sharp else self.unit
             low[~self.known] = bar
-        below = self.known & (self.values <= bar * (1.0 + 4.0 * _EPS))
+        below = self.known & (self.values <= bar * (1.0 + 4.0 * EPS))
         high = np.sort((self.values + errors)[below])
         return np.sort(low)[: high.size], high
 

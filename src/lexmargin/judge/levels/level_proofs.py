@@ -4,36 +4,75 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import LEVEL_ENTRIES
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.levels.level_chain import LevelProof, compared, prove_levels
+from lexmargin.judge.given import Evidence
+from lexmargin.judge.levels.level_chain import (
+    LevelProof,
+    checked_levels,
+    compared,
+    prove_levels,
+)
 from lexmargin.judge.levels.level_curved import margin_errors
 from lexmargin.judge.programs.long_words import found_multipliers, long_levels
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.margins import MarginFunctions
+from lexmargin.separation.long_measures import affordable
 
 __all__ = [
-    "LIMIT",
     "curved_levels",
+    "level_rows",
     "levels_word",
     "ordered_margins",
     "with_levels",
     "with_ordered_levels",
 ]
 
-LIMIT: Final = 2_000_000
-"""Entries of Z whose levels are judged: a level costs a linear program and a factorisation."""
 
+def with_ordered_levels(
+    kkt: Kkt, found: Certificate, limits: Tolerances, given: Evidence | None = None
+) -> Certificate:
+    """Extend the certificate of level 1 to the smallest margins in order (Definition 5).
 
-def with_ordered_levels(kkt: Kkt, found: Certificate, limits: Tolerances) -> Certificate:
-    """Extend the certificate of level 1 to the smallest margins in order (Definition 5)."""
+    ``given``: the chain of duals of a receipt, or the multipliers of level 1.
+    """
     unit, values, Z = ordered_margins(kkt)
-    return with_levels(found, Z, unit, values, kkt.ordered or values.size, limits)
+    count = kkt.ordered or values.size
+    if given is None:
+        return with_levels(found, Z, unit, values, count, limits)
+    found = replace(found, levels=tuple(float(v) for v in np.sort(values)[:count]))
+    if not found.verdict.stationary or count == 1:
+        return found
+    rows = level_rows(kkt.functions) if found.verdict is Verdict.GLOBAL else None
+    if rows is None:
+        word = Verdict.KKT if found.verdict is Verdict.GLOBAL else found.verdict
+        return replace(found, verdict=word, reasons=(f"level 1: {found.reasons[0]}",))
+    unit = unit / vector_norm(unit, kkt.norm)
+    if 1.0 < kkt.norm < math.inf:
+        proof = curved_levels(rows, unit, kkt.norm, count, limits.gap, given.multipliers)
+        if given.long and affordable(*rows.shape):
+            proof = long_levels(rows, unit, kkt.norm, count, limits.gap, given.long) or proof
+    else:
+        proof = checked_levels(rows, unit, kkt.norm, count, limits.gap, given.levels)
+    found = replace(found, levels_gap=proof.gap)
+    if proof.proven >= count:
+        why = f"{found.reasons[0]}; duality proves all {count} levels"
+        return replace(found, reasons=(why,))
+    why = f"level {proof.proven + 1} is not proven by what is given"
+    return replace(found, verdict=Verdict.UNDECIDED, reasons=(why,))
+
+
+def level_rows(functions: MarginFunctions) -> Array | None:
+    """Return Z (N, d) where levels are proven: linear f_n, and not too many of them."""
+    if not functions.linear or functions.count * functions.size > LEVEL_ENTRIES:
+        return None
+    return functions.jacobian(np.zeros(functions.size))
 
 
 def ordered_margins(kkt: Kkt) -> tuple[Array, Array, Array | None]:
@@ -59,7 +98,7 @@ def with_levels(
     found = replace(found, levels=levels)
     if not found.verdict.stationary or count == 1:
         return found
-    if Z is not None and found.verdict is Verdict.GLOBAL and Z.size <= LIMIT:
+    if Z is not None and found.verdict is Verdict.GLOBAL and Z.size <= LEVEL_ENTRIES:
         unit, weights = theta / vector_norm(theta, found.norm), found.multipliers
         if 1.0 < found.norm < math.inf:
             proof = curved_levels(Z, unit, found.norm, count, limits.gap, weights)

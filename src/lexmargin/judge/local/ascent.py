@@ -4,7 +4,8 @@ A point far away that is better says nothing about a local maximum. A refutation
 with u(0) = θ whose gain follows a rate, κs² or κs, at every length down to where rounding, or the
 inexactness of θ, hides it. Every active margin is held along it, by a gradient independent of the
 others, or else first order is exact in fractions: a margin that falls, or carries weight, by less
-than rounding would bar the way at lengths that cannot be seen.
+than rounding would bar the way at lengths that cannot be seen. Of a network that is known as floats
+only nothing is exact: first order must hold to rounding, and the network is spoken of as computed.
 """
 
 from __future__ import annotations
@@ -16,21 +17,24 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.judge.second_order.exact_critical import critical_along
-from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.second_order.exact_critical import critical_along, critical_as_computed
+from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import LOCAL, STEADY
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Ascent", "Rise", "first_rise", "rise"]
 
 _CORRECTIONS: Final = 6
+"""Newton steps back to the held margins: quadratic from a short curve; unfinished ones refuse
+it."""
 _LONGEST: Final = 0.5
+"""Longest length of a curve by ‖θ‖; longer leaves the neighbourhood that is spoken of."""
 _HALVINGS: Final = {1: 44, 2: 30}
+"""Lengths by order: down to 2⁻⁴⁴ for gains like s and 2⁻³⁰ for s², where rounding hides either."""
 # Eight times the shortest length that shows a gain: κs and κs² differ by that factor there.
 _WINDOW: Final = 4
-_STEADY: Final = 2.0
-# Beyond this length a curve speaks of another place than θ.
-_LOCAL: Final = 1e-2
 # Kinks are measured by what one layer must move; all of them together may reach one sooner.
 _NEAR_A_JUMP: Final = 10.0
 # Gradients that rounding could make dependent have tangents that rounding chose.
@@ -136,22 +140,26 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
         return None
     first = int(shown[0])
     last = first + _WINDOW
-    if lengths[first] > _LOCAL:
+    if lengths[first] > LOCAL:
         return None
     rates = gains[first:last] / lengths[first:last] ** ascent.order
-    steady = np.all(rates >= rates[0] / _STEADY) and np.all(rates <= rates[0] * _STEADY)
+    steady = np.all(rates >= rates[0] / STEADY) and np.all(rates <= rates[0] * STEADY)
     if not (steady and np.all(gains[first:last] >= needed[first:last])):
         return None
-    promised = rates[0] / _STEADY * lengths[:first] ** ascent.order
+    promised = rates[0] / STEADY * lengths[:first] ** ascent.order
     if np.any(promised >= 2.0 * needed[:first]) or np.any(gains[:first] <= -needed[:first]):
         return None
     if ascent.order == 2:
         hidden_by = float(lengths[first])
         wide = _NEAR_A_JUMP * vicinity.reach * hidden_by
+        nearest = vicinity.nearest_kink
+        # A curve from a point that counts as on the kink leaves it: a unit is born there.
+        if nearest is not None and vicinity.limits.kink < nearest <= wide:
+            return None
         if functions.jumps(theta, vicinity.multipliers, wide):
             # A maximiser across the jump could lie among the lengths that cannot be seen.
             return None
-        if not _open(vicinity, ascent, values, hidden_by):
+        if not _open(vicinity, ascent, values, hidden_by, error):
             return None
     best = int(np.argmax(gains))
     return Rise(
@@ -182,13 +190,14 @@ def _point(
     return moved if away <= 4.0 * length else None
 
 
-def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float) -> bool:
+def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float, error: float) -> bool:
     """Tell whether no margin that may be active within ``length`` bars the curve, however little.
 
     Held margins do not: where their gradients are independent the curve is one of exact tangents,
     and at a maximiser among the lengths that cannot be seen the same tangent would have negative
     curvature. A margin that is active and not held bars the way where it falls along d, or where
-    its multiplier is not 0, both by less than any rounding: then first order must be exact.
+    its multiplier is not 0, both by less than any rounding: then first order must be exact, or as
+    good as floats can say where the functions are known as floats only.
     """
     functions, theta = vicinity.functions, vicinity.theta
     margin = float(np.min(values))
@@ -202,6 +211,8 @@ def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float) -> b
     free = np.setdiff1d(functions.distinct(np.concatenate([held, active])), held)
     if not free.size and _independent(vicinity, ascent, held, length):
         return True
+    if functions.balls is None:
+        return critical_as_computed(vicinity, ascent.direction, held, free, error)
     return critical_along(vicinity, ascent.direction, held, free)
 
 

@@ -15,24 +15,26 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.inputs.limits import ARC_PATTERNS, ARC_SIGNS
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.linalg.guarded import nonnegative_least_squares
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.networks import Network
 
 __all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widened"]
 
 _NonNegative = Callable[[FloatArray, FloatArray], FloatArray]
 
-_EPS = float(np.finfo(np.float64).eps)
 _ALL_PATTERNS = 10
-_PATTERN_LIMIT = 40_000
-_WORK_LIMIT = 20_000_000
+"""Samples up to which all 2ⁿ patterns are listed, in any dimension: a thousand are cheap."""
 _SLIVER = 1e-12
+"""Angle (rad) below which a cell may be missed; the bound is raised by as much."""
 _SHORTEST = 2.0**-1000
+"""Length of a sample below which its unit vector loses digits to underflow: nothing is said
+then."""
 
 
 @final
@@ -54,16 +56,9 @@ class Birth:
 def leak(functions: MarginFunctions) -> float | None:
     """Return s of `σ(z) = max(z, 0) + s min(z, 0)` for one-output two-layer networks, else None."""
     predictor = functions.predictor
-    if not isinstance(predictor, Network) or len(predictor.widths) != 1 or predictor.outputs != 1:
+    if not isinstance(predictor, Network) or not predictor.two_layer:
         return None
-    activation = predictor.activation
-    if isinstance(activation, Identity):
-        return 1.0
-    if isinstance(activation, LeakyReLU):
-        return activation.slope
-    if isinstance(activation, ReLU) and activation.power == 1.0:
-        return 0.0
-    return None
+    return predictor.activation.left_slope
 
 
 def birth_value(
@@ -105,17 +100,17 @@ def birth_value(
     if slope == 1.0:
         # A linear activation has one pattern, whatever the signs.
         upper, exact = float(np.linalg.norm(c @ coordinates)), True
-        upper += 4.0 * _EPS * (c.size + 2) * mass
+        upper += 4.0 * EPS * (c.size + 2) * mass
     elif patterns is None:
         upper, exact = _moment_bound(coordinates, c, slope), False
     else:
         upper, lower, best, sign = _over_patterns(
             coordinates, c, slope, patterns, lower, best, sign, nonnegative or _scipy_nonnegative
         )
-        upper, exact = upper + (sliver + 4.0 * _EPS * (c.size + 2)) * mass, True
+        upper, exact = upper + (sliver + 4.0 * EPS * (c.size + 2)) * mass, True
     upper += dropped * float(np.abs(c).sum())
     # The lengths and their products with λ are rounded, and the smallest may have been flushed.
-    upper = max(upper, lower) * (1.0 + _EPS * (X.shape[1] + 8)) + c.size * 2.0**-1000
+    upper = max(upper, lower) * (1.0 + EPS * (X.shape[1] + 8)) + c.size * 2.0**-1000
     with np.errstate(over="ignore", under="ignore"):
         low, high = (float(np.ldexp(np.float64(value), top)) for value in (lower, upper))
     return Birth(low, high, best @ basis, sign, exact)
@@ -216,8 +211,8 @@ def _patterns(rows: FloatArray) -> tuple[FloatArray | None, float]:
         return np.vstack([side, -side]), 0.0
     if dimension == 2:
         return _cells_2d(rows), 4.0 * _SLIVER
-    if dimension == 3 and 4 * count * count <= _PATTERN_LIMIT:
-        if 4 * count**3 > _WORK_LIMIT:
+    if dimension == 3 and 4 * count * count <= ARC_PATTERNS:
+        if 4 * count**3 > ARC_SIGNS:
             return None, 0.0
         return _cells_3d(rows), 16.0 * _SLIVER
     return None, 0.0

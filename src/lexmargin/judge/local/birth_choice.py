@@ -13,6 +13,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import BIRTH_SUPPORT
 from lexmargin.judge.local.birth import Birth, birth_value
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.linalg.guarded import linear_program
@@ -21,11 +22,15 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = ["BirthChoice", "best_birth"]
 
-_SUPPORT_LIMIT: Final = 200
-_ROUNDS: Final = 60
+_CUTTING_ROUNDS: Final = 60
+"""Cutting planes at most; fewer leave a larger birth value, which only decides less."""
 _RANK: Final = 1e-10
-_NEAR: Final = 1e-10
+"""Relative singular value of dependent gradients, as `Tolerances.rank`: it opens the search
+alone."""
+_SETTLED: Final = 1e-10
+"""Relative distance to the lower bound at which no other λ can do better."""
 _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""The tightest that HiGHS takes: a looser λ is only a worse choice, its birth test is exact."""
 
 
 @final
@@ -76,7 +81,7 @@ def best_birth(
 
     best = BirthChoice(multipliers, tested(multipliers), 0.0)
     rows, norms = normalised_rows(jacobian)
-    if support.size > _SUPPORT_LIMIT or not np.all(norms > 0.0):
+    if support.size > BIRTH_SUPPORT or not np.all(norms > 0.0):
         return best
     _, sigma, basis = np.linalg.svd(rows.T, full_matrices=True)
     rank = int(np.count_nonzero(sigma > _RANK * sigma[0]))
@@ -87,8 +92,8 @@ def best_birth(
     chosen, c = X[support], signs[support]
     cuts = np.zeros((0, support.size))
     birth, floor = best.birth, 0.0
-    for _ in range(_ROUNDS):
-        if best.birth.upper <= enough or birth.lower <= floor * (1.0 + _NEAR):
+    for _ in range(_CUTTING_ROUNDS):
+        if best.birth.upper <= enough or birth.lower <= floor * (1.0 + _SETTLED):
             break
         z = chosen @ birth.direction
         cuts = np.vstack([cuts, birth.sign * c * np.where(z > 0.0, z, slope * z)])

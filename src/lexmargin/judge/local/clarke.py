@@ -10,9 +10,11 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
 from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.local.slopes import Recording, record, rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -25,11 +27,11 @@ __all__ = [
     "gradient_sets",
 ]
 
-_EPS = float(np.finfo(np.float64).eps)
-_PATTERN_LIMIT = 12
-_WORK_LIMIT = 40_000_000
-_ROUNDS = 200
+_GENERATIONS = 200
+"""Elements generated at most; fewer leave a larger ε, never a smaller one."""
 _INDEPENDENT = 1e-6
+"""Smallest singular value of unit rows that no rounding can make dependent; smaller is not
+trusted."""
 
 
 @final
@@ -66,6 +68,16 @@ class GradientSets:
                 np.column_stack([part, np.full(len(part), share)])
                 for part, share in zip(self.vertices, column, strict=True)
             ),
+            self.exact,
+        )
+
+    def scaled(self, rows: FloatArray, columns: FloatArray) -> GradientSets:
+        """Return the sets of ``rows_n g_n`` (S,) with entries times ``columns`` (d,)."""
+        return GradientSets(
+            self.base * rows[:, None] * columns,
+            tuple(part * row * columns for part, row in zip(self.parts, rows, strict=True)),
+            self.signs,
+            tuple(extra * row * columns for extra, row in zip(self.vertices, rows, strict=True)),
             self.exact,
         )
 
@@ -211,7 +223,7 @@ def assembled_sets(
     most = max((len(own) for own, deep in zip(layers, layered, strict=True) if deep), default=0)
     longest = max((len(own) for own in layers), default=0)
     evaluations = 1 + longest + (2**most if most else 0)
-    if most > _PATTERN_LIMIT or evaluations * len(layers) * dimension > _WORK_LIMIT:
+    if most > CLARKE_KINKS or evaluations * len(layers) * dimension > CLARKE_ENTRIES:
         return None
     base = at([()] * len(layers))
     singles = [at([(i,) if i < len(own) else () for own in layers]) for i in range(longest)]
@@ -286,7 +298,7 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
     )
     generators = scaled.base
     owners = np.arange(count)
-    for _ in range(_ROUNDS):
+    for _ in range(_GENERATIONS):
         found = nonnegative_multipliers(generators, theta, theta)
         residual = theta - found.multipliers @ generators
         gains, elements = scaled.steepest(residual)
@@ -344,7 +356,7 @@ def balanced_stationarity(sets: GradientSets, theta: FloatArray, price: FloatArr
 def _floor(multipliers: FloatArray, elements: FloatArray) -> float:
     """Return what rounding may change in `‖θ̂ - Σ_n λ_n g_n‖`, formed in doubles."""
     spent = float(1.0 + multipliers @ np.abs(elements).max(axis=1))
-    return _EPS * (multipliers.size + 2) * spent
+    return EPS * (multipliers.size + 2) * spent
 
 
 def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float:
@@ -352,7 +364,7 @@ def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float
     repaired = residual
     for _ in range(4):
         gains, elements = sets.steepest(repaired)
-        rounding = 8.0 * _EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
+        rounding = 8.0 * EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
         slopes = elements @ theta - rounding
         if np.any(slopes <= 0.0):
             return 0.0

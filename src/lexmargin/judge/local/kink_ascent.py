@@ -6,12 +6,14 @@ import numpy as np
 
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.local.clarke import Clarke, GradientSets
+from lexmargin.judge.tolerances import RISING
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["ascent_direction", "kink_ascent"]
 
-_ROUNDS = 50
+_ALTERNATIONS = 50
+"""Steps of the local search: each raises the value, and it ends earlier where none does."""
 
 
 def ascent_direction(sets: GradientSets, clarke: Clarke) -> tuple[float, FloatArray]:
@@ -33,7 +35,7 @@ def ascent_direction(sets: GradientSets, clarke: Clarke) -> tuple[float, FloatAr
     best, where = 0.0, np.zeros(stacked.shape[1])
     for start in starts:
         d = start
-        for _ in range(_ROUNDS):
+        for _ in range(_ALTERNATIONS):
             length = float(np.linalg.norm(d))
             if length == 0.0:
                 break
@@ -58,6 +60,6 @@ def kink_ascent(support: Indices, sets: GradientSets, clarke: Clarke) -> Ascent 
         # Of class differences it is not known on which side a unit is on.
         return None
     value, direction = ascent_direction(sets, clarke)
-    if value <= 1e-6 + 10.0 * clarke.residual:
+    if value <= RISING + 10.0 * clarke.residual:
         return None
     return Ascent(direction, support[clarke.multipliers > 0.0], 1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES, CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.clarke import (
     Clarke,
@@ -17,6 +18,7 @@ from lexmargin.judge.local.clarke import (
     balanced_stationarity,
     clarke_stationarity,
 )
+from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
@@ -26,9 +28,10 @@ from lexmargin.judge.multipliers.qualification import (
     mfcq,
 )
 from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import WIDEST, rungs
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
@@ -39,16 +42,11 @@ __all__ = [
     "element_at_kink",
     "judged_at_kink",
     "stated_notes",
+    "where_of",
 ]
 
 SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
 """The gradient sets of some margins at θ̂; None where they cannot be had."""
-
-# Least squares over more rows would outlast everything else in a certificate.
-_ROWS: Final = 2000
-_CHUNK: Final = 256
-# As many entries as the ladder takes for weights on all samples.
-_ALL_LIMIT: Final = 500_000
 
 
 @final
@@ -193,7 +191,7 @@ def _wider(
     supports = []
     for tau in rungs(limits.support):
         one = np.flatnonzero(values <= (1.0 + tau) * float(np.min(values)))
-        if size < one.size <= _ROWS:
+        if size < one.size <= CLARKE_ROWS:
             supports.append((tau, one))
             size = one.size
     serving = None
@@ -236,14 +234,13 @@ def bound_at_kinks(
     lower = _lifted_bound(sets_of, near, excess, theta, limits)
     if lower <= limits.stationarity or not far.size:
         return lower
-    reach = 0.0
-    for first in range(0, far.size, _CHUNK):
-        some = far[first : first + _CHUNK]
+
+    def lengths(some: NDArray[np.intp]) -> FloatArray | None:
         sets = sets_of(some)
-        if sets is None:
-            return 0.0
-        reach = max(reach, limits.complementarity * float(np.max(sets.lengths() / excess[some])))
-    if lower - reach <= limits.stationarity and values.size * theta.size <= _ALL_LIMIT:
+        return None if sets is None else sets.lengths()
+
+    reach = limits.complementarity * weight_reach(far, lengths, excess, theta, 2.0)
+    if lower - reach <= limits.stationarity and values.size * theta.size <= ALL_WEIGHTS_ENTRIES:
         return _lifted_bound(sets_of, np.arange(values.size), excess, theta, limits)
     return max(0.0, lower - reach)
 
@@ -255,11 +252,17 @@ def _lifted_bound(
     theta: FloatArray,
     limits: Tolerances,
 ) -> float:
-    sets = sets_of(indices) if indices.size <= _ROWS else None
+    sets = sets_of(indices) if indices.size <= CLARKE_ROWS else None
     if sets is None:
         return 0.0
     lower = balanced_stationarity(sets, theta, excess[indices]).lower
     return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
+
+
+def where_of(kinks: list[Kink]) -> str:
+    """Say in words which kinks these are."""
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
 
 
 def at_slope_zero(found: LicqReport | None) -> LicqReport | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from lexmargin.errors import ParameterError
+from lexmargin.inputs.limits import LINEARISED_SAMPLES
 from lexmargin.judge.multipliers.vertex_bounds import best_weights
 from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
 
 __all__ = ["linearised_gap", "measure"]
-
-_LIMIT: Final = 200
 
 
 def measure(point: UnitPoint, weights: Array) -> float:
@@ -39,7 +36,7 @@ def measure(point: UnitPoint, weights: Array) -> float:
     return (size - (point.degree - 1.0) * float(share @ point.margins)) / point.margin - 1.0
 
 
-def linearised_gap(point: UnitPoint, limit: int = _LIMIT) -> tuple[float, Array]:
+def linearised_gap(point: UnitPoint, limit: int = LINEARISED_SAMPLES) -> tuple[float, Array]:
     """Minimise :func:`measure` over p on the simplex; return the value and p (N,).
 
     Only the ``limit`` samples of smallest margin may carry weight; what is returned is an upper

@@ -11,7 +11,7 @@ import numpy as np
 from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.ascent import Rise, rise
-from lexmargin.judge.local.beside_kinks import kink_reach, kinked_sets, margins_on_kinks
+from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.birth import (
     Birth,
     birth_ascent,
@@ -23,7 +23,7 @@ from lexmargin.judge.local.birth import (
 from lexmargin.judge.local.birth_choice import best_birth
 from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kink_ascent import kink_ascent
-from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
+from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes, where_of
 from lexmargin.judge.local.kinks import Kink, Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
@@ -32,13 +32,13 @@ from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature as FunctionCurvature
 
 __all__ = ["refine"]
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def refine(
@@ -101,7 +101,7 @@ def _at_kink(
     certificate: Certificate,
     kinks: list[Kink],
 ) -> Certificate:
-    where = _where(kinks)
+    where = where_of(kinks)
     if norm != 2.0:
         verdict, why = Verdict.UNDECIDED, "the generalised gradient is tried for the ℓ2 ball only"
         if certificate.verdict.stationary:
@@ -149,11 +149,6 @@ def _at_kink(
     )
 
 
-def _where(kinks: list[Kink]) -> str:
-    units = len({(kink.layer, kink.unit) for kink in kinks})
-    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
-
-
 def _beside_kinks(
     functions: MarginFunctions,
     theta: FloatArray,
@@ -167,14 +162,13 @@ def _beside_kinks(
     on = kinks.within(limits.kink, range(functions.data.n_samples))
     if not on:
         return certificate
-    jacobian = functions.jacobian(theta)
-    reach = kink_reach(
+    jacobian, values = functions.jacobian(theta), functions.values(theta)
+    sets_of = functools.partial(kinked_sets, functions, theta, limits.kink)
+    reach = weight_reach(
         margins_on_kinks(functions, kinks, limits.kink),
-        functools.partial(kinked_sets, functions, theta, limits.kink),
-        lambda indices: jacobian[indices],
-        functions.values(theta),
+        element_moves(sets_of, lambda indices: jacobian[indices], norm),
+        degree * (values - float(np.min(values))),
         theta,
-        degree,
         norm,
     )
     lower = certificate.stationarity_bound - limits.complementarity * reach
@@ -209,7 +203,7 @@ def _doubt(
     limits = certificate.tolerances
     point = unit_point(functions.values(theta), functions.jacobian(theta), theta, degree)
     rows = point.jacobian[point.margins <= point.margin]
-    noise = 2.0 * _EPS * float(np.max(np.abs(rows) @ np.abs(point.theta)))
+    noise = 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(point.theta)))
     if degree * point.margin <= noise:
         return "the margin is no larger than its own rounding error"
     mismatch = check_euler(point, limits.euler)

@@ -147,7 +147,8 @@ def _predictor_kinks(functions: MarginFunctions, theta: Array, limit: float) -> 
         return measured is not None and bool(measured.within(limit, samples_of(functions, indices)))
 
     def sets(indices: Indices) -> GradientSets | None:
-        assert measured is not None
+        if measured is None:
+            return None
         near = measured.within(limit, samples_of(functions, indices))
         return gradient_sets(functions, unit, indices, near)
 

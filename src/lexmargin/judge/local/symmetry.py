@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lexmargin.inputs.limits import SYMMETRY_PAIRS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU, Square
@@ -15,8 +16,9 @@ from lexmargin.predictors.sums import Sum
 
 __all__ = ["symmetry_tangents"]
 
-_LIMIT = 4_000
 _EQUAL = 1e-9
+"""Relative slope of margins, or difference of units, of a symmetry; a false one hides a
+direction."""
 
 
 def symmetry_tangents(
@@ -82,7 +84,7 @@ def _network(network: Network, blocks: Sequence[FloatArray]) -> list[list[FloatA
         incoming, outgoing = blocks[layer], blocks[layer + 1]
         for j in range(width):
             for k in range(j + 1, width):
-                if len(found) >= _LIMIT:
+                if len(found) >= SYMMETRY_PAIRS:
                     return found
                 if not _rotate(network, incoming, outgoing, j, k):
                     continue

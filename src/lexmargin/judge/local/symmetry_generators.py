@@ -18,6 +18,7 @@ from lexmargin.predictors.networks import Network
 __all__ = ["Generator", "generators"]
 
 _CLEAR = 1e-12
+"""Pre-activation, relative to its terms, that has a sign; smaller ones count as on the kink."""
 
 
 @final

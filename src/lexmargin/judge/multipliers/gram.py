@@ -18,11 +18,12 @@ from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["GramMeasure", "GramProblem", "gram_matrix", "row_norms"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
-_ROUNDS: Final = 4
+_REFINEMENTS: Final = 4
+"""Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
 RowsOf = Callable[[Indices], Array]
 
@@ -112,7 +113,7 @@ class GramProblem:
         values = _solve(square, products / divisors) / divisors
         samples = self.indices[chosen]
         best = self._residual(samples, values, share)
-        for _ in range(_ROUNDS):
+        for _ in range(_REFINEMENTS):
             gains = self.push(samples, best[1]) - share * float(share @ values)
             passive = np.flatnonzero(values > 0.0)
             if not passive.size:
@@ -136,8 +137,8 @@ class GramProblem:
             residual=vector_norm(remaining, 2.0),
             complementarity=max(0.0, float(excess @ values)),
             lower=self._lower(objective, remaining, gains, products, norms, mass),
-            floor=_EPS * (samples.size + 16.0 * math.sqrt(self.theta.size)) * mass,
-            resolution=math.sqrt(_EPS * samples.size) * mass,
+            floor=EPS * (samples.size + 16.0 * math.sqrt(self.theta.size)) * mass,
+            resolution=math.sqrt(EPS * samples.size) * mass,
         )
 
     def _residual(self, samples: Indices, values: Array, share: Array) -> tuple[float, Array]:
@@ -157,16 +158,16 @@ class GramProblem:
 
         The second entry of r in the penalised problem belongs to a target of 0.
         """
-        noise = 16.0 * _EPS * math.sqrt(self.theta.size) * norms
+        noise = 16.0 * EPS * math.sqrt(self.theta.size) * norms
         slopes = slopes - noise
         if objective == 0.0 or np.any(slopes <= 0.0):
             return 0.0
-        step = max(0.0, float(np.max((gains + noise * (objective + mass * _EPS)) / slopes)))
+        step = max(0.0, float(np.max((gains + noise * (objective + mass * EPS)) / slopes)))
         along = float(self.theta @ remaining)
         other = max(0.0, objective**2 - along**2)
         length = math.hypot(along - step, math.sqrt(other))
         lower = (along - step) / length if length > 0.0 else 0.0
-        return max(0.0, lower - _EPS * (slopes.size + math.sqrt(self.theta.size)) * mass)
+        return max(0.0, lower - EPS * (slopes.size + math.sqrt(self.theta.size)) * mass)
 
 
 def _solve(square: Array, products: Array) -> Array:
@@ -178,7 +179,7 @@ def _solve(square: Array, products: Array) -> Array:
     if found is not None:
         return found.values
     weights, vectors = np.linalg.eigh(square)
-    kept = weights > count * _EPS * weights[-1]
+    kept = weights > count * EPS * weights[-1]
     roots = np.sqrt(weights[kept])
     matrix = roots[:, None] * vectors[:, kept].T
     target = (vectors[:, kept].T @ products) / roots

@@ -11,9 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.errors import ShapeError
+from lexmargin.inputs.limits import (
+    EXTENDED_ENTRIES,
+    ORTHOGONAL_ENTRIES,
+    QR_ENTRIES,
+    SPARSE_GRAM_ROWS,
+)
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified, gram, is_dense
 
 __all__ = [
@@ -26,18 +33,10 @@ __all__ = [
     "spread",
 ]
 
-_EPS = float(np.finfo(np.float64).eps)
-_EXTENDED_LIMIT = 2_000_000
-"""Entries of J up to which the residual is measured in extended precision."""
-_SMALL = 20_000
-"""Entries of J up to which the orthogonal method is no slower than the Gram form."""
-_QR_LIMIT = 500_000_000
-"""Entries of J up to which the orthogonal method may copy it."""
 _CONDITION = 1e-10
 """Reciprocal condition number of K below which the orthogonal method is worth its price."""
-_ROUNDS = 4
-_SPARSE_LIMIT = 6_000
-"""CSR rows up to which K (288 MB) is formed."""
+_REFINEMENTS = 4
+"""Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
 
 @final
@@ -193,13 +192,13 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
     length = vector_norm(residual, 2.0)
     settled = False
     slopes = products.slopes(residual)
-    for _ in range(_ROUNDS):
+    for _ in range(_REFINEMENTS):
         moved = _corrected(products.square, slopes, scaled, passive, found is not None)
         if moved is None:
             break
         trial = products.residual(target, moved[0])
         size = vector_norm(trial, 2.0)
-        settled = abs(size - length) <= 8.0 * _EPS
+        settled = abs(size - length) <= 8.0 * EPS
         if size > length:
             break
         (scaled, passive), residual, length = moved, trial, size
@@ -229,7 +228,7 @@ def _corrected(
 def _singular(square: Array, gains: Array) -> tuple[Array, bool]:
     """Solve `min ½λᵀKλ - gᵀλ`, λ ≥ 0, through a square root of a singular K."""
     weights, vectors = np.linalg.eigh(square)
-    kept = weights > gains.size * _EPS * weights[-1]
+    kept = weights > gains.size * EPS * weights[-1]
     roots = np.sqrt(weights[kept])
     return _solve_nnls(roots[:, None] * vectors[:, kept].T, (vectors[:, kept].T @ gains) / roots)
 
@@ -240,12 +239,12 @@ def _measured(jacobian: Array, target: Array, values: Array) -> tuple[Array, flo
     rows = jacobian[used]
     sizes = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     mass = float(np.abs(values[used]) @ sizes) + float(np.linalg.norm(target))
-    if rows.size <= _EXTENDED_LIMIT:
+    if rows.size <= EXTENDED_ENTRIES:
         wide = np.longdouble
         residual = target.astype(wide) - values[used].astype(wide) @ rows.astype(wide)
         eps = float(np.finfo(wide).eps)
         return residual.astype(np.float64), (used.size + 2) * eps * mass
-    return target - values[used] @ rows, (used.size + 2) * _EPS * mass
+    return target - values[used] @ rows, (used.size + 2) * EPS * mass
 
 
 def _lower_bound(
@@ -258,7 +257,7 @@ def _lower_bound(
     it, so that the bound holds whatever the quality of λ.
     """
     # Rounding in the two products above is paid for before the repair is measured.
-    noise = 4.0 * _EPS * math.sqrt(target.size)
+    noise = 4.0 * EPS * math.sqrt(target.size)
     excess = excess + noise * float(np.linalg.norm(residual))
     slopes = slopes - noise * float(np.linalg.norm(interior))
     if np.any(slopes <= 0.0):
@@ -310,7 +309,7 @@ def nonnegative_multipliers(
     if jacobian.size == 0 or not (np.any(jacobian[0]) or np.any(jacobian)):
         length = vector_norm(target, 2.0)
         return LeastSquares(np.zeros(count), length, length, 0.0, MultiplierMethod.EMPTY, True)
-    if method is None and (count > size or jacobian.size <= _SMALL):
+    if method is None and (count > size or jacobian.size <= ORTHOGONAL_ENTRIES):
         method = MultiplierMethod.ORTHOGONAL
     if method is not MultiplierMethod.ORTHOGONAL:
         products = _products(jacobian, target)
@@ -321,7 +320,7 @@ def nonnegative_multipliers(
             values = np.zeros(count)
             values[live] = found.multipliers / norms[live]
             return replace(found, multipliers=values)
-        required = method is not None or jacobian.size > _QR_LIMIT
+        required = method is not None or jacobian.size > QR_ENTRIES
         answer = _by_gram(products, target, required)
         if answer is not None:
             return _gram_result(products, answer, target, interior)
@@ -334,7 +333,7 @@ def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSqu
     nothing = LeastSquares(
         np.zeros(jacobian.shape[0]), length, 0.0, 0.0, MultiplierMethod.EMPTY, False
     )
-    if jacobian.shape[0] == 0 or jacobian.shape[0] > _SPARSE_LIMIT:
+    if jacobian.shape[0] == 0 or jacobian.shape[0] > SPARSE_GRAM_ROWS:
         return nothing
     products = _products(jacobian, target)
     if products is None:
@@ -343,7 +342,7 @@ def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSqu
     if answer is None:
         # Repeated samples make K singular; what a small ridge spoils, the corrections with J mend.
         size = float(np.max(np.sum(np.abs(products.square), axis=0)))
-        lifted = products.square + 16.0 * _EPS * size * np.eye(jacobian.shape[0])
+        lifted = products.square + 16.0 * EPS * size * np.eye(jacobian.shape[0])
         answer = _by_gram(replace(products, square=lifted), target, True)
     return nothing if answer is None else _gram_result(products, answer, target, interior)
 
@@ -353,15 +352,15 @@ def _gram_result(
 ) -> LeastSquares:
     mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
     residual, slopes = answer.residual, answer.slopes
-    floor = (int(np.count_nonzero(answer.scaled)) + 4) * _EPS * mass
-    if is_dense(products.jacobian) and products.jacobian.size <= _EXTENDED_LIMIT:
+    floor = (int(np.count_nonzero(answer.scaled)) + 4) * EPS * mass
+    if is_dense(products.jacobian) and products.jacobian.size <= EXTENDED_ENTRIES:
         residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
         slopes = products.slopes(residual)
     lower = 0.0
     if interior is not None and np.any(residual):
         inner = products.gains if interior is target else products.slopes(interior)
         lower = _lower_bound(inner, slopes, target, residual, interior)
-    resolution = 0.0 if answer.settled else math.sqrt(_EPS * products.gains.size) * mass
+    resolution = 0.0 if answer.settled else math.sqrt(EPS * products.gains.size) * mass
     return LeastSquares(
         answer.scaled / products.norms,
         vector_norm(residual, 2.0),

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from lexmargin.errors import ParameterError
 from lexmargin.linalg.guarded import linear_program
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["Pairing", "largest_pairing", "smallest_dual_norm"]
 
 _OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""The tightest that HiGHS takes: what λ proves is measured afterwards, so looser proves less."""
 
 
 @final
@@ -86,7 +88,7 @@ def _refutation(
     rows: Array, gains: Array, slopes: Array, theta: Array, dual: Array, norm: float
 ) -> float:
     """Return `1 - ‖u'‖` for the repaired dual u' = u + cθ̂ with `J u' ≥ gains`, or 0."""
-    rounding = 8.0 * float(np.finfo(np.float64).eps) * math.sqrt(rows.shape[1])
+    rounding = 8.0 * EPS * math.sqrt(rows.shape[1])
     if np.any(slopes <= rounding):
         return 0.0
     shortfall = gains - rows @ dual + rounding

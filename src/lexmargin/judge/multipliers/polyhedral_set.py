@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from lexmargin.inputs.limits import MULTIPLIER_SET_ENTRIES, RANGED_MULTIPLIERS
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, multiplier_set
 from lexmargin.judge.point import UnitPoint
@@ -15,9 +16,8 @@ from lexmargin.linalg.norms import Array
 
 __all__ = ["multipliers_of", "polyhedral_multiplier_set"]
 
-_RANGE_LIMIT: Final = 64
-_SIZE_LIMIT: Final = 200_000
 _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""The tightest that HiGHS takes: looser ones report ranges of λ wider than they are."""
 
 
 def multipliers_of(point: UnitPoint, rows: Array, values: Array, rank: float) -> MultiplierSet:
@@ -50,7 +50,7 @@ def polyhedral_multiplier_set(
     live = np.flatnonzero(norms > 0.0)
     if live.size == 0 or not np.any(multipliers[live]):
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
-    if rows.size > _SIZE_LIMIT:
+    if rows.size > MULTIPLIER_SET_ENTRIES:
         return MultiplierSet(None, None, None)
     weights = multipliers[live] * norms[live]
     total = float(np.sum(weights))
@@ -60,7 +60,7 @@ def polyhedral_multiplier_set(
     spare = np.maximum(sides @ weights - _offsets(columns, norm, total, sides), 0.0)
     held = _held(equations, sides, spare)
     dimension = live.size - _rank(np.vstack([equations, sides[held]]), rank)
-    if live.size > _RANGE_LIMIT:
+    if live.size > RANGED_MULTIPLIERS:
         return MultiplierSet(dimension, None, None)
     low, high = multipliers.copy(), multipliers.copy()
     for place, (least, most) in enumerate(_ends(equations, sides, spare, weights)):

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import NULL_SPACE_ENTRIES, RANGED_MULTIPLIERS, SVD_WORK
 from lexmargin.judge.multipliers.multiplier_set import (
     compressed,
     nonnegative_multipliers,
@@ -30,10 +31,6 @@ __all__ = [
     "multiplier_set",
     "proved_independent",
 ]
-
-_WORK_LIMIT = 4e10
-_RANGE_LIMIT = 64
-_PROGRAM_LIMIT = 1_000_000
 
 
 @final
@@ -131,7 +128,7 @@ def licq(jacobian: Array, tolerance: float) -> LicqReport:
 
 
 def _too_large(count: int, dimension: int) -> bool:
-    return float(count) * dimension * min(count, dimension) > _WORK_LIMIT
+    return float(count) * dimension * min(count, dimension) > SVD_WORK
 
 
 def proved_independent(jacobian: Array) -> bool:
@@ -171,7 +168,7 @@ def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> Mfc
 
 
 def multiplier_set(
-    jacobian: Array, multipliers: Array, tolerance: float, range_limit: int = _RANGE_LIMIT
+    jacobian: Array, multipliers: Array, tolerance: float, range_limit: int = RANGED_MULTIPLIERS
 ) -> MultiplierSet:
     """Describe `{λ' ≥ 0 : Jᵀλ' = Jᵀλ}`, the multipliers that serve as well as λ.
 
@@ -213,7 +210,7 @@ def multiplier_set(
     inner = nonnegative_multipliers(rows, weights @ rows - small * np.sum(rows, axis=0))
     if inner.residual <= 1e-6 * small:
         return MultiplierSet(_dimension(rows, tolerance), None, None)
-    if null.size > _PROGRAM_LIMIT:
+    if null.size > NULL_SPACE_ENTRIES:
         return MultiplierSet(None, None, None)
     positive = _possible(weights, null)
     return MultiplierSet(_dimension(rows[positive], tolerance), None, None)

@@ -14,11 +14,11 @@ from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
 from lexmargin.judge.programs.products import combination
 from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import is_dense
 
 __all__ = ["DualBound", "best_weights", "linear_dual_bound", "relative_excess", "relative_gap"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _FURTHEST = 1000
 """A power of two that is a double, and whose reciprocal is."""
 
@@ -80,7 +80,7 @@ def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBoun
         value = float(np.ldexp(vector_norm(pull, dual), exponent))
         rounding = float(np.ldexp(vector_norm(errors, dual), exponent))
     # Σλ is 1 only up to rounding, and so are the sums over coordinates.
-    upper = (value + rounding) * (1.0 + _EPS * (Z.shape[1] + used.size + 4))
+    upper = (value + rounding) * (1.0 + EPS * (Z.shape[1] + used.size + 4))
     return DualBound(value, upper, weights)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, refuted
@@ -14,18 +15,15 @@ from lexmargin.judge.local.kinked import element_at_kink
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.point import UnitPoint, unit_point
+from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.programs.long_words import found_multipliers
-from lexmargin.judge.receipts.facts import establish
 from lexmargin.judge.stationarity import on_support
-from lexmargin.judge.supports import WIDEST
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["evidence_for", "refutation_at", "with_long"]
-
-_ALL_LIMIT = 500_000
 
 
 def evidence_for(
@@ -41,7 +39,8 @@ def evidence_for(
     assert alpha is not None
     verdict, flat = certificate.verdict, unit_scale(flat)
     if verdict in (Verdict.NOT_SEPARATING, Verdict.UNDECIDED):
-        return found
+        limits = certificate.tolerances
+        return _in_doubles(functions, flat, norm, limits, found) if functions.linear else found
     point = unit_point(functions.values(flat), functions.jacobian(flat), flat, alpha, norm)
     if verdict is Verdict.NOT_STATIONARY:
         if norm != 2.0:
@@ -64,21 +63,28 @@ def _of_global(
     functions: MarginFunctions, flat: Array, norm: float, certificate: Certificate, found: Evidence
 ) -> Evidence:
     limits = certificate.tolerances
-    facts = establish(functions, flat, norm, limits, found)
-    if not np.array_equal(facts.support, found.support):
-        # λ in long numbers may rest on samples that are none of the support in doubles.
-        multipliers = np.zeros(functions.count)
-        multipliers[facts.support] = found.multipliers[facts.support]
-        found = replace(found, support=facts.support, multipliers=multipliers)
-        facts = establish(functions, flat, norm, limits, found)
+    found = _in_doubles(functions, flat, norm, limits, found)
+    facts, _ = claimed_direction(functions, flat, norm, limits, found)
     if facts.verdict is Verdict.GLOBAL:
         return found
     better = global_bound(functions, flat, certificate, norm)
     bounded = replace(found, bound=None if better is None else better.weights)
     if not functions.linear:
         return bounded
-    facts = establish(functions, flat, norm, limits, bounded)
+    facts, _ = claimed_direction(functions, flat, norm, limits, bounded)
     return bounded if facts.verdict is Verdict.GLOBAL else with_long(functions, found, norm)
+
+
+def _in_doubles(
+    functions: MarginFunctions, flat: Array, norm: float, limits: Tolerances, found: Evidence
+) -> Evidence:
+    """Leave out samples of λ in long numbers that are none of the support in doubles."""
+    facts, _ = claimed_direction(functions, flat, norm, limits, found)
+    if np.array_equal(facts.support, found.support):
+        return found
+    multipliers = np.zeros(functions.count)
+    multipliers[facts.support] = found.multipliers[facts.support]
+    return replace(found, support=facts.support, multipliers=multipliers)
 
 
 def with_long(functions: MarginFunctions, evidence: Evidence, norm: float) -> Evidence:
@@ -95,7 +101,7 @@ def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
     near = on_support(point, point.support(WIDEST), penalised=True)
     weights = point.unscaled_multipliers(near.multipliers)
     enough = refuted(point, weights, limits) > limits.stationarity
-    if enough or point.jacobian.size > _ALL_LIMIT:
+    if enough or point.jacobian.size > ALL_WEIGHTS_ENTRIES:
         return weights
     everyone = on_support(point, np.arange(point.margins.size), penalised=True)
     return point.unscaled_multipliers(everyone.multipliers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,11 +36,10 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import is_dense, with_column
 
 __all__ = ["certify_linear"]
-
-_EPS: Final = float(np.finfo(np.float64).eps)
 
 
 @checked
@@ -121,7 +120,7 @@ def certify_linear(
     rung = _claimed(point, signs, multipliers, tolerances) or climb(point, tolerances)
     upper = _upper(point, signs, rung.measured, tolerances)
     if bias is None:
-        sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * _EPS))
+        sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
     else:
         sure = _surely(point, unit)
     reach = None if upper is None else (upper, sure)
@@ -269,12 +268,12 @@ def _upper(
     rows = point.jacobian[used][:, :-1]
     balanced = linear_dual_bound(rows, values[used], point.norm)
     spent = vector_norm(balanced.weights @ abs(rows), 2.0)
-    return balanced.upper + 2.0 * _EPS * (used.size + 16) * spent
+    return balanced.upper + 2.0 * EPS * (used.size + 16) * spent
 
 
 def _surely(point: UnitPoint, unit: Array) -> float:
     """Return a margin that the unit direction surely has, with a free bias."""
     terms = unit.size if is_dense(point.jacobian) else int(np.max(np.diff(point.jacobian.indptr)))
-    rounding = _EPS * (terms + 5) * row_sums(point.jacobian, point.theta)
+    rounding = EPS * (terms + 5) * row_sums(point.jacobian, point.theta)
     size = vector_norm(unit, point.norm)
-    return float(np.min(point.margins - rounding)) / (size * (1.0 + 4.0 * _EPS))
+    return float(np.min(point.margins - rounding)) / (size * (1.0 + 4.0 * EPS))

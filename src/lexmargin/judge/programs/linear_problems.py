@@ -141,8 +141,7 @@ def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Ce
 
 def _entries(kkt: Kkt) -> NDArray[np.bool_]:
     """Return a mask (d,) of the entries that the cost counts: those of the linear part."""
-    assert kkt.costs is not None
-    return np.asarray(kkt.costs > 0.0)
+    return np.asarray(kkt.entry_costs > 0.0)
 
 
 def _without_slope(kkt: Kkt, found: Certificate, multipliers: Array | None) -> Certificate:

@@ -32,6 +32,7 @@ from lexmargin.separation.long_measures import (
 __all__ = ["found_multipliers", "long_levels", "with_long_numbers", "within"]
 
 _SECONDS: Final = 10.0
+"""For multipliers in long numbers, which take .05 to .3 s; with less time the weaker word stays."""
 
 
 def found_multipliers(Z: Array, norm: float) -> LongMultipliers | None:

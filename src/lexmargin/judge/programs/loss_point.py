@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
+from lexmargin.inputs.limits import EXTENDED_ENTRIES
 from lexmargin.linalg.norms import Array, shifted, vector_norm
+from lexmargin.linalg.rounding import EPS, LONG_EPS
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
@@ -21,11 +23,6 @@ from lexmargin.predictors.networks import ConvolutionalNetwork
 from lexmargin.predictors.sums import Sum
 
 __all__ = ["LossPoint", "combined", "loss_point", "own_errors", "vanishes_at_zero"]
-
-_EPS: Final = float(np.finfo(np.float64).eps)
-_LONG: Final = float(np.finfo(np.longdouble).eps)
-_LONG_LIMIT: Final = 2_000_000
-"""Entries of J up to which sums over samples are formed in extended precision."""
 
 
 @final
@@ -86,7 +83,7 @@ class LossPoint:
             level = log_loss(Loss.EXPONENTIAL, self.values)
             logs = log_weights(Loss.EXPONENTIAL, self.values) - level
             weights = np.exp(logs)
-            nats = self.errors + _EPS * (8.0 + abs(level))
+            nats = self.errors + EPS * (8.0 + abs(level))
             gradient, summed = combined(self.jacobian, weights)
             lengths = np.sqrt(np.einsum("ij,ij->i", self.jacobian, self.jacobian))
         return replace(
@@ -135,11 +132,11 @@ def loss_point(
         jacobian = shifted(rows, -exponent)
         reach, typical = _reach(rows, w)
         # Half the terms of a sum round up where half round down: √d of them remain.
-        errors = _EPS * (np.abs(values) + (2.0 + math.sqrt(w.size)) * reach)
-        nats = errors + _EPS * (8.0 + abs(level))
-        own = np.zeros(values.size) if _rows_are_data(functions) else 4.0 * _EPS + nats
+        errors = EPS * (np.abs(values) + (2.0 + math.sqrt(w.size)) * reach)
+        nats = errors + EPS * (8.0 + abs(level))
+        own = np.zeros(values.size) if _rows_are_data(functions) else 4.0 * EPS + nats
         gradient, summed = combined(jacobian, weights)
-        expected = _EPS * (4.0 + 2.0 * np.maximum(np.abs(values), typical))
+        expected = EPS * (4.0 + 2.0 * np.maximum(np.abs(values), typical))
         visible = own_errors(expected, weights)
         lengths = np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian))
         slack = visible @ np.abs(jacobian) + summed
@@ -173,11 +170,11 @@ def combined(jacobian: Array, weights: Any) -> tuple[Array, Array]:
     used = np.flatnonzero(weights)
     rows, share = jacobian[used], weights[used]
     spent = np.asarray(share, dtype=np.float64) @ np.abs(rows)
-    if rows.size > _LONG_LIMIT:
+    if rows.size > EXTENDED_ENTRIES:
         share = np.asarray(share, dtype=np.float64)
-        return share @ rows, (used.size + 4) * _EPS * spent
+        return share @ rows, (used.size + 4) * EPS * spent
     found = np.asarray(share.astype(np.longdouble) @ rows.astype(np.longdouble), dtype=np.float64)
-    return found, (used.size + 2) * _LONG * spent + _EPS * np.abs(found)
+    return found, (used.size + 2) * LONG_EPS * spent + EPS * np.abs(found)
 
 
 def _reach(rows: Array, w: Array) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.bounds.loss_bounds import ball_gap, penalty_gap
@@ -23,13 +24,13 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.rounding import EPS, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 
 __all__ = ["certify_loss", "rounding_of_stationarity"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _ROOM: Final = 10.0
 """Gaps in units of their tolerance that rounding may make of a minimum."""
 
@@ -264,15 +265,14 @@ def _doubted(
 
 
 def _term(kkt: Kkt) -> LossTerm:
-    assert kkt.loss is not None
+    if kkt.loss is None:
+        raise UnsupportedError("The problem has no loss.", "Judge it by its KKT conditions.")
     return kkt.loss
 
 
 def _penalty(kkt: Kkt) -> tuple[float, float]:
     """Return c and q of `c ‖θ‖^q`."""
-    term = _term(kkt)
-    assert term.coefficient is not None and term.power is not None
-    return term.coefficient, term.power
+    return _term(kkt).penalty
 
 
 def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:
@@ -280,7 +280,7 @@ def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:
     norm, theta, (coefficient, power) = kkt.norm, point.w, _penalty(kkt)
     log_push = math.log(coefficient * power) + (power - 1.0) * math.log(size)
     slope = vector_norm(point.gradient, dual_exponent(norm))
-    rounding = 4.0 * _EPS * (abs(point.level) + abs(log_push))
+    rounding = 4.0 * EPS * (abs(point.level) + abs(log_push))
     if slope == 0.0:
         misfit, length, floor, part = 1.0, 1.0, rounding, 1.0
     else:
@@ -307,7 +307,7 @@ def _at_zero(kkt: Kkt, point: LossPoint) -> tuple[_Misfit, float]:
     slope, slack = vector_norm(point.gradient, dual), vector_norm(point.slack, dual)
     logs = point.exponent * math.log(2.0) + point.level - math.log(coefficient)
     over = math.exp(min(50.0, math.log(slope) + logs)) if slope > 0.0 else 0.0
-    error = over * (slack / slope if slope > 0.0 else 0.0) + 4.0 * _EPS * (1.0 + abs(logs)) * over
+    error = over * (slack / slope if slope > 0.0 else 0.0) + 4.0 * EPS * (1.0 + abs(logs)) * over
     excess = max(0.0, over - 1.0)
     return _Misfit(min(1.0, excess), error, flat, flat_floor), excess
 
@@ -345,7 +345,7 @@ def _separating(found: Certificate, values: Array, errors: Array | None) -> Cert
     if not np.all(np.isfinite(values)):
         return found
     # Without gradients at hand, a margin that the others dwarf is left open.
-    least = 1e-9 * np.abs(values).max() if errors is None else errors + np.finfo(np.float64).tiny
+    least = 1e-9 * np.abs(values).max() if errors is None else errors + TINY
     if found.margin <= 0.0:
         return replace(found, separates=False)
     return replace(found, separates=True if np.all(values > least) else None)

@@ -13,20 +13,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES
 from lexmargin.judge.point import row_sums
 from lexmargin.linalg.norms import Array, shifted
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import is_dense
 
 __all__ = ["combination", "linear_values", "near_products"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _TINY: Final = 2.0**-1020
 """Of one term: what is lost of a product that leaves the range of doubles."""
 _SPLITTER: Final = 2.0**27 + 1.0
+"""Veltkamp's constant, 2^⌈53/2⌉ + 1: any other one leaves halves whose products are not exact."""
 _HARMLESS: Final = 1e-12
 """Rounding, relative to the value, that no tolerance of a certificate feels."""
-_MOST_ENTRIES: Final = 1_000_000
-"""Up to so many entries, about a second."""
 
 
 def near_products(rows: Any, theta: Array) -> tuple[Array, Array]:
@@ -39,12 +39,12 @@ def near_products(rows: Any, theta: Array) -> tuple[Array, Array]:
     """
     values = np.asarray(rows @ theta)
     terms = theta.size if is_dense(rows) else int(np.max(np.diff(rows.indptr), initial=1))
-    errors = _EPS * (terms + 5) * row_sums(rows, theta) + terms * _TINY
+    errors = EPS * (terms + 5) * row_sums(rows, theta) + terms * _TINY
     # What may be the smallest, and what may be as near to it as a support vector is.
     most = float(np.min(values + errors))
     near = values - errors <= max(most, 2.0 * most)
     doubtful = np.flatnonzero(near & (errors > _HARMLESS * np.abs(values)))
-    if doubtful.size * terms <= _MOST_ENTRIES:
+    if doubtful.size * terms <= EXACT_PRODUCT_ENTRIES:
         values[doubtful], errors[doubtful] = _accurate(rows, theta, doubtful)
     return values, errors
 
@@ -71,11 +71,11 @@ def combination(weights: Array, rows: Any) -> tuple[Array, Array]:
     rows : (N, d) of entries of at most 1, dense or CSR.
     """
     values = np.asarray(weights @ rows)
-    errors = _EPS * (weights.size + 4) * np.asarray(np.abs(weights) @ abs(rows))
+    errors = EPS * (weights.size + 4) * np.asarray(np.abs(weights) @ abs(rows))
     errors += weights.size * _TINY
     largest = float(np.max(np.abs(values), initial=0.0))
     doubtful = np.flatnonzero(errors > _HARMLESS * largest)
-    if doubtful.size and doubtful.size * weights.size <= _MOST_ENTRIES:
+    if doubtful.size and doubtful.size * weights.size <= EXACT_PRODUCT_ENTRIES:
         columns = rows[:, doubtful]
         columns = columns.T if is_dense(rows) else columns.toarray().T
         found = _accurate(columns, weights, np.arange(doubtful.size))
@@ -93,7 +93,7 @@ def _accurate(rows: Any, theta: Array, chosen: NDArray[np.intp]) -> tuple[Array,
             left, right = rows.data[stored], theta[rows.indices[stored]]
         high, low = _exact_terms(np.asarray(left, dtype=np.float64), right)
         values[k] = math.fsum(np.concatenate([high, low]).tolist())
-    return values, _EPS * np.abs(values) + theta.size * _TINY
+    return values, EPS * np.abs(values) + theta.size * _TINY
 
 
 def _exact_terms(a: Array, b: Array) -> tuple[Array, Array]:

@@ -12,13 +12,12 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.levels.level_chain import recorded_levels
-from lexmargin.judge.levels.level_proofs import curved_levels
-from lexmargin.judge.margin_programs import plain_point
+from lexmargin.judge.levels.level_proofs import curved_levels, level_rows
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.programs.evidence import evidence_for, refutation_at, with_long
+from lexmargin.judge.programs.margin_programs import plain_point
 from lexmargin.judge.programs.recentred import recentred
-from lexmargin.judge.receipts.program_facts import level_rows
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
 

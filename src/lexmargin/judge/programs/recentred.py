@@ -21,6 +21,7 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.programs.linear_problems import linear_w_set
 from lexmargin.judge.programs.translated import ROUNDINGS, centred
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
@@ -29,7 +30,6 @@ __all__ = ["Recentred", "recentred", "recentred_problem"]
 
 BoolArray = NDArray[np.bool_]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _HALVINGS: Final = 60
 """Of an interval that holds the best margin: more than the digits of a double."""
 
@@ -112,8 +112,7 @@ def _free(kkts: tuple[Kkt, ...]) -> bool:
 
 def _linear(kkt: Kkt) -> BoolArray:
     """Return a mask (d,) of the entries that the cost counts: those of the linear part."""
-    assert kkt.costs is not None
-    return np.asarray(kkt.costs > 0.0)
+    return np.asarray(kkt.entry_costs > 0.0)
 
 
 def _of_two_classes(kkts: tuple[Kkt, ...]) -> tuple[Kkt, ...]:
@@ -146,7 +145,7 @@ def _of_classes(kkts: tuple[Kkt, ...]) -> tuple[Kkt, ...]:
         # There b_k|b_k| has no slope, and eq. 13 as written asks for less than elsewhere.
         return kkts
     inside = _translated(outputs, mine, theta, centres)
-    slack = ROUNDINGS * _EPS * (sizes + np.abs(weights) @ np.abs(centres))
+    slack = ROUNDINGS * EPS * (sizes + np.abs(weights) @ np.abs(centres))
     data = _moved_data(functions.data, moved_samples(functions.data.samples, centres))
     scores = data.X @ weights.T
     differences = np.full((len(biases), len(biases)), np.inf)

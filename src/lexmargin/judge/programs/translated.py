@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from lexmargin.data.translation import column_centres, column_ends, moved_samples, translated_bias
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["ROUNDINGS", "Centred", "centred"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 ROUNDINGS: Final = 4.0
 """A rounding of the bias (two where it is a square), one of every weight, one of each product."""
 
@@ -66,6 +66,6 @@ def centred(
     found = float(exact)
     if np.any(signs > 0) and np.any(signs < 0):
         best = 0.5 * (float(np.min(-scores[signs < 0])) - float(np.min(scores[signs > 0])))
-        slack = ROUNDINGS * _EPS * (abs(float(bias)) + float(np.abs(w) @ np.abs(centres)))
+        slack = ROUNDINGS * EPS * (abs(float(bias)) + float(np.abs(w) @ np.abs(centres)))
         found = min(max(best, found - slack), found + slack)
     return Centred(moved, found)

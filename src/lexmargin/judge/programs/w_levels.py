@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import Bias, BiasForm
@@ -28,8 +29,6 @@ from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.sums import Sum
 
 __all__ = ["LaterLevel", "judge_later_level", "least_first_level", "proofs_of_levels"]
-
-_EPS: Final = float(np.finfo(np.float64).eps)
 
 
 @final
@@ -107,7 +106,7 @@ def least_first_level(kkt: Kkt, multipliers: Array) -> float | None:
             weights = np.where(positive, weights * (middle / plus), weights * (middle / minus))
     total = float(np.sum(weights))
     # Exact weights with Σ λ y = 0 lie within a few roundings of these.
-    slack = _EPS * (int(np.count_nonzero(weights)) + 16)
+    slack = EPS * (int(np.count_nonzero(weights)) + 16)
     pull = vector_norm(weights @ rows, 2.0) + slack * vector_norm(weights @ np.abs(rows), 2.0)
     if not (total > 0.0 and pull > 0.0):
         return 0.0
@@ -240,7 +239,7 @@ def _least_bias(kkt: Kkt) -> float | None:
         return None
     first = kkt.parts.entries(0)
     rows = kkt.jacobian[:, first]
-    rounding = _EPS * (w.size + 8) * (1.0 + np.abs(rows) @ np.abs(w[first]))
+    rounding = EPS * (w.size + 8) * (1.0 + np.abs(rows) @ np.abs(w[first]))
     needed = 1.0 - rows @ w[first] - rounding
     positive = np.asarray(kkt.functions.data.signed) > 0
     low = float(np.max(needed[positive], initial=-np.inf))
@@ -256,7 +255,7 @@ def _misfit(rows: Array, target: Array) -> float:
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     unit = rows[lengths > 0.0] / lengths[lengths > 0.0, None]
     values, passive = np.zeros(unit.shape[0]), np.zeros(unit.shape[0], dtype=bool)
-    floor = 4.0 * _EPS * vector_norm(target, 2.0)
+    floor = 4.0 * EPS * vector_norm(target, 2.0)
     for _ in range(3 * unit.shape[0] + 3):
         slopes = np.where(passive, -np.inf, unit @ (target - values @ unit))
         if slopes.size == 0 or not np.max(slopes) > floor:

@@ -20,6 +20,7 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.proofs.exact_basis import solve_near
 from lexmargin.judge.proofs.exact_linear import to_text
+from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
@@ -29,8 +30,8 @@ from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
 __all__ = ["BiasProgram", "ExactProgram", "check_exact_program", "exact_program", "stated_program"]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
-_NEAR: Final = 1e-6
 _TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
+"""Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
 
 
 @final
@@ -89,7 +90,7 @@ class ExactProgram:
     @property
     def proved(self) -> bool:
         """Whether the given point is proved to be globally optimal up to a relative 1e-6."""
-        return self.gap <= _NEAR and self.shortfall <= _NEAR
+        return self.gap <= PROVED_NEAR and self.shortfall <= PROVED_NEAR
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -145,7 +146,8 @@ def stated_program(
             rows.extend(column[:, None] * chosen for column in differences.T)
             w.extend(values)
             continue
-        assert isinstance(predictor, Bias)
+        if not isinstance(predictor, Bias):
+            return None
         squares = [abs(v) * v for v in values]
         match predictor.form:
             case BiasForm.PLAIN:

@@ -16,20 +16,21 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import EXACT_LEVEL_ENTRIES
 from lexmargin.judge.levels.level_duals import level_dual
 from lexmargin.judge.levels.level_face import LevelFace
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
 from lexmargin.judge.proofs.exact_basis import solve_near
 from lexmargin.judge.proofs.exact_linear import to_text
+from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import combination, matvec, to_fractions
 from lexmargin.linalg.norms import Array, vector_norm
 
 __all__ = ["ExactLevels", "check_exact_levels", "exact_levels"]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
-_NEAR: Final = 1e-6
-_WORK: Final = 4_000_000
 _TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
+"""Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
 
 Vector = tuple[Fraction, ...]
 
@@ -60,7 +61,7 @@ class ExactLevels:
     @property
     def proved(self) -> bool:
         """Whether the given direction has the exact levels up to 1e-6 of the first margin."""
-        return self.gap <= _NEAR
+        return self.gap <= PROVED_NEAR
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -99,7 +100,7 @@ def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> ExactLevels
     Returns:
         The proof, or why there is none.
     """
-    if Z.size * count > _WORK:
+    if Z.size * count > EXACT_LEVEL_ENTRIES:
         return f"{Z.shape[0]} × {Z.shape[1]} margins at {count} levels are too many"
     unit = theta / vector_norm(theta, norm)
     if not float(np.min(Z @ unit)) > 0.0:

@@ -40,8 +40,10 @@ __all__ = [
 ]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
-_NEAR = 1e-6
-_ROUNDS = 2_000
+_GUESSED = 1e-6
+"""Relative margin up to which samples start the support; a wrong guess only costs pivots."""
+_PIVOTS = 2_000
+"""Exact pivots at most: the method is finite, but rationals grow with every one of them."""
 
 
 @final
@@ -233,7 +235,7 @@ def _support(Z: Array, theta: Array | None) -> list[int]:
         margins = Z @ theta
         smallest = float(np.min(margins))
         if smallest > 0.0:
-            near = np.flatnonzero(margins <= (1.0 + _NEAR) * smallest)
+            near = np.flatnonzero(margins <= (1.0 + _GUESSED) * smallest)
             if near.size <= 4 * Z.shape[1] + 50:
                 direction = theta / vector_norm(theta, 2.0)
                 share = nonnegative_multipliers(Z[near], direction).multipliers
@@ -307,7 +309,7 @@ def _euclidean(Z: Array, guess: list[int]) -> dict[int, Fraction]:
         chosen = [n for n, x in zip(chosen, values, strict=True) if x > 0]
         values = rows.solve(chosen, [_ONE] * len(chosen)) or []
     weights = dict(zip(chosen, values, strict=True))
-    for _ in range(_ROUNDS):
+    for _ in range(_PIVOTS):
         if not weights:
             entering: int | None = int(np.argmax(np.linalg.norm(Z, axis=1)))
             if not np.any(Z[entering]):
@@ -319,7 +321,11 @@ def _euclidean(Z: Array, guess: list[int]) -> dict[int, Fraction]:
         if entering is None:
             return weights
         weights = _entered(rows, weights, entering)
-    raise SolverFailedError(
+    raise _unsettled()
+
+
+def _unsettled() -> SolverFailedError:
+    return SolverFailedError(
         "The exact active set did not settle.", "Give a direction that is nearer to the optimum."
     )
 
@@ -333,7 +339,8 @@ def _entered(rows: _Rows, weights: dict[int, Fraction], entering: int) -> dict[i
         if solved is None:
             others = [n for n in chosen if n != entering]
             shares = rows.solve(others, [rows.product(entering, n) for n in others])
-            assert shares is not None
+            if shares is None:
+                raise _unsettled()
             # z_n = Σ a_i z_i: weight moves along (1, -a), which leaves w and raises Σλ.
             steps = {n: -a for n, a in zip(others, shares, strict=True)} | {entering: _ONE}
             falling = {n: current[n] / -s for n, s in steps.items() if s < 0}

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lexmargin.judge.local.symmetry_generators import Generator, generators
 from lexmargin.judge.proofs.enclosure import BallMargins, Equations, floats_of
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import combined_gradient
 
@@ -224,8 +225,7 @@ class KktSystem(Equations):
 
     def distance(self, box: Sequence[Any]) -> float:
         """Return an upper bound on `‖w* - w_0‖/‖w_0‖`, w* the solution in the box."""
-        eps = float(np.finfo(np.float64).eps)
         furthest = [float(abs(box[j] - float(self.w[j])).upper()) for j in range(self.w.size)]
         # Upper bounds of every entry, a part in 1e12 for their norm, and the rounding of w itself.
         ratio = math.hypot(*furthest) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * eps
+        return ratio * (1.0 + 1e-12) + 8.0 * EPS

@@ -9,21 +9,21 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.errors import DegreeError
+from lexmargin.inputs.limits import KRAWCZYK_PARAMETERS
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.proofs.enclosure import enclosed, precision
 from lexmargin.judge.proofs.kkt_system import KktSystem
+from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["LIMIT", "KktProof", "not_proved", "only_near", "prove_kkt", "proved_near"]
+__all__ = ["KktProof", "not_proved", "only_near", "prove_kkt", "proved_near"]
 
-LIMIT = 100
-"""Largest number of parameters that is tried."""
 
-_NEAR = 1e-6
 _CARRIES = 1e-9
+"""Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
 
 
 @final
@@ -96,8 +96,8 @@ def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
     if alpha is None:
         raise DegreeError("The predictor is not homogeneous.", "Only eq. 18 is proved here.")
     size = functions.size
-    if size > LIMIT:
-        return not_proved(f"{size} parameters are more than {LIMIT}", size)
+    if size > KRAWCZYK_PARAMETERS:
+        return not_proved(f"{size} parameters are more than {KRAWCZYK_PARAMETERS}", size)
     flat = np.asarray(theta, dtype=np.float64)
     flat = flat / float(np.linalg.norm(flat))
     margin = float(np.min(functions.values(flat)))
@@ -105,12 +105,12 @@ def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
         return not_proved("the direction does not separate", size)
     w = flat * margin ** (-1.0 / alpha)
     values, jacobian = functions.values(w), functions.jacobian(w)
-    near = np.flatnonzero(values <= 1.0 + _NEAR)
+    near = np.flatnonzero(values <= 1.0 + PROVED_NEAR)
     found = nonnegative_multipliers(jacobian[near], w / float(np.linalg.norm(w)), flat)
     multipliers = found.multipliers * float(np.linalg.norm(w))
     carries = multipliers > _CARRIES * float(np.max(multipliers, initial=0.0))
     support = near[carries]
-    if not support.size or found.residual > 1e-3:
+    if not support.size or found.residual > MISFIT:
         return not_proved(f"ε = {found.residual:.3g} is far from stationary", size)
     if not licq(jacobian[support], 1e-12).holds:
         return not_proved("the gradients of the samples that carry weight are dependent", size)
@@ -120,7 +120,7 @@ def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
 
 def only_near(proof: KktProof) -> KktProof:
     """Return the proof, or that the true point is too far from the given one to speak of it."""
-    if proof.proved and proof.radius > _NEAR:
+    if proof.proved and proof.radius > PROVED_NEAR:
         why = f"a true KKT point lies {proof.radius:.3g} away, not nearer"
         return not_proved(why, proof.dimension)
     return proof

@@ -15,27 +15,29 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.inputs.limits import KRAWCZYK_ENTRIES
 from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
 from lexmargin.judge.proofs.krawczyk import KktProof, not_proved, only_near
+from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 
 __all__ = ["prove_polyhedral_path"]
 
-_NEAR: Final = 1e-6
 _ZERO: Final = 1e-9
-_ENTRIES: Final = 20_000
+"""Relative entry that counts as on a bound: a wrong guess fails the test, it proves nothing."""
 
 
 def prove_polyhedral_path(kkt: Kkt, term: LossTerm, rho: float) -> KktProof:
     """Prove that the global minimum of eq. 5 lies near the point: linear f_n, norm 1 or inf."""
     functions, size, theta = kkt.functions, kkt.functions.size, kkt.point / rho
-    if functions.count * size > _ENTRIES:
+    if functions.count * size > KRAWCZYK_ENTRIES:
         return not_proved(f"{functions.count} × {size} gradients are too many", size)
     if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
         return not_proved("the cross-entropy of more than two classes is not tried", size)
     length = vector_norm(theta, kkt.norm)
-    if not abs(length - 1.0) <= _NEAR:
+    if not abs(length - 1.0) <= PROVED_NEAR:
         return not_proved(f"‖θ‖ = {length:.9g} is not 1", size)
     with precision():
         face = _Face(kkt, term, rho)
@@ -185,4 +187,4 @@ class _Face(Equations):
         there = self._whole(box)
         gaps = [float(abs(a - float(b)).upper()) for a, b in zip(there, self.w, strict=True)]
         ratio = math.hypot(*gaps) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * float(np.finfo(np.float64).eps)
+        return ratio * (1.0 + 1e-12) + 8.0 * EPS

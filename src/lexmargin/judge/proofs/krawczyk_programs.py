@@ -17,19 +17,21 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.inputs.limits import KRAWCZYK_ENTRIES, KRAWCZYK_PARAMETERS
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.proofs.enclosure import BallMargins, Equations, enclosed, precision
 from lexmargin.judge.proofs.kkt_system import KktSystem
 from lexmargin.judge.proofs.krawczyk import (
-    LIMIT,
     KktProof,
     not_proved,
     only_near,
     proved_near,
 )
 from lexmargin.judge.proofs.krawczyk_polyhedral import prove_polyhedral_path
+from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox, combined_gradient
@@ -37,10 +39,8 @@ from lexmargin.ops.curvature import Curvature
 
 __all__ = ["prove_loss_path", "prove_margin_program", "prove_zero_part"]
 
-_NEAR: Final = 1e-6
 _CARRIES: Final = 1e-9
-_STATIONARY: Final = 1e-3
-_ENTRIES: Final = 20_000
+"""Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
 
 
 def prove_margin_program(kkt: Kkt) -> KktProof:
@@ -52,18 +52,18 @@ def prove_margin_program(kkt: Kkt) -> KktProof:
     functions, size = kkt.functions, kkt.functions.size
     if kkt.norm != 2.0:
         return not_proved(f"the norm {kkt.norm:g} is not the Euclidean one", size)
-    if size > LIMIT:
-        return not_proved(f"{size} parameters are more than {LIMIT}", size)
+    if size > KRAWCZYK_PARAMETERS:
+        return not_proved(f"{size} parameters are more than {KRAWCZYK_PARAMETERS}", size)
     if kkt.radius is not None:
         length = vector_norm(kkt.point, 2.0)
-        if not abs(length / kkt.radius - 1.0) <= _NEAR:
+        if not abs(length / kkt.radius - 1.0) <= PROVED_NEAR:
             return not_proved(f"‖θ‖ = {length / kkt.radius:.9g} is not 1", size)
         kkt = replace(kkt, point=kkt.point * (kkt.radius / length))
     w, margin = kkt.point, kkt.margin
     if margin <= 0.0:
         return not_proved("a margin is not positive", size)
     reach = margin if kkt.level is None else kkt.level
-    if abs(margin / reach - 1.0) > _STATIONARY:
+    if abs(margin / reach - 1.0) > MISFIT:
         return not_proved(f"the smallest margin {margin:.9g} is not {reach:g}", size)
     with precision():
         costs = _costs(kkt)
@@ -73,14 +73,14 @@ def prove_margin_program(kkt: Kkt) -> KktProof:
             if not float(np.min(root)) > 1e-140:
                 return not_proved("some parameters cost too little for doubles", size)
         jacobian = functions.jacobian(w)
-        near = np.flatnonzero(kkt.values <= (1.0 + _NEAR) * max(margin, reach))
+        near = np.flatnonzero(kkt.values <= (1.0 + PROVED_NEAR) * max(margin, reach))
         target = root * w
         length = vector_norm(target, 2.0)
         found = nonnegative_multipliers(jacobian[near] / root, target / length)
         multipliers = found.multipliers * length
         carries = multipliers > _CARRIES * float(np.max(multipliers, initial=0.0))
         support = near[carries]
-        if not support.size or found.residual > _STATIONARY:
+        if not support.size or found.residual > MISFIT:
             return not_proved(f"ε = {found.residual:.3g} is far from stationary", size)
         if not licq(jacobian[support] / root, 1e-12).holds:
             return not_proved("the gradients of the samples that carry weight are dependent", size)
@@ -136,8 +136,8 @@ def prove_zero_part(kkts: tuple[Kkt, ...]) -> KktProof:
     radius = 0.0
     if least < 1.0:
         radius = max(least ** (-1.0 / a) - 1.0 for a in parts.degrees) * (1.0 + 1e-9)
-        radius += 8.0 * float(np.finfo(np.float64).eps)
-    if radius > _NEAR:
+        radius += 8.0 * EPS
+    if radius > PROVED_NEAR:
         return not_proved(f"the smallest margin {least:.9g} is far below 1", size)
     zero = "w_1 = 0" if len(kkts) == 1 else f"the first {len(kkts)} parts are 0"
     reason = f"{zero} and feasible within {radius:.3g} of this point: the value 0 is reached"
@@ -153,7 +153,8 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
     Where the f_n are concave that point is the global minimum.
     """
     functions, size, term = kkt.functions, kkt.functions.size, kkt.loss
-    assert term is not None
+    if term is None:
+        return not_proved("the problem has no loss", size)
     if functions.linear and kkt.radius is not None and kkt.norm in (1.0, math.inf):
         return prove_polyhedral_path(kkt, term, kkt.radius)
     if kkt.norm != 2.0:
@@ -164,12 +165,12 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
         )
     if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
         return not_proved("the cross-entropy of more than two classes is not tried", size)
-    if size > LIMIT or functions.count * size > _ENTRIES:
+    if size > KRAWCZYK_PARAMETERS or functions.count * size > KRAWCZYK_ENTRIES:
         return not_proved(f"{functions.count} × {size} gradients are too many", size)
     w = kkt.point
     if kkt.radius is not None:
         length = vector_norm(w, 2.0) / kkt.radius
-        if not abs(length - 1.0) <= _NEAR:
+        if not abs(length - 1.0) <= PROVED_NEAR:
             return not_proved(f"‖θ‖ = {length:.9g} is not 1", size)
         w = w / length
     if not np.any(w):
@@ -182,7 +183,7 @@ def prove_loss_path(kkt: Kkt) -> KktProof:
         pull = np.exp(lowest - values) @ functions.jacobian(w)
     slope = vector_norm(pull, 2.0)
     along = float(pull @ w) / (slope * vector_norm(w, 2.0)) if slope > 0.0 else -1.0
-    if not along >= 1.0 - _STATIONARY:
+    if not along >= 1.0 - MISFIT:
         return not_proved("-∇L and θ are far from parallel", size)
     with precision():
         try:
@@ -280,4 +281,4 @@ class _LossSystem(Equations):
         """Return an upper bound on `‖w* - w_0‖/‖w_0‖`."""
         furthest = [float(abs(box[j] - float(self.w[j])).upper()) for j in range(self.w.size)]
         ratio = math.hypot(*furthest) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * float(np.finfo(np.float64).eps)
+        return ratio * (1.0 + 1e-12) + 8.0 * EPS

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.limits import SPHERE_PARAMETERS
 from lexmargin.judge.bounds.global_bounds import global_bound
-from lexmargin.judge.bounds.sphere import DIMENSIONS, sphere_bound
+from lexmargin.judge.bounds.sphere import sphere_bound
 from lexmargin.judge.certify import flattened
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
@@ -34,15 +35,15 @@ from lexmargin.judge.proofs.krawczyk_programs import (
     prove_margin_program,
     prove_zero_part,
 )
+from lexmargin.judge.tolerances import PROVED_GAP, PROVED_NEAR
 from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
 
 __all__ = ["LinearProof", "Proof", "prove"]
 
-_NEAR = 1e-6
-_GAP = 1e-7
-_LOOKS = 2
+_BIRTH_TESTS = 2
+"""Exact birth tests of the bound that is added: it must not outlast the proof itself."""
 
 
 @final
@@ -61,7 +62,7 @@ class LinearProof:
     @property
     def proved(self) -> bool:
         """Whether the given margins are proved to be the best up to a relative 1e-6."""
-        return max(self.gap.gap, self.levels_gap or 0.0) <= _NEAR
+        return max(self.gap.gap, self.levels_gap or 0.0) <= PROVED_NEAR
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -93,7 +94,7 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
     neither is "not proved", with the reason.
 
     Args:
-        problem: any formulation of the paper.
+        problem: any formulation that brings its KKT data.
         theta: (d,) or one array per block.
 
     Raises:
@@ -138,29 +139,31 @@ def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
     """
     functions = kkt.functions
     without = functions.homogeneity.kind is HomogeneityKind.NEITHER
-    if functions.size > DIMENSIONS or without or not (proof.proved and proof.support):
+    if functions.size > SPHERE_PARAMETERS or without or not (proof.proved and proof.support):
         return proof
     homogeneous = kkt.degree is not None
     radius = 1.0 if homogeneous or kkt.radius is None else kkt.radius
     w = kkt.point * (radius / vector_norm(kkt.point, 2.0))
     margin = float(np.min(functions.values(w)))
-    known = global_bound(functions, w, None, 2.0, _LOOKS) if homogeneous else None
+    known = global_bound(functions, w, None, 2.0, _BIRTH_TESTS) if homogeneous else None
     upper = math.inf if known is None else known.upper
-    if relative_gap(upper, margin) > _GAP:
+    if relative_gap(upper, margin) > PROVED_GAP:
         support = list(proof.support)
         weights = np.zeros(functions.count)
         share = nonnegative_multipliers(functions.jacobian(w)[support], w / radius).multipliers
         weights[support] = share if np.any(share > 0.0) else 1.0
-        upper = min(upper, sphere_bound(functions, radius, weights, w).upper)
+        # No bound is as low as the margin of this point once a point with more of it is met.
+        beaten = margin * (1.0 + PROVED_GAP)
+        upper = min(upper, sphere_bound(functions, radius, weights, w, beaten=beaten).upper)
     gap, reason = relative_gap(upper, margin), proof.reason
-    if gap <= _GAP:
+    if gap <= PROVED_GAP:
         reason += f"; no point of the ball has a margin above {upper:.12g}: a global maximum"
     return replace(proof, bound=upper, gap=gap, reason=reason)
 
 
 def _direction(kkt: Kkt) -> LinearProof | KktProof:
     functions, norm = kkt.functions, kkt.norm
-    if kkt.level is not None and not abs(kkt.margin / kkt.level - 1.0) <= _NEAR:
+    if kkt.level is not None and not abs(kkt.margin / kkt.level - 1.0) <= PROVED_NEAR:
         why = f"the smallest margin {kkt.margin:.9g} is not {kkt.level:g}"
         return not_proved(why, functions.size)
     flat = unit_scale(kkt.point)

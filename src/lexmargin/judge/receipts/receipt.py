@@ -22,15 +22,14 @@ from lexmargin.errors import LexmarginError, ReceiptError
 from lexmargin.formulations.base import Formulation, formulations
 from lexmargin.inputs.files import read_file, write_file
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.limits import EMBEDDED_ENTRIES, RECEIPT_BYTES, RECEIPT_ENTRIES
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import flattened
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
-from lexmargin.judge.receipts.facts import Facts
-from lexmargin.judge.receipts.program_facts import establish_problem
+from lexmargin.judge.receipts.facts import Facts, establish_problem
 from lexmargin.judge.receipts.receipt_evidence import evidence_from_json, evidence_to_json
 from lexmargin.judge.receipts.receipt_format import (
-    MAX_BYTES,
     Fields,
     canonical,
     decoded,
@@ -49,8 +48,6 @@ from lexmargin.ops.base import FloatArray
 __all__ = ["CLAIMS", "Receipt", "read_receipt", "receipt", "write_receipt"]
 
 FORMAT: Final = "lexmargin-receipt-2"
-_EMBED_LIMIT: Final = 4_000_000
-_MAX_SIZE: Final = 10**8
 _DATA: Final = ("sha256", "samples", "features", "X", "y")
 _KEYS: Final = (
     "format",
@@ -128,6 +125,12 @@ class Receipt:
         """The claimed verdict."""
         return Verdict(self.claims["verdict"])
 
+    def stated(self) -> Formulation:
+        """Return the problem; ReceiptError where the data are not inside."""
+        if self.problem is None:
+            raise ReceiptError("The receipt is without its data.", "Give the data beside it.")
+        return self.problem
+
     def to_bytes(self) -> bytes:
         """Return the JSON text."""
         return canonical(self.content) + b"\n"
@@ -168,7 +171,7 @@ def receipt(
     evidence = evidence_for_problem(problem, flat, certificate)
     facts = establish_problem(problem, flat, certificate.tolerances, evidence)
     data = problem.data
-    inside = data.X.size <= _EMBED_LIMIT if embed is None else embed
+    inside = data.X.size <= EMBEDDED_ENTRIES if embed is None else embed
     content: dict[str, Any] = {
         "format": FORMAT,
         "versions": _versions(),
@@ -209,7 +212,7 @@ def read_receipt(path: str | Path, data: Dataset | None = None) -> Receipt:
         ReceiptError: no such file, no regular one, too large, or not a receipt.
     """
     content = read_file(
-        path, MAX_BYTES, ReceiptError, "Name a receipt.",
+        path, RECEIPT_BYTES, ReceiptError, "Name a receipt.",
         "Write it without the data and give them with --data.",
     )  # fmt: skip
     return Receipt.from_bytes(content, data)
@@ -280,7 +283,7 @@ def _problem(top: Fields, data: Dataset | None) -> tuple[Formulation | None, int
     part = Fields(top.raw("data"), "data", _DATA)
     hexadecimal(part.text("sha256"), "data.sha256")
     samples, features = part.whole("samples", 1), part.whole("features", 1)
-    if samples * features > _MAX_SIZE:
+    if samples * features > RECEIPT_ENTRIES:
         raise ReceiptError("The data are too large.", "Write the receipt again.")
     predictor = predictor_from_json(top.raw("predictor"))
     try:
@@ -339,6 +342,6 @@ def facts_of(found: Receipt) -> Facts:
 
     Whatever numbers somebody wrote: what overflows is not finite, and proves nothing.
     """
-    assert found.problem is not None
+    problem = found.stated()
     with np.errstate(all="ignore"):
-        return establish_problem(found.problem, found.theta, found.tolerances, found.evidence)
+        return establish_problem(problem, found.theta, found.tolerances, found.evidence)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from lexmargin.errors import ReceiptError
+from lexmargin.inputs.limits import RECEIPT_WEIGHTS
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.receipts.receipt_format import Fields, decoded, encoded
@@ -27,10 +28,10 @@ _EVIDENCE: Final = (
     "levels",
 )
 _UNIT: Final = 1e-9
+"""Distance of ‖d‖ from 1: above the rounding of a normalised vector, below what lengths could
+feel."""
 _MOST_TERMS: Final = 32
 """Doubles whose sum is one number: as many as their exponents leave room for."""
-_MOST_WEIGHTS: Final = 30_000_000
-"""They are 240 MB: a receipt without its data can name any number of samples."""
 
 
 def _sparse(values: Array | None) -> dict[str, Any] | None:
@@ -104,10 +105,10 @@ def evidence_from_json(value: object, count: int, size: int) -> Evidence:
             raise ReceiptError(f"evidence.{name} is no list.", "Write the receipt again.")
     if long and not 0 < len(terms) <= _MOST_TERMS:
         raise ReceiptError(f"evidence.long needs 1 to {_MOST_TERMS} terms.")
-    if (4 + len(chain) + len(terms)) * count > _MOST_WEIGHTS:
+    if (4 + len(chain) + len(terms)) * count > RECEIPT_WEIGHTS:
         raise ReceiptError(
             f"evidence has {4 + len(chain) + len(terms)} vectors of {count} weights.",
-            f"Receipts are read up to {_MOST_WEIGHTS} weights in all.",
+            f"Receipts are read up to {RECEIPT_WEIGHTS} weights in all.",
         )
     multipliers = _dense(part.raw("multipliers"), "evidence.multipliers", count)
     support = np.array(part.wholes("support", count), dtype=np.intp)

@@ -14,6 +14,14 @@ from typing import Any, Final, NoReturn, final
 import numpy as np
 
 from lexmargin.errors import LexmarginError, ReceiptError, nearest
+from lexmargin.inputs.limits import (
+    PARAMETER_BLOCKS,
+    RECEIPT_BYTES,
+    RECEIPT_DEPTH,
+    RECEIPT_DIGITS,
+    RECEIPT_VALUES,
+    RECEIPT_WIDTH,
+)
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors import (
     Activation,
@@ -34,7 +42,6 @@ from lexmargin.predictors import (
 )
 
 __all__ = [
-    "MAX_BYTES",
     "Fields",
     "canonical",
     "decoded",
@@ -44,18 +51,6 @@ __all__ = [
     "predictor_from_json",
     "predictor_to_json",
 ]
-
-MAX_BYTES: Final = 96 * 2**20
-"""Largest receipt that is read."""
-
-_MAX_VALUES: Final = 4_000_000
-"""Labels are most of them; an empty list takes 60 bytes and is written in 3."""
-
-_MAX_WIDTH: Final = 10**6
-_MAX_BLOCKS: Final = 1000
-_MAX_DEPTH: Final = 16
-_MAX_DIGITS: Final = 19
-"""Of a whole number: none in a receipt is larger than a label, and all of them fit 64 bits."""
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -78,15 +73,15 @@ def parsed(content: bytes) -> dict[str, Any]:
         ReceiptError: too large, not UTF-8, not JSON, a key twice, a number that is not finite,
             or no object.
     """
-    if len(content) > MAX_BYTES:
+    if len(content) > RECEIPT_BYTES:
         raise ReceiptError(
-            f"The receipt has {len(content)} bytes, more than {MAX_BYTES}.",
+            f"The receipt has {len(content)} bytes, more than {RECEIPT_BYTES}.",
             "Write it without the data and give them with --data.",
         )
     values = content.count(b",") + content.count(b"[") + content.count(b"{")
-    if values > _MAX_VALUES:
+    if values > RECEIPT_VALUES:
         raise ReceiptError(
-            f"The receipt holds about {values} values, more than {_MAX_VALUES}.",
+            f"The receipt holds about {values} values, more than {RECEIPT_VALUES}.",
             "Write it without the data and give them with --data.",
         )
     try:
@@ -126,7 +121,7 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > _MAX_DIGITS:
+    if len(text) > RECEIPT_DIGITS:
         raise ValueError(f"{text[:40]}… is no number here")
     return int(text)
 
@@ -191,7 +186,7 @@ class Fields:
 
     def text(self, name: str) -> str:
         value = self._values[name]
-        if not isinstance(value, str) or len(value) > MAX_BYTES:
+        if not isinstance(value, str) or len(value) > RECEIPT_BYTES:
             raise self._wrong(name, "a text")
         return value
 
@@ -315,7 +310,7 @@ def predictor_from_json(value: object, key: str = "predictor", depth: int = 0) -
     Raises:
         ReceiptError: anything else.
     """
-    if depth > _MAX_DEPTH:
+    if depth > RECEIPT_DEPTH:
         raise ReceiptError(f"{key} is nested too deeply.", "Write the receipt again.")
     fields = Fields(value, key, _keys(value, key, _KEYS))
     try:
@@ -338,17 +333,17 @@ def _keys(value: object, key: str, table: dict[str, tuple[str, ...]]) -> tuple[s
 def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
     match fields.text("kind"):
         case "linear":
-            return Linear(fields.whole("outputs", 1, _MAX_WIDTH))
+            return Linear(fields.whole("outputs", 1, RECEIPT_WIDTH))
         case "network":
             return Network(
                 _sizes(fields.raw("widths"), f"{key}.widths", 1),
                 _activation(fields.raw("activation"), f"{key}.activation"),
-                fields.whole("outputs", 1, _MAX_WIDTH),
+                fields.whole("outputs", 1, RECEIPT_WIDTH),
             )
         case "diagonal":
-            return DiagonalNetwork(fields.whole("depth", 1, _MAX_BLOCKS))
+            return DiagonalNetwork(fields.whole("depth", 1, PARAMETER_BLOCKS))
         case "convolution":
-            return ConvolutionalNetwork(fields.whole("depth", 1, _MAX_BLOCKS))
+            return ConvolutionalNetwork(fields.whole("depth", 1, PARAMETER_BLOCKS))
         case "polynomial":
             rows = fields.raw("exponents")
             if not isinstance(rows, list):
@@ -356,7 +351,7 @@ def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
             return Polynomial(tuple(_sizes(row, f"{key}.exponents", 0) for row in rows))
         case "bias":
             several = fields.has("outputs")
-            outputs = fields.whole("outputs", 2, _MAX_WIDTH) if several else 1
+            outputs = fields.whole("outputs", 2, RECEIPT_WIDTH) if several else 1
             return Bias(fields.text("form"), outputs)  # type: ignore[arg-type]
         case "log":
             return Log(fields.number("power"), fields.number("shift"))
@@ -390,8 +385,8 @@ def _activation(value: object, key: str) -> Activation:
 
 
 def _sizes(value: object, key: str, low: int) -> tuple[int, ...]:
-    good = isinstance(value, list) and len(value) <= _MAX_WIDTH
-    if not good or any(type(n) is not int or not low <= n <= _MAX_WIDTH for n in _items(value)):
+    good = isinstance(value, list) and len(value) <= RECEIPT_WIDTH
+    if not good or any(type(n) is not int or not low <= n <= RECEIPT_WIDTH for n in _items(value)):
         raise ReceiptError(f"{key} is no list of whole numbers.", "Write the receipt again.")
     return tuple(_items(value))
 

@@ -14,11 +14,10 @@ from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.programs.products import near_products
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["linear_margin", "proved_bound"]
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def proved_bound(
@@ -50,5 +49,5 @@ def linear_margin(point: UnitPoint, theta: Array) -> float:
     """Return a margin that θ/‖θ‖ surely has, for linear f_n = z_n·θ (d,), in the units of point."""
     scaled = unit_scale(theta)
     products, errors = near_products(point.jacobian, scaled)
-    size = vector_norm(scaled, point.norm) * (1.0 + 8.0 * _EPS)
+    size = vector_norm(scaled, point.norm) * (1.0 + 8.0 * EPS)
     return float(np.min(products - errors)) / size

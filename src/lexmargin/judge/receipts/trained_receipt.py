@@ -10,13 +10,14 @@ itself supplies, which proves nothing about the module: those are refused by nam
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from numpy.typing import ArrayLike
 
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.limits import JACOBIAN_ENTRIES
 from lexmargin.judge.autodiff.torch_network import plain_margins
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.receipts.receipt import Receipt, receipt
@@ -24,8 +25,6 @@ from lexmargin.judge.receipts.receipt_state import state_section
 from lexmargin.judge.trained.trained import plain_samples, trained_margins
 
 __all__ = ["module_receipt"]
-
-_LIMIT: Final = 20_000_000
 
 
 @checked
@@ -58,7 +57,7 @@ def module_receipt(
             f"{error.problem}",
             error.advice,
         ) from error
-    if functions.count * functions.size > _LIMIT:
+    if functions.count * functions.size > JACOBIAN_ENTRIES:
         raise UnsupportedError(
             f"{functions.count} gradients of {functions.size} parameters are too many to be "
             "checked again.",

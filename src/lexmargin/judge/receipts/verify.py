@@ -17,20 +17,19 @@ from lexmargin.judge.receipts.facts import Facts
 from lexmargin.judge.receipts.receipt import CLAIMS, Receipt, facts_of, read_receipt
 from lexmargin.judge.receipts.receipt_format import digest
 from lexmargin.judge.receipts.receipt_state import array_hash, wrong_tensor
-from lexmargin.judge.supports import WIDEST
+from lexmargin.judge.tolerances import (
+    COARSE,
+    LOOSEST,
+    REPEATED,
+    REPEATED_ZERO,
+    ROUGH,
+    SHARPEST,
+    WIDEST,
+)
 from lexmargin.judge.verdict import Verdict
 
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
-_LOOSEST: Final = 1e-2
-# Below these, rounding hides a kink or a dependence.
-_SHARPEST: Final = {"kink": 1e-9, "rank": 1e-13, "euler": 1e-12}
-_RELATIVE: Final = 1e-9
-_ABSOLUTE: Final = 1e-12
-# Second differences, and eigenvalues near zero, repeat to fewer digits on another machine.
-_COARSE: Final = {"curvature": 1e-4, "sigma_min": 1e-9, "nearest_kink": 1e-9}
-# A radius may be a few units of the last place long, and a rate is measured where rounding begins.
-_ROUGH: Final = {"radius": 10.0, "rate": 1.5}
 # In the unit of the data, in which no absolute error is small.
 _OF_MARGINS: Final = frozenset({"margin", "bound", "levels"})
 _SIGNED: Final = frozenset({"curvature"})
@@ -133,10 +132,10 @@ def _check_tolerances(found: Receipt) -> None:
     """Refuse tolerances that would make a verdict empty; every grade is within these."""
     limits = found.tolerances.to_json()
     for name in ("support", "stationarity", "complementarity", "feasibility", "gap"):
-        if limits[name] > _LOOSEST:
-            raise _rejected(f"tolerances.{name}", f"{limits[name]:g} is more than {_LOOSEST:g}")
-    for name, least in _SHARPEST.items():
-        if not least <= limits[name] <= _LOOSEST:
+        if limits[name] > LOOSEST:
+            raise _rejected(f"tolerances.{name}", f"{limits[name]:g} is more than {LOOSEST:g}")
+    for name, least in SHARPEST.items():
+        if not least <= limits[name] <= LOOSEST:
             raise _rejected(f"tolerances.{name}", f"{limits[name]:g} is not {least:g} or more")
 
 
@@ -145,13 +144,13 @@ def _check_weights(found: Receipt, facts: Facts) -> None:
     if facts.multipliers is None:
         return
     stated, computed = found.evidence.multipliers, facts.multipliers
-    if not np.all(np.abs(stated - computed) <= _RELATIVE * np.maximum(stated, computed)):
+    if not np.all(np.abs(stated - computed) <= REPEATED * np.maximum(stated, computed)):
         raise _rejected("evidence.multipliers", "they are not the weights of the loss")
 
 
 def _check_unused(found: Receipt) -> None:
     """Refuse evidence that the problem has no use for: nothing would check it."""
-    problem, evidence = found.problem, found.evidence
+    problem, evidence = found.stated(), found.evidence
     names = {
         "bound": evidence.bound is not None,
         "slopes": bool(evidence.slopes),
@@ -162,7 +161,6 @@ def _check_unused(found: Receipt) -> None:
         "long": bool(evidence.long),
         "tau": not math.isnan(evidence.tau),
     }
-    assert problem is not None
     kkt, useful = problem.kkt(found.theta)[0], _USEFUL_TO_PROGRAMS
     if kkt.loss is not None:
         useful = frozenset()
@@ -191,16 +189,16 @@ def _differs(name: str, claimed: Any, computed: Any, rounding: Sequence[float]) 
         return next(filter(None, (_differs(name, a, b, [e]) for a, b, e in pairs)), "")
     if not isinstance(claimed, float):
         return "" if claimed == computed else f"it is {computed!r}"
-    if name in _ROUGH:
+    if name in ROUGH:
         low, high = sorted((claimed, computed))
-        alike = low > 0.0 and high <= _ROUGH[name] * low
+        alike = low > 0.0 and high <= ROUGH[name] * low
         return "" if alike else f"it is {computed!r}, not {claimed!r}"
     size = max(abs(claimed), abs(computed))
-    relative = _COARSE.get(name, _RELATIVE)
+    relative = COARSE.get(name, REPEATED)
     if name in _OF_MARGINS:
         floor = rounding[0]
     else:
-        floor = _COARSE.get(name, _ABSOLUTE)
+        floor = COARSE.get(name, REPEATED_ZERO)
         if (claimed < 0.0) != (computed < 0.0) and name not in _SIGNED:
             return f"it is {computed!r}, not {claimed!r}"
     if abs(claimed - computed) <= relative * size + floor:

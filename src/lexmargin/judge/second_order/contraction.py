@@ -20,23 +20,29 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import CONTRACTION_ENTRIES
 from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
-from lexmargin.judge.second_order.vicinity import EPS, Vicinity
+from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import FARTHEST
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 
-__all__ = ["FARTHEST", "strict_near"]
+__all__ = ["strict_near"]
 
-FARTHEST: Final = 1e-3
-"""A maximiser farther away, as a part of ‖θ‖, is another point than the one asked about."""
 
 _STEPS: Final = 12
+"""Newton steps at most: they end where residuals are not halved."""
 _DOUBLINGS: Final = 5
+"""Radii tried, each at least twice the last; with fewer a radius is refused, never claimed."""
 _RANK: Final = 1e-10
+"""Smallest singular value of unit gradients that is not 0, as `Tolerances.rank`; less is
+refused."""
 _EQUAL: Final = 1e-9
-_ENTRIES: Final = 4_000_000
+"""Difference of unit gradients of one function; what is further apart must be independent."""
 _BEYOND: Final = 1e-3
+"""Relative excess beyond which a margin of many would have to be far steeper than those held."""
 
 
 @final
@@ -96,6 +102,8 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     """
     with np.errstate(all="ignore"):
         found = _improved(vicinity, reduced)
+    if found is None:
+        return "the residual at the point is no number"
     away = float(np.linalg.norm(found.point - vicinity.theta))
     held = _grouped(vicinity, reduced, found, np.array([], dtype=np.intp))
     if isinstance(held, str):
@@ -156,7 +164,7 @@ def _turned(lowest: float, size: float, angle: float) -> float:
     return lowest * (1.0 - angle**2) - 2.0 * size * angle - size * angle**2
 
 
-def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved:
+def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
     """Follow Newton's method with the Hessian of the point, as long as residuals are halved."""
     functions, held = vicinity.functions, reduced.held
     point, weights = vicinity.theta, np.zeros(functions.count)
@@ -193,7 +201,6 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved:
         weights[held] = weights[held] + inverse.T @ missing
         if not (np.all(np.isfinite(weights)) and np.all(weights[held] > 0.0)):
             break
-    assert best is not None
     return best
 
 
@@ -259,7 +266,7 @@ def _near(
     functions = vicinity.functions
     others = np.setdiff1d(np.arange(functions.count), reduced.held)
     excess = found.values[others] - found.level
-    if functions.count * found.point.size > _ENTRIES:
+    if functions.count * found.point.size > CONTRACTION_ENTRIES:
         # Steeper margins than these would have to fall by a thousandth within the radius.
         longest = float(np.max(held.lengths))
         close = excess <= max(_BEYOND * found.level, 1e3 * longest * radius)

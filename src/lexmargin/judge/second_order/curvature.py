@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import CURVATURE_ENTRIES, HESSIAN_PARAMETERS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.ascent import Ascent, Rise, first_rise, rise
 from lexmargin.judge.second_order.contraction import strict_near
@@ -20,12 +21,12 @@ from lexmargin.judge.second_order.reduced import (
     units_doubt,
 )
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import FLAT, HESSIAN_DIFFERENCE, HESSIAN_EULER
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
-    "LIMIT",
     "Curvature",
     "CurvatureKind",
     "SecondOrder",
@@ -33,12 +34,6 @@ __all__ = [
     "measured_curvature",
     "second_order",
 ]
-
-LIMIT: Final = 2000
-"""Largest number of parameters whose Hessian is formed."""
-
-_ENTRIES: Final = 40_000_000
-_FLAT: Final = 1e-6
 
 
 @final
@@ -173,8 +168,8 @@ def measured_curvature(
 ) -> SecondOrder:
     """Judge `d·(I - Σ λ_n ∇²f_n(θ)) d` on the critical cone of a smooth KKT point.
 
-    Up to :data:`LIMIT` parameters the Hessian is formed; above, the smallest eigenvalue is looked
-    for by Lanczos' method, which can show a saddle and prove nothing else.
+    Up to ``HESSIAN_PARAMETERS`` the Hessian is formed; above, the smallest eigenvalue is looked for
+    by Lanczos' method, which can show a saddle and prove nothing else.
 
     Parameters
     ----------
@@ -191,7 +186,7 @@ def measured_curvature(
         strict maximiser was shown to be near.
     """
     functions, theta = vicinity.functions, vicinity.theta
-    if vicinity.support.size * functions.size > _ENTRIES:
+    if vicinity.support.size * functions.size > CURVATURE_ENTRIES:
         return _open(
             f"{functions.size} parameters and {vicinity.support.size} support margins are too many "
             "for a second-order test"
@@ -205,7 +200,7 @@ def measured_curvature(
         if shown is not None:
             curvature = Curvature(kind=CurvatureKind.INDEFINITE, reason="negative curvature")
             return _risen(vicinity, curvature, shown)
-    if functions.size > LIMIT:
+    if functions.size > HESSIAN_PARAMETERS:
         return _by_lanczos(vicinity, error, check=check)
     reduced = reduce(vicinity, error)
     if isinstance(reduced, str):
@@ -262,7 +257,7 @@ def _with(found: Curvature, kind: CurvatureKind, reason: str) -> Curvature:
 
 def _zero(low: float, high: float, error: float) -> float:
     """Return the size below which an eigenvalue counts as zero."""
-    return max(_FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
+    return max(FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
 
 
 def _strict(vicinity: Vicinity, reduced: Reduced, positive: Curvature) -> SecondOrder:
@@ -381,6 +376,6 @@ def _doubt(vicinity: Vicinity, lagrangian: Array | None) -> str:
     behind = functions.combined_gradient(theta - step * direction, weights)
     error = float(np.linalg.norm((ahead - behind) / (2.0 * step) - product))
     scale = max(1.0, float(np.linalg.norm(product)))
-    if euler > 1e-8 or not error <= 1e-4 * scale + 1e-14 / step:
+    if euler > HESSIAN_EULER or not error <= HESSIAN_DIFFERENCE * scale + 1e-14 / step:
         return f"two routes to the second derivative differ by {max(euler, error):.3g}"
     return ""

@@ -1,4 +1,4 @@
-"""Whether a point is critical exactly, not within rounding: θ and its gradients as fractions."""
+"""Whether a point is critical: exactly, θ and gradients as fractions; or as floats compute it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import Any, Final
 
 import numpy as np
 
+from lexmargin.inputs.limits import FRACTION_ENTRIES
 from lexmargin.judge.proofs.enclosure import precision
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import STEEP
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["critical_along"]
+__all__ = ["critical_along", "critical_as_computed"]
 
 # Polynomials of degree 30 of doubles of one size are exact with this many bits.
 _BITS: Final = 4096
-_ENTRIES: Final = 2000
+# Sums of products in another order differ by a few units of the last place of their largest parts.
+_ROUNDED: Final = 16.0
 
 
 def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: Indices) -> bool:
@@ -34,7 +38,7 @@ def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: In
     """
     balls, theta = vicinity.functions.balls, vicinity.theta
     everyone = np.concatenate([held, free])
-    if balls is None or everyone.size * theta.size > _ENTRIES:
+    if balls is None or everyone.size * theta.size > FRACTION_ENTRIES:
         return False
     from flint import arb, fmpq_mat
 
@@ -59,6 +63,36 @@ def critical_along(vicinity: Vicinity, direction: Array, held: Indices, free: In
         alone = fmpq_mat(len(kept), theta.size, [entry for row in kept for entry in row])
         both = [entry for row in (*kept, target) for entry in row]
         return bool(fmpq_mat(len(kept) + 1, theta.size, both).rank() == alone.rank())
+
+
+def critical_as_computed(
+    vicinity: Vicinity, direction: Array, held: Indices, free: Indices, error: float
+) -> bool:
+    """Tell the same within rounding, of functions that are known as floats only.
+
+    A margin that falls by less than rounding bars the way at lengths of the order of the rounding
+    of θ. That is below what floats can say of such a function.
+
+    Parameters
+    ----------
+    vicinity, direction, held, free : as in :func:`critical_along`.
+    error : ε of the point.
+    """
+    functions, theta = vicinity.functions, vicinity.theta
+    everyone = np.concatenate([held, free])
+    rows, values = functions.rows(theta, everyone), functions.values(theta)[everyone]
+    weights = vicinity.multipliers[everyone]
+    carried = float(weights @ np.linalg.norm(rows, axis=1))
+    tiny = _ROUNDED * EPS
+    if max(error, abs(float(theta @ direction))) > tiny * (1.0 + carried):
+        return False
+    rounding = tiny * (np.abs(rows) @ np.abs(theta))
+    if np.any(values - np.min(functions.values(theta)) > rounding):
+        return False
+    lengths, slopes = np.linalg.norm(rows, axis=1), rows @ direction
+    level = np.abs(slopes) <= tiny * lengths
+    # Where a margin rises it crosses the others behind θ: as near as rounding, where it is steep.
+    return bool(np.all(level[: held.size]) and np.all(level | (slopes >= STEEP * lengths)))
 
 
 def _dot(a: list[Any], b: list[Any]) -> Any:

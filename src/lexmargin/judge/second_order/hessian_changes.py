@@ -8,6 +8,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import BALL_HESSIAN_ENTRIES, BALL_HESSIAN_PARAMETERS
 from lexmargin.judge.proofs.enclosure import precision
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.vicinity import Vicinity
@@ -17,15 +18,13 @@ from lexmargin.ops.arb import KinkInBox
 
 __all__ = ["Asked", "Changes", "changes_within"]
 
-# Up to this size every direction of the ball is measured, and Hessians are enclosed in balls.
-_ALL: Final = 8
-# Entries of features and parameters; what is larger takes more than the rest of a certificate.
-_CHEAP: Final = 64
 _SAMPLES: Final = 16
+"""Random directions that measure a norm; with fewer the safety factor below would be larger."""
 # The mean of squares over 16 directions is smaller than a ninth of the Frobenius norm with a
 # probability below 1e-3, and the Frobenius norm is never below the operator norm.
 _SAFETY: Final = 3.0
 _SPAN: Final = 1e-5
+"""Length of differences of Hessians at least: shorter ones lose digits, longer may cross a kink."""
 # What spectral norms in floats may be off by.
 _ROUNDED: Final = 1.0 + 1e-12
 
@@ -76,8 +75,8 @@ class Changes:
 def changes_within(vicinity: Vicinity, asked: Asked, radius: float) -> Changes:
     """Bound the changes of Hessians over a ball.
 
-    Enclosed in ball arithmetic up to :data:`_ALL` parameters of few samples. Else differences, at
-    as many points as the ball has directions up to that size, at random points above.
+    Enclosed in ball arithmetic up to ``BALL_HESSIAN_PARAMETERS`` and few samples. Else differences,
+    at as many points as the ball has directions up to that size, at random points above.
 
     Parameters
     ----------
@@ -87,7 +86,11 @@ def changes_within(vicinity: Vicinity, asked: Asked, radius: float) -> Changes:
     """
     balls = vicinity.functions.balls
     samples = max(1, int(np.unique(asked.members).size))
-    if balls is not None and asked.point.size <= _ALL and samples * asked.point.size <= _CHEAP:
+    if (
+        balls is not None
+        and asked.point.size <= BALL_HESSIAN_PARAMETERS
+        and samples * asked.point.size <= BALL_HESSIAN_ENTRIES
+    ):
         found = _enclosed(balls, asked, radius)
         if found is not None:
             return found
@@ -152,7 +155,7 @@ def _directions(dimension: int) -> tuple[Array, float]:
 
     All axes, or random ones whose mean square times d is a squared Frobenius norm.
     """
-    if dimension <= _ALL:
+    if dimension <= BALL_HESSIAN_PARAMETERS:
         return np.eye(dimension), 1.0
     drawn = np.random.default_rng(0).standard_normal((_SAMPLES, dimension))
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -182,7 +185,7 @@ def _change(vicinity: Vicinity, asked: Asked, radius: float) -> float:
     size = point.size
     directions, factor = _directions(size)
     here = np.eye(size) - asked.lagrangian
-    if size <= _ALL:
+    if size <= BALL_HESSIAN_PARAMETERS:
         whole = np.eye(size)
         centre = functions.products(point, weights, whole)
         squares = 0.0

@@ -19,6 +19,7 @@ from lexmargin.margins import MarginFunctions
 __all__ = ["Curved", "DifferencedCurved", "PredictorCurved", "RescaledCurved"]
 
 _STEP: Final = 1e-5
+"""Central differences err by about h² and eps/h: 1e-10 and 2e-11 here, relative to the gradient."""
 
 
 class Curved(ABC):

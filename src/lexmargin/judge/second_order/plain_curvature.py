@@ -17,6 +17,7 @@ import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
+from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, judged
@@ -32,9 +33,10 @@ from lexmargin.linalg.norms import Array, vector_norm
 
 __all__ = ["second_order"]
 
-_LIMIT: Final = 300
-_RANGE: Final = 1e-280
+_LEAST_COST: Final = 1e-280
+"""Cost from which √c and its products with θ keep clear of underflow; below, nothing is said."""
 _BISECTIONS: Final = 60
+"""Halvings of [½, 2]: more than the 53 bits of a double change nothing."""
 
 
 @final
@@ -147,9 +149,9 @@ def _vicinity(kkt: Kkt, multipliers: Array, found: Certificate, *, exact: bool) 
     """Return the point in `u = √c w/‖√c w‖`, where its cost is ½‖u‖², or why that says nothing."""
     functions, w, merit = kkt.functions, kkt.point, _merit(kkt)
     costs = np.ones(w.size) if kkt.costs is None else kkt.costs
-    if functions.size > _LIMIT:
-        return f"{functions.size} parameters are more than {_LIMIT}"
-    if not float(np.min(costs)) > _RANGE:
+    if not exact and functions.size > DENSE_HESSIAN_PARAMETERS:
+        return f"{functions.size} parameters are more than {DENSE_HESSIAN_PARAMETERS}"
+    if not float(np.min(costs)) > _LEAST_COST:
         return "some parameters cost too little to be compared with the others"
     size = vector_norm(np.sqrt(costs) * w, 2.0)
     stretch = size / np.sqrt(costs)

@@ -11,18 +11,24 @@ import numpy as np
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import STRONG
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Reduced", "null_space", "reduce", "strong_margins", "tangent_ascents"]
 
-_STRONG: Final = 1e-6
 _SMALL: Final = 1e-150
+"""Length of gradients whose squares, and those of their inverses, stay in the range of doubles."""
 _RANK: Final = 1e-8
-_MOST: Final = 3
+"""Relative singular value of dependent gradients: larger frees a direction too many, never too
+few."""
+_TRIED: Final = 3
+"""Directions of negative curvature that are tried: one is enough, a third is seldom better."""
 _LEVEL: Final = 1e-12
+"""Slope of a margin that is level to first order: below is the rounding of the direction."""
 _TIDY: Final = 1e-13
+"""Entries of a unit vector below this are rounding; as exact zeros they let fractions decide."""
 
 
 @final
@@ -59,7 +65,7 @@ def strong_margins(vicinity: Vicinity, rows: Array, error: float) -> Indices:
     """
     support = vicinity.support
     weights = vicinity.multipliers[support] * np.linalg.norm(rows, axis=1)
-    least = max(_STRONG, 100.0 * error) * float(np.max(weights, initial=0.0))
+    least = max(STRONG, 100.0 * error) * float(np.max(weights, initial=0.0))
     tight = vicinity.limits.tight(vicinity.functions.values(vicinity.theta))[support]
     return np.asarray(support[(weights > least) & tight])
 
@@ -146,7 +152,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     values = functions.values(theta)
     tight = np.flatnonzero(vicinity.limits.tight(values))
     weak = np.setdiff1d(tight, reduced.held)
-    negative = reduced.vectors[:, reduced.eigenvalues < -zero][:, :_MOST]
+    negative = reduced.vectors[:, reduced.eigenvalues < -zero][:, :_TRIED]
     if not weak.size:
         for vector in negative.T:
             yield Ascent(_tidy(vector), reduced.held, 2)
@@ -160,7 +166,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     small = inner.T @ reduced.lagrangian @ inner
     lower, turned = np.linalg.eigh(0.5 * (small + small.T))
     active = np.union1d(reduced.held, weak)
-    for vector in (inner @ turned[:, lower < -zero][:, :_MOST]).T:
+    for vector in (inner @ turned[:, lower < -zero][:, :_TRIED]).T:
         yield Ascent(_tidy(vector), active, 2)
         yield Ascent(_tidy(-vector), active, 2)
     slopes = rows @ reduced.vectors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 
-__all__ = ["EPS", "Vicinity", "around_direction"]
-
-EPS: Final = float(np.finfo(np.float64).eps)
+__all__ = ["Vicinity", "around_direction"]
 
 
 @final

@@ -18,6 +18,7 @@ __all__ = ["Indices", "KinkReport", "KinkedRows", "Scores", "displaced", "relati
 Indices = NDArray[np.intp]
 
 _DRAWS: Final = 4
+"""Displaced points: two kinks in the way of all four are unlikely, and each costs a pass."""
 
 
 @final

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from lexmargin.errors import (
 )
 from lexmargin.inputs.arrays import array_of
 from lexmargin.inputs.kinds import Exponent, checked
+from lexmargin.inputs.limits import GRADIENT_BYTES, JACOBIAN_ENTRIES
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.directions import certify_direction
 from lexmargin.judge.judge import certify_arrays
@@ -41,9 +42,6 @@ __all__ = [
     "plain_samples",
     "trained_margins",
 ]
-
-_DENSE_LIMIT: Final = 20_000_000
-_MEMORY: Final = 4e9
 
 
 @final
@@ -137,7 +135,7 @@ def certify_module(
     degree: float | None = None,
     norm: Exponent = 2.0,
     tolerances: Tolerances = DEFAULT,
-    memory: float = _MEMORY,
+    memory: float = GRADIENT_BYTES,
 ) -> Certificate:
     """Judge the direction of a trained torch module: is θ/‖θ‖ stationary (Definition 3, rescaled)?
 
@@ -182,7 +180,7 @@ def certify_function(
     degree: float | None = None,
     norm: Exponent = 2.0,
     tolerances: Tolerances = DEFAULT,
-    memory: float = _MEMORY,
+    memory: float = GRADIENT_BYTES,
 ) -> Certificate:
     """Judge the direction of trained parameters of a JAX function, as :func:`certify_module`.
 
@@ -297,7 +295,7 @@ def _certify(
     if not (math.isfinite(memory) and memory > 0.0):
         raise ParameterError(f"memory is {memory!r}.", "Give a positive number of bytes.")
     degrees = measure_degrees(margins.scores, limits.euler, degree)
-    small = margins.count * margins.theta.size <= _DENSE_LIMIT
+    small = margins.count * margins.theta.size <= JACOBIAN_ENTRIES
     if small and plain is not None:
         found = certify_direction(plain, margins.theta, degrees.total, norm, limits)
         found = with_sign_of_module(found, margins, degrees.total, plain)
@@ -315,7 +313,7 @@ def _certify(
     else:
         found = certify_by_gram(margins, degrees.total, limits, memory)
     found = with_sign_of_module(found, margins, degrees.total, plain)
-    return refine_trained(margins, degrees.total, _described(found, degrees, limits))
+    return refine_trained(margins, degrees.total, _described(found, degrees, limits), plain)
 
 
 def _described(found: Certificate, degrees: Degrees, limits: Tolerances) -> Certificate:

@@ -13,17 +13,26 @@ from lexmargin.linalg.norms import Array
 
 __all__ = ["Degrees", "measure_degrees"]
 
-_FEW: Final = 128
+_SAMPLES: Final = 128
+"""Samples tested at other points and scales, spread over all; at θ itself everyone is."""
 # Far scales show what θ itself hides: a cap that is not reached yet, a bias beside huge samples.
 # Scaling by powers of two is exact, so that distance costs no accuracy.
 _FARTHEST: Final = 30.0
-_RANGE: Final = 240.0
+_BITS: Final = 240.0
+"""Exponent that c^α may have, a quarter of a double's 1024: products of it must stay in range."""
 _NOISE: Final = 0.3
+"""Relative distance of further points at which the identity must hold too; any sizeable one
+does."""
 _CANDIDATES: Final = 16
+"""Parameters tried as the culprit; more only make the message come later."""
 _LISTED: Final = 6
+"""Parameters named in the message: more would not be read."""
 _STEP: Final = 1e-7
+"""Length of differences of scores: between kinks, which ask for less, and rounding, for more."""
 _SLOPES: Final = 16
+"""Samples whose slopes are compared with differences: spread over all, as kinds may differ."""
 _SLOPE_ERROR: Final = 1e-5
+"""Relative error of such differences that is not their own: they have eps/1e-7, about 1e-9."""
 
 
 @final
@@ -63,7 +72,7 @@ def measure_degrees(scores: Scores, tolerance: float, stated: float | None = Non
         for derivatives that are not those of the scores: something on the way is detached.
     """
     everyone = np.arange(scores.count)
-    few = everyone[np.unique(np.linspace(0, scores.count - 1, _FEW).astype(np.intp))]
+    few = everyone[np.unique(np.linspace(0, scores.count - 1, _SAMPLES).astype(np.intp))]
     values, product = scores.values(), scores.tangent(scores.theta)
     if not np.any(values) and not np.any(product):
         raise DataError(
@@ -144,7 +153,7 @@ def _mismatch(scores: Scores, theta: Array, samples: Indices, alpha: float) -> f
 
 def _drift(scores: Scores, theta: Array, samples: Indices, alpha: float) -> float:
     """Return the largest error of `F(cθ) = c^α F(θ)` at both far scales c."""
-    far = float(np.floor(min(_FARTHEST, _RANGE / max(abs(alpha), 1.0)))) if alpha == alpha else 1.0
+    far = float(np.floor(min(_FARTHEST, _BITS / max(abs(alpha), 1.0)))) if alpha == alpha else 1.0
     here, found = scores.values(theta, samples), [0.0]
     for c in (2.0**-far, 2.0**far):
         wanted = c**alpha * here

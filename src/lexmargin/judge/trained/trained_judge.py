@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,16 +13,16 @@ from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matr
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
 from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import WIDEST, rungs
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.supports import rungs
+from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 
 __all__ = ["GradientSource", "certify_by_gram"]
-
-_EPS: Final = float(np.finfo(np.float64).eps)
 
 
 class GradientSource(Protocol):
@@ -81,7 +81,14 @@ def certify_by_gram(
     tau, best, lower = _climb(problem, values[chosen], limits)
     reach = 0.0
     if lower > limits.stationarity:
-        reach = _reach(margins, values, degree, chosen, limits, memory)
+        far = np.setdiff1d(np.arange(values.size), chosen)
+        reach = limits.complementarity * weight_reach(
+            far,
+            lambda some: row_norms(margins.rows, some, margins.theta.size, memory),
+            degree * (values - gamma),
+            theta,
+            2.0,
+        )
         lower = max(0.0, lower - reach)
     lower = min(lower, best.residual)
     verdict, why = _word(best, lower, mismatch, limits)
@@ -162,23 +169,6 @@ def _within(measured: GramMeasure, limits: Tolerances) -> bool:
     )
 
 
-def _reach(
-    margins: GradientSource,
-    values: Array,
-    degree: float,
-    chosen: Indices,
-    limits: Tolerances,
-    memory: float,
-) -> float:
-    """Return what weight on the other samples can change ε by while δ is within tolerance."""
-    far = np.setdiff1d(np.arange(values.size), chosen)
-    if not far.size:
-        return 0.0
-    sizes = row_norms(margins.rows, far, margins.theta.size, memory)
-    excess = degree * (values[far] - float(np.min(values)))
-    return limits.complementarity * float(np.max(sizes / excess))
-
-
 def _word(
     measured: GramMeasure, lower: float, mismatch: float, limits: Tolerances
 ) -> tuple[Verdict, str]:
@@ -215,7 +205,7 @@ def _independent(gram: Array) -> LicqReport:
         return LicqReport(False, None, norms.size, 0.0, math.nan)
     weights = np.linalg.eigvalsh(gram / np.outer(norms, norms))
     largest = float(weights[-1])
-    seen = weights > norms.size * _EPS * largest
+    seen = weights > norms.size * EPS * largest
     rank = int(np.count_nonzero(seen))
     smallest = math.sqrt(max(0.0, float(weights[0]))) if rank == norms.size else 0.0
     return LicqReport(rank == norms.size, rank, norms.size, smallest, math.sqrt(largest))

@@ -8,23 +8,27 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
+from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.beside_kinks import kink_reach
+from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
 from lexmargin.judge.local.kinked import judged_at_kink
 from lexmargin.judge.second_order.curvature import second_order
-from lexmargin.judge.second_order.hessians import Curved
+from lexmargin.judge.second_order.curved_balls import CurvedBalls
+from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.vicinity import around_direction
 from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
+from lexmargin.margins import MarginFunctions
 
 __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
 
-_ROWS: Final = 500
-_EPS: Final = float(np.finfo(np.float64).eps)
 _CHUNK: Final = 256
+"""Samples whose kinks are looked at in one pass; larger only takes more memory."""
 _NO_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
 # The way to a kink is known to an order of magnitude.
 _NEARER: Final = 0.1
@@ -47,10 +51,14 @@ class Trained(Protocol):
 
 @final
 class TrainedCurved(Curved):
-    """A trained network: Hessian-vector products by forward over reverse mode."""
+    """A trained network: Hessian-vector products by forward over reverse mode.
 
-    def __init__(self, margins: Trained) -> None:
+    ``plain``: the predictor of the toolkit that it is, where it is one.
+    """
+
+    def __init__(self, margins: Trained, plain: MarginFunctions | None = None) -> None:
         self._margins, self._scores = margins, margins.scores
+        self._plain = None if plain is None else PredictorCurved(plain)
         self.size, self.count = margins.scores.theta.size, margins.samples.size
 
     def values(self, theta: Array) -> Array:
@@ -82,6 +90,13 @@ class TrainedCurved(Curved):
             lambda moved: self._some(moved, support),
         )
 
+    def distinct(self, indices: Indices) -> Indices:
+        return indices if self._plain is None else self._plain.distinct(indices)
+
+    @property
+    def balls(self) -> CurvedBalls | None:
+        return None if self._plain is None else self._plain.balls
+
     def _some(self, theta: Array, indices: Indices) -> Array:
         m = self._margins
         samples, place = np.unique(m.samples[indices], return_inverse=True)
@@ -94,7 +109,9 @@ class TrainedCurved(Curved):
         return m.samples[used], weights[used, None] * m.seeds[used]
 
 
-def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certificate:
+def refine_trained(
+    margins: Trained, degree: float, found: Certificate, plain: MarginFunctions | None = None
+) -> Certificate:
     """Carry a first-order certificate of a trained network on to kinks and second order.
 
     As :func:`~lexmargin.judge.local.refine.refine` does for predictors, by the same machinery.
@@ -102,7 +119,8 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
     CLARKE_KKT or NOT_STATIONARY by the convex program over the slopes there, or UNDECIDED where
     the slopes cannot be chosen. A refutation counts the kinks of other samples too, as far as δ
     lets these carry weight. Elsewhere the reduced Hessian decides between STRICT_LOCAL,
-    SADDLE and KKT.
+    SADDLE and KKT. A ``plain`` network that is too large to be judged as a predictor is still
+    evaluated exactly where a saddle asks for it.
     """
     # Where the margin is not positive, or its sign not known, nothing else was measured.
     if not found.margin > 0.0 or not found.support.size:
@@ -121,7 +139,7 @@ def refine_trained(margins: Trained, degree: float, found: Certificate) -> Certi
         return found
     nearest = found.nearest_kink
     around = around_direction(
-        TrainedCurved(margins),
+        TrainedCurved(margins, plain),
         theta,
         degree,
         found.multipliers,
@@ -154,15 +172,14 @@ def _beside_kinks(margins: Trained, theta: Array, degree: float, found: Certific
     if not kinked:
         return found
     curved = TrainedCurved(margins)
-    reach = kink_reach(
-        np.concatenate(kinked),
+    values = curved.values(theta)
+    moves = element_moves(
         lambda indices: trained_sets(margins, indices, degree, limits.kink),
         lambda indices: curved.rows(margins.scores.theta, indices) * size ** (1.0 - degree),
-        curved.values(theta),
-        theta,
-        degree,
         found.norm,
     )
+    excess = degree * (values - float(np.min(values)))
+    reach = weight_reach(np.concatenate(kinked), moves, excess, theta, found.norm)
     lower = found.stationarity_bound - limits.complementarity * reach
     if lower > limits.stationarity:
         return replace(found, stationarity_bound=lower)
@@ -183,7 +200,7 @@ def _at_kink(
     support, limit = found.support, found.tolerances.kink
     if found.norm != 2.0:
         return _open(found, f"{where}: the generalised gradient is tried for the ℓ2 ball only")
-    if support.size > _ROWS:
+    if support.size > TRAINED_CLARKE_ROWS:
         return _open(
             found, f"{where}: {support.size} support margins are too many to choose slopes"
         )
@@ -233,7 +250,7 @@ def _doubt(
 ) -> str:
     """Return why the arithmetic cannot be trusted with a verdict here, or an empty string."""
     limits, scale = certificate.tolerances, degree * float(np.min(values))
-    if scale <= 2.0 * _EPS * float(np.max(np.abs(rows) @ np.abs(theta))):
+    if scale <= 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(theta))):
         return "the margin is no larger than its own rounding error"
     mismatch = float(np.max(np.abs(rows @ theta - degree * values))) / scale
     if mismatch > max(limits.support, limits.stationarity, limits.kink):

@@ -18,12 +18,13 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.trained.scores import Indices, Scores
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["with_sign_of_module"]
 
-_EPS: Final = float(np.finfo(np.float64).eps)
 _NORMAL: Final = 1e-290
+"""Size below which products lose digits to underflow, so that no rounding error bound holds."""
 _FEW: Final = 4
 """Samples whose gradients are formed: the worst of them shows the sign, or hardly any does."""
 _DRAWS: Final = 4
@@ -98,7 +99,7 @@ def _shown(margins: Trained, degree: float) -> bool:
     rows = scores.rows(samples, seeds, unit)
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(rows))):
         return False
-    noise = _EPS * (theta.size + 64.0) * (np.abs(rows) @ np.abs(unit))
+    noise = EPS * (theta.size + 64.0) * (np.abs(rows) @ np.abs(unit))
     below = np.all(values < -np.maximum(noise, _NORMAL), axis=0)
     if np.any(below):
         return True

@@ -7,15 +7,18 @@ from typing import Final
 
 import numpy as np
 
+from lexmargin.inputs.limits import TRAINED_SYMMETRIES, TRAINED_UNITS
 from lexmargin.linalg.norms import Array
 
 __all__ = ["rotation_tangents"]
 
 _EQUAL: Final = 1e-9
+"""Relative slope of margins along a rotation that keeps them: above rounding; then it is tried."""
 _ANGLES: Final = (0.01, -0.02)
+"""Angles (rad) at which a rotation must keep all scores: two, of both signs, so no accident
+does."""
 _SAME: Final = 1e-11
-_LIMIT: Final = 2000
-_WIDEST: Final = 1024
+"""Relative change of scores under a true rotation: the rounding of a network, no more."""
 
 Axes = tuple[tuple[int, int], ...]
 
@@ -66,7 +69,7 @@ def rotation_tangents(
             )  # fmt: skip
             if kept:
                 found.append(tangent / length)
-            if len(found) >= _LIMIT:
+            if len(found) >= TRAINED_SYMMETRIES:
                 break
     if not found:
         return np.zeros((0, theta.size))
@@ -78,7 +81,7 @@ def rotation_tangents(
 def _axes(shapes: Sequence[tuple[int, ...]]) -> Iterator[Axes]:
     """Yield one axis, or two axes of different blocks with the same number of units."""
     every = [(k, axis) for k, shape in enumerate(shapes) for axis in range(len(shape))]
-    every = [one for one in every if 2 <= shapes[one[0]][one[1]] <= _WIDEST]
+    every = [one for one in every if 2 <= shapes[one[0]][one[1]] <= TRAINED_UNITS]
     for one in every:
         yield (one,)
     for position, one in enumerate(every):

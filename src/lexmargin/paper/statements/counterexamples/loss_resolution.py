@@ -23,6 +23,8 @@ _NAIVE: Final = 1e-5
 """What a minimisation of L itself is asked for; comparing values of L cannot give more than
 the root of the rounding, 1e-8."""
 _OURS: Final = 1e-10
+"""Error granted to the log domain: far below what minimising L leaves, above what solving
+leaves."""
 _DOUBLE: Final = 36.0
 """-ln of the rounding of doubles, in nats."""
 

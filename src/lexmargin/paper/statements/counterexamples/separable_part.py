@@ -33,6 +33,8 @@ _RATE: Final = 1.5
 _INSIDE: Final = 30.0
 """A radius beyond the minimisers of the losses of R."""
 _RANK: Final = 1e-9
+"""Relative singular value of a direction that is not there: the rows are exact, so any small one
+does."""
 
 
 @final

@@ -17,6 +17,7 @@ from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
 __all__ = ["STATEMENT", "ExampleThree"]
 
 _ROUNDING: Final = 1e-9
+"""Error granted to logarithms of margins: that of the solves, which the check knows besides."""
 _NEAR: Final = 0.25
 """Of θ_2/θ_1 = 8 at the largest ρ; at ε = ½ the rate itself still allows 0.22 there."""
 _CLOSE: Final = 0.02

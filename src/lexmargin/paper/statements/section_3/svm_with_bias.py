@@ -19,7 +19,7 @@ from lexmargin.solve import solve
 
 __all__ = ["STATEMENT", "SvmWithBias"]
 
-_LIMIT: Final = 1e-2
+_DISTANCE: Final = 1e-2
 """Relative distance to the limit at ρ = 1e3, where it is of the order 1/γ*."""
 _PEER: Final = 1e-4
 """Relative accuracy of scikit-learn's SVC at C = 1e8 and tol = 1e-10."""
@@ -91,7 +91,7 @@ class SvmWithBias(Statement):
                     free.theta[0],
                     Relation.AT_MOST,
                     0.0,
-                    _LIMIT,
+                    _DISTANCE,
                 ),
                 (
                     "free-bias SVM to scikit-learn's SVC",

@@ -28,12 +28,13 @@ from lexmargin.judge.unmeasured import (
 )
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify_program", "plain_point"]
 
-_EPS = float(np.finfo(np.float64).eps)
-_NEAR = 1e-2
+_HOLDING = 1e-2
+"""Margins up to 1 % above the smallest count for a block's scale; only a scale hangs on it."""
 
 
 def certify_program(
@@ -124,8 +125,9 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
 def _norm_point(kkt: Kkt) -> PlainPoint:
     level, free = kkt.level, kkt.level is None
     return PlainPoint(
-        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free
-    )
+        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free,
+        required=kkt.required,
+    )  # fmt: skip
 
 
 def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
@@ -166,10 +168,10 @@ def _with_weak_duality(found: Certificate, kkt: Kkt) -> Certificate:
     terms = float(share @ (np.abs(kkt.values) + np.abs(kkt.jacobian) @ np.abs(w)))
     length = vector_norm(root * w, kkt.norm)
     reach = length if kkt.radius is None else kkt.radius
-    rounding = _EPS * (w.size + kkt.values.size + 8) * (terms + reach * size)
+    rounding = EPS * (w.size + kkt.values.size + 8) * (terms + reach * size)
     if kkt.level is None:
         bound = reach * size + offset + rounding
-        gap = relative_gap(bound, kkt.margin * (1.0 - 8.0 * _EPS))
+        gap = relative_gap(bound, kkt.margin * (1.0 - 8.0 * EPS))
         why = "weak duality: no point of the ball does better"
     else:
         least = (kkt.level - offset - rounding) / size if size > 0.0 else math.inf
@@ -203,10 +205,10 @@ def _certify_costs(
     found = replace(found, multipliers=found.multipliers * size)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
-    assert kkt.costs is not None
-    if not np.all(kkt.costs > 0.0):
+    if not np.all(kkt.entry_costs > 0.0) or kkt.free is not None:
+        # Curves and bounds would move what is held.
         return found
-    if kkt.functions.curvature <= Curvature.CONCAVE and kkt.free is None:
+    if kkt.functions.curvature <= Curvature.CONCAVE:
         found = _with_weak_duality(found, kkt)
     if kkt.functions.curvature is not Curvature.AFFINE:
         found = second_order(kkt, found.multipliers, found, given)
@@ -219,7 +221,10 @@ def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:
     interior = None if kkt.interior is None else np.where(held, 0.0, kkt.interior)
     scales = _scales(kkt, jacobian, limits)
     target = np.where(held, 0.0, kkt.target)
-    return PlainPoint(kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales)
+    return PlainPoint(
+        kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales,
+        required=kkt.required, held=held,
+    )  # fmt: skip
 
 
 def _target_size(point: PlainPoint) -> float:
@@ -234,10 +239,9 @@ def _scales(kkt: Kkt, jacobian: Array, limits: Tolerances) -> Array:
     Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
     there the program is `min ½‖u‖²`.
     """
-    assert kkt.costs is not None
     if kkt.parts is not None and kkt.even:
         return _block_scales(kkt.parts, kkt.target, jacobian, kkt.values, kkt.point, limits)
-    return np.where(kkt.costs > 0.0, np.sqrt(kkt.costs), 1.0)
+    return np.where(kkt.entry_costs > 0.0, np.sqrt(kkt.entry_costs), 1.0)
 
 
 def _block_scales(
@@ -252,7 +256,7 @@ def _block_scales(
     v = w / parts.spread(parts.degrees)
     weight, cost = abs(float(target @ v)), float(target @ w)
     margin = float(np.min(values))
-    near = jacobian[values <= (1.0 + _NEAR) * margin]
+    near = jacobian[values <= (1.0 + _HOLDING) * margin]
     sizes, idle = [], []
     for k, degree in enumerate(parts.degrees):
         mine = parts.entries(k)

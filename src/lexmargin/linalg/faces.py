@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.guarded import pivoted_qr
-from lexmargin.ops.base import FloatArray
+from lexmargin.linalg.norms import Array
 
 __all__ = ["RESOLUTION", "BoolArray", "Face", "Resolution", "null_space"]
 
@@ -73,13 +73,13 @@ class Face:
     """
 
     norm: float
-    rows: FloatArray
-    point: FloatArray
+    rows: Array
+    point: Array
     free: BoolArray
-    basis: FloatArray | None = None
+    basis: Array | None = None
 
     @classmethod
-    def whole(cls, Z: FloatArray, norm: float) -> Face:
+    def whole(cls, Z: Array, norm: float) -> Face:
         """Return the whole ball for margins ``θ·z_n``, Z (N, d).
 
         Raises :class:`~lexmargin.errors.UnsupportedError` unless the norm is 1 or inf.
@@ -109,24 +109,24 @@ class Face:
         """Lower bound of every coordinate x."""
         return 0.0 if self.norm == 1.0 else -1.0
 
-    def theta(self) -> FloatArray:
+    def theta(self) -> Array:
         """Return the point as θ, (d,)."""
         if self.norm == np.inf:
             return self.point
         half = self.point.size // 2
         return self.point[:half] - self.point[half:]
 
-    def values(self) -> FloatArray:
+    def values(self) -> Array:
         """Return the margins at the point, (N,)."""
         # θ and not x, so that equal margins of equal rows come out equal.
         half = self.rows.shape[1] // (2 if self.norm == 1.0 else 1)
-        values: FloatArray = self.rows[:, :half] @ self.theta()
+        values: Array = self.rows[:, :half] @ self.theta()
         return values
 
-    def slopes(self, samples: npt.NDArray[np.int64]) -> FloatArray:
+    def slopes(self, samples: npt.NDArray[np.int64]) -> Array:
         """Return the margins of ``samples`` as linear functions of s, (samples, m)."""
         if self.basis is None:
-            part: FloatArray = self.rows[np.ix_(samples, self.free)]
+            part: Array = self.rows[np.ix_(samples, self.free)]
             return part
         moves = np.zeros((self.free.size, self.basis.shape[1]))
         moves[self.free] = self.basis
@@ -136,11 +136,11 @@ class Face:
         half = self.free.size // 2
         return np.asarray(self.rows[samples, :half] @ (moves[:half] - moves[half:]))
 
-    def at(self, point: FloatArray) -> Face:
+    def at(self, point: Array) -> Face:
         """Return the same face with another point."""
         return replace(self, point=point)
 
-    def exposed(self, normal: FloatArray, tolerance: float) -> BoolArray:
+    def exposed(self, normal: Array, tolerance: float) -> BoolArray:
         """Return the coordinates that a maximiser of ``normal·θ`` in the ball has at a bound.
 
         Every maximiser has ``θ_j = sign(normal_j)`` for ℓ∞ where ``normal_j ≠ 0``, and for ℓ1 no
@@ -151,7 +151,7 @@ class Face:
             return np.asarray(np.abs(normal) > tolerance * size)
         return np.asarray(np.concatenate([normal, -normal]) < (1.0 - tolerance) * size)
 
-    def cut(self, equalities: FloatArray, active: BoolArray, floor: float = 0.0) -> Face:
+    def cut(self, equalities: Array, active: BoolArray, floor: float = 0.0) -> Face:
         """Return the face where ``equalities @ x`` and the ``active`` coordinates keep their value.
 
         Args:
@@ -174,7 +174,7 @@ class Face:
         return np.asarray(np.linalg.norm(self.slopes(samples), axis=1) <= tolerance)
 
 
-def null_space(rows: FloatArray, floor: float = 0.0) -> FloatArray:
+def null_space(rows: Array, floor: float = 0.0) -> Array:
     """Return an orthonormal basis of ``{s : rows s = 0}``, (m, m - rank), by pivoted QR.
 
     Rows are compared at unit length: a short row is as good an equality as a long one, unless its

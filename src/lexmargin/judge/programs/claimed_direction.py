@@ -1,0 +1,265 @@
+"""A direction with its multipliers given: everything is measured, with NumPy alone.
+
+A certificate searches for its multipliers; here they are checked. So a receipt can be verified
+where no solver, not even a least-squares one, is installed.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from lexmargin.errors import DegreeError
+from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.given import Evidence, measured_of
+from lexmargin.judge.judge import not_separating
+from lexmargin.judge.local.ascent import rise
+from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
+from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.multipliers.qualification import licq
+from lexmargin.judge.multipliers.vertex_bounds import relative_gap
+from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.programs.long_words import within
+from lexmargin.judge.programs.products import linear_values
+from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
+from lexmargin.judge.second_order.curvature import measured_curvature
+from lexmargin.judge.second_order.hessians import DifferencedCurved
+from lexmargin.judge.second_order.vicinity import around_direction
+from lexmargin.judge.stationarity import Stationarity
+from lexmargin.judge.tolerances import WIDEST, Tolerances
+from lexmargin.judge.verdict import Verdict
+from lexmargin.judge.weight_reach import weight_reach
+from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.rounding import EPS
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.long_measures import affordable, measured
+
+__all__ = ["claimed_direction"]
+
+_SHORT: Final = "ε, δ or the gap of the multipliers in long numbers misses its tolerance"
+_STRICT: Final = "positive curvature on the critical cone, and a strict maximiser is near"
+
+
+def claimed_direction(
+    functions: MarginFunctions, theta: Array, norm: float, limits: Tolerances, evidence: Evidence
+) -> tuple[Certificate, Array]:
+    """Judge θ/‖θ‖ by multipliers and evidence that are given: nothing is searched for (math §3).
+
+    Parameters
+    ----------
+    functions : the margin functions of a homogeneous predictor.
+    theta : (d,) the point, at any scale.
+    norm : exponent of the ball.
+    limits : the tolerances that the verdict is relative to.
+    evidence : λ and the rest.
+
+    Returns
+    -------
+    Certificate, Array
+        with the best verdict that the evidence establishes, UNDECIDED where it is not enough; and
+        the elements of the gradients of the support given (S, d), at any one scale.
+
+    Raises
+    ------
+    FloatingPointError
+        where f_n and its gradient contradict the degree of the predictor: numbers are lost.
+    """
+    alpha = functions.homogeneity.degree
+    assert alpha is not None
+    theta = unit_scale(theta)
+    scores = functions.linear_inputs is not None
+    jacobian = functions.jacobian(theta)
+    values = linear_values(jacobian, theta) if scores else functions.values(theta)
+    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
+        raise FloatingPointError("f_n or a gradient is not finite")
+    point = unit_point(values, jacobian, theta, alpha, norm)
+    try:
+        # Of linear scores the margins are the products themselves.
+        mismatch = 0.0 if scores else check_euler(point, limits.euler)
+    except DegreeError as error:
+        # The degree is the predictor's own: it is the numbers that are lost.
+        raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
+    if point.margin <= 0.0:
+        blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
+        return blank, point.jacobian[:0]
+    unit = theta / vector_norm(theta, 2.0)
+    kinks = measure_kinks(functions, unit, evidence.support)
+    on: list[Kink] = []
+    if kinks is not None:
+        samples = samples_of(functions, evidence.support)
+        on = kinks.within(limits.kink, samples)
+    gradients = point.jacobian
+    sloped = ""
+    if on:
+        gradients, sloped = _sloped(functions, unit, point, evidence, on)
+    first = measured_of(point, gradients, evidence, limits)
+    doubt = _doubt(point, first, mismatch, limits)
+    smooth = not on
+    if kinks is not None and first.lower > 0.0:
+        # Every margin within reach of δ has its part in a lower bound on ε.
+        jacobian, values = functions.jacobian(unit), functions.values(unit)
+        sets_of = functools.partial(kinked_sets, functions, unit, limits.kink)
+        reach = weight_reach(
+            margins_on_kinks(functions, kinks, limits.kink),
+            element_moves(sets_of, lambda indices: jacobian[indices], norm),
+            alpha * (values - float(np.min(values))),
+            unit,
+            norm,
+        )
+        first = replace(first, lower=max(0.0, first.lower - limits.complementarity * reach))
+    # At kinks the elements that λ combines, where there are slopes for them.
+    support_rows = gradients[evidence.support]
+    linear = functions.linear
+    weights = evidence.multipliers if evidence.bound is None else evidence.bound
+    bound, gap = proved_bound(functions, point, weights, linear), None
+    if bound is not None:
+        below = linear_margin(point, theta) if linear else point.margin
+        gap = relative_gap(bound, point.unscaled(below))
+    known = Certificate(
+        verdict=Verdict.UNDECIDED,
+        stationarity=first.residual,
+        stationarity_bound=first.lower,
+        complementarity=first.complementarity,
+        feasibility=0.0,
+        margin=point.unscaled(point.margin),
+        support=point.support(min(evidence.tau, WIDEST)),
+        multipliers=evidence.multipliers,
+        euler=first.euler,
+        multiplier_dimension=None,
+        multiplier_range=None,
+        licq=licq(support_rows, limits.rank),
+        mfcq=None,
+        curvature=None,
+        gap=gap,
+        bound=bound,
+        margin_ratio=None,
+        definition_3=None,
+        degree=alpha,
+        nearest_kink=None if kinks is None else kinks.nearest_on_support.distance,
+        norm=norm,
+        tolerances=limits,
+        reasons=(),
+        tau=evidence.tau,
+    )
+    found = _word(functions, point, unit, first, evidence, limits, smooth, doubt or sloped, known)
+    return _in_long_numbers(found, functions, theta, evidence), support_rows
+
+
+def _in_long_numbers(
+    found: Certificate, functions: MarginFunctions, theta: Array, evidence: Evidence
+) -> Certificate:
+    """Return what λ in long numbers prove where it is given, and nothing else then."""
+    if not (evidence.long and functions.linear):
+        return found
+    rows = functions.jacobian(np.zeros(functions.size))
+    exact = measured(rows, theta, evidence.long, found.norm) if affordable(*rows.shape) else None
+    if exact is None or not within(exact, found.tolerances):
+        return replace(found, verdict=Verdict.UNDECIDED, reasons=(_SHORT,))
+    return replace(
+        found,
+        verdict=Verdict.GLOBAL,
+        reasons=("the margin meets an upper bound on all margins, in long numbers",),
+        margin=exact.margin,
+        stationarity=exact.distance,
+        stationarity_bound=min(found.stationarity_bound, exact.distance),
+        complementarity=exact.slackness,
+        euler=exact.euler,
+        bound=exact.bound,
+        gap=exact.gap,
+    )
+
+
+def _word(
+    functions: MarginFunctions,
+    point: UnitPoint,
+    unit: Array,
+    first: Stationarity,
+    evidence: Evidence,
+    limits: Tolerances,
+    smooth: bool,
+    doubt: str,
+    found: Certificate,
+) -> Certificate:
+    """Return the certificate with the best word that the evidence establishes, and its reason."""
+
+    def said(word: Verdict, why: str, known: Certificate = found) -> Certificate:
+        return replace(known, verdict=word, reasons=(why,))
+
+    kink, gap = found.nearest_kink, found.gap
+    if doubt:
+        return said(Verdict.UNDECIDED, doubt)
+    if smooth and first.lower > limits.stationarity:
+        return said(Verdict.NOT_STATIONARY, "the refutation separates θ̂ from the cone of gradients")
+    if not smooth and point.norm != 2.0:
+        return said(Verdict.UNDECIDED, "a kink, and the ball is not Euclidean")
+    if not (
+        first.residual <= limits.stationarity and first.complementarity <= limits.complementarity
+    ):
+        return said(Verdict.UNDECIDED, "ε or δ of these multipliers misses its tolerance")
+    curved = DifferencedCurved(functions, kink)
+    alpha, weights, support = point.degree, evidence.multipliers, evidence.support
+    around = around_direction(curved, unit, alpha, weights, support, limits, kink)
+    if evidence.ascent is not None and point.norm == 2.0:
+        shown = rise(around, evidence.ascent, first.residual)
+        if shown is not None:
+            why = "the margin rises along the curve given from its beginning"
+            return said(Verdict.SADDLE, why, replace(found, rise=shown))
+    if gap is not None and gap <= limits.gap:
+        return said(Verdict.GLOBAL, "the margin meets an upper bound on all margins")
+    if not smooth:
+        return said(Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks")
+    affine = functions.curvature is Curvature.AFFINE
+    if point.norm == 2.0 and not affine and functions.size <= DENSE_HESSIAN_PARAMETERS:
+        word = measured_curvature(around, check=False, search=False)
+        found = replace(found, curvature=word.curvature, radius=word.radius)
+        if word.verdict is Verdict.STRICT_LOCAL:
+            return said(Verdict.STRICT_LOCAL, _STRICT, found)
+        return said(Verdict.KKT, "ε and δ are within their tolerances", found)
+    return said(Verdict.KKT, "ε and δ are within their tolerances")
+
+
+def _doubt(point: UnitPoint, first: Stationarity, mismatch: float, limits: Tolerances) -> str:
+    smallest = np.flatnonzero(point.margins <= point.margin)
+    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
+    if point.degree * point.margin <= noise:
+        return "the margin is no larger than its own rounding error"
+    if mismatch > max(limits.support, limits.stationarity):
+        return "f and the gradients contradict Euler's identity"
+    if first.floor > limits.stationarity:
+        return "rounding alone may change ε by more than its tolerance"
+    return ""
+
+
+def _sloped(
+    functions: MarginFunctions,
+    unit: Array,
+    point: UnitPoint,
+    evidence: Evidence,
+    kinks: list[Kink],
+) -> tuple[Array, str]:
+    """Return the gradients with the given slopes at the kinks, or why they prove nothing."""
+    if point.norm != 2.0:
+        return point.jacobian, ""
+    known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
+    recording = record(functions, unit)
+    if len(recording.kinked) != 1:
+        return point.jacobian, "kinks in several layers: the slopes there are not independent"
+    slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
+    for layer, sample, column in known:
+        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = 0.0
+    for layer, sample, column, slope in evidence.slopes:
+        if (layer, sample, column) not in known or not 0.0 <= slope <= 1.0:
+            return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
+        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
+    chosen = evidence.support
+    elements = rows(functions, record(functions, unit, slopes), chosen.tolist())
+    gradients = point.jacobian.copy()
+    with np.errstate(over="ignore", under="ignore"):
+        gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)
+    return gradients, ""
