@@ -1,7 +1,8 @@
 """Fresh instances of every kind of data, problem and norm, with references of their own.
 
 A reference never trusts the toolkit: linear margins and convex losses are checked by weak duality
-with 60 digits, refusals by the Gordan vector they carry, in rationals. Each instance has a process
+with 60 digits, refusals by the Gordan vector they carry, in rationals. Other answers have a weaker
+one: SciPy looks for a better point than what is called global. Each instance has a process
 of its own, which ends with its time. Run as a script it prints one row per family, and goes on
 where a file of records ends: ``python tests/instances_of_data.py --instances 3000 --out FILE``.
 """
@@ -28,6 +29,7 @@ import numpy as np
 import lexmargin as lm
 from instances_problems import LINEAR, Instance, drawn, instance
 from instances_references import rightly_refused, wrong
+from instances_rivals import beaten
 from lexmargin.errors import DegreeError, LexmarginError, NotSeparableError, UnsupportedError
 from lexmargin.processes.crew import crew
 from lexmargin.processes.nursery import End
@@ -123,7 +125,7 @@ def judged(case: Instance) -> tuple[Outcome, str]:
     if certificate is None or not certificate.certified:
         word = "no certificate" if certificate is None else str(certificate.verdict)
         return Outcome.UNCERTIFIED, f"{word}, {solution.solver}, {solution.ran}, {solution.claim}"
-    why = wrong(case, solution)
+    why = wrong(case, solution) if case.predictor in LINEAR else beaten(case, solution)
     return (Outcome.WRONG, why) if why else (Outcome.CERTIFIED, str(certificate.verdict))
 
 

@@ -142,20 +142,93 @@ def _newton(Z: Array, w: list[Any], rho: Any, norm: float, loss: str) -> list[An
 def penalty_gap(Z: Array, w: Array, strength: float, power: float, norm: float, loss: str) -> float:
     """Return the proven distance of `L(w) + μ‖w‖^q` from its least, relative to it.
 
-    `L(v) ≥ L(w) - g·(v - w)`, and the least of `μ‖v‖^q - g·v` is a conjugate; for q = 1 v is no
-    longer than the value at w over μ.
+    `L(u) ≥ Σ h(s_n) - u·Σ s_n z_n`, h(s) = s - s log s for the exponential loss, and the least of
+    `μ‖u‖^q - g·u` is a conjugate. The weights s are those of the loss at w, or where w has too few
+    digits for them at a point that Newton's method reaches from there.
     """
     with mp.workdps(DIGITS):
         point, mu, q = _exact(w), mp.mpf(strength), mp.mpf(power)
-        value, weights = _loss(Z, point, loss)
-        pull = _pull(Z, weights)
-        slope = _size(pull, _dual(norm))
-        whole = value + mu * _size(point, norm) ** q
-        if power == 1.0:
-            least = -max(mp.mpf(0), slope - mu) * whole / mu
+        whole = _loss(Z, point, loss)[0] + mu * _size(point, norm) ** q
+        gap = _penalty_bound(Z, point, whole, (mu, q), norm, loss)
+        if not gap <= GAP:
+            near = _balanced(Z, point, (mu, q), norm, loss)
+            gap = min(gap, _penalty_bound(Z, near, whole, (mu, q), norm, loss))
+        return float(gap)
+
+
+def _penalty_bound(
+    Z: Array, point: list[Any], whole: Any, penalty: tuple[Any, Any], norm: float, loss: str
+) -> Any:
+    mu, q = penalty
+    _, weights = _loss(Z, point, loss)
+    pull = _pull(Z, weights)
+    slope = _size(pull, _dual(norm))
+    if q == 1 and slope > mu:
+        weights = [x * mu / slope for x in weights]
+        slope = mu
+    least = mp.mpf(0)
+    if q > 1:
+        least = -(1 - 1 / q) * slope * (slope / (mu * q)) ** (1 / (q - 1))
+    if loss == "exponential":
+        below = mp.fsum(x - x * mp.log(x) for x in weights if x > 0)
+    else:
+        below = -mp.fsum(x * mp.log(x) + (1 - x) * mp.log1p(-x) for x in weights if 0 < x < 1)
+    return (whole - below - least) / whole
+
+
+def _balanced(
+    Z: Array, w: list[Any], penalty: tuple[Any, Any], norm: float, loss: str
+) -> list[Any]:
+    """Return u near w with `-∇L(u) = μ q ‖u‖^{q-1} ∇‖u‖`, for p = 1 on the entries that are not 0.
+
+    For p = ∞ the entries at the largest size are tied: `u = Σ_i v_i e_i + v_0 Σ_tied ± e_i`.
+    """
+    mu, q = penalty
+    longest = max(abs(x) for x in w)
+    if longest == 0:
+        return w
+    size = len(w)
+    if norm == 1.0 or math.isinf(norm):
+        signs = [mp.sign(x) if x else mp.mpf(0) for x in w]
+        tied = [abs(x) >= longest * (1 - mp.mpf(10) ** -9) for x in w]
+        if norm == 1.0:
+            basis = [[mp.mpf(i == j) for i in range(size)] for j in range(size) if w[j] != 0]
+            along = [signs[j] for j in range(size) if w[j] != 0]
         else:
-            least = -(1 - 1 / q) * slope * (slope / (mu * q)) ** (1 / (q - 1))
-        return float((whole - value - mp.fdot(pull, point) - least) / whole)
+            basis = [[mp.mpf(i == j) for i in range(size)] for j in range(size) if not tied[j]]
+            along = [mp.mpf(0)] * len(basis) + [mp.mpf(1)]
+            basis.append([signs[i] if tied[i] else mp.mpf(0) for i in range(size)])
+    else:
+        basis, along = [[mp.mpf(i == j) for i in range(size)] for j in range(size)], []
+    count, u = len(basis), list(w)
+    if math.isinf(norm):
+        u = [signs[i] * longest if tied[i] else u[i] for i in range(size)]
+    rows = [[mp.fdot(_exact(row), b) for b in basis] for row in Z]
+    for _ in range(_ROUNDS):
+        _, weights = _loss(Z, u, loss)
+        length, p = _size(u, norm), mp.mpf(norm) if not math.isinf(norm) else None
+        slope = along or [mp.sign(x) * (abs(x) / length) ** (p - 1) for x in u]
+        push = mu * q * length ** (q - 1)
+        matrix, right = mp.zeros(count), mp.zeros(count, 1)
+        for a in range(count):
+            right[a] = mp.fsum(x * row[a] for x, row in zip(weights, rows, strict=True))
+            right[a] -= push * slope[a]
+            for b in range(count):
+                matrix[a, b] = mp.fsum(
+                    x * (1 if loss == "exponential" else 1 - x) * row[a] * row[b]
+                    for x, row in zip(weights, rows, strict=True)
+                )
+                matrix[a, b] += mu * q * (q - 1) * length ** (q - 2) * slope[a] * slope[b]
+                if not along:
+                    matrix[a, b] -= push * (p - 1) * slope[a] * slope[b] / length
+            if not along and u[a] != 0:
+                matrix[a, a] += push * (p - 1) * (abs(u[a]) / length) ** (p - 2) / length
+        try:
+            step = mp.lu_solve(matrix, right)
+        except ZeroDivisionError:
+            return u
+        u = [x + mp.fsum(step[a] * basis[a][i] for a in range(count)) for i, x in enumerate(u)]
+    return u
 
 
 def _loss(Z: Array, w: list[Any], loss: str) -> tuple[Any, list[Any]]:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import instances_of_data
+import lexmargin as lm
 from instances_of_data import Outcome, Record, complaint, failed, records, share, table
 from instances_problems import FORMULATIONS, LINEAR, NORMS, PREDICTORS, drawn
 from instances_references import gordan_holds, loss_gap, margin_gap, penalty_gap
+from instances_rivals import best_direction, least_loss
 from instances_samples import DATA
 
 CERTIFIED = 0.99
@@ -87,3 +89,16 @@ def test_references_see_answers_that_are_slightly_wrong() -> None:
     assert not gordan_holds(np.array([[1.0], [-2.0]]), [1, 1])
     assert not gordan_holds(np.array([[1.0], [-2.0]]), [-2, -1])
     assert not gordan_holds(np.array([[1.0], [-2.0]]), [0, 0])
+
+
+def test_rivals_beat_answers_that_are_not_global() -> None:
+    """Two samples on the axes: the diagonal network's margin is 1/4 at u = v = (1, 1)/2."""
+    data = lm.Dataset(np.eye(2), [1, 1], one_class=True)
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), data)
+    rng = np.random.default_rng(0)
+    starts = list(rng.standard_normal((4, problem.functions.size)))
+    assert best_direction(problem.functions, 2.0, starts) == pytest.approx(0.25, rel=1e-6)
+    # log L = log 2 - r/√2 at the end of the ray (1, 1).
+    loss = lm.ConstrainedPath(lm.Linear(), data, 2.0)
+    least = least_loss(loss.objective, 2.0, 1.0, [np.array([1.0, 0.0])])
+    assert least == pytest.approx(math.log(2.0) - math.sqrt(2.0), abs=1e-6)

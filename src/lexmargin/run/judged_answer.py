@@ -131,7 +131,8 @@ def _longer(
     better = again.certified and not (near or certificate.certified)
     if again.verdict is not Verdict.GLOBAL and not better:
         return None
-    return found.theta, found.multipliers, again
+    # A loss carries its own.
+    return found.theta, found.multipliers if near else again.multipliers, again
 
 
 def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade: Grade) -> Solution:

@@ -48,7 +48,7 @@ _ON_SPHERE = 1e-14
 _SEEN = 1e-10
 """Smallest predicted decrease of log L, relative to it, that is worth a comparison in doubles."""
 _LOST = 3
-"""Balls in a row that doubles do not solve, after which an answer in long numbers is cheaper."""
+"""Balls in a row that doubles do not solve: the last is then tried, and left to long numbers."""
 _ARMIJO = 1e-4
 """Least share of the promised decrease (Nocedal and Wright 2006, ch. 3): any small one does."""
 _ASIDE = 10.0
@@ -148,6 +148,8 @@ def _grown(
     state: _State | None = None
     iterations = lost = 0
     for radius in reversed(radii):
+        if lost >= _LOST and radius < rho and affordable(*problem.rows.shape):
+            continue
         start = np.zeros(problem.rows.shape[1])
         if inner is not None:
             start = _start(problem, inner, radius, norm)
@@ -160,8 +162,6 @@ def _grown(
         iterations += state.iterations
         inner = state.w
         lost = 0 if state.converged else lost + 1
-        if lost >= _LOST and affordable(*problem.rows.shape):
-            break
         if state.converged and float(np.linalg.norm(inner, norm)) < radius * (1.0 - _INSIDE):
             break
     assert state is not None
