@@ -47,7 +47,9 @@ def test_a_receipt_says_what_the_certificate_says(kind: str, p: float) -> None:
         long += bool(written.evidence.long)
         read = Receipt.from_bytes(written.to_bytes())
         assert verify_receipt(read).verdict is written.verdict
-        if certificate.verdict is Verdict.GLOBAL:
+        # Levels that were proved in rationals are searched for, which a receipt does not do.
+        searched = isinstance(problem, lm.Lexicographic) and p in (1.0, math.inf)
+        if certificate.verdict is Verdict.GLOBAL and not searched:
             assert written.verdict is Verdict.GLOBAL, problem
     if kind == "small" and p in (1.3, 2.0, 3.0):
         assert long

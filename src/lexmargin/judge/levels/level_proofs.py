@@ -19,6 +19,7 @@ from lexmargin.judge.levels.level_chain import (
 )
 from lexmargin.judge.levels.level_curved import margin_errors
 from lexmargin.judge.programs.long_words import found_multipliers, long_levels
+from lexmargin.judge.proofs.exact_levels import exact_levels
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
@@ -109,6 +110,10 @@ def with_levels(
                     proof = long_levels(Z, unit, found.norm, count, limits.gap, terms) or proof
         else:
             proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
+            if proof.proven < count and affordable(*Z.shape):
+                exact = exact_levels(Z, found.norm, theta, count)
+                if not isinstance(exact, str) and exact.gap <= limits.gap:
+                    proof = LevelProof(proof.values, count, exact.gap)
         word, why = levels_word(proof, count)
         if word is Verdict.GLOBAL:
             return replace(found, reasons=(*found.reasons, why))

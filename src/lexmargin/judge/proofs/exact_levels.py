@@ -20,17 +20,22 @@ from lexmargin.inputs.limits import EXACT_LEVEL_ENTRIES
 from lexmargin.judge.levels.level_duals import level_dual
 from lexmargin.judge.levels.level_face import LevelFace
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
+from lexmargin.judge.programs.long_words import found_multipliers
 from lexmargin.judge.proofs.exact_basis import solve_near
 from lexmargin.judge.proofs.exact_linear import to_text
 from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import combination, matvec, to_fractions
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.separation.long_margins import LongMultipliers
 
 __all__ = ["ExactLevels", "check_exact_levels", "exact_levels"]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
 """Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
+
+_HOLDING: Final = (1.0, 1e3, 1e6, 1e9)
+"""Weight of the samples of level 1 beside 1 of the others: what holds them has any size."""
 
 Vector = tuple[Fraction, ...]
 
@@ -219,6 +224,7 @@ def _chain(Z: Array, norm: float, point: Vector, count: int) -> tuple[Vector, ..
     face = LevelFace(Z, floats, norm)
     fixed = [False] * len(margins)
     chain: list[Vector] = []
+    first: LongMultipliers | None = None
     while sum(fixed) < count:
         free = ~np.array(fixed)
         guess = level_dual(face, free)
@@ -227,6 +233,9 @@ def _chain(Z: Array, norm: float, point: Vector, count: int) -> tuple[Vector, ..
             held = np.array([float(m) for m in margins])
             vertex = smallest_dual_norm(Z, np.where(free, 0.0, held), norm, free)
             weights = _weights(Z, norm, point, margins, fixed, vertex)
+        if weights is None:
+            first = first if chain else found_multipliers(Z, norm)
+            weights = _by_level_one(Z, norm, point, margins, fixed, first)
         if weights is None:
             return f"level {len(chain) + 1} has no exact proof by the weights that were found"
         chain.append(weights)
@@ -242,6 +251,33 @@ def _chain(Z: Array, norm: float, point: Vector, count: int) -> tuple[Vector, ..
     return tuple(chain)
 
 
+def _by_level_one(
+    Z: Array,
+    norm: float,
+    point: Vector,
+    margins: Vector,
+    fixed: Sequence[bool],
+    first: LongMultipliers | None,
+) -> Vector | None:
+    """Return weights of a level from those of level 1 in long numbers.
+
+    Where level 1 leaves one direction alone, so much of its weights holds any other sample.
+    """
+    if first is None:
+        return None
+    if not any(fixed):
+        return _weights(Z, norm, point, margins, fixed, first.rounded)
+    lowest = min(m for m, held in zip(margins, fixed, strict=True) if not held)
+    next_ = [not held and m == lowest for m, held in zip(margins, fixed, strict=True)]
+    held = np.where(np.array(fixed), first.rounded, 0.0)
+    rest = np.array(next_, dtype=np.float64) / sum(next_)
+    for share in _HOLDING:
+        found = _weights(Z, norm, point, margins, fixed, held * share / held.sum() + rest)
+        if found is not None:
+            return found
+    return None
+
+
 def _weights(
     Z: Array,
     norm: float,
@@ -252,12 +288,14 @@ def _weights(
 ) -> Vector | None:
     """Solve for λ on the support of a guess: g supports the ball at θ, and Σ_U λ = 1."""
     lowest = min(m for m, held in zip(margins, fixed, strict=True) if not held)
-    top, pull = float(np.max(guess, initial=0.0)), guess @ Z
+    # A long row pulls with a small λ.
+    shares, pull = guess * np.linalg.norm(Z, axis=1), guess @ Z
+    top = float(np.max(shares, initial=0.0))
     size = float(np.max(np.abs(pull), initial=0.0))
     for tolerance, ties in itertools.product(_TOLERANCES, (True, False)):
         support = [
             n
-            for n in np.flatnonzero(guess > tolerance * top).tolist()
+            for n in np.flatnonzero(shares > tolerance * top).tolist()
             if fixed[n] or margins[n] == lowest
         ]
         exact = {n: to_fractions(Z[n].tolist()) for n in support}
