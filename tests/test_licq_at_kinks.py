@@ -67,12 +67,13 @@ def test_away_from_kinks_it_is_the_gradients() -> None:
     assert "kinks" not in next(x for x in found.report().splitlines() if x.startswith("LICQ"))
 
 
-def test_where_nothing_is_chosen_slope_zero_is_named() -> None:
+def test_programs_at_a_kink_name_the_elements_too() -> None:
+    # A dead unit beside a linear part: slope 0 is the element at which the point is stationary.
     data = lm.Dataset([[1.0, 0.0]], [1], one_class=True)
     problem = lm.MarginPath(lm.Sum([lm.Linear(), lm.Network((2,), lm.ReLU())]), data, 2.0)
     theta = np.zeros(problem.functions.size)
     theta[[0, 2, 6]] = [0.5, math.sqrt(1.5) / 2, math.sqrt(1.5) / 2]
     found = certify(problem, theta)
-    assert found.verdict is Verdict.UNDECIDED
-    assert found.licq is not None and found.licq.of is GradientChoice.SLOPE_ZERO
-    assert "slope 0" in found.report()
+    assert found.verdict is Verdict.CLARKE_KKT
+    assert found.licq is not None and found.licq.of is GradientChoice.CHOSEN
+    assert "elements chosen" in found.report()
