@@ -144,11 +144,14 @@ def test_commands_keep_the_old_file_on_a_full_disk(
 ) -> None:
     run, target = str(tmp_path / "run"), tmp_path / "target"
     lm.compare([GOOD], ["active-set"], out=run, executor=Serial())
-    # `report` writes pages and tables by one function.
-    for words in (["certify", GOOD, "--receipt"], ["report", run, "--html"]):
+    for words in (
+        ["certify", GOOD, "--receipt"],
+        ["report", run, "--html"],
+        ["report", run, "--csv"],
+    ):
         assert command([*words, str(target)]) in (0, 1)
         good = target.read_bytes()
-        assert len(good) > 100
+        assert len(good) > 100, words
         capsys.readouterr()
         with small_files(100):
             assert command([*words, str(target)]) == 2
