@@ -106,9 +106,12 @@ def _newton(Z: Array, w: list[Any], rho: Any, norm: float, loss: str) -> list[An
     if norm == 1.0:
         free = [i for i in free if abs(w[i]) > 1e-12 * longest]
     elif math.isinf(norm):
-        free = [i for i in free if abs(w[i]) < (1 - mp.mpf(10) ** -12) * rho]
+        free = [i for i in free if abs(w[i]) < (1 - mp.mpf(10) ** -9) * rho]
     tied = not math.isinf(norm) and _size(w, norm) > (1 - mp.mpf(10) ** -9) * rho
     u, eta, count = list(w), None, len(free)
+    if math.isinf(norm):
+        # θ is near the sphere only up to its tolerance: the faces are where it is.
+        u = [x if i in free else mp.sign(x) * rho for i, x in enumerate(w)]
     for _ in range(_ROUNDS):
         total, weights = _loss(Z, u, loss)
         pull = [x / total for x in _pull(Z, weights)]
@@ -135,11 +138,25 @@ def _newton(Z: Array, w: list[Any], rho: Any, norm: float, loss: str) -> list[An
             step = mp.lu_solve(matrix, right) if count else right
         except ZeroDivisionError:
             return u
-        for a, i in enumerate(free):
-            u[i] += step[a]
+        length = mp.mpf(1)
+        if not tied:
+            # Far from its minimum a whole step may leave where the weights say anything.
+            while (
+                length > mp.mpf(10) ** -12
+                and _loss(Z, _moved(u, free, step, length), loss)[0] > total
+            ):
+                length /= 2
+        u = _moved(u, free, step, length)
         if tied:
             eta += step[count]
     return u
+
+
+def _moved(u: list[Any], free: list[int], step: Any, length: Any) -> list[Any]:
+    moved = list(u)
+    for a, i in enumerate(free):
+        moved[i] += length * step[a]
+    return moved
 
 
 def penalty_gap(Z: Array, w: Array, strength: float, power: float, norm: float, loss: str) -> float:
