@@ -13,12 +13,13 @@ import pytest
 import lexmargin as lm
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
-from lexmargin.judge import Verdict
+from lexmargin.judge import DEFAULT, Verdict
+from lexmargin.judge.programs.long_words import within
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.separation.long_margins import long_margin, long_multipliers
-from lexmargin.separation.long_measures import measured
+from lexmargin.separation.long_measures import Measured, measured
 from test_long_margins import spread
 
 
@@ -143,3 +144,19 @@ def test_bounds_are_enclosures_in_fractions(kind: str) -> None:
     ):
         assert Fraction(shown) >= true
         assert float(true) == pytest.approx(shown, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [("margin", 0.0), ("bound", math.inf), ("gap", 2.0), ("distance", 2.0), ("slackness", 2.0)],
+)
+def test_each_measure_must_be_within_its_tolerance(field: str, wrong: float) -> None:
+    sound = {"margin": 1.0, "bound": 1.0, "gap": 0.0, "distance": 0.0, "slackness": 0.0}
+    limit = {
+        "gap": DEFAULT.gap,
+        "distance": DEFAULT.stationarity,
+        "slackness": DEFAULT.complementarity,
+    }
+    assert within(Measured(euler=1.0, **sound), DEFAULT)
+    beyond = wrong * limit.get(field, 1.0)
+    assert not within(Measured(euler=1.0, **{**sound, field: beyond}), DEFAULT)
