@@ -7,8 +7,9 @@ bias that counts, have margins below the rounding of doubles; here no scale is l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final, final
 
 import numpy as np
@@ -27,6 +28,7 @@ from lexmargin.linalg.long_numbers import (
     rounded,
 )
 from lexmargin.ops.base import FloatArray
+from lexmargin.separation.exact_vertices import exact_vertex
 from lexmargin.separation.gordan import separability_of_rows
 from lexmargin.separation.long_measures import measured, terms_of
 
@@ -60,7 +62,11 @@ class LongMargin:
 
 
 def long_margin(
-    Z: FloatArray, p: float, deadline: float, length: Callable[[LongMargin], float] | None = None
+    Z: FloatArray,
+    p: float,
+    deadline: float,
+    length: Callable[[LongMargin], float] | None = None,
+    levels: int = 1,
 ) -> LongMargin | None:
     """Return the answer of ``max t  s.t.  z_n·w >= t, ‖w‖_p <= 1`` (eq. 6).
 
@@ -69,12 +75,13 @@ def long_margin(
         p: of the norm, >= 1.
         deadline: ``time.monotonic()`` at which to give up.
         length: the norm that θ is to have, from the answer of norm 1; 1 if None.
+        levels: how many of the smallest margins are to be best in order (Definition 5).
 
     Returns:
         None where nothing separates the rows, or the steps do not end.
     """
     with long_numbers():
-        pair = _pair(Z, p, deadline)
+        pair = _pair(Z, p, deadline, levels)
         if pair is None:
             return None
         found = _in_doubles(Z, pair, p, 1.0)
@@ -108,9 +115,15 @@ def _least_rounded(rows: Big, theta: Big, size: float) -> FloatArray:
     return best
 
 
-def _pair(Z: FloatArray, p: float, deadline: float) -> tuple[Big, Big, Big] | None:
+def _pair(Z: FloatArray, p: float, deadline: float, levels: int = 1) -> tuple[Big, Big, Big] | None:
     """Return the rows, θ of norm 1 and λ with Σλ = 1, in long numbers."""
-    rows, found = big(Z), separability_of_rows(Z)
+    rows = big(Z)
+    if p in (1.0, math.inf):
+        vertex = exact_vertex(Z, p, levels, deadline)
+        if vertex is None:
+            return None
+        return rows, _long(vertex.theta), _long(vertex.chain[0])
+    found = separability_of_rows(Z)
     if found.weights is None:
         return None
     if 1.0 < p < 2.0:
@@ -119,16 +132,18 @@ def _pair(Z: FloatArray, p: float, deadline: float) -> tuple[Big, Big, Big] | No
             return None
         w = power_gradient(rows.T @ lam, dual_exponent(p))
     else:
-        begin = np.array([ratio(x.numerator, x.denominator) for x in found.weights], dtype=object)
-        pair = primal_path(rows, begin, p, deadline)
+        pair = primal_path(rows, _long(found.weights), p, deadline)
         if pair is None:
             return None
         w, lam = pair
     if not min(rows @ w, key=float) > 0:
         return None
-    if 1.0 < p < math.inf:
-        w, lam = _sharpened(rows, w, lam, p)
+    w, lam = _sharpened(rows, w, lam, p)
     return rows, mid(w / norm(w, p)), mid(lam / sum(lam))
+
+
+def _long(values: Sequence[Fraction]) -> Big:
+    return np.array([ratio(x.numerator, x.denominator) for x in values], dtype=object)
 
 
 def _sharpened(rows: Big, w: Big, lam: Big, p: float) -> tuple[Big, Big]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +27,9 @@ from lexmargin.judge.proofs.exact_linear import to_text
 from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import combination, matvec, to_fractions
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.separation.exact_vertices import ExactVertex, exact_vertex
 from lexmargin.separation.long_margins import LongMultipliers
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["ExactLevels", "check_exact_levels", "exact_levels"]
 
@@ -34,6 +37,8 @@ _ZERO, _ONE = Fraction(0), Fraction(1)
 _TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
 """Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
 
+_SECONDS: Final = 10.0
+"""For levels found from nothing; a hundred samples take less than one."""
 _HOLDING: Final = (1.0, 1e3, 1e6, 1e9)
 """Weight of the samples of level 1 beside 1 of the others: what holds them has any size."""
 
@@ -120,13 +125,21 @@ def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> ExactLevels
         if isinstance(chain, str):
             why = chain
             continue
-        exact = tuple(sorted(matvec(Z, point)))[:count]
-        given = matvec(Z, to_fractions(theta.tolist()))
-        length = _length(to_fractions(theta.tolist()), norm)
-        reached = sorted(value / length for value in given)[:count]
-        gap = max(abs(a - b) for a, b in zip(exact, reached, strict=True)) / exact[0]
-        return ExactLevels(norm, point, chain, exact, float(gap))
+        return _compared(Z, norm, theta, ExactVertex(point, chain), count)
+    if affordable(*Z.shape):
+        vertex = exact_vertex(Z, norm, count, time.monotonic() + _SECONDS)
+        if vertex is not None:
+            return _compared(Z, norm, theta, vertex, count)
     return why
+
+
+def _compared(Z: Array, norm: float, theta: Array, best: ExactVertex, count: int) -> ExactLevels:
+    exact = tuple(sorted(matvec(Z, best.theta)))[:count]
+    flat = to_fractions(theta.tolist())
+    length = _length(flat, norm)
+    reached = sorted(value / length for value in matvec(Z, flat))[:count]
+    gap = max(abs(a - b) for a, b in zip(exact, reached, strict=True)) / exact[0]
+    return ExactLevels(norm, best.theta, best.chain, exact, float(gap))
 
 
 def check_exact_levels(
