@@ -12,7 +12,7 @@ import numpy as np
 import lexmargin as lm
 from instances_problems import LINEAR, Instance
 from instances_samples import Array
-from lexmargin.backends.losses.long_loss import long_loss
+from lexmargin.separation.long_losses import least_loss
 from lexmargin.separation.long_margins import long_multipliers
 
 __all__ = [
@@ -293,7 +293,8 @@ def wrong(case: Instance, solution: Any) -> str:
             gap = refined_loss_gap(case.rows, w, problem.rho, case.norm, str(problem.loss))
         if not gap <= GAP * scale:
             # Where Newton's method leaves the ball, another witness: duality is evaluated here.
-            near = long_loss(problem.kkt(theta)[0], case.rows, math.inf)
+            asked = problem.kkt(theta)[0].asked_loss
+            near = least_loss(case.rows, w, asked, math.inf)
             loss = str(problem.loss)
             gap = refined_loss_gap(case.rows, w, problem.rho, case.norm, loss, near)
         return f"loss {gap:.2g} above its bound" if not gap <= GAP * scale else ""
