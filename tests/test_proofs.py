@@ -20,7 +20,7 @@ from lexmargin.cli.main import main
 from lexmargin.errors import NotSeparableError, ParameterError
 from lexmargin.judge.proofs.exact_linear import check_exact_margin, exact_gap, exact_max_margin
 from lexmargin.judge.proofs.krawczyk import prove_kkt
-from lexmargin.judge.proofs.proofs import LinearProof, prove
+from lexmargin.judge.prove import LinearProof, prove
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, KinkInBox, combined_gradient, whole_power
 from lexmargin.separation.rows import margin_rows

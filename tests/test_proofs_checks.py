@@ -10,12 +10,12 @@ import numpy as np
 from flint import arb, arb_mat
 
 import lexmargin as lm
-from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
+from lexmargin.judge.functions.enclosure import Equations, enclosed, precision
+from lexmargin.judge.levels.exact_levels import check_exact_levels
 from lexmargin.judge.proofs.exact_bias import BiasProgram, check_exact_program
-from lexmargin.judge.proofs.exact_levels import check_exact_levels
 from lexmargin.judge.proofs.krawczyk import KktProof
 from lexmargin.judge.proofs.krawczyk_programs import prove_zero_part
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 
 HALF = Fraction(1, 2)
 

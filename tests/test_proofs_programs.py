@@ -17,15 +17,15 @@ from exact_leximin import leximin_margins
 from lexmargin.backends.levels.face import face_levels
 from lexmargin.cli.main import main
 from lexmargin.judge.bounds.scaled_bound import least_scaled_cost
+from lexmargin.judge.levels.exact_levels import ExactLevels, check_exact_levels, exact_levels
 from lexmargin.judge.proofs.exact_bias import (
     ExactProgram,
     check_exact_program,
     exact_program,
     stated_program,
 )
-from lexmargin.judge.proofs.exact_levels import ExactLevels, check_exact_levels, exact_levels
 from lexmargin.judge.proofs.krawczyk import KktProof
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.judge.verdict import Verdict
 
 F = Fraction

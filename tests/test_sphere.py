@@ -13,7 +13,7 @@ import lexmargin as lm
 from lexmargin.judge.bounds.sphere import sphere_bound
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.proofs.krawczyk import KktProof
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.margins import MarginFunctions
 
 R = math.sqrt

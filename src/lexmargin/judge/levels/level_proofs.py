@@ -11,6 +11,7 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import LEVEL_ENTRIES
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
+from lexmargin.judge.levels.exact_levels import exact_levels
 from lexmargin.judge.levels.level_chain import (
     LevelProof,
     checked_levels,
@@ -18,8 +19,7 @@ from lexmargin.judge.levels.level_chain import (
     prove_levels,
 )
 from lexmargin.judge.levels.level_curved import margin_errors
-from lexmargin.judge.programs.long_words import found_multipliers, long_levels
-from lexmargin.judge.proofs.exact_levels import exact_levels
+from lexmargin.judge.levels.long_words import found_multipliers, long_levels
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm

@@ -17,8 +17,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.local.symmetry_generators import Generator, generators
-from lexmargin.judge.proofs.enclosure import BallMargins, Equations, floats_of
+from lexmargin.judge.functions.enclosure import BallMargins, Equations, floats_of
+from lexmargin.judge.functions.symmetry_generators import Generator, generators
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions

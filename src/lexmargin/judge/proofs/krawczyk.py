@@ -10,9 +10,9 @@ import numpy as np
 
 from lexmargin.errors import DegreeError
 from lexmargin.inputs.limits import KRAWCZYK_PARAMETERS
+from lexmargin.judge.functions.enclosure import enclosed, precision
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
-from lexmargin.judge.proofs.enclosure import enclosed, precision
 from lexmargin.judge.proofs.kkt_system import KktSystem
 from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
 from lexmargin.linalg.norms import Array

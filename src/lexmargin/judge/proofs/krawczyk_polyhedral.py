@@ -16,7 +16,7 @@ import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.limits import KRAWCZYK_ENTRIES
-from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
+from lexmargin.judge.functions.enclosure import Equations, enclosed, precision
 from lexmargin.judge.proofs.krawczyk import KktProof, not_proved, only_near
 from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.norms import vector_norm

@@ -18,9 +18,9 @@ import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.limits import KRAWCZYK_ENTRIES, KRAWCZYK_PARAMETERS
+from lexmargin.judge.functions.enclosure import BallMargins, Equations, enclosed, precision
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
-from lexmargin.judge.proofs.enclosure import BallMargins, Equations, enclosed, precision
 from lexmargin.judge.proofs.kkt_system import KktSystem
 from lexmargin.judge.proofs.krawczyk import (
     KktProof,

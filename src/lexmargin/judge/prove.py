@@ -17,10 +17,10 @@ from lexmargin.inputs.limits import SPHERE_PARAMETERS
 from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.bounds.sphere import sphere_bound
 from lexmargin.judge.certify import flattened
+from lexmargin.judge.levels.exact_levels import ExactLevels, exact_levels
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.proofs.exact_bias import ExactProgram, exact_program
-from lexmargin.judge.proofs.exact_levels import ExactLevels, exact_levels
 from lexmargin.judge.proofs.exact_linear import (
     ExactGap,
     ExactMargin,

@@ -19,8 +19,8 @@ import numpy as np
 from lexmargin.inputs.limits import EXACT_LEVEL_ENTRIES
 from lexmargin.judge.levels.level_duals import level_dual
 from lexmargin.judge.levels.level_face import LevelFace
+from lexmargin.judge.levels.long_words import found_multipliers
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
-from lexmargin.judge.programs.long_words import found_multipliers
 from lexmargin.judge.proofs.exact_basis import solve_near
 from lexmargin.judge.proofs.exact_linear import to_text
 from lexmargin.judge.tolerances import PROVED_NEAR
