@@ -7,94 +7,46 @@ The ties seen in floats are solved exactly for θ; then every level has a ration
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Final, final
+from collections.abc import Callable, Sequence
+from typing import Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import EXACT_LEVEL_ENTRIES
 from lexmargin.judge.levels.level_duals import level_dual
-from lexmargin.judge.levels.level_face import LevelFace
+from lexmargin.judge.levels.level_face import LevelDual, LevelFace
 from lexmargin.judge.levels.long_words import found_multipliers
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
-from lexmargin.judge.proofs.exact_basis import solve_near
-from lexmargin.judge.proofs.exact_linear import to_text
+from lexmargin.judge.proofs.polyhedral import (
+    exact_length,
+    level_fails,
+    lowest_free,
+    supporting_weights,
+    tied_point,
+)
+from lexmargin.judge.proofs.proof import Arithmetic, Proof, Witness
+from lexmargin.judge.proofs.rational import (
+    Vector,
+    as_floats,
+    first_exact,
+    positive_entries,
+    to_text,
+)
 from lexmargin.judge.tolerances import PROVED_NEAR
-from lexmargin.linalg.exact import combination, matvec, to_fractions
+from lexmargin.linalg.exact import matvec, to_fractions
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.separation.long_margins import LongMultipliers
 
-__all__ = ["ExactLevels", "check_exact_levels", "exact_levels"]
-
-_ZERO, _ONE = Fraction(0), Fraction(1)
-_TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
-"""Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
+__all__ = ["check_exact_levels", "exact_levels"]
 
 _HOLDING: Final = (1.0, 1e3, 1e6, 1e9)
 """Weight of the samples of level 1 beside 1 of the others: what holds them has any size."""
 
-Vector = tuple[Fraction, ...]
 
-
-@final
-@dataclass(frozen=True, eq=False)
-class ExactLevels:
-    """Exact levels, their proof, and how far the given direction is from them.
-
-    norm
-        1 or inf.
-    theta
-        (d,) of norm 1.
-    chain
-        λ (N,) of each level, in order.
-    levels
-        the smallest margins, sorted.
-    gap
-        largest difference of the sorted margins of the given direction, in units of the first.
-    """
-
-    norm: float
-    theta: Vector
-    chain: tuple[Vector, ...]
-    levels: Vector
-    gap: float
-
-    @property
-    def proved(self) -> bool:
-        """Whether the given direction has the exact levels up to 1e-6 of the first margin."""
-        return self.gap <= PROVED_NEAR
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "proved": self.proved,
-            "norm": "inf" if math.isinf(self.norm) else self.norm,
-            "levels": [to_text(value) for value in self.levels],
-            "direction": [float(x) for x in self.theta],
-            "weights": [
-                {str(n): float(x) for n, x in enumerate(weights) if x > 0} for weights in self.chain
-            ],
-            "gap": self.gap,
-        }
-
-    def report(self) -> str:
-        """Return a short text."""
-        shown = ", ".join(f"{float(value):.12g}" for value in self.levels[:8])
-        more = f", … ({len(self.levels)} in all)" if len(self.levels) > 8 else ""
-        lines = [
-            ("exact levels", f"{shown}{more}, proved in rational arithmetic"),
-            ("dual chain", f"{len(self.chain)} vectors"),
-            ("exact gap", f"{self.gap:.3e} of the direction given"),
-        ]
-        return "\n".join(f"{name:<16}{text}" for name, text in lines)
-
-
-def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> ExactLevels | str:
-    """Return the exact ``count`` smallest margins of the lexicographic optimum near θ (Def. 5).
+def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> Proof | str:
+    """Compare the ``count`` smallest margins of θ with the exact levels near it (Definition 5).
 
     Args:
         Z: (N, d) rows z_n, each double at its exact value.
@@ -103,222 +55,142 @@ def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> ExactLevels
         count: how many levels.
 
     Returns:
-        The proof, or why there is none.
+        The proof, whose gap is the largest difference of a level in units of the first; or why
+        there is none.
     """
     if Z.size * count > EXACT_LEVEL_ENTRIES:
         return f"{Z.shape[0]} × {Z.shape[1]} margins at {count} levels are too many"
     unit = theta / vector_norm(theta, norm)
     if not float(np.min(Z @ unit)) > 0.0:
         return "a margin is not positive"
-    why = ""
-    for tolerance in _TOLERANCES:
-        point = _point(Z, norm, unit, count, tolerance)
+    why = "the ties of this direction have no exact solution"
+
+    def attempt(tolerance: float) -> Witness | None:
+        nonlocal why
+        point = tied_point(Z, norm, unit, count, tolerance)
         if point is None:
-            why = "the ties of this direction have no exact solution"
-            continue
-        chain = _chain(Z, norm, point, count)
+            return None
+        chain = _chain(matvec(Z, point), count, _Search(Z, norm, point))
         if isinstance(chain, str):
             why = chain
-            continue
-        exact = tuple(sorted(matvec(Z, point)))[:count]
-        given = matvec(Z, to_fractions(theta.tolist()))
-        length = _length(to_fractions(theta.tolist()), norm)
-        reached = sorted(value / length for value in given)[:count]
-        gap = max(abs(a - b) for a, b in zip(exact, reached, strict=True)) / exact[0]
-        return ExactLevels(norm, point, chain, exact, float(gap))
-    return why
+            return None
+        return Witness(point, chain)
+
+    witness = first_exact(attempt)
+    if witness is None:
+        return why
+    levels = tuple(sorted(matvec(Z, witness.point)))[:count]
+    given = to_fractions(theta.tolist())
+    length = exact_length(given, norm)
+    reached = sorted(value / length for value in matvec(Z, given))[:count]
+    gap = float(max(abs(a - b) for a, b in zip(levels, reached, strict=True)) / levels[0])
+    shown = ", ".join(f"{float(value):.12g}" for value in levels[:8])
+    more = f", … ({count} in all)" if count > 8 else ""
+    return Proof(
+        kind=Arithmetic.RATIONAL,
+        proved=gap <= PROVED_NEAR,
+        statement=f"the levels are {shown}{more}, in rational arithmetic, by a chain of "
+        f"{len(witness.multipliers)} dual vectors; those of the direction given are {gap:.3e} of "
+        "the first away",
+        facts={
+            "norm": "inf" if math.isinf(norm) else norm,
+            "levels": [to_text(value) for value in levels],
+            "direction": as_floats(witness.point),
+            "weights": [
+                {str(n): x for n, x in positive_entries(weights).items()}
+                for weights in witness.multipliers
+            ],
+        },
+        gap=gap,
+        value=levels,
+        witness=witness,
+    )
 
 
 def check_exact_levels(
     Z: Array, norm: float, theta: Vector, chain: Sequence[Vector], count: int
 ) -> str:
     """Return "" if the chain proves the ``count`` smallest margins of θ, else why not; exact."""
-    if _length(theta, norm) != 1:
+    if exact_length(theta, norm) != 1:
         return "θ is not of norm 1"
-    margins = matvec(Z, theta)
-    fixed = [False] * len(margins)
-    for level, weights in enumerate(chain):
-        if sum(fixed) >= count:
-            break
-        wrong = _level_fails(Z, norm, margins, fixed, weights)
-        if wrong:
-            return f"level {level + 1}: {wrong}"
-        lowest = min(m for m, held in zip(margins, fixed, strict=True) if not held)
+    margins, rest = matvec(Z, theta), iter(chain)
+
+    def given(fixed: Sequence[bool]) -> Vector | str:
+        weights = next(rest, None)
+        if weights is None:
+            return "the chain is too short"
+        return level_fails(Z, norm, margins, fixed, weights) or weights
+
+    found = _chain(margins, count, given)
+    return found if isinstance(found, str) else ""
+
+
+def _chain(
+    margins: Vector, count: int, next_level: Callable[[Sequence[bool]], Vector | str]
+) -> tuple[Vector, ...] | str:
+    """Return the weights level by level until ``count`` samples are held, or why they end before.
+
+    ``next_level``: weights that prove the level of the samples that are not yet held, or why there
+    are none.
+    """
+    fixed, chain = [False] * len(margins), list[Vector]()
+    while sum(fixed) < count:
+        weights = next_level(tuple(fixed))
+        if isinstance(weights, str):
+            return f"level {len(chain) + 1}: {weights}"
+        chain.append(weights)
+        lowest = lowest_free(margins, fixed)
         for n, (m, x) in enumerate(zip(margins, weights, strict=True)):
             fixed[n] = fixed[n] or (x > 0 and m == lowest)
-    return "" if sum(fixed) >= count else "the chain is too short"
-
-
-def _level_fails(
-    Z: Array, norm: float, margins: Vector, fixed: Sequence[bool], weights: Vector
-) -> str:
-    if len(weights) != len(margins) or any(x < 0 for x in weights):
-        return "the weights are negative, or of another length"
-    free = [n for n, held in enumerate(fixed) if not held]
-    if sum((weights[n] for n in free), _ZERO) != 1:
-        return "the weights of the free samples do not sum to 1"
-    lowest = min(margins[n] for n in free)
-    bound = _dual_length(combination(weights, Z), norm)
-    bound -= sum((weights[n] * margins[n] for n, held in enumerate(fixed) if held), _ZERO)
-    return "" if bound == lowest else "the weights prove a larger bound"
-
-
-def _length(theta: Vector, norm: float) -> Fraction:
-    sizes = [abs(x) for x in theta]
-    return sum(sizes, _ZERO) if norm == 1.0 else max(sizes)
-
-
-def _dual_length(g: Vector, norm: float) -> Fraction:
-    sizes = [abs(x) for x in g]
-    return max(sizes) if norm == 1.0 else sum(sizes, _ZERO)
-
-
-# -- exact ties ------------------------------------------------------------------------------------
-
-
-def _point(Z: Array, norm: float, unit: Array, count: int, tolerance: float) -> Vector | None:
-    """Solve for θ the equations that its ties, zeros and bounds suggest."""
-    margins = Z @ unit
-    scale = float(np.min(margins))
-    order = np.argsort(margins, kind="stable")
-    last = float(margins[order[count - 1]])
-    seen = [int(n) for n in order if margins[n] <= last + tolerance * scale]
-    groups: list[int] = []
-    top = -math.inf
-    for n in seen:
-        if margins[n] > top + tolerance * scale:
-            groups.append(int(n))
-        top = float(margins[n])
-    if norm == 1.0:
-        moving = np.flatnonzero(np.abs(unit) > tolerance).tolist()
-        fixed: dict[int, Fraction] = {}
-    else:
-        moving = np.flatnonzero(np.abs(unit) < 1.0 - tolerance).tolist()
-        held = set(range(unit.size)) - set(moving)
-        fixed = {j: Fraction(1 if unit[j] > 0.0 else -1) for j in held}
-    exact = {n: to_fractions(Z[n].tolist()) for n in seen}
-    leader = -1
-    table = []
-    for n in seen:
-        if n in groups:
-            leader = n
-            continue
-        row = [a - b for a, b in zip(exact[n], exact[leader], strict=True)]
-        known = sum((row[j] * x for j, x in fixed.items()), _ZERO)
-        table.append([*(row[j] for j in moving), -known])
-    if norm == 1.0:
-        table.append([*(Fraction(1 if unit[j] > 0.0 else -1) for j in moving), _ONE])
-    near = [Fraction(float(unit[j])).limit_denominator(10**6) for j in moving]
-    solved = solve_near(table, near) if table and moving else near
-    if solved is None:
-        return None
-    values = fixed | dict(zip(moving, solved, strict=True))
-    point = tuple(values.get(j, _ZERO) for j in range(unit.size))
-    return point if _length(point, norm) == 1 and min(matvec(Z, point)) > 0 else None
-
-
-def _chain(Z: Array, norm: float, point: Vector, count: int) -> tuple[Vector, ...] | str:
-    """Return exact weights level by level, from guesses in floats."""
-    margins = matvec(Z, point)
-    floats = np.array([float(x) for x in point])
-    face = LevelFace(Z, floats, norm)
-    fixed = [False] * len(margins)
-    chain: list[Vector] = []
-    first: LongMultipliers | None = None
-    while sum(fixed) < count:
-        free = ~np.array(fixed)
-        guess = level_dual(face, free)
-        weights = _weights(Z, norm, point, margins, fixed, guess.weights)
-        if weights is None:
-            held = np.array([float(m) for m in margins])
-            vertex = smallest_dual_norm(Z, np.where(free, 0.0, held), norm, free)
-            weights = _weights(Z, norm, point, margins, fixed, vertex)
-        if weights is None:
-            first = first if chain else found_multipliers(Z, norm)
-            weights = _by_level_one(Z, norm, point, margins, fixed, first)
-        if weights is None:
-            return f"level {len(chain) + 1} has no exact proof by the weights that were found"
-        chain.append(weights)
-        lowest = min(m for m, held in zip(margins, fixed, strict=True) if not held)
-        tight = [
-            n
-            for n, (m, x) in enumerate(zip(margins, weights, strict=True))
-            if not fixed[n] and x > 0 and m == lowest
-        ]
-        for n in tight:
-            fixed[n] = True
-        face.extend(guess, free, np.array(tight, dtype=np.int64))
     return tuple(chain)
 
 
-def _by_level_one(
-    Z: Array,
-    norm: float,
-    point: Vector,
-    margins: Vector,
-    fixed: Sequence[bool],
-    first: LongMultipliers | None,
-) -> Vector | None:
-    """Return weights of a level from those of level 1 in long numbers.
+@final
+class _Search:
+    """Exact weights of one level after another, from guesses in floats."""
 
-    Where level 1 leaves one direction alone, so much of its weights holds any other sample.
-    """
-    if first is None:
+    def __init__(self, Z: Array, norm: float, point: Vector) -> None:
+        self.Z, self.norm, self.point = Z, norm, point
+        self.margins = matvec(Z, point)
+        self.face = LevelFace(Z, np.array(as_floats(point)), norm)
+        self.free = np.ones(Z.shape[0], dtype=bool)
+        self.guess: LevelDual | None = None
+        self.first: LongMultipliers | None = None
+
+    def __call__(self, fixed: Sequence[bool]) -> Vector | str:
+        free = ~np.array(fixed)
+        if self.guess is not None:
+            self.face.extend(self.guess, self.free, np.flatnonzero(self.free & ~free))
+        self.guess, self.free = level_dual(self.face, free), free
+        return (
+            self._exact(fixed, self.guess.weights)
+            or self._exact(fixed, self._vertex(free))
+            or self._by_level_one(fixed)
+            or "no exact proof by the weights that were found"
+        )
+
+    def _exact(self, fixed: Sequence[bool], guess: Array) -> Vector | None:
+        return supporting_weights(self.Z, self.norm, self.point, self.margins, fixed, guess)
+
+    def _vertex(self, free: NDArray[np.bool_]) -> Array:
+        held = np.where(free, 0.0, np.array(as_floats(self.margins)))
+        return smallest_dual_norm(self.Z, held, self.norm, free)
+
+    def _by_level_one(self, fixed: Sequence[bool]) -> Vector | None:
+        """Return weights of a level from those of level 1 in long numbers.
+
+        Where level 1 leaves one direction alone, so much of its weights holds any other sample.
+        """
+        if not any(fixed):
+            self.first = found_multipliers(self.Z, self.norm)
+            return None if self.first is None else self._exact(fixed, self.first.rounded)
+        if self.first is None:
+            return None
+        lowest = lowest_free(self.margins, fixed)
+        held = np.where(np.array(fixed), self.first.rounded, 0.0)
+        rest = np.array([not h and m == lowest for m, h in zip(self.margins, fixed, strict=True)])
+        for share in _HOLDING:
+            found = self._exact(fixed, held * share / held.sum() + rest / rest.sum())
+            if found is not None:
+                return found
         return None
-    if not any(fixed):
-        return _weights(Z, norm, point, margins, fixed, first.rounded)
-    lowest = min(m for m, held in zip(margins, fixed, strict=True) if not held)
-    next_ = [not held and m == lowest for m, held in zip(margins, fixed, strict=True)]
-    held = np.where(np.array(fixed), first.rounded, 0.0)
-    rest = np.array(next_, dtype=np.float64) / sum(next_)
-    for share in _HOLDING:
-        found = _weights(Z, norm, point, margins, fixed, held * share / held.sum() + rest)
-        if found is not None:
-            return found
-    return None
-
-
-def _weights(
-    Z: Array,
-    norm: float,
-    point: Vector,
-    margins: Vector,
-    fixed: Sequence[bool],
-    guess: Array,
-) -> Vector | None:
-    """Solve for λ on the support of a guess: g supports the ball at θ, and Σ_U λ = 1."""
-    lowest = min(m for m, held in zip(margins, fixed, strict=True) if not held)
-    # A long row pulls with a small λ.
-    shares, pull = guess * np.linalg.norm(Z, axis=1), guess @ Z
-    top = float(np.max(shares, initial=0.0))
-    size = float(np.max(np.abs(pull), initial=0.0))
-    for tolerance, ties in itertools.product(_TOLERANCES, (True, False)):
-        support = [
-            n
-            for n in np.flatnonzero(shares > tolerance * top).tolist()
-            if fixed[n] or margins[n] == lowest
-        ]
-        exact = {n: to_fractions(Z[n].tolist()) for n in support}
-        level = [-_ONE] if norm == 1.0 else []
-        table = []
-        for j, x in enumerate(point):
-            inside = x != 0 if norm == 1.0 else abs(x) != 1
-            # A coordinate that is only just held in place by the ball, up to rounding.
-            least = size - abs(pull[j]) if norm == 1.0 else abs(pull[j])
-            if inside or (ties and least <= tolerance * size):
-                positive = x > 0 if x != 0 else pull[j] >= 0.0
-                side = 1 if positive else -1
-                table.append([*(side * exact[n][j] for n in support), *level, _ZERO])
-        free = [_ZERO if fixed[n] else _ONE for n in support]
-        table.append([*free, *([_ZERO] * len(level)), _ONE])
-        near = [Fraction(float(guess[n])) for n in support]
-        if level:
-            near.append(Fraction(size))
-        solved = solve_near(table, near)
-        if solved is None:
-            continue
-        found = dict(zip(support, solved, strict=False))
-        weights = tuple(found.get(n, _ZERO) for n in range(len(margins)))
-        if not _level_fails(Z, norm, margins, fixed, weights):
-            return weights
-    return None

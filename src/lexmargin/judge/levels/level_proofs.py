@@ -112,8 +112,9 @@ def with_levels(
             proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
             if proof.proven < count and affordable(*Z.shape):
                 exact = exact_levels(Z, found.norm, theta, count)
-                if not isinstance(exact, str) and exact.gap <= limits.gap:
-                    proof = LevelProof(proof.values, count, exact.gap)
+                gap = None if isinstance(exact, str) else exact.gap
+                if gap is not None and gap <= limits.gap:
+                    proof = LevelProof(proof.values, count, gap)
         word, why = levels_word(proof, count)
         if word is Verdict.GLOBAL:
             return replace(found, reasons=(*found.reasons, why))
