@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lexmargin.errors import DataError, DegreeError, ParameterError, ShapeError
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
 from lexmargin.judge.judge import _first_order, _margin_from_below
+from lexmargin.judge.multipliers.stationarity import stationarity
 from lexmargin.judge.point import unit_point
-from lexmargin.judge.stationarity import stationarity
 
 INF = math.inf
 R2, R5 = math.sqrt(2.0), math.sqrt(5.0)

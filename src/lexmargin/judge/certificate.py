@@ -11,9 +11,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.local.ascent import Rise
 from lexmargin.judge.multipliers.qualification import GradientChoice, LicqReport, MfcqReport
-from lexmargin.judge.stationarity import CurvePoint, TradeOffPoint
+from lexmargin.judge.multipliers.stationarity import CurvePoint, TradeOffPoint
+from lexmargin.judge.rises import Rise
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array

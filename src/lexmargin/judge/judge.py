@@ -15,6 +15,8 @@ from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
+from lexmargin.judge.multipliers.stationarity import Stationarity, lyu_li
+from lexmargin.judge.multipliers.supports import Rung, climb
 from lexmargin.judge.multipliers.vertex_bounds import (
     DualBound,
     best_weights,
@@ -22,8 +24,6 @@ from lexmargin.judge.multipliers.vertex_bounds import (
     relative_gap,
 )
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
-from lexmargin.judge.stationarity import Stationarity, lyu_li
-from lexmargin.judge.supports import Rung, climb
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
-from lexmargin.judge.local.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
@@ -25,13 +25,13 @@ from lexmargin.judge.multipliers.qualification import (
     licq,
     mfcq,
 )
+from lexmargin.judge.multipliers.stationarity import Stationarity
+from lexmargin.judge.multipliers.supports import Rung, climb
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, row_sums
-from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rung, climb
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.ascent import Rise, rise
+from lexmargin.judge.functions.kinks import Kink, Kinks, measure_kinks, samples_of
+from lexmargin.judge.functions.linear_networks import linear_network_bound
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.birth import (
     Birth,
@@ -24,15 +24,16 @@ from lexmargin.judge.local.birth_choice import best_birth
 from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes, where_of
-from lexmargin.judge.local.kinks import Kink, Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import check_euler, unit_point
+from lexmargin.judge.rises import Rise
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray

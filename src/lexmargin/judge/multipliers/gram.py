@@ -14,7 +14,7 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.judge.trained.scores import Indices
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted

@@ -14,26 +14,26 @@ import numpy as np
 
 from lexmargin.errors import DegreeError
 from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
+from lexmargin.judge.bounds.recomputed import linear_margin, proved_bound
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.functions.slopes import record, rows
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import not_separating
-from lexmargin.judge.local.ascent import rise
+from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
-from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.multipliers.products import linear_values
 from lexmargin.judge.multipliers.qualification import licq
+from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
-from lexmargin.judge.programs.long_words import within
-from lexmargin.judge.programs.products import linear_values
-from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
 from lexmargin.judge.second_order.vicinity import around_direction
-from lexmargin.judge.stationarity import Stationarity
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions

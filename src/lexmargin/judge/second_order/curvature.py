@@ -11,7 +11,8 @@ import numpy as np
 
 from lexmargin.inputs.limits import CURVATURE_ENTRIES, HESSIAN_PARAMETERS
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.ascent import Ascent, Rise, first_rise, rise
+from lexmargin.judge.rises import Ascent, Rise
+from lexmargin.judge.second_order.ascent import first_rise, rise
 from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.reduced import (
     Reduced,

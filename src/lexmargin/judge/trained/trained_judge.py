@@ -8,17 +8,17 @@ from typing import Protocol
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matrix, row_norms
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
-from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import rungs
+from lexmargin.judge.multipliers.stationarity import lyu_li
+from lexmargin.judge.multipliers.supports import rungs
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.tolerances import WIDEST, Tolerances
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS
 

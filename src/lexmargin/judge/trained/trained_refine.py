@@ -9,18 +9,18 @@ from typing import Final, Protocol, final
 import numpy as np
 
 from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
+from lexmargin.judge.autodiff.scores import Indices, KinkReport, Scores
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
 from lexmargin.judge.local.kinked import judged_at_kink
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.vicinity import around_direction
-from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions

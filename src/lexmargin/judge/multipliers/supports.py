@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
+from lexmargin.judge.multipliers.stationarity import Stationarity, on_support
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint
-from lexmargin.judge.stationarity import Stationarity, on_support
 from lexmargin.judge.tolerances import WIDEST, Tolerances
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
 __all__ = ["Rung", "climb", "rungs"]

@@ -12,27 +12,27 @@ from numpy.typing import ArrayLike
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.kinds import checked
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import certify, flattened
+from lexmargin.judge.functions.kinks import measure_kinks, samples_of
 from lexmargin.judge.local.clarke import (
     GradientSets,
     balanced_stationarity,
     clarke_stationarity,
     gradient_sets,
 )
-from lexmargin.judge.local.kinks import measure_kinks, samples_of
-from lexmargin.judge.point import UnitPoint, unit_point
-from lexmargin.judge.stationarity import (
+from lexmargin.judge.multipliers.stationarity import (
     WEIGHTS,
     CurvePoint,
     TradeOffPoint,
     curve,
     trade_off,
 )
-from lexmargin.judge.supports import rungs
+from lexmargin.judge.multipliers.supports import rungs
+from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.trained.trained import TrainedMargins, trained_margins
 from lexmargin.judge.trained.trained_refine import trained_sets
 from lexmargin.linalg.norms import Array, vector_norm
