@@ -21,7 +21,8 @@ from lexmargin.judge.local.symmetry import symmetry_tangents
 from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
 from lexmargin.judge.second_order.hessians import PredictorCurved
-from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
+from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     ConvolutionalNetwork,
@@ -57,10 +58,8 @@ def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
 def around(f: MarginFunctions, theta, certificate: Certificate, weights=None) -> Vicinity:
     lam = certificate.multipliers if weights is None else weights
     theta = np.asarray(theta, float) / np.linalg.norm(theta)
-    return around_direction(
-        PredictorCurved(f), theta, f.homogeneity.degree, lam, certificate.support,
-        certificate.tolerances, None,
-    )  # fmt: skip
+    known = replace(certificate, multipliers=lam, nearest_kink=None)
+    return around_direction(PredictorCurved(f), theta, f.homogeneity.degree, known)
 
 
 def margin_of(f: MarginFunctions, theta) -> float:

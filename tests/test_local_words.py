@@ -369,7 +369,6 @@ def around(functions: Planes, multipliers: list[float], **options: Any) -> Vicin
         multipliers=np.array(multipliers),
         support=np.arange(functions.count),
         worth=lambda u: 0.0,
-        goal="margin",
         limits=Tolerances(),
         nearest_kink=None,
         **rest,

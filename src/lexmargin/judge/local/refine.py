@@ -30,7 +30,8 @@ from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import check_euler, unit_point
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.hessians import PredictorCurved
-from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
+from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.verdict import Verdict
 from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.rounding import EPS
@@ -85,7 +86,7 @@ def refine(
     elif kinks is not None and found.verdict is Verdict.NOT_STATIONARY:
         found = _beside_kinks(functions, unit, degree, norm, found, kinks)
     elif norm == 2.0 and functions.curvature is not FunctionCurvature.AFFINE:
-        found = second_order(_around(functions, unit, degree, found), found)
+        found = second_order(functools.partial(_around, functions, unit, degree), found)
     if norm != 2.0:
         return found
     if found.verdict.certified and found.verdict is not Verdict.GLOBAL:
@@ -180,15 +181,7 @@ def _beside_kinks(
 def _around(
     functions: MarginFunctions, theta: FloatArray, degree: float, found: Certificate
 ) -> Vicinity:
-    return around_direction(
-        PredictorCurved(functions),
-        theta,
-        degree,
-        found.multipliers,
-        found.support,
-        found.tolerances,
-        found.nearest_kink,
-    )
+    return around_direction(PredictorCurved(functions), theta, degree, found)
 
 
 def _numbers(shown: Rise) -> str:

@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import not_separating
@@ -29,7 +28,7 @@ from lexmargin.judge.programs.products import linear_values
 from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
-from lexmargin.judge.second_order.vicinity import around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.stationarity import Stationarity
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
@@ -203,8 +202,7 @@ def _word(
     ):
         return said(Verdict.UNDECIDED, "ε or δ of these multipliers misses its tolerance")
     curved = DifferencedCurved(functions, kink)
-    alpha, weights, support = point.degree, evidence.multipliers, evidence.support
-    around = around_direction(curved, unit, alpha, weights, support, limits, kink)
+    around = around_direction(curved, unit, point.degree, replace(found, support=evidence.support))
     if evidence.ascent is not None and point.norm == 2.0:
         shown = rise(around, evidence.ascent, first.residual)
         if shown is not None:
@@ -215,8 +213,8 @@ def _word(
     if not smooth:
         return said(Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks")
     affine = functions.curvature is Curvature.AFFINE
-    if point.norm == 2.0 and not affine and functions.size <= DENSE_HESSIAN_PARAMETERS:
-        word = measured_curvature(around, check=False, search=False)
+    if point.norm == 2.0 and not affine:
+        word = measured_curvature(around, given=evidence)
         found = replace(found, curvature=word.curvature, radius=word.radius)
         if word.verdict is Verdict.STRICT_LOCAL:
             return said(Verdict.STRICT_LOCAL, _STRICT, found)

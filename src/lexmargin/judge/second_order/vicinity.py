@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -14,7 +13,7 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 
-__all__ = ["Vicinity", "around_direction"]
+__all__ = ["Vicinity"]
 
 
 @final
@@ -38,8 +37,6 @@ class Vicinity:
     worth
         logarithm of the margin, or of 1/cost, of any point after a stretch to the sphere or to the
         level; larger is better.
-    goal
-        what ``worth`` is, in words.
     limits
         the tolerances of the certificate.
     nearest_kink
@@ -55,10 +52,14 @@ class Vicinity:
     level: float | None
     degree: float | None
     worth: Callable[[Array], float]
-    goal: str
     limits: Tolerances
     nearest_kink: float | None
     reach: float = 1.0
+
+    @property
+    def goal(self) -> str:
+        """What ``worth`` is, in words."""
+        return "margin" if self.level is None else "cost"
 
     @property
     def unit(self) -> float:
@@ -78,37 +79,3 @@ class Vicinity:
             return False
         tolerance = self.limits.kink
         return wide <= tolerance or not self.functions.jumps(self.theta, self.multipliers, wide)
-
-
-def around_direction(
-    functions: Curved,
-    theta: Array,
-    degree: float,
-    multipliers: Array,
-    support: Indices,
-    limits: Tolerances,
-    nearest_kink: float | None,
-) -> Vicinity:
-    """Return the surroundings of a unit direction (d,) of homogeneous margin functions."""
-    used = np.zeros(multipliers.size)
-    used[support] = np.maximum(multipliers[support], 0.0)
-
-    def worth(moved: Array) -> float:
-        size = float(np.linalg.norm(moved))
-        if not (math.isfinite(size) and size > 0.0):
-            return -math.inf
-        margin = float(np.min(functions.values(moved / size)))
-        return math.log(margin) if margin > 0.0 else -math.inf
-
-    return Vicinity(
-        functions=functions,
-        theta=theta,
-        multipliers=used,
-        support=support,
-        level=None,
-        degree=degree,
-        worth=worth,
-        goal="margin",
-        limits=limits,
-        nearest_kink=nearest_kink,
-    )

@@ -16,7 +16,8 @@ from lexmargin.judge.local.kinked import judged_at_kink
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
-from lexmargin.judge.second_order.vicinity import around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
+from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
@@ -137,16 +138,13 @@ def refine_trained(
         return _beside_kinks(margins, theta, degree, found)
     if found.norm != 2.0:
         return found
-    nearest = found.nearest_kink
-    around = around_direction(
-        TrainedCurved(margins, plain),
-        theta,
-        degree,
-        found.multipliers,
-        found.support,
-        found.tolerances,
-        None if nearest is None else _NEARER * nearest,
-    )
+    curved = TrainedCurved(margins, plain)
+
+    def around(known: Certificate) -> Vicinity:
+        if known.nearest_kink is not None:
+            known = replace(known, nearest_kink=_NEARER * known.nearest_kink)
+        return around_direction(curved, theta, degree, known)
+
     return second_order(around, found)
 
 
