@@ -52,7 +52,7 @@ def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, norm, **options)
-    return refine(f, theta, degree, norm, first)
+    return refine(f, theta, degree, first)
 
 
 def around(f: MarginFunctions, theta, certificate: Certificate, weights=None) -> Vicinity:

@@ -61,6 +61,10 @@ class Kinks:
                 ]
         return found
 
+    def nearest_of(self, samples: list[int]) -> Kink:
+        """Return the nearest kink of some samples."""
+        return _nearest(self.distances, samples)
+
     def to_json(self) -> dict[str, Any]:
         """Return the nearest kink of the support."""
         kink = self.nearest_on_support
