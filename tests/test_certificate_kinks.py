@@ -16,7 +16,7 @@ from lexmargin.judge.local.clarke import GradientSets, clarke_stationarity, grad
 from lexmargin.judge.local.kinked import judged_at_kink
 from lexmargin.judge.local.kinks import Kink, measure_kinks
 from lexmargin.judge.local.refine import refine
-from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.local.slopes import rows
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,
@@ -117,10 +117,10 @@ def test_rows_with_the_natural_slopes_are_the_jacobian():
         f = functions(predictor, rng.standard_normal((3, 4)), y)
         theta = rng.standard_normal(f.size)
         every = list(range(f.count))
-        np.testing.assert_allclose(rows(f, record(f, theta), every), f.jacobian(theta), atol=1e-14)
+        np.testing.assert_allclose(rows(f, f.record(theta), every), f.jacobian(theta), atol=1e-14)
         slopes = [(z > 0).astype(float) for z in f.pre_activations(theta)]
         np.testing.assert_allclose(
-            rows(f, record(f, theta, slopes), every), f.jacobian(theta), atol=1e-14
+            rows(f, f.record(theta, slopes), every), f.jacobian(theta), atol=1e-14
         )
 
 

@@ -114,6 +114,11 @@ class PredictorPoint(KinkedPoint):
         self.bends = functions.curvature is not Curvature.AFFINE
 
     @functools.cached_property
+    def values(self) -> Array:
+        # With the gradients, in one evaluation.
+        return self.functions.recorded(self.theta)[0]
+
+    @functools.cached_property
     def jacobian(self) -> Array:
         """∇f_n(θ̂) (N, d), with slope 0 at every kink."""
         return self.functions.jacobian(self.theta)

@@ -19,7 +19,7 @@ from lexmargin.judge.judge import not_separating
 from lexmargin.judge.local.ascent import rise
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.local.slopes import rows
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
@@ -245,7 +245,7 @@ def _sloped(
     if point.norm != 2.0:
         return point.jacobian, ""
     known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
-    recording = record(functions, unit)
+    recording = functions.record(unit)
     if len(recording.kinked) != 1:
         return point.jacobian, "kinks in several layers: the slopes there are not independent"
     slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
@@ -256,7 +256,7 @@ def _sloped(
             return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
         slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
     chosen = evidence.support
-    elements = rows(functions, record(functions, unit, slopes), chosen.tolist())
+    elements = rows(functions, functions.record(unit, slopes), chosen.tolist())
     gradients = point.jacobian.copy()
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)

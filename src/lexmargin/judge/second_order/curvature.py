@@ -182,14 +182,13 @@ def measured_curvature(
         SADDLE only where gains were evaluated down to what can be seen, STRICT_LOCAL only where a
         strict maximiser was shown to be near.
     """
-    functions, theta = vicinity.functions, vicinity.theta
+    functions = vicinity.functions
     if vicinity.support.size * functions.size > CURVATURE_ENTRIES:
         return _open(
             f"{functions.size} parameters and {vicinity.support.size} support margins are too many "
             "for a second-order test"
         )
-    off = functions.combined_gradient(theta, vicinity.multipliers) - theta
-    error = float(np.linalg.norm(off))
+    error = vicinity.error
     if not math.isfinite(error):
         return _open("the gradients are not finite")
     if given is not None and given.ascent is not None:
@@ -201,7 +200,7 @@ def measured_curvature(
         return _open(f"{functions.size} parameters are more than {DENSE_HESSIAN_PARAMETERS}")
     if functions.size > HESSIAN_PARAMETERS:
         return _by_lanczos(vicinity, error)
-    reduced = reduce(vicinity, error)
+    reduced = reduce(vicinity)
     if isinstance(reduced, str):
         return _open(reduced)
     doubt = _doubt(vicinity, reduced.lagrangian)
@@ -317,7 +316,7 @@ def _by_lanczos(vicinity: Vicinity, error: float) -> SecondOrder:
     from lexmargin.linalg.lanczos import smallest_on_tangents
 
     functions, theta, weights = vicinity.functions, vicinity.theta, vicinity.multipliers
-    rows = functions.rows(theta, vicinity.support)
+    rows = vicinity.support_rows
     doubt = units_doubt(rows)
     if not doubt and functions.jumps(theta, weights, vicinity.limits.kink):
         doubt = "the second derivative of relu^p jumps here"
@@ -325,7 +324,7 @@ def _by_lanczos(vicinity: Vicinity, error: float) -> SecondOrder:
         doubt = _doubt(vicinity, None)
     if doubt:
         return _open(doubt)
-    held = strong_margins(vicinity, rows, error)
+    held = strong_margins(vicinity)
     if not held.size:
         return _open("no multiplier is clear of the error, so that no margin holds the point")
     own = rows[np.searchsorted(vicinity.support, held)]

@@ -45,7 +45,7 @@ def around_direction(
         functions=functions,
         theta=theta,
         multipliers=_used(found, found.multipliers),
-        support=found.support,
+        support=np.unique(found.support),
         level=None,
         degree=degree,
         worth=_largest_margin(functions),
@@ -81,7 +81,7 @@ def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate
         functions=curved,
         theta=w / stretch,
         multipliers=_used(found, multipliers) / size**2,
-        support=found.support,
+        support=np.unique(found.support),
         level=kkt.level,
         degree=None,
         worth=worth,
@@ -90,10 +90,8 @@ def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate
         reach=float(np.max(stretch)) / vector_norm(w, 2.0),
     )
     # A part of little cost may be far from its place, seen from the whole; curvature is not.
-    combined = curved.combined_gradient(vicinity.theta, vicinity.multipliers)
-    misfit = vector_norm(vicinity.theta - combined, 2.0)
-    if not misfit <= found.tolerances.stationarity:
-        return f"in the metric of the cost ε is {misfit:.3g}"
+    if not vicinity.error <= found.tolerances.stationarity:
+        return f"in the metric of the cost ε is {vicinity.error:.3g}"
     return vicinity
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -56,6 +57,28 @@ class Vicinity:
     nearest_kink: float | None
     reach: float = 1.0
 
+    @functools.cached_property
+    def values(self) -> Array:
+        """f_n(θ) (N,)."""
+        return self.functions.values(self.theta)
+
+    @functools.cached_property
+    def support_rows(self) -> Array:
+        """∇f_n(θ) of the support (S, d)."""
+        return self.functions.rows(self.theta, self.support)
+
+    def rows(self, indices: Indices) -> Array:
+        """Return ∇f_n(θ) (S, d), those of the support from what is known."""
+        if indices.size and np.all(np.isin(indices, self.support)):
+            return np.asarray(self.support_rows[np.searchsorted(self.support, indices)])
+        return self.functions.rows(self.theta, indices)
+
+    @functools.cached_property
+    def error(self) -> float:
+        """ε: the length of `θ - Σ λ_n ∇f_n(θ)`."""
+        off = self.functions.combined_gradient(self.theta, self.multipliers) - self.theta
+        return float(np.linalg.norm(off))
+
     @property
     def goal(self) -> str:
         """What ``worth`` is, in words."""
@@ -66,7 +89,7 @@ class Vicinity:
         """What turns a gain of ``worth`` into one of ½‖u‖²: Σ λ_n γ, or ½ for costs."""
         if self.level is not None:
             return 0.5
-        return float(np.sum(self.multipliers)) * float(np.min(self.functions.values(self.theta)))
+        return float(np.sum(self.multipliers)) * float(np.min(self.values))
 
     def clear_of_kinks(self, length: float) -> bool:
         """Tell whether no kink is within ten times ``length``.
