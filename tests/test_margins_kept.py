@@ -13,6 +13,7 @@ import lexmargin as lm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.jacobian import JacobianOps
+from lexmargin.ops.numpy import NumpyOps
 
 DATA = lm.Dataset([[1.0, 2.0], [-1.0, 0.5], [0.3, -2.0]], [1, -1, 1])
 PREDICTORS = (lm.Network((3,), lm.ReLU()), lm.DiagonalNetwork(3), lm.Linear())
@@ -75,7 +76,7 @@ def test_a_certificate_on_kinks_evaluates_its_network_six_times(
 
     def counted(self: Any, ops: Any, blocks: Sequence[Any], inputs: Any) -> Any:
         nonlocal calls
-        calls += 1
+        calls += isinstance(ops, (JacobianOps, NumpyOps))
         return plain(self, ops, blocks, inputs)
 
     monkeypatch.setattr(lm.Network, "__call__", counted)
