@@ -68,7 +68,6 @@ def risen(
         level=None,
         degree=1.0,
         worth=lambda u: gain(float(u[1])),
-        goal="margin",
         limits=Tolerances(),
         nearest_kink=nearest_kink,
     )

@@ -13,11 +13,10 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
 from lexmargin.judge.bounds.recomputed import linear_margin, proved_bound
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.functions.slopes import record, rows
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
@@ -31,7 +30,7 @@ from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
-from lexmargin.judge.second_order.vicinity import around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
@@ -203,8 +202,7 @@ def _word(
     ):
         return said(Verdict.UNDECIDED, "ε or δ of these multipliers misses its tolerance")
     curved = DifferencedCurved(functions, kink)
-    alpha, weights, support = point.degree, evidence.multipliers, evidence.support
-    around = around_direction(curved, unit, alpha, weights, support, limits, kink)
+    around = around_direction(curved, unit, point.degree, replace(found, support=evidence.support))
     if evidence.ascent is not None and point.norm == 2.0:
         shown = rise(around, evidence.ascent, first.residual)
         if shown is not None:
@@ -215,8 +213,8 @@ def _word(
     if not smooth:
         return said(Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks")
     affine = functions.curvature is Curvature.AFFINE
-    if point.norm == 2.0 and not affine and functions.size <= DENSE_HESSIAN_PARAMETERS:
-        word = measured_curvature(around, check=False, search=False)
+    if point.norm == 2.0 and not affine:
+        word = measured_curvature(around, given=evidence)
         found = replace(found, curvature=word.curvature, radius=word.radius)
         if word.verdict is Verdict.STRICT_LOCAL:
             return said(Verdict.STRICT_LOCAL, _STRICT, found)
@@ -247,7 +245,7 @@ def _sloped(
     if point.norm != 2.0:
         return point.jacobian, ""
     known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
-    recording = record(functions, unit)
+    recording = functions.record(unit)
     if len(recording.kinked) != 1:
         return point.jacobian, "kinks in several layers: the slopes there are not independent"
     slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
@@ -258,7 +256,7 @@ def _sloped(
             return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
         slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
     chosen = evidence.support
-    elements = rows(functions, record(functions, unit, slopes), chosen.tolist())
+    elements = rows(functions, functions.record(unit, slopes), chosen.tolist())
     gradients = point.jacobian.copy()
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)
