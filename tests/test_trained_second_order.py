@@ -147,7 +147,7 @@ CASES = [
 )
 @pytest.mark.parametrize("limit", [20_000_000, 0], ids=["gradients", "inner-products"])
 def test_closed_forms(framework, X, blocks, verdict, low, high, limit, monkeypatch):
-    monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)
+    monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", limit)
     X, y = mirrored(X)
     found = framework.certify(framework.diagonal, blocks, X, y)
     assert found.verdict is verdict, found.report()
@@ -410,7 +410,7 @@ def test_a_refutation_counts_kinks_above_the_support(
 ):
     # F = uv x_3 + a relu(w·x): the second sample alone holds w back, at its kink.
     if by_gram:
-        monkeypatch.setattr(trained_module, "_DENSE_LIMIT", 0)
+        monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", 0)
     c, s = 0.5, math.sqrt(0.75)
     size = s**-0.5
     X = np.array([[1.0, 0.0, 0.0], [jump * c, jump * s, 1.0 + above], [0.0, 0.0, 1.0]])

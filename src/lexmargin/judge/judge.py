@@ -13,6 +13,7 @@ from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
 from lexmargin.judge.multipliers.vertex_bounds import (
@@ -31,7 +32,7 @@ from lexmargin.linalg.norms import vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified
 
-__all__ = ["certify_arrays", "dual_bound", "judged", "not_separating"]
+__all__ = ["certify_arrays", "dual_bound", "judged", "measured_at", "not_separating"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -123,7 +124,7 @@ def judged(
     measured = rung.measured
     rows = point.jacobian[measured.support]
     values = measured.multipliers[measured.support]
-    verdict, reasons = _first_order(point, measured, mismatch, tolerances)
+    verdict, reasons = first_order(measured_at(point, measured, mismatch), tolerances)
     gap = bound = None
     if reach is not None:
         bound = point.unscaled(reach[0])
@@ -180,40 +181,16 @@ def judged(
     )
 
 
-def _first_order(
-    point: UnitPoint, measured: Stationarity, mismatch: float, limits: Tolerances
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Decide stationarity; doubts about the arithmetic come before any word."""
-    smallest = np.flatnonzero(point.margins <= point.margin)
-    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
-    if point.degree * point.margin <= noise:
-        return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
-    if measured.lower > limits.stationarity:
-        return Verdict.NOT_STATIONARY, (
-            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 with δ ≤ "
-            f"{limits.complementarity:.0e} "
-            f"(tolerance {limits.stationarity:.0e})",
-        )
-    if mismatch > max(limits.support, limits.stationarity):
-        return Verdict.UNDECIDED, (
-            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin, "
-            "more than the tolerances",
-        )
-    if measured.floor > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"rounding alone may change ε by {measured.floor:.3g}, more than its tolerance",
-        )
-    if measured.residual > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"ε = {measured.residual:.3g} misses its tolerance {limits.stationarity:.0e}, "
-            f"and no better than {measured.lower:.3g} is proven from below",
-        )
-    if measured.complementarity > limits.complementarity:
-        return Verdict.UNDECIDED, (
-            f"δ = {measured.complementarity:.3g} misses its tolerance "
-            f"{limits.complementarity:.0e}: weight lies on samples above the margin",
-        )
-    return Verdict.KKT, ("ε and δ are within their tolerances",)
+def measured_at(point: UnitPoint, measured: Stationarity, mismatch: float) -> Measured:
+    """Return what the word of first order hangs on at a direction."""
+    return Measured(
+        residual=measured.residual,
+        lower=measured.lower,
+        floor=measured.floor,
+        complementarity=measured.complementarity,
+        noisy=point.is_noise,
+        mismatch=mismatch,
+    )
 
 
 def _margin_from_below(point: UnitPoint) -> float:

@@ -17,6 +17,7 @@ from lexmargin.judge.multipliers.multiplier_set import (
 )
 from lexmargin.judge.multipliers.polyhedral import largest_pairing
 from lexmargin.judge.point import UnitPoint
+from lexmargin.judge.tolerances import Tolerances
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified, with_column
@@ -74,6 +75,10 @@ class Stationarity:
     multipliers: Array
     method: MultiplierMethod
     converged: bool
+
+    def met(self, limits: Tolerances) -> bool:
+        """Tell whether ε and δ are within tolerance."""
+        return limits.met(self.residual, self.complementarity)
 
 
 @final

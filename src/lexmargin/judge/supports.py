@@ -56,7 +56,7 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
             continue
         size = support.size
         measured = on_support(point, support)
-        if _within(measured, limits):
+        if measured.met(limits):
             return Rung(tau, measured)
         # A measure whose δ is too large has an ε below the bound and would contradict it.
         usable = measured.complementarity <= limits.complementarity
@@ -64,7 +64,7 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
             best = Rung(tau, measured)
         if measured.residual <= limits.stationarity or measured.complementarity > 0.0:
             balanced = on_support(point, support, penalised=True)
-            if _within(balanced, limits):
+            if balanced.met(limits):
                 return Rung(tau, replace(balanced, lower=min(measured.lower, balanced.residual)))
     assert best is not None
     lower = _bound(point, on_support(point, support, penalised=True), limits)
@@ -75,13 +75,6 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
     lower = max(0.0, spare)
     lower = min(lower, best.measured.residual)
     return Rung(best.tau, replace(best.measured, lower=lower))
-
-
-def _within(measured: Stationarity, limits: Tolerances) -> bool:
-    return (
-        measured.residual <= limits.stationarity
-        and measured.complementarity <= limits.complementarity
-    )
 
 
 def _far_reach(point: UnitPoint, support: NDArray[np.intp], limits: Tolerances) -> float:

@@ -33,7 +33,6 @@ from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
 from lexmargin.judge.verdict import Verdict
 from lexmargin.judge.weight_reach import weight_reach
-from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature as FunctionCurvature
@@ -113,19 +112,29 @@ def _at_kink(
             licq=at_slope_zero(certificate.licq),
             reasons=(f"{where}: {why}", *stated_notes(certificate)),
         )
-    doubt = _doubt(functions, theta, degree, certificate)
-    sets = gradient_sets(functions, theta, certificate.support, kinks) if not doubt else None
+    sets = gradient_sets(functions, theta, certificate.support, kinks)
     if sets is None:
-        why = doubt or "too many combinations of slopes to list"
         return replace(
             certificate,
             verdict=Verdict.UNDECIDED,
             licq=at_slope_zero(certificate.licq),
-            reasons=(f"{where}: {why}", *stated_notes(certificate)),
+            reasons=(
+                f"{where}: too many combinations of slopes to list",
+                *stated_notes(certificate),
+            ),
         )
-    values, limit = functions.values(theta), certificate.tolerances.kink
-    sets_of = functools.partial(kinked_sets, functions, theta, limit)
-    found, element = judged_at_kink(certificate, sets, theta, degree, values, where, sets_of)
+    values, limits = functions.values(theta), certificate.tolerances
+    point = unit_point(values, functions.jacobian(theta), theta, degree)
+    found, element = judged_at_kink(
+        certificate,
+        sets,
+        theta,
+        degree,
+        values,
+        where,
+        functools.partial(kinked_sets, functions, theta, limits.kink),
+        (point.is_noise, check_euler(point, limits.euler)),
+    )
     clarke = element.clarke
     independence = licq(compact(clarke.elements), certificate.tolerances.rank)
     found = replace(found, licq=replace(independence, of=GradientChoice.CHOSEN))
@@ -194,22 +203,6 @@ def _around(
 def _numbers(shown: Rise) -> str:
     before, after = math.exp(shown.before), math.exp(shown.after)
     return f"from {before:.10g} to {after:.10g}"
-
-
-def _doubt(
-    functions: MarginFunctions, theta: FloatArray, degree: float, certificate: Certificate
-) -> str:
-    """Return why the arithmetic cannot be trusted with a verdict here, or an empty string."""
-    limits = certificate.tolerances
-    point = unit_point(functions.values(theta), functions.jacobian(theta), theta, degree)
-    rows = point.jacobian[point.margins <= point.margin]
-    noise = 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(point.theta)))
-    if degree * point.margin <= noise:
-        return "the margin is no larger than its own rounding error"
-    mismatch = check_euler(point, limits.euler)
-    if mismatch > max(limits.support, limits.stationarity, limits.kink):
-        return f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
-    return ""
 
 
 def _linear_network(functions: MarginFunctions, certificate: Certificate) -> Certificate:

@@ -236,11 +236,7 @@ def _claimed(
     multipliers = point.unscaled_multipliers(values)
     evidence = Evidence(support=point.support(tau), multipliers=multipliers, tau=tau)
     measured: Stationarity = measured_of(point, point.jacobian, evidence, limits)
-    serve = (
-        measured.residual <= limits.stationarity
-        and measured.complementarity <= limits.complementarity
-    )
-    return Rung(tau, measured) if serve else None
+    return Rung(tau, measured) if measured.met(limits) else None
 
 
 def _balanced(values: Array, signs: Array) -> Array:

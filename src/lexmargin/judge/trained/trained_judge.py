@@ -9,9 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matrix, row_norms
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
+from lexmargin.judge.point import euler_error, is_noise
 from lexmargin.judge.stationarity import lyu_li
 from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import WIDEST, Tolerances
@@ -77,7 +79,7 @@ def certify_by_gram(
         margins.push,
         theta,
     )
-    mismatch = float(np.max(np.abs(products - degree * values[chosen]))) / (degree * gamma)
+    mismatch = euler_error(products, degree * values[chosen])
     tau, best, lower = _climb(problem, values[chosen], limits)
     reach = 0.0
     if lower > limits.stationarity:
@@ -91,9 +93,20 @@ def certify_by_gram(
         )
         lower = max(0.0, lower - reach)
     lower = min(lower, best.residual)
-    verdict, why = _word(best, lower, mismatch, limits)
+    smallest = margins.rows(np.flatnonzero(values <= gamma))
+    verdict, reasons = first_order(
+        Measured(
+            residual=best.residual,
+            lower=lower,
+            floor=best.floor,
+            complementarity=best.complementarity,
+            noisy=is_noise(smallest, theta, degree * gamma),
+            mismatch=mismatch,
+        ),
+        limits,
+    )
     if reach > 0.0 and verdict is Verdict.UNDECIDED:
-        why += f"; samples beyond the support could lower ε by {reach:.2g}"
+        reasons += (f"samples beyond the support could lower ε by {reach:.2g}",)
     scale = size ** (degree - 1.0)
     multipliers = spread(best.support, values.size, best.multipliers)
     margin = gamma / scale
@@ -126,7 +139,7 @@ def certify_by_gram(
         norm=2.0,
         tolerances=limits,
         reasons=(
-            why,
+            *reasons,
             f"from the inner products of {chosen.size} gradients of {margins.theta.size} "
             f"parameters, which alone resolve ε to {best.resolution:.1e}",
         ),
@@ -149,10 +162,10 @@ def _climb(
             continue
         size = inside.size
         measured = problem.measure(inside)
-        if _within(measured, limits):
+        if limits.met(measured.residual, measured.complementarity):
             return tau, measured, measured.lower
         balanced = problem.measure(inside, penalised=True)
-        if _within(balanced, limits):
+        if limits.met(balanced.residual, balanced.complementarity):
             return tau, balanced, min(measured.lower, balanced.residual)
         usable = measured.complementarity <= limits.complementarity
         if best is None or (usable and measured.residual < best[1].residual):
@@ -160,42 +173,6 @@ def _climb(
         lower = math.sqrt(max(0.0, balanced.lower**2 - limits.complementarity**2))
     assert best is not None
     return *best, lower
-
-
-def _within(measured: GramMeasure, limits: Tolerances) -> bool:
-    return (
-        measured.residual <= limits.stationarity
-        and measured.complementarity <= limits.complementarity
-    )
-
-
-def _word(
-    measured: GramMeasure, lower: float, mismatch: float, limits: Tolerances
-) -> tuple[Verdict, str]:
-    if lower > limits.stationarity:
-        return Verdict.NOT_STATIONARY, (
-            f"ε is at least {lower:.3g} for every λ ≥ 0 with δ ≤ {limits.complementarity:.0e} "
-            f"(tolerance {limits.stationarity:.0e})"
-        )
-    if mismatch > max(limits.support, limits.stationarity):
-        return Verdict.UNDECIDED, (
-            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
-        )
-    if measured.floor > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"rounding alone may change ε by {measured.floor:.3g}, more than its tolerance"
-        )
-    if measured.residual > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"ε = {measured.residual:.3g} misses its tolerance {limits.stationarity:.0e}, and no "
-            f"better than {lower:.3g} is proven from below"
-        )
-    if measured.complementarity > limits.complementarity:
-        return Verdict.UNDECIDED, (
-            f"δ = {measured.complementarity:.3g} misses its tolerance "
-            f"{limits.complementarity:.0e}: weight lies on samples above the margin"
-        )
-    return Verdict.KKT, "ε and δ are within their tolerances"
 
 
 def _independent(gram: Array) -> LicqReport:

@@ -13,6 +13,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
 from lexmargin.judge.local.kinked import judged_at_kink
+from lexmargin.judge.point import euler_error, is_noise
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
@@ -22,7 +23,6 @@ from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.judge.verdict import Verdict
 from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["Trained", "TrainedCurved", "refine_trained", "trained_sets"]
@@ -206,9 +206,8 @@ def _at_kink(
         )
     curved = TrainedCurved(margins)
     values = curved.values(theta)
-    doubt = _doubt(curved.rows(theta, support), theta, values[support], degree, found)
-    if doubt:
-        return _open(found, f"{where}: {doubt}")
+    rows, expected = curved.rows(theta, support), degree * values[support]
+    noisy = is_noise(rows, theta, float(np.min(expected)))
     sets = trained_sets(margins, support, degree, limit)
     if sets is None:
         return _open(found, f"{where}: {_NO_SLOPES}")
@@ -220,6 +219,7 @@ def _at_kink(
         values,
         where,
         lambda indices: trained_sets(margins, indices, degree, limit),
+        (noisy, euler_error(rows @ theta, expected)),
     )[0]
 
 
@@ -243,19 +243,6 @@ def trained_sets(
         margins.scores.theta.size,
         False,
     )
-
-
-def _doubt(
-    rows: Array, theta: Array, values: Array, degree: float, certificate: Certificate
-) -> str:
-    """Return why the arithmetic cannot be trusted with a verdict here, or an empty string."""
-    limits, scale = certificate.tolerances, degree * float(np.min(values))
-    if scale <= 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(theta))):
-        return "the margin is no larger than its own rounding error"
-    mismatch = float(np.max(np.abs(rows @ theta - degree * values))) / scale
-    if mismatch > max(limits.support, limits.stationarity, limits.kink):
-        return f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
-    return ""
 
 
 def _open(found: Certificate, why: str) -> Certificate:
