@@ -416,7 +416,9 @@ def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
     for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):
         values = np.array([1.0, 1.0 + above])
         theta = np.full(2, math.sqrt(0.5))
-        found, _ = judged_at_kink(certificate, sets, theta, 1.0, values, WHERE, sets.of, (False, 0.0))
+        found, _ = judged_at_kink(
+            certificate, sets, theta, 1.0, values, WHERE, sets.of, (False, 0.0)
+        )
         assert found.verdict is verdict and found.stationarity < 1e-12
 
 

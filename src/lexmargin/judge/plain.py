@@ -12,23 +12,22 @@ from numpy.typing import NDArray
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
+from lexmargin.judge.judge import with_multiplier_set
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
 from lexmargin.judge.local.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
-    MultiplierSet,
     compact,
     licq,
     mfcq,
 )
 from lexmargin.judge.point import UnitPoint, euler_error, is_noise
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rung, climb
+from lexmargin.judge.supports import Rows, Rung, climb
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -141,14 +140,14 @@ def judge_plain(
     if not unit.is_finite:
         raise FloatingPointError("f_n or a gradient is not finite")
     if given is None:
-        rung = climb(unit, limits)
+        rung = climb(Rows(unit), limits)
     else:
         rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits))
     measured = rung.measured
     support = measured.support
     rows = point.jacobian[support]
     noisy, mismatch = _doubts(point)
-    verdict, reasons = first_order(
+    word = first_order(
         Measured(
             residual=measured.residual,
             lower=measured.lower,
@@ -161,42 +160,17 @@ def judge_plain(
         ),
         limits,
     )
-    polytope = MultiplierSet(None, None, None)
+    found = rung.certificate(word, margin, point.norm, limits)
     if given is None:
-        polytope = multipliers_of(
-            unit, unit.jacobian[support], measured.multipliers[support], limits.rank
-        )
-    ranges = None
-    if polytope.low is not None and polytope.high is not None:
-        pairs = zip(polytope.low, polytope.high, strict=True)
-        ranges = tuple((float(low), float(high)) for low, high in pairs)
-    found = Certificate(
-        verdict=verdict,
-        stationarity=measured.residual,
-        stationarity_bound=measured.lower,
-        complementarity=measured.complementarity,
+        found = with_multiplier_set(found, unit, unit.jacobian[support])
+    known = point.interior is not None
+    found = replace(
+        found,
         feasibility=shortfall,
-        margin=margin,
-        support=support,
-        multipliers=measured.multipliers,
-        euler=math.nan if point.interior is None else measured.euler,
-        multiplier_dimension=polytope.dimension,
-        multiplier_range=ranges,
+        euler=measured.euler if known else math.nan,
         licq=licq(compact(rows), limits.rank),
-        mfcq=None
-        if given is not None and point.interior is None
-        else mfcq(rows, 0.0, point.interior),
-        curvature=None,
-        gap=None,
-        bound=None,
-        margin_ratio=None,
-        definition_3=None,
-        degree=math.nan,
-        nearest_kink=None,
-        norm=point.norm,
-        tolerances=limits,
-        reasons=reasons + notes,
-        tau=rung.tau,
+        mfcq=mfcq(rows, 0.0, point.interior) if given is None or known else None,
+        reasons=found.reasons + notes,
     )
     if given is not None or missed:
         return smooth_only(found, functions, point.w, point, decided=bool(missed))

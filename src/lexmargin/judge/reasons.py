@@ -17,6 +17,7 @@ from lexmargin.judge.verdict import Verdict
 
 __all__ = [
     "BESIDE",
+    "BEYOND",
     "CONTRADICTED",
     "NOISE",
     "NO_BETTER",
@@ -105,6 +106,7 @@ SLACK: Final = "δ = {x} misses its tolerance {x}: weight lies on samples above 
 # A unit that follows others, or a weight that acts twice, may be given slopes here that no limit of
 # gradients has.
 OTHER_SLOPES: Final = "stationary for slopes that need not be those of a generalised gradient"
+BEYOND: Final = "samples beyond the support could lower ε by {x}"
 VANISHES: Final = "the gradient vanishes within its rounding"
 SINGULAR: Final[Mapping[Verdict, str]] = MappingProxyType(
     {
@@ -299,7 +301,7 @@ BESIDE: Final = (
         for positive in _POSITIVE
         for why in _NOT_NEAR
     ),
-    "samples beyond the support could lower ε by {x}",
+    BEYOND,
     "the margin is {x} below the best bound found",
     "the stated margin misses its target by {x} of it",
     "birth test undecided, between {x} and {x}",

@@ -32,6 +32,7 @@ from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
 from lexmargin.judge.second_order.vicinity import around_direction
+from lexmargin.judge.supports import Rung
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.judge.weight_reach import weight_reach
@@ -119,32 +120,7 @@ def claimed_direction(
     if bound is not None:
         below = linear_margin(point, theta) if linear else point.margin
         gap = relative_gap(bound, point.unscaled(below))
-    known = Certificate(
-        verdict=Verdict.UNDECIDED,
-        stationarity=first.residual,
-        stationarity_bound=first.lower,
-        complementarity=first.complementarity,
-        feasibility=0.0,
-        margin=point.unscaled(point.margin),
-        support=point.support(min(evidence.tau, WIDEST)),
-        multipliers=evidence.multipliers,
-        euler=first.euler,
-        multiplier_dimension=None,
-        multiplier_range=None,
-        licq=licq(support_rows, limits.rank),
-        mfcq=None,
-        curvature=None,
-        gap=gap,
-        bound=bound,
-        margin_ratio=None,
-        definition_3=None,
-        degree=alpha,
-        nearest_kink=None if kinks is None else kinks.nearest_on_support.distance,
-        norm=norm,
-        tolerances=limits,
-        reasons=(),
-        tau=evidence.tau,
-    )
+    bounded = first.lower
     if on:
         # What separates θ̂ from one element of every margin does not from all.
         first = replace(first, lower=0.0)
@@ -154,7 +130,18 @@ def claimed_direction(
         word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
     elif sloped:
         word = Verdict.UNDECIDED, (sloped,)
-    known = replace(known, verdict=word[0], reasons=word[1])
+    rung = Rung(evidence.tau, first)
+    known = replace(
+        rung.certificate(word, point.unscaled(point.margin), norm, limits),
+        stationarity_bound=bounded,
+        support=point.support(min(evidence.tau, WIDEST)),
+        multipliers=evidence.multipliers,
+        licq=licq(support_rows, limits.rank),
+        gap=gap,
+        bound=bound,
+        degree=alpha,
+        nearest_kink=None if kinks is None else kinks.nearest_on_support.distance,
+    )
     found = _beyond_first_order(functions, point, unit, evidence, known)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 

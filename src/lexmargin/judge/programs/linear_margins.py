@@ -26,7 +26,7 @@ from lexmargin.judge.point import UnitPoint, row_sums
 from lexmargin.judge.programs.products import near_products
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rung, climb, rungs
+from lexmargin.judge.supports import Rows, Rung, climb, rungs
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.linalg.norms import (
     Array,
@@ -117,7 +117,7 @@ def certify_linear(
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
         return not_separating(point, tolerances)
-    rung = _claimed(point, signs, multipliers, tolerances) or climb(point, tolerances)
+    rung = _claimed(point, signs, multipliers, tolerances) or climb(Rows(point), tolerances)
     upper = _upper(point, signs, rung.measured, tolerances)
     if bias is None:
         sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
