@@ -100,28 +100,28 @@ class Certificate:
     """
 
     verdict: Verdict
-    stationarity: float
-    stationarity_bound: float
-    complementarity: float
-    feasibility: float
     margin: float
     support: NDArray[np.intp]
     multipliers: Array
-    euler: float
-    multiplier_dimension: int | None
-    multiplier_range: tuple[tuple[float, float], ...] | None
-    licq: LicqReport | None
-    mfcq: MfcqReport | None
-    curvature: Any | None
-    gap: float | None
-    bound: float | None
-    margin_ratio: float | None
-    definition_3: bool | None
-    degree: float
-    nearest_kink: float | None
     norm: float
     tolerances: Tolerances
     reasons: tuple[str, ...]
+    stationarity: float = math.nan
+    stationarity_bound: float = math.nan
+    complementarity: float = math.nan
+    feasibility: float = 0.0
+    euler: float = math.nan
+    multiplier_dimension: int | None = None
+    multiplier_range: tuple[tuple[float, float], ...] | None = None
+    licq: LicqReport | None = None
+    mfcq: MfcqReport | None = None
+    curvature: Any | None = None
+    gap: float | None = None
+    bound: float | None = None
+    margin_ratio: float | None = None
+    definition_3: bool | None = None
+    degree: float = math.nan
+    nearest_kink: float | None = None
     tau: float = math.nan
     kkt_epsilon: float | None = None
     kkt_delta: float | None = None
