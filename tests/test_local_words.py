@@ -17,11 +17,11 @@ from adversarial_local import Circle, complaint
 from lexmargin.errors import ReceiptError
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Tolerances, Verdict, certify
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.receipts.facts import establish_problem
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
-from lexmargin.judge.rises import Ascent
 from lexmargin.judge.second_order import contraction, curvature
 from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.exact_critical import critical_along

@@ -13,7 +13,7 @@ from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
 from lexmargin.judge.multipliers.stationarity import Stationarity, lyu_li
@@ -132,7 +132,7 @@ def judged(
     rows = point.jacobian[measured.support]
     word = first_order(measured_at(point, measured, mismatch), tolerances)
     margin = point.unscaled(point.margin)
-    found = rung.certificate(word, margin, point.norm, tolerances)
+    found = certificate_of(rung, word, margin, point.norm, tolerances)
     verdict, reasons = found.verdict, found.reasons
     gap = bound = None
     if reach is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.judge import with_multiplier_set
@@ -160,7 +160,7 @@ def judge_plain(
         ),
         limits,
     )
-    found = rung.certificate(word, margin, point.norm, limits)
+    found = certificate_of(rung, word, margin, point.norm, limits)
     if given is None:
         found = with_multiplier_set(found, unit, unit.jacobian[support])
     known = point.interior is not None

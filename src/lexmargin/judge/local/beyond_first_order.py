@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.certificate import Certificate, Rise
 from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
@@ -16,7 +16,6 @@ from lexmargin.judge.local.kinked_point import KinkedPoint
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
 from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler
-from lexmargin.judge.rises import Rise
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.tolerances import Tolerances

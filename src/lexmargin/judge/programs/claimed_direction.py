@@ -15,7 +15,7 @@ import numpy as np
 from lexmargin.errors import DegreeError
 from lexmargin.judge.bounds.recomputed import linear_margin, proved_bound
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import first_order
+from lexmargin.judge.first_order import certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, measured_of
@@ -131,7 +131,7 @@ def claimed_direction(
         word = Verdict.UNDECIDED, (sloped,)
     rung = Rung(evidence.tau, first)
     known = replace(
-        rung.certificate(word, point.unscaled(point.margin), norm, limits),
+        certificate_of(rung, word, point.unscaled(point.margin), norm, limits),
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import Indices
-from lexmargin.judge.rises import Ascent, Rise
+from lexmargin.judge.certificate import Ascent, Rise
 from lexmargin.judge.second_order.exact_critical import critical_along, critical_as_computed
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import LOCAL, STEADY

@@ -10,7 +10,7 @@ import numpy as np
 
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge.autodiff.scores import Indices
-from lexmargin.judge.rises import Ascent
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import STRONG
 from lexmargin.linalg.nonnegative import nonnegative
