@@ -59,7 +59,7 @@ def certify_direction(
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
     if functions.linear:
         first = with_long_numbers(first, jacobian, theta)
-    refined = refine(functions, theta, degree, norm, first)
+    refined = refine(functions, theta, degree, first)
     return with_global_bound(functions, theta, norm, refined)
 
 

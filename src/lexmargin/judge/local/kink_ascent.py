@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.local.clarke import Clarke, GradientSets
-from lexmargin.judge.rises import Ascent
 from lexmargin.judge.tolerances import RISING
 from lexmargin.ops.base import FloatArray
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -14,18 +15,23 @@ from lexmargin.judge.multipliers.stationarity import Stationarity, on_support
 from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.tolerances import WIDEST, Tolerances
+from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
-__all__ = ["Rung", "climb", "rungs"]
+__all__ = ["Ladder", "Rows", "Rung", "climb", "rungs"]
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Rung:
-    """The support tolerance τ that a verdict rests on, and what was measured there."""
+    """The support tolerance τ that a verdict rests on, and what was measured there.
+
+    ``beyond`` is what margins of no support, within δ, took from the bound on ε.
+    """
 
     tau: float
     measured: Stationarity
+    beyond: float = 0.0
 
 
 def rungs(first: float) -> tuple[float, ...]:
@@ -38,7 +44,62 @@ def rungs(first: float) -> tuple[float, ...]:
     return tuple(found)
 
 
-def climb(point: UnitPoint, limits: Tolerances) -> Rung:
+class Ladder(ABC):
+    """Margins (N,) at one point, and how ε and δ of supports are measured there.
+
+    margins
+        f_n (N,), up to one factor.
+    whole
+        whether all margins together may be measured too.
+    linear
+        whether the penalised measure minimises ε + δ, not `ε² + δ²`.
+    """
+
+    margins: Array
+    whole: bool
+    linear: bool = False
+
+    @abstractmethod
+    def on(self, support: NDArray[np.intp], *, penalised: bool = False) -> Stationarity:
+        """Measure λ on one support; ``penalised`` minimises ε and δ together."""
+
+    @abstractmethod
+    def reach(self, far: NDArray[np.intp]) -> float:
+        """Return what weight on these margins may lower ε by, for every unit of δ."""
+
+    def support(self, tau: float) -> NDArray[np.intp]:
+        """Return `S_τ = {n : f_n ≤ (1+τ) γ}` as indices in increasing order."""
+        return np.flatnonzero(self.margins <= (1.0 + tau) * np.min(self.margins))
+
+
+@final
+class Rows(Ladder):
+    """A point with its gradients as rows, dense or CSR."""
+
+    def __init__(self, point: UnitPoint) -> None:
+        self.point, self.margins = point, point.margins
+        self.whole = point.jacobian.size <= ALL_WEIGHTS_ENTRIES
+        self.linear = point.target is None and (point.norm == 1.0 or math.isinf(point.norm))
+
+    def on(self, support: NDArray[np.intp], *, penalised: bool = False) -> Stationarity:
+        return on_support(self.point, support, penalised=penalised)
+
+    def reach(self, far: NDArray[np.intp]) -> float:
+        point, sizes = self.point, np.zeros(self.margins.size)
+        if far.size:
+            rows = point.jacobian[far]
+            sizes[far] = dual_lengths(rows, point.norm) if self.linear else row_lengths(rows)
+        return weight_reach(
+            far,
+            lambda some: sizes[some],
+            point.degree * (point.margins - point.margin),
+            point.theta,
+            point.norm,
+            target=point.target is not None,
+        )
+
+
+def climb(ladder: Ladder, limits: Tolerances) -> Rung:
     """Return the smallest τ at which both ε and δ are within tolerance.
 
     An interior-point answer holds its active constraints with slacks μ/λ_n, so that samples of
@@ -49,62 +110,40 @@ def climb(point: UnitPoint, limits: Tolerances) -> Rung:
     within tolerance: `ε² ≥ min(ε² + δ²) - δ²` (a sum for ℓ1, ℓ∞).
     """
     best: Rung | None = None
-    size = -1
+    support, balanced = np.zeros(0, dtype=np.intp), None
     for tau in rungs(limits.support):
-        support = point.support(tau)
-        if support.size == size:
+        wider = ladder.support(tau)
+        if wider.size == support.size:
             continue
-        size = support.size
-        measured = on_support(point, support)
-        if _within(measured, limits):
+        support, balanced = wider, None
+        measured = ladder.on(support)
+        if measured.met(limits):
             return Rung(tau, measured)
         # A measure whose δ is too large has an ε below the bound and would contradict it.
         usable = measured.complementarity <= limits.complementarity
         if best is None or (usable and measured.residual < best.measured.residual):
             best = Rung(tau, measured)
+        # Where δ is 0, λ of least ε has the least of both too.
         if measured.residual <= limits.stationarity or measured.complementarity > 0.0:
-            balanced = on_support(point, support, penalised=True)
-            if _within(balanced, limits):
+            balanced = ladder.on(support, penalised=True)
+            if balanced.met(limits):
                 return Rung(tau, replace(balanced, lower=min(measured.lower, balanced.residual)))
-    assert best is not None
-    lower = _bound(point, on_support(point, support, penalised=True), limits)
-    spare = lower - _far_reach(point, support, limits)
-    if lower > limits.stationarity >= spare and point.jacobian.size <= ALL_WEIGHTS_ENTRIES:
-        everyone = np.arange(point.margins.size)
-        spare = _bound(point, on_support(point, everyone, penalised=True), limits)
-    lower = max(0.0, spare)
-    lower = min(lower, best.measured.residual)
-    return Rung(best.tau, replace(best.measured, lower=lower))
+    if best is None:
+        raise ValueError("There are no margins.")
+    lower = _bound(ladder, balanced or ladder.on(support, penalised=True), limits)
+    beyond = 0.0
+    if lower > limits.stationarity:
+        everyone = np.arange(ladder.margins.size)
+        far = np.setdiff1d(everyone, support)
+        beyond = limits.complementarity * ladder.reach(far)
+        if lower - beyond <= limits.stationarity and ladder.whole:
+            lower, beyond = _bound(ladder, ladder.on(everyone, penalised=True), limits), 0.0
+    lower = min(max(0.0, lower - beyond), best.measured.residual)
+    return Rung(best.tau, replace(best.measured, lower=lower), beyond)
 
 
-def _within(measured: Stationarity, limits: Tolerances) -> bool:
-    return (
-        measured.residual <= limits.stationarity
-        and measured.complementarity <= limits.complementarity
-    )
-
-
-def _far_reach(point: UnitPoint, support: NDArray[np.intp], limits: Tolerances) -> float:
-    """Return what weight outside the support can change ε by while δ is within tolerance."""
-    far = np.ones(point.margins.size, dtype=bool)
-    far[support] = False
-    sizes, rows = np.zeros(far.size), point.jacobian[far]
-    holder = point.target is None and (point.norm == 1.0 or math.isinf(point.norm))
-    if np.any(far):
-        sizes[far] = dual_lengths(rows, point.norm) if holder else row_lengths(rows)
-    return limits.complementarity * weight_reach(
-        np.flatnonzero(far),
-        lambda some: sizes[some],
-        point.degree * (point.margins - point.margin),
-        point.theta,
-        point.norm,
-        target=point.target is not None,
-    )
-
-
-def _bound(point: UnitPoint, widest: Stationarity, limits: Tolerances) -> float:
+def _bound(ladder: Ladder, widest: Stationarity, limits: Tolerances) -> float:
     """Return a lower bound on ε over all λ with δ within tolerance, from the penalised measure."""
-    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
+    if ladder.linear:
         return max(0.0, widest.lower - limits.complementarity)
-    spare = widest.lower**2 - limits.complementarity**2
-    return float(np.sqrt(max(0.0, spare)))
+    return math.sqrt(max(0.0, widest.lower**2 - limits.complementarity**2))

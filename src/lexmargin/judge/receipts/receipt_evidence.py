@@ -9,9 +9,9 @@ import numpy as np
 
 from lexmargin.errors import ReceiptError
 from lexmargin.inputs.limits import RECEIPT_WEIGHTS
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.receipts.receipt_format import Fields, decoded, encoded
-from lexmargin.judge.rises import Ascent
 from lexmargin.linalg.norms import Array
 
 __all__ = ["evidence_from_json", "evidence_to_json"]

@@ -175,7 +175,7 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
     best: _Improved | None = None
     last = math.inf
     for _ in range(_STEPS):
-        values = functions.values(point)
+        values = vicinity.values if best is None else functions.values(point)
         off = functions.combined_gradient(point, weights) - point
         level = vicinity.level
         if level is None:
