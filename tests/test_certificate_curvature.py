@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
+from lexmargin.judge.certificate import Ascent
+from lexmargin.judge.functions.linear_networks import linear_network_bound
+from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.ascent import Ascent, rise
 from lexmargin.judge.local.refine import refine
-from lexmargin.judge.local.symmetry import symmetry_tangents
 from lexmargin.judge.programs.claimed_direction import claimed_direction
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction

@@ -17,7 +17,7 @@ from adversarial_local import Circle, complaint
 from lexmargin.errors import ReceiptError
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Tolerances, Verdict, certify
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.receipts.facts import establish_problem
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded

@@ -8,19 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.ascent import Rise, rise
+from lexmargin.judge.certificate import Certificate, Rise
 from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.judge.local.kinked_point import KinkedPoint
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
-from lexmargin.linalg.rounding import EPS
 
 __all__ = ["beyond_first_order", "from_to"]
 
@@ -100,14 +99,18 @@ def _at_kink(place: KinkedPoint, found: Certificate, where: str) -> Certificate:
         return said("the generalised gradient is tried for the ℓ2 ball only")
     if support.size > place.most_rows:
         return said(f"{support.size} support margins are too many to choose slopes")
-    doubt = _doubt(place.known(support), limits)
-    if doubt:
-        return said(doubt)
     sets = place.sets(support)
     if sets is None:
         return said("the slopes there cannot be chosen, or are too many to list")
     judged, element = judged_at_kink(
-        found, sets, place.theta, place.degree, place.values, where, place.sets
+        found,
+        sets,
+        place.theta,
+        place.degree,
+        place.values,
+        where,
+        place.sets,
+        _doubts(place.known(support), limits),
     )
     clarke = element.clarke
     independence = licq(compact(clarke.elements), limits.rank)
@@ -125,16 +128,9 @@ def _at_kink(place: KinkedPoint, found: Certificate, where: str) -> Certificate:
     return replace(judged, verdict=Verdict.SADDLE, rise=shown, reasons=reasons)
 
 
-def _doubt(point: UnitPoint, limits: Tolerances) -> str:
-    """Return why the arithmetic cannot be trusted with a verdict here, or an empty string."""
-    rows = point.jacobian[point.margins <= point.margin]
-    noise = 2.0 * EPS * float(np.max(np.abs(rows) @ np.abs(point.theta)))
-    if point.degree * point.margin <= noise:
-        return "the margin is no larger than its own rounding error"
+def _doubts(point: UnitPoint, limits: Tolerances) -> tuple[bool, float]:
+    """Return whether the margin is noise, and the error of Euler's identity; inf beyond any."""
     try:
-        mismatch = check_euler(point, limits.euler)
+        return point.is_noise, check_euler(point, limits.euler)
     except DegreeError:
-        mismatch = math.inf
-    if mismatch > max(limits.support, limits.stationarity, limits.kink):
-        return f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
-    return ""
+        return point.is_noise, math.inf

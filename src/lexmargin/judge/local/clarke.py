@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
-from lexmargin.judge.local.kinks import Kink
-from lexmargin.judge.local.slopes import rows, sensitivities
+from lexmargin.judge.functions.kinks import Kink
+from lexmargin.judge.functions.slopes import rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions

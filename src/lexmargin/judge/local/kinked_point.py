@@ -10,16 +10,16 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.local.beside_kinks import margins_on_kinks
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.local.kinked import where_of
-from lexmargin.judge.local.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.second_order.vicinity import Vicinity
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.ascent import rise
+from lexmargin.judge.functions.linear_networks import linear_network_bound
 from lexmargin.judge.local.beyond_first_order import beyond_first_order, from_to
 from lexmargin.judge.local.birth import (
     Birth,
@@ -21,6 +20,7 @@ from lexmargin.judge.local.birth import (
 from lexmargin.judge.local.birth_choice import best_birth
 from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.verdict import Verdict

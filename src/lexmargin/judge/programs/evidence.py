@@ -9,15 +9,15 @@ import numpy as np
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, refuted
+from lexmargin.judge.levels.long_words import found_multipliers
 from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kinked import element_at_kink
-from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.local.slopes import rows
+from lexmargin.judge.multipliers.stationarity import on_support
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.programs.claimed_direction import claimed_direction
-from lexmargin.judge.programs.long_words import found_multipliers
-from lexmargin.judge.stationarity import on_support
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm

@@ -21,11 +21,11 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.inputs.limits import CONTRACTION_ENTRIES
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import FARTHEST
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 

@@ -11,9 +11,9 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.inputs.limits import CURVATURE_ENTRIES, DENSE_HESSIAN_PARAMETERS, HESSIAN_PARAMETERS
-from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.certificate import Ascent, Certificate, Rise
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.ascent import Ascent, Rise, first_rise, rise
+from lexmargin.judge.second_order.ascent import first_rise, rise
 from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.reduced import (
     Reduced,

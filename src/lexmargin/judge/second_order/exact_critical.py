@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from lexmargin.inputs.limits import FRACTION_ENTRIES
-from lexmargin.judge.proofs.enclosure import precision
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.functions.enclosure import precision
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import STEEP
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.arb import KinkInBox

@@ -9,10 +9,10 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.judge.local.kinks import curvature_jumps
-from lexmargin.judge.local.symmetry import symmetry_tangents
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.functions.kinks import curvature_jumps
+from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 

@@ -9,10 +9,10 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import STRONG
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array
 

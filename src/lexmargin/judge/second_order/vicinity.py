@@ -9,9 +9,9 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.second_order.hessians import Curved
 from lexmargin.judge.tolerances import Tolerances
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Vicinity"]

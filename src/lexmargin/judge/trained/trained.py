@@ -22,13 +22,13 @@ from lexmargin.errors import (
 from lexmargin.inputs.arrays import array_of
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import GRADIENT_BYTES, JACOBIAN_ENTRIES
+from lexmargin.judge.autodiff.scores import Indices, KinkReport, Scores
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.directions import certify_direction
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.multipliers.descent_multipliers import CarriedMultipliers, carried_multipliers
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
-from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_degree import Degrees, measure_degrees
 from lexmargin.judge.trained.trained_judge import certify_by_gram
 from lexmargin.judge.trained.trained_point import TrainedPoint

@@ -8,12 +8,12 @@ from typing import Final, Protocol, final
 import numpy as np
 
 from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
+from lexmargin.judge.autodiff.scores import Indices, KinkReport, Scores
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
 from lexmargin.judge.local.kinked_point import KinkedPoint, Standing
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
-from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.kinds import checked
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import certify, flattened
 from lexmargin.judge.local.clarke import (
@@ -18,18 +19,17 @@ from lexmargin.judge.local.clarke import (
     clarke_stationarity,
 )
 from lexmargin.judge.local.kinked_point import KinkedPoint, PredictorPoint, Standing
-from lexmargin.judge.point import UnitPoint, unit_point
-from lexmargin.judge.stationarity import (
+from lexmargin.judge.multipliers.stationarity import (
     WEIGHTS,
     CurvePoint,
     TradeOffPoint,
     curve,
     trade_off,
 )
-from lexmargin.judge.supports import rungs
+from lexmargin.judge.multipliers.supports import rungs
+from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.trained.trained import trained_margins
 from lexmargin.judge.trained.trained_point import TrainedPoint
 

@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Final
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.certificate import Ascent, Rise
 from lexmargin.judge.second_order.exact_critical import critical_along, critical_as_computed
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import LOCAL, STEADY
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["Ascent", "Rise", "first_rise", "rise"]
+__all__ = ["first_rise", "rise"]
 
 _CORRECTIONS: Final = 6
 """Newton steps back to the held margins: quadratic from a short curve; unfinished ones refuse
@@ -41,55 +41,6 @@ _NEAR_A_JUMP: Final = 10.0
 _INDEPENDENT: Final = 1e-8
 # The gradients turn in other directions than that of the curve, too.
 _TURNS: Final = 10.0
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Ascent:
-    """The curve `u(s) = θ + s d + c(s)`, c the shortest step that brings f_held back to its value.
-
-    direction
-        d (d,), of length 1 in the coordinates of the vicinity.
-    held
-        the margin functions that the correction holds.
-    order
-        2 along a tangent, where the gain is of second order; 1 where a kink is left.
-    """
-
-    direction: Array
-    held: Indices
-    order: int
-
-
-@final
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Rise:
-    """Gains that were evaluated along an ascent.
-
-    rate
-        κ of the gain κ s^order of ½‖u‖², at the shortest length that shows it.
-    shortest, longest
-        the lengths between which every gain follows the rate.
-    before, after, step
-        ``worth`` at the point, the best one met along the curve, and at which length.
-    """
-
-    ascent: Ascent
-    rate: float
-    shortest: float
-    longest: float
-    before: float
-    after: float
-    step: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "order": self.ascent.order,
-            "rate": self.rate,
-            "shortest": self.shortest,
-            "longest": self.longest,
-        }
 
 
 def first_rise(vicinity: Vicinity, ascents: Iterable[Ascent], error: float) -> Rise | None:
