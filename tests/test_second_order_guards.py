@@ -385,7 +385,7 @@ def near_of(vicinity: Vicinity, radius: float) -> tuple[list[int], float]:
         (2.0 * EPS, 1e-12, 1e-6, True),
         (1e-13, 1e-12, 1e-6, False),
         # Steep ones from far above, and far ones within a wide radius.
-        (9e-4, 1e4, 1e-6, True),
+        (9e-4, 1e4, 1e-7, True),
         (3e-3, 1.0, 1e-3, True),
     ],
 )
