@@ -8,6 +8,7 @@ The ties seen in floats are solved exactly for θ; then every level has a ration
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
@@ -37,10 +38,14 @@ from lexmargin.judge.proofs.rational import (
 from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import matvec, to_fractions
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.separation.exact_vertices import exact_vertex
 from lexmargin.separation.long_margins import LongMultipliers
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["check_exact_levels", "exact_levels"]
 
+_SECONDS: Final = 10.0
+"""For levels found from nothing; a hundred samples take less than one."""
 _HOLDING: Final = (1.0, 1e3, 1e6, 1e9)
 """Weight of the samples of level 1 beside 1 of the others: what holds them has any size."""
 
@@ -77,6 +82,9 @@ def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> Proof | str
         return Witness(point, chain)
 
     witness = first_exact(attempt)
+    if witness is None and affordable(*Z.shape):
+        vertex = exact_vertex(Z, norm, count, time.monotonic() + _SECONDS)
+        witness = None if vertex is None else Witness(vertex.theta, vertex.chain)
     if witness is None:
         return why
     levels = tuple(sorted(matvec(Z, witness.point)))[:count]
