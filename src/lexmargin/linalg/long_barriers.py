@@ -1,7 +1,7 @@
-"""Barrier methods for linear hard margins in any norm, in long numbers.
+"""Barrier methods for linear hard margins, 1 < p < ∞, in long numbers.
 
-Their only enemy is rounding: for ``p >= 2``, and the polyhedral balls as cones,
-``min t φ(w) - Σ log(z_n·w - 1)`` from a separator; for ``p < 2``, where φ = ½‖·‖_p² has an infinite
+Their only enemy is rounding: for ``p >= 2`` ``min t φ(w) - Σ log(z_n·w - 1)`` from a separator,
+φ = ½‖·‖_p²; for ``p < 2``, where φ has an infinite
 curvature at 0, its dual ``min t (½‖Zᵀλ‖_q² - Σ λ_n) - Σ log λ_n``.
 """
 
@@ -47,74 +47,43 @@ def primal_path(rows: Big, begin: Big, p: float, deadline: float) -> tuple[Big, 
     """Return w with margin 1 or more of least norm, and λ, from a separator."""
     from flint import arb
 
-    count, size = rows.shape
+    count = len(rows)
     w = mid(begin * (2 / min(rows @ begin)))
-    if p == 1.0:
-        # w = a - b, a and b > 0.
-        extra = norm(w, np.inf)
-        x = np.concatenate(
-            [[(abs(v) + v) / 2 + extra for v in w], [(abs(v) - v) / 2 + extra for v in w]]
-        )
-        G = np.concatenate([np.concatenate([rows, -rows], axis=1), eye(2 * size)])
-        h = np.array([arb(1)] * count + [arb(0)] * (2 * size), dtype=object)
-        cost = np.array([arb(1)] * (2 * size), dtype=object)
-    elif p == np.inf:
-        x = np.append(w, 2 * norm(w, np.inf))
-        ones = np.array([[arb(1)]] * size, dtype=object)
-        identity = eye(size)
-        zero = np.array([[arb(0)]] * count, dtype=object)
-        G = np.concatenate(
-            [
-                np.concatenate([rows, zero], axis=1),
-                np.concatenate([-identity, ones], axis=1),
-                np.concatenate([identity, ones], axis=1),
-            ]
-        )
-        h = np.array([arb(1)] * count + [arb(0)] * (2 * size), dtype=object)
-        cost = np.array([arb(0)] * size + [arb(1)], dtype=object)
-    else:
-        x, G, h, cost = w, rows, np.array([arb(1)] * count, dtype=object), None
 
     def value(v: Big) -> Any:
-        return (cost @ v).mid() if cost is not None else (norm(v, p) ** 2 / 2).mid()
+        return (norm(v, p) ** 2 / 2).mid()
 
-    def derivatives(v: Big) -> tuple[Big, Big]:
-        if cost is not None:
-            return cost, arb(0)
-        return power_gradient(v, p), power_hessian(v, p)
-
-    t = arb(len(h)) / value(x)
-    target = float(len(h)) / _GAP
+    t = arb(count) / value(w)
+    target = float(count) / _GAP
     for _ in range(_STEPS):
         if time.monotonic() > deadline:
             return None
-        s = mid(G @ x - h)
+        s = mid(rows @ w - 1)
         inverse = np.array([(1 / v).mid() for v in s], dtype=object)
-        slope, curved = derivatives(x)
-        gradient = mid(slope * t - G.T @ inverse)
-        hessian = mid((G * inverse[:, None]).T @ (G * inverse[:, None]) + curved * t)
+        weighted = rows * inverse[:, None]
+        gradient = mid(power_gradient(w, p) * t - rows.T @ inverse)
+        hessian = mid(weighted.T @ weighted + power_hessian(w, p) * t)
         step = linear_solve(hessian, -gradient)
         if step is None:
             return None
         decrement = float((-(gradient @ step)).mid())
-        last = float((t * value(x)).mid()) >= target
+        last = float((t * value(w)).mid()) >= target
         if decrement <= _ENDED**2:
-            lam = inverse[:count]
-            return (x[:size] - x[size:] if p == 1.0 else x[:size]), lam
+            return w, inverse
         if decrement <= _CENTRED**2 and not last:
             t = (t * _GROWTH).mid()
             continue
 
         def lower(v: Big, now: Any = t) -> Any:
-            rest = G @ v - h
+            rest = rows @ v - 1
             if not all(r > 0 for r in rest):
                 return None
             return (now * value(v) - _log_sum(rest)).mid()
 
-        found = _searched(lower, x, step, _reach(s, G @ step), decrement)
+        found = _searched(lower, w, step, _reach(s, rows @ step), decrement)
         if found is None:
             return None
-        x = found
+        w = found
     return None
 
 
