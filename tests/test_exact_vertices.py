@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.judge.proofs.exact_levels import check_exact_levels
+from lexmargin.judge.levels.exact_levels import check_exact_levels
 from lexmargin.separation.exact_vertices import exact_vertex
 
 INF = math.inf
