@@ -10,6 +10,7 @@ import mpmath as mp
 import numpy as np
 
 import lexmargin as lm
+from instances_levels import levels_apart
 from instances_problems import LINEAR, Instance
 from instances_samples import Array
 from lexmargin.separation.long_losses import least_loss
@@ -303,7 +304,9 @@ def wrong(case: Instance, solution: Any) -> str:
         gap = penalty_gap(case.rows, theta, strength, power, case.norm, str(problem.loss))
         return f"objective {gap:.2g} above its bound" if gap > GAP else ""
     if case.formulation == "lexicographic":
-        return ""
+        apart = levels_apart(case.rows, theta, case.norm, problem.levels)
+        if apart > GAP:
+            return f"a level is {apart:.2g} of the first margin from the best"
     weights = np.maximum(solution.certificate.multipliers, 0.0)
     gap = margin_gap(case.rows, theta, weights, case.norm)
     if not gap <= GAP:
