@@ -15,8 +15,8 @@ from lexmargin.errors import DataError, DegreeError, ParameterError, ShapeError
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
 from lexmargin.judge.first_order import first_order
 from lexmargin.judge.judge import _margin_from_below, measured_at
+from lexmargin.judge.multipliers.stationarity import stationarity
 from lexmargin.judge.point import unit_point
-from lexmargin.judge.stationarity import stationarity
 
 INF = math.inf
 R2, R5 = math.sqrt(2.0), math.sqrt(5.0)

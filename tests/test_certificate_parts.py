@@ -21,9 +21,9 @@ from lexmargin.judge.multipliers.multiplier_set import (
 )
 from lexmargin.judge.multipliers.polyhedral import largest_pairing, smallest_dual_norm
 from lexmargin.judge.multipliers.qualification import licq, mfcq, multiplier_set, proved_independent
+from lexmargin.judge.multipliers.stationarity import curve, hoelder_gap, stationarity, trade_off
 from lexmargin.judge.multipliers.vertex_bounds import best_weights, linear_dual_bound, relative_gap
 from lexmargin.judge.point import unit_point
-from lexmargin.judge.stationarity import curve, hoelder_gap, stationarity, trade_off
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import dual_exponent, norm_gradient, vector_norm

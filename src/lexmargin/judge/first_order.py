@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, final
 
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.multipliers.supports import Rung
 from lexmargin.judge.reasons import (
+    BEYOND,
     CONTRADICTED,
     NO_BETTER,
     NOISE,
@@ -20,7 +23,7 @@ from lexmargin.judge.reasons import (
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 
-__all__ = ["Measured", "first_order"]
+__all__ = ["Measured", "certificate_of", "first_order"]
 
 _CLEAR: Final = 10.0
 """f and gradients that differ by m of the margin move δ by 2m at most, and so ε by less than 3m."""
@@ -101,3 +104,31 @@ def first_order(measured: Measured, limits: Tolerances) -> tuple[Verdict, tuple[
         return Verdict.UNDECIDED, (OTHER_SLOPES,)
     word = Verdict.CLARKE_KKT if condition.at_kinks else Verdict.KKT
     return word, (condition.met,)
+
+
+def certificate_of(
+    rung: Rung,
+    word: tuple[Verdict, tuple[str, ...]],
+    margin: float,
+    norm: float,
+    limits: Tolerances,
+) -> Certificate:
+    """Return the certificate of what was measured on a rung, with the word that it gives."""
+    verdict, reasons = word
+    if rung.beyond > 0.0 and verdict is Verdict.UNDECIDED:
+        reasons += (filled(BEYOND, rung.beyond),)
+    found = rung.measured
+    return Certificate(
+        verdict=verdict,
+        margin=margin,
+        support=found.support,
+        multipliers=found.multipliers,
+        norm=norm,
+        tolerances=limits,
+        reasons=reasons,
+        stationarity=found.residual,
+        stationarity_bound=found.lower,
+        complementarity=found.complementarity,
+        euler=found.euler,
+        tau=rung.tau,
+    )

@@ -10,11 +10,11 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
+from lexmargin.judge.multipliers.stationarity import Stationarity, away, measured
+from lexmargin.judge.multipliers.supports import rungs
 from lexmargin.judge.point import UnitPoint
-from lexmargin.judge.stationarity import Stationarity, away, measured
-from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import (

@@ -13,9 +13,11 @@ from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
+from lexmargin.judge.multipliers.stationarity import Stationarity, lyu_li
+from lexmargin.judge.multipliers.supports import Rows, Rung, climb
 from lexmargin.judge.multipliers.vertex_bounds import (
     DualBound,
     best_weights,
@@ -23,8 +25,6 @@ from lexmargin.judge.multipliers.vertex_bounds import (
     relative_gap,
 )
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
-from lexmargin.judge.stationarity import Stationarity, lyu_li
-from lexmargin.judge.supports import Rows, Rung, climb
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
 from lexmargin.judge.verdict import Verdict
@@ -132,7 +132,7 @@ def judged(
     rows = point.jacobian[measured.support]
     word = first_order(measured_at(point, measured, mismatch), tolerances)
     margin = point.unscaled(point.margin)
-    found = rung.certificate(word, margin, point.norm, tolerances)
+    found = certificate_of(rung, word, margin, point.norm, tolerances)
     verdict, reasons = found.verdict, found.reasons
     gap = bound = None
     if reach is not None:

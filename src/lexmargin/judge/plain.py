@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.judge import with_multiplier_set
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.clarke import GradientSets
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
-from lexmargin.judge.local.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import (
@@ -28,13 +28,13 @@ from lexmargin.judge.multipliers.qualification import (
     licq,
     mfcq,
 )
+from lexmargin.judge.multipliers.stationarity import Stationarity
+from lexmargin.judge.multipliers.supports import Rows, Rung, climb
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, euler_error, is_noise
-from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rows, Rung, climb
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
 
@@ -166,7 +166,7 @@ def judge_kkt(
         ),
         limits,
     )
-    found = rung.certificate(word, margin, kkt.norm, limits)
+    found = certificate_of(rung, word, margin, kkt.norm, limits)
     if given is None:
         found = with_multiplier_set(found, unit, unit.jacobian[support])
     known, rows = kkt.interior is not None, kkt.moving[support]

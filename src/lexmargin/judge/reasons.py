@@ -203,7 +203,6 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "on a kink of relu (layer {n}, unit {n}, sample {n}): one gradient decides nothing",
             *_at_kinks(
                 "the generalised gradient is tried for the ℓ2 ball only",
-                "too many combinations of slopes to list",
                 "{n} support margins are too many to choose slopes",
                 "the slopes there cannot be chosen, or are too many to list",
                 OTHER_SLOPES,

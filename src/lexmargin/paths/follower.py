@@ -17,8 +17,8 @@ from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge import Tolerances, certify
+from lexmargin.judge.multipliers.stationarity import hoelder_gap
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
-from lexmargin.judge.stationarity import hoelder_gap
 from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import log_weights

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES, CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.functions.kinks import Kink
 from lexmargin.judge.local.clarke import (
     Clarke,
     GradientSets,
     balanced_stationarity,
     clarke_stationarity,
 )
-from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
@@ -28,11 +28,11 @@ from lexmargin.judge.multipliers.qualification import (
     licq,
     mfcq,
 )
+from lexmargin.judge.multipliers.stationarity import lyu_li
+from lexmargin.judge.multipliers.supports import rungs
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.reasons import Condition
-from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import WIDEST, Tolerances
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
@@ -117,8 +117,8 @@ def judged_at_kink(
 ) -> tuple[Certificate, Element]:
     """Judge θ̂ anew with the generalised gradients; a smooth verdict never survives this.
 
-    The support grows, as in :func:`~lexmargin.judge.supports.climb`, where ε and δ are within
-    tolerance on a wider one only.
+    The support grows, as in :func:`~lexmargin.judge.multipliers.supports.climb`, where ε and δ are
+    within tolerance on a wider one only.
 
     Parameters
     ----------

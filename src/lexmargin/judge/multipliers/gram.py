@@ -13,10 +13,10 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
-from lexmargin.judge.stationarity import Stationarity, measured
-from lexmargin.judge.supports import Ladder
-from lexmargin.judge.trained.scores import Indices
-from lexmargin.judge.weight_reach import weight_reach
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.multipliers.stationarity import Stationarity, measured
+from lexmargin.judge.multipliers.supports import Ladder
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted

@@ -13,29 +13,28 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
+from lexmargin.judge.bounds.recomputed import linear_margin, proved_bound
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import first_order
+from lexmargin.judge.first_order import certificate_of, first_order
+from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import measured_at, not_separating
-from lexmargin.judge.local.ascent import rise
+from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
-from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.multipliers.products import linear_values
 from lexmargin.judge.multipliers.qualification import licq
+from lexmargin.judge.multipliers.supports import Rung
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler, unit_point
-from lexmargin.judge.programs.long_words import within
-from lexmargin.judge.programs.products import linear_values
 from lexmargin.judge.reasons import Condition
-from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
-from lexmargin.judge.second_order.vicinity import around_direction
-from lexmargin.judge.supports import Rung
+from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
@@ -132,7 +131,7 @@ def claimed_direction(
         word = Verdict.UNDECIDED, (sloped,)
     rung = Rung(evidence.tau, first)
     known = replace(
-        rung.certificate(word, point.unscaled(point.margin), norm, limits),
+        certificate_of(rung, word, point.unscaled(point.margin), norm, limits),
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,
@@ -186,8 +185,7 @@ def _beyond_first_order(
 
     limits, kink, gap = found.tolerances, found.nearest_kink, found.gap
     curved = DifferencedCurved(functions, kink)
-    alpha, weights, support = point.degree, evidence.multipliers, evidence.support
-    around = around_direction(curved, unit, alpha, weights, support, limits, kink)
+    around = around_direction(curved, unit, point.degree, replace(found, support=evidence.support))
     if evidence.ascent is not None and point.norm == 2.0:
         shown = rise(around, evidence.ascent, found.stationarity)
         if shown is not None:
@@ -196,10 +194,9 @@ def _beyond_first_order(
     if gap is not None and gap <= limits.gap:
         return said(Verdict.GLOBAL, "the margin meets an upper bound on all margins")
     affine = functions.curvature is Curvature.AFFINE
-    small = functions.size <= DENSE_HESSIAN_PARAMETERS
-    if found.verdict is Verdict.CLARKE_KKT or point.norm != 2.0 or affine or not small:
+    if found.verdict is Verdict.CLARKE_KKT or point.norm != 2.0 or affine:
         return found
-    word = measured_curvature(around, check=False, search=False)
+    word = measured_curvature(around, given=evidence)
     found = replace(found, curvature=word.curvature, radius=word.radius)
     if word.verdict is Verdict.STRICT_LOCAL:
         return said(Verdict.STRICT_LOCAL, _STRICT, found)
@@ -217,7 +214,7 @@ def _sloped(
     if point.norm != 2.0:
         return point.jacobian, ""
     known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
-    recording = record(functions, unit)
+    recording = functions.record(unit)
     if len(recording.kinked) != 1:
         return point.jacobian, "kinks in several layers: the slopes there are not independent"
     slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
@@ -228,7 +225,7 @@ def _sloped(
             return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
         slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
     chosen = evidence.support
-    elements = rows(functions, record(functions, unit, slopes), chosen.tolist())
+    elements = rows(functions, functions.record(unit, slopes), chosen.tolist())
     gradients = point.jacobian.copy()
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)

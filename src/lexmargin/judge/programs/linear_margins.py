@@ -21,12 +21,12 @@ from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import dual_bound, judged, not_separating
+from lexmargin.judge.multipliers.products import near_products
+from lexmargin.judge.multipliers.stationarity import Stationarity
+from lexmargin.judge.multipliers.supports import Rows, Rung, climb, rungs
 from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
 from lexmargin.judge.point import UnitPoint, row_sums
-from lexmargin.judge.programs.products import near_products
 from lexmargin.judge.programs.translated import centred
-from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rows, Rung, climb, rungs
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.linalg.norms import (
     Array,

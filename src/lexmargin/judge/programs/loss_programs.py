@@ -15,13 +15,13 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.bounds.loss_bounds import ball_gap, penalty_gap
+from lexmargin.judge.bounds.loss_point import LossPoint, loss_point, vanishes_at_zero
 from lexmargin.judge.bounds.zero_minimum import origin_is_least
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.multipliers.stationarity import misfit, sine
 from lexmargin.judge.plain import smooth_only
-from lexmargin.judge.programs.loss_point import LossPoint, loss_point, vanishes_at_zero
 from lexmargin.judge.reasons import Condition
-from lexmargin.judge.stationarity import misfit, sine
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
 from lexmargin.judge.verdict import Verdict

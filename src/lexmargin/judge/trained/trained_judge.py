@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.multipliers.gram import GradientSource, Gram
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
+from lexmargin.judge.multipliers.stationarity import lyu_li
+from lexmargin.judge.multipliers.supports import climb
 from lexmargin.judge.point import euler_error, is_noise
-from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import climb
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import negative
 from lexmargin.linalg.norms import Array, vector_norm
@@ -63,7 +63,7 @@ def certify_by_gram(
     independent, norms = _independent(gram), np.sqrt(np.diag(gram))
     products = ladder.products[np.searchsorted(ladder.indices, found.support)]
     slack = float(np.min(products / norms)) if np.all(norms > 0.0) else 0.0
-    certificate = rung.certificate(word, margin, 2.0, limits)
+    certificate = certificate_of(rung, word, margin, 2.0, limits)
     return replace(
         certificate,
         multipliers=found.multipliers * scale,

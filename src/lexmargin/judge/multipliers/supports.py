@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
-from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.multipliers.stationarity import Stationarity, on_support
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint
-from lexmargin.judge.reasons import BEYOND, filled
-from lexmargin.judge.stationarity import Stationarity, on_support
 from lexmargin.judge.tolerances import WIDEST, Tolerances
-from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
@@ -35,29 +32,6 @@ class Rung:
     tau: float
     measured: Stationarity
     beyond: float = 0.0
-
-    def certificate(
-        self, word: tuple[Verdict, tuple[str, ...]], margin: float, norm: float, limits: Tolerances
-    ) -> Certificate:
-        """Return the certificate of what was measured, with the word that it gives."""
-        verdict, reasons = word
-        if self.beyond > 0.0 and verdict is Verdict.UNDECIDED:
-            reasons += (filled(BEYOND, self.beyond),)
-        found = self.measured
-        return Certificate(
-            verdict=verdict,
-            margin=margin,
-            support=found.support,
-            multipliers=found.multipliers,
-            norm=norm,
-            tolerances=limits,
-            reasons=reasons,
-            stationarity=found.residual,
-            stationarity_bound=found.lower,
-            complementarity=found.complementarity,
-            euler=found.euler,
-            tau=self.tau,
-        )
 
 
 def rungs(first: float) -> tuple[float, ...]:
