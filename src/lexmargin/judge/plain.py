@@ -23,7 +23,6 @@ from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import (
-    GradientChoice,
     compact,
     licq,
     mfcq,
@@ -152,30 +151,19 @@ def judge_kkt(
         rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits))
     measured = rung.measured
     support = measured.support
-    noisy, mismatch = _doubts(kkt)
-    word = first_order(
-        Measured(
-            residual=measured.residual,
-            lower=measured.lower,
-            floor=measured.floor,
-            complementarity=measured.complementarity,
-            noisy=noisy,
-            mismatch=mismatch,
-            missed=missed,
-            singular=_singular(kkt, unit, measured, limits, given),
-        ),
-        limits,
-    )
+    singular = _singular(kkt, unit, measured, limits, given)
+    known = Measured.of(measured, *_doubts(kkt))
+    word = first_order(replace(known, missed=missed, singular=singular), limits)
     found = certificate_of(rung, word, margin, kkt.norm, limits)
     if given is None:
         found = with_multiplier_set(found, unit, unit.jacobian[support])
-    known, rows = kkt.interior is not None, kkt.moving[support]
+    homogeneous, rows = kkt.interior is not None, kkt.moving[support]
     found = replace(
         found,
         feasibility=shortfall,
-        euler=measured.euler if known else math.nan,
+        euler=measured.euler if homogeneous else math.nan,
         licq=licq(compact(rows), limits.rank),
-        mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or known else None,
+        mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
     if given is not None or missed:
@@ -209,12 +197,8 @@ def _at_kinks(found: Certificate, kkt: Kkt, unit: UnitPoint) -> Certificate:
         functools.partial(_sets, kkt, unit, limits),
         _doubts(kkt),
     )
-    independence = licq(compact(element.clarke.elements), limits.rank)
-    return replace(
-        found,
-        licq=replace(independence, of=GradientChoice.CHOSEN),
-        mfcq=mfcq(element.sets.base, 0.0, None if kkt.interior is None else unit.ascent),
-    )
+    ascent = None if kkt.interior is None else unit.ascent
+    return replace(found, mfcq=mfcq(element.sets.base, 0.0, ascent))
 
 
 def _sets(
