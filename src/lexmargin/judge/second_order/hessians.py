@@ -16,7 +16,7 @@ from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["Curved", "DifferencedCurved", "PredictorCurved", "RescaledCurved"]
+__all__ = ["Curved", "PredictorCurved", "RescaledCurved"]
 
 _STEP: Final = 1e-5
 """Central differences err by about h² and eps/h: 1e-10 and 2e-11 here, relative to the gradient."""
@@ -76,11 +76,18 @@ class Curved(ABC):
 
 @final
 class PredictorCurved(Curved):
-    """A predictor of the toolkit: exact second derivatives by CasADi, symmetries by structure."""
+    """A predictor of the toolkit, with symmetries by structure.
 
-    def __init__(self, functions: MarginFunctions) -> None:
-        self.functions = functions
+    Second derivatives are exact, by CasADi; or central differences of gradients by NumPy alone,
+    which stay on this side of ``nearest_kink``, a part of ‖θ‖.
+    """
+
+    def __init__(
+        self, functions: MarginFunctions, *, exact: bool = True, nearest_kink: float | None = None
+    ) -> None:
+        self.functions, self.exact = functions, exact
         self.size, self.count = functions.size, functions.count
+        self._step = _STEP if nearest_kink is None else min(_STEP, 0.1 * nearest_kink)
 
     def values(self, theta: Array) -> Array:
         return self.functions.values(theta)
@@ -93,6 +100,8 @@ class PredictorCurved(Curved):
 
     def products(self, theta: Array, weights: Array, directions: Array) -> Array:
         functions = self.functions
+        if not self.exact:
+            return self._differences(theta, weights, directions)
         per_sample = functions.count // functions.data.n_samples
         samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
         if not samples:
@@ -103,6 +112,19 @@ class PredictorCurved(Curved):
         )
         found = compiled(theta, scores.reshape(len(samples), -1), directions.T)
         return np.asarray(found.full().T)
+
+    def _differences(self, theta: Array, weights: Array, directions: Array) -> Array:
+        step = self._step * float(np.linalg.norm(theta))
+        found = np.zeros(directions.shape)
+        for row, direction in enumerate(directions):
+            size = float(np.linalg.norm(direction))
+            if size == 0.0:
+                continue
+            shift = direction * (step / size)
+            ahead = self.combined_gradient(theta + shift, weights)
+            behind = self.combined_gradient(theta - shift, weights)
+            found[row] = (ahead - behind) * (size / (2.0 * step))
+        return found
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
         return curvature_jumps(self.functions, theta, weights, tolerance)
@@ -123,56 +145,6 @@ class PredictorCurved(Curved):
     @property
     def balls(self) -> CurvedBalls:
         return CurvedBalls(self.functions, np.ones(self.size), np.zeros(self.size))
-
-
-@final
-class DifferencedCurved(Curved):
-    """A predictor of the toolkit by NumPy alone: products are central differences of gradients.
-
-    Differences stay on this side of the nearest kink, which is a part of ‖θ‖.
-    """
-
-    exact = False
-
-    def __init__(self, functions: MarginFunctions, nearest_kink: float | None) -> None:
-        self._inner = PredictorCurved(functions)
-        self.size, self.count = functions.size, functions.count
-        self._step = _STEP if nearest_kink is None else min(_STEP, 0.1 * nearest_kink)
-
-    def values(self, theta: Array) -> Array:
-        return self._inner.values(theta)
-
-    def rows(self, theta: Array, indices: Indices) -> Array:
-        return self._inner.rows(theta, indices)
-
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
-        return self._inner.combined_gradient(theta, weights)
-
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        step = self._step * float(np.linalg.norm(theta))
-        found = np.zeros(directions.shape)
-        for row, direction in enumerate(directions):
-            size = float(np.linalg.norm(direction))
-            if size == 0.0:
-                continue
-            shift = direction * (step / size)
-            ahead = self.combined_gradient(theta + shift, weights)
-            behind = self.combined_gradient(theta - shift, weights)
-            found[row] = (ahead - behind) * (size / (2.0 * step))
-        return found
-
-    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
-        return self._inner.jumps(theta, weights, tolerance)
-
-    def tangents(self, theta: Array, support: Indices) -> Array:
-        return self._inner.tangents(theta, support)
-
-    def distinct(self, indices: Indices) -> Indices:
-        return self._inner.distinct(indices)
-
-    @property
-    def balls(self) -> CurvedBalls:
-        return self._inner.balls
 
 
 @final
