@@ -93,7 +93,9 @@ def stated_program(kkt: Kkt) -> tuple[BiasProgram, Vector, Vector] | None:
             c.append(abs(square))
     b = _ZERO if kkt.powers is None else Fraction(kkt.powers.base)
     S = np.stack(columns, axis=1) if columns else np.zeros((functions.count, 0))
-    program = BiasProgram(rows[:, linear], S, _ONE if kkt.powers is None else b * b, b)
+    program = BiasProgram(
+        np.ascontiguousarray(rows[:, linear]), S, _ONE if kkt.powers is None else b * b, b
+    )
     return program, to_fractions(kkt.point[linear].tolist()), tuple(c)
 
 
