@@ -23,6 +23,7 @@ from lexmargin.linalg.long_numbers import (
     norm,
     power_gradient,
     power_hessian,
+    product,
 )
 
 __all__ = ["dual_path", "primal_path"]
@@ -31,10 +32,6 @@ _GROWTH: Final = 30.0
 """Factor of t: larger ones cost more Newton steps each, smaller ones more of them (judgement)."""
 _CENTRED: Final = 0.1
 """Newton decrement, of self-concordant barriers, at which the next t is taken."""
-_GAP: Final = 1e-60
-"""Relative gap of the end: its cube root, which bounds directions for p = 3, is below doubles."""
-_ENDED: Final = 1e-60
-"""Decrement of the last point, whose multipliers 1/s are then as precise as its slacks s."""
 _ARMIJO: Final = 1e-4
 """Part of the slope that a step must gain (Nocedal and Wright, §3.1): any small part serves."""
 _STEPS: Final = 1500
@@ -43,8 +40,14 @@ _SHORT: Final = 0.9
 """Part of the way to the boundary of the domain that a step may go."""
 
 
-def primal_path(rows: Big, begin: Big, p: float, deadline: float) -> tuple[Big, Big] | None:
-    """Return w with margin 1 or more of least norm, and λ, from a separator."""
+def primal_path(
+    rows: Big, begin: Big, p: float, gap: float, deadline: float
+) -> tuple[Big, Big] | None:
+    """Return w with margin 1 or more of least norm, and λ, from a separator.
+
+    The relative gap is that of the end, and the decrement of the last point is as small: its
+    multipliers 1/s are then as precise as its slacks s.
+    """
     from flint import arb
 
     count = len(rows)
@@ -54,7 +57,7 @@ def primal_path(rows: Big, begin: Big, p: float, deadline: float) -> tuple[Big, 
         return (norm(v, p) ** 2 / 2).mid()
 
     t = arb(count) / value(w)
-    target = float(count) / _GAP
+    target = float(count) / gap
     for _ in range(_STEPS):
         if time.monotonic() > deadline:
             return None
@@ -62,13 +65,13 @@ def primal_path(rows: Big, begin: Big, p: float, deadline: float) -> tuple[Big, 
         inverse = np.array([(1 / v).mid() for v in s], dtype=object)
         weighted = rows * inverse[:, None]
         gradient = mid(power_gradient(w, p) * t - rows.T @ inverse)
-        hessian = mid(weighted.T @ weighted + power_hessian(w, p) * t)
+        hessian = product(weighted.T, weighted) + power_hessian(w, p) * t
         step = linear_solve(hessian, -gradient)
         if step is None:
             return None
         decrement = float((-(gradient @ step)).mid())
         last = float((t * value(w)).mid()) >= target
-        if decrement <= _ENDED**2:
+        if decrement <= gap**2:
             return w, inverse
         if decrement <= _CENTRED**2 and not last:
             t = (t * _GROWTH).mid()
@@ -87,7 +90,7 @@ def primal_path(rows: Big, begin: Big, p: float, deadline: float) -> tuple[Big, 
     return None
 
 
-def dual_path(rows: Big, p: float, deadline: float) -> Big | None:
+def dual_path(rows: Big, p: float, gap: float, deadline: float) -> Big | None:
     """Return λ > 0 near the least of ``½‖Zᵀλ‖_q² - Σ λ_n``, 1 < p < 2."""
     from flint import arb
 
@@ -117,14 +120,14 @@ def dual_path(rows: Big, p: float, deadline: float) -> Big | None:
         # (D⁻¹ + Z B Zᵀ)⁻¹ = D - D Z (I + B ZᵀDZ)⁻¹ B ZᵀD, D = diag λ²
         D = mid(lam * lam)
         weighted = rows * D[:, None]
-        inner = linear_solve_many(mid(identity + curved @ (rows.T @ weighted)), curved)
+        inner = linear_solve_many(identity + product(curved, product(rows.T, weighted)), curved)
         if inner is None:
             return None
         right = -gradient
         step = mid(D * right - weighted @ (inner @ (weighted.T @ right)))
         decrement = float((-(gradient @ step)).mid())
-        last = float((t * sum(lam)).mid()) >= count / _GAP
-        if decrement <= _ENDED**2:
+        last = float((t * sum(lam)).mid()) >= count / gap
+        if decrement <= gap**2:
             return lam
         if decrement <= _CENTRED**2 and not last:
             t = (t * _GROWTH).mid()

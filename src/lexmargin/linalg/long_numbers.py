@@ -24,6 +24,7 @@ __all__ = [
     "power_gradient",
     "power_hessian",
     "precision",
+    "product",
     "ratio",
     "rounded",
 ]
@@ -119,6 +120,14 @@ def eye(size: int) -> Big:
     from flint import arb
 
     return np.array([[arb(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
+
+
+def product(left: Big, right: Big) -> Big:
+    """Return the product of two matrices, its entries rounded."""
+    from flint import arb_mat
+
+    found = arb_mat(left.tolist()) * arb_mat(right.tolist())
+    return mid(np.array(found.tolist(), dtype=object))
 
 
 def linear_solve(matrix: Big, right: Big) -> Big | None:

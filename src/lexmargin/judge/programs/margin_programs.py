@@ -214,14 +214,16 @@ def _certify_costs(
     found = replace(found, multipliers=found.multipliers * size)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
-    if not np.all(kkt.entry_costs > 0.0) or kkt.free is not None:
-        # Curves and bounds would move what is held.
+    if not np.all(kkt.entry_costs[~kkt.held] > 0.0):
+        # Where some entries cost nothing, no metric says how far a step leads.
         return found
-    if kkt.functions.curvature <= Curvature.CONCAVE:
+    whole = kkt.free is None
+    if whole and kkt.functions.curvature <= Curvature.CONCAVE:
         found = _with_weak_duality(found, kkt)
     if kkt.functions.curvature is not Curvature.AFFINE:
         found = _second_order(kkt, found.multipliers, found, given)
-    return with_least_cost(kkt, found)
+    # Bounds would move what is held.
+    return with_least_cost(kkt, found) if whole else found
 
 
 def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:
