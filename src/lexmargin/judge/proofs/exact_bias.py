@@ -77,7 +77,7 @@ def stated_program(kkt: Kkt) -> tuple[BiasProgram, Vector, Vector] | None:
     form = _forms(functions)
     stated = kkt.at_one and kkt.part == 0
     if kkt.powers is not None and kkt.parts is not None:
-        stated = kkt.at_one and kkt.powers.degrees == kkt.parts.degrees
+        stated = kkt.at_one and list(kkt.powers.degrees) == list(kkt.parts.degrees)
     if form is None or not stated or BiasForm.PLAIN not in form:
         return None
     linear = np.array([one is BiasForm.PLAIN for one in form])
