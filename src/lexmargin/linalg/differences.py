@@ -18,7 +18,7 @@ DIFFERENCE = 1e-5
 def hessian_product(
     gradient: Callable[[Array], Array], x: Array, v: Array, step: float = DIFFERENCE
 ) -> Array:
-    """Return ``∇²f(x) v`` (d,) as a central difference of ``∇f`` over ``step ‖x‖`` to both sides."""
+    """Return ``∇²f(x) v`` (d,): a central difference of ``∇f``, ``step ‖x‖`` to both sides."""
     length = float(np.linalg.norm(v))
     if length == 0.0:
         return np.zeros_like(v)

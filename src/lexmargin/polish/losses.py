@@ -1,7 +1,7 @@
 """Newton's steps on the KKT system of a loss: in the unit ball (eq. 5), or with a penalty (§2.2).
 
-The multipliers are the loss's own, ``a_n = -∂L/∂f_n``. The ℓ1 and ℓ∞ norms are linear on the face of
-the answer.
+The multipliers are the loss's own, ``a_n = -∂L/∂f_n``. The ℓ1 and ℓ∞ norms are linear on the face
+of the answer.
 """
 
 from __future__ import annotations

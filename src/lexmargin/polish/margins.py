@@ -1,7 +1,7 @@
 """Newton's steps on the KKT system of a margin program, with changes of the active set.
 
-``∇h(u) = Σ λ_n ∇g_n(u)``, ``g_S(u) = 1``, ``λ_S >= 0``, where ``h = ½‖·‖_p²`` or ``½ Σ c_i u_i²``, and
-``g_n(u) = f_n(w)/reach_n`` for u the entries of w that may move, in units of ``length``.
+``∇h(u) = Σ λ_n ∇g_n(u)``, ``g_S(u) = 1``, ``λ_S >= 0``, where ``h = ½‖·‖_p²`` or ``½ Σ c_i u_i²``,
+and ``g_n(u) = f_n(w)/reach_n`` for u the entries of w that may move, in units of ``length``.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Held:
         s: the chart's variable at u.
         raw: λ (N,); negative ones are allowed.
         active: S, increasing.
-        residual: the largest of ``‖∇h - Σλ∇g‖/‖∇h‖``, ``|g_n - 1|`` where λ_n > 0, and the shortfall
-            of ``g_n >= 1``; λ < 0 counts as 0.
+        residual: the largest of ``‖∇h - Σλ∇g‖/‖∇h‖``, ``|g_n - 1|`` where λ_n > 0, and the
+            shortfall of ``g_n >= 1``; λ < 0 counts as 0.
     """
 
     s: FloatArray
@@ -223,9 +223,7 @@ class MarginProgram:
             if dense is not None:
                 top = np.hstack([dense[1], -rows.T])
                 bottom = np.hstack([rows @ dense[0], np.zeros((raw.size, raw.size))])
-                found = least_norm(
-                    np.vstack([top, bottom]), right, ROUGH if self._curved else EXACT
-                )
+                found = least_norm(np.vstack([top, bottom]), right, cutoff)
                 step, change = found[: u.size], found[u.size :]
             else:
                 step, change = _by_products(self._chart.costs, product, rows, right, inner)

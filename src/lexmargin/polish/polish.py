@@ -58,8 +58,8 @@ class Polished:
         theta: (d,) of a direction w at the scale where the smallest margin is 1; of a problem the
             point as it states it.
         multipliers: λ (N,) >= 0.
-        residual: the largest of the relative misfit of stationarity, of ``|f_n - 1|`` where λ_n > 0,
-            and of the shortfall of ``f_n >= 1``.
+        residual: the largest of the relative misfit of stationarity, of ``|f_n - 1|`` where
+            λ_n > 0, and of the shortfall of ``f_n >= 1``.
         iterations: Newton steps taken.
         rounds: rounds of the augmented Lagrangian, 0 where Newton's steps alone arrived.
         moved: distance between the unit directions before and after.
