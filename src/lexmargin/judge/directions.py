@@ -11,8 +11,8 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.levels.long_words import with_long_numbers
 from lexmargin.judge.programs.linear_margins import certify_linear
-from lexmargin.judge.programs.long_words import with_long_numbers
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -59,7 +59,7 @@ def certify_direction(
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
     if functions.linear:
         first = with_long_numbers(first, jacobian, theta)
-    refined = refine(functions, theta, degree, norm, first)
+    refined = refine(functions, theta, degree, first)
     return with_global_bound(functions, theta, norm, refined)
 
 

@@ -52,14 +52,15 @@ class Chart:
             return s, _gradient(s, self.p)
         return _gradient(s, dual_exponent(self.p)), s
 
-    def slopes(self, s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return dw/ds and dz/ds (d, d)."""
-        identity = np.eye(s.size)
+    def through(self, rows: FloatArray, s: FloatArray) -> FloatArray:
+        """Return ``rows dw/ds`` for derivatives in w (…, d)."""
+        return rows if self.p >= 2.0 else rows @ _hessian(s, dual_exponent(self.p))
+
+    def bent(self, s: FloatArray) -> FloatArray:
+        """Return dz/ds (d, d)."""
         if self.flat:
-            return identity, np.diag(self.costs)
-        if self.p > 2.0:
-            return identity, _hessian(s, self.p)
-        return _hessian(s, dual_exponent(self.p)), identity
+            return np.diag(self.costs)
+        return _hessian(s, self.p) if self.p > 2.0 else np.eye(s.size)
 
 
 def _gradient(x: FloatArray, p: float) -> FloatArray:

@@ -142,10 +142,10 @@ def _constrained(loss: _Loss, start: FloatArray) -> LossAnswer:
 
     def system(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         theta, z = chart.both(x[:d])
-        dw, dz = chart.slopes(x[:d])
         _, pull, slope = loss.push(theta, shift)
         matrix, length = np.zeros((d + 1, d + 1)), vector_norm(theta, p)
-        matrix[:d, :d], matrix[:d, d], matrix[d, :d] = x[d] * dz + slope @ dw, z, z @ dw / length
+        matrix[:d, :d] = x[d] * chart.bent(x[:d]) + chart.through(slope, x[:d])
+        matrix[:d, d], matrix[d, :d] = z, chart.through(z, x[:d]) / length
         right = np.append(pull - x[d] * z, 1.0 - length)
         apart = float(np.linalg.norm(right[:d])) / max(float(np.linalg.norm(pull)), TINY)
         return max(apart, abs(1.0 - length)), right, matrix
@@ -163,11 +163,11 @@ def _penalised(loss: _Loss, theta: FloatArray, size: float) -> LossAnswer:
 
     def system(s: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         w, z = chart.both(s)
-        dw, dz = chart.slopes(s)
         _, pull, slope = loss.push(w, shift)
         length = vector_norm(w, p)
         grown = (length / size) ** (q - 2.0)
-        matrix = grown * (dz + (q - 2.0) * np.outer(z, z @ dw) / length**2) + slope @ dw
+        steep = (q - 2.0) * np.outer(z, chart.through(z, s)) / length**2
+        matrix = grown * (chart.bent(s) + steep) + chart.through(slope, s)
         right = pull - grown * z
         return float(np.linalg.norm(right)) / (grown * float(np.linalg.norm(z))), right, matrix
 

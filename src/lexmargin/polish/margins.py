@@ -210,19 +210,18 @@ class MarginProgram:
 
         dense, cutoff = None, ROUGH if self._curved else EXACT
         if u.size <= _DENSE or not self._chart.flat:
-            dw, dz = self._chart.slopes(state.s)
-            bent = dz
+            dense = self._chart.bent(state.s)
             if self._curved:
                 hessian = np.array([product(e) for e in np.eye(u.size)])
-                bent = dz - 0.5 * (hessian + hessian.T) @ dw
-            dense = dw, bent
+                dense = dense - self._chart.through(0.5 * (hessian + hessian.T), state.s)
         kept = np.ones(active.size, dtype=bool)
         for drop in range(_DROPS + 1):
             rows, raw = jacobian[kept], state.raw[active[kept]]
             right = np.concatenate([rows.T @ raw - z, 1.0 - g[kept]])
             if dense is not None:
-                top = np.hstack([dense[1], -rows.T])
-                bottom = np.hstack([rows @ dense[0], np.zeros((raw.size, raw.size))])
+                top = np.hstack([dense, -rows.T])
+                across = self._chart.through(rows, state.s)
+                bottom = np.hstack([across, np.zeros((raw.size, raw.size))])
                 found = least_norm(np.vstack([top, bottom]), right, cutoff)
                 step, change = found[: u.size], found[u.size :]
             else:

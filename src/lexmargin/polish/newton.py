@@ -20,6 +20,8 @@ EXACT = 1e-14
 """The same where margins are affine, so that the system carries roundings alone."""
 _DONE = 1e-15
 """Residual that rounding allows; below it steps only move the last bits."""
+_ROUNDED = 1e-13
+"""Residual below which one such step is enough: roundings of some margins are all that is left."""
 _PATIENCE = 4
 """Steps without half the best residual before it is taken as rounding."""
 
@@ -59,7 +61,8 @@ def newton(
         taken += 1
         if not (math.isfinite(state.residual) and state.residual <= limit):
             break
-        quiet = 0 if state.residual < 0.5 * best.residual else quiet + 1
+        halved = state.residual < 0.5 * best.residual
+        quiet = 0 if halved else quiet + 1 if best.residual > _ROUNDED else patience
         best = min(best, state, key=lambda one: one.residual)
     return best, taken
 
