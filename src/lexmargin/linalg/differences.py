@@ -22,5 +22,5 @@ def hessian_product(
     length = float(np.linalg.norm(v))
     if length == 0.0:
         return np.zeros_like(v)
-    t = step * float(np.linalg.norm(x)) / length
+    t = step * (float(np.linalg.norm(x)) or 1.0) / length
     return np.asarray((gradient(x + t * v) - gradient(x - t * v)) / (2.0 * t))
