@@ -166,6 +166,12 @@ class Kkt:
         return float(np.min(self.values))
 
     @property
+    def reach(self) -> FloatArray:
+        """What f_n must reach (N,): ``level r_n``; 1 without a level."""
+        found = np.ones(self.functions.count) if self.required is None else self.required
+        return found if self.level is None else self.level * found
+
+    @property
     def entry_costs(self) -> FloatArray:
         """c (d,); 1 everywhere without costs."""
         return np.ones(self.point.size) if self.costs is None else self.costs
