@@ -262,14 +262,11 @@ def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
 
     A receipt can withhold them, and where 0 is a combination too nothing bounds ε from below.
     """
-    if unit.target is None and (unit.norm == 1.0 or math.isinf(unit.norm)):
+    if unit.is_polyhedral:
         return True
-    target = norm_gradient(unit.theta, unit.norm) if unit.target is None else unit.target
     rows, _ = normalised_rows(unit.jacobian[unit.support(WIDEST)])
-    values = nonnegative(rows.T, target)
-    return vector_norm(target - values @ rows, 2.0) <= limits.stationarity * vector_norm(
-        target, 2.0
-    )
+    left = unit.wanted - nonnegative(rows.T, unit.wanted) @ rows
+    return vector_norm(left, 2.0) <= limits.stationarity * vector_norm(unit.wanted, 2.0)
 
 
 def smooth_only(
