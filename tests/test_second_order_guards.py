@@ -6,18 +6,21 @@ every derivative and every bound is known in closed form.
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import lexmargin as lm
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge import Tolerances
 from lexmargin.judge.second_order import contraction, hessian_changes
 from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
-from lexmargin.judge.second_order.hessians import Curved
+from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.reduced import (
     Reduced,
     null_space,
@@ -321,6 +324,34 @@ def test_differences_stay_on_this_side_of_a_kink() -> None:
     assert changes_within(scaled, asked, 1e-12).bent < 1e-6
 
 
+def test_norms_of_enclosures_bound_those_of_every_matrix() -> None:
+    """u vᵀ has the norm |u||v|, which Pythagoras makes whole."""
+    from flint import arb
+
+    sides = [((3, 4), 5), ((5, 12), 13), ((8, 15), 17), ((7, 24), 25), ((20, 21), 29)]
+    for (u, a), (v, b) in itertools.product(sides, sides):
+        found = hessian_changes._norm([[arb(x * y) for y in v] for x in u])
+        assert a * b <= found <= a * b * (1.0 + 1e-9)
+    assert (
+        hessian_changes._norm([[arb("nan")]]) == hessian_changes._norm([[arb("inf")]]) == math.inf
+    )
+
+
+def test_what_is_not_finite_in_balls_is_measured() -> None:
+    # Hessians of 1e20 over gradients of 1e-300 leave the doubles.
+    data = lm.Dataset([[1e20]], [1], one_class=True)
+    functions = PredictorCurved(lm.HardMargin(lm.Polynomial(((2,),)), data).functions)
+    asked = Asked(
+        point=np.zeros(1), multipliers=np.ones(1), lagrangian=np.zeros((1, 1)),
+        members=np.array([0]), lengths=np.ones(1), groups=np.array([0]), weights=np.ones(1),
+    )  # fmt: skip
+    vicinity: Any = type("Surroundings", (), {"functions": functions, "nearest_kink": None})()
+    assert changes_within(vicinity, asked, 1e-3).enclosed
+    with np.errstate(all="ignore"):
+        lost = changes_within(vicinity, replace(asked, lengths=np.full(1, 1e-300)), 1e-3)
+    assert not lost.enclosed
+
+
 # -- a strict maximiser is near --------------------------------------------------------------------
 
 
@@ -432,15 +463,52 @@ def test_a_maximiser_beyond_a_thousandth_is_another_point() -> None:
     for noise, near in ((1e-4, True), (1e-3, False)):
         vicinity = around(Cubics([0.0], E3[:1], noise=noise), [1.0])
         found = strict_near(vicinity, reduced_of(vicinity))
-        assert isinstance(found, float) if near else "within 0.001" in str(found)
+        # Newton's method ends where it no longer helps: the radius is twice the error there.
+        assert found == pytest.approx(2e-4, rel=0.1) if near else "within 0.001" in str(found)
 
 
-def test_weight_may_lie_on_either_of_two_margins_that_are_nearly_one() -> None:
+def test_weight_may_lie_on_either_of_two_margins_that_are_nearly_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With λ = (1, 0) or (0, 1) for (½, ½) the combination is another by 2.5e-10."""
     functions = Cubics([0.0, 0.0], [E3[0], E3[0] + 5e-10 * E3[1]])
     vicinity = around(functions, [0.5, 0.5])
     found = strict_near(vicinity, reduced_of(vicinity))
     assert isinstance(found, float) and found >= 2.5e-10
+    # Where the Hessian may change by .9, ten times as far: `x = 2.5e-10 + .9 r ≤ r`.
+    told = Changes(lagrangian=0.9, bent=0.0, unequal=0.0, enclosed=True)
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: told)
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) and found >= 2.5e-9
+
+
+def test_gradients_that_are_nearly_equal_are_two_where_they_can_be_told_apart() -> None:
+    # By 1e-7: the place where both are 1 is known to rounding over that, and λ to no less.
+    functions = Cubics([0.0, 0.0], [E3[0], E3[0] + 1e-7 * E3[1]])
+    vicinity = around(functions, [1.0 - 1e-3, 1e-3])
+    improved = contraction._improved(vicinity, reduced_of(vicinity))
+    assert improved is not None
+    held = contraction._grouped(vicinity, reduced_of(vicinity), improved, np.zeros(0, np.intp))
+    assert not isinstance(held, str) and held.strong == 2 and held.turned == 0.0
+
+
+def test_the_radius_counts_the_way_to_where_newton_leads() -> None:
+    vicinity = around(Cubics([-0.0], [[1.0, 1e-9, 0.0]]), [1.0])
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) and 1e-9 <= found <= 1.1e-9
+
+
+def test_a_margin_that_holds_is_as_wrong_above_the_level_as_below() -> None:
+    """f_2 is 1e-9 above the level wherever Newton's method looks, or 3e-9."""
+
+    class Above(Cubics):
+        def values(self, theta: Any) -> Any:
+            return super().values(theta) + np.array([0.0, 1e-9 if theta[1] <= 0.0 else 3e-9])
+
+    functions = Above([0.0, 0.0], [E3[0] + E3[1], E3[0] - E3[1]])
+    vicinity = around(functions, [0.5, 0.5])
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) and found >= 1e-9 / math.sqrt(2.0)
 
 
 @pytest.mark.parametrize(("bend", "strict"), [(1e2, True), (1e11, False)])
@@ -455,10 +523,14 @@ def test_a_multiplier_is_sure_to_be_positive_or_there_is_no_word(bend: float, st
 
 
 def test_tangents_that_turn_too_far_leave_no_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An angle t leaves `1 - 2t - 2t²` of an eigenvalue 1: nothing from t = 0.37 on."""
+    """An angle t leaves `1 - 2t - 2t²` of an eigenvalue 1: nothing from t = 0.37 on.
+
+    Before that the gradients bend by t: in units of the radius, of which a sixth is the rounding of
+    the gaps and another that of the gradient, `1/6 + t/2 + (1/3 + 17t/6)/(1 - 2t - 2t²) ≤ 1`.
+    """
     radius = strict_near(vertex(), reduced_of(vertex()))
     assert isinstance(radius, float)
-    for angle, strict in ((0.01, True), (0.5, False)):
+    for angle, strict in ((0.01, True), (0.08, True), (0.1, False), (0.5, False)):
         told = Changes(lagrangian=0.0, bent=angle / radius, unequal=0.0, enclosed=True)
         monkeypatch.setattr(contraction, "changes_within", lambda *_, t=told: t)
         assert isinstance(strict_near(vertex(), reduced_of(vertex())), float) is strict
@@ -474,6 +546,10 @@ def test_tangents_that_turn_too_far_leave_no_curvature(monkeypatch: pytest.Monke
 def test_dependent_gradients_leave_multipliers_open(weights: list[float], why: str) -> None:
     slopes = [E3[0], E3[0] + E3[1], E3[0] - E3[1]]
     vicinity = around(Cubics([0.0] * 3, slopes), weights)
+    assert why in str(strict_near(vicinity, reduced_of(vicinity)))
+    # To a part in 1e12, which no rounding tells from 0.
+    nearly = [slopes[0], slopes[1], slopes[2] + 1e-12 * E3[2]]
+    vicinity = around(Cubics([0.0] * 3, nearly), weights)
     assert why in str(strict_near(vicinity, reduced_of(vicinity)))
     # More than there are parameters.
     slopes = [E3[0], *(E3[0] + v for v in (E3[1], -E3[1], E3[2], -E3[2]))]
