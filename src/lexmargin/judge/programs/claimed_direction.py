@@ -98,7 +98,7 @@ def claimed_direction(
     sloped = ""
     if on:
         gradients, sloped = _sloped(functions, unit, point, evidence, on)
-    first = measured_of(point, gradients, evidence, limits)
+    first = measured_of(point, gradients, evidence, limits, mismatch)
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
         jacobian, values = functions.jacobian(unit), functions.values(unit)
