@@ -17,8 +17,9 @@ import pytest
 import lexmargin as lm
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge import Tolerances
-from lexmargin.judge.second_order import contraction, hessian_changes
+from lexmargin.judge.second_order import contraction, curvature, hessian_changes
 from lexmargin.judge.second_order.contraction import strict_near
+from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.reduced import (
@@ -210,6 +211,9 @@ def bent(*diagonals: Any) -> list[Any]:
             bent([0, 3, 0], [0, 0, 0]),
             [(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)],
         ),
+        ([[1.0, 0, 0], [1.0, -0.5, 0]], bent([0, 3, 0], [0, 0, 0]), [(0.0, -1.0, 0.0)]),
+        # Entries of the size of rounding are none.
+        ([[1.0, 0, 0]], [np.diag([0.0, 3.0, 0.0]) + 1e-15], [(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)]),
         # On both sides of e_2: what is left is e_3, where it bends less.
         (
             [[1.0, 0, 0], [1.0, 0.5, 0], [1.0, -0.5, 0]],
@@ -234,6 +238,107 @@ def test_directions_bend_down_and_let_no_margin_fall(
         assert not np.any((ascent.direction != 0.0) & (np.abs(ascent.direction) < 1e-12))
     kinds = {tuple(np.round(ascent.direction, 9) + 0.0) for ascent in found}
     assert set(best) <= kinds
+
+
+def test_what_is_left_of_a_direction_may_bend_up() -> None:
+    """Bent down along q, the cone of two weak margins is a wedge far from q, where it bends up."""
+    q, wedge = (np.array([0.0, math.cos(a), math.sin(a)]) for a in (0.3, 0.3 + 1.1))
+    across = np.cross(E3[0], wedge)
+    slopes = [E3[0], E3[0] + 0.1 * wedge + across, E3[0] + 0.1 * wedge - across]
+    hessian = 2.0 * np.outer(q, q) - 5.0 * np.outer(np.cross(E3[0], q), np.cross(E3[0], q))
+    functions = Cubics(np.zeros(3), slopes, [hessian, 0 * hessian, 0 * hessian])
+    vicinity = around(functions, [1.0, 0.0, 0.0])
+    reduced = reduced_of(vicinity)
+    assert reduced.eigenvalues[0] == pytest.approx(-1.0)
+    assert not list(tangent_ascents(vicinity, reduced, 1e-9))
+    # Where a rotated wall on either side leaves nothing, rounding is no direction.
+    walls = [E3[0], E3[0] + q, E3[0] - q]
+    vicinity = around(Cubics(np.zeros(3), walls, [hessian, 0 * hessian, 0 * hessian]), [1.0, 0, 0])
+    assert not list(tangent_ascents(vicinity, reduced_of(vicinity), 1e-9))
+
+
+def test_the_tangents_of_all_active_margins_come_first() -> None:
+    # Three that bend most are barred on both sides; the fourth is open.
+    whole = np.eye(6)
+    walls = [whole[0] + sign * whole[k] for k in (1, 2, 3) for sign in (1.0, -1.0)]
+    hessians = [np.diag([0.0, 9.0, 9.0, 9.0, 3.0, 0.0]), *[np.zeros((6, 6))] * 6]
+    vicinity = around(Cubics(np.zeros(7), [whole[0], *walls], hessians), [1.0, *[0.0] * 6])
+    found = [a.direction for a in tangent_ascents(vicinity, reduced_of(vicinity), 1e-9)]
+    assert any(abs(direction[4]) == pytest.approx(1.0) for direction in found)
+
+
+@pytest.mark.parametrize(
+    ("bends", "kind"),
+    [
+        ([0.0, 0.5, -3.0], "positive"),
+        # A millionth of the largest eigenvalue, or of 1, counts as zero.
+        ([0.0, 1.0 - 1e-8, 0.0], "undecided"),
+        ([0.0, 1.0 - 1e-5, 0.0], "positive"),
+        ([0.0, 1.0 - 1e-5, -1e3], "undecided"),
+        ([0.0, 1.0 + 1e-8, 0.0], "undecided"),
+    ],
+)
+def test_what_counts_as_flat(bends: list[float], kind: str) -> None:
+    found = measured_curvature(around(Cubics([0.0], E3[:1], bent(bends)), [1.0])).curvature
+    assert found.kind.value == kind
+    assert ("flat direction" in found.reason) is (kind == "undecided")
+
+
+def test_what_a_point_may_be_off_by_its_curvature_may_be_too() -> None:
+    # An error of 1e-9 leaves the eigenvalues to √1e-8 only.
+    functions = Cubics([0.0], E3[:1], bent([0.0, 1.0 - 5e-5, 0.0]), noise=1e-9)
+    assert measured_curvature(around(functions, [1.0])).curvature.kind.value == "undecided"
+
+
+def test_hessians_are_compared_with_gradients_by_euler_and_by_differences() -> None:
+    class Wrong(Cubics):
+        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+            return super().products(theta, weights, directions) + self.off * directions
+
+    for off, degree, doubted in ((0.0, 1.0, False), (1e-6, None, False), (1e-2, None, True),
+                                 (1e-6, 1.0, True)):  # fmt: skip
+        functions = Wrong([0.0], E3[:1])
+        functions.off = off
+        reason = measured_curvature(around(functions, [1.0], degree=degree)).curvature.reason
+        assert ("two routes" in reason) is doubted, (off, degree)
+
+
+def test_a_second_derivative_by_differences_stays_before_a_kink() -> None:
+    """The gradient jumps 1e-7 away from e_1, and Hessians agree with differences this side."""
+
+    class Jumping(Cubics):
+        def combined_gradient(self, theta: Any, weights: Any) -> Any:
+            extra = 1e-3 * float(np.linalg.norm(theta - E3[0]) > 1e-7)
+            return super().combined_gradient(theta, weights) + extra * theta[1] * E3[1] * 1e6
+
+    functions = Jumping([0.0], E3[:1])
+    reasons = [
+        measured_curvature(around(functions, [1.0], nearest_kink=kink)).curvature.reason
+        for kink in (None, 1e-7)
+    ]
+    assert "two routes" in reasons[0] and "two routes" not in reasons[1]
+
+
+@pytest.mark.parametrize("limit", ["CURVATURE_ENTRIES", "DENSE_HESSIAN_PARAMETERS"])
+def test_sizes_beyond_a_limit_are_said_to_be(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(curvature, limit, 2)
+    functions = Cubics([0.0], E3[:1])
+    functions.exact = False
+    assert "3 parameters" in measured_curvature(around(functions, [1.0])).curvature.reason
+
+
+@pytest.mark.parametrize("limit", ["BALL_HESSIAN_ENTRIES", "BALL_HESSIAN_PARAMETERS"])
+def test_few_hessians_are_enclosed(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    data = lm.Dataset([[1.0]], [1], one_class=True)
+    functions = PredictorCurved(lm.HardMargin(lm.Polynomial(((2,),)), data).functions)
+    asked = Asked(
+        point=np.ones(1), multipliers=np.ones(1), lagrangian=-np.ones((1, 1)),
+        members=np.array([0]), lengths=np.ones(1), groups=np.array([0]), weights=np.ones(1),
+    )  # fmt: skip
+    vicinity: Any = type("Surroundings", (), {"functions": functions, "nearest_kink": None})()
+    assert changes_within(vicinity, asked, 1e-3).enclosed
+    monkeypatch.setattr(hessian_changes, limit, 0)
+    assert not changes_within(vicinity, asked, 1e-3).enclosed
 
 
 def test_margins_that_stay_level_are_held_as_well() -> None:
