@@ -117,7 +117,7 @@ def show(
     if as_json:
         emit(
             {
-                "problem": found.formulation.value,
+                "problem": stated.word,
                 "title": found.title,
                 "source": found.source,
                 "mathematics": str(stated.program()),

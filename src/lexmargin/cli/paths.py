@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -157,7 +157,6 @@ def descend(
 ) -> None:
     """Follow gradient descent in the log domain, and judge where it leads."""
     from lexmargin.formulations import HardMargin
-    from lexmargin.formulations.constrained_path import checked_loss
     from lexmargin.judge import certify
     from lexmargin.losses import Loss
     from lexmargin.paths import GradientFlow
@@ -166,7 +165,7 @@ def descend(
     from lexmargin.shelf.library import Library
 
     stated = load(problem, Library(tuple(library or ())))
-    chosen = checked_loss(loss) if loss else getattr(stated, "loss", Loss.EXPONENTIAL)
+    chosen: Any = loss or getattr(stated, "loss", Loss.EXPONENTIAL)
     if flow is not None and rate is not None:
         raise BadInputError("Both --flow and --rate were given.", "Gradient flow has no steps.")
     path = run(

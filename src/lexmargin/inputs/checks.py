@@ -8,7 +8,7 @@ from typing import Final
 
 from lexmargin.errors import ParameterError, shown
 
-__all__ = ["moderate", "positive", "whole"]
+__all__ = ["at_least_one", "exponent", "moderate", "positive", "whole"]
 
 _LARGEST: Final = 1e100
 """The square of a scale, and its products with margins, stay within the range of doubles."""
@@ -60,3 +60,30 @@ def moderate(value: object, name: str, least: float = 1.0 / _LARGEST) -> float:
             "Change the unit of the data: its products leave the range of doubles.",
         )
     return number
+
+
+def at_least_one(value: object, name: str) -> float:
+    """Return ``value`` as a finite number >= 1: below it a power is not differentiable at 0.
+
+    Raises:
+        ParameterError: anything else, as :func:`positive`.
+    """
+    number = positive(value, name)
+    if not number >= 1.0:
+        raise ParameterError(f"{name} must be a number >= 1, not {number:g}.")
+    return number
+
+
+def exponent(value: object, name: str) -> float:
+    """Return p of a norm given as a number >= 1 or "inf".
+
+    Raises:
+        ParameterError: anything else.
+    """
+    try:
+        p = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        p = math.nan
+    if not p >= 1.0:
+        raise ParameterError(f"{name} must be a number >= 1 or 'inf', not {shown(value)}.")
+    return p

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any, TypeVar, assert_never
+from typing import Any
 
 import numpy as np
 
 from lexmargin.data.csv_text import COMMENT
 from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
-from lexmargin.errors import LibraryError, ParameterError
+from lexmargin.errors import LibraryError
 from lexmargin.formulations import Formulation
-from lexmargin.formulations.base import formulations
+from lexmargin.inputs.expressions import Number
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.limits import PARAMETER_BLOCKS, PARAMETERS
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors import (
-    Activation,
-    Bias,
-    BiasForm,
-    ConvolutionalNetwork,
-    DiagonalNetwork,
-    Identity,
-    LeakyReLU,
-    Linear,
-    Log,
-    Member,
-    Network,
-    Polynomial,
-    Predictor,
-    ReLU,
-    Square,
-    Sum,
-)
-from lexmargin.shelf.expressions import Number
 from lexmargin.shelf.library import Library
-from lexmargin.shelf.problems import (
-    ActivationName,
-    DataSpec,
-    PredictorKind,
-    PredictorSpec,
-    ProblemFile,
-)
+from lexmargin.shelf.problems import DataSpec, ProblemFile
 
-__all__ = ["build", "build_data", "build_predictor", "load", "stated", "stored_theta"]
-
-
-_T = TypeVar("_T")
+__all__ = ["build", "build_data", "load", "stated", "stored_theta"]
 
 
 @checked
@@ -76,74 +46,11 @@ def build(problem: ProblemFile) -> Formulation:
     Raises:
         DataError, DegreeError, ShapeError, ParameterError: from the parts that refuse.
     """
-    predictor = build_predictor(problem.predictor)
     data = build_data(problem.data, problem.folder, problem.title)
-    formulation: Any = formulations()[problem.formulation.value]
-    _check_size(predictor, data)
-    result: Formulation = formulation(predictor, data, **problem.parameters())
+    problem.predictor.check_size(data.n_features)
+    formulation: Any = problem.formulation
+    result: Formulation = formulation(problem.predictor, data, **problem.parameters)
     return result
-
-
-def _check_size(predictor: Predictor, data: Dataset) -> None:
-    """Refuse what no memory holds before anything of that size is made."""
-    if predictor.block_count > PARAMETER_BLOCKS:
-        raise ParameterError(
-            f"The predictor has {predictor.block_count} parameter blocks.",
-            f"Use at most {PARAMETER_BLOCKS}.",
-        )
-    count = sum(math.prod(shape) for shape in predictor.shapes(data.n_features))
-    if count > PARAMETERS:
-        raise ParameterError(f"The predictor has {count} parameters.", f"Use at most {PARAMETERS}.")
-
-
-def build_predictor(spec: PredictorSpec) -> Predictor:
-    """Return the predictor of a specification; keys it leaves out take the class's defaults.
-
-    Raises:
-        LibraryError: a key that the kind needs is missing.
-        ParameterError: a parameter outside its domain.
-    """
-    outputs = 1 if spec.outputs is None else spec.outputs
-    match spec.kind:
-        case PredictorKind.LINEAR:
-            return Linear(outputs)
-        case PredictorKind.NETWORK:
-            return Network(_needed(spec.widths, "widths"), _activation(spec), outputs)
-        case PredictorKind.DIAGONAL:
-            return DiagonalNetwork(_needed(spec.depth, "depth"))
-        case PredictorKind.CONVOLUTION:
-            return ConvolutionalNetwork(_needed(spec.depth, "depth"))
-        case PredictorKind.POLYNOMIAL:
-            return Polynomial(_needed(spec.exponents, "exponents"))
-        case PredictorKind.BIAS:
-            return Bias(spec.form or BiasForm.SIGNED_SQUARE, outputs)
-        case PredictorKind.LOG:
-            return Log(1.0 if spec.power is None else spec.power, spec.shift or 0.0)
-        case PredictorKind.SUM:
-            members = _needed(spec.members, "members")
-            return Sum([Member(build_predictor(part), part.columns) for part in members])
-        case _:
-            assert_never(spec.kind)
-
-
-def _needed(value: _T | None, key: str) -> _T:
-    if value is None:
-        raise LibraryError(f"The predictor needs {key!r}.", f"Add {key} = ….")
-    return value
-
-
-def _activation(spec: PredictorSpec) -> Activation:
-    match spec.activation:
-        case None | ActivationName.IDENTITY:
-            return Identity()
-        case ActivationName.RELU:
-            return ReLU() if spec.power is None else ReLU(spec.power)
-        case ActivationName.LEAKY_RELU:
-            return LeakyReLU() if spec.slope is None else LeakyReLU(spec.slope)
-        case ActivationName.SQUARE:
-            return Square()
-        case _:
-            assert_never(spec.activation)
 
 
 def build_data(spec: DataSpec, folder: Path, name: str = "") -> Dataset:
