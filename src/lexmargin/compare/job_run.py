@@ -12,6 +12,7 @@ import numpy as np
 from lexmargin.backends import Backend, backend
 from lexmargin.compare.descent import DescentBackend
 from lexmargin.compare.jobs import Unit, digest, problem_digest
+from lexmargin.compare.own_modules import load_modules
 from lexmargin.compare.records import RowStatus
 from lexmargin.errors import LibraryError, SolverFailedError, UnsupportedError
 from lexmargin.processes.nursery import End, Mark
@@ -125,6 +126,7 @@ def answer(payload: Mapping[str, Any], mark: Mark) -> dict[str, Any] | LibraryEr
 
 def _files(unit: Unit) -> tuple[ProblemFile, Profile]:
     """Return the problem and the profile of a unit, if they are what they were."""
+    load_modules(unit.modules)
     stated = read_problem(Path(unit.problem_path))
     if problem_digest(stated) != unit.problem_digest:
         raise LibraryError(f"{unit.problem_path} has changed.", "Start the comparison again.")

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, final
 
+from lexmargin.compare.own_modules import OwnModule, modules_of
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.files import read_file
 from lexmargin.inputs.kinds import checked_class
@@ -80,9 +81,11 @@ class Unit:
     scaled: bool
     versions: tuple[tuple[str, str], ...]
     code: str
+    modules: tuple[OwnModule, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the result, as JSON values."""
+        own = {module.name: module.sha256 for module in self.modules}
         return {
             "format": FORMAT,
             "problem": self.problem,
@@ -99,6 +102,7 @@ class Unit:
             "scaled": self.scaled,
             "versions": dict(self.versions),
             "code": self.code,
+            **({"modules": own} if own else {}),
         }
 
     @functools.cached_property
@@ -107,11 +111,12 @@ class Unit:
         return digest(canonical(self.identity()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the identity and the two paths."""
+        """Return the identity, the two paths and where the modules are."""
         return {
             "identity": self.identity(),
             "problem_path": self.problem_path,
             "profile_path": self.profile_path,
+            "modules": [vars(module) for module in self.modules],
         }
 
     @staticmethod
@@ -131,6 +136,7 @@ class Unit:
             scaled=identity["scaled"],
             versions=tuple(identity["versions"].items()),
             code=identity["code"],
+            modules=tuple(OwnModule(**module) for module in value["modules"]),
         )
 
 
@@ -184,6 +190,7 @@ def unit_of(
         scaled=scaled,
         versions=_versions(library.profile(profile[0])),
         code=code_digest(),
+        modules=modules_of(read),
     )
 
 

@@ -11,13 +11,17 @@ from lexmargin.data.csv_text import COMMENT
 from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
 from lexmargin.errors import LibraryError
 from lexmargin.formulations import Formulation
+from lexmargin.inputs.codec import fields_written, written
 from lexmargin.inputs.expressions import Number
+from lexmargin.inputs.files import write_file
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.limits import TOML_BYTES
+from lexmargin.inputs.toml import to_toml
 from lexmargin.ops.base import FloatArray
 from lexmargin.shelf.library import Library
-from lexmargin.shelf.problems import DataSpec, ProblemFile
+from lexmargin.shelf.problems import ELSEWHERE, DataSpec, ProblemFile
 
-__all__ = ["build", "build_data", "load", "stated", "stored_theta"]
+__all__ = ["build", "build_data", "load", "save", "stated", "stored_theta"]
 
 
 @checked
@@ -33,6 +37,39 @@ def load(name: str | Path, library: Library | None = None) -> Formulation:
         DataError, DegreeError: samples or a predictor that the formulation cannot use.
     """
     return build((library or Library()).problem(name))
+
+
+@checked
+def save(problem: Formulation, path: str | Path, *, title: str, source: str = "") -> None:
+    """Replace a file by a problem, samples included; :func:`load` returns an equal one.
+
+    Args:
+        problem: of any class that files know by a word.
+        path: of the TOML file.
+        title, source: what is asked, and where it comes from.
+
+    Raises:
+        ParameterError: a class without a word of its own, or a field that no file holds.
+        UnsupportedError: sparse samples.
+        LibraryError: too many samples for a TOML file, or a path that cannot be written.
+    """
+    data = problem.data
+    text = to_toml(
+        {
+            "title": title,
+            "source": source,
+            "formulation": Formulation.family.word(type(problem)),
+            **fields_written(problem, exact=False, skipped=ELSEWHERE),
+            "predictor": written(problem.predictor, exact=False),
+            "data": {"X": data.X.tolist(), "y": data.y.tolist()},
+        }
+    )
+    if len(text.encode()) > TOML_BYTES:
+        raise LibraryError(
+            f"{data.X.size} numbers are too many for a TOML file.",
+            "Save X and y with numpy.savez, and name that file under [data] as npz.",
+        )
+    write_file(path, text, LibraryError)
 
 
 def stated(problem: Formulation | str | Path, library: Library) -> Formulation:
