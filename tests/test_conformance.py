@@ -19,6 +19,7 @@ from lexmargin.ops.jacobian import JacobianOps
 from lexmargin.predictors import Predictor
 from lexmargin.predictors.base import Shape
 from lexmargin.run import conformance
+from lexmargin.shelf.build import stored_theta
 
 TWO = lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, 1], one_class=True)
 R = np.sqrt(0.5)
@@ -43,6 +44,12 @@ PREDICTORS: dict[str, tuple[Formulation, Sequence[float]]] = {
         [1.0, 0.0],
     ),
 }
+
+
+def test_an_answer_on_kinks_conforms() -> None:
+    found = lm.Library().problem("xor")
+    problem = lm.load("xor")
+    assert conformance.predictor(problem, stored_theta(found, problem)) == ()
 
 
 @pytest.mark.parametrize("name", PREDICTORS)
