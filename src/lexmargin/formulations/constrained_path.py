@@ -19,7 +19,8 @@ from lexmargin.formulations.base import (
     Traits,
 )
 from lexmargin.formulations.kkt import Kkt, LossTerm
-from lexmargin.inputs.kinds import Exponent, Moderate, checked_class
+from lexmargin.inputs.checks import Moderate
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense

@@ -27,8 +27,9 @@ from lexmargin.formulations.lexicographic_state import (
     saturation_state,
     sums_state,
 )
+from lexmargin.inputs.checks import Count
 from lexmargin.inputs.family import HOW
-from lexmargin.inputs.kinds import Count, Exponent, checked_class
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.faces import RESOLUTION, Face
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions

@@ -15,7 +15,8 @@ from lexmargin.formulations.base import (
     Traits,
 )
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.inputs.kinds import Exponent, Moderate, checked_class
+from lexmargin.inputs.checks import Moderate
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation, Sense

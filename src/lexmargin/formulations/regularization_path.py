@@ -20,8 +20,8 @@ from lexmargin.formulations.base import (
 from lexmargin.formulations.constrained_path import next_loss, softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.formulations.start import random_theta, separating_theta
-from lexmargin.inputs.checks import moderate
-from lexmargin.inputs.kinds import AtLeastOne, Domain, Exponent, checked_class
+from lexmargin.inputs.checks import AtLeastOne, Domain, moderate
+from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, Sense

@@ -13,7 +13,8 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.kkt import Kkt, Powers
 from lexmargin.formulations.parts import Parts
-from lexmargin.inputs.kinds import Moderate, checked_class
+from lexmargin.inputs.checks import Moderate
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import Combination, Constant, Constraint, Program, SquaredNorm

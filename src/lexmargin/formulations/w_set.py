@@ -17,7 +17,8 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import scaled_program
-from lexmargin.inputs.kinds import Count, checked_class
+from lexmargin.inputs.checks import Count
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import BiasForm

@@ -44,9 +44,10 @@ from lexmargin.errors import (
     nearest,
     shown,
 )
+from lexmargin.inputs.checks import Domain
 from lexmargin.inputs.expressions import Number, number
 from lexmargin.inputs.family import Family
-from lexmargin.inputs.kinds import Domain, Words, described
+from lexmargin.inputs.kinds import Words, described
 from lexmargin.inputs.limits import NESTED_TABLES
 
 __all__ = ["Field", "Table", "Where", "fields_written", "read_as", "schema", "written"]

@@ -30,16 +30,11 @@ from typing import (
 )
 
 from lexmargin.errors import ParameterError, nearest, shown
-from lexmargin.inputs.checks import at_least_one, exponent, moderate, whole
+from lexmargin.inputs.checks import Domain, domain_of, exponent
 
 __all__ = [
-    "AtLeastOne",
-    "Count",
-    "Domain",
     "Exponent",
     "KindError",
-    "Moderate",
-    "WholeNumber",
     "Words",
     "check_kinds",
     "checked",
@@ -67,28 +62,8 @@ class Words:
     words: tuple[str, ...]
 
 
-@final
-@dataclass(frozen=True)
-class Domain:
-    """The values that an argument may have: ``read(value, name)`` returns it, or refuses it.
-
-    The constructors of :func:`checked_class` read by it, and files do before there is an object.
-    """
-
-    read: Callable[[Any, str], Any]
-
-
 Exponent = Annotated[float, Words(("inf",)), Domain(exponent)]
 """p of a norm: a number >= 1, or "inf"."""
-AtLeastOne = Annotated[float, Domain(at_least_one)]
-"""A finite number >= 1 that something is raised to."""
-Moderate = Annotated[float, Domain(moderate)]
-"""A positive number whose square and products are doubles."""
-Count = Annotated[int, Domain(whole)]
-"""A whole number >= 1."""
-WholeNumber = Annotated[int, Domain(functools.partial(whole, least=0))]
-"""A whole number >= 0."""
-
 _ADVICE: Final = {
     ("Formulation", str): "Load it: lexmargin.load(…).",
     ("Formulation", Path): "Load it: lexmargin.load(…).",
@@ -194,7 +169,7 @@ def _plan_of_class(cls: type[Any], function: Callable[..., Any]) -> _Plan:
 def _planned(name: str, signature: inspect.Signature, hints: Mapping[str, Any]) -> _Plan:
     parameters = signature.parameters.values()
     found = {p.name: _rule(hints[p.name]) for p in parameters if p.name in hints}
-    domains = {p.name: _domain(hints[p.name]) for p in parameters if p.name in hints}
+    domains = {p.name: domain_of(hints[p.name]) for p in parameters if p.name in hints}
     return _Plan(
         name,
         tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
@@ -290,34 +265,6 @@ def _rule(hint: Any) -> _Rule | None:
     if not isinstance(hint, type) or origin is not None:
         return None
     return _of_class(hint)
-
-
-def _domain(hint: Any) -> Domain | None:
-    """Return what an annotation says of values, also inside of lists; None where it says nothing.
-
-    Words become members of the enumeration that they stand for.
-    """
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return next((extra for extra in inner[1:] if isinstance(extra, Domain)), None)
-    if origin in (Union, types.UnionType):
-        found = [_domain(member) for member in inner if member is not type(None)]
-        domain = found[0] if len(found) == 1 else None
-        if domain is None or len(found) == len(inner):
-            return domain
-        return Domain(lambda value, name: None if value is None else domain.read(value, name))
-    if origin is tuple and len(inner) == 2 and inner[1] is ...:
-        item = _domain(inner[0])
-        if item is None:
-            return None
-        return Domain(
-            lambda values, name: tuple(
-                item.read(value, f"{name}[{i}]") for i, value in enumerate(values)
-            )
-        )
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return Domain(lambda value, name: hint(value))
-    return None
 
 
 def _of_class(hint: type) -> _Rule | None:

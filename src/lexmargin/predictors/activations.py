@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, final
 
 from lexmargin.errors import ParameterError
+from lexmargin.inputs.checks import AtLeastOne
 from lexmargin.inputs.family import Family
-from lexmargin.inputs.kinds import AtLeastOne, checked_class
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 
 __all__ = ["Activation", "Identity", "LeakyReLU", "ReLU", "Square"]

@@ -9,8 +9,9 @@ from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
+from lexmargin.inputs.checks import Count
 from lexmargin.inputs.family import LATER
-from lexmargin.inputs.kinds import Count, checked_class
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
 

@@ -10,7 +10,8 @@ from typing import ClassVar, TypeVar, final
 import numpy as np
 
 from lexmargin.errors import ParameterError
-from lexmargin.inputs.kinds import AtLeastOne, Count, checked_class
+from lexmargin.inputs.checks import AtLeastOne, Count
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar, final
 
+from lexmargin.inputs.checks import Count
 from lexmargin.inputs.family import BESIDE
-from lexmargin.inputs.kinds import Count, checked_class
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.activations import Activation, Identity
 from lexmargin.predictors.base import LinearScores, Predictor, Shape

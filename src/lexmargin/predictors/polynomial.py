@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar, final
 
 from lexmargin.errors import ParameterError, ShapeError
-from lexmargin.inputs.kinds import WholeNumber, checked_class
+from lexmargin.inputs.checks import WholeNumber
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
 

@@ -10,8 +10,9 @@ from typing import ClassVar, TypeVar, final
 import numpy as np
 
 from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.inputs.checks import WholeNumber
 from lexmargin.inputs.family import BESIDE
-from lexmargin.inputs.kinds import WholeNumber, checked_class
+from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
 from lexmargin.predictors.bias import Bias
