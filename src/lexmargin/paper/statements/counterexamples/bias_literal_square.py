@@ -9,8 +9,8 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import WSet
-from lexmargin.paper.evidence import certified, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.evidence import Backing
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.predictors.bias import BiasForm
@@ -67,16 +67,8 @@ class BiasLiteralSquare(Statement):
         word = f"X = {self.X}, y = {self.y}"
         quantity = "‖w_1‖² with {}, against scikit-learn's SVC at C = 1e8"
         checks = tuple(
-            Check(
-                word,
-                quantity.format(name),
-                answer.objective,
-                Relation.EQUAL,
-                norm,
-                _SAME,
-                residual((answer.certificate,)),
-                certified((answer.certificate,)),
-                reading,
+            Backing.of((answer.certificate,)).check(
+                word, quantity.format(name), answer.objective, Relation.EQUAL, norm, _SAME, reading
             )
             for name, answer, reading in (
                 ("b²", literal, Reading.PAPER),

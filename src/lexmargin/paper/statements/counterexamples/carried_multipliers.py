@@ -11,7 +11,8 @@ from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.evidence import EXACT
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import LineSearch, descend
 from lexmargin.plots import BLUE, GREY, ORANGE, style
 from lexmargin.predictors import DiagonalNetwork, Network, ReLU
@@ -85,25 +86,17 @@ class CarriedMultipliersIdentity(Statement):
             ]
             table = np.array(rows)
             checks += [
-                Check(
+                EXACT.small(
                     word,
                     f"largest |residual² - 2(1 - cos∠(θ, -∇L))| at {len(rows)} records",
                     float(np.max(np.abs(table[:, 0] ** 2 - table[:, 1]))),
-                    Relation.AT_MOST,
-                    0.0,
                     _IDENTITY,
-                    0.0,
-                    True,
                 ),
-                Check(
+                EXACT.small(
                     word,
                     "largest excess of the best residual over the carried one",
                     float(np.max(table[:, 2] - table[:, 0])),
-                    Relation.AT_MOST,
-                    0.0,
                     _IDENTITY,
-                    0.0,
-                    True,
                 ),
             ]
             kept = (path.records.margin > 0) & (path.records.margin < _LARGE)

@@ -13,8 +13,8 @@ from lexmargin.formulations import HardMargin
 from lexmargin.judge import certify
 from lexmargin.judge.local.birth import birth_value
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.evidence import residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.evidence import Backing, residual
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.plots import BLUE, GREY, VERMILION, style
 from lexmargin.predictors import Network, ReLU
 
@@ -79,25 +79,21 @@ class DeadNeuron(Statement):
         word = f"two samples {self.angle:g}° apart, two ReLU units, one dead"
         well = error < _ROUNDING and birth.exact
         checks = (
-            Check(
+            Backing(error, well).check(
                 word,
                 "least ½‖θ‖² with a neuron of size up to 0.3 born, all margins 1",
                 float(costs.min()),
                 Relation.AT_LEAST,
                 cost,
                 _ROUNDING,
-                error,
-                well,
             ),
-            Check(
+            Backing(error, well).check(
                 word,
                 "birth test max_u |Σ λ_n y_n relu(u·x_n)|, against λ = 1/(2 cos(φ/2)) at a sample",
                 birth.upper,
                 Relation.EQUAL,
                 max(1.0 / (2.0 * math.cos(half)), 1.0),
                 _ROUNDING,
-                error,
-                well,
                 Reading.CORRECTED,
             ),
         )

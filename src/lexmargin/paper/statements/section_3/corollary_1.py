@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import breast_cancer_linear, diagonal_pair, two_axes, wine_network
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, ORANGE, VERMILION, style
 
@@ -71,15 +72,8 @@ class CorollaryOne(Statement):
             path = trace(problem, grid)
             ratio = [point.best_margin / point.margin - 1.0 for point in path.points]
             checks.append(
-                Check(
-                    instance.name,
-                    f"γ*/γ - 1 at ρ = {grid[-1]:g}",
-                    ratio[-1],
-                    Relation.AT_MOST,
-                    0.0,
-                    _NEAR,
-                    max(point.mismatch for point in path.points),
-                    path.certified,
+                Backing.along(path).small(
+                    instance.name, f"γ*/γ - 1 at ρ = {grid[-1]:g}", ratio[-1], _NEAR
                 )
             )
             curves |= {f"rho {number}": tuple(grid), f"ratio {number}": tuple(ratio)}

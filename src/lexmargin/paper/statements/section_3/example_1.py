@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath, HardMargin
-from lexmargin.paper.evidence import residual
+from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.instances import Instance, breast_cancer_linear, diagonal_pair, rows, two_axes
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
 from lexmargin.predictors import DiagonalNetwork, Linear
@@ -95,15 +95,11 @@ class ExampleOne(Statement):
             error = max(residual((best.certificate,)), *(p.mismatch for p in path.points))
             well = path.certified and best.certificate is not None and best.certificate.certified
             checks.append(
-                Check(
+                Backing(error if math.isfinite(error) else 0.0, well).small(
                     instance.name,
                     f"distance of θ_c/‖θ_c‖ to the max-margin direction at ρ = {grid[-1]:g}",
                     apart[-1],
-                    Relation.AT_MOST,
-                    0.0,
                     _NEAR,
-                    error if math.isfinite(error) else 0.0,
-                    well,
                 )
             )
             curves |= {f"rho {number}": tuple(grid), f"distance {number}": tuple(apart)}
@@ -134,15 +130,11 @@ class ExampleOne(Statement):
         apart = np.linalg.norm(thetas - nearest, axis=1)
         ends = np.array([[1.0, 0.5], [1.0, 1.0]])
         back = np.linalg.norm(thetas[:, None] - ends, axis=2).max(axis=1)
-        check = Check(
+        check = Backing.along(path).small(
             "Z = (1,0), (0,2), linear, ℓ∞",
             "largest distance of θ_c to the segment Θ_m, at every ρ",
             float(apart.max()),
-            Relation.AT_MOST,
-            0.0,
             _NEAR,
-            max(point.mismatch for point in path.points),
-            path.certified,
         )
         return check, tuple(float(b) for b in back)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.margins import MarginFunctions
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, wine_network
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import GradientFlow, Records, descend
@@ -90,15 +91,13 @@ class TheoremThree(Statement):
                 ),
             ):
                 checks.append(
-                    Check(
+                    Backing(0.0, separates).check(
                         word,
                         f"{quantity} at t = {float(records.at[-1]):.3g}",
                         value,
                         Relation.AT_MOST,
                         predicted,
                         tolerance,
-                        0.0,
-                        separates,
                     )
                 )
             curves |= {

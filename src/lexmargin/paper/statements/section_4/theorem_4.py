@@ -11,9 +11,9 @@ import numpy as np
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.formulations import ConstrainedPath, Lexicographic
 from lexmargin.judge import certify
-from lexmargin.paper.evidence import residual
+from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.instances import digits_pair, rows
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
 from lexmargin.predictors import Linear
@@ -105,25 +105,17 @@ class TheoremFour(Statement):
             ]
             apart = np.abs(margins - levels).max(axis=1) / unit
             checks += [
-                Check(
+                Backing(error, well).small(
                     name,
                     "largest shortfall of levels 1, 2 below m_k* - log(N-k+1)/ρ, in units of m_1",
                     max(short),
-                    Relation.AT_MOST,
-                    0.0,
                     _ROUNDING,
-                    error,
-                    well,
                 ),
-                Check(
+                Backing(error, well).small(
                     name,
                     f"largest distance of any sorted margin to its level at ρ m_1 = {grid[-1]:g}",
                     float(apart[-1]),
-                    Relation.AT_MOST,
-                    0.0,
                     _NEAR,
-                    error,
-                    well,
                 ),
             ]
             curves |= {f"rho {number}": tuple(grid), f"apart {number}": tuple(apart)}
