@@ -120,7 +120,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if kind is None:
             raise UnknownNameError(
                 f"Unknown formulation {self.formulation!r}.",
-                nearest(self.formulation, Formulation.family),
+                nearest(self.formulation, Formulation.family.classes),
             )
         given = {**dict(kind.traits.defaults), **(self.parameters or {})}
         known = set(getattr(kind, "__dataclass_fields__")) - {"predictor", "data"}  # noqa: B009

@@ -27,7 +27,6 @@ from lexmargin.cli.separability import add_commands as add_data_commands
 from lexmargin.errors import ExitCode, LexmarginError, ParameterError, clipped
 
 if TYPE_CHECKING:
-    from lexmargin.shelf.problems import ProblemFile
     from lexmargin.solution import Solution
 
 __all__ = ["app", "main"]
@@ -93,13 +92,12 @@ def list_shelves(library: Shelves = None, as_json: Json = False) -> None:
 @app.command()
 def show(problem: Problem, library: Shelves = None, as_json: Json = False) -> None:
     """Show a problem as mathematics, its source, and which route solves it."""
+    from lexmargin.inputs.codec import fields_written
     from lexmargin.shelf.build import build
 
     found = library_of(library).problem(problem)
     stated = build(found)
-    answer = {
-        name: _plain(value) for name, value in _answer_items(found) if value not in (None, "", ())
-    }
+    answer = {} if found.answer is None else fields_written(found.answer, exact=False)
     if as_json:
         emit(
             {
@@ -122,27 +120,6 @@ def show(problem: Problem, library: Shelves = None, as_json: Json = False) -> No
     say(f"route: {stated.explain()}")
     for name, value in answer.items():
         say(f"known {name}: {value}")
-
-
-def _answer_items(found: ProblemFile) -> list[tuple[str, Any]]:
-    from dataclasses import fields
-
-    if found.answer is None:
-        return []
-    return [(f.name, getattr(found.answer, f.name)) for f in fields(found.answer)]
-
-
-def _plain(value: Any) -> Any:
-    """Return numbers of a file as floats, and everything else as JSON can hold it."""
-    from lexmargin.shelf.problems import KnownPoint
-
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, KnownPoint):
-        return {name: _plain(v) for name, v in vars(value).items() if v not in (None, "")}
-    if hasattr(value, "value"):
-        return value.value
-    return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -81,7 +80,7 @@ def run_unit(unit: Unit, nursery: Nursery | None = None) -> Answered:
             return run_unit(unit, shared)
     seconds = unit.limits.seconds
     limits = (seconds, max(seconds, _LEAST_JUDGING_SECONDS))
-    reply = nursery.run(_TASK, unit.to_json(), limits, unit.limits.mebibytes)
+    reply = nursery.run(_TASK, unit, limits, unit.limits.mebibytes)
     if reply.end is End.NO_ROOM:
         raise SolverFailedError(
             f"This machine has no room left ({reply.answer}).",
@@ -104,9 +103,8 @@ def run_unit(unit: Unit, nursery: Nursery | None = None) -> Answered:
     return Answered(unit.key, result, measures)
 
 
-def answer(payload: Mapping[str, Any], mark: Mark) -> dict[str, Any] | LibraryError:
-    """Return the result and the times of the unit described by the payload."""
-    unit = Unit.from_json(payload)
+def answer(unit: Unit, mark: Mark) -> dict[str, Any] | LibraryError:
+    """Return the result and the times of a unit."""
     try:
         stated, profile = _files(unit)
     except LibraryError as error:

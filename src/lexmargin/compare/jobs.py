@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -92,13 +91,9 @@ class Unit:
             "problem_digest": self.problem_digest,
             "profile": self.profile,
             "profile_digest": self.profile_digest,
-            "grade": {
-                "name": self.grade.name,
-                "tolerance": self.grade.tolerance,
-                "verified": self.grade.verified,
-            },
+            "grade": dict(vars(self.grade)),
             "seed": self.seed,
-            "limits": {"seconds": self.limits.seconds, "mebibytes": self.limits.mebibytes},
+            "limits": dict(vars(self.limits)),
             "scaled": self.scaled,
             "versions": dict(self.versions),
             "code": self.code,
@@ -109,35 +104,6 @@ class Unit:
     def key(self) -> str:
         """SHA-256 of the identity: the name of the result's file."""
         return digest(canonical(self.identity()))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the identity, the two paths and where the modules are."""
-        return {
-            "identity": self.identity(),
-            "problem_path": self.problem_path,
-            "profile_path": self.profile_path,
-            "modules": [vars(module) for module in self.modules],
-        }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Unit:
-        """Return the unit that :meth:`to_json` described."""
-        identity = value["identity"]
-        return Unit(
-            problem=identity["problem"],
-            problem_path=value["problem_path"],
-            problem_digest=identity["problem_digest"],
-            profile=identity["profile"],
-            profile_path=value["profile_path"],
-            profile_digest=identity["profile_digest"],
-            grade=Grade(**identity["grade"]),
-            seed=identity["seed"],
-            limits=Limits(**identity["limits"]),
-            scaled=identity["scaled"],
-            versions=tuple(identity["versions"].items()),
-            code=identity["code"],
-            modules=tuple(OwnModule(**module) for module in value["modules"]),
-        )
 
 
 def canonical(value: Any) -> bytes:

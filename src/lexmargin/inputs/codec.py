@@ -198,7 +198,7 @@ class Table:
             raise _wrong(self.where.at(key), "text in quotes", word)
         if word not in family.classes:
             raise UnknownNameError(
-                f"{self.where.at(key)}: unknown word {shown(word)}.", nearest(word, family)
+                f"{self.where.at(key)}: unknown word {shown(word)}.", nearest(word, family.classes)
             )
         self._words.append((family, word))
         return family.classes[word]
@@ -386,12 +386,13 @@ def written(value: Any, *, exact: bool) -> dict[str, Any]:
 def fields_written(value: Any, *, exact: bool, skipped: Sequence[str] = ()) -> dict[str, Any]:
     """Return the fields of a dataclass, as :func:`written`.
 
-    Receipts are without what says how a problem is solved, files without what is None.
+    Receipts are without what says how a problem is solved, files without what is empty.
     """
     found: dict[str, Any] = {}
     for one in schema(type(value)):
         entry = getattr(value, one.name)
-        left_out = one.later and entry == one.default if exact else entry is None
+        empty = entry is None or (entry in ("", ()) and entry == one.default)
+        left_out = one.later and entry == one.default if exact else empty
         if one.name in skipped or left_out or (exact and not one.states):
             continue
         if one.family is not None and not exact:
@@ -413,6 +414,8 @@ def _plain(hint: Any, value: Any, exact: bool) -> Any:
     if origin is tuple:
         return [_plain(inner[0], entry, exact) for entry in value]
     if isinstance(value, Enum):
+        return value.value
+    if hint is Number:
         return value.value
     if hint is float:
         return "inf" if value == math.inf else float(value)

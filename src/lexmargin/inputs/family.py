@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, final
 
@@ -66,6 +66,3 @@ class Family:
             f"A {cls.__name__} cannot be described in a file.",
             f"Give the class a word of its own: files hold {self.noun}s that have one.",
         )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)

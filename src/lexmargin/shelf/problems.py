@@ -15,14 +15,7 @@ from lexmargin.inputs.toml import read_toml
 from lexmargin.judge.verdict import Verdict
 from lexmargin.predictors import Predictor
 
-__all__ = [
-    "ELSEWHERE",
-    "AnswerSpec",
-    "DataSpec",
-    "KnownPoint",
-    "ProblemFile",
-    "read_problem",
-]
+__all__ = ["ELSEWHERE", "AnswerSpec", "DataSpec", "KnownPoint", "ProblemFile", "read_problem"]
 
 
 @final

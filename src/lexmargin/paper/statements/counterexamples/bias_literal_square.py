@@ -11,7 +11,7 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import WSet
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.solution import Solution
@@ -88,8 +88,7 @@ class BiasLiteralSquare(Statement):
         """Samples and both separators."""
         curves = measurement.curves
         x, y, label = (np.array(curves[k]) for k in ("x", "y", "label"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="compressed")
+        with panel(3.2, "compressed") as (figure, axes):
             left, right = min(x.min(), 0.0) - 1.0, max(x.max(), 0.0) + 1.0
             low, high = min(y.min(), 0.0) - 1.0, max(y.max(), 0.0) + 1.0
             at = np.array([left, right])

@@ -14,7 +14,7 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import EXACT
 from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import LineSearch, descend
-from lexmargin.plots import BLUE, GREY, ORANGE, style
+from lexmargin.plots import BLUE, GREY, ORANGE, panel
 from lexmargin.predictors import DiagonalNetwork, Network, ReLU
 from lexmargin.predictors.base import Predictor
 
@@ -125,8 +125,7 @@ class CarriedMultipliersIdentity(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Both residuals over the steps."""
         at, carried, best = (np.array(measurement.curves[k]) for k in ("at", "carried", "best"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.loglog(
                 at, carried, "o-", ms=3, color=ORANGE, label="carried, $\\lambda\\propto e^{-f}$"
             )

@@ -12,7 +12,7 @@ from lexmargin.formulations import ScaledMargin
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Member, Polynomial, Sum
 from lexmargin.solution import Solution
 from lexmargin.solve import solve
@@ -126,8 +126,7 @@ class CascadeBreaks(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """The relative gain of keeping the third part over γ."""
         gamma, gain = (np.array(measurement.curves[k]) for k in ("gamma", "gain"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axhline(0.0, color=GREY, lw=0.8)
             kept = gain > 0
             axes.plot(gamma, gain, color=GREY, lw=0.8, zorder=1)

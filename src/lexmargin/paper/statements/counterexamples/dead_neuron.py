@@ -15,7 +15,7 @@ from lexmargin.judge.local.birth import birth_value
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Network, ReLU
 
 __all__ = ["STATEMENT", "DeadNeuron"]
@@ -123,8 +123,7 @@ class DeadNeuron(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Cost over the size of the newborn neuron."""
         size, cost = (np.array(measurement.curves[k]) for k in ("size", "cost"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+        with panel(3.4) as (figure, axes):
             axes.axhline(cost[0], color=GREY, lw=0.8, ls="--", label="neuron dead")
             axes.plot(size, cost, "o-", ms=3, color=VERMILION, label="neuron born at $x_1$")
             axes.plot([0.0], [cost[0]], "o", color=BLUE, ms=7)

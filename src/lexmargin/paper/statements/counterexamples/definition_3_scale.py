@@ -13,7 +13,7 @@ from lexmargin.judge import certify
 from lexmargin.paper.evidence import Backing, certified, residual
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.paths import LineSearch, descend
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork
 from lexmargin.solve import solve
 
@@ -119,8 +119,7 @@ class DefinitionThreeScale(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Normalised margin over steps, with γ*(1)."""
         curves = measurement.curves
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axhline(curves["best"][0], color=GREY, lw=1.0, ls="--", label="γ*(1)")
             axes.plot(
                 np.add(curves["other steps"], 1),

@@ -13,7 +13,7 @@ from lexmargin.judge import certify
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.paths import descend
-from lexmargin.plots import BLUE, ORANGE, style
+from lexmargin.plots import BLUE, ORANGE, panel
 from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "LicqNotNeeded"]
@@ -104,8 +104,7 @@ class LicqNotNeeded(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """The interval of every multiplier."""
         sample, low, high = (np.array(measurement.curves[k]) for k in ("sample", "low", "high"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+        with panel(3.0) as (figure, axes):
             place = np.arange(sample.size)
             axes.vlines(place, low, high, color=BLUE, lw=6.0, alpha=0.35)
             axes.plot(place, low, "_", color=BLUE, ms=16, mew=2, label="smallest")

@@ -13,7 +13,7 @@ from lexmargin.formulations import ConstrainedPath
 from lexmargin.linalg.guarded import least_between
 from lexmargin.paper.evidence import EXACT, Backing
 from lexmargin.paper.statement import Effort, Measurement, Reading, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
 
@@ -112,8 +112,7 @@ class LossResolution(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Both errors over the nats between the levels."""
         nats, naive, ours = (np.array(measurement.curves[k]) for k in ("nats", "naive", "ours"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axvline(_DOUBLE, color=GREY, lw=0.8, ls="--", label="36 nats")
             axes.semilogy(nats, naive, "o-", color=VERMILION, label="minimise L in doubles")
             axes.semilogy(nats, np.maximum(ours, 1e-17), "s-", color=BLUE, label="peeled levels")

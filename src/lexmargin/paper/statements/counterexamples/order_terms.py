@@ -11,7 +11,7 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import MarginPath
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork, Linear, Sum
 from lexmargin.predictors.base import Predictor
 from lexmargin.solve import solve
@@ -85,8 +85,7 @@ class OrderTerms(Statement):
         """ρθ_1 and ρθ_1/γ* over ρ."""
         rho, size, scaled = (np.array(measurement.curves[k]) for k in ("rho", "size", "scaled"))
         fine = np.logspace(np.log10(rho[0]), np.log10(rho[-1]), 100)
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.loglog(fine, np.ones_like(fine), color=GREY, lw=0.8)
             axes.loglog(fine, 2.0 / (fine**2 + 1.0), color=GREY, lw=0.8, label="closed forms")
             axes.loglog(rho, size, "o", color=VERMILION, label="$\\rho\\theta_1$")

@@ -13,7 +13,7 @@ from lexmargin.formulations import RegularizationPath
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork
 
 __all__ = ["STATEMENT", "RegularizationJump"]
@@ -93,8 +93,7 @@ class RegularizationJump(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Norms over μ."""
         curves = measurement.curves
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axhspan(
                 0.0, 1.58249752, color=GREY, alpha=0.12, lw=0, label="never visited by $f = uvw$"
             )

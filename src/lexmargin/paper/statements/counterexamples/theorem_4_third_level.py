@@ -13,7 +13,7 @@ from lexmargin.formulations import ConstrainedPath, Lexicographic
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREEN, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, VERMILION, panel
 from lexmargin.predictors import Polynomial
 from lexmargin.solve import solve
 
@@ -136,8 +136,7 @@ class TheoremFourThirdLevel(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Sorted margins over ρ⁴ beside the levels."""
         curves = measurement.curves
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        with panel(3.8) as (figure, axes):
             for k, color in enumerate((BLUE, GREEN, VERMILION)):
                 axes.axhline(curves["levels"][k], color=color, lw=1.0, ls="--")
                 axes.plot(

@@ -11,7 +11,7 @@ from lexmargin.data.dataset import load_dataset
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, constrained, max_margin, smallest
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 
 __all__ = ["STATEMENT", "ExampleTwo"]
 
@@ -96,8 +96,7 @@ class ExampleTwo(Statement):
         """Distances to the max-margin direction over ln ρ."""
         curves = measurement.curves
         names = [check.instance.split(", f")[0] for check in measurement.checks[::2]]
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+        with panel(3.2) as (figure, axes):
             for number, (name, (color, mark)) in enumerate(
                 zip(names, ((BLUE, "o-"), (VERMILION, "s-")), strict=False)
             ):

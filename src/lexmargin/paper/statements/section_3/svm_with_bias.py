@@ -12,7 +12,7 @@ from lexmargin.formulations import HardMargin, MarginPath, WSet
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.solve import solve
@@ -153,8 +153,7 @@ class SvmWithBias(Statement):
             ("literal", GREEN, "-", 1.5, "literal $b^2$"),
             ("path", "black", ":", 2.2, "margin path, ρ = 1e3"),
         )
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="compressed")
+        with panel(3.2, "compressed") as (figure, axes):
             left, right = min(x.min(), 0.0) - 1.0, max(x.max(), 0.0) + 1.0
             at = np.array([left, right])
             for name, color, dash, width, text in looks:

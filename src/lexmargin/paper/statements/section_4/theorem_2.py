@@ -13,7 +13,7 @@ from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, wine_network
 from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import LineSearch, descend
-from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
 
@@ -115,8 +115,7 @@ class TheoremTwo(Statement):
         """Normalised margins over steps."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
         names = [check.instance for check in measurement.checks[::2]]
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        with panel(3.8) as (figure, axes):
             axes.axhline(1.0, color=GREY, ls="--", lw=0.8)
             for number, (name, color) in enumerate(
                 zip(names, (BLUE, ORANGE, VERMILION), strict=False)

@@ -13,7 +13,7 @@ from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, wine_network
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import GradientFlow, Records, descend
-from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "TheoremThree"]
@@ -127,8 +127,7 @@ class TheoremThree(Statement):
         """Angle and residual over time."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
         names = [check.instance.split(", start")[0] for check in measurement.checks[::2]]
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        with panel(3.8) as (figure, axes):
             # Before anything is drawn: the default margin beyond 1e300 leaves the doubles.
             axes.margins(x=0.0)
             for number, (name, color) in enumerate(
