@@ -46,7 +46,7 @@ def judge(f: MarginFunctions, theta, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, **options)
-    return refine(f, theta, degree, 2.0, first)
+    return refine(f, theta, degree, first)
 
 
 def net_of(f: MarginFunctions, W, a) -> np.ndarray:

@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
+from lexmargin.judge.certificate import Ascent
+from lexmargin.judge.functions.linear_networks import linear_network_bound
+from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.ascent import Ascent, rise
 from lexmargin.judge.local.refine import refine
-from lexmargin.judge.local.symmetry import symmetry_tangents
 from lexmargin.judge.programs.claimed_direction import claimed_direction
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
 from lexmargin.judge.second_order.hessians import PredictorCurved
-from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
+from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     ConvolutionalNetwork,
@@ -51,16 +53,14 @@ def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, norm, **options)
-    return refine(f, theta, degree, norm, first)
+    return refine(f, theta, degree, first)
 
 
 def around(f: MarginFunctions, theta, certificate: Certificate, weights=None) -> Vicinity:
     lam = certificate.multipliers if weights is None else weights
     theta = np.asarray(theta, float) / np.linalg.norm(theta)
-    return around_direction(
-        PredictorCurved(f), theta, f.homogeneity.degree, lam, certificate.support,
-        certificate.tolerances, None,
-    )  # fmt: skip
+    known = replace(certificate, multipliers=lam, nearest_kink=None)
+    return around_direction(PredictorCurved(f), theta, f.homogeneity.degree, known)
 
 
 def margin_of(f: MarginFunctions, theta) -> float:

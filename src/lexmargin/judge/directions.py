@@ -11,8 +11,9 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.levels.long_words import with_long_numbers
+from lexmargin.judge.multipliers.products import linear_values
 from lexmargin.judge.programs.linear_margins import certify_linear
-from lexmargin.judge.programs.long_words import with_long_numbers
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -59,7 +60,7 @@ def certify_direction(
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
     if functions.linear:
         first = with_long_numbers(first, jacobian, theta)
-    refined = refine(functions, theta, degree, norm, first)
+    refined = refine(functions, theta, degree, first)
     return with_global_bound(functions, theta, norm, refined)
 
 
@@ -83,7 +84,11 @@ def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -
         found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
     if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
         return found
-    shortfall, missed = against_level(kkt.margin, kkt.level, limits)
+    margin = kkt.margin
+    if kkt.functions.linear and not kkt.functions.data.is_sparse:
+        # At samples far from the origin the rounding of f_n alone may miss the level.
+        margin = float(np.min(linear_values(kkt.jacobian, kkt.point)))
+    shortfall, missed = against_level(margin, kkt.level, limits)
     if not missed:
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY

@@ -17,7 +17,7 @@ from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import checked
 from lexmargin.judge.certify import certify
-from lexmargin.judge.local.kinks import measure_kinks
+from lexmargin.judge.functions.kinks import measure_kinks
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.margins import MarginFunctions

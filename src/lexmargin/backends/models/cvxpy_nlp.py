@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, final
 
-from lexmargin.backends.base import Backend, Found, Request, import_problem, required
+from lexmargin.backends.base import Backend, Found, Request, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.cvxpy import CvxpyModel
 from lexmargin.errors import UnsupportedError
@@ -27,8 +27,13 @@ _STATUSES: Final[Mapping[str, tuple[Ran, Claim]]] = {
 class CvxpyNlpBackend(Backend):
     """Smooth programs, through ``solve(nlp=True)``; it returns no multipliers."""
 
+    imports = (
+        "cvxpy",
+        "sparsediffpy",
+    )
+
     def available(self, solver: str) -> str:
-        problem = import_problem(["cvxpy", "sparsediffpy"])
+        problem = super().available(solver)
         if problem:
             return problem
         import cvxpy as cp

@@ -13,6 +13,7 @@ import numpy as np
 
 from lexmargin.inputs.limits import CIRCLE_BOXES, VERTEX_BASES
 from lexmargin.linalg.exact import integer_rows, matvec, solve_integer
+from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, Ball, BallArray, KinkInBox
@@ -92,8 +93,6 @@ def circle_bound(functions: MarginFunctions, alpha: float) -> float:
     a part in 1e8, or until there are too many pieces; whatever is left is a bound. All answers of
     one problem are compared with the same one.
     """
-    from flint import ctx
-
     best = -math.inf
     queue: list[tuple[float, int, tuple[int, float, float, float]]] = []
     serial = itertools.count()
@@ -106,9 +105,7 @@ def circle_bound(functions: MarginFunctions, alpha: float) -> float:
         upper = _piece(functions, alpha, axis, side, low, high)
         heapq.heappush(queue, (-upper, next(serial), (axis, side, low, high)))
 
-    old = ctx.prec
-    try:
-        ctx.prec = 80
+    with precision(80):
         for axis in (0, 1):
             for side in (1.0, -1.0):
                 push(axis, side, -1.0, 1.0)
@@ -120,8 +117,6 @@ def circle_bound(functions: MarginFunctions, alpha: float) -> float:
             middle = 0.5 * (low + high)
             push(axis, side, low, middle)
             push(axis, side, middle, high)
-    finally:
-        ctx.prec = old
     return -queue[0][0]
 
 

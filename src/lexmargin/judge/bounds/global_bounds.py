@@ -15,8 +15,8 @@ import numpy as np
 
 from lexmargin.inputs.limits import NETWORK_BOUND_ENTRIES
 from lexmargin.judge.bounds.enumeration import circle_bound, signed_rows, vertex_bound
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.functions.linear_networks import linear_network_bound
 from lexmargin.judge.local.birth import Birth, birth_value, leak
 from lexmargin.judge.multipliers.vertex_bounds import best_weights, linear_dual_bound, relative_gap
 from lexmargin.judge.verdict import Verdict

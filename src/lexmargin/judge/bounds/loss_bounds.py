@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import LIFTED_ENTRIES
-from lexmargin.judge.programs.loss_point import LossPoint, combined, own_errors
+from lexmargin.judge.bounds.loss_point import LossPoint, combined, own_errors
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss, log_loss

@@ -5,6 +5,7 @@ Every problem brings its :class:`~lexmargin.formulations.kkt.Kkt`; nothing here 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
@@ -18,7 +19,8 @@ from lexmargin.judge.given import Evidence
 from lexmargin.judge.multipliers.vertex_bounds import relative_excess, relative_gap
 from lexmargin.judge.plain import PlainPoint, judge_plain
 from lexmargin.judge.programs.w_levels import judge_later_level, least_first_level
-from lexmargin.judge.second_order.plain_curvature import second_order
+from lexmargin.judge.second_order.curvature import second_order
+from lexmargin.judge.second_order.surroundings import around_program
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import (
     blank,
@@ -119,7 +121,7 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
         return _with_weak_duality(found, kkt)
     if kkt.norm != 2.0:
         return found
-    return second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+    return _second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
 
 
 def _norm_point(kkt: Kkt) -> PlainPoint:
@@ -185,6 +187,13 @@ def _with_weak_duality(found: Certificate, kkt: Kkt) -> Certificate:
     return replace(found, gap=gap, bound=bound)
 
 
+def _second_order(
+    kkt: Kkt, multipliers: Array, found: Certificate, given: Evidence | None
+) -> Certificate:
+    around = functools.partial(around_program, kkt, multipliers, given is None)
+    return second_order(around, found, given)
+
+
 # -- costs, eq. 13 and 14 --------------------------------------------------------------------------
 
 
@@ -205,14 +214,16 @@ def _certify_costs(
     found = replace(found, multipliers=found.multipliers * size)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
-    if not np.all(kkt.entry_costs > 0.0) or kkt.free is not None:
-        # Curves and bounds would move what is held.
+    if not np.all(kkt.entry_costs[~kkt.held] > 0.0):
+        # Where some entries cost nothing, no metric says how far a step leads.
         return found
-    if kkt.functions.curvature <= Curvature.CONCAVE:
+    whole = kkt.free is None
+    if whole and kkt.functions.curvature <= Curvature.CONCAVE:
         found = _with_weak_duality(found, kkt)
     if kkt.functions.curvature is not Curvature.AFFINE:
-        found = second_order(kkt, found.multipliers, found, given)
-    return with_least_cost(kkt, found)
+        found = _second_order(kkt, found.multipliers, found, given)
+    # Bounds would move what is held.
+    return with_least_cost(kkt, found) if whole else found
 
 
 def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:

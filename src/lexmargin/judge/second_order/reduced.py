@@ -9,10 +9,10 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import STRONG
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array
 
@@ -41,11 +41,11 @@ class Reduced:
     held, rows
         the margins whose multipliers are clearly positive, and their gradients (h, d).
     inverse
-        `J⁺` (d, h) of those gradients, on what is orthogonal to the orbit.
+        `J⁺` (d, h) of those gradients, on what is orthogonal to ``outside``.
     eigenvalues, vectors
-        on what is orthogonal to the rows and to the orbit: (m,), ascending, and (d, m).
-    orbit
-        tangents of symmetries (k, d).
+        on what is orthogonal to the rows and to ``outside``: (m,), ascending, and (d, m).
+    orbit, outside
+        tangents of symmetries (k, d), and these with the coordinates that are held.
     """
 
     lagrangian: Array
@@ -55,37 +55,32 @@ class Reduced:
     eigenvalues: Array
     vectors: Array
     orbit: Array
+    outside: Array
 
 
-def strong_margins(vicinity: Vicinity, rows: Array, error: float) -> Indices:
+def strong_margins(vicinity: Vicinity) -> Indices:
     """Return the margins of the support that carry weight beyond the error and are smallest.
 
     A multiplier of the size of the error may be 0 at the true point, and a margin above the
     smallest can be reached: neither holds the point in place. With a large error none does.
     """
     support = vicinity.support
-    weights = vicinity.multipliers[support] * np.linalg.norm(rows, axis=1)
-    least = max(STRONG, 100.0 * error) * float(np.max(weights, initial=0.0))
-    tight = vicinity.limits.tight(vicinity.functions.values(vicinity.theta))[support]
+    weights = vicinity.multipliers[support] * np.linalg.norm(vicinity.support_rows, axis=1)
+    least = max(STRONG, 100.0 * vicinity.error) * float(np.max(weights, initial=0.0))
+    tight = vicinity.limits.tight(vicinity.values)[support]
     return np.asarray(support[(weights > least) & tight])
 
 
-def reduce(vicinity: Vicinity, error: float) -> Reduced | str:
-    """Form the reduced Hessian, or say why there is none.
-
-    Parameters
-    ----------
-    vicinity : the point.
-    error : ε.
-    """
+def reduce(vicinity: Vicinity) -> Reduced | str:
+    """Form the reduced Hessian at a point, or say why there is none."""
     functions, theta, support = vicinity.functions, vicinity.theta, vicinity.support
-    rows = functions.rows(theta, support)
+    rows = vicinity.support_rows
     doubt = units_doubt(rows)
     if doubt:
         return doubt
     if functions.jumps(theta, vicinity.multipliers, vicinity.limits.kink):
         return "the second derivative of relu^p jumps here"
-    held = strong_margins(vicinity, rows, error)
+    held = strong_margins(vicinity)
     if not held.size:
         return "no multiplier is clear of the error, so that no margin holds the point in place"
     try:
@@ -97,7 +92,8 @@ def reduce(vicinity: Vicinity, error: float) -> Reduced | str:
     lagrangian = np.eye(theta.size) - 0.5 * (hessian + hessian.T)
     own = rows[np.searchsorted(support, held)]
     orbit = functions.tangents(theta, support)
-    tangents, inverse = _split(own, orbit)
+    outside = np.vstack([orbit, functions.fixed])
+    tangents, inverse = _split(own, outside)
     small = tangents.T @ lagrangian @ tangents
     eigenvalues, inner = np.linalg.eigh(0.5 * (small + small.T))
     return Reduced(
@@ -108,6 +104,7 @@ def reduce(vicinity: Vicinity, error: float) -> Reduced | str:
         eigenvalues=eigenvalues,
         vectors=tangents @ inner,
         orbit=orbit,
+        outside=outside,
     )
 
 
@@ -122,16 +119,16 @@ def units_doubt(rows: Array) -> str:
     )
 
 
-def null_space(rows: Array, orbit: Array) -> Array:
-    """Return an orthonormal basis (d, m) of what is orthogonal to the rows and to the orbit."""
-    return _split(rows, orbit)[0]
+def null_space(rows: Array, outside: Array) -> Array:
+    """Return an orthonormal basis (d, m) of what is orthogonal to the rows and to ``outside``."""
+    return _split(rows, outside)[0]
 
 
-def _split(rows: Array, orbit: Array) -> tuple[Array, Array]:
-    """Return that basis, and the pseudo-inverse (d, h) of the rows beside the orbit."""
+def _split(rows: Array, outside: Array) -> tuple[Array, Array]:
+    """Return that basis, and the pseudo-inverse (d, h) of the rows beside ``outside``."""
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
     sizes = np.where(sizes > 0.0, sizes, 1.0)
-    left, sigma, basis = np.linalg.svd(np.vstack([rows / sizes, orbit]), full_matrices=True)
+    left, sigma, basis = np.linalg.svd(np.vstack([rows / sizes, outside]), full_matrices=True)
     # Nearly dependent rows free a direction too many rather than too few.
     rank = int(np.count_nonzero(sigma > _RANK * sigma[0])) if sigma.size else 0
     inverse = (basis[:rank].T / sigma[:rank]) @ left[: len(rows), :rank].T / sizes.T
@@ -148,9 +145,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     ----------
     zero : eigenvalues above -zero count as none.
     """
-    functions, theta = vicinity.functions, vicinity.theta
-    values = functions.values(theta)
-    tight = np.flatnonzero(vicinity.limits.tight(values))
+    tight = np.flatnonzero(vicinity.limits.tight(vicinity.values))
     weak = np.setdiff1d(tight, reduced.held)
     negative = reduced.vectors[:, reduced.eigenvalues < -zero][:, :_TRIED]
     if not weak.size:
@@ -158,11 +153,11 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
             yield Ascent(_tidy(vector), reduced.held, 2)
             yield Ascent(_tidy(-vector), reduced.held, 2)
         return
-    rows = functions.rows(theta, weak)
+    rows = vicinity.rows(weak)
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = rows / np.where(sizes > 0.0, sizes, 1.0)
     everyone = np.vstack([reduced.rows, rows])
-    inner = null_space(everyone, reduced.orbit)
+    inner = null_space(everyone, reduced.outside)
     small = inner.T @ reduced.lagrangian @ inner
     lower, turned = np.linalg.eigh(0.5 * (small + small.T))
     active = np.union1d(reduced.held, weak)

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from lexmargin.judge.bounds.global_bounds import enumerated_bound
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
+from lexmargin.judge.functions.linear_networks import linear_network_bound
 from lexmargin.judge.local.birth import birth_value, leak
+from lexmargin.judge.multipliers.products import near_products
 from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
 from lexmargin.judge.point import UnitPoint
-from lexmargin.judge.programs.products import near_products
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
