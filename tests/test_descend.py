@@ -21,12 +21,12 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.judge import certify_arrays
+from lexmargin.linalg.norms import angle
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.descend import Descent, EndReason, descend
 from lexmargin.paths.flow import FlowMethod, GradientFlow
-from lexmargin.paths.records import angle
 from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
 from lexmargin.polish.direction import polish
 from lexmargin.predictors import (

@@ -7,9 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import lexmargin as lm
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge import Tolerances, Verdict, certify_arrays
+from lexmargin.judge.certify import certify_kkt
 from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.reasons import Condition, words_of
+from lexmargin.margins import MarginFunctions
 
 LIMITS = Tolerances()
 GOOD = Measured(
@@ -84,3 +88,14 @@ def test_margins_that_are_off_by_less_than_the_degree_shows_refute_nothing(error
     turned = np.array([[1.0, 0.5], [1.0, 0.4]])
     found = certify_arrays(turned @ theta * np.array([1.0 + error, 1.0]), turned, theta, 1.0)
     assert found.verdict is Verdict.NOT_STATIONARY and found.stationarity_bound > 0.3
+
+
+def test_the_range_of_a_multiplier_holds_it_at_the_scale_of_the_costs():
+    # min ½(w_1² + 4 w_2²) s.t. w_1 + w_2 ≥ 1: w = (0.8, 0.2), and with costs (1/4, 1) λ = 0.2.
+    functions = MarginFunctions(lm.Linear(), lm.Dataset([[1.0, 1.0]], [1], one_class=True))
+    w, costs = np.array([0.8, 0.2]), np.array([0.25, 1.0])
+    kkt = Kkt(functions=functions, point=w, costs=costs, level=1.0)
+    found = certify_kkt((kkt,))
+    np.testing.assert_allclose(found.multipliers, [0.2], rtol=1e-12)
+    np.testing.assert_allclose(found.multiplier_range, [(0.2, 0.2)], rtol=1e-12)
+    assert found.verdict is Verdict.GLOBAL

@@ -187,7 +187,9 @@ class MarginFunctions:
         return flat
 
     def values(self, theta: FloatArray) -> FloatArray:
-        """Return ``f(θ)``, ``(count,)``."""
+        """Return ``f(θ)``, ``(count,)``: of what is kept, where gradients were asked for at θ."""
+        if self._is_kept(theta):
+            return self.recorded(theta)[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             result = self.evaluate(NumpyOps(), self.blocks(theta))
         return np.asarray(result, dtype=np.float64)
@@ -203,13 +205,16 @@ class MarginFunctions:
         """
         if slopes is not None or self.count * self.size > KEPT_ENTRIES:
             return self._recorded_now(theta, slopes)
-        key, kept = np.asarray(theta, dtype=np.float64).tobytes(), vars(self).get("_kept")
-        if kept is None or kept[0] != key:
+        if not self._is_kept(theta):
             # Of a copy: what is given may be changed in place.
-            kept = key, self._recorded_now(np.array(theta, dtype=np.float64), None)
-            vars(self)["_kept"] = kept
-        found: Recording = kept[1]
+            own = np.array(theta, dtype=np.float64)
+            vars(self)["_kept"] = own.tobytes(), self._recorded_now(own, None)
+        found: Recording = vars(self)["_kept"][1]
         return found
+
+    def _is_kept(self, theta: FloatArray) -> bool:
+        kept = vars(self).get("_kept")
+        return kept is not None and kept[0] == np.asarray(theta, dtype=np.float64).tobytes()
 
     def _recorded_now(self, theta: FloatArray, slopes: Sequence[FloatArray] | None) -> Recording:
         parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(theta))

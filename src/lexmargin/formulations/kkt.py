@@ -154,6 +154,11 @@ class Kkt:
         found = self.functions.jacobian(self.point)
         return found if self.required is None else found / self.required[:, None]
 
+    @functools.cached_property
+    def moving(self) -> FloatArray:
+        """∇f_n(w)/r_n (N, d), 0 at the entries that may not move."""
+        return self.jacobian if self.free is None else np.where(self.free, self.jacobian, 0.0)
+
     @property
     def margin(self) -> float:
         """The smallest f_n(w)/r_n."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rung
 from lexmargin.judge.reasons import (
     BEYOND,
@@ -66,6 +67,18 @@ class Measured:
     singular: Verdict | None = None
     exact: bool = True
     flat: float | None = None
+
+    @staticmethod
+    def of(found: Stationarity, noisy: bool, mismatch: float) -> Measured:
+        """Return what the word hangs on where λ was sought, or given."""
+        return Measured(
+            residual=found.residual,
+            lower=found.lower,
+            floor=found.floor,
+            complementarity=found.complementarity,
+            noisy=noisy,
+            mismatch=mismatch,
+        )
 
 
 def first_order(measured: Measured, limits: Tolerances) -> tuple[Verdict, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.multipliers.stationarity import Stationarity, measured
+from lexmargin.judge.multipliers.stationarity import Stationarity, away, measured
 from lexmargin.judge.multipliers.supports import rungs
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.tolerances import Tolerances
@@ -128,10 +128,7 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     size = vector_norm(pull, dual)
     if not 0.0 < size < math.inf:
         return residual, values, spent
-    if polyhedral:
-        other = max(0.0, 1.0 - float(point.theta @ pull) / size)
-    else:
-        other = vector_norm(point.theta - norm_gradient(pull, dual), point.norm)
+    other = away(point.theta, pull, point.norm)
     if other > residual:
         return residual, values, spent
     return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size

@@ -36,7 +36,6 @@ __all__ = [
     "certify_arrays",
     "dual_bound",
     "judged",
-    "measured_at",
     "not_separating",
     "with_multiplier_set",
 ]
@@ -130,7 +129,7 @@ def judged(
     """
     measured = rung.measured
     rows = point.jacobian[measured.support]
-    word = first_order(measured_at(point, measured, mismatch), tolerances)
+    word = first_order(Measured.of(measured, point.is_noise, mismatch), tolerances)
     margin = point.unscaled(point.margin)
     found = certificate_of(rung, word, margin, point.norm, tolerances)
     verdict, reasons = found.verdict, found.reasons
@@ -186,18 +185,6 @@ def with_multiplier_set(found: Certificate, point: UnitPoint, rows: Any) -> Cert
         multiplier_dimension=polytope.dimension,
         multiplier_range=ranges,
         licq=licq(compact(dense), limits.rank),
-    )
-
-
-def measured_at(point: UnitPoint, measured: Stationarity, mismatch: float) -> Measured:
-    """Return what the word of first order hangs on at a direction."""
-    return Measured(
-        residual=measured.residual,
-        lower=measured.lower,
-        floor=measured.floor,
-        complementarity=measured.complementarity,
-        noisy=point.is_noise,
-        mismatch=mismatch,
     )
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from lexmargin.errors import DegreeError
 from lexmargin.judge.bounds.recomputed import linear_margin, proved_bound
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import certificate_of, first_order
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, measured_of
-from lexmargin.judge.judge import measured_at, not_separating
+from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.multipliers.products import linear_values
@@ -124,7 +124,9 @@ def claimed_direction(
         # What separates θ̂ from one element of every margin does not from all.
         first = replace(first, lower=0.0)
     condition = Condition.SLOPES if on else Condition.GRADIENTS
-    word = first_order(replace(measured_at(point, first, mismatch), condition=condition), limits)
+    word = first_order(
+        replace(Measured.of(first, point.is_noise, mismatch), condition=condition), limits
+    )
     if on and norm != 2.0:
         word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
     elif sloped:
