@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,20 @@ def test_what_a_file_cannot_hold_is_named() -> None:
     object.__setattr__(member, "columns", np.arange(2).reshape(1, 2))
     with pytest.raises(LexmarginError, match="No file holds"):
         written(member, exact=False)
+
+
+@dataclass(frozen=True)
+class Optional:
+    """A field that may be None, and is 1 where nobody says so."""
+
+    rate: float | None = 1.0
+
+
+def test_none_is_not_written_where_it_would_be_read_as_another_value() -> None:
+    assert written(Optional(), exact=False) == {"rate": 1.0}
+    assert written(Optional(None), exact=True) == {"rate": None}
+    with pytest.raises(ParameterError, match="No file holds None"):
+        written(Optional(None), exact=False)
 
 
 def test_read_toml_keeps_decimals(tmp_path: Path) -> None:

@@ -391,9 +391,9 @@ def fields_written(value: Any, *, exact: bool, skipped: Sequence[str] = ()) -> d
     found: dict[str, Any] = {}
     for one in schema(type(value)):
         entry = getattr(value, one.name)
-        empty = entry is None or (entry in ("", ()) and entry == one.default)
-        left_out = one.later and entry == one.default if exact else empty
-        if one.name in skipped or left_out or (exact and not one.states):
+        empty = entry is None or (isinstance(entry, str | tuple) and not entry)
+        usual = (one.later if exact else empty) and entry == one.default
+        if one.name in skipped or usual or (exact and not one.states):
             continue
         if one.family is not None and not exact:
             table = written(entry, exact=False)
@@ -405,11 +405,11 @@ def fields_written(value: Any, *, exact: bool, skipped: Sequence[str] = ()) -> d
 
 def _plain(hint: Any, value: Any, exact: bool) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool) or (value is None and exact):
         return value
-    if origin is Annotated:
+    if origin is Annotated and value is not None:
         return _plain(inner[0], value, exact)
-    if origin in (Union, types.UnionType):
+    if origin in (Union, types.UnionType) and value is not None:
         return _plain(next(member for member in inner if member is not type(None)), value, exact)
     if origin is tuple:
         return [_plain(inner[0], entry, exact) for entry in value]
@@ -417,7 +417,7 @@ def _plain(hint: Any, value: Any, exact: bool) -> Any:
         return value.value
     if hint is Number:
         return value.value
-    if hint is float:
+    if hint is float and value is not None:
         return "inf" if value == math.inf else float(value)
     if dataclasses.is_dataclass(value):
         return written(value, exact=exact)
