@@ -320,9 +320,34 @@ class MarginFunctions:
         """Return ``Σ_n weights_n ∇f_n(θ)``, ``(d,)``, without forming the rows."""
         return self.recorded(theta)[1](weights)
 
+    def hessian_products(
+        self, theta: FloatArray, weights: FloatArray, directions: FloatArray
+    ) -> FloatArray:
+        """Return ``Σ_n weights_n ∇²f_n(θ) v`` for every row v of ``directions`` (m, d), exactly.
+
+        Raises :class:`~lexmargin.errors.UnsupportedError` for operations without a CasADi form.
+        """
+        per_sample = self.count // self.data.n_samples
+        samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
+        if not samples or not directions.size:
+            return np.zeros(directions.shape)
+        scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
+        compiled = _hessian_products(self, samples)
+        mapped = compiled.map("hessian", "serial", len(directions), [0, 1], [])
+        return np.asarray(mapped(theta, scores, directions.T).full().T)
+
     def pre_activations(self, theta: FloatArray) -> list[FloatArray]:
         """Return the arguments of every power-1 ReLU, one ``(N, width)`` array per layer."""
         return [one.argument.value.copy() for one in self.record(theta).kinked]
+
+
+@functools.lru_cache(maxsize=16)
+def _hessian_products(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
+    from lexmargin.ops.hessian import compiled_products
+
+    outputs = functions.predictor.outputs if functions.multi_class else 1
+    features = functions.features[list(samples)]
+    return compiled_products(functions.predictor, functions.shapes, features, outputs)
 
 
 def _is_flat(theta: Any) -> bool:

@@ -24,7 +24,7 @@ from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
-from lexmargin.polish.stated import polish_stated
+from lexmargin.polish.polish import polish_problem
 from lexmargin.run.stages import natural_unit, starting_theta
 from lexmargin.run.starts import default_starts
 from lexmargin.shelf.profiles import Grade, Profile
@@ -334,8 +334,8 @@ class Follower:
         theta = problem.theta(answers, self._unit)
         if not (self.smooth or (problem.traits.largest_margin and problem.norm_p == 2.0)):
             # Other solvers stop at half the digits of θ.
-            polished = polish_stated(problem, theta)
-            if polished is not None and polished.residual <= 1e-9 and polished.moved <= 1e-2:
+            polished = polish_problem(problem, theta)
+            if polished is not None:
                 theta = polished.theta
         return _Found(theta, raw, kept, problem.objective(theta), _worth(problem, theta))
 
