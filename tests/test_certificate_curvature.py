@@ -294,13 +294,11 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
     for predictor in (Network((3, 2), ReLU(3.0)), DiagonalNetwork(3), ConvolutionalNetwork(2)):
         f = functions(predictor, rng.standard_normal((4, 4)))
         theta, weights = rng.standard_normal(f.size), rng.random(4)
-        hessian = PredictorCurved(f).products(theta, weights, np.eye(f.size))
+        hessian = PredictorCurved(f).hessian_products(theta, weights, np.eye(f.size))
         step = 1e-6
         for i in range(f.size):
             unit = np.eye(f.size)[i] * step
-            column = f.combined_gradient(theta + unit, weights) - f.combined_gradient(
-                theta - unit, weights
-            )
+            column = f.vjp(theta + unit, weights) - f.vjp(theta - unit, weights)
             np.testing.assert_allclose(column / (2 * step), hessian[i], atol=1e-6)
 
 

@@ -66,7 +66,7 @@ class Cubics(Curved):
         third = np.outer(self._t * self._along(theta) ** 2 / 2.0, self._q)
         return (self._g + self._h @ theta + third)[indices]
 
-    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+    def vjp(self, theta: Any, weights: Any) -> Any:
         exact = weights @ self.rows(theta, np.arange(self.count))
         # Newton's method does not get rid of it.
         sign = -1.0 if theta[-1] > 0.0 else 1.0

@@ -196,13 +196,13 @@ def test_the_derivatives_are_those_of_our_own_predictors(framework, power):
             found.rows(point, some), ours.rows(point, some), rtol=1e-12, atol=1e-14
         )
         np.testing.assert_allclose(
-            found.combined_gradient(point, weights),
-            ours.combined_gradient(point, weights),
+            found.vjp(point, weights),
+            ours.vjp(point, weights),
             rtol=1e-11,
         )
         every = np.eye(theta.size)
         np.testing.assert_allclose(
-            found.products(point, weights, every), ours.products(point, weights, every),
+            found.hessian_products(point, weights, every), ours.hessian_products(point, weights, every),
             rtol=1e-10, atol=1e-12,
         )  # fmt: skip
 

@@ -189,7 +189,7 @@ class MarginFunctions:
     def values(self, theta: FloatArray) -> FloatArray:
         """Return ``f(θ)``, ``(count,)``: of what is kept, where gradients were asked for at θ."""
         if self._is_kept(theta):
-            return self.recorded(theta)[0]
+            return self.value_and_vjp(theta)[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             result = self.evaluate(NumpyOps(), self.blocks(theta))
         return np.asarray(result, dtype=np.float64)
@@ -298,7 +298,9 @@ class MarginFunctions:
         np.add.at(seed, (rows, other), -weights / self.unit)
         return seed
 
-    def recorded(self, theta: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+    def value_and_vjp(
+        self, theta: FloatArray
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
         """Return ``f(θ)`` and the map ``weights -> Σ_n weights_n ∇f_n(θ)``, in one evaluation."""
         kept = self.record(theta)
         parameters, scores = kept.parameters, kept.scores
@@ -316,9 +318,9 @@ class MarginFunctions:
 
         return f, pull
 
-    def combined_gradient(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+    def vjp(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
         """Return ``Σ_n weights_n ∇f_n(θ)``, ``(d,)``, without forming the rows."""
-        return self.recorded(theta)[1](weights)
+        return self.value_and_vjp(theta)[1](weights)
 
     def hessian_products(
         self, theta: FloatArray, weights: FloatArray, directions: FloatArray

@@ -89,7 +89,7 @@ class JaxScores(Scores):
             parts = [self._numpy(self._scores(params, x)) for x in self._batches(samples)]
         return np.concatenate(parts)
 
-    def tangent(
+    def jvp(
         self, direction: Array, samples: Indices | None = None, theta: Array | None = None
     ) -> Array:
         parts = []
@@ -119,7 +119,7 @@ class JaxScores(Scores):
                     found[part, place] = self._numpy(leaf).reshape(part.stop - part.start, -1)
         return found
 
-    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+    def vjp(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         total = np.zeros(self.theta.size)
 
         def objective(params: Any, x: Any, seed: Any) -> Any:
@@ -136,7 +136,7 @@ class JaxScores(Scores):
                     total[place] += self._numpy(leaf).reshape(-1)
         return total
 
-    def curved(
+    def hessian_products(
         self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
     ) -> Array:
         jax, total = self._jax, np.zeros(directions.shape)

@@ -117,7 +117,7 @@ class Scores(ABC):
         """Return F, (S, C), at ``theta`` (by default the values as given)."""
 
     @abstractmethod
-    def tangent(
+    def jvp(
         self, direction: Array, samples: Indices | None = None, theta: Array | None = None
     ) -> Array:
         """Return `direction·∇F`, (S, C), by one forward-mode pass."""
@@ -127,11 +127,11 @@ class Scores(ABC):
         """Return `Σ_c seeds_nc ∇F_c(x_n)`, one row (d,) for each sample named."""
 
     @abstractmethod
-    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+    def vjp(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         """Return `Σ_n Σ_c seeds_nc ∇F_c(x_n)`, (d,), by reverse mode."""
 
     @abstractmethod
-    def curved(
+    def hessian_products(
         self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
     ) -> Array:
         """Return `v·∇² Σ_n Σ_c seeds_nc F_c(x_n)` for every row v of ``directions`` (m, d).

@@ -108,7 +108,7 @@ class TorchScores(Scores):
             parts = [self._scores(parameters, x) for x in self._batches(samples)]
         return self._numpy(self._torch.cat(parts))
 
-    def tangent(
+    def jvp(
         self, direction: Array, samples: Indices | None = None, theta: Array | None = None
     ) -> Array:
         parameters = self._parameters if theta is None else self._split(theta)
@@ -146,7 +146,7 @@ class TorchScores(Scores):
                 found[part, place] = self._numpy(parts[name]).reshape(part.stop - part.start, -1)
         return found
 
-    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+    def vjp(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         parameters = self._parameters if theta is None else self._split(theta)
         total = np.zeros(self.theta.size)
         leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
@@ -164,7 +164,7 @@ class TorchScores(Scores):
             first += len(x)
         return total
 
-    def curved(
+    def hessian_products(
         self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
     ) -> Array:
         parameters = self._parameters if theta is None else self._split(theta)

@@ -18,7 +18,7 @@ __all__ = ["CarriedMultipliers", "Recorded", "carried_multipliers"]
 class Recorded(Protocol):
     """Margin functions with their combined gradient, such as `MarginFunctions`."""
 
-    def recorded(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
+    def value_and_vjp(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
         """Return f(θ) and `weights -> Σ_n weights_n ∇f_n(θ)`."""
 
 
@@ -56,7 +56,7 @@ def carried_multipliers(functions: Recorded, theta: Array) -> CarriedMultipliers
     DataError
         where θ or the combined gradient is zero or not finite.
     """
-    values, pull = functions.recorded(theta)
+    values, pull = functions.value_and_vjp(theta)
     with np.errstate(under="ignore"):
         weights = np.exp(np.min(values) - values)
     weights = weights / np.sum(weights)

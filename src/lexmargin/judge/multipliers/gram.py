@@ -41,9 +41,9 @@ class GradientSource(Protocol):
 
     def rows(self, indices: Indices) -> Array: ...
 
-    def push(self, indices: Indices, direction: Array) -> Array: ...
+    def jvp(self, indices: Indices, direction: Array) -> Array: ...
 
-    def pull(self, indices: Indices, weights: Array) -> Array: ...
+    def vjp(self, indices: Indices, weights: Array) -> Array: ...
 
 
 def gram_matrix(rows: RowsOf, indices: Indices, dimension: int, memory: float) -> Array:
@@ -97,7 +97,7 @@ class Gram(Ladder):
         self.margins = margins.values / size
         self.indices = self.support(widest)
         self.gram = gram_matrix(margins.rows, self.indices, self.theta.size, memory)
-        self.products = margins.push(self.indices, self.theta)
+        self.products = margins.jvp(self.indices, self.theta)
 
     @property
     def excess(self) -> Array:
@@ -128,7 +128,7 @@ class Gram(Ladder):
         values = _solve(square, products / divisors) / divisors
         best = self._residual(support, values, share)
         for _ in range(_REFINEMENTS):
-            gains = self._source.push(support, best[1]) - share * float(share @ values)
+            gains = self._source.jvp(support, best[1]) - share * float(share @ values)
             passive = np.flatnonzero(values > 0.0)
             if not passive.size:
                 break
@@ -143,7 +143,7 @@ class Gram(Ladder):
                 break
             values, best = moved, trial
         objective, remaining = best
-        gains = self._source.push(support, remaining) - share * float(share @ values)
+        gains = self._source.jvp(support, remaining) - share * float(share @ values)
         mass = float(values @ norms) + 1.0
         length = vector_norm(remaining, 2.0)
         lower = self._lower(objective, remaining, gains, products, norms, mass)
@@ -158,7 +158,7 @@ class Gram(Ladder):
         )
 
     def _residual(self, samples: Indices, values: Array, share: Array) -> tuple[float, Array]:
-        remaining = self.theta - self._source.pull(samples, values)
+        remaining = self.theta - self._source.vjp(samples, values)
         return math.hypot(vector_norm(remaining, 2.0), float(share @ values)), remaining
 
     def _lower(

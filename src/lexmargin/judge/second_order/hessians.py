@@ -45,11 +45,11 @@ class Curved(ABC):
         """Return ∇f_n(θ) (S, d)."""
 
     @abstractmethod
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+    def vjp(self, theta: Array, weights: Array) -> Array:
         """Return `Σ_n weights_n ∇f_n(θ)` (d,)."""
 
     @abstractmethod
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
         """Return `v·Σ_n weights_n ∇²f_n(θ)` for every row v of ``directions`` (m, d)."""
 
     @abstractmethod
@@ -84,10 +84,10 @@ class PredictorCurved(Curved):
     def rows(self, theta: Array, indices: Indices) -> Array:
         return self.functions.rows(theta, indices)
 
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
-        return self.functions.combined_gradient(theta, weights)
+    def vjp(self, theta: Array, weights: Array) -> Array:
+        return self.functions.vjp(theta, weights)
 
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
         return self.functions.hessian_products(theta, weights, directions)
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
@@ -131,12 +131,12 @@ class DifferencedCurved(Curved):
     def rows(self, theta: Array, indices: Indices) -> Array:
         return self._inner.rows(theta, indices)
 
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
-        return self._inner.combined_gradient(theta, weights)
+    def vjp(self, theta: Array, weights: Array) -> Array:
+        return self._inner.vjp(theta, weights)
 
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
         def gradient(x: Array) -> Array:
-            return self.combined_gradient(x, weights)
+            return self.vjp(x, weights)
 
         found = [hessian_product(gradient, theta, v, self._step) for v in directions]
         return np.array(found).reshape(directions.shape)
@@ -191,13 +191,13 @@ class RescaledCurved(Curved):
         found = self._inner.rows(self._place(theta), indices) * self._sizes
         return found * self._shares[indices, None]
 
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+    def vjp(self, theta: Array, weights: Array) -> Array:
         weights = weights * self._shares
-        return self._inner.combined_gradient(self._place(theta), weights) * self._sizes
+        return self._inner.vjp(self._place(theta), weights) * self._sizes
 
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
         weights = weights * self._shares
-        found = self._inner.products(self._place(theta), weights, directions * self._sizes)
+        found = self._inner.hessian_products(self._place(theta), weights, directions * self._sizes)
         return found * self._sizes
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:

@@ -77,28 +77,28 @@ class TrainedMargins:
         """Return ∇f_n (S, d)."""
         return self.scores.rows(self.samples[indices], self.seeds[indices])
 
-    def push(self, indices: Indices, direction: Array) -> Array:
+    def jvp(self, indices: Indices, direction: Array) -> Array:
         """Return `∇f_n·direction` (S,), without forming gradients."""
-        found = self.scores.tangent(direction, self.samples[indices])
+        found = self.scores.jvp(direction, self.samples[indices])
         return np.asarray(np.sum(found * self.seeds[indices], axis=1))
 
-    def pull(self, indices: Indices, weights: Array) -> Array:
+    def vjp(self, indices: Indices, weights: Array) -> Array:
         """Return `Σ weights_n ∇f_n` (d,), without forming gradients."""
         used = np.flatnonzero(weights)
         chosen = indices[used]
-        return self.scores.pull(self.samples[chosen], weights[used, None] * self.seeds[chosen])
+        return self.scores.vjp(self.samples[chosen], weights[used, None] * self.seeds[chosen])
 
     def kinks(self, indices: Indices) -> KinkReport:
         """Return how near these margins are to a kink."""
         return self.scores.kinks(self.samples[indices], self.seeds[indices])
 
-    def recorded(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
+    def value_and_vjp(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
         """Return f and `weights -> Σ_n weights_n ∇f_n`, at the network's own θ only."""
         if not np.array_equal(theta, self.theta):
             raise ParameterError(
                 "A trained network is evaluated at its own weights.", "Pass margins.theta."
             )
-        return self.values, lambda weights: self.pull(np.arange(self.count), weights)
+        return self.values, lambda weights: self.vjp(np.arange(self.count), weights)
 
     def carried(self) -> CarriedMultipliers:
         """Return gradient descent's own multipliers, `λ_n ∝ e^{-f_n}` (math §7.10)."""

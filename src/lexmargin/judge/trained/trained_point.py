@@ -58,15 +58,15 @@ class TrainedCurved(Curved):
         m = self._margins
         return self._scores.rows(m.samples[indices], m.seeds[indices], theta)
 
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+    def vjp(self, theta: Array, weights: Array) -> Array:
         samples, seeds = self._weighted(weights)
-        return self._scores.pull(samples, seeds, theta)
+        return self._scores.vjp(samples, seeds, theta)
 
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
         samples, seeds = self._weighted(weights)
         if not samples.size:
             return np.zeros(directions.shape)
-        return self._scores.curved(directions, samples, seeds, theta)
+        return self._scores.hessian_products(directions, samples, seeds, theta)
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
         report = self._margins.kinks(np.flatnonzero(weights))
