@@ -135,7 +135,7 @@ def test_a_penalty_that_is_too_small_doubles(
     penalties: list[float] = []
     approached = augmented._approached
 
-    def value_and_vjp(part: Any, w: Any, lam: Any, penalty: float, steps: int) -> Any:
+    def recorded(part: Any, w: Any, lam: Any, penalty: float, steps: int) -> Any:
         penalties.append(penalty)
         found = approached(part, w, lam, penalty, steps)
         return -2.0 * found if leaps and len(penalties) == 3 else found

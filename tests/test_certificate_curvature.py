@@ -304,7 +304,7 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
 
 def test_a_wrong_hessian_is_noticed(monkeypatch):
     f = functions(DiagonalNetwork(3), PAIR)
-    monkeypatch.setattr(PredictorCurved, "products", lambda *a: np.zeros_like(a[-1]))
+    monkeypatch.setattr(PredictorCurved, "hessian_products", lambda *a: np.zeros_like(a[-1]))
     found = judge(f, diagonal(3, (5 / 8, 5 / 8)))
     assert found.verdict is Verdict.KKT
     assert "two routes to the second derivative" in found.curvature.reason

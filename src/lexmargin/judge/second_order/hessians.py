@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import final
 
 import numpy as np
@@ -13,21 +13,14 @@ from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.linalg.differences import DIFFERENCE, hessian_product
 from lexmargin.linalg.norms import Array
-from lexmargin.margins import MarginFunctions
+from lexmargin.margins import MarginFunctions, Margins
 
 __all__ = ["Curved", "DifferencedCurved", "PredictorCurved", "RescaledCurved"]
 
 
-class Curved(ABC):
-    """Margin functions with second derivatives: a predictor of the toolkit, or a trained network.
+class Curved(Margins):
+    """Margin functions whose kinks and symmetries are known: a predictor's, or a network's."""
 
-    All of θ is flat (d,); weights are one number per margin function.
-    """
-
-    size: int
-    """d."""
-    count: int
-    """Number of margin functions."""
     exact: bool = True
     """Whether products are second derivatives, and no differences of gradients."""
 
@@ -35,22 +28,6 @@ class Curved(ABC):
     def fixed(self) -> Array:
         """Unit vectors (k, d) of the coordinates that no f_n depends on, as they are held."""
         return np.zeros((0, self.size))
-
-    @abstractmethod
-    def values(self, theta: Array) -> Array:
-        """Return f(θ) (N,)."""
-
-    @abstractmethod
-    def rows(self, theta: Array, indices: Indices) -> Array:
-        """Return ∇f_n(θ) (S, d)."""
-
-    @abstractmethod
-    def vjp(self, theta: Array, weights: Array) -> Array:
-        """Return `Σ_n weights_n ∇f_n(θ)` (d,)."""
-
-    @abstractmethod
-    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        """Return `v·Σ_n weights_n ∇²f_n(θ)` for every row v of ``directions`` (m, d)."""
 
     @abstractmethod
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
