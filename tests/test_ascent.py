@@ -35,7 +35,7 @@ class Margins(Curved):
     def vjp(self, theta: Any, weights: Any) -> Any:
         return weights @ self.rows(theta, np.arange(self.count))
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         raise NotImplementedError
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:

@@ -349,7 +349,7 @@ class Planes(Curved):
     def vjp(self, theta: Any, weights: Any) -> Any:
         return weights @ self._rows
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return np.zeros(directions.shape)
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:

@@ -76,7 +76,7 @@ class Cubics(Curved):
         third = float(weights @ self._t) * self._along(theta)
         return np.einsum("n,nij->ij", weights, self._h) + third * np.outer(self._q, self._q)
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return directions @ self.hessian(theta, weights)
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
@@ -89,7 +89,7 @@ class Cubics(Curved):
 class Unbounded(Cubics):
     """Gradients are finite and second derivatives are not."""
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return np.full(directions.shape, math.inf)
 
 
@@ -173,7 +173,7 @@ def test_where_no_hessian_is_to_be_had_it_is_said(functions: Cubics, why: str) -
 
 def test_a_predictor_without_second_derivatives_is_said_to_have_none() -> None:
     class Without(Cubics):
-        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
             raise UnsupportedError("this operation has none", "Use another.")
 
     assert "no exact second derivatives" in str(reduce(around(Without([0.0], E3[:1]), [1.0])))

@@ -366,7 +366,7 @@ def test_flat_directions_without_a_known_symmetry_stay_undecided(framework, monk
     assert found.verdict is Verdict.STRICT_LOCAL, found.report()
     assert found.curvature.symmetries == 2
     monkeypatch.setattr(
-        "lexmargin.judge.trained.trained_point.rotation_tangents",
+        "lexmargin.judge.trained.trained_margins.rotation_tangents",
         lambda theta, *rest: np.zeros((0, theta.size)),
     )
     found = framework.certify(forward, blocks, X, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, final
@@ -16,8 +17,8 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.inputs.alone import quiet
-from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
-from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, Scores, displaced
+from lexmargin.judge.autodiff.batched import BatchedScores
+from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, displaced
 from lexmargin.judge.autodiff.torch_kinks import module_kinks
 from lexmargin.judge.autodiff.torch_slopes import kinked_gradients
 from lexmargin.linalg.norms import Array
@@ -31,7 +32,7 @@ _FORWARD: Final = ("autograd.Function", "forward AD", "forward-mode AD", "jvp")
 
 
 @final
-class TorchScores(Scores):
+class TorchScores(BatchedScores):
     """The scores of a `torch.nn.Module` whose trained parameters are θ.
 
     Parameters that need no gradient are constants. Weights and floating buffers are copied to
@@ -94,112 +95,62 @@ class TorchScores(Scores):
         inputs = X if isinstance(X, torch.Tensor) else torch.tensor(np.array(X))
         self._X = self._double(inputs)
         self.count = int(self._X.shape[0])
-        self._parameters = self._split(self.theta)
         if not self._X.is_floating_point() and not self._reads_samples():
             # Whole numbers are meant as such by embeddings; other layers take real numbers.
             self._X = self._X.to(torch.float64)
         self._steady()
 
-    # -- the four evaluations ----------------------------------------------------------------------
+    # -- passes ------------------------------------------------------------------------------------
 
-    def values(self, theta: Array | None = None, samples: Indices | None = None) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
+    def _scored(self, parameters: Any, x: Any) -> Any:
         with self._torch.no_grad():
-            parts = [self._scores(parameters, x) for x in self._batches(samples)]
-        return self._numpy(self._torch.cat(parts))
+            return self._scores(parameters, x)
 
-    def jvp(
-        self, direction: Array, samples: Indices | None = None, theta: Array | None = None
-    ) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        along = self._split(direction)
-        parts = []
+    def _forward(self, parameters: Any, along: Any, x: Any) -> Any:
         with self._torch.no_grad(), _derivatives():
-            for x in self._batches(samples):
-                call = self._call(x)
-                parts.append(self._torch.func.jvp(call, (parameters,), (along,))[1])
-        return self._numpy(self._torch.cat(parts))
+            call = functools.partial(self._scores, x=x)
+            return self._torch.func.jvp(call, (parameters,), (along,))[1]
 
-    def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        found = np.empty((samples.size, self.theta.size))
-        chunk = max(1, min(PASS_SAMPLES, PASS_BYTES // (8 * self.theta.size)))
-        weights = self._constant(seeds)
-
-        def one(parameters: dict[str, Any], x: Any, seed: Any) -> Any:
-            return (self._scores(parameters, x.unsqueeze(0))[0] * seed).sum()
+    def _each(self, parameters: Any, x: Any, seeds: Any) -> list[Any]:
+        def one(at: dict[str, Any], x: Any, seed: Any) -> Any:
+            return (self._scores(at, x.unsqueeze(0))[0] * seed).sum()
 
         gradient = self._torch.func.grad(one)
-        batched = self._torch.func.vmap(gradient, in_dims=(None, 0, 0))
-        for first in range(0, samples.size, chunk):
-            part = slice(first, min(first + chunk, samples.size))
-            x = self._X[self._index(samples[part])]
-            with _derivatives():
-                try:
-                    parts = batched(parameters, x, weights[part])
-                except RuntimeError:
-                    # Control flow that looks at values cannot be vectorised: one by one.
-                    pairs = zip(x, weights[part], strict=True)
-                    each = [gradient(parameters, *pair) for pair in pairs]
-                    parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
-            for name, place in zip(self.names, self.slices, strict=True):
-                found[part, place] = self._numpy(parts[name]).reshape(part.stop - part.start, -1)
-        return found
+        with _derivatives():
+            return self._mapped(
+                lambda x, seed: gradient(parameters, x, seed), (x, seeds), len(seeds)
+            )
 
-    def vjp(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        total = np.zeros(self.theta.size)
+    def _together(self, parameters: Any, x: Any, seeds: Any) -> list[Any]:
         leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
-        weights, first = self._constant(seeds), 0
-        for x in self._batches(samples):
-            with self._torch.enable_grad():
-                scores = self._scores(leaves, x)
-                objective = (scores * weights[first : first + len(x)]).sum()
-            with _derivatives():
-                parts = self._torch.autograd.grad(
-                    objective, [leaves[n] for n in self.names], materialize_grads=True
-                )
-            for part, place in zip(parts, self.slices, strict=True):
-                total[place] += self._numpy(part).reshape(-1)
-            first += len(x)
-        return total
+        with self._torch.enable_grad():
+            objective = (self._scores(leaves, x) * seeds).sum()
+        with _derivatives():
+            found = self._torch.autograd.grad(
+                objective, [leaves[n] for n in self.names], materialize_grads=True
+            )
+        return list(found)
 
-    def hessian_products(
-        self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
-    ) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        weights, first = self._constant(seeds), 0
-        total = np.zeros(directions.shape)
+    def _second(self, parameters: Any, along: Any, x: Any, seeds: Any) -> list[Any]:
+        gradient = self._torch.func.grad(lambda at: (self._scores(at, x) * seeds).sum())
 
-        def objective(at: dict[str, Any], x: Any, w: Any) -> Any:
-            return (self._scores(at, x) * w).sum()
+        def product(*along: Any) -> Any:
+            way = dict(zip(self.names, along, strict=True))
+            return self._torch.func.jvp(gradient, (parameters,), (way,))[1]
 
-        gradient = self._torch.func.grad(objective)
+        parts = tuple(along[n] for n in self.names)
+        with _derivatives():
+            return self._mapped(product, parts, len(parts[0]))
 
-        def product(along: dict[str, Any], x: Any, w: Any) -> Any:
-            return self._torch.func.jvp(lambda at: gradient(at, x, w), (parameters,), (along,))[1]
-
-        batched = self._torch.func.vmap(product, in_dims=(0, None, None))
-        for x in self._batches(samples):
-            w = weights[first : first + len(x)]
-            first += len(x)
-            chunk = max(1, min(PASS_DIRECTIONS, PASS_BYTES // (32 * (self.theta.size + x.numel()))))
-            for start in range(0, len(directions), chunk):
-                part = slice(start, start + chunk)
-                along = self._split_rows(directions[part])
-                with _derivatives():
-                    try:
-                        parts = batched(along, x, w)
-                    except RuntimeError:
-                        # As in `rows`: one direction at a time.
-                        count = len(directions[part])
-                        each = [product({n: v[k] for n, v in along.items()}, x, w)
-                                for k in range(count)]  # fmt: skip
-                        parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
-                for name, place in zip(self.names, self.slices, strict=True):
-                    found = self._numpy(parts[name])
-                    total[part, place] += found.reshape(len(directions[part]), -1)
-        return total
+    def _mapped(self, one: Callable[..., Any], arguments: Any, count: int) -> list[Any]:
+        """Return ``one`` of every row of the arguments, by block."""
+        try:
+            found = self._torch.func.vmap(one)(*arguments)
+        except RuntimeError:
+            # Control flow that looks at values cannot be vectorised: one by one.
+            each = [one(*(part[k] for part in arguments)) for k in range(count)]
+            found = {n: self._torch.stack([part[n] for part in each]) for n in self.names}
+        return [found[n] for n in self.names]
 
     def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
         leaves = self._leaves(self.theta)
@@ -266,28 +217,17 @@ class TorchScores(Scores):
             )
         return scores.reshape(x.shape[0], -1)
 
-    def _call(self, x: Any) -> Callable[[dict[str, Any]], Any]:
-        return lambda parameters: self._scores(parameters, x)
-
-    def _batches(self, samples: Indices | None) -> Iterator[Any]:
-        chosen = self._X if samples is None else self._X[self._index(samples)]
-        for first in range(0, len(chosen), PASS_SAMPLES):
-            yield chosen[first : first + PASS_SAMPLES]
+    def _inputs(self, samples: Indices | None) -> Any:
+        return self._X if samples is None else self._X[self._index(samples)]
 
     def _split(self, theta: Array) -> dict[str, Any]:
         return {
-            name: self._constant(theta[place]).reshape(shape)
+            name: self._constant(theta[..., place]).reshape(*theta.shape[:-1], *shape)
             for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
         }
 
     def _leaves(self, theta: Array) -> dict[str, Any]:
         return {n: p.requires_grad_() for n, p in self._split(theta).items()}
-
-    def _split_rows(self, directions: Array) -> dict[str, Any]:
-        return {
-            name: self._constant(directions[:, place]).reshape(len(directions), *shape)
-            for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
-        }
 
     def _constant(self, array: Array) -> Any:
         return self._torch.tensor(array, dtype=self._torch.float64, device=self._device)
