@@ -16,6 +16,7 @@ from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.separation.long_losses import AskedLoss
 
 __all__ = ["Kkt", "LossTerm", "Powers"]
 
@@ -217,6 +218,17 @@ class Kkt:
     def at_one(self) -> bool:
         """Whether the constraints are ``f_n(w) >= 1``, and every entry may move."""
         return self.level == 1.0 and self.required is None and self.free is None
+
+    @property
+    def asked_loss(self) -> AskedLoss | None:
+        """The loss as long numbers take it: of two classes and scores linear in w; else None."""
+        term, data = self.loss, self.functions.data
+        if term is None or data.is_sparse or not self.functions.linear:
+            return None
+        if term.loss not in (Loss.EXPONENTIAL, Loss.LOGISTIC):
+            return None
+        penalty = term.penalty if self.radius is None else None
+        return AskedLoss(term.loss, self.norm, self.radius, penalty)
 
     @property
     def plain(self) -> bool:

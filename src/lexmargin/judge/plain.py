@@ -144,15 +144,16 @@ def judge_kkt(
     unit = unit_of(kkt, limits)
     if not unit.is_finite:
         raise FloatingPointError("f_n or a gradient is not finite")
+    doubts = _doubts(kkt)
     if given is None:
         rung = climb(Rows(unit), limits)
     else:
         given = replace(given, multipliers=given.multipliers / unit.size)
-        rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits))
+        rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits, doubts[1]))
     measured = rung.measured
     support = measured.support
     singular = _singular(kkt, unit, measured, limits, given)
-    known = Measured.of(measured, *_doubts(kkt))
+    known = Measured.of(measured, *doubts)
     word = first_order(replace(known, missed=missed, singular=singular), limits)
     found = certificate_of(rung, word, margin, kkt.norm, limits)
     if given is None:

@@ -15,9 +15,8 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
-from lexmargin.judge.autodiff.batched import BatchedScores
 from lexmargin.judge.autodiff.jax_kinks import function_kinks, kinked_gradients
-from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, displaced
+from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.linalg.norms import Array
 
 __all__ = ["JaxScores"]
@@ -27,7 +26,7 @@ _SAME: Final = 1e-9
 
 
 @final
-class JaxScores(BatchedScores):
+class JaxScores(Scores):
     """The scores of `f(params, X)`, with all of ``params`` as θ.
 
     Raises
@@ -77,54 +76,52 @@ class JaxScores(BatchedScores):
         plain = np.asarray(X)
         self._X = plain if plain.dtype.kind in "iub" else plain.astype(np.float64)
         self.count = int(plain.shape[0])
-        with self._passes():
+        with self._computing():
             traced = jax.make_jaxpr(self._scores)(self._split(self.theta), self._X[:1])
             if _loops(traced.jaxpr):
                 # JAX compiles loops anew in every pass, unless the whole function is compiled.
                 self._f = jax.jit(f)
             self._steady()
 
-    # -- passes ------------------------------------------------------------------------------------
+    # -- one batch ---------------------------------------------------------------------------------
 
-    def _passes(self) -> AbstractContextManager[Any]:
+    def _computing(self) -> AbstractContextManager[Any]:
         # Older versions keep it among their experiments.
         home = self._jax if hasattr(self._jax, "enable_x64") else self._jax.experimental
         found: AbstractContextManager[Any] = home.enable_x64(True)
         return found
 
-    def _scored(self, parameters: Any, x: Any) -> Any:
-        return self._scores(parameters, x)
+    def _at(self, theta: Array | None) -> Any:
+        return self._split(self.theta if theta is None else theta)
 
-    def _forward(self, parameters: Any, along: Any, x: Any) -> Any:
-        return self._jax.jvp(lambda at: self._scores(at, x), (parameters,), (along,))[1]
+    def _taken(self, samples: Indices) -> Any:
+        return self._X[samples]
 
-    def _each(self, parameters: Any, x: Any, seeds: Any) -> list[Any]:
+    def _values(self, at: Any, x: Any) -> Array:
+        return self._numpy(self._scores(at, x))
+
+    def _tangent(self, at: Any, along: Any, x: Any) -> Array:
+        return self._numpy(self._jax.jvp(lambda p: self._scores(p, x), (at,), (along,))[1])
+
+    def _rows(self, at: Any, x: Any, seeds: Array) -> list[Array]:
         def one(params: Any, x: Any, seed: Any) -> Any:
             return (self._scores(params, x[None])[0] * seed).sum()
 
-        batched = self._jax.vmap(self._jax.grad(one), in_axes=(None, 0, 0))
-        return self._leaves(batched(parameters, x, seeds))
+        return self._leaves(self._jax.vmap(self._jax.grad(one), in_axes=(None, 0, 0))(at, x, seeds))
 
-    def _gradient(self, x: Any, seeds: Any) -> Callable[[Any], Any]:
-        found: Callable[[Any], Any] = self._jax.grad(lambda at: (self._scores(at, x) * seeds).sum())
-        return found
+    def _gradient(self, at: Any, x: Any, seeds: Array) -> list[Array]:
+        return self._leaves(self._jax.grad(lambda p: (self._scores(p, x) * seeds).sum())(at))
 
-    def _together(self, parameters: Any, x: Any, seeds: Any) -> list[Any]:
-        return self._leaves(self._gradient(x, seeds)(parameters))
+    def _products(self, at: Any, directions: Array, x: Any, seeds: Array) -> list[Array]:
+        gradient = self._jax.grad(lambda p: (self._scores(p, x) * seeds).sum())
+        along = self._tree_of([self._jax.numpy.asarray(part) for part in self.blocks(directions)])
+        product = self._jax.vmap(lambda v: self._jax.jvp(gradient, (at,), (v,))[1])
+        return self._leaves(product(along))
 
-    def _second(self, parameters: Any, along: Any, x: Any, seeds: Any) -> list[Any]:
-        gradient = self._gradient(x, seeds)
-
-        def product(way: Any) -> Any:
-            return self._jax.jvp(gradient, (parameters,), (way,))[1]
-
-        return self._leaves(self._jax.vmap(product)(along))
-
-    def _leaves(self, tree: Any) -> list[Any]:
-        return list(self._jax.tree_util.tree_leaves(tree))
+    # -- kinks -------------------------------------------------------------------------------------
 
     def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
-        with self._passes():
+        with self._computing():
             report = self.kinks(samples, seeds)
             found = kinked_gradients(
                 self._scores,
@@ -138,13 +135,13 @@ class JaxScores(BatchedScores):
             return None
 
         def at(on: Sequence[Sequence[int]]) -> Array:
-            with self._passes():
+            with self._computing():
                 return found.at(on)
 
         return KinkedRows(found.kinks, at)
 
     def kinks(self, samples: Indices, seeds: Array) -> KinkReport:
-        with self._passes():
+        with self._computing():
             return function_kinks(
                 self._scores,
                 self._split(self.theta),
@@ -184,21 +181,18 @@ class JaxScores(BatchedScores):
             )
         return scores.reshape(x.shape[0], -1)
 
-    def _inputs(self, samples: Indices | None) -> Any:
-        return self._X if samples is None else self._X[samples]
-
     def _split(self, theta: Array) -> Any:
-        with self._passes():
-            leaves = [
-                self._jax.numpy.asarray(
-                    theta[..., place].reshape(*theta.shape[:-1], *shape), dtype=np.float64
-                )
-                for place, shape in zip(self.slices, self.shapes, strict=True)
-            ]
+        with self._computing():
+            blocks = self.blocks(theta[None, :])
+            return self._tree_of(
+                [self._jax.numpy.asarray(block[0], dtype=np.float64) for block in blocks]
+            )
+
+    def _tree_of(self, leaves: list[Any]) -> Any:
         return self._jax.tree_util.tree_unflatten(self._tree, leaves)
 
-    def _constant(self, array: Array) -> Array:
-        return array
+    def _leaves(self, tree: Any) -> list[Array]:
+        return [self._numpy(leaf) for leaf in self._jax.tree_util.tree_leaves(tree)]
 
     def _numpy(self, array: Any) -> Array:
         return np.asarray(array, dtype=np.float64)

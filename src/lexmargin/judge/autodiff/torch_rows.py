@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, final
@@ -17,8 +16,7 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.inputs.alone import quiet
-from lexmargin.judge.autodiff.batched import BatchedScores
-from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, displaced
+from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.judge.autodiff.torch_kinks import module_kinks
 from lexmargin.judge.autodiff.torch_slopes import kinked_gradients
 from lexmargin.linalg.norms import Array
@@ -32,7 +30,7 @@ _FORWARD: Final = ("autograd.Function", "forward AD", "forward-mode AD", "jvp")
 
 
 @final
-class TorchScores(BatchedScores):
+class TorchScores(Scores):
     """The scores of a `torch.nn.Module` whose trained parameters are θ.
 
     Parameters that need no gradient are constants. Weights and floating buffers are copied to
@@ -95,62 +93,73 @@ class TorchScores(BatchedScores):
         inputs = X if isinstance(X, torch.Tensor) else torch.tensor(np.array(X))
         self._X = self._double(inputs)
         self.count = int(self._X.shape[0])
+        self._parameters = self._split(self.theta)
         if not self._X.is_floating_point() and not self._reads_samples():
             # Whole numbers are meant as such by embeddings; other layers take real numbers.
             self._X = self._X.to(torch.float64)
         self._steady()
 
-    # -- passes ------------------------------------------------------------------------------------
+    # -- one batch ---------------------------------------------------------------------------------
 
-    def _scored(self, parameters: Any, x: Any) -> Any:
+    def _at(self, theta: Array | None) -> dict[str, Any]:
+        return self._parameters if theta is None else self._split(theta)
+
+    def _taken(self, samples: Indices) -> Any:
+        return self._X[self._index(samples)]
+
+    def _values(self, at: Any, x: Any) -> Array:
         with self._torch.no_grad():
-            return self._scores(parameters, x)
+            return self._numpy(self._scores(at, x))
 
-    def _forward(self, parameters: Any, along: Any, x: Any) -> Any:
+    def _tangent(self, at: Any, along: Any, x: Any) -> Array:
         with self._torch.no_grad(), _derivatives():
-            call = functools.partial(self._scores, x=x)
-            return self._torch.func.jvp(call, (parameters,), (along,))[1]
+            call = lambda parameters: self._scores(parameters, x)  # noqa: E731
+            return self._numpy(self._torch.func.jvp(call, (at,), (along,))[1])
 
-    def _each(self, parameters: Any, x: Any, seeds: Any) -> list[Any]:
-        def one(at: dict[str, Any], x: Any, seed: Any) -> Any:
-            return (self._scores(at, x.unsqueeze(0))[0] * seed).sum()
+    def _rows(self, at: Any, x: Any, seeds: Array) -> list[Array]:
+        def one(parameters: dict[str, Any], x: Any, seed: Any) -> Any:
+            return (self._scores(parameters, x.unsqueeze(0))[0] * seed).sum()
 
         gradient = self._torch.func.grad(one)
-        with _derivatives():
-            return self._mapped(
-                lambda x, seed: gradient(parameters, x, seed), (x, seeds), len(seeds)
-            )
+        return self._batched(
+            lambda x, seed: gradient(at, x, seed), (x, self._constant(seeds)), (0, 0)
+        )
 
-    def _together(self, parameters: Any, x: Any, seeds: Any) -> list[Any]:
-        leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
+    def _gradient(self, at: Any, x: Any, seeds: Array) -> list[Array]:
+        leaves = {n: p.clone().requires_grad_() for n, p in at.items()}
         with self._torch.enable_grad():
-            objective = (self._scores(leaves, x) * seeds).sum()
+            objective = (self._scores(leaves, x) * self._constant(seeds)).sum()
         with _derivatives():
-            found = self._torch.autograd.grad(
+            parts = self._torch.autograd.grad(
                 objective, [leaves[n] for n in self.names], materialize_grads=True
             )
-        return list(found)
+        return [self._numpy(part) for part in parts]
 
-    def _second(self, parameters: Any, along: Any, x: Any, seeds: Any) -> list[Any]:
-        gradient = self._torch.func.grad(lambda at: (self._scores(at, x) * seeds).sum())
+    def _products(self, at: Any, directions: Array, x: Any, seeds: Array) -> list[Array]:
+        weights = self._constant(seeds)
+        gradient = self._torch.func.grad(lambda p: (self._scores(p, x) * weights).sum())
 
-        def product(*along: Any) -> Any:
-            way = dict(zip(self.names, along, strict=True))
-            return self._torch.func.jvp(gradient, (parameters,), (way,))[1]
+        def product(along: dict[str, Any]) -> Any:
+            return self._torch.func.jvp(gradient, (at,), (along,))[1]
 
-        parts = tuple(along[n] for n in self.names)
+        parts = zip(self.names, self.blocks(directions), strict=True)
+        return self._batched(product, ({n: self._constant(block) for n, block in parts},), (0,))
+
+    def _batched(
+        self, one: Callable[..., Any], given: tuple[Any, ...], axes: tuple[int, ...]
+    ) -> list[Array]:
+        """Return ``one`` of every entry along the first axis of what is given, block by block."""
         with _derivatives():
-            return self._mapped(product, parts, len(parts[0]))
+            try:
+                parts = self._torch.func.vmap(one, in_dims=axes)(*given)
+            except RuntimeError:
+                # Control flow that looks at values cannot be vectorised: one by one.
+                first = next(iter(given[0].values())) if isinstance(given[0], dict) else given[0]
+                each = [one(*(_entry(part, k) for part in given)) for k in range(len(first))]
+                parts = {n: self._torch.stack([found[n] for found in each]) for n in self.names}
+        return [self._numpy(parts[name]) for name in self.names]
 
-    def _mapped(self, one: Callable[..., Any], arguments: Any, count: int) -> list[Any]:
-        """Return ``one`` of every row of the arguments, by block."""
-        try:
-            found = self._torch.func.vmap(one)(*arguments)
-        except RuntimeError:
-            # Control flow that looks at values cannot be vectorised: one by one.
-            each = [one(*(part[k] for part in arguments)) for k in range(count)]
-            found = {n: self._torch.stack([part[n] for part in each]) for n in self.names}
-        return [found[n] for n in self.names]
+    # -- kinks -------------------------------------------------------------------------------------
 
     def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
         leaves = self._leaves(self.theta)
@@ -217,12 +226,9 @@ class TorchScores(BatchedScores):
             )
         return scores.reshape(x.shape[0], -1)
 
-    def _inputs(self, samples: Indices | None) -> Any:
-        return self._X if samples is None else self._X[self._index(samples)]
-
     def _split(self, theta: Array) -> dict[str, Any]:
         return {
-            name: self._constant(theta[..., place]).reshape(*theta.shape[:-1], *shape)
+            name: self._constant(theta[place]).reshape(shape)
             for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
         }
 
@@ -276,6 +282,10 @@ class TorchScores(BatchedScores):
                 "The score of a sample depends on the other samples of its batch.",
                 "Call module.eval(), or remove batch normalisation.",
             )
+
+
+def _entry(part: Any, k: int) -> Any:
+    return {n: v[k] for n, v in part.items()} if isinstance(part, dict) else part[k]
 
 
 @contextmanager

@@ -325,13 +325,16 @@ def _towards_least(
             )
     if not (np.all(np.isfinite(centred)) and np.all(np.isfinite(gradient))):
         return None
+    # Columns of any size: one of 1 beside others of 1e12 is none that the loss is flat along.
+    sizes = np.linalg.norm(centred, axis=0)
+    scale = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=sizes > 0.0)
     try:
-        _, values, turned = np.linalg.svd(centred, full_matrices=False)
+        _, values, turned = np.linalg.svd(centred * scale, full_matrices=False)
     except np.linalg.LinAlgError:
         return None
     kept = values > _FLAT * values[0] if values.size else np.zeros(0, dtype=bool)
     if not np.any(kept):
         return None
-    step = turned[kept].T @ ((turned[kept] @ gradient) / values[kept] ** 2)
-    found = rows @ step
+    step = turned[kept].T @ ((turned[kept] @ (gradient * scale)) / values[kept] ** 2)
+    found = rows @ (step * scale)
     return np.asarray(found) if np.all(np.isfinite(found)) else None

@@ -31,7 +31,7 @@ from lexmargin.judge.point import UnitPoint, check_euler, unit_point
 from lexmargin.judge.reasons import Condition
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
-from lexmargin.judge.second_order.hessians import DifferencedCurved
+from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
@@ -98,7 +98,7 @@ def claimed_direction(
     sloped = ""
     if on:
         gradients, sloped = _sloped(functions, unit, point, evidence, on)
-    first = measured_of(point, gradients, evidence, limits)
+    first = measured_of(point, gradients, evidence, limits, mismatch)
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
         jacobian, values = functions.jacobian(unit), functions.values(unit)
@@ -186,7 +186,7 @@ def _beyond_first_order(
         return replace(known, verdict=word, reasons=(why,))
 
     limits, kink, gap = found.tolerances, found.nearest_kink, found.gap
-    curved = DifferencedCurved(functions, kink)
+    curved = PredictorCurved(functions, exact=False, nearest_kink=kink)
     around = around_direction(curved, unit, point.degree, replace(found, support=evidence.support))
     if evidence.ascent is not None and point.norm == 2.0:
         shown = rise(around, evidence.ascent, found.stationarity)

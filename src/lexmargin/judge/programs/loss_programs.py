@@ -6,6 +6,7 @@ Neither asks for a separator (math §8): the margin stands beside the verdict an
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -30,9 +31,13 @@ from lexmargin.linalg.rounding import EPS, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
+from lexmargin.separation.long_losses import least_loss_gap
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["certify_loss", "rounding_of_stationarity"]
 
+_SECONDS: Final = 10.0
+"""For weights in long numbers, which take .05 to 1 s; with less time the weaker word stays."""
 _ROOM: Final = 10.0
 """Gaps in units of their tolerance that rounding may make of a minimum."""
 
@@ -118,6 +123,7 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
     if functions.curvature <= Curvature.CONCAVE:
         scale = max(1.0, abs(point.level))
         gap = ball_gap(point, rho, norm, limits.gap * scale) / scale
+        gap = min(gap, _long_gap(kkt, apart.possible(verdict, limits), gap, limits) / scale)
         if apart.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point of the ball has a smaller loss",)
@@ -201,6 +207,7 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
     gap = None
     if functions.curvature <= Curvature.CONCAVE:
         gap = penalty_gap(point, *_penalty(kkt), norm, limits.gap)
+        gap = min(gap, _long_gap(kkt, apart.possible(verdict, limits), gap, limits))
         if apart.possible(verdict, limits) and gap <= limits.gap:
             verdict = Verdict.GLOBAL
             reasons += ("convex: no point has a smaller objective",)
@@ -235,6 +242,22 @@ def _doubted(
     if verdict is Verdict.KKT and gap > _ROOM * limits.gap:
         return Verdict.UNDECIDED, (f"duality leaves a gap of {gap:.3g}", *reasons)
     return verdict, reasons
+
+
+def _long_gap(kkt: Kkt, possible: bool, gap: float, limits: Tolerances) -> float:
+    """Return a bound by weights in long numbers, where those of doubles leave a point open; or ∞.
+
+    Beside samples of 1e12, or far from the origin, no weights in doubles have a gradient as small
+    as that of the least loss.
+    """
+    asked = kkt.asked_loss
+    if asked is None or not possible or gap <= limits.gap:
+        return math.inf
+    if not affordable(kkt.functions.count, kkt.functions.size):
+        return math.inf
+    rows = kkt.functions.jacobian(np.zeros(kkt.functions.size))
+    found = least_loss_gap(rows, kkt.point, asked, time.monotonic() + _SECONDS)
+    return math.inf if found is None else found
 
 
 def _term(kkt: Kkt) -> LossTerm:

@@ -15,7 +15,7 @@ from lexmargin.linalg.differences import DIFFERENCE, hessian_product
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions, Margins
 
-__all__ = ["Curved", "DifferencedCurved", "PredictorCurved", "RescaledCurved"]
+__all__ = ["Curved", "PredictorCurved", "RescaledCurved"]
 
 
 class Curved(Margins):
@@ -49,11 +49,18 @@ class Curved(Margins):
 
 @final
 class PredictorCurved(Curved):
-    """A predictor of the toolkit: exact second derivatives by CasADi, symmetries by structure."""
+    """A predictor of the toolkit, with symmetries by structure.
 
-    def __init__(self, functions: MarginFunctions) -> None:
-        self.functions = functions
+    Second derivatives are exact, by CasADi; or central differences of gradients by NumPy alone,
+    which stay on this side of ``nearest_kink``, a part of ‖θ‖.
+    """
+
+    def __init__(
+        self, functions: MarginFunctions, *, exact: bool = True, nearest_kink: float | None = None
+    ) -> None:
+        self.functions, self.exact = functions, exact
         self.size, self.count = functions.size, functions.count
+        self._step = DIFFERENCE if nearest_kink is None else min(DIFFERENCE, 0.1 * nearest_kink)
 
     def values(self, theta: Array) -> Array:
         return self.functions.values(theta)
@@ -65,7 +72,14 @@ class PredictorCurved(Curved):
         return self.functions.vjp(theta, weights)
 
     def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        return self.functions.hessian_products(theta, weights, directions)
+        if self.exact:
+            return self.functions.hessian_products(theta, weights, directions)
+
+        def gradient(x: Array) -> Array:
+            return self.vjp(x, weights)
+
+        found = [hessian_product(gradient, theta, v, self._step) for v in directions]
+        return np.array(found).reshape(directions.shape)
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
         return curvature_jumps(self.functions, theta, weights, tolerance)
@@ -86,50 +100,6 @@ class PredictorCurved(Curved):
     @property
     def balls(self) -> CurvedBalls:
         return CurvedBalls(self.functions, np.ones(self.size), np.zeros(self.size))
-
-
-@final
-class DifferencedCurved(Curved):
-    """A predictor of the toolkit by NumPy alone: products are central differences of gradients.
-
-    Differences stay on this side of the nearest kink, which is a part of ‖θ‖.
-    """
-
-    exact = False
-
-    def __init__(self, functions: MarginFunctions, nearest_kink: float | None) -> None:
-        self._inner = PredictorCurved(functions)
-        self.size, self.count = functions.size, functions.count
-        self._step = DIFFERENCE if nearest_kink is None else min(DIFFERENCE, 0.1 * nearest_kink)
-
-    def values(self, theta: Array) -> Array:
-        return self._inner.values(theta)
-
-    def rows(self, theta: Array, indices: Indices) -> Array:
-        return self._inner.rows(theta, indices)
-
-    def vjp(self, theta: Array, weights: Array) -> Array:
-        return self._inner.vjp(theta, weights)
-
-    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        def gradient(x: Array) -> Array:
-            return self.vjp(x, weights)
-
-        found = [hessian_product(gradient, theta, v, self._step) for v in directions]
-        return np.array(found).reshape(directions.shape)
-
-    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
-        return self._inner.jumps(theta, weights, tolerance)
-
-    def tangents(self, theta: Array, support: Indices) -> Array:
-        return self._inner.tangents(theta, support)
-
-    def distinct(self, indices: Indices) -> Indices:
-        return self._inner.distinct(indices)
-
-    @property
-    def balls(self) -> CurvedBalls:
-        return self._inner.balls
 
 
 @final
