@@ -58,6 +58,7 @@ class Written(Scores):
         raise UnsupportedError("Signs ask for values and gradients alone.")
 
     jvp = vjp = hessian_products = kinked_rows = kinks = _never
+    _at = _taken = _values = _tangent = _rows = _gradient = _products = _never
 
     def suspects(self):
         return ()
