@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
+from lexmargin.formulations import Kkt
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
+from lexmargin.judge.bounds.networks import LinearNetwork
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.ascent import Ascent, rise
 from lexmargin.judge.local.refine import refine
@@ -236,7 +237,7 @@ def test_without_its_symmetries_the_same_point_is_undecided(monkeypatch):
         "lexmargin.judge.second_order.hessians.symmetry_tangents",
         lambda *a: np.zeros((0, theta.size)),
     )
-    monkeypatch.setattr("lexmargin.judge.local.refine.linear_network_bound", lambda *a: None)
+    monkeypatch.setattr("lexmargin.judge.local.refine.CHEAP", ())
     monkeypatch.setattr("lexmargin.judge.local.refine.leak", lambda *a: None)
     found = judge(f, theta)
     assert found.verdict is Verdict.KKT and "flat direction" in " ".join(found.reasons)
@@ -378,10 +379,11 @@ def test_loose_tolerances_do_not_turn_noise_into_a_verdict():
 def test_linear_network_bounds_hold_for_random_weights(predictor):
     rng = np.random.default_rng(11)
     f = functions(predictor, rng.standard_normal((3, 4)) + 1.0)
-    bounds = [linear_network_bound(f, rng.random(3)) for _ in range(20)]
+    kkt, given = Kkt(functions=f, point=np.ones(f.size)), LinearNetwork(search=False)
+    bounds = [given.prove(kkt, rng.random(3)).value for _ in range(20)]
     best = max(margin_of(f, rng.standard_normal(f.size)) for _ in range(3000))
     assert best < min(bounds)
-    assert linear_network_bound(f, np.zeros(3)) is None
+    assert given.prove(kkt, np.zeros(3)) is None
 
 
 @settings(max_examples=30, derandomize=True, deadline=None)

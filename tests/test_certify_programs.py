@@ -22,11 +22,12 @@ from lexmargin.formulations import (
 )
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify
 from lexmargin.judge.bounds.inseparable import prove_inseparable
+from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.bounds.zero_minimum import largest_margins, origin_is_least
 from lexmargin.judge.levels import level_duals
 from lexmargin.judge.levels.level_chain import checked_levels, prove_levels
 from lexmargin.judge.levels.level_face import LevelFace
-from lexmargin.judge.programs.w_levels import judge_later_level, least_first_level
+from lexmargin.judge.programs.w_levels import judge_later_level
 from lexmargin.predictors import (
     Bias,
     BiasForm,
@@ -229,18 +230,18 @@ def test_the_bound_of_the_w_set_never_exceeds_a_feasible_point(predictor, seed):
     assert solution.certificate.verdict is Verdict.GLOBAL, solution.report()
     for _ in range(30):
         w = problem.parts.feasible(np.append(rng.normal(size=3) + 1.5, rng.normal()))
-        bound = least_first_level(problem.kkt(np.ones(4))[0], rng.exponential(size=18) ** 4)
-        assert bound <= solution.objective * (1 + 1e-9)
+        bound = Parts().prove(problem.kkt(np.ones(4))[0], rng.exponential(size=18) ** 4)
+        assert bound.value <= solution.objective * (1 + 1e-9)
         if w is not None:
             assert solution.objective <= problem.objective(w) * (1 + 1e-9)
 
 
 def test_a_bound_needs_linear_scores_and_biases():
-    assert least_first_level(WSet(SHALLOW_DEEP, ONE).kkt(np.ones(3))[0], np.ones(1)) is None
-    assert least_first_level(WSet(CASCADE, CASCADE_DATA).kkt(np.ones(5))[0], np.ones(4)) is None
-    # Without samples of both classes a free bias does it alone, and the bound is 0.
+    assert Parts().prove(WSet(SHALLOW_DEEP, ONE).kkt(np.ones(3))[0], np.ones(1)) is None
+    assert Parts().prove(WSet(CASCADE, CASCADE_DATA).kkt(np.ones(5))[0], np.ones(4)) is None
+    # Without samples of both classes a free bias does it alone, and nothing is proved.
     alone = WSet(FREE_BIAS, points([[1, 2], [3, 1]]))
-    assert least_first_level(alone.kkt(np.ones(3))[0], np.ones(2)) == 0.0
+    assert Parts().prove(alone.kkt(np.ones(3))[0], np.ones(2)) is None
 
 
 @pytest.mark.parametrize("excess", [1e-1, 1e-3, 1e-5])

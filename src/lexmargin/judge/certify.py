@@ -14,6 +14,7 @@ from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import Exponent, checked, described
+from lexmargin.judge.bounds.proved import names_a_bound
 from lexmargin.judge.bounds.range import finite_words, out_of_range
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate
@@ -146,7 +147,11 @@ def judged(kkts: tuple[Kkt, ...], limits: Tolerances, given: Evidence | None = N
 
 def _established(found: Certificate, given: Evidence | None) -> Certificate:
     """Say in one sentence what is established where everything is given."""
-    return found if given is None else replace(found, reasons=(ESTABLISHED[found.verdict],))
+    if given is None:
+        return found
+    # What a receipt quotes comes first; the bound that a GLOBAL rests on is named after it.
+    named = tuple(why for why in found.reasons if names_a_bound(why))
+    return replace(found, reasons=(ESTABLISHED[found.verdict], *named))
 
 
 def flattened(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> FloatArray:

@@ -44,7 +44,7 @@ def certify_direction(
             return judged
         return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
-    from lexmargin.judge.bounds.global_bounds import with_global_bound
+    from lexmargin.judge.bounds.table import with_bounds
     from lexmargin.judge.local.refine import refine
 
     values, jacobian = functions.values(theta), functions.jacobian(theta)
@@ -60,7 +60,7 @@ def certify_direction(
     if functions.linear:
         first = with_long_numbers(first, jacobian, theta)
     refined = refine(functions, theta, degree, norm, first)
-    return with_global_bound(functions, theta, norm, refined)
+    return with_bounds(Kkt(functions=functions, point=theta, norm=norm), refined)
 
 
 def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -> Certificate:

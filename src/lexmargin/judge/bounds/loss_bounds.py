@@ -14,18 +14,22 @@ rounding moves p.
 from __future__ import annotations
 
 import math
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import LIFTED_ENTRIES
-from lexmargin.judge.programs.loss_point import LossPoint, combined, own_errors
+from lexmargin.judge.bounds.proved import BoundMethod, Proved
+from lexmargin.judge.programs.loss_point import LossPoint, combined, loss_point_of, own_errors
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss, log_loss
+from lexmargin.ops.curvature import Curvature
 
-__all__ = ["ball_gap", "penalty_gap"]
+__all__ = ["BallLoss", "PenalisedLoss", "ball_gap", "penalty_gap"]
 
 _ROUNDS: Final = 5
 """Newton steps towards weights with `Σ s_n ∇f_n = 0`: each doubles the digits."""
@@ -33,6 +37,55 @@ _ON_FACE: Final = 1e-9
 """Part of ρ within which a coordinate counts as at 0 or at the end when a face is chosen."""
 _FLAT: Final = 1e-11
 """Singular values below this part of the largest count as 0 in such a step."""
+
+
+@final
+@dataclass(frozen=True)
+class BallLoss:
+    """The least log L of a ball, for concave f_n; the gap in nats, relative to max(1, |log L|)."""
+
+    method = BoundMethod.BALL_LOSS
+
+    def applies(self, kkt: Kkt) -> bool:
+        return _concave(kkt) and kkt.radius is not None
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        point = loss_point_of(kkt)
+        if point is None or kkt.radius is None:
+            return None
+        scale = max(1.0, abs(point.level))
+        nats = ball_gap(point, kkt.radius, kkt.norm, wanted * scale)
+        why = "convex: no point of the ball has a smaller loss"
+        return Proved(
+            method=self.method,
+            value=point.level - nats,
+            sentence=why,
+            reached=point.level,
+            excess=nats / scale,
+        )
+
+
+@final
+@dataclass(frozen=True)
+class PenalisedLoss:
+    """The least `L + R`, for concave f_n; value and gap are parts of that of the point."""
+
+    method = BoundMethod.PENALTY
+
+    def applies(self, kkt: Kkt) -> bool:
+        return _concave(kkt) and kkt.radius is None
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        point = loss_point_of(kkt)
+        if point is None or kkt.loss is None:
+            return None
+        gap = penalty_gap(point, *kkt.loss.penalty, kkt.norm, wanted)
+        why = "convex: no point has a smaller objective"
+        return Proved(method=self.method, value=1.0 - gap, sentence=why, reached=1.0, excess=gap)
+
+
+def _concave(kkt: Kkt) -> bool:
+    return kkt.loss is not None and kkt.functions.curvature <= Curvature.CONCAVE
 
 
 def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:

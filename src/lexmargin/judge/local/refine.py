@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.judge.bounds.linear_networks import linear_network_bound
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.judge.bounds.proved import BoundMethod, Proved, with_proved
+from lexmargin.judge.bounds.table import CHEAP, with_bounds
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.ascent import Rise, rise
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
@@ -26,7 +28,6 @@ from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes, where_of
 from lexmargin.judge.local.kinks import Kink, Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
-from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import check_euler, unit_point
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.hessians import PredictorCurved
@@ -88,9 +89,8 @@ def refine(
         found = second_order(_around(functions, unit, degree, found), found)
     if norm != 2.0:
         return found
-    if found.verdict.certified and found.verdict is not Verdict.GLOBAL:
-        found = _linear_network(functions, found)
-    return found if leak(functions) is None else _birth(functions, unit, found)
+    found = with_bounds(Kkt(functions=functions, point=unit), found, CHEAP)
+    return found if leak(functions.predictor) is None else _birth(functions, unit, found)
 
 
 def _at_kink(
@@ -212,33 +212,9 @@ def _doubt(
     return ""
 
 
-def _linear_network(functions: MarginFunctions, certificate: Certificate) -> Certificate:
-    bound = linear_network_bound(functions, certificate.multipliers)
-    if bound is None:
-        return certificate
-    gap = relative_gap(bound, certificate.margin)
-    found = replace(certificate, gap=gap, bound=bound)
-    if gap > certificate.tolerances.gap:
-        return found
-    return _global(found, "no weights of this linear network have a margin above the bound")
-
-
-def _global(certificate: Certificate, reason: str) -> Certificate:
-    assert certificate.bound is not None
-    return replace(
-        certificate,
-        verdict=Verdict.GLOBAL,
-        radius=None,
-        rise=None,
-        margin_ratio=certificate.margin / certificate.bound,
-        definition_3=True,
-        reasons=(*certificate.reasons, reason),
-    )
-
-
 def _birth(functions: MarginFunctions, theta: FloatArray, certificate: Certificate) -> Certificate:
     """Bound the margin of every width by the multipliers, or show that a new neuron raises it."""
-    slope = leak(functions)
+    slope = leak(functions.predictor)
     total = float(np.sum(certificate.multipliers))
     usable = certificate.verdict.stationary and certificate.verdict is not Verdict.GLOBAL
     if slope is None or not usable or not (np.isfinite(total) and total > 0.0):
@@ -250,18 +226,13 @@ def _birth(functions: MarginFunctions, theta: FloatArray, certificate: Certifica
         certificate, found, some = _chosen(functions, theta, certificate, slope)
         total = float(np.sum(certificate.multipliers))
     bound = 0.5 * found.upper / total
-    gap = relative_gap(bound, margin)
-    result = certificate
-    if certificate.bound is None or bound < certificate.bound:
-        result = replace(result, gap=gap, bound=bound)
-    ratio = 0.5 * found.lower / (total * margin)
-    limits = certificate.tolerances
-    if gap <= limits.gap and certificate.verdict is not Verdict.SADDLE:
-        return _global(
-            result,
-            f"birth test {1.0 / (1.0 - gap):.10g}: no network of any width has a margin above "
-            "the bound",
-        )
+    over = max(1.0, bound / margin)
+    why = f"birth test {over:.10g}: no network of any width has a margin above the bound"
+    proved = Proved(method=BoundMethod.PATTERNS, value=bound, sentence=why, bound=bound)
+    result = with_proved(certificate, proved)
+    if result.verdict is Verdict.GLOBAL:
+        return result
+    ratio, limits = 0.5 * found.lower / (total * margin), certificate.tolerances
     if ratio <= 1.0 + limits.gap:
         return replace(
             result,

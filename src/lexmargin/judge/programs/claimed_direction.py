@@ -13,7 +13,11 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
+from lexmargin.judge.bounds.duality import linear_proof
+from lexmargin.judge.bounds.proved import Proved, with_proved
+from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import not_separating
@@ -22,11 +26,9 @@ from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margi
 from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.local.slopes import record, rows
 from lexmargin.judge.multipliers.qualification import licq
-from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
 from lexmargin.judge.programs.long_words import within
-from lexmargin.judge.programs.products import linear_values
-from lexmargin.judge.receipts.recomputed import linear_margin, proved_bound
+from lexmargin.judge.programs.products import linear_margin, linear_values
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
 from lexmargin.judge.second_order.vicinity import around_direction
@@ -115,12 +117,12 @@ def claimed_direction(
         first = replace(first, lower=max(0.0, first.lower - limits.complementarity * reach))
     # At kinks the elements that λ combines, where there are slopes for them.
     support_rows = gradients[evidence.support]
-    linear = functions.linear
     weights = evidence.multipliers if evidence.bound is None else evidence.bound
-    bound, gap = proved_bound(functions, point, weights, linear), None
-    if bound is not None:
-        below = linear_margin(point, theta) if linear else point.margin
-        gap = relative_gap(bound, point.unscaled(below))
+    margin = point.unscaled(linear_margin(point, theta) if functions.linear else point.margin)
+    proved = None
+    if not np.any(weights < 0.0):
+        kkt = Kkt(functions=functions, point=theta, norm=norm)
+        proved = lowest(kkt, weights, margin, GIVEN)
     known = Certificate(
         verdict=Verdict.UNDECIDED,
         stationarity=first.residual,
@@ -136,8 +138,8 @@ def claimed_direction(
         licq=licq(support_rows, limits.rank),
         mfcq=None,
         curvature=None,
-        gap=gap,
-        bound=bound,
+        gap=None if proved is None else proved.gap(margin),
+        bound=None if proved is None else proved.bound,
         margin_ratio=None,
         definition_3=None,
         degree=alpha,
@@ -147,7 +149,8 @@ def claimed_direction(
         reasons=(),
         tau=evidence.tau,
     )
-    found = _word(functions, point, unit, first, evidence, limits, smooth, doubt or sloped, known)
+    doubt = doubt or sloped
+    found = _word(functions, point, unit, first, evidence, limits, smooth, doubt, known, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
@@ -161,18 +164,18 @@ def _in_long_numbers(
     exact = measured(rows, theta, evidence.long, found.norm) if affordable(*rows.shape) else None
     if exact is None or not within(exact, found.tolerances):
         return replace(found, verdict=Verdict.UNDECIDED, reasons=(_SHORT,))
-    return replace(
+    known = replace(
         found,
-        verdict=Verdict.GLOBAL,
+        verdict=Verdict.KKT,
         reasons=("the margin meets an upper bound on all margins, in long numbers",),
         margin=exact.margin,
         stationarity=exact.distance,
         stationarity_bound=min(found.stationarity_bound, exact.distance),
         complementarity=exact.slackness,
         euler=exact.euler,
-        bound=exact.bound,
-        gap=exact.gap,
+        gap=None,
     )
+    return with_proved(known, replace(linear_proof(exact.bound, None), excess=exact.gap))
 
 
 def _word(
@@ -185,6 +188,7 @@ def _word(
     smooth: bool,
     doubt: str,
     found: Certificate,
+    proved: Proved | None,
 ) -> Certificate:
     """Return the certificate with the best word that the evidence establishes, and its reason."""
 
@@ -210,8 +214,9 @@ def _word(
         if shown is not None:
             why = "the margin rises along the curve given from its beginning"
             return said(Verdict.SADDLE, why, replace(found, rise=shown))
-    if gap is not None and gap <= limits.gap:
-        return said(Verdict.GLOBAL, "the margin meets an upper bound on all margins")
+    if proved is not None and gap is not None and gap <= limits.gap:
+        met = said(Verdict.KKT, "the margin meets an upper bound on all margins")
+        return with_proved(met, replace(proved, excess=gap))
     if not smooth:
         return said(Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks")
     affine = functions.curvature is Curvature.AFFINE

@@ -14,11 +14,10 @@ import numpy as np
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt, LossTerm
-from lexmargin.judge.bounds.loss_bounds import ball_gap, penalty_gap
-from lexmargin.judge.bounds.zero_minimum import origin_is_least
+from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.plain import smooth_only
-from lexmargin.judge.programs.loss_point import LossPoint, loss_point, vanishes_at_zero
+from lexmargin.judge.programs.loss_point import LossPoint, loss_point_of, vanishes_at_zero
 from lexmargin.judge.stationarity import hoelder_gap
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
@@ -26,7 +25,6 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS, TINY
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
 
 __all__ = ["certify_loss", "rounding_of_stationarity"]
@@ -112,8 +110,8 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
     """Judge Remark 2 at ρ: ‖θ‖ = 1 and the angle between `-∇L(ρθ)` and θ is 0, or ∇L(ρθ) = 0.
 
     For concave f_n weights of the samples bound the least log L of the ball, whatever the margins
-    are: :func:`~lexmargin.judge.bounds.loss_bounds.ball_gap`. The certificate's ``gap`` is in nats,
-    relative to max(1, |log L|).
+    are: :class:`~lexmargin.judge.bounds.loss_bounds.BallLoss`. The ``gap`` is in nats, relative to
+    max(1, |log L|).
     """
     functions, norm, term = kkt.functions, kkt.norm, _term(kkt)
     with np.errstate(all="ignore"):
@@ -125,7 +123,7 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
         why = f"infeasible: ‖θ‖ = {size:.9g} leaves the ball"
         found = blank(Verdict.NOT_STATIONARY, values, norm, limits, (why,))
         return _separating(replace(found, feasibility=size - 1.0), values, None)
-    point = loss_point(functions, term.loss, term.classes, w, values)
+    point = loss_point_of(kkt)
     if point is None:
         return _out_of_range(values, norm, limits)
     inside = size < 1.0 - limits.feasibility
@@ -135,32 +133,22 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
         fails = "the gradient of the loss does not vanish inside the ball"
         holds = "the gradient of the loss vanishes inside the ball"
     verdict, reason, residual = misfit.word(limits, fails, holds)
-    reasons: tuple[str, ...] = (reason,)
-    gap = None
-    if functions.curvature <= Curvature.CONCAVE:
-        scale = max(1.0, abs(point.level))
-        gap = ball_gap(point, rho, norm, limits.gap * scale) / scale
-        if misfit.possible(verdict, limits) and gap <= limits.gap:
-            verdict = Verdict.GLOBAL
-            reasons += ("convex: no point of the ball has a smaller loss",)
-        verdict, reasons = _doubted(verdict, reasons, gap, limits)
-    hidden = term.hidden()
-    if hidden:
-        reasons += (
-            f"{hidden} dimension(s) of θ are decided by weights below e^-{VISIBLE_NATS:g}, unseen",
-        )
     found = replace(
-        blank(verdict, values, norm, limits, reasons),
+        blank(verdict, values, norm, limits, (reason,)),
         stationarity=residual,
         stationarity_bound=max(0.0, misfit.residual - misfit.floor),
         complementarity=0.0,
         feasibility=max(0.0, size - 1.0),
         support=point.seen,
         multipliers=_carried(point, norm),
-        gap=gap,
         angle=angle,
         checks=() if inside else (Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
+    found = _doubted(with_bounds(kkt, found, rises=misfit.possible(verdict, limits)))
+    hidden = term.hidden()
+    if hidden:
+        why = f"{hidden} dimension(s) of θ are decided by weights below e^-{VISIBLE_NATS:g}, unseen"
+        found = replace(found, reasons=(*found.reasons, why))
     return _separating(_smooth(found, functions, w), values, point.errors)
 
 
@@ -176,7 +164,7 @@ def rounding_of_stationarity(kkt: Kkt, limits: Tolerances) -> float:
         size = vector_norm(theta, kkt.norm)
         if _undefined(kkt.functions, values):
             return 0.0
-        point = loss_point(kkt.functions, kkt.loss.loss, kkt.loss.classes, kkt.point, values)
+        point = loss_point_of(kkt)
         if point is None:
             return 0.0
         inside = size < 1.0 - limits.feasibility
@@ -203,15 +191,15 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
     """Judge `-∇L(θ) = c q ‖θ‖^{q-1} ∇‖θ‖`, in direction and in length, both without a scale.
 
     At θ = 0 that is ∇L = 0, or for q = 1 `‖∇L‖_* ≤ c`. For convex L Fenchel's inequality bounds the
-    distance from the minimum: :func:`~lexmargin.judge.bounds.loss_bounds.penalty_gap`; the
+    distance from the minimum: :class:`~lexmargin.judge.bounds.loss_bounds.PenalisedLoss`; the
     certificate's ``gap`` is relative to `L + R`.
     """
-    functions, norm, term, theta = kkt.functions, kkt.norm, _term(kkt), kkt.point
+    functions, norm, theta = kkt.functions, kkt.norm, kkt.point
     with np.errstate(all="ignore"):
         values = kkt.values
     if _undefined(functions, values):
         return negative(values, norm, limits)
-    point = loss_point(functions, term.loss, term.classes, theta, values)
+    point = loss_point_of(kkt)
     if point is None:
         return _out_of_range(values, norm, limits)
     size = vector_norm(theta, norm)
@@ -224,44 +212,33 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
             "θ = 0 is stationary",
         )
     verdict, reason, residual = misfit.word(limits, fails, holds)
-    reasons: tuple[str, ...] = (reason,)
-    gap = None
-    if functions.curvature <= Curvature.CONCAVE:
-        gap = penalty_gap(point, *_penalty(kkt), norm, limits.gap)
-        if misfit.possible(verdict, limits) and gap <= limits.gap:
-            verdict = Verdict.GLOBAL
-            reasons += ("convex: no point has a smaller objective",)
-        verdict, reasons = _doubted(verdict, reasons, gap, limits)
-    elif size == 0.0 and verdict is Verdict.KKT and origin_is_least(kkt):
-        verdict, gap = Verdict.GLOBAL, 0.0
-        reasons += ("the penalty outgrows all that the loss can gain",)
     turned = norm == 2.0 and size > 0.0 and np.any(point.gradient)
     name = "‖∇L‖ = c q ‖θ‖^(q-1)" if size > 0.0 else "‖∇L‖ at θ = 0"
     found = replace(
-        blank(verdict, values, norm, limits, reasons),
+        blank(verdict, values, norm, limits, (reason,)),
         stationarity=residual,
         stationarity_bound=max(0.0, misfit.residual - misfit.floor),
         complementarity=0.0,
         support=point.seen,
         multipliers=_carried(point, norm),
-        gap=gap,
         angle=_angle(point.gradient, theta) if turned else None,
         checks=(Check(name, length, limits.stationarity),),
     )
+    found = _doubted(with_bounds(kkt, found, rises=misfit.possible(verdict, limits)))
     return _separating(_smooth(found, functions, theta), values, point.errors)
 
 
-def _doubted(
-    verdict: Verdict, reasons: tuple[str, ...], gap: float, limits: Tolerances
-) -> tuple[Verdict, tuple[str, ...]]:
+def _doubted(found: Certificate) -> Certificate:
     """Withdraw KKT of a convex problem where duality leaves room for a better point.
 
     Gradients are measured in one length. Where columns differ by 1e12, or all samples lie far from
     0, what is left in the others is nothing to the longest, and may be all that counts.
     """
-    if verdict is Verdict.KKT and gap > _ROOM * limits.gap:
-        return Verdict.UNDECIDED, (f"duality leaves a gap of {gap:.3g}", *reasons)
-    return verdict, reasons
+    gap = found.gap
+    if found.verdict is not Verdict.KKT or gap is None or gap <= _ROOM * found.tolerances.gap:
+        return found
+    reasons = (f"duality leaves a gap of {gap:.3g}", *found.reasons)
+    return replace(found, verdict=Verdict.UNDECIDED, reasons=reasons)
 
 
 def _term(kkt: Kkt) -> LossTerm:

@@ -14,8 +14,8 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import checked
 from lexmargin.inputs.limits import SPHERE_PARAMETERS
-from lexmargin.judge.bounds.global_bounds import global_bound
 from lexmargin.judge.bounds.sphere import sphere_bound
+from lexmargin.judge.bounds.table import BOUNDS, lowest
 from lexmargin.judge.certify import flattened
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
@@ -41,9 +41,6 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
 
 __all__ = ["LinearProof", "Proof", "prove"]
-
-_BIRTH_TESTS = 2
-"""Exact birth tests of the bound that is added: it must not outlast the proof itself."""
 
 
 @final
@@ -145,8 +142,8 @@ def _bounded(kkt: Kkt, proof: KktProof) -> KktProof:
     radius = 1.0 if homogeneous or kkt.radius is None else kkt.radius
     w = kkt.point * (radius / vector_norm(kkt.point, 2.0))
     margin = float(np.min(functions.values(w)))
-    known = global_bound(functions, w, None, 2.0, _BIRTH_TESTS) if homogeneous else None
-    upper = math.inf if known is None else known.upper
+    known = lowest(kkt, np.zeros(functions.count), margin, BOUNDS) if homogeneous else None
+    upper = math.inf if known is None else known.value
     if relative_gap(upper, margin) > PROVED_GAP:
         support = list(proof.support)
         weights = np.zeros(functions.count)

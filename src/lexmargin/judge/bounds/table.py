@@ -1,0 +1,134 @@
+"""The table of bounds: what proves that no point of a program does better (math §4).
+
+`bound → gap → GLOBAL` happens here alone: :func:`with_bounds` goes through the table in order of
+price, and every GLOBAL names the row that gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.judge.bounds.duality import ConcaveDuality, LinearDuality
+from lexmargin.judge.bounds.held import HeldScores, ZeroCost
+from lexmargin.judge.bounds.loss_bounds import BallLoss, PenalisedLoss
+from lexmargin.judge.bounds.networks import Circle, LinearNetwork, Patterns, Vertices
+from lexmargin.judge.bounds.parts import Parts
+from lexmargin.judge.bounds.proved import BoundMethod, Proved, with_proved
+from lexmargin.judge.bounds.zero_minimum import OriginIsLeast
+from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.norms import Array
+from lexmargin.ops.curvature import Curvature
+
+__all__ = ["BOUNDS", "CHEAP", "GIVEN", "THOROUGH", "Bound", "lowest", "with_bounds"]
+
+
+class Bound(Protocol):
+    """A way to prove that no point of a program does better than some value."""
+
+    @property
+    def method(self) -> BoundMethod:
+        """Its name in reasons."""
+        ...
+
+    def applies(self, kkt: Kkt) -> bool:
+        """Say whether it speaks of this program at all: cheap, and of the program, not the point.
+
+        Where it says no, :meth:`prove` is not asked.
+        """
+        ...
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        """Return what is proved, rounding included; None where nothing is.
+
+        Args:
+            kkt: the program and the point.
+            weights: (N,) λ of the certificate, at any scale and of any quality; 0 for none.
+            wanted: the gap that is enough: nothing better is looked for then.
+        """
+        ...
+
+
+CHEAP: Final[tuple[Bound, ...]] = (
+    ZeroCost(),
+    HeldScores(),
+    ConcaveDuality(),
+    BallLoss(),
+    PenalisedLoss(),
+    OriginIsLeast(),
+    LinearNetwork(search=False),
+)
+"""What the multipliers in hand prove by a few sums."""
+
+BOUNDS: Final[tuple[Bound, ...]] = (
+    *CHEAP,
+    Parts(),
+    LinearDuality(),
+    LinearNetwork(),
+    Patterns(),
+    Vertices(),
+    Circle(),
+)
+"""In order of price: what the multipliers in hand prove, then what is looked for."""
+
+GIVEN: Final[tuple[Bound, ...]] = (
+    LinearDuality(search=False),
+    LinearNetwork(search=False),
+    Patterns(looks=0),
+    Vertices(),
+    Circle(),
+)
+"""Of directions, what the weights of a receipt prove without a search."""
+
+THOROUGH: Final[tuple[Bound, ...]] = (*BOUNDS, Patterns(looks=12))
+"""Where one asks for the bound itself: exact birth tests dominate its price."""
+
+
+def with_bounds(
+    kkt: Kkt,
+    found: Certificate,
+    bounds: Sequence[Bound] = BOUNDS,
+    *,
+    rises: bool | None = None,
+) -> Certificate:
+    """Raise a positive verdict to GLOBAL where some bound meets the point; keep the best gap.
+
+    Args:
+        kkt: the program and the point.
+        found: its certificate, with multipliers at any scale.
+        bounds: the table, in order of price.
+        rises: whether the word may become GLOBAL; a positive one may.
+    """
+    rises = found.verdict.certified if rises is None else rises
+    convex = kkt.functions.curvature <= Curvature.CONCAVE and not kkt.is_direction
+    for bound in bounds:
+        # Beside a word that cannot rise the gap of a convex program stands, and costs nothing.
+        done = found.verdict is Verdict.GLOBAL or not (rises or (convex and found.gap is None))
+        if done:
+            break
+        if bound.applies(kkt):
+            proved = bound.prove(kkt, found.multipliers, found.tolerances.gap)
+            if proved is not None:
+                found = with_proved(found, proved, rises=rises)
+    return found
+
+
+def lowest(
+    kkt: Kkt, weights: Array, margin: float, bounds: Sequence[Bound] = THOROUGH
+) -> Proved | None:
+    """Return what leaves the smallest gap to a point of this margin; None where nothing applies.
+
+    Args:
+        kkt: the program and the point.
+        weights: (N,) λ, or 0 where none are known.
+        margin: of the point: of its direction, where all directions are meant.
+        bounds: the table.
+    """
+    with np.errstate(all="ignore"):
+        found = [bound.prove(kkt, weights) for bound in bounds if bound.applies(kkt)]
+    known = [one for one in found if one is not None]
+    return min(known, key=lambda one: one.gap(margin), default=None)
