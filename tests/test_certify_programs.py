@@ -28,6 +28,7 @@ from lexmargin.judge.levels import level_duals
 from lexmargin.judge.levels.level_chain import checked_levels, prove_levels
 from lexmargin.judge.levels.level_face import LevelFace
 from lexmargin.judge.programs.w_levels import judge_later_level
+from lexmargin.judge.second_order.curvature import CurvatureKind
 from lexmargin.predictors import (
     Bias,
     BiasForm,
@@ -69,8 +70,8 @@ def path_10() -> np.ndarray:
 
 # id, problem, answer, verdict there
 CASES = [
-    ("margin-sum", MarginPath(SHALLOW_DEEP, ONE, 10.0), path_10(), Verdict.KKT),
-    ("margin-sum-min-norm", MarginPath(SHALLOW_DEEP, ONE, 10.0, gamma=50.5), path_10(), "KKT"),
+    ("margin-sum", MarginPath(SHALLOW_DEEP, ONE, 10.0), path_10(), "GLOBAL"),
+    ("margin-sum-min-norm", MarginPath(SHALLOW_DEEP, ONE, 10.0, gamma=50.5), path_10(), "GLOBAL"),
     ("margin-log", MarginPath(Log(), AXES, 100.0), np.array([1, 8]) / R(65), "GLOBAL"),
     (
         "margin-log-min-norm",
@@ -114,13 +115,13 @@ CASES = [
         "scaled",
         ScaledMargin(SHALLOW_DEEP, ONE, 10.0),
         np.array([0.1, R(0.9), R(0.9)]),
-        "KKT",
+        "GLOBAL",
     ),
     (
         "scaled-huge",
         ScaledMargin(SHALLOW_DEEP, ONE, 1e12),
         np.array([1e-12, R(1 - 1e-12), R(1 - 1e-12)]),
-        "KKT",
+        "GLOBAL",
     ),
     ("w-set", WSet(FREE_BIAS, BIAS), np.array([0.8, -0.4, -R(1.4)]), "GLOBAL"),
     ("w-set-two-levels", WSet(FREE_BIAS, BIAS, 2), np.array([0.8, -0.4, -R(1.4)]), "GLOBAL"),
@@ -490,14 +491,16 @@ def test_no_smooth_verdict_on_a_kink():
     # f = θ_1 + a relu(w_1): at ρ = 2 the answer has ρθ_1 = 1 and ρ a = ρ w_1 = sqrt(3/2).
     alive[[0, 2, 6]] = [0.5, R(1.5) / 2, R(1.5) / 2]
     found = certify(problem, alive)
-    assert found.verdict is Verdict.CLARKE_KKT and "kink" in found.reasons[0]
+    assert found.verdict is Verdict.GLOBAL and "kink" in found.reasons[0]
+    assert found.reasons[-1].endswith("(sum-of-parts)")
     assert found.nearest_kink == 0.0 and found.licq is not None
     assert found.stationarity < 1e-12
     constrained = certify(ConstrainedPath(predictor, data, 2.0), alive)
     assert constrained.verdict is Verdict.UNDECIDED and "kink" in constrained.reasons[0]
     single = MarginPath(Sum([Linear(), Network((1,), ReLU())]), data, 2.0)
     smooth = certify(single, np.array([0.5, 0.0, R(1.5) / 2, 0.0, R(1.5) / 2]))
-    assert smooth.verdict is Verdict.STRICT_LOCAL and smooth.nearest_kink > 0.1
+    assert smooth.verdict is Verdict.GLOBAL and smooth.nearest_kink > 0.1
+    assert smooth.curvature.kind is CurvatureKind.POSITIVE
 
 
 def predictor_size(problem) -> int:  # type: ignore[no-untyped-def]

@@ -90,11 +90,11 @@ def certify_arrays(
         return not_separating(point, tolerances, shortfall, notes)
 
     rung = climb(point, tolerances)
-    found = judged(point, rung, mismatch, tolerances, shortfall, notes, best_margin)
-    if not linear:
-        return found
-    upper = linear_upper(point, rung.measured, tolerances)
-    return with_linear_bound(found, point, upper, _margin_from_below(point))
+    found = judged(point, rung, mismatch, tolerances, shortfall, best_margin)
+    if linear:
+        upper = linear_upper(point, rung.measured, tolerances)
+        found = with_linear_bound(found, point, upper, _margin_from_below(point))
+    return replace(found, reasons=found.reasons + notes)
 
 
 def judged(
@@ -103,7 +103,6 @@ def judged(
     mismatch: float,
     tolerances: Tolerances,
     shortfall: float = 0.0,
-    notes: tuple[str, ...] = (),
     best_margin: float | None = None,
 ) -> Certificate:
     """Return the certificate of what was measured at a point with a positive margin.
@@ -113,7 +112,7 @@ def judged(
     point : the unit direction, its gradients dense or CSR.
     rung : ε and δ with their multipliers.
     mismatch : the largest error of Euler's identity.
-    shortfall, notes, best_margin : as in :func:`certify_arrays`.
+    shortfall, best_margin : as in :func:`certify_arrays`.
     """
     measured = rung.measured
     rows = point.jacobian[measured.support]
@@ -158,7 +157,7 @@ def judged(
         nearest_kink=None,
         norm=point.norm,
         tolerances=tolerances,
-        reasons=reasons + notes,
+        reasons=reasons,
         tau=rung.tau,
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],

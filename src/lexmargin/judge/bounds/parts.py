@@ -39,6 +39,7 @@ _SECTIONS: Final = 100
 _WIDER: Final = 8.0
 """Factor by which the range of μ reaches beyond what the weights and the summands suggest."""
 _GOLDEN: Final = 0.5 * (math.sqrt(5.0) - 1.0)
+"""The golden ratio: of two points inside, one serves the next range too."""
 
 
 @final

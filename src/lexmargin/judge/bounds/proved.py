@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import final
+from typing import Final, final
 
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.vertex_bounds import relative_excess, relative_gap
@@ -13,6 +14,10 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 
 __all__ = ["BoundMethod", "Proved", "names_a_bound", "with_proved"]
+
+
+_NAMED: Final = re.compile(r" \([a-z]+(-[a-z]+)*\)$")
+"""How a reason ends: no other one ends with lower-case words in brackets."""
 
 
 @final
@@ -54,6 +59,8 @@ class BoundMethod(StrEnum):
 class Proved:
     """No point of the program does better than ``value``.
 
+    method
+        what proves it: of :class:`BoundMethod`, or of an enumeration of one's own.
     value
         an upper bound on what is made large, a lower bound on what is made small.
     sentence
@@ -69,7 +76,7 @@ class Proved:
         an upper bound on the margins, for the certificate; None where there is none.
     """
 
-    method: BoundMethod
+    method: StrEnum
     value: float
     sentence: str
     weights: Array | None = None
@@ -93,7 +100,7 @@ class Proved:
 
 def names_a_bound(reason: str) -> bool:
     """Say whether a reason ends with the bound that it comes from."""
-    return any(reason.endswith(f"({method})") for method in BoundMethod)
+    return _NAMED.search(reason) is not None
 
 
 def with_proved(

@@ -7,6 +7,7 @@ price, and every GLOBAL names the row that gave it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from lexmargin.judge.bounds.held import HeldScores, ZeroCost
 from lexmargin.judge.bounds.loss_bounds import BallLoss, PenalisedLoss
 from lexmargin.judge.bounds.networks import Circle, LinearNetwork, Patterns, Vertices
 from lexmargin.judge.bounds.parts import Parts
-from lexmargin.judge.bounds.proved import BoundMethod, Proved, with_proved
+from lexmargin.judge.bounds.proved import Proved, with_proved
 from lexmargin.judge.bounds.zero_minimum import OriginIsLeast
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.verdict import Verdict
@@ -31,7 +32,7 @@ class Bound(Protocol):
     """A way to prove that no point of a program does better than some value."""
 
     @property
-    def method(self) -> BoundMethod:
+    def method(self) -> StrEnum:
         """Its name in reasons."""
         ...
 
@@ -78,6 +79,7 @@ BOUNDS: Final[tuple[Bound, ...]] = (
 GIVEN: Final[tuple[Bound, ...]] = (
     LinearDuality(search=False),
     LinearNetwork(search=False),
+    Parts(),
     Patterns(looks=0),
     Vertices(),
     Circle(),

@@ -55,10 +55,9 @@ def certify_program(
         return negative(first.values, first.norm, limits)
     done = _free_of_cost(kkts)
     nothing = np.zeros(first.functions.count)
-    proofs = [ZeroCost().prove(kkt, nothing) for kkt in kkts[:done]]
-    notes = tuple(one.reason for one in proofs)
+    notes = tuple(ZeroCost().prove(kkt, nothing).reason for kkt in kkts[:done])
     if done == len(kkts):
-        found = _only_feasible(first, limits, notes)
+        found = _only_feasible(kkts, limits, notes)
     elif kkts[done].costs is None:
         found = _certify_norm(kkts[done], limits, given)
     else:
@@ -83,7 +82,10 @@ def _free_of_cost(kkts: tuple[Kkt, ...]) -> int:
     return count
 
 
-def _only_feasible(kkt: Kkt, limits: Tolerances, notes: tuple[str, ...]) -> Certificate:
+def _only_feasible(
+    kkts: tuple[Kkt, ...], limits: Tolerances, notes: tuple[str, ...]
+) -> Certificate:
+    kkt = kkts[0]
     level = 1.0 if kkt.level is None else kkt.level
     shortfall = max(0.0, (level - kkt.margin) / level)
     if shortfall > limits.feasibility:
@@ -91,8 +93,9 @@ def _only_feasible(kkt: Kkt, limits: Tolerances, notes: tuple[str, ...]) -> Cert
         found = blank(Verdict.NOT_STATIONARY, kkt.values, kkt.norm, limits, (why,))
         return replace(found, feasibility=shortfall)
     checks = (Check("Σ λ = ‖w_1‖²/α_1 = 0", 0.0, limits.stationarity),)
-    found = blank(Verdict.GLOBAL, kkt.values, kkt.norm, limits, notes)
-    return replace(found, feasibility=shortfall, gap=0.0, checks=checks)
+    found = blank(Verdict.KKT, kkt.values, kkt.norm, limits, notes[:-1])
+    found = with_bounds(kkts[-1], found, (ZeroCost(),))
+    return replace(found, feasibility=shortfall, checks=checks)
 
 
 # -- norms, eq. 6 and 7 ----------------------------------------------------------------------------
