@@ -335,7 +335,10 @@ def _with_face(loss: _Loss, theta: FloatArray, size: float, held: BoolArray) -> 
         length, inner = float(slopes @ x[:d]), basis.T @ slope @ basis
         level = float(x[d]) if path else (max(length, 1e-300) / size) ** (power - 1.0)
         right = basis.T @ pull - level * slopes
-        apart = float(np.linalg.norm(right)) / (abs(level) * float(np.linalg.norm(slopes)))
+        if not (level > 0.0 and length > 0.0):
+            # Beyond the face: the steps end at the last point of it.
+            return math.inf, right, np.full((x.size, x.size), math.nan)
+        apart = float(np.linalg.norm(right)) / (level * float(np.linalg.norm(slopes)))
         if not path:
             steep = (power - 1.0) * level / length
             return apart, right, steep * np.outer(slopes, slopes) + inner

@@ -70,7 +70,11 @@ def polish_stated(problem: Formulation, theta: FloatArray) -> StatedPolish | Non
     )
     if not smooth or not np.all(np.isfinite(theta)):
         return None
-    found = _polished(problem, theta)
+    try:
+        found = _polished(problem, theta)
+    except ArithmeticError:
+        # A step may leave what doubles hold, where scales are lost: then no point is better.
+        return None
     if found is None:
         return None
     point, multipliers, residual = found

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
-from lexmargin.ops.base import Ops
+from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.ops.curvature import Curvature, CurvatureOps
 from lexmargin.ops.degree import DegreeOps, Homogeneity, classify
 
-__all__ = ["Predictor", "Shape"]
+__all__ = ["LinearScores", "Predictor", "Shape"]
 
 T = TypeVar("T")
 Shape = tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LinearScores:
+    """Features with ``F(x_n; θ) = v(θ)·φ_n`` for every θ, one v per output.
+
+    ``features``: φ (N, k). ``every``: whether every v is that of some θ; if not, some may be out of
+    reach, and only that no v separates says anything of θ.
+    """
+
+    features: FloatArray
+    every: bool = True
 
 
 class Predictor(ABC):
@@ -35,6 +49,10 @@ class Predictor(ABC):
     @property
     def kink_slope(self) -> float | None:
         """The slope left of 0 of the units of a network whose only kinks are theirs; else None."""
+        return None
+
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        """Return the features in which the scores are linear whatever θ is, or None."""
         return None
 
     @property

@@ -12,8 +12,8 @@ import numpy as np
 from lexmargin.errors import ParameterError
 from lexmargin.inputs.checks import whole
 from lexmargin.inputs.kinds import checked_class
-from lexmargin.ops.base import Ops
-from lexmargin.predictors.base import Predictor, Shape
+from lexmargin.ops.base import FloatArray, Ops
+from lexmargin.predictors.base import LinearScores, Predictor, Shape
 
 __all__ = ["Bias", "BiasForm"]
 
@@ -65,6 +65,9 @@ class Bias(Predictor):
     def shapes(self, n_features: int) -> tuple[Shape, ...]:
         size = 2 if self.form is BiasForm.TWO_SQUARES else 1
         return ((size,) if self.outputs == 1 else (self.outputs, size),)
+
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        return LinearScores(np.ones((len(X), 1)), every=self.form is not BiasForm.SQUARE)
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         (b,) = theta

@@ -12,8 +12,8 @@ import numpy as np
 from lexmargin.errors import ParameterError
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked_class
-from lexmargin.ops.base import Ops
-from lexmargin.predictors.base import Predictor, Shape
+from lexmargin.ops.base import FloatArray, Ops
+from lexmargin.predictors.base import LinearScores, Predictor, Shape
 
 __all__ = ["Linear", "Log"]
 
@@ -44,6 +44,9 @@ class Linear(Predictor):
 
     def shapes(self, n_features: int) -> tuple[Shape, ...]:
         return ((n_features,) if self.outputs == 1 else (self.outputs, n_features),)
+
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        return LinearScores(X)
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         return ops.linear(X, theta[0])

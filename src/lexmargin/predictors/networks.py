@@ -9,9 +9,9 @@ from typing import ClassVar, TypeVar, final
 from lexmargin.errors import ParameterError
 from lexmargin.inputs.checks import whole
 from lexmargin.inputs.kinds import checked_class
-from lexmargin.ops.base import Ops
+from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.activations import Activation, Identity
-from lexmargin.predictors.base import Predictor, Shape
+from lexmargin.predictors.base import LinearScores, Predictor, Shape
 
 __all__ = ["ConvolutionalNetwork", "DiagonalNetwork", "Network"]
 
@@ -61,6 +61,13 @@ class Network(Predictor):
         hidden = tuple((sizes[i + 1], sizes[i]) for i in range(len(self.widths)))
         return (*hidden, (sizes[-1],) if self.outputs == 1 else (self.outputs, sizes[-1]))
 
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        if self.widths and not isinstance(self.activation, Identity):
+            return None
+        # The matrix of all scores has the rank of the narrowest layer.
+        whole_rank = min(X.shape[1], self.outputs)
+        return LinearScores(X, every=min((*self.widths, whole_rank)) >= whole_rank)
+
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         units = X
         for weights in theta[:-1]:
@@ -89,6 +96,9 @@ class DiagonalNetwork(Predictor):
 
     def shapes(self, n_features: int) -> tuple[Shape, ...]:
         return ((n_features,),) * self.depth
+
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        return LinearScores(X)
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         product = theta[0]
@@ -120,6 +130,9 @@ class ConvolutionalNetwork(Predictor):
 
     def shapes(self, n_features: int) -> tuple[Shape, ...]:
         return ((n_features,),) * self.depth
+
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        return LinearScores(X)
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         product = theta[0]

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar, final
 
+import numpy as np
+
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.inputs.kinds import checked_class
-from lexmargin.ops.base import Ops
-from lexmargin.predictors.base import Predictor, Shape
+from lexmargin.ops.base import FloatArray, Ops
+from lexmargin.predictors.base import LinearScores, Predictor, Shape
 from lexmargin.predictors.bias import Bias
 from lexmargin.predictors.linear import Linear
 
@@ -78,6 +80,17 @@ class Sum(Predictor):
                 )
             found.extend(member.predictor.shapes(n_features if columns is None else len(columns)))
         return tuple(found)
+
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        found: list[LinearScores] = []
+        for member in self.members:
+            read = X if member.columns is None else X[:, list(member.columns)]
+            scores = member.predictor.linear_scores(read)
+            if scores is None:
+                return None
+            found.append(scores)
+        features = np.hstack([scores.features for scores in found])
+        return LinearScores(features, all(scores.every for scores in found))
 
     def split(self, theta: Sequence[T]) -> list[Sequence[T]]:
         """Return the blocks of each member."""

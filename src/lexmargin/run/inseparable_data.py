@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lexmargin.backends.linear.free_bias import rows_with_bias
 from lexmargin.backends.linear.inseparable_rows import suspects
+from lexmargin.data.dataset import Dataset
 from lexmargin.errors import NotSeparableError, SolverFailedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.linear import Log
 from lexmargin.separation.gordan import Separability, contradiction_proof, separability_of_rows
+from lexmargin.separation.rows import margin_rows
 from lexmargin.solution import Solution
 
 __all__ = [
@@ -54,12 +55,13 @@ def refuse_inseparable(problem: Formulation) -> bool:
     Return whether they are known to have one.
     """
     some = suspects(problem) if problem.data.is_sparse else None
-    rows = _linear_rows(problem) if some is None else some.rows
-    if rows is None:
+    found = _linear_rows(problem) if some is None else (some.rows, False)
+    if found is None:
         return False
+    rows, every = found
     proof = separability_of_rows(rows)
     if proof.separable:
-        return some is None
+        return every
     raise NotSeparableError(
         "No linear predictor separates these data: a Gordan vector λ ≥ 0 with Zᵀλ = 0, "
         f"verified in exact arithmetic, has {_count(proof)} positive entries.",
@@ -68,17 +70,23 @@ def refuse_inseparable(problem: Formulation) -> bool:
     )
 
 
-def _linear_rows(problem: Formulation) -> FloatArray | None:
-    """Return rows that every separator makes positive, where scores are linear; else None."""
-    functions = problem.functions
-    if problem.data.is_sparse:
+def _linear_rows(problem: Formulation) -> tuple[FloatArray, bool] | None:
+    """Return rows that every separator makes positive, and whether what does so is a separator.
+
+    None where scores are not linear in features, whatever the parameters are.
+    """
+    functions, data = problem.functions, problem.data
+    if data.is_sparse:
         return None
     if functions.linear:
-        return functions.jacobian(np.zeros(functions.size))
+        return functions.jacobian(np.zeros(functions.size)), True
     if isinstance(problem.predictor, Log):
         # Where some score is not positive the logarithm is not defined.
-        return functions.features
-    return rows_with_bias(problem)
+        return functions.features, True
+    scores = problem.predictor.linear_scores(data.X)
+    if scores is None:
+        return None
+    return margin_rows(Dataset(scores.features, data.y, one_class=True)), scores.every
 
 
 def unseparated(problem: Formulation, first: Solution) -> bool:

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from lexmargin.backends.linear.linear_answer import LinearAnswer
-from lexmargin.data.dataset import Dataset
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.w_set import WSet
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.sums import Member, Sum, linear_and_bias
-from lexmargin.separation.rows import margin_rows
 
-__all__ = ["bias_samples", "has_bias", "never_negative", "rows_with_bias", "w_set_point"]
+__all__ = ["bias_samples", "has_bias", "never_negative", "w_set_point"]
 
 _FORMS = (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES, BiasForm.SQUARE)
 
@@ -35,22 +33,6 @@ def has_bias(problem: Formulation) -> bool:
         return False
     signs = problem.data.signed
     return bool(np.any(signs != signs[0]))
-
-
-def rows_with_bias(problem: Formulation) -> FloatArray | None:
-    """Return the rows ``y_n (x_n, 1)`` of a linear member and a bias (N, p + 1), or None.
-
-    With scores per class their differences, (N(C-1), C(p + 1)). A predictor of the family separates
-    only where some ``(w, β)`` has positive products.
-    """
-    found = linear_and_bias(problem.predictor, several=True)
-    if found is None or found[1].form not in _FORMS or problem.data.is_sparse:
-        return None
-    data, columns = problem.data, found[0].columns
-    if columns is not None:
-        data = Dataset(data.X[:, list(columns)], data.y, one_class=True)
-    rows: FloatArray = margin_rows(data, bias=True)
-    return rows
 
 
 def bias_samples(problem: Formulation) -> tuple[Any, FloatArray]:
