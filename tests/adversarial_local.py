@@ -27,7 +27,7 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
-from lexmargin.judge.second_order.vicinity import around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["FAMILIES", "SHARES", "Circle", "complaint"]
@@ -326,15 +326,7 @@ def known_as_floats(rng: np.random.Generator) -> Trial:
     if not first.verdict.stationary:
         return Trial(first.verdict)
     unit = theta / np.linalg.norm(theta)
-    around = around_direction(
-        _FloatsOnly(problem.functions),
-        unit,
-        2.0,
-        first.multipliers,
-        first.support,
-        first.tolerances,
-        None,
-    )
+    around = functools.partial(around_direction, _FloatsOnly(problem.functions), unit, 2.0)
     found = replace(first, verdict=Verdict.KKT, curvature=None, rise=None, radius=None)
     found = second_order(around, found)
     circle = Circle(exponents, whole, unit)

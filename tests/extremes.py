@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import lexmargin as lm
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.predictors import Predictor

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import lexmargin as lm
 from lexmargin.compare import Serial, Store, read_back
 from lexmargin.data.state_files import read_blocks, read_state
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 

@@ -18,8 +18,8 @@ from scipy.optimize import nnls
 import lexmargin as lm
 from lexmargin.errors import LexmarginError, ReceiptError
 from lexmargin.judge import Tolerances, Verdict
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
 from lexmargin.judge.receipts.receipt import CLAIMS, Receipt, facts_of, receipt
 from lexmargin.judge.receipts.receipt_evidence import evidence_to_json

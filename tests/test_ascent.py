@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lexmargin.judge import Tolerances
-from lexmargin.judge.local.ascent import Ascent, Rise, rise
+from lexmargin.judge.certificate import Ascent, Rise
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.hessians import Curved
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.linalg.rounding import EPS
@@ -67,7 +68,6 @@ def risen(
         level=None,
         degree=1.0,
         worth=lambda u: gain(float(u[1])),
-        goal="margin",
         limits=Tolerances(),
         nearest_kink=nearest_kink,
     )

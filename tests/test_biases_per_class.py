@@ -78,7 +78,7 @@ def test_every_form_of_the_bias_has_the_same_hard_margin(form: BiasForm) -> None
     assert found.certificate.verdict is Verdict.GLOBAL
     proof = exact_program(problem.kkt(np.concatenate([b.ravel() for b in found.theta])))
     assert not isinstance(proof, str), proof
-    assert proof.proved and proof.value == 8
+    assert proof.proved and proof.value == (8,)
 
 
 # -- every formulation -----------------------------------------------------------------------------

@@ -15,8 +15,8 @@ import lexmargin as lm
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Verdict
 from lexmargin.judge.bounds.balanced import balanced
-from lexmargin.judge.bounds.proved import BoundMethod, Proved, names_a_bound, with_proved
 from lexmargin.judge.bounds.table import BOUNDS, GIVEN, THOROUGH, with_bounds
+from lexmargin.judge.proved import BoundMethod, Proved, names_a_bound, with_proved
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.predictors import Bias, Sum

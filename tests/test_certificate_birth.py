@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.judge import Certificate, Verdict, certify_arrays
+from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.local.birth import (
     _moment_bound,
     _patterns,
@@ -18,7 +19,6 @@ from lexmargin.judge.local.birth import (
     dead_units,
     leak,
 )
-from lexmargin.judge.local.refine import refine
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,
@@ -46,7 +46,7 @@ def judge(f: MarginFunctions, theta, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, **options)
-    return refine(f, theta, degree, 2.0, first)
+    return refine(f, theta, degree, first)
 
 
 def net_of(f: MarginFunctions, W, a) -> np.ndarray:

@@ -15,14 +15,16 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
 from lexmargin.judge.bounds.networks import LinearNetwork
+from lexmargin.judge.bounds.refine import refine
+from lexmargin.judge.certificate import Ascent
+from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.ascent import Ascent, rise
-from lexmargin.judge.local.refine import refine
-from lexmargin.judge.local.symmetry import symmetry_tangents
 from lexmargin.judge.programs.claimed_direction import claimed_direction
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
 from lexmargin.judge.second_order.hessians import PredictorCurved
-from lexmargin.judge.second_order.vicinity import Vicinity, around_direction
+from lexmargin.judge.second_order.surroundings import around_direction
+from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     ConvolutionalNetwork,
@@ -52,16 +54,14 @@ def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, norm, **options)
-    return refine(f, theta, degree, norm, first)
+    return refine(f, theta, degree, first)
 
 
 def around(f: MarginFunctions, theta, certificate: Certificate, weights=None) -> Vicinity:
     lam = certificate.multipliers if weights is None else weights
     theta = np.asarray(theta, float) / np.linalg.norm(theta)
-    return around_direction(
-        PredictorCurved(f), theta, f.homogeneity.degree, lam, certificate.support,
-        certificate.tolerances, None,
-    )  # fmt: skip
+    known = replace(certificate, multipliers=lam, nearest_kink=None)
+    return around_direction(PredictorCurved(f), theta, f.homogeneity.degree, known)
 
 
 def margin_of(f: MarginFunctions, theta) -> float:
@@ -237,8 +237,8 @@ def test_without_its_symmetries_the_same_point_is_undecided(monkeypatch):
         "lexmargin.judge.second_order.hessians.symmetry_tangents",
         lambda *a: np.zeros((0, theta.size)),
     )
-    monkeypatch.setattr("lexmargin.judge.local.refine.CHEAP", ())
-    monkeypatch.setattr("lexmargin.judge.local.refine.leak", lambda *a: None)
+    monkeypatch.setattr("lexmargin.judge.bounds.refine.CHEAP", ())
+    monkeypatch.setattr("lexmargin.judge.bounds.refine.leak", lambda *a: None)
     found = judge(f, theta)
     assert found.verdict is Verdict.KKT and "flat direction" in " ".join(found.reasons)
     assert found.curvature.kind is CurvatureKind.UNDECIDED

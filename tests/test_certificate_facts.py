@@ -11,8 +11,8 @@ import pytest
 import lexmargin as lm
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Tolerances, Verdict, certify
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.programs.evidence import evidence_for
 from lexmargin.judge.receipts.facts import Facts, establish_problem
 

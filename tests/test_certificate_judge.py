@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from lexmargin.errors import DataError, DegreeError, ParameterError, ShapeError
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.judge.judge import _first_order, _margin_from_below
+from lexmargin.judge.first_order import first_order
+from lexmargin.judge.judge import _margin_from_below, measured_at
+from lexmargin.judge.multipliers.stationarity import stationarity
 from lexmargin.judge.point import unit_point
-from lexmargin.judge.stationarity import stationarity
 
 INF = math.inf
 R2, R5 = math.sqrt(2.0), math.sqrt(5.0)
@@ -261,31 +262,14 @@ def test_a_margin_of_rounding_size_stops_even_a_perfect_residual():
     Z, theta = np.array([[1.0 + 2**-52, -1.0]]), np.array([1.0, 1.0])
     perfect = stationarity(unit_point(*GOOD, 2.0), 1e-7)
     noisy = unit_point(Z @ theta, Z, theta, 1.0)
-    assert _first_order(noisy, perfect, 0.0, Tolerances())[0] is Verdict.UNDECIDED
+    found = first_order(measured_at(noisy, perfect, 0.0), Tolerances())
+    assert found[0] is Verdict.UNDECIDED
 
 
 def test_the_margin_that_a_bound_is_compared_with_pays_for_its_rounding():
     Z, theta = np.array([[1.0 + 1e-9, -1.0]]), np.array([1.0, 1.0])
     point = unit_point(Z @ theta, Z, theta, 1.0)
     assert _margin_from_below(point) < point.margin - 2**-53
-
-
-MEASURED = [
-    ({}, 0.0, Verdict.KKT),
-    ({"residual": 2e-7}, 0.0, Verdict.UNDECIDED),
-    ({"residual": 2e-7, "lower": 1.5e-7}, 0.0, Verdict.NOT_STATIONARY),
-    ({"floor": 2e-7}, 0.0, Verdict.UNDECIDED),
-    ({"complementarity": 2e-7}, 0.0, Verdict.UNDECIDED),
-    ({}, 2e-7, Verdict.UNDECIDED),
-    ({"residual": 0.9e-7, "complementarity": 0.9e-7, "floor": 0.9e-7}, 0.9e-7, Verdict.KKT),
-]
-
-
-@pytest.mark.parametrize(("change", "mismatch", "verdict"), MEASURED)
-def test_each_quantity_alone_can_stop_a_certificate(change, mismatch, verdict):
-    point = unit_point(*GOOD, 2.0)
-    measured = replace(stationarity(point, 1e-7), **change)
-    assert _first_order(point, measured, mismatch, Tolerances())[0] is verdict
 
 
 @pytest.mark.skipif(

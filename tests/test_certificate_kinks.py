@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.bounds.refine import refine
+from lexmargin.judge.functions.kinks import Kink, measure_kinks
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.local.clarke import GradientSets, clarke_stationarity, gradient_sets
 from lexmargin.judge.local.kinked import judged_at_kink
-from lexmargin.judge.local.kinks import Kink, measure_kinks
-from lexmargin.judge.local.refine import refine
-from lexmargin.judge.local.slopes import record, rows
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,
@@ -45,7 +45,7 @@ def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, norm, **options)
-    return refine(f, theta, degree, norm, first)
+    return refine(f, theta, degree, first)
 
 
 def net(f: MarginFunctions, W, a) -> np.ndarray:
@@ -117,10 +117,10 @@ def test_rows_with_the_natural_slopes_are_the_jacobian():
         f = functions(predictor, rng.standard_normal((3, 4)), y)
         theta = rng.standard_normal(f.size)
         every = list(range(f.count))
-        np.testing.assert_allclose(rows(f, record(f, theta), every), f.jacobian(theta), atol=1e-14)
+        np.testing.assert_allclose(rows(f, f.record(theta), every), f.jacobian(theta), atol=1e-14)
         slopes = [(z > 0).astype(float) for z in f.pre_activations(theta)]
         np.testing.assert_allclose(
-            rows(f, record(f, theta, slopes), every), f.jacobian(theta), atol=1e-14
+            rows(f, f.record(theta, slopes), every), f.jacobian(theta), atol=1e-14
         )
 
 
@@ -399,7 +399,7 @@ def test_a_refutation_at_a_kink_counts_weight_above_the_margin(
     certificate = replace(judge(f, other), support=np.array([0]), multipliers=np.zeros(2))
     values = np.array([1.0, 1.0 + above])
     found, _ = judged_at_kink(
-        certificate, whole.of(np.array([0])), theta, 1.0, values, WHERE, whole.of
+        certificate, whole.of(np.array([0])), theta, 1.0, values, WHERE, whole.of, (False, 0.0)
     )
     assert found.verdict is verdict
     assert found.stationarity_bound <= (1e-3 if verdict is Verdict.NOT_STATIONARY else 1e-7)
@@ -416,7 +416,9 @@ def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
     for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):
         values = np.array([1.0, 1.0 + above])
         theta = np.full(2, math.sqrt(0.5))
-        found, _ = judged_at_kink(certificate, sets, theta, 1.0, values, WHERE, sets.of)
+        found, _ = judged_at_kink(
+            certificate, sets, theta, 1.0, values, WHERE, sets.of, (False, 0.0)
+        )
         assert found.verdict is verdict and found.stationarity < 1e-12
 
 

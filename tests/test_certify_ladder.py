@@ -23,7 +23,7 @@ from lexmargin.judge import (
 )
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.polyhedral_set import polyhedral_multiplier_set
-from lexmargin.judge.supports import rungs
+from lexmargin.judge.multipliers.supports import rungs
 from lexmargin.judge.tolerances import WIDEST
 
 INF = math.inf

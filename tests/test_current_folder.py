@@ -144,12 +144,13 @@ def test_the_python_path_is_kept_and_an_interactive_session_finds_its_modules(
     """A problem of a module on PYTHONPATH, or beside a session, reaches the child."""
     module = "import lexmargin as lm\nclass Mine(lm.HardMargin):\n    pass\n"
     code = (
-        "import mine, lexmargin as lm\nfrom lexmargin.run.isolated import Job, isolated\n"
+        "import mine, lexmargin as lm\n"
+        "from lexmargin.run.isolated import Job, isolated, nursery_for\n"
         "import numpy as np\nfrom lexmargin.shelf.library import Library, grade\n"
         "data = lm.Dataset([[1, 0], [0, 2]], [1, 1], one_class=True)\n"
         "job = Job(mine.Mine(lm.predictors.Linear(), data), Library().profile('clarabel'),\n"
         "          grade('default'), None, np.random.SeedSequence(0), 60.0)\n"
-        "print(isolated(job).raw.ran)\n"
+        "print(isolated(job, nursery_for(job)).raw.ran)\n"
     )
     for name in ("path", "session", "elsewhere"):
         (tmp_path / name).mkdir()

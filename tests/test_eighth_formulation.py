@@ -14,7 +14,7 @@ from lexmargin.errors import ParameterError
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Verdict
 from lexmargin.judge.certify import certify_kkt
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.ops.base import FloatArray
 from lexmargin.run import conformance
 from uneven_margin import Uneven

@@ -15,8 +15,8 @@ import lexmargin as lm
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Verdict
 from lexmargin.judge.bounds.networks import Vertices
-from lexmargin.judge.bounds.proved import BoundMethod, Proved
 from lexmargin.judge.bounds.table import lowest, with_bounds
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.predictors import Predictor
 

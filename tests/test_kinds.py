@@ -15,7 +15,7 @@ import lexmargin as lm
 from lexmargin import judge
 from lexmargin.errors import DataError, LexmarginError, ShapeError
 from lexmargin.inputs.kinds import Exponent, KindError, checked, checked_class, described
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.judge.receipts.receipt import read_receipt, receipt, write_receipt
 from lexmargin.judge.receipts.verify import verify_file, verify_receipt
 

@@ -17,7 +17,7 @@ from adversarial_local import Circle, complaint
 from lexmargin.errors import ReceiptError
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Tolerances, Verdict, certify
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.receipts.facts import establish_problem
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
@@ -369,7 +369,6 @@ def around(functions: Planes, multipliers: list[float], **options: Any) -> Vicin
         multipliers=np.array(multipliers),
         support=np.arange(functions.count),
         worth=lambda u: 0.0,
-        goal="margin",
         limits=Tolerances(),
         nearest_kink=None,
         **rest,
@@ -385,7 +384,7 @@ def test_where_the_level_moves_all_margins_at_it_move(options: Any, shown: bool)
     By that over ‖∇f_2‖ = 1e-9 the place moves where f_2 is at the level.
     """
     vicinity = around(Planes([0.0, 1.0], [[1.0, 0.0], [0.0, 1e-9]]), [1.0, 0.0], **options)
-    reduced = reduce(vicinity, 0.0)
+    reduced = reduce(vicinity)
     assert isinstance(reduced, Reduced)
     assert isinstance(strict_near(vicinity, reduced), float) is shown
 
@@ -400,7 +399,7 @@ def test_every_margin_that_a_move_brings_to_the_level_is_asked(seed: int) -> Non
     # f_n(e_1) = 1 + share · (what it may fall by), seen from a first margin that is 1 there.
     shares = np.concatenate([[0.0], rng.uniform(0.0, 8.0, 6)])
     vicinity = around(Planes(1.0 + shares * falls - rows[:, 0], rows), [1.0, *[0.0] * 6])
-    reduced = reduce(vicinity, 0.0)
+    reduced = reduce(vicinity)
     assert isinstance(reduced, Reduced)
     improved = contraction._improved(vicinity, reduced)
     held = contraction._grouped(vicinity, reduced, improved, np.array([], dtype=np.intp))

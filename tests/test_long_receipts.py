@@ -14,7 +14,7 @@ import lexmargin as lm
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
 from lexmargin.judge import DEFAULT, Verdict
-from lexmargin.judge.programs.long_words import within
+from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import canonical, digest
 from lexmargin.judge.receipts.verify import verify_receipt

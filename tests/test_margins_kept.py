@@ -13,6 +13,7 @@ import lexmargin as lm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.jacobian import JacobianOps
+from lexmargin.ops.numpy import NumpyOps
 
 DATA = lm.Dataset([[1.0, 2.0], [-1.0, 0.5], [0.3, -2.0]], [1, -1, 1])
 PREDICTORS = (lm.Network((3,), lm.ReLU()), lm.DiagonalNetwork(3), lm.Linear())
@@ -62,3 +63,23 @@ def test_what_is_kept_travels_nowhere() -> None:
     before = functions.jacobian(theta)
     again = pickle.loads(pickle.dumps(functions))
     assert again == functions and np.array_equal(again.jacobian(theta), before)
+
+
+def test_a_certificate_on_kinks_evaluates_its_network_six_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At θ, at θ̂, and once for each choice of slopes; margins and gradients at θ by themselves."""
+    signs, X = [1, 1, -1, -1], [[1, 1], [-1, -1], [1, -1], [-1, 1]]
+    problem = lm.HardMargin(lm.Network((4,), lm.ReLU()), lm.Dataset(X, signs))
+    theta = np.concatenate([np.array(X, float).ravel() / np.sqrt(2.0), np.array(signs, float)])
+    plain, calls = lm.Network.__call__, 0
+
+    def counted(self: Any, ops: Any, blocks: Sequence[Any], inputs: Any) -> Any:
+        nonlocal calls
+        calls += isinstance(ops, (JacobianOps, NumpyOps))
+        return plain(self, ops, blocks, inputs)
+
+    monkeypatch.setattr(lm.Network, "__call__", counted)
+    found = lm.certify(problem, theta)
+    assert found.verdict is lm.Verdict.GLOBAL and found.nearest_kink == 0.0
+    assert calls == 6

@@ -14,7 +14,7 @@ import pytest
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import Formulation, HardMargin, MarginPath, ScaledMargin, WSet
 from lexmargin.judge import Verdict, certify
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.ops.base import FloatArray

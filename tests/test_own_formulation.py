@@ -14,11 +14,11 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, StageAnswer
 from lexmargin.judge import certify_linear_problem
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.support_curves import curves
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import prove
 from lexmargin.judge.receipts.facts import establish_problem
 from lexmargin.judge.receipts.receipt import receipt
+from lexmargin.judge.support_curves import curves
 from lexmargin.judge.tolerances import DEFAULT
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors import Predictor

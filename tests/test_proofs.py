@@ -18,9 +18,10 @@ import lexmargin as lm
 from examples_of_predictors import PREDICTORS, dataset_for, point_for
 from lexmargin.cli.main import main
 from lexmargin.errors import NotSeparableError, ParameterError
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.judge.proofs import krawczyk
 from lexmargin.judge.proofs.exact_linear import check_exact_margin, exact_gap, exact_max_margin
-from lexmargin.judge.proofs.krawczyk import prove_kkt
-from lexmargin.judge.proofs.proofs import LinearProof, prove
+from lexmargin.judge.prove import Arithmetic, Proof, prove
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, KinkInBox, combined_gradient, whole_power
 from lexmargin.separation.rows import margin_rows
@@ -234,6 +235,10 @@ def test_powers_around_zero(exponent: int) -> None:
 # -- Krawczyk --------------------------------------------------------------------------------------
 
 
+def prove_kkt(f: MarginFunctions, theta: np.ndarray) -> Proof:
+    return krawczyk.prove_kkt(Kkt(functions=f, point=theta))
+
+
 def functions(predictor: object, Z: object, y: object = None) -> MarginFunctions:
     labels = np.ones(len(Z), int) if y is None else np.array(y)
     return MarginFunctions(predictor, lm.Dataset(np.array(Z, float), labels, one_class=True))
@@ -264,17 +269,17 @@ def test_true_kkt_points_are_proved(name: str) -> None:
     f = functions(predictor, Z)
     theta = np.array(theta, float)
     found = prove_kkt(f, theta)
-    assert found.proved, found.reason
-    assert found.symmetries == symmetries
-    assert found.radius < 1e-14
+    assert found.proved, found.statement
+    assert found.facts["symmetries"] == symmetries
+    assert found.facts["radius"] < 1e-14
     # A direction that is off by η is at most, and at least, about η from the true point.
     rng = np.random.default_rng(1)
     unit = theta / np.linalg.norm(theta)
     off = rng.standard_normal(theta.size)
     off -= unit * (off @ unit)
     moved = prove_kkt(f, unit + 1e-9 * off / np.linalg.norm(off))
-    assert moved.proved, moved.reason
-    assert moved.radius < 1e-7
+    assert moved.proved, moved.statement
+    assert moved.facts["radius"] < 1e-7
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -286,7 +291,7 @@ def test_the_radius_covers_the_true_point() -> None:
         w = theta / float(np.min(f.values(theta)))
         found = prove_kkt(f, theta)
         assert found.proved
-        assert found.radius >= np.linalg.norm(w - exact) / np.linalg.norm(w) * (1 - 1e-6)
+        assert found.facts["radius"] >= np.linalg.norm(w - exact) / np.linalg.norm(w) * (1 - 1e-6)
 
 
 @pytest.mark.parametrize(("step", "near"), [(1e-7, True), (3e-6, False), (1e-4, False)])
@@ -296,7 +301,7 @@ def test_a_true_point_that_is_far_away_proves_nothing_of_this_one(step: float, n
     theta = np.array([0.0, 1.0, 0.0, 1.0]) + step * np.array([1.0, 0.5, -0.5, -0.5])
     found = prove_kkt(f, theta)
     assert found.proved is near
-    assert near or "away, not nearer" in found.reason
+    assert near or "away, not nearer" in found.statement
 
 
 @pytest.mark.parametrize("slope", [0.0, 1e-9])
@@ -305,14 +310,14 @@ def test_a_multiplier_that_is_zero_or_negative_at_the_true_point_proves_nothing(
 ) -> None:
     # Both margins are 1 at w = (1, 0), where λ_2 = 0, or -slope; 2e-8 off it λ_2 looks positive.
     found = prove_kkt(functions(lm.Linear(), [(1, slope), (1, 1)]), np.array([1.0, 2e-8]))
-    assert found.support == (0, 1) and not found.proved
-    assert "not clearly positive" in found.reason
+    assert found.facts["support"] == [0, 1] and not found.proved
+    assert "not clearly positive" in found.statement
 
 
 def test_a_sample_that_is_short_of_the_margin_by_a_billionth_is_noticed() -> None:
     # (1, 0) solves the equations of sample 0 alone; there sample 1 has the margin 1 - 1e-9.
     found = prove_kkt(functions(lm.Linear(), [(1, 0), (1 - 1e-9, 1)]), np.array([1.0, 0.0]))
-    assert not found.proved and "not clearly at least" in found.reason
+    assert not found.proved and "not clearly at least" in found.statement
     assert prove_kkt(functions(lm.Linear(), [(1, 0), (1 + 1e-9, 1)]), np.array([1.0, 0.0])).proved
 
 
@@ -323,12 +328,12 @@ def test_levels_of_the_euclidean_ball_are_compared_one_by_one(turn: float, prove
     data = lm.Dataset([[1, 0], [2, 1]], [1, 1], one_class=True)
     problem = lm.Lexicographic(lm.Linear(), data)
     found = prove(problem, [math.cos(turn), -math.sin(turn)])
-    assert isinstance(found, LinearProof) and found.gap.gap < 1e-6
+    assert found.kind is Arithmetic.RATIONAL and found.gap < 1e-6
     assert found.proved is proved
-    assert found.levels_gap == pytest.approx(turn, rel=1e-2)
-    assert found.to_json()["levels_gap"] == found.levels_gap and "exact levels" in found.report()
+    assert found.to_json()["levels_gap"] == pytest.approx(turn, rel=1e-2)
+    assert "exact levels" in found.report()
     first = prove(lm.Lexicographic(lm.Linear(), data, levels=1), [1.0, -turn])
-    assert isinstance(first, LinearProof) and first.proved and first.levels_gap is None
+    assert first.kind is Arithmetic.RATIONAL and first.proved and "levels_gap" not in first.facts
 
 
 NOT_PROVED = [
@@ -354,8 +359,8 @@ def test_what_is_not_proved_says_why(index: int) -> None:
         theta = np.concatenate([np.ravel(Z) / 2**0.5, y])
     found = prove_kkt(functions(predictor, Z, y), np.array(theta, float))
     assert not found.proved
-    assert math.isnan(found.radius)
-    assert found.reason
+    assert found.facts["radius"] is None
+    assert found.statement
     assert "not proved" in found.report()
 
 
@@ -379,10 +384,10 @@ def test_kink_in_the_box() -> None:
 def test_prove_chooses() -> None:
     linear = lm.load("linear/norms-two-points-l1")
     proof = prove(linear, np.array([2.0, 1.0]))
-    assert proof.proved and proof.exact.margin_squared == F(4, 9)
+    assert proof.proved and proof.value == (F(4, 9),)
     assert "rational" in proof.report()
     loose = prove(linear, np.array([1.0, 1.0]))
-    assert not loose.proved and loose.gap.ratio_squared == F(9, 16)
+    assert not loose.proved and loose.facts["ratio_squared"] == "9/16"
     other = prove(lm.load("linear/norms-two-points-l3"), np.array([1.0, 1.0]))
     assert not other.proved and "norm 3" in other.report()
 

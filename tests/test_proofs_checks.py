@@ -10,12 +10,11 @@ import numpy as np
 from flint import arb, arb_mat
 
 import lexmargin as lm
-from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
+from lexmargin.judge.functions.enclosure import Equations, enclosed, precision
+from lexmargin.judge.levels.exact_levels import check_exact_levels
 from lexmargin.judge.proofs.exact_bias import BiasProgram, check_exact_program
-from lexmargin.judge.proofs.exact_levels import check_exact_levels
-from lexmargin.judge.proofs.krawczyk import KktProof
-from lexmargin.judge.proofs.krawczyk_programs import prove_zero_part
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.proofs.krawczyk import prove_zero_part
+from lexmargin.judge.prove import Arithmetic, prove
 
 HALF = Fraction(1, 2)
 
@@ -85,7 +84,7 @@ def test_a_program_proof_speaks_of_near_points_and_calls_only_convex_ones_global
     problem = lm.MarginPath(lm.Sum([lm.Linear(), lm.DiagonalNetwork(2)]), data, 2.0)
     theta = np.array([0.5, math.sqrt(3 / 8), math.sqrt(3 / 8)])
     found = prove(problem, theta)
-    assert isinstance(found, KktProof) and found.proved and "convex" not in found.reason
+    assert found.kind is Arithmetic.BALLS and found.proved and "convex" not in found.statement
     for turn, near in ((1e-8, True), (1e-5, False)):
         moved = theta + turn * np.array([0.0, 1.0, -1.0])
         proof = prove(problem, moved / np.linalg.norm(moved))
@@ -97,4 +96,4 @@ def test_a_part_that_is_zero_needs_positive_margins() -> None:
     problem = lm.WSet(lm.Sum([lm.Linear(), lm.DiagonalNetwork(2)]), data)
     assert prove(problem, [0.0, 1.0, 1.0]).proved
     found = prove_zero_part(problem.kkt(np.array([0.0, 1.0, -1.0])))
-    assert not found.proved and "not clearly positive" in found.reason
+    assert not found.proved and "not clearly positive" in found.statement

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -17,15 +16,13 @@ from exact_leximin import leximin_margins
 from lexmargin.backends.levels.face import face_levels
 from lexmargin.cli.main import main
 from lexmargin.judge.bounds.parts import Parts
+from lexmargin.judge.levels.exact_levels import check_exact_levels, exact_levels
 from lexmargin.judge.proofs.exact_bias import (
-    ExactProgram,
     check_exact_program,
     exact_program,
     stated_program,
 )
-from lexmargin.judge.proofs.exact_levels import ExactLevels, check_exact_levels, exact_levels
-from lexmargin.judge.proofs.krawczyk import KktProof
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import Arithmetic, Proof, prove
 from lexmargin.judge.verdict import Verdict
 
 F = Fraction
@@ -97,8 +94,8 @@ def test_true_points_are_proved_near(name: str) -> None:
     problem, theta = PROVED[name]
     before = ctx.prec
     found = prove(problem, np.array(theta, float))
-    assert isinstance(found, KktProof) and found.proved, found.report()
-    assert found.radius < 1e-13
+    assert found.kind is Arithmetic.BALLS and found.proved, found.report()
+    assert found.facts["radius"] < 1e-13
     assert ctx.prec == before
     json.dumps(found.to_json(), allow_nan=False)
 
@@ -123,7 +120,7 @@ def test_the_radius_covers_the_true_point(name: str) -> None:
         assert found.proved, found.report()
         scale = problem.rho_value
         distance = np.linalg.norm(scale * (moved - theta)) / np.linalg.norm(scale * moved)
-        assert found.radius >= distance * (1 - 1e-3) - 1e-14
+        assert found.facts["radius"] >= distance * (1 - 1e-3) - 1e-14
 
 
 @pytest.mark.parametrize("name", PROVED)
@@ -136,7 +133,7 @@ def test_far_points_are_not_proved(name: str) -> None:
         other /= np.linalg.norm(other, problem.norm_p)
     found = prove(problem, other)
     assert not found.proved
-    assert "not proved" in found.report() and found.reason
+    assert "not proved" in found.report() and found.statement
 
 
 NOT_PROVED: dict[str, tuple[Any, Any, str]] = {
@@ -168,7 +165,7 @@ def test_what_is_not_proved_says_why(name: str) -> None:
     problem, theta, word = NOT_PROVED[name]
     found = prove(problem, np.array(theta, float))
     assert not found.proved
-    assert word in found.reason
+    assert word in found.statement
 
 
 # -- linear scores with biases ---------------------------------------------------------------------
@@ -203,8 +200,8 @@ EXACT: dict[str, tuple[Any, Any, Fraction]] = {
 def test_biases_are_exact(name: str) -> None:
     problem, theta, value = EXACT[name]
     found = prove(problem, np.array(theta, float))
-    assert isinstance(found, ExactProgram)
-    assert found.proved and found.value == value
+    assert found.kind is Arithmetic.RATIONAL
+    assert found.proved and found.value == (value,)
     assert found.gap < 1e-14
     assert "rational" in found.report()
     json.dumps(found.to_json(), allow_nan=False)
@@ -234,11 +231,11 @@ def test_weak_duality_makes_them_global() -> None:
 def test_the_second_level_of_a_bias() -> None:
     problem = lm.WSet(with_bias("two-squares"), BIAS, 2)
     found = prove(problem, np.array([0.8, -0.4, 0.0, R(1.4)]))
-    assert isinstance(found, ExactProgram) and found.proved
-    assert found.bias == F(7, 5)
+    assert found.kind is Arithmetic.RATIONAL and found.proved
+    assert found.value == (F(4, 5), F(7, 5))
     # b_+² - b_-² is the same with 0.1 more on both sides: the first level is reached, not the next.
     more = prove(problem, np.array([0.8, -0.4, R(0.1), R(1.5)]))
-    assert isinstance(more, ExactProgram) and not more.proved
+    assert more.kind is Arithmetic.RATIONAL and not more.proved
     assert more.gap == pytest.approx(0.2 / 1.4, rel=1e-9)
 
 
@@ -247,11 +244,12 @@ def test_a_slightly_wrong_program_fails() -> None:
         problem, theta, _ = EXACT[name]
         found = exact_program(problem.kkt(np.array(theta, float)))
         stated = stated_program(problem.kkt(np.array(theta, float))[0])
-        assert isinstance(found, ExactProgram) and stated is not None
+        assert isinstance(found, Proof) and found.witness is not None and stated is not None
         program = stated[0]
-        assert check_exact_program(program, found.w, found.c, found.multipliers) == ""
+        (m,), size = found.witness.multipliers, program.Z.shape[1]
+        w, c = found.witness.point[:size], found.witness.point[size:]
+        assert check_exact_program(program, w, c, m) == ""
         tiny = F(1, 10**30)
-        w, c, m = found.w, found.c, found.multipliers
         used = next(n for n, x in enumerate(m) if x > 0)
         more = tuple(x + tiny * (n == used) for n, x in enumerate(m))
         assert check_exact_program(program, w, c, more)
@@ -270,7 +268,7 @@ def test_random_biases_agree_with_the_kkt_conditions() -> None:
         problem = lm.ScaledMargin(with_bias("two-squares"), data, 3.0)
         theta = np.concatenate([np.ravel(b) for b in lm.solve(problem).theta])
         found = prove(problem, theta)
-        if isinstance(found, ExactProgram):
+        if found.kind is Arithmetic.RATIONAL:
             proved += found.proved
             assert found.gap >= 0.0
     assert proved == 2
@@ -282,9 +280,9 @@ def test_random_biases_agree_with_the_kkt_conditions() -> None:
 def test_levels_are_exact() -> None:
     problem = lm.Lexicographic(lm.Linear(), points(LADDER), 1.0)
     found = prove(problem, np.array([0.0, 0.0, 1.0]))
-    assert isinstance(found, ExactLevels) and found.proved
-    assert found.levels == (1, 3, 6)
-    assert len(found.chain) == 3
+    assert found.kind is Arithmetic.RATIONAL and found.proved and found.witness is not None
+    assert found.value == (1, 3, 6)
+    assert len(found.witness.multipliers) == 3
     assert "rational" in found.report()
     json.dumps(found.to_json(), allow_nan=False)
     # Of max margin, and not lexicographic.
@@ -294,8 +292,8 @@ def test_levels_are_exact() -> None:
 
 def test_a_slightly_wrong_chain_fails() -> None:
     found = exact_levels(LADDER, 1.0, np.array([0.0, 0.0, 1.0]), 3)
-    assert isinstance(found, ExactLevels)
-    theta, chain = found.theta, found.chain
+    assert isinstance(found, Proof) and found.witness is not None
+    theta, chain = found.witness.point, found.witness.multipliers
     assert check_exact_levels(LADDER, 1.0, theta, chain, 3) == ""
     tiny = F(1, 10**30)
     assert check_exact_levels(LADDER, 1.0, theta, chain[:2], 3)
@@ -322,12 +320,13 @@ def test_random_levels_agree_with_a_simplex_method(norm: float) -> None:
         Z *= np.sign(Z @ truth)[:, None]
         exact = leximin_margins(Z.astype(int).tolist(), norm)
         found = exact_levels(Z, norm, face_levels(Z, norm).theta, 6)
-        if isinstance(found, ExactLevels):
+        if isinstance(found, Proof) and found.witness is not None:
+            theta, chain = found.witness.point, found.witness.multipliers
             proved += found.proved
-            assert list(found.levels) == sorted(exact)
-            assert check_exact_levels(Z, norm, found.theta, found.chain, 6) == ""
-            shifted = replace(found, theta=tuple(x * (1 + F(1, 10**20)) for x in found.theta))
-            assert check_exact_levels(Z, norm, shifted.theta, found.chain, 6)
+            assert list(found.value) == sorted(exact)
+            assert check_exact_levels(Z, norm, theta, chain, 6) == ""
+            shifted = tuple(x * (1 + F(1, 10**20)) for x in theta)
+            assert check_exact_levels(Z, norm, shifted, chain, 6)
     assert proved == 10
 
 

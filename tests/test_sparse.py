@@ -16,8 +16,8 @@ from scipy import sparse
 import lexmargin as lm
 from lexmargin.errors import DataError, NotSeparableError, ShapeError, UnsupportedError
 from lexmargin.judge import certify_arrays, certify_linear, certify_linear_problem
+from lexmargin.judge.multipliers.stationarity import on_support
 from lexmargin.judge.point import UnitPoint
-from lexmargin.judge.stationarity import on_support
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separation.gordan import Separability, verify_separability_of_rows
 

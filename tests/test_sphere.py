@@ -12,8 +12,7 @@ import pytest
 import lexmargin as lm
 from lexmargin.judge.bounds.sphere import sphere_bound
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
-from lexmargin.judge.proofs.krawczyk import KktProof
-from lexmargin.judge.proofs.proofs import prove
+from lexmargin.judge.prove import Arithmetic, prove
 from lexmargin.margins import MarginFunctions
 
 R = math.sqrt
@@ -93,8 +92,9 @@ PROVED = {
 def test_exact_proofs_carry_the_bound(name: str) -> None:
     problem, theta, value = PROVED[name]
     found = prove(problem, np.array(theta))
-    assert isinstance(found, KktProof) and found.proved, found.report()
-    assert found.bound == pytest.approx(value, rel=1e-7) and found.bound >= value * (1 - 1e-15)
+    assert found.kind is Arithmetic.BALLS and found.proved, found.report()
+    assert found.facts["bound"] == pytest.approx(value, rel=1e-7)
+    assert found.facts["bound"] >= value * (1 - 1e-15)
     assert found.gap is not None and found.gap <= 1e-7
     assert "global maximum" in found.report()
     json.dumps(found.to_json(), allow_nan=False)
@@ -104,7 +104,7 @@ def test_a_kkt_point_that_is_not_global_is_not_called_so() -> None:
     # θ_1 alone at ρ = 2: margin 2 of 2.5, a true KKT point.
     problem = lm.MarginPath(SHALLOW_DEEP, ONE, 2.0)
     found = prove(problem, np.array([1.0, 0.0, 0.0]))
-    assert isinstance(found, KktProof) and found.proved
+    assert found.kind is Arithmetic.BALLS and found.proved
     assert found.gap == pytest.approx(0.2, rel=1e-6)
     assert "global" not in found.report()
 
@@ -121,7 +121,7 @@ def test_a_search_is_short_where_the_point_is_beaten() -> None:
     longer = sphere_bound(functions, 1.0, weights, start, boxes=2_500)
     assert found.boxes < longer.boxes and found.best > margin and found.upper >= longer.upper
     proof = prove(problem, start)
-    assert isinstance(proof, KktProof) and "global" not in proof.reason
+    assert proof.kind is Arithmetic.BALLS and "global" not in proof.statement
 
 
 @pytest.mark.parametrize("theta", [[5e-324, 5e-324], [1e308, 1e308], [1e-200, 1e154]])
@@ -130,7 +130,7 @@ def test_a_path_of_the_regularization_at_the_ends_of_doubles_is_not_proved(
 ) -> None:
     data = lm.Dataset([[1.0, 0.5], [0.25, 2.0], [-1.0, -1.5]], [1, 1, -1])
     found = prove(lm.RegularizationPath(lm.Linear(), data, 0.1), np.array(theta))
-    assert isinstance(found, KktProof) and not found.proved
+    assert found.kind is Arithmetic.BALLS and not found.proved
 
 
 @pytest.mark.parametrize("upper", [math.inf, math.nan, 0.0, -1.0])

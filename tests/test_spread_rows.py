@@ -14,8 +14,8 @@ from scipy import sparse
 
 import lexmargin as lm
 from lexmargin.judge import certify_linear
+from lexmargin.judge.multipliers.products import combination, near_products
 from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
-from lexmargin.judge.programs.products import combination, near_products
 from lexmargin.judge.receipts.receipt import receipt, write_receipt
 from lexmargin.judge.receipts.verify import verify_file
 from lexmargin.judge.verdict import Verdict

@@ -10,13 +10,14 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.judge import Verdict
-from lexmargin.judge.local.symmetry import symmetry_tangents
-from lexmargin.judge.local.symmetry_generators import generators
+from lexmargin.judge.functions.symmetry import symmetry_tangents
+from lexmargin.judge.functions.symmetry_generators import generators
+from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.second_order import curvature
 from lexmargin.judge.second_order.curvature import CurvatureKind
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.trained import trained as trained_module
-from lexmargin.judge.trained.trained_refine import TrainedCurved, refine_trained
+from lexmargin.judge.trained.trained_point import TrainedCurved, TrainedPoint
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.linalg.lanczos import smallest_on_tangents
 from lexmargin.margins import MarginFunctions
@@ -147,7 +148,7 @@ CASES = [
 )
 @pytest.mark.parametrize("limit", [20_000_000, 0], ids=["gradients", "inner-products"])
 def test_closed_forms(framework, X, blocks, verdict, low, high, limit, monkeypatch):
-    monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)
+    monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", limit)
     X, y = mirrored(X)
     found = framework.certify(framework.diagonal, blocks, X, y)
     assert found.verdict is verdict, found.report()
@@ -239,8 +240,10 @@ def test_what_is_a_predictor_of_the_toolkit_is_evaluated_exactly(framework, slop
     assert found.verdict is computed, found.report()
     plain = MarginFunctions(lm.Polynomial(powers), lm.Dataset(X, y))
     first = replace(found, verdict=Verdict.KKT, curvature=None, rise=None)
-    assert refine_trained(margins, 2.0, first).verdict is computed
-    assert refine_trained(margins, 2.0, first, plain).verdict is verdict
+    limit = found.tolerances.kink
+    for exact, word in ((None, computed), (plain, verdict)):
+        place = TrainedPoint(margins, 2.0, limit, exact)
+        assert beyond_first_order(place, first).verdict is word
 
 
 # -- Lanczos ---------------------------------------------------------------------------------------
@@ -361,7 +364,7 @@ def test_flat_directions_without_a_known_symmetry_stay_undecided(framework, monk
     assert found.verdict is Verdict.STRICT_LOCAL, found.report()
     assert found.curvature.symmetries == 2
     monkeypatch.setattr(
-        "lexmargin.judge.trained.trained_refine.rotation_tangents",
+        "lexmargin.judge.trained.trained_point.rotation_tangents",
         lambda theta, *rest: np.zeros((0, theta.size)),
     )
     found = framework.certify(forward, blocks, X, y)
@@ -410,7 +413,7 @@ def test_a_refutation_counts_kinks_above_the_support(
 ):
     # F = uv x_3 + a relu(w·x): the second sample alone holds w back, at its kink.
     if by_gram:
-        monkeypatch.setattr(trained_module, "_DENSE_LIMIT", 0)
+        monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", 0)
     c, s = 0.5, math.sqrt(0.75)
     size = s**-0.5
     X = np.array([[1.0, 0.0, 0.0], [jump * c, jump * s, 1.0 + above], [0.0, 0.0, 1.0]])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge import Tolerances, Verdict
-from lexmargin.judge.trained.scores import Scores
+from lexmargin.judge.autodiff.scores import Scores
 from lexmargin.judge.trained.trained_signs import with_sign_of_module
 from lexmargin.judge.unmeasured import negative
 

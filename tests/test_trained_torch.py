@@ -89,7 +89,7 @@ def separated(build, n=30, p=3):
 
 @pytest.fixture
 def by_gram(monkeypatch):
-    monkeypatch.setattr(trained_module, "_DENSE_LIMIT", 0)
+    monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", 0)
 
 
 # -- the same numbers as our own predictors --------------------------------------------------------
@@ -140,7 +140,7 @@ def test_the_numbers_are_those_of_our_own_predictors(activation, ours, widths, o
 @pytest.mark.parametrize("mode", ["dense", "gram"])
 def test_an_optimum_solved_elsewhere_is_stationary_as_a_module(power, mode, monkeypatch):
     if mode == "gram":
-        monkeypatch.setattr(trained_module, "_DENSE_LIMIT", 0)
+        monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", 0)
     if power == 1:
         net = xor()
     else:
@@ -202,7 +202,7 @@ def test_inner_products_give_what_the_gradients_give(outputs, tau, monkeypatch):
     net, X, y = separated(lambda: dense(linear(3, 6), Power(2), linear(6, outputs)), n=40)
     limits = lm.Tolerances(support=tau)
     dense_one = lm.certify(net, X, y, tolerances=limits)
-    monkeypatch.setattr(trained_module, "_DENSE_LIMIT", 0)
+    monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", 0)
     found = trained_module.certify_module(net, X, y, tolerances=limits, memory=3000.0)
     assert found.verdict is dense_one.verdict
     assert found.stationarity == pytest.approx(dense_one.stationarity, rel=1e-9)
@@ -264,7 +264,7 @@ class Unbiased(nn.Module):
 )
 def test_a_computed_0_proves_nothing(module, word, limit, monkeypatch):
     if limit is not None:
-        monkeypatch.setattr(trained_module, "_DENSE_LIMIT", limit)
+        monkeypatch.setattr(trained_module, "JACOBIAN_ENTRIES", limit)
     first = 0.0 if isinstance(module, Products) else -0.5
     X = np.array([[1.0, 0.5], [first, 1.0], [-1.0, -1.0]])
     found = lm.certify(module, X, [1, 1, -1])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lexmargin.judge.multipliers.stationarity import on_support
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import unit_point
-from lexmargin.judge.stationarity import on_support
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import vector_norm
 
 

@@ -21,8 +21,8 @@ from lexmargin.inputs.limits import KEPT_ENTRIES
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity
-from lexmargin.ops.jacobian import JacobianOps, Node
-from lexmargin.ops.numpy import KinkOps, NumpyOps
+from lexmargin.ops.jacobian import JacobianOps, Node, Recording
+from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors.base import Predictor, Shape
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
@@ -195,27 +195,33 @@ class MarginFunctions:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_kept"}
 
-    def _record(self, theta: FloatArray) -> tuple[list[Node], Node]:
-        """Return the parameters and the scores at θ, as nodes; those of the last θ are kept."""
-        if self.count * self.size > KEPT_ENTRIES:
-            return self._recorded_now(theta)
+    def record(self, theta: FloatArray, slopes: Sequence[FloatArray] | None = None) -> Recording:
+        """Return the parameters, the scores and the rectifiers at θ; those of the last θ are kept.
+
+        ``slopes`` replaces the derivative of every power-1 rectifier, as in ``JacobianOps``; such
+        a recording is not kept.
+        """
+        if slopes is not None or self.count * self.size > KEPT_ENTRIES:
+            return self._recorded_now(theta, slopes)
         key, kept = np.asarray(theta, dtype=np.float64).tobytes(), vars(self).get("_kept")
         if kept is None or kept[0] != key:
             # Of a copy: what is given may be changed in place.
-            kept = key, self._recorded_now(np.array(theta, dtype=np.float64))
+            kept = key, self._recorded_now(np.array(theta, dtype=np.float64), None)
             vars(self)["_kept"] = kept
-        found: tuple[list[Node], Node] = kept[1]
+        found: Recording = kept[1]
         return found
 
-    def _recorded_now(self, theta: FloatArray) -> tuple[list[Node], Node]:
-        parameters = [JacobianOps.parameter(block) for block in self.blocks(theta)]
-        ops = JacobianOps()
+    def _recorded_now(self, theta: FloatArray, slopes: Sequence[FloatArray] | None) -> Recording:
+        parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(theta))
+        ops = JacobianOps(slopes)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return parameters, self.predictor(ops, parameters, ops.constant(self.features))
+            scores = self.predictor(ops, parameters, ops.constant(self.features))
+        return Recording(parameters, scores, tuple(ops.rectified))
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Return the rows ``∇f_n(θ)``, ``(count, d)``; 0 is taken as the slope of relu at 0."""
-        parameters, scores = self._record(theta)
+        kept = self.record(theta)
+        parameters, scores = kept.parameters, kept.scores
         if not self.multi_class:
             return self._rows(scores, self._signs, parameters)
         n, classes = self.data.n_samples, self.predictor.outputs
@@ -232,7 +238,7 @@ class MarginFunctions:
         """Return the rows ``∇f_n(θ)`` of some margin functions, ``(S, d)``."""
         return np.asarray(self.jacobian(theta)[indices])
 
-    def _rows(self, scores: Node, seed: FloatArray, parameters: list[Node]) -> FloatArray:
+    def _rows(self, scores: Node, seed: FloatArray, parameters: Sequence[Node]) -> FloatArray:
         parts = JacobianOps.pull_back(scores, seed, parameters, reduce=False)
         return np.concatenate([part.reshape(self.data.n_samples, -1) for part in parts], axis=1)
 
@@ -289,7 +295,8 @@ class MarginFunctions:
 
     def recorded(self, theta: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
         """Return ``f(θ)`` and the map ``weights -> Σ_n weights_n ∇f_n(θ)``, in one evaluation."""
-        parameters, scores = self._record(theta)
+        kept = self.record(theta)
+        parameters, scores = kept.parameters, kept.scores
         if self.multi_class:
             rows, own, other = self.pairs
             with np.errstate(invalid="ignore"):
@@ -310,10 +317,7 @@ class MarginFunctions:
 
     def pre_activations(self, theta: FloatArray) -> list[FloatArray]:
         """Return the arguments of every power-1 ReLU, one ``(N, width)`` array per layer."""
-        ops = KinkOps()
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self.evaluate(ops, self.blocks(theta))
-        return ops.pre_activations
+        return [one.argument.value.copy() for one in self.record(theta).kinked]
 
 
 def _is_flat(theta: Any) -> bool:

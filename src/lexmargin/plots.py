@@ -12,7 +12,7 @@ import numpy as np
 
 from lexmargin.inputs.files import make_folder, write_file
 from lexmargin.judge import Certificate
-from lexmargin.judge.stationarity import CurvePoint, TradeOffPoint
+from lexmargin.judge.multipliers.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["margin_figure", "save", "style"]

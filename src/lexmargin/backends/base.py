@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -226,9 +226,16 @@ class Compiled(ABC):
 class Backend(ABC):
     """A route from programs to solvers."""
 
-    @abstractmethod
+    imports: ClassVar[tuple[str, ...]] = ()
+    """Modules without which no solver of this route runs."""
+
     def available(self, solver: str) -> str:
         """Return "" if the solver can be loaded here, else the sentence why not."""
+        return import_problem(self.imports)
+
+    def preloads(self, solver: str) -> tuple[str, ...]:
+        """Return the modules that a process imports once for many runs of the solver."""
+        return (type(self).__module__, *self.imports)
 
     @abstractmethod
     def compile(self, program: Program) -> Compiled:

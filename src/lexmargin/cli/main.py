@@ -264,7 +264,7 @@ def certify(
     certificate = judge(stated, point, tolerances=Tolerances.at(named_grade(grade).verified))
     proof = None
     if exact:
-        from lexmargin.judge.proofs.proofs import prove
+        from lexmargin.judge.prove import prove
 
         proof = prove(stated, point)
     if receipt is not None:

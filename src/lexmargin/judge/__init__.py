@@ -15,12 +15,12 @@ from lexmargin.judge.verdict import Verdict
 
 if TYPE_CHECKING:
     from lexmargin.judge.autodiff.torch_state import load_state
-    from lexmargin.judge.local.support_curves import curves
     from lexmargin.judge.multipliers.descent_multipliers import (
         CarriedMultipliers,
         carried_multipliers,
     )
     from lexmargin.judge.receipts.trained_receipt import module_receipt
+    from lexmargin.judge.support_curves import curves
     from lexmargin.judge.trained.trained import (
         TrainedMargins,
         certify_function,
@@ -57,7 +57,7 @@ _LATER = {
     "carried_multipliers": "multipliers.descent_multipliers",
     "certify_function": "trained.trained",
     "certify_module": "trained.trained",
-    "curves": "local.support_curves",
+    "curves": "support_curves",
     "load_state": "autodiff.torch_state",
     "module_receipt": "receipts.trained_receipt",
     "trained_margins": "trained.trained",

@@ -11,14 +11,14 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.local.ascent import Rise
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.multipliers.qualification import GradientChoice, LicqReport, MfcqReport
-from lexmargin.judge.stationarity import CurvePoint, TradeOffPoint
+from lexmargin.judge.multipliers.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 
-__all__ = ["Certificate", "Check"]
+__all__ = ["Ascent", "Certificate", "Check", "Rise"]
 
 _SHOWN = 8
 """Words of a list in the report; the JSON has all of them."""
@@ -42,6 +42,55 @@ class Check:
     def holds(self) -> bool:
         """Whether the error is within its tolerance."""
         return self.error <= self.tolerance
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """The curve `u(s) = θ + s d + c(s)`, c the shortest step that brings f_held back to its value.
+
+    direction
+        d (d,), of length 1 in the coordinates of the vicinity.
+    held
+        the margin functions that the correction holds.
+    order
+        2 along a tangent, where the gain is of second order; 1 where a kink is left.
+    """
+
+    direction: Array
+    held: Indices
+    order: int
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rise:
+    """Gains that were evaluated along an ascent.
+
+    rate
+        κ of the gain κ s^order of ½‖u‖², at the shortest length that shows it.
+    shortest, longest
+        the lengths between which every gain follows the rate.
+    before, after, step
+        ``worth`` at the point, the best one met along the curve, and at which length.
+    """
+
+    ascent: Ascent
+    rate: float
+    shortest: float
+    longest: float
+    before: float
+    after: float
+    step: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "order": self.ascent.order,
+            "rate": self.rate,
+            "shortest": self.shortest,
+            "longest": self.longest,
+        }
 
 
 @final
@@ -100,28 +149,28 @@ class Certificate:
     """
 
     verdict: Verdict
-    stationarity: float
-    stationarity_bound: float
-    complementarity: float
-    feasibility: float
     margin: float
     support: NDArray[np.intp]
     multipliers: Array
-    euler: float
-    multiplier_dimension: int | None
-    multiplier_range: tuple[tuple[float, float], ...] | None
-    licq: LicqReport | None
-    mfcq: MfcqReport | None
-    curvature: Any | None
-    gap: float | None
-    bound: float | None
-    margin_ratio: float | None
-    definition_3: bool | None
-    degree: float
-    nearest_kink: float | None
     norm: float
     tolerances: Tolerances
     reasons: tuple[str, ...]
+    stationarity: float = math.nan
+    stationarity_bound: float = math.nan
+    complementarity: float = math.nan
+    feasibility: float = 0.0
+    euler: float = math.nan
+    multiplier_dimension: int | None = None
+    multiplier_range: tuple[tuple[float, float], ...] | None = None
+    licq: LicqReport | None = None
+    mfcq: MfcqReport | None = None
+    curvature: Any | None = None
+    gap: float | None = None
+    bound: float | None = None
+    margin_ratio: float | None = None
+    definition_3: bool | None = None
+    degree: float = math.nan
+    nearest_kink: float | None = None
     tau: float = math.nan
     kkt_epsilon: float | None = None
     kkt_delta: float | None = None

@@ -14,15 +14,15 @@ from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import Exponent, checked, described
-from lexmargin.judge.bounds.proved import names_a_bound
 from lexmargin.judge.bounds.range import finite_words, out_of_range
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.directions import certify_along
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.programs.directions import certify_along
 from lexmargin.judge.programs.linear_problems import certify_linear_kkt, linear_w_set
 from lexmargin.judge.programs.recentred import recentred
+from lexmargin.judge.proved import names_a_bound
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
 from lexmargin.ops.base import FloatArray

@@ -10,11 +10,11 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.local.ascent import Ascent
-from lexmargin.judge.multipliers.multiplier_set import MultiplierMethod, normalised_rows
+from lexmargin.judge.certificate import Ascent
+from lexmargin.judge.multipliers.multiplier_set import normalised_rows
+from lexmargin.judge.multipliers.stationarity import Stationarity, measured
+from lexmargin.judge.multipliers.supports import rungs
 from lexmargin.judge.point import UnitPoint
-from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import rungs
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import (
@@ -95,21 +95,9 @@ def measured_of(
     chosen = evidence.support
     used = gradients[chosen]
     residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
-    excess = point.margins[chosen] - point.margin
-    spread = np.zeros(point.margins.size)
-    spread[chosen] = values
-    return Stationarity(
-        residual=residual,
-        lower=refuted(point, evidence.refutation, limits),
-        floor=EPS * (chosen.size + 2) * (1.0 + spent),
-        hoelder_gap=math.nan,
-        complementarity=max(0.0, point.degree * float(values @ excess)),
-        euler=point.degree * point.margin * float(np.sum(values)),
-        support=chosen,
-        multipliers=spread,
-        method=MultiplierMethod.GIVEN,
-        converged=True,
-    )
+    lower = refuted(point, evidence.refutation, limits)
+    floor = EPS * (chosen.size + 2) * (1.0 + spent)
+    return measured(point.margins, point.degree, chosen, values, (residual, lower, floor))
 
 
 def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Array, float]:

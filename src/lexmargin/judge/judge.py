@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
-from lexmargin.judge.bounds.duality import linear_proof
-from lexmargin.judge.bounds.proved import with_proved
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
-from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, licq, mfcq
+from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
+from lexmargin.judge.multipliers.stationarity import Stationarity, lyu_li
+from lexmargin.judge.multipliers.supports import Rows, Rung, climb
 from lexmargin.judge.multipliers.vertex_bounds import improved_bound, relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
-from lexmargin.judge.stationarity import Stationarity, lyu_li
-from lexmargin.judge.supports import Rung, climb
+from lexmargin.judge.proved import linear_proof, with_proved
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
-from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified
 
-__all__ = ["certify_arrays", "judged", "linear_upper", "not_separating", "with_linear_bound"]
+__all__ = [
+    "certify_arrays",
+    "judged",
+    "linear_upper",
+    "measured_at",
+    "not_separating",
+    "with_linear_bound",
+    "with_multiplier_set",
+]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -89,7 +96,7 @@ def certify_arrays(
     if point.margin <= 0.0:
         return not_separating(point, tolerances, shortfall, notes)
 
-    rung = climb(point, tolerances)
+    rung = climb(Rows(point), tolerances)
     found = judged(point, rung, mismatch, tolerances, shortfall, best_margin)
     if linear:
         upper = linear_upper(point, rung.measured, tolerances)
@@ -116,88 +123,60 @@ def judged(
     """
     measured = rung.measured
     rows = point.jacobian[measured.support]
-    values = measured.multipliers[measured.support]
-    verdict, reasons = _first_order(point, measured, mismatch, tolerances)
+    word = first_order(measured_at(point, measured, mismatch), tolerances)
     margin = point.unscaled(point.margin)
+    found = certificate_of(rung, word, margin, point.norm, tolerances)
     ratio = None if best_margin is None else margin / best_margin
     pair: tuple[float | None, float | None] = (None, None)
     if point.norm == 2.0:
         slacks = measured.multipliers * (point.margins - point.margin)
         pair = lyu_li(measured.residual, slacks, margin, point.degree)
-    dense = densified(rows)
-    polytope = MultiplierSet(None, None, None)
-    if dense is not None:
-        polytope = multipliers_of(point, dense, values, tolerances.rank)
-    ranges = None
-    if polytope.low is not None and polytope.high is not None:
-        low, high = (point.unscaled_multipliers(x) for x in (polytope.low, polytope.high))
-        ranges = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
-    return Certificate(
-        verdict=verdict,
-        stationarity=measured.residual,
-        stationarity_bound=measured.lower,
-        complementarity=measured.complementarity,
+    literal = None
+    if ratio is not None:
+        literal = found.verdict.stationary and ratio >= 1.0 - tolerances.gap
+    return replace(
+        with_multiplier_set(found, point, rows),
         feasibility=shortfall,
-        margin=margin,
         support=_frozen(measured.support),
         multipliers=_frozen(point.unscaled_multipliers(measured.multipliers)),
-        euler=measured.euler,
-        multiplier_dimension=polytope.dimension,
-        multiplier_range=ranges,
-        licq=None if dense is None else licq(compact(dense), tolerances.rank),
         mfcq=mfcq(rows, 0.0, point.theta),
-        curvature=None,
-        gap=None,
-        bound=None,
         margin_ratio=ratio,
-        definition_3=None
-        if ratio is None
-        else verdict.stationary and ratio >= 1.0 - tolerances.gap,
+        definition_3=literal,
         degree=point.degree,
-        nearest_kink=None,
-        norm=point.norm,
-        tolerances=tolerances,
-        reasons=reasons,
-        tau=rung.tau,
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
     )
 
 
-def _first_order(
-    point: UnitPoint, measured: Stationarity, mismatch: float, limits: Tolerances
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Decide stationarity; doubts about the arithmetic come before any word."""
-    smallest = np.flatnonzero(point.margins <= point.margin)
-    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
-    if point.degree * point.margin <= noise:
-        return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
-    if measured.lower > limits.stationarity:
-        return Verdict.NOT_STATIONARY, (
-            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 with δ ≤ "
-            f"{limits.complementarity:.0e} "
-            f"(tolerance {limits.stationarity:.0e})",
-        )
-    if mismatch > max(limits.support, limits.stationarity):
-        return Verdict.UNDECIDED, (
-            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin, "
-            "more than the tolerances",
-        )
-    if measured.floor > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"rounding alone may change ε by {measured.floor:.3g}, more than its tolerance",
-        )
-    if measured.residual > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"ε = {measured.residual:.3g} misses its tolerance {limits.stationarity:.0e}, "
-            f"and no better than {measured.lower:.3g} is proven from below",
-        )
-    if measured.complementarity > limits.complementarity:
-        return Verdict.UNDECIDED, (
-            f"δ = {measured.complementarity:.3g} misses its tolerance "
-            f"{limits.complementarity:.0e}: weight lies on samples above the margin",
-        )
-    return Verdict.KKT, ("ε and δ are within their tolerances",)
+def with_multiplier_set(found: Certificate, point: UnitPoint, rows: Any) -> Certificate:
+    """Add the polytope of multipliers (S,) of the support's gradients, and LICQ where dense."""
+    dense = densified(rows)
+    if dense is None:
+        return found
+    limits = found.tolerances
+    polytope = multipliers_of(point, dense, found.multipliers[found.support], limits.rank)
+    ranges = None
+    if polytope.low is not None and polytope.high is not None:
+        low, high = (point.unscaled_multipliers(x) for x in (polytope.low, polytope.high))
+        ranges = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+    return replace(
+        found,
+        multiplier_dimension=polytope.dimension,
+        multiplier_range=ranges,
+        licq=licq(compact(dense), limits.rank),
+    )
+
+
+def measured_at(point: UnitPoint, measured: Stationarity, mismatch: float) -> Measured:
+    """Return what the word of first order hangs on at a direction."""
+    return Measured(
+        residual=measured.residual,
+        lower=measured.lower,
+        floor=measured.floor,
+        complementarity=measured.complementarity,
+        noisy=point.is_noise,
+        mismatch=mismatch,
+    )
 
 
 def _margin_from_below(point: UnitPoint) -> float:

@@ -10,31 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
+from lexmargin.judge.judge import with_multiplier_set
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
-from lexmargin.judge.local.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
-    MultiplierSet,
     compact,
     licq,
     mfcq,
 )
-from lexmargin.judge.point import UnitPoint, row_sums
-from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rung, climb
+from lexmargin.judge.multipliers.stationarity import Stationarity
+from lexmargin.judge.multipliers.supports import Rows, Rung, climb
+from lexmargin.judge.multipliers.weight_reach import weight_reach
+from lexmargin.judge.point import UnitPoint, euler_error, is_noise
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
-from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["PlainPoint", "judge_plain", "smooth_only"]
@@ -141,51 +140,37 @@ def judge_plain(
     if not unit.is_finite:
         raise FloatingPointError("f_n or a gradient is not finite")
     if given is None:
-        rung = climb(unit, limits)
+        rung = climb(Rows(unit), limits)
     else:
         rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits))
     measured = rung.measured
     support = measured.support
     rows = point.jacobian[support]
-    verdict, reasons = _word(point, unit, measured, limits, given)
-    if missed:
-        verdict, reasons = Verdict.NOT_STATIONARY, (missed,)
-    polytope = MultiplierSet(None, None, None)
+    noisy, mismatch = _doubts(point)
+    word = first_order(
+        Measured(
+            residual=measured.residual,
+            lower=measured.lower,
+            floor=measured.floor,
+            complementarity=measured.complementarity,
+            noisy=noisy,
+            mismatch=mismatch,
+            missed=missed,
+            singular=_singular(point, unit, measured, limits, given),
+        ),
+        limits,
+    )
+    found = certificate_of(rung, word, margin, point.norm, limits)
     if given is None:
-        polytope = multipliers_of(
-            unit, unit.jacobian[support], measured.multipliers[support], limits.rank
-        )
-    ranges = None
-    if polytope.low is not None and polytope.high is not None:
-        pairs = zip(polytope.low, polytope.high, strict=True)
-        ranges = tuple((float(low), float(high)) for low, high in pairs)
-    found = Certificate(
-        verdict=verdict,
-        stationarity=measured.residual,
-        stationarity_bound=measured.lower,
-        complementarity=measured.complementarity,
+        found = with_multiplier_set(found, unit, unit.jacobian[support])
+    known = point.interior is not None
+    found = replace(
+        found,
         feasibility=shortfall,
-        margin=margin,
-        support=support,
-        multipliers=measured.multipliers,
-        euler=math.nan if point.interior is None else measured.euler,
-        multiplier_dimension=polytope.dimension,
-        multiplier_range=ranges,
+        euler=measured.euler if known else math.nan,
         licq=licq(compact(rows), limits.rank),
-        mfcq=None
-        if given is not None and point.interior is None
-        else mfcq(rows, 0.0, point.interior),
-        curvature=None,
-        gap=None,
-        bound=None,
-        margin_ratio=None,
-        definition_3=None,
-        degree=math.nan,
-        nearest_kink=None,
-        norm=point.norm,
-        tolerances=limits,
-        reasons=reasons + notes,
-        tau=rung.tau,
+        mfcq=mfcq(rows, 0.0, point.interior) if given is None or known else None,
+        reasons=found.reasons + notes,
     )
     if given is not None or missed:
         return smooth_only(found, functions, point.w, point, decided=bool(missed))
@@ -205,9 +190,7 @@ def _at_kinks(
     if kinks is None or (unit.target is None and unit.norm != 2.0):
         return smooth_only(found, functions, point.w, point)
     on = kinks.within(limits.kink, samples_of(functions, found.support))
-    doubtful, mismatch = _doubts(point)
-    doubtful |= mismatch > max(limits.support, limits.stationarity, limits.kink)
-    if not on or doubtful:
+    if not on:
         return smooth_only(found, functions, point.w, point)
     rows = np.ones(count) if point.required is None else 1.0 / point.required
     columns = np.ones(point.w.size) if point.scales is None else 1.0 / point.scales
@@ -224,7 +207,9 @@ def _at_kinks(
     found = replace(found, nearest_kink=kinks.nearest_on_support.distance)
     target = unit.theta if unit.target is None else unit.target
     where = where_of(on)
-    found, element = judged_at_kink(found, sets, target, unit.degree, unit.margins, where, sets_of)
+    found, element = judged_at_kink(
+        found, sets, target, unit.degree, unit.margins, where, sets_of, _doubts(point)
+    )
     independence = licq(compact(element.clarke.elements), limits.rank)
     ascent = None if point.interior is None else unit.ascent
     return replace(
@@ -238,63 +223,37 @@ def _doubts(point: PlainPoint) -> tuple[bool, float]:
     """Return whether the margin is no more than its rounding, and the error of Euler's identity."""
     if point.interior is None:
         return False, 0.0
-    near = point.values <= 2.0 * point.margin
-    errors = np.abs(point.jacobian @ point.interior - point.values)[near]
     smallest = np.flatnonzero(point.values <= point.margin)
-    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.interior)))
-    return point.margin <= noise, float(np.max(errors)) / point.margin
+    noisy = is_noise(point.jacobian[smallest], point.interior, point.margin)
+    return noisy, euler_error(point.jacobian @ point.interior, point.values)
 
 
-def _word(
+def _singular(
     point: PlainPoint,
     unit: UnitPoint,
     measured: Stationarity,
     limits: Tolerances,
     given: Evidence | None,
-) -> tuple[Verdict, tuple[str, ...]]:
-    noise, mismatch = _doubts(point)
-    if noise:
-        return Verdict.UNDECIDED, ("the margin is no larger than its own rounding error",)
-    within = (
-        measured.residual <= limits.stationarity
-        and measured.complementarity <= limits.complementarity
-    )
-    # With degrees, `J v = f > 0` rules such multipliers out.
-    if not within and point.interior is None:
-        tight = point.tight(limits)
-        rows = point.jacobian[tight]
-        if given is None:
-            singular = fritz_john(rows, limits.stationarity).holds
-        else:
-            weights = None if given.singular is None else given.singular[tight]
-            singular = combined_to_zero(rows, weights, limits.stationarity)
-        if singular and point.free:
-            return Verdict.KKT, ("0 is a combination of the active gradients: t is stationary",)
-        if singular and given is not None and _has_multiplier(unit, limits):
-            return Verdict.UNDECIDED, ("a multiplier of the objective serves, and was not given",)
-        if singular:
-            return Verdict.FRITZ_JOHN, (
-                "0 is a combination of the active gradients, and no multiplier of the objective "
-                f"serves: ε = {measured.residual:.3g}",
-            )
-    if measured.lower > limits.stationarity:
-        return Verdict.NOT_STATIONARY, (
-            f"ε is at least {measured.lower:.3g} for every λ ≥ 0 with δ ≤ "
-            f"{limits.complementarity:.0e} "
-            f"(tolerance {limits.stationarity:.0e})",
-        )
-    if mismatch > max(limits.support, limits.stationarity):
-        return Verdict.UNDECIDED, (
-            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin",
-        )
-    if measured.floor > limits.stationarity:
-        return Verdict.UNDECIDED, (f"rounding alone may change ε by {measured.floor:.3g}",)
-    if not within:
-        return Verdict.UNDECIDED, (
-            f"ε = {measured.residual:.3g} and δ = {measured.complementarity:.3g} miss their "
-            f"tolerances, and no better than {measured.lower:.3g} is proven from below",
-        )
-    return Verdict.KKT, ("ε and δ are within their tolerances",)
+) -> Verdict | None:
+    """Return the word that 0 as a combination of the active gradients gives; None where it is none.
+
+    With degrees, `J v = f > 0` rules such multipliers out.
+    """
+    if measured.met(limits) or point.interior is not None:
+        return None
+    tight = point.tight(limits)
+    rows = point.jacobian[tight]
+    if given is None:
+        holds = fritz_john(rows, limits.stationarity).holds
+    else:
+        weights = None if given.singular is None else given.singular[tight]
+        holds = combined_to_zero(rows, weights, limits.stationarity)
+    if not holds:
+        return None
+    if point.free:
+        return Verdict.KKT
+    withheld = given is not None and _has_multiplier(unit, limits)
+    return Verdict.UNDECIDED if withheld else Verdict.FRITZ_JOHN
 
 
 def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:

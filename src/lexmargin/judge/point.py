@@ -19,8 +19,9 @@ from lexmargin.errors import DataError, DegreeError, ShapeError
 from lexmargin.inputs.arrays import real_array
 from lexmargin.inputs.limits import SIZED_ENTRIES
 from lexmargin.linalg.norms import Array, check_norm, scaled_norm, shifted, vector_norm
+from lexmargin.linalg.rounding import EPS
 
-__all__ = ["UnitPoint", "check_euler", "row_sums", "unit_point"]
+__all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "row_sums", "unit_point"]
 
 
 @final
@@ -72,6 +73,12 @@ class UnitPoint:
     def margin(self) -> float:
         """γ/s, the smallest margin."""
         return float(np.min(self.margins))
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether γ is no larger than the rounding of `θ̂·∇f_n = α γ`."""
+        smallest = np.flatnonzero(self.margins <= self.margin)
+        return is_noise(self.jacobian[smallest], self.theta, self.degree * self.margin)
 
     def support(self, tau: float) -> NDArray[np.intp]:
         """Return `S_τ = {n : f_n(θ̂) ≤ (1+τ) γ}` as indices in increasing order."""
@@ -197,9 +204,29 @@ def check_euler(point: UnitPoint, tolerance: float) -> float:
             "Check the degree, the signs of the labels, and that f and the jacobian belong to "
             "the same theta.",
         )
-    size = point.degree * abs(point.margin)
+    return euler_error(product, expected)
+
+
+def euler_error(product: Array, expected: Array) -> float:
+    """Return `max |J v - e|/min e` over the entries that either side puts below twice the smallest.
+
+    Only these can enter or leave the support. Entries `α f_n` or f_n are expected of v = θ̂, or of v
+    with `J v = f`; 0 where the smallest is 0.
+    """
+    size = abs(float(np.min(expected)))
     near = np.minimum(expected, product) <= 2.0 * size
-    return float(np.max(error[near])) / size if size > 0.0 else 0.0
+    return float(np.max(np.abs(product - expected)[near])) / size if size > 0.0 else 0.0
+
+
+def is_noise(rows: Any, direction: Array, smallest: float) -> bool:
+    """Tell whether the smallest of `J v` is no larger than the rounding of its terms.
+
+    Args:
+        rows: (S, d) the gradients of the smallest margins.
+        direction: v (d,).
+        smallest: what the rows times v are, as :func:`euler_error` expects them.
+    """
+    return smallest <= 2.0 * EPS * float(np.max(row_sums(rows, direction)))
 
 
 def _fitting_degree(margins: Array, product: Array) -> str:

@@ -9,12 +9,29 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from enum import Enum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, final
 
 from lexmargin.judge.verdict import Verdict
 
-__all__ = ["BESIDE", "REASONS", "template_of", "words_of"]
+__all__ = [
+    "BESIDE",
+    "BEYOND",
+    "CONTRADICTED",
+    "NOISE",
+    "NO_BETTER",
+    "OTHER_SLOPES",
+    "REASONS",
+    "ROUNDED",
+    "SINGULAR",
+    "SLACK",
+    "VANISHES",
+    "Condition",
+    "filled",
+    "template_of",
+    "words_of",
+]
 
 _PLACES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -31,6 +48,78 @@ _PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "{held}": r"(?:the only one|where it is)",
     }
 )
+
+
+@final
+class Condition(Enum):
+    """What is asked of a stationary point: the sentence of a refutation, and of success."""
+
+    GRADIENTS = (
+        "ε is at least {x} for every λ ≥ 0 with δ ≤ {x} (tolerance {x})",
+        "ε and δ are within their tolerances",
+    )
+    ELEMENTS = (
+        "ε is at least {x} for every λ ≥ 0 with δ ≤ {x} and every element of the generalised "
+        "gradients (tolerance {x})",
+        "stationary with one element of the generalised gradient per support sample",
+    )
+    SLOPES = (ELEMENTS[0], "stationary with the slopes given at the kinks")
+    BALL = (
+        "-∇L does not support the ball at θ: ε is at least {x}",
+        "-∇L and θ agree within tolerance",
+    )
+    INSIDE = (
+        "the gradient of the loss does not vanish inside the ball: ε is at least {x}",
+        "the gradient of the loss vanishes inside the ball",
+    )
+    BALANCE = (
+        "loss and penalty do not balance: ε is at least {x}",
+        "loss and penalty balance within tolerance",
+    )
+    ORIGIN = (
+        "the loss falls faster than the penalty grows at θ = 0: ε is at least {x}",
+        "θ = 0 is stationary",
+    )
+
+    @property
+    def refuted(self) -> str:
+        """Why the point is not stationary."""
+        return self.value[0]
+
+    @property
+    def met(self) -> str:
+        """Why it is."""
+        return self.value[1]
+
+    @property
+    def at_kinks(self) -> bool:
+        """Whether elements of generalised gradients take the place of gradients."""
+        return self in (Condition.ELEMENTS, Condition.SLOPES)
+
+
+# The sentences of first order: of doubts, in the order in which they are raised.
+NOISE: Final = "the margin is no larger than its own rounding error"
+CONTRADICTED: Final = "f and the gradients contradict Euler's identity by {x} of the margin"
+ROUNDED: Final = "rounding alone may change ε by {x}, more than its tolerance"
+NO_BETTER: Final = "ε = {x} misses its tolerance {x}, and no better than {x} is proven from below"
+SLACK: Final = "δ = {x} misses its tolerance {x}: weight lies on samples above the margin"
+# A unit that follows others, or a weight that acts twice, may be given slopes here that no limit of
+# gradients has.
+OTHER_SLOPES: Final = "stationary for slopes that need not be those of a generalised gradient"
+BEYOND: Final = "samples beyond the support could lower ε by {x}"
+VANISHES: Final = "the gradient vanishes within its rounding"
+SINGULAR: Final[Mapping[Verdict, str]] = MappingProxyType(
+    {
+        Verdict.FRITZ_JOHN: "0 is a combination of the active gradients, and no multiplier of the "
+        "objective serves: ε = {x}",
+        Verdict.UNDECIDED: "a multiplier of the objective serves, and was not given",
+        Verdict.KKT: "0 is a combination of the active gradients: t is stationary",
+    }
+)
+"""What 0 as a combination of the active gradients means, by the word that it gives."""
+_DOUBTS: Final = (NOISE, CONTRADICTED, ROUNDED, NO_BETTER, SLACK)
+
+_OF_A_LOSS: Final = (Condition.BALL, Condition.INSIDE, Condition.BALANCE, Condition.ORIGIN)
 _KINK: Final = "on a kink ({n} unit{s}, nearest at layer {n}, unit {n}, sample {n}): "
 _KINK_OF_A_MODULE: Final = "on a kink of {names} ({x}): "
 
@@ -88,46 +177,24 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "a margin is not positive",
         ),
         Verdict.NOT_STATIONARY: (
-            "ε is at least {x} for every λ ≥ 0 with δ ≤ {x} (tolerance {x})",
-            *_at_kinks(
-                "ε is at least {x} for every λ ≥ 0 and every element of the generalised gradients "
-                "(tolerance {x})"
-            ),
+            Condition.GRADIENTS.refuted,
+            *_at_kinks(Condition.ELEMENTS.refuted),
             "infeasible: the smallest f_n misses {x} by {x} of it",
             "infeasible: the smallest f_n misses {x} by {x}",
             "infeasible: ‖θ‖ = {x} leaves the ball",
             "no constraint is active: every f_n exceeds {x}",
             "‖θ‖ = {x} leaves room in the ball",
-            "-∇L does not support the ball at θ: ε is at least {x}",
-            "the gradient of the loss does not vanish inside the ball: ε is at least {x}",
-            "loss and penalty do not balance: ε is at least {x}",
-            "the loss falls faster than the penalty grows at θ = 0: ε is at least {x}",
+            *(one.refuted for one in _OF_A_LOSS),
             "level {n}: ‖w_{n}‖² = {x}, and {x} is enough",
             "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
-            "the refutation separates θ̂ from the cone of gradients",
             "infeasible, or separated from the cone of gradients",
         ),
         Verdict.FRITZ_JOHN: (
-            "0 is a combination of the active gradients, and no multiplier of the objective "
-            "serves: ε = {x}",
+            SINGULAR[Verdict.FRITZ_JOHN],
             "the weights given combine the active gradients to 0",
         ),
         Verdict.UNDECIDED: (
-            "the margin is no larger than its own rounding error",
-            "f and the gradients contradict Euler's identity by {x} of the margin, more than the "
-            "tolerances",
-            "f and the gradients contradict Euler's identity by {x} of the margin",
-            "f and the gradients contradict Euler's identity",
-            "rounding alone may change ε by {x}, more than its tolerance",
-            "rounding alone may change ε by {x}",
-            "rounding alone may change ε by more than its tolerance",
-            "ε = {x} misses its tolerance {x}, and no better than {x} is proven from below",
-            "ε = {x} misses its tolerance {x}, and no better than {x} is proven from below; "
-            "samples beyond the support could lower ε by {x}",
-            "ε = {x} and δ = {x} miss their tolerances, and no better than {x} is proven from "
-            "below",
-            "δ = {x} misses its tolerance {x}: weight lies on samples above the margin",
-            "ε = {x}, of which rounding may make {x}",
+            *_DOUBTS,
             "f_n, its gradient or the loss leaves the range of doubles",
             "f_n, a gradient or what is made of them leaves the range of doubles",
             "the sign of a margin is not known: what was computed is no more than rounding",
@@ -136,15 +203,10 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "on a kink of relu (layer {n}, unit {n}, sample {n}): one gradient decides nothing",
             *_at_kinks(
                 "the generalised gradient is tried for the ℓ2 ball only",
-                "too many combinations of slopes to list",
                 "{n} support margins are too many to choose slopes",
                 "the slopes there cannot be chosen, or are too many to list",
-                "stationary for slopes that need not be those of a generalised gradient",
-                "the margin is no larger than its own rounding error",
-                "f and the gradients contradict Euler's identity by {x} of the margin",
-                "rounding alone may change ε by {x}",
-                "ε = {x} misses its tolerance {x}, and no better than {x} is proven from below",
-                "δ = {x} misses its tolerance",
+                OTHER_SLOPES,
+                *_DOUBTS,
             ),
             "the distance from kinks is unknown, because of {names}: one gradient for each sample "
             "may decide nothing",
@@ -156,8 +218,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "level {n}: no constraint qualification, ε = {x}",
             "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
             "‖θ‖ = {x} leaves room in the ball",
-            "a multiplier of the objective serves, and was not given",
-            "ε or δ of these multipliers misses its tolerance",
+            SINGULAR[Verdict.UNDECIDED],
             "duality leaves a gap of {x}",
             "ε, δ or the gap of the multipliers in long numbers misses its tolerance",
             "a kink, and the ball is not Euclidean",
@@ -168,20 +229,17 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
         ),
         Verdict.CLARKE_KKT: (
             *_at_kinks(
-                "stationary with one element of the generalised gradient per support sample",
+                Condition.ELEMENTS.met,
                 "stationary with slope 0 there, one element of the generalised gradient",
             ),
-            "stationary with the slopes given at the kinks",
+            Condition.SLOPES.met,
         ),
         Verdict.KKT: (
-            "ε and δ are within their tolerances",
-            "-∇L and θ agree within tolerance",
-            "the gradient of the loss vanishes inside the ball",
-            "the gradient vanishes within its rounding",
-            "loss and penalty balance within tolerance",
-            "θ = 0 is stationary",
+            Condition.GRADIENTS.met,
+            *(one.met for one in _OF_A_LOSS),
+            VANISHES,
             "the bias is 0, where it has no slope",
-            "0 is a combination of the active gradients: t is stationary",
+            SINGULAR[Verdict.KKT],
             "level {n}: KKT with the part before it held {held}",
             "‖w_{n}‖ = 0: no point has less ({method})",
             "stationary within tolerance",
@@ -242,6 +300,7 @@ BESIDE: Final = (
         for positive in _POSITIVE
         for why in _NOT_NEAR
     ),
+    BEYOND,
     "the margin is {x} below the best bound found",
     "the stated margin misses its target by {x} of it",
     "birth test undecided, between {x} and {x}",
@@ -283,6 +342,20 @@ def template_of(reason: str) -> str | None:
             if _pattern(template).fullmatch(plain):
                 return template
     return None
+
+
+def filled(template: str, *values: float | str) -> str:
+    """Return the template with its places filled in order, as many as it has: numbers to 3 digits.
+
+    Raises StopIteration where there are fewer values than places.
+    """
+    given = iter(values)
+
+    def shown(_: re.Match[str]) -> str:
+        value = next(given)
+        return value if isinstance(value, str) else f"{value:.3g}"
+
+    return re.sub(r"\{[^}]*\}", shown, template)
 
 
 @functools.cache

@@ -106,6 +106,10 @@ class Tolerances:
         """
         return np.asarray(margins <= (1.0 + self.support) * np.min(margins))
 
+    def met(self, stationarity: float, complementarity: float) -> bool:
+        """Tell whether ε and δ are within tolerance."""
+        return stationarity <= self.stationarity and complementarity <= self.complementarity
+
     def to_json(self) -> dict[str, float]:
         """Return the tolerances by name."""
         return {field.name: float(getattr(self, field.name)) for field in fields(self)}

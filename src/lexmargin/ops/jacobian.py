@@ -7,15 +7,17 @@ with the solver routes (CasADi, CVXPY).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
 from lexmargin.ops.base import FloatArray, IntArray, Ops, circulant_indices
 
-__all__ = ["JacobianOps", "Node"]
+__all__ = ["JacobianOps", "Node", "Recording", "Rectified"]
 
 _Pull = Callable[[FloatArray, bool], FloatArray]
 
@@ -42,6 +44,52 @@ class Node:
         self.live: bool = live or bool(self.sources)
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Rectified:
+    """One application of `max(z, 0)^power`: z, the result, and h_n where `z_nj = w_j·h_n`."""
+
+    argument: Node
+    output: Node
+    power: float
+    inputs: Node | None
+
+    @property
+    def deep(self) -> bool:
+        """Whether h_n depends on parameters."""
+        return self.inputs is not None and self.inputs.live
+
+    @functools.cached_property
+    def reach(self) -> FloatArray | None:
+        """‖h_n‖, (N, 1) or (N,): moving w_j by |z_nj|/‖h_n‖ reaches the kink.
+
+        None where z is no product with parameters.
+        """
+        if self.inputs is None:
+            return None
+        # Squares of very large or very small inputs leave the doubles.
+        largest = np.abs(self.inputs.value).max(axis=1, initial=0.0)
+        scale = np.where(largest > 0.0, largest, 1.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sizes = scale * np.linalg.norm(self.inputs.value / scale[:, None], axis=1)
+        return np.asarray(sizes[:, None] if self.argument.value.ndim == 2 else sizes)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The parameters, the scores and every rectifier of one evaluation."""
+
+    parameters: tuple[Node, ...]
+    scores: Node
+    rectified: tuple[Rectified, ...]
+
+    @property
+    def kinked(self) -> tuple[Rectified, ...]:
+        """The rectifiers of power 1, in order of evaluation: the layers of math §3, Kinks."""
+        return tuple(one for one in self.rectified if one.power == 1.0)
+
+
 def _unbroadcast(cotangent: FloatArray, operand: Node, batched: bool) -> FloatArray:
     """Sum a cotangent over the axes that broadcasting added to ``operand``.
 
@@ -62,7 +110,17 @@ def _unbroadcast(cotangent: FloatArray, operand: Node, batched: bool) -> FloatAr
 
 @final
 class JacobianOps(Ops[Node]):
-    """The gradient target: values forward, cotangents backward."""
+    """The gradient target: values forward, cotangents backward.
+
+    It remembers its rectifiers. ``slopes`` replaces the derivative of every one of power 1: an
+    array of the shape of z for each, in order of evaluation.
+    """
+
+    def __init__(self, slopes: Sequence[FloatArray] | None = None) -> None:
+        self._slopes = slopes
+        self._inputs: dict[Node, Node] = {}
+        self._kinked = 0
+        self.rectified: list[Rectified] = []
 
     @staticmethod
     def parameter(value: FloatArray) -> Node:
@@ -83,9 +141,11 @@ class JacobianOps(Ops[Node]):
                 return cotangent @ x if reduce else cotangent[:, None] * x
             return cotangent.T @ x if reduce else cotangent[:, :, None] * x[:, None, :]
 
-        return Node(
+        node = Node(
             x @ (w.T if w.ndim == 2 else w), True, ((inputs, to_inputs), (weights, to_weights))
         )
+        self._inputs[node] = inputs
+        return node
 
     def add(self, a: Node, b: Node) -> Node:
         return self._binary(a, b, a.value + b.value, 1.0, 1.0)
@@ -130,6 +190,14 @@ class JacobianOps(Ops[Node]):
         )
 
     def relu(self, a: Node, power: float = 1.0) -> Node:
+        node = self._relu(a, power)
+        self._kinked += power == 1.0
+        self.rectified.append(Rectified(a, node, power, self._inputs.get(a)))
+        return node
+
+    def _relu(self, a: Node, power: float) -> Node:
+        if power == 1.0 and self._slopes is not None:
+            return self._unary(a, np.maximum(a.value, 0.0), self._slopes[self._kinked])
         if power == 1.0:
             active = a.value > 0
             return self._unary(a, np.where(active, a.value, 0.0), active.astype(np.float64))

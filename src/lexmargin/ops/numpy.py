@@ -10,7 +10,7 @@ import numpy as np
 
 from lexmargin.ops.base import FloatArray, IntArray, Ops, circulant_indices
 
-__all__ = ["KinkOps", "NumpyOps"]
+__all__ = ["NumpyOps"]
 
 
 class _ArrayOps(Ops[Any]):
@@ -74,21 +74,3 @@ class NumpyOps(_ArrayOps):
     """Plain values."""
 
     reads_sparse: ClassVar[bool] = True
-
-
-@final
-class KinkOps(_ArrayOps):
-    """Plain values that also remember every pre-activation of a power-1 ReLU.
-
-    ``pre_activations`` holds the arguments in order of evaluation; a zero among them is a point
-    where Assumption 3 of the paper fails.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(np)
-        self.pre_activations: list[FloatArray] = []
-
-    def relu(self, a: Any, power: float = 1.0) -> Any:
-        if power <= 1.0:
-            self.pre_activations.append(np.asarray(a, dtype=np.float64))
-        return super().relu(a, power)

@@ -26,9 +26,10 @@ from lexmargin.run.stages import Run, Start, require, run
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, Ran, RawAnswer
 
-__all__ = ["Job", "isolated", "outcome_of"]
+__all__ = ["Job", "isolated", "nursery_for", "outcome_of"]
 
-WORK = "lexmargin.run.worker:work"
+_WORKER = "lexmargin.run.worker"
+WORK = f"{_WORKER}:work"
 """What the child is asked to do."""
 
 GRACE_SECONDS = 2.0
@@ -65,7 +66,16 @@ class Job:
         )
 
 
-def isolated(job: Job) -> Run:
+def nursery_for(job: Job) -> Nursery:
+    """Return what gives birth to the children of a job, and of others with its profile.
+
+    It imports what they need once; close it when the last has answered.
+    """
+    modules = require(job.profile).preloads(job.profile.solver)
+    return Nursery((_WORKER, *modules), single=False, loud=job.verbose)
+
+
+def isolated(job: Job, nursery: Nursery) -> Run:
     """Run in a child process and end it, and all it started, at the time limit plus a grace.
 
     Raises:
@@ -84,11 +94,7 @@ def isolated(job: Job) -> Run:
             "Define its predictor in a module, or leave out the time limit.",
         ) from error
     limit = None if job.time_limit is None else job.time_limit + GRACE_SECONDS
-    nursery = Nursery(single=False, loud=job.verbose)
-    try:
-        reply = nursery.run(WORK, sent, (START_SECONDS, limit))
-    finally:
-        nursery.close()
+    reply = nursery.run(WORK, sent, (START_SECONDS, limit))
     outcome = reply.answer
     if reply.end is End.ANSWERED and isinstance(outcome, Run):
         return outcome

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from lexmargin.backends import Backend
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import SEVERAL_STARTS_ENTRIES
 from lexmargin.ops.base import FloatArray
-from lexmargin.run.isolated import Job, isolated
+from lexmargin.processes.owner import Nursery
+from lexmargin.run.isolated import Job, isolated, nursery_for
 from lexmargin.run.stages import Run
 from lexmargin.solution import Solution
 
@@ -58,31 +60,43 @@ def outcomes(
     def left() -> float | None:
         return None if deadline is None else deadline - time.monotonic()
 
-    if workers == 1 or len(jobs) == 1:
+    workers = min(workers, len(jobs))
+    if workers == 1 and deadline is None:
         for index, job in enumerate(jobs):
-            rest = left()
-            if rest is not None and rest <= 0 and index:
-                return
             told(index)
-            limited = replace(job, time_limit=None if rest is None else max(rest, 1e-3))
-            yield limited.run(engine) if rest is None else isolated(limited)
+            yield job.run(engine)
         return
+    nurseries = [nursery_for(jobs[0]) for _ in range(workers)]
+    free: SimpleQueue[Nursery] = SimpleQueue()
+    for nursery in nurseries:
+        free.put(nursery)
 
     def process(index: int) -> Run | None:
-        rest = left()
-        if rest is not None and rest <= 0 and index:
-            return None
-        told(index)
-        return isolated(replace(jobs[index], time_limit=None if rest is None else max(rest, 1e-3)))
-
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+        nursery = free.get()
         try:
-            for outcome in pool.map(process, range(len(jobs))):
-                if outcome is not None:
-                    yield outcome
+            rest = left()
+            if rest is not None and rest <= 0 and index:
+                return None
+            told(index)
+            limit = None if rest is None else max(rest, 1e-3)
+            return isolated(replace(jobs[index], time_limit=limit), nursery)
         finally:
-            # Who has seen enough does not wait for starts that have not begun.
-            pool.shutdown(wait=False, cancel_futures=True)
+            free.put(nursery)
+
+    pool = ThreadPoolExecutor(max_workers=workers)
+    try:
+        found = map if workers == 1 else pool.map
+        for outcome in found(process, range(len(jobs))):
+            if outcome is not None:
+                yield outcome
+    finally:
+        # Who has seen enough does not wait for starts that have not begun, or not ended.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for nursery in nurseries:
+            nursery.stop()
+        pool.shutdown()
+        for nursery in nurseries:
+            nursery.close()
 
 
 def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.kinked.relu_search import ReluAnswer, search
 from lexmargin.backends.kinked.relu_subproblem import TwoLayer
 from lexmargin.backends.options import Options, whole_number
@@ -36,8 +36,7 @@ def _slope(predictor: Predictor) -> float | None:
 class ConvexConcaveBackend(Backend):
     """Cone programs by Clarabel, births of neurons, and Clarke-Newton steps."""
 
-    def available(self, solver: str) -> str:
-        return import_problem(["clarabel"])
+    imports = ("clarabel",)
 
     def suits(self, problem: Formulation) -> bool:
         euclidean = problem.norm_p == 2.0 and problem.asks_direction

@@ -36,9 +36,6 @@ _GAIN: Final = 1.0 - 1e-9
 class FixedPatternBackend(Backend):
     """Sequential quadratic programs with the patterns of all units held, kinks as constraints."""
 
-    def available(self, solver: str) -> str:
-        return ""
-
     def suits(self, problem: Formulation) -> bool:
         """Networks of power-1 units whose dense second derivatives are affordable."""
         euclidean = problem.norm_p == 2.0 and problem.asks_direction

@@ -21,9 +21,6 @@ __all__ = ["FaceBackend"]
 class FaceBackend(Backend):
     """Definition 5 by saturation: linear scores, in any norm."""
 
-    def available(self, solver: str) -> str:
-        return ""
-
     def suits(self, problem: Formulation) -> bool:
         levels = _levels(problem)
         return levels is not None and levels.saturates and supports_face(levels)

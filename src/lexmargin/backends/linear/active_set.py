@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.capture import captured
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
@@ -45,10 +45,12 @@ class ActiveSetBackend(Backend):
     eq. 13 and 14 of one linear part, which are hard margins themselves.
     """
 
+    imports = ("daqp", "highspy")
+
     def available(self, solver: str) -> str:
         if solver != SOLVER:
             return f"There is no active-set method {solver!r}; use {SOLVER!r}."
-        return import_problem(["daqp", "highspy"])
+        return super().available(solver)
 
     def suits(self, problem: Formulation) -> bool:
         if has_bias(problem) or _one_linear_part(problem):

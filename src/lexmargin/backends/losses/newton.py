@@ -34,9 +34,6 @@ __all__ = ["NewtonBackend", "NewtonProgram", "SmoothProgram"]
 class NewtonBackend(Backend):
     """Eq. 5 and eq. 6 by Newton steps: linear f_n in any norm, smooth f_n in the Euclidean."""
 
-    def available(self, solver: str) -> str:
-        return ""
-
     def suits(self, problem: Formulation) -> bool:
         functions = problem.functions
         if not problem.is_judged:

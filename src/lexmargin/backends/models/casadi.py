@@ -38,12 +38,15 @@ _SQP_DEFAULTS: Final[Mapping[str, Any]] = {
 }
 
 
+def nlp_imports(solver: str) -> tuple[str, ...]:
+    """Return the modules that a nonlinear solver needs beside CasADi."""
+    return (_CYIPOPT,) if solver == _CYIPOPT else ()
+
+
 def nlp_solver_problem(solver: str) -> str:
     """Return "" if a nonlinear solver can be loaded here, else the sentence why not."""
-    if solver == _CYIPOPT:
-        return import_problem(["casadi", "cyipopt"])
-    problem = import_problem(["casadi"])
-    if problem:
+    problem = import_problem(["casadi", *nlp_imports(solver)])
+    if problem or solver == _CYIPOPT:
         return problem
     import casadi as ca
 
@@ -169,8 +172,13 @@ def _last_line(error: Exception) -> str:
 class CasadiBackend(Backend):
     """Smooth programs as CasADi matrices: no scalar expansion, exact derivatives."""
 
+    imports = ("casadi",)
+
     def available(self, solver: str) -> str:
         return nlp_solver_problem(solver)
+
+    def preloads(self, solver: str) -> tuple[str, ...]:
+        return (*super().preloads(solver), *nlp_imports(solver))
 
     def compile(self, program: Program) -> Compiled:
         required(["casadi"])

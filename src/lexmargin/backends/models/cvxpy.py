@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
+from lexmargin.backends.base import Backend, Compiled, Found, Request, required
 from lexmargin.backends.capture import captured
 from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.alone import quiet
@@ -48,8 +48,10 @@ _UNSUITABLE: Final = (
 class CvxpyBackend(Backend):
     """Disciplined convex programs, through CVXPY."""
 
+    imports = ("cvxpy",)
+
     def available(self, solver: str) -> str:
-        problem = import_problem(["cvxpy"])
+        problem = super().available(solver)
         if problem:
             return problem
         return "" if solver in _installed() else _not_installed(solver)

@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
+from lexmargin.backends.base import Backend, Compiled, Found, Request, required
 from lexmargin.backends.capture import captured
 from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.alone import quiet
@@ -29,8 +29,13 @@ _STATUSES: Final[Mapping[str, tuple[Ran, Claim]]] = {
 class CvxpyNlpBackend(Backend):
     """Smooth programs, through ``solve(nlp=True)``; it returns no multipliers."""
 
+    imports = (
+        "cvxpy",
+        "sparsediffpy",
+    )
+
     def available(self, solver: str) -> str:
-        problem = import_problem(["cvxpy", "sparsediffpy"])
+        problem = super().available(solver)
         if problem:
             return problem
         import cvxpy as cp

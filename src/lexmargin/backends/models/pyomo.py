@@ -13,8 +13,8 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
-from lexmargin.backends.models.casadi import CompiledNlp, nlp_solver_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request, required
+from lexmargin.backends.models.casadi import CompiledNlp, nlp_imports, nlp_solver_problem
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, row_sign
 from lexmargin.backends.models.sampled_nlp import SampledNlp
 from lexmargin.backends.smooth.sample_generation import (
@@ -34,8 +34,13 @@ __all__ = ["PyomoBackend", "PyomoProgram"]
 class PyomoBackend(Backend):
     """Nonconvex programs, declared in Pyomo and handed over as an AMPL file."""
 
+    imports = ("pyomo.environ", "casadi")
+
     def available(self, solver: str) -> str:
-        return import_problem(["pyomo.environ"]) or nlp_solver_problem(solver)
+        return super().available(solver) or nlp_solver_problem(solver)
+
+    def preloads(self, solver: str) -> tuple[str, ...]:
+        return (*super().preloads(solver), *nlp_imports(solver))
 
     def compile(self, program: Program) -> Compiled:
         required(["pyomo.environ", "casadi"])

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
+from lexmargin.backends.base import Backend, Compiled, Found, Request, required
 from lexmargin.backends.capture import captured
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.program import Program
@@ -32,8 +32,10 @@ _CONDITIONS: Final[Mapping[str, tuple[Ran, Claim]]] = {
 class PyomoSolverBackend(Backend):
     """Programs for a solver of Pyomo's ``SolverFactory``, by its name there."""
 
+    imports = ("pyomo.environ",)
+
     def available(self, solver: str) -> str:
-        problem = import_problem(["pyomo.environ"])
+        problem = super().available(solver)
         if problem:
             return problem
         from pyomo.opt import SolverFactory

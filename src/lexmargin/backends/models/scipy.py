@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
+from lexmargin.backends.base import Backend, Compiled, Found, Request, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.casadi import CasadiProgram
 from lexmargin.backends.models.ipopt import Run
@@ -41,10 +41,12 @@ _TRUST_CODES: Final[Mapping[int, tuple[Ran, Claim]]] = {
 class ScipyBackend(Backend):
     """Smooth programs for ``scipy.optimize.minimize``."""
 
+    imports = ("casadi", "scipy.optimize")
+
     def available(self, solver: str) -> str:
         if solver not in (_SLSQP, _TRUST):
             return f"SciPy has no constrained method {solver!r} here; use {_SLSQP} or {_TRUST}."
-        return import_problem(["casadi", "scipy.optimize"])
+        return super().available(solver)
 
     def compile(self, program: Program) -> _ScipyProgram:
         required(["casadi"])

@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem
+from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.capture import captured
 from lexmargin.backends.shape import Form, shape_of
 from lexmargin.errors import UnsupportedError
@@ -28,10 +28,12 @@ class SklearnBackend(Backend):
     problem; LinearSVC is asked for none, because it would regularise it.
     """
 
+    imports = ("sklearn.svm",)
+
     def available(self, solver: str) -> str:
         if solver not in (_SVC, _LINEAR_SVC):
             return f"There is no baseline {solver!r}; use {_SVC} or {_LINEAR_SVC}."
-        return import_problem(["sklearn.svm"])
+        return super().available(solver)
 
     def compile(self, program: Program) -> _Machine:
         return _Machine(program)

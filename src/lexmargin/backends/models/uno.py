@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request, import_problem, required
+from lexmargin.backends.base import Backend, Compiled, Found, Request, required
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.casadi import CasadiProgram
 from lexmargin.backends.models.ipopt import Run
@@ -37,8 +37,7 @@ _CLAIMS: Final[Mapping[str, Claim]] = {
 class UnoBackend(Backend):
     """Smooth programs for Uno; the solver's name is the preset."""
 
-    def available(self, solver: str) -> str:
-        return import_problem(["casadi", "unopy"])
+    imports = ("casadi", "unopy")
 
     def compile(self, program: Program) -> _UnoProgram:
         required(["casadi"])

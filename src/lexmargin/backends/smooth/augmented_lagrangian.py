@@ -42,9 +42,6 @@ _Begin = Callable[[HomogeneousProgram, FloatArray], FloatArray]
 class AugmentedLagrangianBackend(Backend):
     """``min ½‖w‖² s.t. f_n(w) >= 1`` and the margin path, f_n smooth and homogeneous."""
 
-    def available(self, solver: str) -> str:
-        return ""
-
     def suits(self, problem: Formulation) -> bool:
         """Nonconvex problems whose declarative model would be slow to build and to solve."""
         functions = problem.functions

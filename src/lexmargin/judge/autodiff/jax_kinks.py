@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from lexmargin.judge.trained.scores import KinkedRows, KinkReport, relative_distance
+from lexmargin.judge.autodiff.scores import KinkedRows, KinkReport, relative_distance
 from lexmargin.linalg.norms import Array
 
 __all__ = ["function_kinks", "kinked_gradients"]

@@ -16,7 +16,7 @@ from lexmargin.errors import (
 )
 from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
 from lexmargin.judge.autodiff.jax_kinks import function_kinks, kinked_gradients
-from lexmargin.judge.trained.scores import Indices, KinkedRows, KinkReport, Scores, displaced
+from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.linalg.norms import Array
 
 __all__ = ["JaxScores"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from lexmargin.judge.trained.scores import KinkReport, relative_distance
+from lexmargin.judge.autodiff.scores import KinkReport, relative_distance
 
 __all__ = ["module_kinks"]
 

@@ -17,9 +17,9 @@ from lexmargin.errors import (
 )
 from lexmargin.inputs.alone import quiet
 from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
+from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.judge.autodiff.torch_kinks import module_kinks
 from lexmargin.judge.autodiff.torch_slopes import kinked_gradients
-from lexmargin.judge.trained.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.linalg.norms import Array
 
 __all__ = ["TorchScores"]

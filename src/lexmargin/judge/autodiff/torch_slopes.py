@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.judge.trained.scores import KinkedRows, KinkReport
+from lexmargin.judge.autodiff.scores import KinkedRows, KinkReport
 from lexmargin.linalg.norms import Array
 
 __all__ = ["kinked_gradients"]

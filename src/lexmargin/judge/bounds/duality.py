@@ -9,13 +9,13 @@ from typing import final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.judge.bounds.proved import BoundMethod, Proved
 from lexmargin.judge.multipliers.vertex_bounds import improved_bound
+from lexmargin.judge.proved import BoundMethod, Proved, linear_proof
 from lexmargin.linalg.norms import Array, dual_exponent, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["ConcaveDuality", "LinearDuality", "linear_proof", "usable"]
+__all__ = ["ConcaveDuality", "LinearDuality", "usable"]
 
 
 def usable(weights: Array) -> Array | None:
@@ -24,17 +24,6 @@ def usable(weights: Array) -> Array | None:
         return None
     found = np.maximum(unit_scale(weights), 0.0)
     return found if np.any(found > 0.0) else None
-
-
-def linear_proof(upper: float, weights: Array | None) -> Proved:
-    """Return the bound of linear margins over all directions of the ball."""
-    return Proved(
-        method=BoundMethod.LINEAR,
-        value=upper,
-        sentence="weak duality: no direction has a margin above the bound",
-        weights=weights,
-        bound=upper,
-    )
 
 
 @final

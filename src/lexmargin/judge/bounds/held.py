@@ -9,7 +9,7 @@ import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.parts import is_linear, members_of
-from lexmargin.judge.bounds.proved import BoundMethod, Proved
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 from lexmargin.predictors.bias import Bias, BiasForm

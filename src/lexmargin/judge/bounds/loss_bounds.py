@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import LIFTED_ENTRIES
-from lexmargin.judge.bounds.proved import BoundMethod, Proved
-from lexmargin.judge.programs.loss_point import LossPoint, combined, loss_point_of, own_errors
+from lexmargin.judge.bounds.loss_point import LossPoint, combined, loss_point_of, own_errors
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss, log_loss

@@ -16,9 +16,9 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import NETWORK_BOUND_ENTRIES
 from lexmargin.judge.bounds.duality import usable
 from lexmargin.judge.bounds.enumeration import circle_bound, signed_rows, vertex_bound
-from lexmargin.judge.bounds.proved import BoundMethod, Proved
 from lexmargin.judge.local.birth import Birth, birth_value, leak
 from lexmargin.judge.multipliers.vertex_bounds import best_weights
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.guarded import linear_program
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, vector_norm

@@ -22,8 +22,8 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.balanced import balanced, circulating
 from lexmargin.judge.bounds.duality import usable
 from lexmargin.judge.bounds.networks import linear_network_reach
-from lexmargin.judge.bounds.proved import BoundMethod, Proved
 from lexmargin.judge.local.birth import birth_value, leak
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS

@@ -159,7 +159,7 @@ def _any_not_positive(
 ) -> bool | None:
     from flint import arb
 
-    from lexmargin.judge.proofs.enclosure import BallMargins
+    from lexmargin.judge.functions.enclosure import BallMargins
     from lexmargin.ops.arb import KinkInBox
 
     few, places = _dense(functions, chosen)

@@ -22,7 +22,7 @@ from lexmargin.inputs.limits import (
     SPHERE_BOXES,
     SPHERE_VALUES,
 )
-from lexmargin.judge.proofs.enclosure import BallMargins
+from lexmargin.judge.functions.enclosure import BallMargins
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox

@@ -18,9 +18,9 @@ from lexmargin.judge.bounds.held import HeldScores, ZeroCost
 from lexmargin.judge.bounds.loss_bounds import BallLoss, PenalisedLoss
 from lexmargin.judge.bounds.networks import Circle, LinearNetwork, Patterns, Vertices
 from lexmargin.judge.bounds.parts import Parts
-from lexmargin.judge.bounds.proved import Proved, with_proved
 from lexmargin.judge.bounds.zero_minimum import OriginIsLeast
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.proved import Proved, with_proved
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.curvature import Curvature

@@ -8,7 +8,7 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.judge.bounds.proved import BoundMethod, Proved
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions

@@ -9,9 +9,9 @@ import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import LEVEL_ENTRIES
-from lexmargin.judge.bounds.proved import BoundMethod
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
+from lexmargin.judge.levels.exact_levels import exact_levels
 from lexmargin.judge.levels.level_chain import (
     LevelProof,
     checked_levels,
@@ -19,8 +19,8 @@ from lexmargin.judge.levels.level_chain import (
     prove_levels,
 )
 from lexmargin.judge.levels.level_curved import margin_errors
-from lexmargin.judge.programs.long_words import found_multipliers, long_levels
-from lexmargin.judge.proofs.exact_levels import exact_levels
+from lexmargin.judge.levels.long_words import found_multipliers, long_levels
+from lexmargin.judge.proved import BoundMethod
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
@@ -113,8 +113,9 @@ def with_levels(
             proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
             if proof.proven < count and affordable(*Z.shape):
                 exact = exact_levels(Z, found.norm, theta, count)
-                if not isinstance(exact, str) and exact.gap <= limits.gap:
-                    proof = LevelProof(proof.values, count, exact.gap)
+                gap = None if isinstance(exact, str) else exact.gap
+                if gap is not None and gap <= limits.gap:
+                    proof = LevelProof(proof.values, count, gap)
         word, why = levels_word(proof, count)
         if word is Verdict.GLOBAL:
             return replace(found, reasons=(*found.reasons, why))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.local.kinked import SetsOf
-from lexmargin.judge.local.kinks import Kinks, measure_kinks, samples_of
-from lexmargin.judge.trained.scores import Indices
-from lexmargin.judge.weight_reach import Moves
+from lexmargin.judge.multipliers.weight_reach import Moves
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 

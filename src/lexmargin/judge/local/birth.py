@@ -16,7 +16,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.inputs.limits import ARC_PATTERNS, ARC_SIGNS
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.linalg.guarded import nonnegative_least_squares
 from lexmargin.linalg.rounding import EPS

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
-from lexmargin.judge.local.kinks import Kink
-from lexmargin.judge.local.slopes import Recording, record, rows, sensitivities
+from lexmargin.judge.functions.kinks import Kink
+from lexmargin.judge.functions.slopes import rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.ops.jacobian import Recording
 
 __all__ = [
     "Clarke",
@@ -163,7 +164,7 @@ def gradient_sets(
     for kink in kinks:
         own.setdefault(kink.sample, []).append(kink)
     found = [own.get(int(n) // per_sample, []) for n in support]
-    recording = record(functions, theta)
+    recording = functions.record(theta)
     zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
     for kink in kinks:
         zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
@@ -173,7 +174,7 @@ def gradient_sets(
         for own_kinks, chosen in zip(found, on, strict=True):
             for kink in (own_kinks[i] for i in chosen):
                 slopes[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1
-        return rows(functions, record(functions, theta, slopes), support.tolist())
+        return rows(functions, functions.record(theta, slopes), support.tolist())
 
     felt = _signs(functions, recording)
     reached = all(_reached(recording, kink) for kink in kinks)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.local.clarke import Clarke, GradientSets
 from lexmargin.judge.tolerances import RISING
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["ascent_direction", "kink_ascent"]

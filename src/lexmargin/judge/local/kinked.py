@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES, CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.functions.kinks import Kink
 from lexmargin.judge.local.clarke import (
     Clarke,
     GradientSets,
     balanced_stationarity,
     clarke_stationarity,
 )
-from lexmargin.judge.local.kinks import Kink
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
@@ -27,11 +28,11 @@ from lexmargin.judge.multipliers.qualification import (
     licq,
     mfcq,
 )
-from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import rungs
+from lexmargin.judge.multipliers.stationarity import lyu_li
+from lexmargin.judge.multipliers.supports import rungs
+from lexmargin.judge.multipliers.weight_reach import weight_reach
+from lexmargin.judge.reasons import Condition
 from lexmargin.judge.tolerances import WIDEST, Tolerances
-from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.ops.base import FloatArray
 
 __all__ = [
@@ -69,10 +70,7 @@ class Element:
 
     def within(self, limits: Tolerances) -> bool:
         """Tell whether ε and δ are within tolerance."""
-        return (
-            self.clarke.residual <= limits.stationarity
-            and self.complementarity <= limits.complementarity
-        )
+        return limits.met(self.clarke.residual, self.complementarity)
 
 
 def element_at_kink(
@@ -115,11 +113,12 @@ def judged_at_kink(
     values: FloatArray,
     where: str,
     sets_of: SetsOf,
+    doubts: tuple[bool, float],
 ) -> tuple[Certificate, Element]:
     """Judge θ̂ anew with the generalised gradients; a smooth verdict never survives this.
 
-    The support grows, as in :func:`~lexmargin.judge.supports.climb`, where ε and δ are within
-    tolerance on a wider one only.
+    The support grows, as in :func:`~lexmargin.judge.multipliers.supports.climb`, where ε and δ are
+    within tolerance on a wider one only.
 
     Parameters
     ----------
@@ -130,6 +129,7 @@ def judged_at_kink(
     values : (N,) f_n(θ̂).
     where : which kink, in words.
     sets_of : the gradient sets of any margins: others than the support may carry weight within δ.
+    doubts : whether the margin is noise, and the error of Euler's identity with slope 0 at kinks.
     """
     limits = certificate.tolerances
     element = element_at_kink(sets, certificate.support, theta, degree, values, limits)
@@ -142,12 +142,19 @@ def judged_at_kink(
             tau, element = wider
             lower = min(lower, element.clarke.residual)
     clarke, complementarity = element.clarke, element.complementarity
-    verdict, why = _judged(clarke, complementarity, certificate, lower)
-    if not clarke.exact and verdict is Verdict.CLARKE_KKT:
-        verdict = Verdict.UNDECIDED
-        # A unit that follows others, or a weight that acts twice, may be given slopes here that no
-        # limit of gradients has.
-        why = "stationary for slopes that need not be those of a generalised gradient"
+    verdict, (why,) = first_order(
+        Measured(
+            residual=clarke.residual,
+            lower=lower,
+            floor=clarke.floor,
+            complementarity=complementarity,
+            noisy=doubts[0],
+            mismatch=doubts[1],
+            condition=Condition.ELEMENTS,
+            exact=clarke.exact,
+        ),
+        limits,
+    )
     multipliers = spread(element.indices, certificate.multipliers.size, clarke.multipliers)
     multipliers.setflags(write=False)
     pair: tuple[float | None, float | None] = (None, None)
@@ -268,29 +275,6 @@ def where_of(kinks: list[Kink]) -> str:
 def at_slope_zero(found: LicqReport | None) -> LicqReport | None:
     """Say that a report speaks of the elements with slope 0 at the kinks."""
     return None if found is None else replace(found, of=GradientChoice.SLOPE_ZERO)
-
-
-def _judged(
-    clarke: Clarke, complementarity: float, certificate: Certificate, lower: float
-) -> tuple[Verdict, str]:
-    limits = certificate.tolerances
-    if lower > limits.stationarity:
-        return Verdict.NOT_STATIONARY, (
-            f"ε is at least {lower:.3g} for every λ ≥ 0 and every element of the "
-            f"generalised gradients (tolerance {limits.stationarity:.0e})"
-        )
-    if clarke.floor > limits.stationarity:
-        return Verdict.UNDECIDED, f"rounding alone may change ε by {clarke.floor:.3g}"
-    if clarke.residual > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"ε = {clarke.residual:.3g} misses its tolerance {limits.stationarity:.0e}, and no "
-            f"better than {lower:.3g} is proven from below"
-        )
-    if complementarity > limits.complementarity:
-        return Verdict.UNDECIDED, f"δ = {complementarity:.3g} misses its tolerance"
-    return Verdict.CLARKE_KKT, (
-        "stationary with one element of the generalised gradient per support sample"
-    )
 
 
 def stated_notes(certificate: Certificate) -> tuple[str, ...]:

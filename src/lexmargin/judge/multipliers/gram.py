@@ -9,23 +9,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Protocol, final
 
 import numpy as np
 
-from lexmargin.judge.trained.scores import Indices
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.multipliers.stationarity import Stationarity, measured
+from lexmargin.judge.multipliers.supports import Ladder
+from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["GramMeasure", "GramProblem", "gram_matrix", "row_norms"]
+__all__ = ["GradientSource", "Gram", "gram_matrix", "row_norms"]
 
 _REFINEMENTS: Final = 4
 """Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
 RowsOf = Callable[[Indices], Array]
+
+
+class GradientSource(Protocol):
+    """Margins whose gradients are formed a few at a time."""
+
+    @property
+    def theta(self) -> Array: ...
+
+    @property
+    def values(self) -> Array: ...
+
+    def rows(self, indices: Indices) -> Array: ...
+
+    def push(self, indices: Indices, direction: Array) -> Array: ...
+
+    def pull(self, indices: Indices, weights: Array) -> Array: ...
 
 
 def gram_matrix(rows: RowsOf, indices: Indices, dimension: int, memory: float) -> Array:
@@ -57,64 +75,60 @@ def row_norms(rows: RowsOf, indices: Indices, dimension: int, memory: float) -> 
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class GramMeasure:
-    """λ ≥ 0 with ε and δ measured through the network, a proven lower bound, and two floors.
+class Gram(Ladder):
+    """Non-negative least squares `min ‖θ̂ - Jᵀλ‖` on margins whose gradients are not kept.
 
-    lower
-        bounds ε over all λ ≥ 0 on the support; where penalised, `sqrt(ε² + δ²)`.
-    floor
-        rounding error that ε may carry.
-    resolution
-        size of ε below which K alone cannot tell; λ is refined beyond it where that succeeds.
+    Args:
+        margins: gradients a few at a time, at θ of any length.
+        degree: α.
+        widest: the largest τ of a support.
+        memory: bytes that gradients may take at a time.
     """
 
-    support: Indices
-    multipliers: Array
-    residual: float
-    complementarity: float
-    lower: float
-    floor: float
-    resolution: float
+    whole = False
 
+    def __init__(
+        self, margins: GradientSource, degree: float, widest: float, memory: float
+    ) -> None:
+        size = vector_norm(margins.theta, 2.0)
+        self._source, self._memory, self._degree = margins, memory, degree
+        self.theta = margins.theta / size
+        # f/‖θ‖ and ∇f differ from f(θ̂) and ∇f(θ̂) by one factor ‖θ‖^{α-1}.
+        self.margins = margins.values / size
+        self.indices = self.support(widest)
+        self.gram = gram_matrix(margins.rows, self.indices, self.theta.size, memory)
+        self.products = margins.push(self.indices, self.theta)
 
-@final
-@dataclass(frozen=True, eq=False)
-class GramProblem:
-    """Non-negative least squares `min ‖θ̂ - Jᵀλ‖` on samples whose gradients are not kept.
+    @property
+    def excess(self) -> Array:
+        """`α (f_n - γ)` (N,), the share of each margin in δ."""
+        return self._degree * (self.margins - float(np.min(self.margins)))
 
-    indices, gram, products
-        S, `J Jᵀ` (S, S) and `J θ̂` (S,).
-    excess
-        `α (f_n - γ)` (S,), the share of each sample in δ.
-    pull, push
-        `(indices, λ) -> Jᵀλ` and `(indices, v) -> J v`.
-    theta
-        θ̂ (d,), of length 1.
-    """
+    def reach(self, far: Indices) -> float:
+        source = self._source
 
-    indices: Indices
-    gram: Array
-    products: Array
-    excess: Array
-    pull: Callable[[Indices, Array], Array]
-    push: Callable[[Indices, Array], Array]
-    theta: Array
+        def lengths(some: Indices) -> Array:
+            return row_norms(source.rows, some, self.theta.size, self._memory)
 
-    def measure(self, chosen: Indices, *, penalised: bool = False) -> GramMeasure:
-        """Solve on the samples ``chosen`` (positions in S); penalised minimises `ε² + δ²`."""
-        square = self.gram[np.ix_(chosen, chosen)]
-        excess, products = self.excess[chosen], self.products[chosen]
+        return weight_reach(far, lengths, self.excess, self.theta, 2.0)
+
+    def square(self, support: Indices) -> Array:
+        """Return `J Jᵀ` of a support within the widest (S, S)."""
+        chosen = np.searchsorted(self.indices, support)
+        return self.gram[np.ix_(chosen, chosen)]
+
+    def on(self, support: Indices, *, penalised: bool = False) -> Stationarity:
+        square, excess = self.square(support), self.excess[support]
+        products = self.products[np.searchsorted(self.indices, support)]
         share = excess if penalised else np.zeros_like(excess)
         square = square + np.outer(share, share)
         norms = np.sqrt(np.diag(square))
         divisors = np.where(norms > 0.0, norms, 1.0)
         square = square / np.outer(divisors, divisors)
         values = _solve(square, products / divisors) / divisors
-        samples = self.indices[chosen]
-        best = self._residual(samples, values, share)
+        best = self._residual(support, values, share)
         for _ in range(_REFINEMENTS):
-            gains = self.push(samples, best[1]) - share * float(share @ values)
+            gains = self._source.push(support, best[1]) - share * float(share @ values)
             passive = np.flatnonzero(values > 0.0)
             if not passive.size:
                 break
@@ -124,25 +138,27 @@ class GramProblem:
             moved[passive] += step / divisors[passive]
             if np.any(moved < 0.0):
                 break
-            trial = self._residual(samples, moved, share)
+            trial = self._residual(support, moved, share)
             if not trial[0] < best[0]:
                 break
             values, best = moved, trial
         objective, remaining = best
-        gains = self.push(samples, remaining) - share * float(share @ values)
+        gains = self._source.push(support, remaining) - share * float(share @ values)
         mass = float(values @ norms) + 1.0
-        return GramMeasure(
-            support=samples,
-            multipliers=values,
-            residual=vector_norm(remaining, 2.0),
-            complementarity=max(0.0, float(excess @ values)),
-            lower=self._lower(objective, remaining, gains, products, norms, mass),
-            floor=EPS * (samples.size + 16.0 * math.sqrt(self.theta.size)) * mass,
-            resolution=math.sqrt(EPS * samples.size) * mass,
+        length = vector_norm(remaining, 2.0)
+        lower = self._lower(objective, remaining, gains, products, norms, mass)
+        floor = EPS * (support.size + 16.0 * math.sqrt(self.theta.size)) * mass
+        return measured(
+            self.margins,
+            self._degree,
+            support,
+            values,
+            (length, lower, floor),
+            math.sqrt(EPS * support.size) * mass,
         )
 
     def _residual(self, samples: Indices, values: Array, share: Array) -> tuple[float, Array]:
-        remaining = self.theta - self.pull(samples, values)
+        remaining = self.theta - self._source.pull(samples, values)
         return math.hypot(vector_norm(remaining, 2.0), float(share @ values)), remaining
 
     def _lower(

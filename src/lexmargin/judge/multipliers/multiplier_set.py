@@ -49,10 +49,6 @@ class MultiplierMethod(StrEnum):
     """By orthogonal factorisations of the gradients."""
     GRAM = "gram"
     """Through `K = J Jᵀ`, which squares the condition number, then refined with J."""
-    LINEAR_PROGRAM = "linear-program"
-    """By a linear program (polyhedral norms)."""
-    GIVEN = "given"
-    """Not at all: the multipliers came with the question."""
 
 
 @final

@@ -12,7 +12,7 @@ from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.multipliers.multiplier_set import smallest_hull_point
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
-from lexmargin.judge.programs.products import combination
+from lexmargin.judge.multipliers.products import combination
 from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
 from lexmargin.linalg.rounding import EPS

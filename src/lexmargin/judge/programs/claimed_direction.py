@@ -14,30 +14,29 @@ import numpy as np
 
 from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.inputs.limits import DENSE_HESSIAN_PARAMETERS
-from lexmargin.judge.bounds.duality import linear_proof
-from lexmargin.judge.bounds.proved import Proved, with_proved
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.first_order import certificate_of, first_order
+from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, measured_of
-from lexmargin.judge.judge import not_separating
-from lexmargin.judge.local.ascent import rise
+from lexmargin.judge.judge import measured_at, not_separating
+from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
-from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
-from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
-from lexmargin.judge.programs.long_words import within
-from lexmargin.judge.programs.products import linear_margin, linear_values
+from lexmargin.judge.multipliers.supports import Rung
+from lexmargin.judge.multipliers.weight_reach import weight_reach
+from lexmargin.judge.point import UnitPoint, check_euler, unit_point
+from lexmargin.judge.proved import Proved, linear_proof, with_proved
+from lexmargin.judge.reasons import Condition
+from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import DifferencedCurved
-from lexmargin.judge.second_order.vicinity import around_direction
-from lexmargin.judge.stationarity import Stationarity
+from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
-from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_measures import affordable, measured
@@ -101,8 +100,6 @@ def claimed_direction(
     if on:
         gradients, sloped = _sloped(functions, unit, point, evidence, on)
     first = measured_of(point, gradients, evidence, limits)
-    doubt = _doubt(point, first, mismatch, limits)
-    smooth = not on
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
         jacobian, values = functions.jacobian(unit), functions.values(unit)
@@ -123,34 +120,29 @@ def claimed_direction(
     if not np.any(weights < 0.0):
         kkt = Kkt(functions=functions, point=theta, norm=norm)
         proved = lowest(kkt, weights, margin, GIVEN)
-    known = Certificate(
-        verdict=Verdict.UNDECIDED,
-        stationarity=first.residual,
-        stationarity_bound=first.lower,
-        complementarity=first.complementarity,
-        feasibility=0.0,
-        margin=point.unscaled(point.margin),
+    bounded = first.lower
+    if on:
+        # What separates θ̂ from one element of every margin does not from all.
+        first = replace(first, lower=0.0)
+    condition = Condition.SLOPES if on else Condition.GRADIENTS
+    word = first_order(replace(measured_at(point, first, mismatch), condition=condition), limits)
+    if on and norm != 2.0:
+        word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
+    elif sloped:
+        word = Verdict.UNDECIDED, (sloped,)
+    rung = Rung(evidence.tau, first)
+    known = replace(
+        certificate_of(rung, word, point.unscaled(point.margin), norm, limits),
+        stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,
-        euler=first.euler,
-        multiplier_dimension=None,
-        multiplier_range=None,
         licq=licq(support_rows, limits.rank),
-        mfcq=None,
-        curvature=None,
         gap=None if proved is None else proved.gap(margin),
         bound=None if proved is None else proved.bound,
-        margin_ratio=None,
-        definition_3=None,
         degree=alpha,
         nearest_kink=None if kinks is None else kinks.nearest_on_support.distance,
-        norm=norm,
-        tolerances=limits,
-        reasons=(),
-        tau=evidence.tau,
     )
-    doubt = doubt or sloped
-    found = _word(functions, point, unit, first, evidence, limits, smooth, doubt, known, proved)
+    found = _beyond_first_order(functions, point, unit, evidence, known, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
@@ -178,67 +170,40 @@ def _in_long_numbers(
     return with_proved(known, replace(linear_proof(exact.bound, None), excess=exact.gap))
 
 
-def _word(
+def _beyond_first_order(
     functions: MarginFunctions,
     point: UnitPoint,
     unit: Array,
-    first: Stationarity,
     evidence: Evidence,
-    limits: Tolerances,
-    smooth: bool,
-    doubt: str,
     found: Certificate,
     proved: Proved | None,
 ) -> Certificate:
     """Return the certificate with the best word that the evidence establishes, and its reason."""
+    if not found.verdict.stationary:
+        return found
 
     def said(word: Verdict, why: str, known: Certificate = found) -> Certificate:
         return replace(known, verdict=word, reasons=(why,))
 
-    kink, gap = found.nearest_kink, found.gap
-    if doubt:
-        return said(Verdict.UNDECIDED, doubt)
-    if smooth and first.lower > limits.stationarity:
-        return said(Verdict.NOT_STATIONARY, "the refutation separates θ̂ from the cone of gradients")
-    if not smooth and point.norm != 2.0:
-        return said(Verdict.UNDECIDED, "a kink, and the ball is not Euclidean")
-    if not (
-        first.residual <= limits.stationarity and first.complementarity <= limits.complementarity
-    ):
-        return said(Verdict.UNDECIDED, "ε or δ of these multipliers misses its tolerance")
+    limits, kink, gap = found.tolerances, found.nearest_kink, found.gap
     curved = DifferencedCurved(functions, kink)
-    alpha, weights, support = point.degree, evidence.multipliers, evidence.support
-    around = around_direction(curved, unit, alpha, weights, support, limits, kink)
+    around = around_direction(curved, unit, point.degree, replace(found, support=evidence.support))
     if evidence.ascent is not None and point.norm == 2.0:
-        shown = rise(around, evidence.ascent, first.residual)
+        shown = rise(around, evidence.ascent, found.stationarity)
         if shown is not None:
             why = "the margin rises along the curve given from its beginning"
             return said(Verdict.SADDLE, why, replace(found, rise=shown))
     if proved is not None and gap is not None and gap <= limits.gap:
         met = said(Verdict.KKT, "the margin meets an upper bound on all margins")
         return with_proved(met, replace(proved, excess=gap))
-    if not smooth:
-        return said(Verdict.CLARKE_KKT, "stationary with the slopes given at the kinks")
     affine = functions.curvature is Curvature.AFFINE
-    if point.norm == 2.0 and not affine and functions.size <= DENSE_HESSIAN_PARAMETERS:
-        word = measured_curvature(around, check=False, search=False)
-        found = replace(found, curvature=word.curvature, radius=word.radius)
-        if word.verdict is Verdict.STRICT_LOCAL:
-            return said(Verdict.STRICT_LOCAL, _STRICT, found)
-        return said(Verdict.KKT, "ε and δ are within their tolerances", found)
-    return said(Verdict.KKT, "ε and δ are within their tolerances")
-
-
-def _doubt(point: UnitPoint, first: Stationarity, mismatch: float, limits: Tolerances) -> str:
-    smallest = np.flatnonzero(point.margins <= point.margin)
-    noise = 2.0 * EPS * float(np.max(row_sums(point.jacobian[smallest], point.theta)))
-    if point.degree * point.margin <= noise:
-        return "the margin is no larger than its own rounding error"
-    if mismatch > max(limits.support, limits.stationarity):
-        return "f and the gradients contradict Euler's identity"
-    if first.floor > limits.stationarity:
-        return "rounding alone may change ε by more than its tolerance"
-    return ""
+    if found.verdict is Verdict.CLARKE_KKT or point.norm != 2.0 or affine:
+        return found
+    word = measured_curvature(around, given=evidence)
+    found = replace(found, curvature=word.curvature, radius=word.radius)
+    if word.verdict is Verdict.STRICT_LOCAL:
+        return said(Verdict.STRICT_LOCAL, _STRICT, found)
+    return found
 
 
 def _sloped(
@@ -252,7 +217,7 @@ def _sloped(
     if point.norm != 2.0:
         return point.jacobian, ""
     known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
-    recording = record(functions, unit)
+    recording = functions.record(unit)
     if len(recording.kinked) != 1:
         return point.jacobian, "kinks in several layers: the slopes there are not independent"
     slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
@@ -263,7 +228,7 @@ def _sloped(
             return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
         slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
     chosen = evidence.support
-    elements = rows(functions, record(functions, unit, slopes), chosen.tolist())
+    elements = rows(functions, functions.record(unit, slopes), chosen.tolist())
     gradients = point.jacobian.copy()
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)

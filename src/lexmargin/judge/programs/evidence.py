@@ -10,15 +10,15 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.bounds.table import lowest
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, refuted
+from lexmargin.judge.levels.long_words import found_multipliers
 from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kinked import element_at_kink
-from lexmargin.judge.local.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.local.slopes import record, rows
+from lexmargin.judge.multipliers.stationarity import on_support
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.programs.claimed_direction import claimed_direction
-from lexmargin.judge.programs.long_words import found_multipliers
-from lexmargin.judge.stationarity import on_support
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
@@ -124,7 +124,7 @@ def _slopes(
     values = functions.values(unit)
     clarke = element_at_kink(sets, evidence.support, unit, degree, values, limits).clarke
     per_sample = functions.count // functions.data.n_samples
-    recording = record(functions, unit)
+    recording = functions.record(unit)
     zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
     for kink in kinks:
         zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
@@ -134,7 +134,7 @@ def _slopes(
         for kink in (k for k in kinks if k.sample == int(n) // per_sample):
             one = [layer.copy() for layer in zero]
             one[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1.0
-            part = rows(functions, record(functions, unit, one), [int(n)])[0] - sets.base[row]
+            part = rows(functions, functions.record(unit, one), [int(n)])[0] - sets.base[row]
             size = float(part @ part)
             slope = min(max(float(rest @ part) / size, 0.0), 1.0) if size > 0.0 else 0.0
             if slope > 0.0:

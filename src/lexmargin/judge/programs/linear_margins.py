@@ -22,12 +22,12 @@ from lexmargin.judge.bounds.balanced import balanced
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import judged, linear_upper, not_separating, with_linear_bound
+from lexmargin.judge.multipliers.products import near_products
+from lexmargin.judge.multipliers.stationarity import Stationarity
+from lexmargin.judge.multipliers.supports import Rows, Rung, climb, rungs
 from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
 from lexmargin.judge.point import UnitPoint, row_sums
-from lexmargin.judge.programs.products import near_products
 from lexmargin.judge.programs.translated import centred
-from lexmargin.judge.stationarity import Stationarity
-from lexmargin.judge.supports import Rung, climb, rungs
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.linalg.norms import (
     Array,
@@ -118,7 +118,7 @@ def certify_linear(
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
         return not_separating(point, tolerances)
-    rung = _claimed(point, signs, multipliers, tolerances) or climb(point, tolerances)
+    rung = _claimed(point, signs, multipliers, tolerances) or climb(Rows(point), tolerances)
     upper = _upper(point, signs, rung.measured, tolerances)
     if bias is None:
         sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
@@ -236,11 +236,7 @@ def _claimed(
     multipliers = point.unscaled_multipliers(values)
     evidence = Evidence(support=point.support(tau), multipliers=multipliers, tau=tau)
     measured: Stationarity = measured_of(point, point.jacobian, evidence, limits)
-    serve = (
-        measured.residual <= limits.stationarity
-        and measured.complementarity <= limits.complementarity
-    )
-    return Rung(tau, measured) if serve else None
+    return Rung(tau, measured) if measured.met(limits) else None
 
 
 def _upper(

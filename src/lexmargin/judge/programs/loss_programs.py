@@ -14,11 +14,13 @@ import numpy as np
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.judge.bounds.loss_point import LossPoint, loss_point_of, vanishes_at_zero
 from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
+from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.multipliers.stationarity import hoelder_gap
 from lexmargin.judge.plain import smooth_only
-from lexmargin.judge.programs.loss_point import LossPoint, loss_point_of, vanishes_at_zero
-from lexmargin.judge.stationarity import hoelder_gap
+from lexmargin.judge.reasons import Condition
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
 from lexmargin.judge.verdict import Verdict
@@ -49,21 +51,24 @@ class _Misfit:
     flat: float
     flat_floor: float
 
-    def word(self, limits: Tolerances, fails: str, holds: str) -> tuple[Verdict, str, float]:
-        """Return the verdict, why, and the ε it rests on.
+    def measured(self, condition: Condition) -> Measured:
+        """Return what the word of first order hangs on: the loss carries its own multipliers.
 
         Where rounding leaves no direction in the gradient, a gradient that is 0 within tolerance is
         what a minimiser inside has, wherever it lies.
         """
-        most, lower = limits.stationarity, self.residual - self.floor
-        if lower > most:
-            return Verdict.NOT_STATIONARY, f"{fails}: ε is at least {lower:.3g}", self.residual
-        if max(self.residual, self.floor) <= most:
-            return Verdict.KKT, holds, self.residual
-        if self.floor > most and self.flat + self.flat_floor <= most:
-            return Verdict.KKT, "the gradient vanishes within its rounding", self.flat
-        why = f"ε = {self.residual:.3g}, of which rounding may make {self.floor:.3g}"
-        return Verdict.UNDECIDED, why, self.residual
+        return Measured(
+            residual=self.residual,
+            lower=self.residual - self.floor,
+            floor=self.floor,
+            condition=condition,
+            flat=self.flat + self.flat_floor,
+        )
+
+    def used(self, verdict: Verdict, limits: Tolerances) -> float:
+        """Return the ε that the word rests on."""
+        hidden = verdict is Verdict.KKT and self.floor > limits.stationarity
+        return self.flat if hidden else self.residual
 
     def possible(self, verdict: Verdict, limits: Tolerances) -> bool:
         """Say whether ε may be within tolerance; a bound then settles what rounding hides.
@@ -128,13 +133,11 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
         return _out_of_range(values, norm, limits)
     inside = size < 1.0 - limits.feasibility
     misfit, angle = _at_ball(point, theta, size, norm, inside)
-    fails, holds = "-∇L does not support the ball at θ", "-∇L and θ agree within tolerance"
-    if inside:
-        fails = "the gradient of the loss does not vanish inside the ball"
-        holds = "the gradient of the loss vanishes inside the ball"
-    verdict, reason, residual = misfit.word(limits, fails, holds)
+    condition = Condition.INSIDE if inside else Condition.BALL
+    verdict, reasons = first_order(misfit.measured(condition), limits)
+    residual = misfit.used(verdict, limits)
     found = replace(
-        blank(verdict, values, norm, limits, (reason,)),
+        blank(verdict, values, norm, limits, reasons),
         stationarity=residual,
         stationarity_bound=max(0.0, misfit.residual - misfit.floor),
         complementarity=0.0,
@@ -205,17 +208,13 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
     size = vector_norm(theta, norm)
     with np.errstate(all="ignore"):
         misfit, length = _balanced(kkt, point, size) if size > 0.0 else _at_zero(kkt, point)
-    fails, holds = "loss and penalty do not balance", "loss and penalty balance within tolerance"
-    if size == 0.0:
-        fails, holds = (
-            "the loss falls faster than the penalty grows at θ = 0",
-            "θ = 0 is stationary",
-        )
-    verdict, reason, residual = misfit.word(limits, fails, holds)
+    condition = Condition.BALANCE if size > 0.0 else Condition.ORIGIN
+    verdict, reasons = first_order(misfit.measured(condition), limits)
+    residual = misfit.used(verdict, limits)
     turned = norm == 2.0 and size > 0.0 and np.any(point.gradient)
     name = "‖∇L‖ = c q ‖θ‖^(q-1)" if size > 0.0 else "‖∇L‖ at θ = 0"
     found = replace(
-        blank(verdict, values, norm, limits, (reason,)),
+        blank(verdict, values, norm, limits, reasons),
         stationarity=residual,
         stationarity_bound=max(0.0, misfit.residual - misfit.floor),
         complementarity=0.0,

@@ -5,6 +5,7 @@ Every problem brings its :class:`~lexmargin.formulations.kkt.Kkt`; nothing here 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,8 @@ from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.plain import PlainPoint, judge_plain
 from lexmargin.judge.programs.w_levels import judge_later_level
-from lexmargin.judge.second_order.plain_curvature import second_order
+from lexmargin.judge.second_order.curvature import second_order
+from lexmargin.judge.second_order.surroundings import around_program
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import (
     blank,
@@ -115,7 +117,7 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
         return with_bounds(kkt, found)
     if kkt.norm != 2.0:
         return found
-    found = second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+    found = _second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
     return with_bounds(kkt, found)
 
 
@@ -148,6 +150,13 @@ def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certific
     return replace(found, verdict=verdict, reasons=reasons, checks=checks)
 
 
+def _second_order(
+    kkt: Kkt, multipliers: Array, found: Certificate, given: Evidence | None
+) -> Certificate:
+    around = functools.partial(around_program, kkt, multipliers, given is None)
+    return second_order(around, found, given)
+
+
 # -- costs, eq. 13 and 14 --------------------------------------------------------------------------
 
 
@@ -173,7 +182,7 @@ def _certify_costs(
     # Curves would move what is held, or costs nothing.
     movable = bool(np.all(kkt.entry_costs > 0.0)) and kkt.free is None
     if movable and kkt.functions.curvature is not Curvature.AFFINE:
-        found = second_order(kkt, found.multipliers, found, given)
+        found = _second_order(kkt, found.multipliers, found, given)
     return with_bounds(kkt, found)
 
 

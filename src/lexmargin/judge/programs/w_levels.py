@@ -17,9 +17,9 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Proof
 from lexmargin.judge.bounds.held import HeldScores, ZeroCost
 from lexmargin.judge.bounds.parts import Parts
-from lexmargin.judge.bounds.proved import BoundMethod
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.fritz_john import fritz_john
+from lexmargin.judge.proved import BoundMethod
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm

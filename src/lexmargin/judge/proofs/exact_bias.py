@@ -12,14 +12,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final, final
+from typing import final
 
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
-from lexmargin.judge.proofs.exact_basis import solve_near
-from lexmargin.judge.proofs.exact_linear import to_text
+from lexmargin.judge.proofs.proof import Arithmetic, Proof, Witness
+from lexmargin.judge.proofs.rational import (
+    Vector,
+    as_floats,
+    first_exact,
+    positive_entries,
+    solve_near,
+    to_text,
+)
 from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
 from lexmargin.linalg.norms import Array
@@ -27,11 +34,9 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import IntArray
 from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
 
-__all__ = ["BiasProgram", "ExactProgram", "check_exact_program", "exact_program", "stated_program"]
+__all__ = ["BiasProgram", "check_exact_program", "exact_program", "stated_program"]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
-_TOLERANCES: Final = (1e-9, 1e-7, 1e-11, 1e-5)
-"""Where to cut a float answer's support, likeliest first; a wrong cut fails exactly."""
 
 
 @final
@@ -50,71 +55,15 @@ class BiasProgram:
     a: Fraction
     b: Fraction
 
-    def margins(self, w: tuple[Fraction, ...], c: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    def margins(self, w: Vector, c: Vector) -> Vector:
         """Return `Z w + S c`."""
         first = matvec(self.Z, w)
         second = matvec(self.S, c) if c else (_ZERO,) * len(first)
         return tuple(x + y for x, y in zip(first, second, strict=True))
 
-    def cost(self, w: tuple[Fraction, ...], c: tuple[Fraction, ...]) -> Fraction:
+    def cost(self, w: Vector, c: Vector) -> Fraction:
         """Return `a ‖w‖² + b Σ c`."""
         return self.a * dot(w, w) + self.b * sum(c, _ZERO)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class ExactProgram:
-    """The exact answer of a program, and how far the given point is from it.
-
-    w, c, multipliers
-        the answer and λ, rational.
-    value
-        `a ‖w‖² + b Σ c`, the least cost.
-    bias
-        the least ‖w_2‖² at that w for the second level of eq. 13; None where it is not asked for.
-    gap
-        relative excess of the given point's cost, once it is stretched to margin 1; with ``bias``,
-        the larger of that and the relative error of the second level.
-    shortfall
-        `|min f_n - 1|` at the given point.
-    """
-
-    w: tuple[Fraction, ...]
-    c: tuple[Fraction, ...]
-    multipliers: tuple[Fraction, ...]
-    value: Fraction
-    bias: Fraction | None
-    gap: float
-    shortfall: float
-
-    @property
-    def proved(self) -> bool:
-        """Whether the given point is proved to be globally optimal up to a relative 1e-6."""
-        return self.gap <= PROVED_NEAR and self.shortfall <= PROVED_NEAR
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        used = [n for n, x in enumerate(self.multipliers) if x > 0]
-        return {
-            "proved": self.proved,
-            "value": to_text(self.value),
-            "second_level": None if self.bias is None else to_text(self.bias),
-            "w": [float(x) for x in self.w],
-            "squares": [float(x) for x in self.c],
-            "support": used,
-            "multipliers": [float(self.multipliers[n]) for n in used],
-            "gap": self.gap if math.isfinite(self.gap) else None,
-            "shortfall": self.shortfall if math.isfinite(self.shortfall) else None,
-        }
-
-    def report(self) -> str:
-        """Return a short text."""
-        value = f"{float(self.value):.15g}, proved in rational arithmetic"
-        lines = [("exact value", value)]
-        if self.bias is not None:
-            lines.append(("second level", f"{float(self.bias):.15g}, the same"))
-        lines.append(("exact gap", f"{self.gap:.3e} of the point given"))
-        return "\n".join(f"{name:<16}{text}" for name, text in lines)
 
 
 # -- from a problem --------------------------------------------------------------------------------
@@ -122,7 +71,7 @@ class ExactProgram:
 
 def stated_program(
     kkt: Kkt,
-) -> tuple[BiasProgram, tuple[Fraction, ...], tuple[Fraction, ...]] | None:
+) -> tuple[BiasProgram, Vector, Vector] | None:
     """Return the program of a linear score with biases, and (w, c) of the point.
 
     None for other predictors or costs, and where nothing is linear.
@@ -198,11 +147,12 @@ def _members(predictor: Predictor) -> tuple[Member, ...] | None:
 # -- the exact answer ------------------------------------------------------------------------------
 
 
-def exact_program(kkts: tuple[Kkt, ...]) -> ExactProgram | str:
-    """Return the exact optimum of eq. 13 or 14 near the point, or why none was found.
+def exact_program(kkts: tuple[Kkt, ...]) -> Proof | str:
+    """Compare the point with the exact optimum of eq. 13 or 14, or say why none was found.
 
-    Raises:
-        Nothing for other predictors than linear scores with biases: the text says so.
+    The value is the least cost, and the least ‖w_2‖² at that w where the second level of eq. 13 is
+    asked for. The gap is the relative excess of the point's cost, once it is stretched to margin 1,
+    or the relative error of the second level where that is larger.
     """
     stated = stated_program(kkts[0])
     if stated is None:
@@ -214,19 +164,17 @@ def exact_program(kkts: tuple[Kkt, ...]) -> ExactProgram | str:
         return "a margin is not positive"
     stretched = tuple(x / smallest for x in w), tuple(x / smallest for x in c)
     floats = np.array([float(m / smallest) for m in margins])
-    for tolerance in _TOLERANCES:
-        answer = _answer(program, stretched, floats, tolerance)
-        if answer is None or check_exact_program(program, *answer):
-            continue
-        return _compared(len(kkts), program, answer, stretched, float(abs(smallest - 1)))
-    return "the active set of this point is not that of an exact optimum"
+    answer = first_exact(lambda cut: _answer(program, stretched, floats, cut))
+    if answer is None:
+        return "the active set of this point is not that of an exact optimum"
+    return _compared(len(kkts), program, answer, stretched, float(abs(smallest - 1)))
 
 
 def check_exact_program(
     program: BiasProgram,
-    w: tuple[Fraction, ...],
-    c: tuple[Fraction, ...],
-    multipliers: tuple[Fraction, ...],
+    w: Vector,
+    c: Vector,
+    multipliers: Vector,
 ) -> str:
     """Return "" if λ proves (w, c) optimal, else why not; rational arithmetic only."""
     if any(x < 0 for x in multipliers) or any(x < 0 for x in c):
@@ -252,11 +200,11 @@ def check_exact_program(
 
 def _answer(
     program: BiasProgram,
-    point: tuple[tuple[Fraction, ...], tuple[Fraction, ...]],
+    point: tuple[Vector, Vector],
     margins: Array,
     tolerance: float,
-) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...], tuple[Fraction, ...]] | None:
-    """Solve the equations of the active samples and positive squares seen in floats."""
+) -> tuple[Vector, Vector, Vector] | None:
+    """Solve and check the equations of the active samples and positive squares seen in floats."""
     w, c = point
     a, half = float(program.a), float(program.b) / 2.0
     size = max([float(x) for x in c], default=0.0)
@@ -290,27 +238,49 @@ def _answer(
     for j, value in zip(positive, solved[len(chosen) :], strict=True):
         squares[j] = value
     pull = combination(multipliers, program.Z)
-    return tuple(g / program.a for g in pull), tuple(squares), tuple(multipliers)
+    answer = tuple(g / program.a for g in pull), tuple(squares), tuple(multipliers)
+    return None if check_exact_program(program, *answer) else answer
 
 
 def _compared(
     levels: int,
     program: BiasProgram,
-    answer: tuple[tuple[Fraction, ...], tuple[Fraction, ...], tuple[Fraction, ...]],
-    point: tuple[tuple[Fraction, ...], tuple[Fraction, ...]],
+    answer: tuple[Vector, Vector, Vector],
+    point: tuple[Vector, Vector],
     shortfall: float,
-) -> ExactProgram | str:
+) -> Proof | str:
     w, c, multipliers = answer
-    value, reached = program.cost(w, c), program.cost(*point)
-    gap = _excess(reached, value)
-    bias = None
+    least = program.cost(w, c)
+    gap = _excess(program.cost(*point), least)
+    statement = f"the least cost is {float(least):.15g}, in rational arithmetic"
+    value: Vector = (least,)
     if levels > 1:
         bias = _least_bias(program, w)
         if bias is None:
             return "the second level is proved for one bias only"
-        second = sum(point[1], _ZERO)
-        gap = max(gap, float(abs(second - bias) / max(bias, _ONE)))
-    return ExactProgram(w, c, multipliers, value, bias, gap, shortfall)
+        value = (least, bias)
+        gap = max(gap, float(abs(sum(point[1], _ZERO) - bias) / max(bias, _ONE)))
+        statement += f", and that of the second level {float(bias):.15g}"
+    used = positive_entries(multipliers)
+    facts = {
+        "value": to_text(least),
+        "second_level": to_text(value[1]) if levels > 1 else None,
+        "w": as_floats(w),
+        "squares": as_floats(c),
+        "support": list(used),
+        "multipliers": list(used.values()),
+        "shortfall": shortfall if math.isfinite(shortfall) else None,
+    }
+    return Proof(
+        kind=Arithmetic.RATIONAL,
+        proved=gap <= PROVED_NEAR and shortfall <= PROVED_NEAR,
+        statement=f"{statement}; the point given is {gap:.3e} above it, its margin {shortfall:.3e} "
+        "from 1",
+        facts=facts,
+        gap=gap,
+        value=value,
+        witness=Witness((*w, *c), (multipliers,)),
+    )
 
 
 def _excess(reached: Fraction, least: Fraction) -> float:
@@ -319,7 +289,7 @@ def _excess(reached: Fraction, least: Fraction) -> float:
     return float(reached / least - 1)
 
 
-def _least_bias(program: BiasProgram, w: tuple[Fraction, ...]) -> Fraction | None:
+def _least_bias(program: BiasProgram, w: Vector) -> Fraction | None:
     """Return the least Σ c with `S c ≥ 1 - Z w`, for one bias: an interval of c_+ - c_-."""
     S = program.S
     count = S.shape[1]

@@ -8,26 +8,26 @@ program, found in floats and solved in rationals, with `γ* = min z_n·θ = ‖Z
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
-from lexmargin.errors import NotSeparableError, ParameterError, SolverFailedError
-from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, smallest_hull_point
-from lexmargin.judge.proofs.exact_basis import polyhedral_pair
+from lexmargin.errors import ParameterError, SolverFailedError
+from lexmargin.judge.proofs.euclidean import euclidean_pair, excesses_over, inseparable
+from lexmargin.judge.proofs.polyhedral import polyhedral_pair, squared_length
+from lexmargin.judge.proofs.proof import Arithmetic, Proof, Witness
+from lexmargin.judge.proofs.rational import Vector, positive_entries, to_text
+from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import (
     combination,
     dot,
-    integer_rows,
     matvec,
     rank,
-    solve_integer,
     to_fractions,
 )
-from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.norms import Array, dual_exponent, unit_scale, vector_norm
 from lexmargin.separation.gordan import separability_of_rows
 
 __all__ = [
@@ -35,15 +35,11 @@ __all__ = [
     "ExactMargin",
     "check_exact_margin",
     "exact_gap",
-    "exact_levels_gap",
     "exact_max_margin",
+    "prove_max_margin",
 ]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
-_GUESSED = 1e-6
-"""Relative margin up to which samples start the support; a wrong guess only costs pivots."""
-_PIVOTS = 2_000
-"""Exact pivots at most: the method is finite, but rationals grow with every one of them."""
 
 
 @final
@@ -66,8 +62,8 @@ class ExactMargin:
     """
 
     norm: float
-    theta: tuple[Fraction, ...]
-    weights: tuple[Fraction, ...]
+    theta: Vector
+    weights: Vector
     margin_squared: Fraction
     active: tuple[int, ...]
     licq: bool
@@ -100,6 +96,54 @@ class ExactGap:
     gap: float
 
 
+def prove_max_margin(Z: Array, norm: float, theta: Array, levels: int = 1) -> Proof:
+    """Compare a direction with the exact max margin of `f_n = z_n·θ` (eq. 6).
+
+    Args:
+        Z: (N, d) rows z_n.
+        norm: 1, 2 or inf.
+        theta: (d,) the direction.
+        levels: with the norm 2, how many of its smallest margins are compared (Definition 5).
+
+    Raises:
+        NotSeparableError: no direction has a positive margin.
+        SolverFailedError: the basis found in floats is not that of an exact solution.
+    """
+    found = exact_max_margin(Z, norm, theta)
+    gap = exact_gap(Z, found, theta)
+    used = positive_entries(found.weights)
+    facts = {
+        "norm": "inf" if math.isinf(norm) else norm,
+        "margin": found.margin,
+        "margin_squared": to_text(found.margin_squared),
+        "direction": found.direction.tolist(),
+        "support": list(used),
+        "weights": list(used.values()),
+        "active": list(found.active),
+        "licq": found.licq,
+        "ratio_squared": to_text(gap.ratio_squared),
+    }
+    statement = (
+        f"the max margin is {found.margin:.15g}, in rational arithmetic, and LICQ "
+        f"{'holds' if found.licq else 'fails'} on its {len(found.active)} active samples; "
+        f"the direction given is {gap.gap:.3e} below it, relative"
+    )
+    worst = gap.gap
+    if levels > 1:
+        facts["levels_gap"] = _levels_gap(Z, found, theta, levels)
+        worst = max(worst, facts["levels_gap"])
+        statement += f", and {facts['levels_gap']:.3e} of it from the exact levels"
+    return Proof(
+        kind=Arithmetic.RATIONAL,
+        proved=worst <= PROVED_NEAR,
+        statement=statement,
+        facts=facts,
+        gap=gap.gap,
+        value=(found.margin_squared,),
+        witness=Witness(found.theta, (found.weights,)),
+    )
+
+
 def exact_max_margin(Z: Array, norm: float = 2.0, theta: Array | None = None) -> ExactMargin:
     """Return the exact max margin of `f_n = z_n·θ` over the ℓ1, ℓ2 or ℓ∞ ball (eq. 6).
 
@@ -114,37 +158,30 @@ def exact_max_margin(Z: Array, norm: float = 2.0, theta: Array | None = None) ->
         SolverFailedError: the basis found in floats is not that of an exact solution.
     """
     if norm == 2.0:
-        weights = _euclidean(Z, _support(Z, theta))
-        total = sum(weights.values(), _ZERO)
-        w = _combined(Z, weights)
-        size, point = total, w
-        squared = 1 / size
+        point, multipliers = euclidean_pair(Z, theta)
+        total = sum(multipliers, _ZERO)
+        squared, level = 1 / total, _ONE
+        weights = tuple(x / total for x in multipliers)
     elif norm == 1.0 or math.isinf(norm):
         try:
-            point, weights, margin = polyhedral_pair(Z, norm)
+            point, weights = polyhedral_pair(Z, norm)
         except SolverFailedError:
             if separability_of_rows(Z).separable:
                 raise
-            raise _inseparable() from None
-        total, squared = _ONE, margin * margin
+            raise inseparable() from None
+        level = min(matvec(Z, point))
+        squared = level * level
     else:
         raise ParameterError(
             f"The max margin of norm {norm:g} is not rational.", "Use the norm 1, 2 or inf."
         )
-    level = _ONE if norm == 2.0 else margin
-    active = tuple(n for n, excess in _excesses(Z, point, level).items() if excess == 0)
-    found = ExactMargin(
-        norm,
-        point,
-        tuple(weights.get(n, _ZERO) / total for n in range(Z.shape[0])),
-        squared,
-        active,
-        len(active) <= Z.shape[1] and rank(Z[list(active)]) == len(active),
-    )
-    wrong = check_exact_margin(Z, found)
+    active = tuple(n for n, excess in excesses_over(Z, point, level).items() if excess == 0)
+    licq = len(active) <= Z.shape[1] and rank(Z[list(active)]) == len(active)
+    answer = ExactMargin(norm, point, weights, squared, active, licq)
+    wrong = check_exact_margin(Z, answer)
     if wrong:
         raise SolverFailedError(f"The exact answer fails its own check: {wrong}.")
-    return found
+    return answer
 
 
 def check_exact_margin(Z: Array, found: ExactMargin) -> str:
@@ -157,18 +194,10 @@ def check_exact_margin(Z: Array, found: ExactMargin) -> str:
     smallest = min(matvec(Z, found.theta))
     if smallest <= 0:
         return "θ does not separate"
-    g = combination(found.weights, Z)
-    if found.norm == 2.0:
-        length = dot(found.theta, found.theta)
-        reached, bound = smallest * smallest / length, dot(g, g)
-    elif found.norm == 1.0:
-        reached = (smallest / sum((abs(x) for x in found.theta), _ZERO)) ** 2
-        bound = max(abs(x) for x in g) ** 2
-    elif math.isinf(found.norm):
-        reached = (smallest / max(abs(x) for x in found.theta)) ** 2
-        bound = sum((abs(x) for x in g), _ZERO) ** 2
-    else:
+    if found.norm != 2.0 and found.norm != 1.0 and not math.isinf(found.norm):
         return "no such norm"
+    reached = smallest * smallest / squared_length(found.theta, found.norm)
+    bound = squared_length(combination(found.weights, Z), dual_exponent(found.norm))
     if reached != found.margin_squared:
         return "the margin is not that of θ"
     return "" if bound == reached else "the weights prove a larger bound"
@@ -178,12 +207,7 @@ def exact_gap(Z: Array, found: ExactMargin, theta: Array) -> ExactGap:
     """Compare a floating direction with the exact maximum: `1 - γ(θ/‖θ‖)/γ*`, never negative."""
     point = to_fractions(theta.tolist())
     smallest = min(matvec(Z, point))
-    if found.norm == 2.0:
-        length = dot(point, point)
-    elif found.norm == 1.0:
-        length = sum((abs(x) for x in point), _ZERO) ** 2
-    else:
-        length = max(abs(x) for x in point) ** 2
+    length = squared_length(point, found.norm)
     if length == 0:
         raise ParameterError("The direction is zero.", "Give a non-zero θ.")
     sign = 1 if smallest > 0 else -1
@@ -194,7 +218,7 @@ def exact_gap(Z: Array, found: ExactMargin, theta: Array) -> ExactGap:
     return ExactGap(squared, float(1 - squared) / (1.0 + _root(squared)))
 
 
-def exact_levels_gap(Z: Array, found: ExactMargin, theta: Array, count: int) -> float:
+def _levels_gap(Z: Array, found: ExactMargin, theta: Array, count: int) -> float:
     """Return the largest difference of the ``count`` smallest margins of θ from the exact ones.
 
     In units of the first; ℓ2, where one direction has the max margin and its levels are its own.
@@ -220,199 +244,3 @@ def _root(value: Fraction) -> float:
     shift -= shift % 2
     scaled = value / Fraction(2) ** shift
     return math.ldexp(math.sqrt(float(scaled)), shift // 2)
-
-
-def _inseparable() -> NotSeparableError:
-    return NotSeparableError(
-        "No direction has a positive margin on all samples.",
-        "Check the exact verdict on separability.",
-    )
-
-
-def _support(Z: Array, theta: Array | None) -> list[int]:
-    """Guess the samples of positive weight, in floats."""
-    if theta is not None and np.any(theta):
-        margins = Z @ theta
-        smallest = float(np.min(margins))
-        if smallest > 0.0:
-            near = np.flatnonzero(margins <= (1.0 + _GUESSED) * smallest)
-            if near.size <= 4 * Z.shape[1] + 50:
-                direction = theta / vector_norm(theta, 2.0)
-                share = nonnegative_multipliers(Z[near], direction).multipliers
-                return [int(n) for n in near[share > 1e-10 * float(np.max(share, initial=0.0))]]
-    working = np.argsort(Z @ Z.sum(axis=0), kind="stable")[: 3 * Z.shape[1] + 50]
-    for _ in range(50):
-        share = smallest_hull_point(Z[working])[0]
-        w = share @ Z[working]
-        margins = Z @ w
-        level = float(w @ w)
-        bad = np.flatnonzero(margins < level * (1.0 - 1e-9))
-        bad = np.setdiff1d(bad, working)
-        if not bad.size or level <= 0.0:
-            break
-        order = np.argsort(margins[bad], kind="stable")
-        working = np.concatenate([working, bad[order[: 3 * Z.shape[1] + 50]]])
-    return [int(n) for n in working[share > 1e-10 * float(np.max(share))]]
-
-
-@final
-class _Rows:
-    """Rows of Z as integers on one power of two, with their inner products kept."""
-
-    def __init__(self, Z: Array) -> None:
-        self._Z = Z
-        self._rows: dict[int, tuple[list[int], int]] = {}
-        self._products: dict[tuple[int, int], Fraction] = {}
-
-    def __getitem__(self, n: int) -> tuple[list[int], int]:
-        if n not in self._rows:
-            rows, exponents = integer_rows(self._Z[n : n + 1])
-            self._rows[n] = rows[0], exponents[0]
-        return self._rows[n]
-
-    def product(self, a: int, b: int) -> Fraction:
-        key = (a, b) if a <= b else (b, a)
-        if key not in self._products:
-            (x, e), (y, f) = self[a], self[b]
-            whole = sum(map(int.__mul__, x, y))
-            shift = e + f
-            self._products[key] = (
-                Fraction(whole << shift) if shift >= 0 else Fraction(whole, 1 << -shift)
-            )
-        return self._products[key]
-
-    def solve(self, chosen: Sequence[int], right: Sequence[Fraction]) -> list[Fraction] | None:
-        """Solve `G x = right` for the Gram matrix of the chosen rows; None where it is singular."""
-        if not chosen:
-            return []
-        matrix, values = [], []
-        for a, target in zip(chosen, right, strict=True):
-            row = [self.product(a, b) for b in chosen]
-            common = math.lcm(target.denominator, *(x.denominator for x in row))
-            matrix.append([x.numerator * (common // x.denominator) for x in row])
-            values.append(target.numerator * (common // target.denominator))
-        found = solve_integer(matrix, values)
-        return None if found is None else list(found)
-
-
-def _combined(Z: Array, weights: dict[int, Fraction]) -> tuple[Fraction, ...]:
-    used = sorted(weights)
-    return combination([weights[n] for n in used], Z[used])
-
-
-def _euclidean(Z: Array, guess: list[int]) -> dict[int, Fraction]:
-    """Maximise `Σλ - ½‖Zᵀλ‖²` over λ ≥ 0 exactly: Lawson and Hanson's method in rationals."""
-    rows = _Rows(Z)
-    chosen = _independent(Z, guess)
-    values = rows.solve(chosen, [_ONE] * len(chosen)) or []
-    while any(x <= 0 for x in values):
-        chosen = [n for n, x in zip(chosen, values, strict=True) if x > 0]
-        values = rows.solve(chosen, [_ONE] * len(chosen)) or []
-    weights = dict(zip(chosen, values, strict=True))
-    for _ in range(_PIVOTS):
-        if not weights:
-            entering: int | None = int(np.argmax(np.linalg.norm(Z, axis=1)))
-            if not np.any(Z[entering]):
-                raise _inseparable()
-        else:
-            excesses = _excesses(Z, _combined(Z, weights), _ONE)
-            worst = min(excesses.items(), key=lambda item: item[1], default=(0, _ZERO))
-            entering = worst[0] if worst[1] < 0 else None
-        if entering is None:
-            return weights
-        weights = _entered(rows, weights, entering)
-    raise _unsettled()
-
-
-def _unsettled() -> SolverFailedError:
-    return SolverFailedError(
-        "The exact active set did not settle.", "Give a direction that is nearer to the optimum."
-    )
-
-
-def _entered(rows: _Rows, weights: dict[int, Fraction], entering: int) -> dict[int, Fraction]:
-    """Return the weights after one sample has entered, others having left at zero."""
-    current = {**weights, entering: _ZERO}
-    while True:
-        chosen = list(current)
-        solved = rows.solve(chosen, [_ONE] * len(chosen))
-        if solved is None:
-            others = [n for n in chosen if n != entering]
-            shares = rows.solve(others, [rows.product(entering, n) for n in others])
-            if shares is None:
-                raise _unsettled()
-            # z_n = Σ a_i z_i: weight moves along (1, -a), which leaves w and raises Σλ.
-            steps = {n: -a for n, a in zip(others, shares, strict=True)} | {entering: _ONE}
-            falling = {n: current[n] / -s for n, s in steps.items() if s < 0}
-            if not falling:
-                raise _inseparable()
-            length = min(falling.values())
-            current = {n: x + length * steps[n] for n, x in current.items()}
-            gone = min(n for n, limit in falling.items() if limit == length)
-            del current[gone]
-            continue
-        trial = dict(zip(chosen, solved, strict=True))
-        if all(x > 0 for x in solved):
-            return trial
-        limits = {n: current[n] / (current[n] - trial[n]) for n in chosen if trial[n] <= 0}
-        length = min(limits.values())
-        current = {n: x + length * (trial[n] - x) for n, x in current.items()}
-        zero = {n for n, limit in limits.items() if limit == length}
-        current = {n: x for n, x in current.items() if n not in zero}
-
-
-def _independent(Z: Array, chosen: list[int]) -> list[int]:
-    """Return indices of independent rows among ``chosen``, exactly, larger pivots first."""
-    if len(chosen) <= Z.shape[1] and rank(Z[chosen]) == len(chosen):
-        return chosen
-    kept: list[int] = []
-    for n in chosen:
-        if len(kept) == Z.shape[1]:
-            break
-        if rank(Z[[*kept, n]]) == len(kept) + 1:
-            kept.append(n)
-    return kept
-
-
-def _excesses(Z: Array, w: tuple[Fraction, ...], level: Fraction) -> dict[int, Fraction]:
-    """Return `z_n·w - level` exactly for every row that floats do not show to be above the level.
-
-    Rounding w and the product changes it by at most (d + 4) u Σ|z||w| (Higham, eq. 3.5).
-    """
-    top = max(abs(x) for x in w)
-    scale = Fraction(2) ** (top.numerator.bit_length() - top.denominator.bit_length())
-    floats = np.array([float(x / scale) for x in w])
-    height = float(level / scale) if level / scale < 2**1000 else math.inf
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        product = Z @ floats
-        terms = np.abs(Z) @ np.abs(floats) + abs(height)
-        slack = 4.0 * (w.__len__() + 4) * 2.0**-53 * terms + 2.0**-1000
-        clear = (product - height > slack) & np.isfinite(terms)
-    rest = np.flatnonzero(~clear)
-    if not rest.size:
-        return {}
-    exact = matvec(Z[rest], w)
-    return {int(n): value - level for n, value in zip(rest, exact, strict=True)}
-
-
-def to_text(value: Fraction, limit: int = 4000) -> str | None:
-    """Return "p/q", or None where that is longer than ``limit``."""
-    size = value.numerator.bit_length() + value.denominator.bit_length()
-    return str(value) if size <= 3 * limit else None
-
-
-def summary(found: ExactMargin, gap: ExactGap | None) -> dict[str, Any]:
-    """Return plain JSON values of an exact margin."""
-    used = [n for n, p in enumerate(found.weights) if p > 0]
-    return {
-        "norm": "inf" if math.isinf(found.norm) else found.norm,
-        "margin": found.margin,
-        "margin_squared": to_text(found.margin_squared),
-        "direction": found.direction.tolist(),
-        "support": used,
-        "weights": [float(found.weights[n]) for n in used],
-        "active": list(found.active),
-        "licq": found.licq,
-        "gap": None if gap is None else gap.gap,
-        "ratio_squared": None if gap is None else to_text(gap.ratio_squared),
-    }

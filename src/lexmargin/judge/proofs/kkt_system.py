@@ -10,18 +10,16 @@ bordered system).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.local.symmetry_generators import Generator, generators
-from lexmargin.judge.proofs.enclosure import BallMargins, Equations, floats_of
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.judge.functions.enclosure import BallMargins, Equations, floats_of
+from lexmargin.judge.functions.symmetry_generators import Generator, generators
 from lexmargin.linalg.norms import Array
-from lexmargin.linalg.rounding import EPS
-from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import combined_gradient
 
 __all__ = ["KktSystem"]
@@ -29,42 +27,29 @@ __all__ = ["KktSystem"]
 
 @final
 class KktSystem(Equations):
-    """`min ½ Σ c_i w_i² s.t. f_n(w) ≥ level`, or `max t s.t. f_n(w) ≥ t` on a sphere.
+    """`min ½ Σ c_i w_i² s.t. f_n(w)/r_n ≥ level`, or `max t s.t. f_n(w) ≥ t` on a sphere.
 
     Args:
-        functions: the margin functions.
-        w: (d,) the point.
+        kkt: the program, and its point.
         support, multipliers: the samples S that carry weight, and their λ > 0.
         costs: (d,) enclosures of c; None for 1.
-        level: what f_n must reach; None for the max form.
-        radius: ρ of the max form.
-        required: (N,) r_n where f_n must reach ``level`` times as much; None for 1.
-        orbits: whether the orbits of the symmetries of f_n keep the cost.
     """
 
     def __init__(
-        self,
-        functions: MarginFunctions,
-        w: Array,
-        support: NDArray[np.intp],
-        multipliers: Array,
-        costs: Sequence[Any] | None = None,
-        level: float | None = 1.0,
-        radius: float | None = None,
-        required: Array | None = None,
-        *,
-        orbits: bool = True,
+        self, kkt: Kkt, support: NDArray[np.intp], multipliers: Array, costs: list[Any] | None
     ) -> None:
         from flint import arb
 
+        functions, w, level = kkt.functions, kkt.point, kkt.level
         self.functions = functions
         self.w = w
         self.support = support
-        self.costs = [1] * w.size if costs is None else list(costs)
-        self.level, self.radius, self.required = level, radius, required
+        self.costs = [1] * w.size if costs is None else costs
+        self.level, self.radius, self.required = level, kkt.radius, kkt.required
         self.balls = BallMargins(functions, support)
-        self.generators = self._gauge() if orbits else []
+        self.generators = self._gauge() if kkt.even else []
         self.tangents = [g.tangent(w) for g in self.generators]
+        self.symmetries = len(self.tangents)
         free = [] if level is not None else [float(np.min(functions.values(w)))]
         self.start = np.concatenate([w, multipliers, np.zeros(len(self.tangents)), free])
         root = np.sqrt(np.array([float(arb(c).mid()) for c in self.costs]))
@@ -151,10 +136,6 @@ class KktSystem(Equations):
     # -- what the box of the true point must show --------------------------------------------------
 
     def doubt(self, box: Sequence[Any]) -> tuple[str, bool]:
-        """Return "" where the box of the solution proves KKT, else why not.
-
-        Also whether every sample outside S is shown to be inactive.
-        """
         d, s = self.w.size, self.support.size
         if not all(value > 0 for value in box[d : d + s]):
             return "a multiplier is not clearly positive", False
@@ -222,10 +203,3 @@ class KktSystem(Equations):
             sum((abs(product[i, j] - int(i == j)) for j in range(k)), arb(0)) for i in range(k)
         ]
         return all(rest < 1 for rest in rests)
-
-    def distance(self, box: Sequence[Any]) -> float:
-        """Return an upper bound on `‖w* - w_0‖/‖w_0‖`, w* the solution in the box."""
-        furthest = [float(abs(box[j] - float(self.w[j])).upper()) for j in range(self.w.size)]
-        # Upper bounds of every entry, a part in 1e12 for their norm, and the rounding of w itself.
-        ratio = math.hypot(*furthest) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * EPS

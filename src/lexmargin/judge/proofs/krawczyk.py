@@ -3,155 +3,193 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lexmargin.errors import DegreeError
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import KRAWCZYK_PARAMETERS
+from lexmargin.judge.functions.enclosure import BallMargins, Equations, enclosed, precision
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
-from lexmargin.judge.proofs.enclosure import enclosed, precision
 from lexmargin.judge.proofs.kkt_system import KktSystem
+from lexmargin.judge.proofs.proof import Proof, in_balls
 from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
-from lexmargin.linalg.norms import Array
+from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
+from lexmargin.ops.curvature import Curvature
 
-__all__ = ["KktProof", "not_proved", "only_near", "prove_kkt", "proved_near"]
+__all__ = ["on_ball", "prove_kkt", "prove_solution", "prove_zero_part"]
 
-
-_CARRIES = 1e-9
+_CARRIES: Final = 1e-9
 """Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
+_CHEAP: Final = 1e-140
+"""Least √c of a parameter: c itself must be no subnormal double."""
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class KktProof:
-    """Whether a true KKT point of a problem was proved to exist near the given one.
+def prove_solution(
+    equations: Equations, functions: MarginFunctions, support: Sequence[int] = ()
+) -> Proof:
+    """Prove that the KKT equations have a solution near their start, with the right signs.
 
-    proved
-        the test succeeded, all multipliers are positive and all margins at least their level.
-    radius
-        `‖w* - w_0‖/‖w_0‖` is at most this, w_0 the given point (homogeneous problems: at margin 1;
-        problems on a sphere: on it); NaN unless proved.
-    reason
-        what was proved, or why nothing was.
-    dimension
-        number of unknowns and equations.
-    support
-        the samples S with λ_n > 0.
-    symmetries
-        dimension of the orbit on which the point is isolated only up to symmetry.
-    licq
-        the gradients of all active samples were shown to be independent at the true point: those of
-        S are where the test succeeds. None where a sample outside S may be active too.
-    bound, gap
-        a proven bound on the margin of every point of the ball, by branch and bound where there are
-        few enough parameters, and how far below it the given point is, relative; else None.
+    Where the f_n are concave the problem is convex, and that point its global optimum.
     """
-
-    proved: bool
-    radius: float
-    reason: str
-    dimension: int
-    support: tuple[int, ...] = ()
-    symmetries: int = 0
-    licq: bool | None = None
-    bound: float | None = None
-    gap: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "proved": self.proved,
-            "radius": self.radius if math.isfinite(self.radius) else None,
-            "reason": self.reason,
-            "dimension": self.dimension,
-            "support": list(self.support),
-            "symmetries": self.symmetries,
-            "licq": self.licq,
-            "bound": self.bound,
-            "gap": self.gap,
-        }
-
-    def report(self) -> str:
-        """Return one line."""
-        return f"{'proof':<16}{'KKT' if self.proved else 'not proved'}: {self.reason}"
+    size, symmetries = int(equations.start.size), equations.symmetries
+    radius, strict = math.nan, False
+    try:
+        box = enclosed(equations)
+        if isinstance(box, str):
+            doubt = box
+        else:
+            doubt, strict = equations.doubt(box)
+            radius = equations.distance(box)
+    except KinkInBox as kink:
+        doubt = f"{kink}"
+    except (ZeroDivisionError, np.linalg.LinAlgError):
+        doubt = "the system is singular"
+    if not doubt and radius > PROVED_NEAR:
+        return in_balls(False, f"a true KKT point lies {radius:.3g} away, not nearer", size)
+    if doubt:
+        return in_balls(False, doubt, size, None, tuple(support), symmetries)
+    statement = f"a true KKT point lies within {radius:.3g} of this one (relative)"
+    if symmetries:
+        statement += f", isolated modulo {symmetries} symmetries"
+    if functions.curvature <= Curvature.CONCAVE:
+        statement += "; the problem is convex: it is the global optimum"
+    known = True if strict else None
+    return in_balls(True, statement, size, radius, tuple(support), symmetries, known)
 
 
-def prove_kkt(functions: MarginFunctions, theta: Array) -> KktProof:
-    """Prove that a KKT point of `min ½‖w‖² s.t. f_n(w) ≥ 1` lies near the direction θ (eq. 18).
+def on_ball(kkt: Kkt) -> Kkt | str:
+    """Return the program at its point moved onto its ball, where it has one, or how far off it is.
+
+    A point that is further off than what is proved is not the point that is spoken of.
+    """
+    if kkt.radius is None:
+        return kkt
+    length = vector_norm(kkt.point, kkt.norm) / kkt.radius
+    if not abs(length - 1.0) <= PROVED_NEAR:
+        return f"‖θ‖ = {length:.9g} is not 1"
+    return replace(kkt, point=kkt.point / length)
+
+
+def _stretched(kkt: Kkt) -> Kkt | str:
+    """Return a program that asks for a direction as `min ½‖w‖² s.t. f_n(w) ≥ 1`, at margin 1."""
+    alpha = kkt.degree
+    if not kkt.is_direction or alpha is None:
+        return kkt
+    flat = kkt.point / vector_norm(kkt.point, 2.0)
+    margin = float(np.min(kkt.functions.values(flat)))
+    if not margin > 0.0:
+        return "the direction does not separate"
+    return Kkt(functions=kkt.functions, point=flat * margin ** (-1.0 / alpha), level=1.0)
+
+
+@precision()
+def prove_kkt(kkt: Kkt) -> Proof:
+    """Prove that a KKT point of a margin program lies near the point, Euclidean norm.
+
+    Eq. 18, and 6, 7 (at finite ρ), 14, and other costs and levels.
 
     Args:
-        functions: the margin functions of a homogeneous predictor; analytic near θ, or
-            `relu^p` with p ≥ 2, or power-1 ReLUs with all pre-activations away from 0.
-        theta: (d,) the direction, at any scale, accurate to about 1e-6.
-
-    Raises:
-        DegreeError: the predictor is not homogeneous.
+        kkt: a program without a loss; its f_n analytic near the point, or `relu^p` with p ≥ 2, or
+            power-1 ReLUs with all pre-activations away from 0. The point accurate to about 1e-6.
     """
-    alpha = functions.homogeneity.degree
-    if alpha is None:
-        raise DegreeError("The predictor is not homogeneous.", "Only eq. 18 is proved here.")
-    size = functions.size
+    size = kkt.functions.size
+    if kkt.norm != 2.0:
+        return in_balls(False, f"the norm {kkt.norm:g} is not the Euclidean one", size)
     if size > KRAWCZYK_PARAMETERS:
-        return not_proved(f"{size} parameters are more than {KRAWCZYK_PARAMETERS}", size)
-    flat = np.asarray(theta, dtype=np.float64)
-    flat = flat / float(np.linalg.norm(flat))
-    margin = float(np.min(functions.values(flat)))
-    if margin <= 0.0:
-        return not_proved("the direction does not separate", size)
-    w = flat * margin ** (-1.0 / alpha)
-    values, jacobian = functions.values(w), functions.jacobian(w)
-    near = np.flatnonzero(values <= 1.0 + PROVED_NEAR)
-    found = nonnegative_multipliers(jacobian[near], w / float(np.linalg.norm(w)), flat)
-    multipliers = found.multipliers * float(np.linalg.norm(w))
-    carries = multipliers > _CARRIES * float(np.max(multipliers, initial=0.0))
-    support = near[carries]
-    if not support.size or found.residual > MISFIT:
-        return not_proved(f"ε = {found.residual:.3g} is far from stationary", size)
-    if not licq(jacobian[support], 1e-12).holds:
-        return not_proved("the gradients of the samples that carry weight are dependent", size)
-    system = KktSystem(functions, w, support, multipliers[carries])
-    return only_near(proved_near(system))
+        return in_balls(False, f"{size} parameters are more than {KRAWCZYK_PARAMETERS}", size)
+    placed = on_ball(kkt)
+    placed = placed if isinstance(placed, str) else _stretched(placed)
+    system = placed if isinstance(placed, str) else _system(placed)
+    if isinstance(system, str):
+        return in_balls(False, system, size)
+    return prove_solution(system, kkt.functions, system.support.tolist())
 
 
-def only_near(proof: KktProof) -> KktProof:
-    """Return the proof, or that the true point is too far from the given one to speak of it."""
-    if proof.proved and proof.radius > PROVED_NEAR:
-        why = f"a true KKT point lies {proof.radius:.3g} away, not nearer"
-        return not_proved(why, proof.dimension)
-    return proof
+def _system(kkt: Kkt) -> KktSystem | str:
+    """Return the KKT equations at the point, or why they cannot hold near it."""
+    margin = kkt.margin
+    if not margin > 0.0:
+        return "a margin is not positive"
+    reach = margin if kkt.level is None else kkt.level
+    if abs(margin / reach - 1.0) > MISFIT:
+        return f"the smallest margin {margin:.9g} is not {reach:g}"
+    costs, root = _costs(kkt), np.ones(kkt.point.size)
+    if costs is not None:
+        root = np.sqrt(np.array([float(c.mid()) for c in costs]))
+        if not float(np.min(root)) > _CHEAP:
+            return "some parameters cost too little for doubles"
+    near = np.flatnonzero(kkt.values <= (1.0 + PROVED_NEAR) * max(margin, reach))
+    found = _carrying(kkt.functions.jacobian(kkt.point)[near] / root, root * kkt.point)
+    if isinstance(found, str):
+        return found
+    carries, multipliers = found
+    return KktSystem(kkt, near[carries], multipliers, costs)
 
 
-def proved_near(system: KktSystem) -> KktProof:
-    """Run the Krawczyk test on KKT equations, and check signs and other margins over its box."""
-    size, count = int(system.start.size), len(system.generators)
-    support = tuple(int(n) for n in system.support)
-
-    def no(reason: str) -> KktProof:
-        return KktProof(False, math.nan, reason, size, support, count)
-
-    with precision():
-        try:
-            box = enclosed(system)
-            if isinstance(box, str):
-                return no(box)
-            doubt, strict = system.doubt(box)
-            if doubt:
-                return no(doubt)
-            radius = system.distance(box)
-        except KinkInBox as kink:
-            return no(f"{kink}")
-        except (ZeroDivisionError, np.linalg.LinAlgError):
-            return no("the system is singular")
-    modulo = f", isolated modulo {count} symmetries" if count else ""
-    reason = f"a true KKT point lies within {radius:.3g} of this one (relative){modulo}"
-    return KktProof(True, radius, reason, size, support, count, True if strict else None)
+def _carrying(rows: Array, target: Array) -> tuple[NDArray[np.intp], Array] | str:
+    """Return which rows carry weight in `target = Σ λ_n g_n`, and their λ > 0."""
+    length = vector_norm(target, 2.0)
+    if not length > 0.0:
+        return "the point is zero"
+    found = nonnegative_multipliers(rows, target / length)
+    top = float(np.max(found.multipliers, initial=0.0))
+    carries = np.flatnonzero(found.multipliers > _CARRIES * top)
+    if not carries.size or found.residual > MISFIT:
+        return f"ε = {found.residual:.3g} is far from stationary"
+    if not licq(rows[carries], 1e-12).holds:
+        return "the gradients of the samples that carry weight are dependent"
+    return carries, found.multipliers[carries] * length
 
 
-def not_proved(reason: str, dimension: int) -> KktProof:
-    """Return that nothing was proved, and why."""
-    return KktProof(False, math.nan, reason, dimension)
+def _costs(kkt: Kkt) -> list[Any] | None:
+    """Return enclosures of the costs, one per parameter, `γ^{2/α_k}` over the largest of them."""
+    from flint import arb
+
+    if kkt.costs is None:
+        return None
+    if kkt.powers is None or kkt.parts is None:
+        return [arb(float(cost)) for cost in kkt.costs]
+    base, degrees = kkt.powers.base, kkt.powers.degrees
+    gamma = arb(base)
+    top = max(degrees, key=lambda a: 2.0 / a * math.log(base))
+    powers = [gamma ** (2 / arb(a) - 2 / arb(top)) for a in degrees]
+    owner = kkt.parts.spread(np.arange(len(degrees), dtype=np.float64)).astype(int)
+    return [powers[k] for k in owner]
+
+
+@precision()
+def prove_zero_part(kkts: tuple[Kkt, ...]) -> Proof:
+    """Prove that eq. 13 reaches the value 0 near the point: w_1 = 0 and every f_n is positive.
+
+    The other parts are then stretched to `f_n ≥ 1` by `w_k t^{1/α_k}`, which leaves w_1 = 0.
+    """
+    from flint import arb
+
+    functions, theta, parts = kkts[0].functions, kkts[0].point, kkts[0].parts
+    size = functions.size
+    if parts is None or not kkts[0].at_one or any(np.any(kkt.target) for kkt in kkts):
+        why = "the answers of eq. 13 are no isolated point"
+        why = f"{why}; only w_1 = 0, and linear scores with a bias, are proved"
+        return in_balls(False, why, size)
+    everyone = np.arange(functions.count)
+    values = BallMargins(functions, everyone).all_values([arb(float(x)) for x in theta])
+    if not all(value > 0 for value in values):
+        return in_balls(False, "some margin is not clearly positive", size)
+    least = min(float(value.lower()) for value in values)
+    radius = 0.0
+    if least < 1.0:
+        radius = max(least ** (-1.0 / a) - 1.0 for a in parts.degrees) * (1.0 + 1e-9)
+        radius += 8.0 * EPS
+    if radius > PROVED_NEAR:
+        return in_balls(False, f"the smallest margin {least:.9g} is far below 1", size)
+    zero = "w_1 = 0" if len(kkts) == 1 else f"the first {len(kkts)} parts are 0"
+    reason = f"{zero} and feasible within {radius:.3g} of this point: the value 0 is reached"
+    return in_balls(True, reason, size, radius)

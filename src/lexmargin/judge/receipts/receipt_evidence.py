@@ -9,8 +9,8 @@ import numpy as np
 
 from lexmargin.errors import ReceiptError
 from lexmargin.inputs.limits import RECEIPT_WEIGHTS
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.ascent import Ascent
 from lexmargin.judge.receipts.receipt_format import Fields, decoded, encoded
 from lexmargin.linalg.norms import Array
 

@@ -21,11 +21,11 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.inputs.limits import CONTRACTION_ENTRIES
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import FARTHEST
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 
@@ -175,7 +175,7 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
     best: _Improved | None = None
     last = math.inf
     for _ in range(_STEPS):
-        values = functions.values(point)
+        values = vicinity.values if best is None else functions.values(point)
         off = functions.combined_gradient(point, weights) - point
         level = vicinity.level
         if level is None:

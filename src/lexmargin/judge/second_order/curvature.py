@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, final
 
 import numpy as np
 
-from lexmargin.inputs.limits import CURVATURE_ENTRIES, HESSIAN_PARAMETERS
-from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.local.ascent import Ascent, Rise, first_rise, rise
+from lexmargin.inputs.limits import CURVATURE_ENTRIES, DENSE_HESSIAN_PARAMETERS, HESSIAN_PARAMETERS
+from lexmargin.judge.certificate import Ascent, Certificate, Rise
+from lexmargin.judge.given import Evidence
+from lexmargin.judge.second_order.ascent import first_rise, rise
 from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.reduced import (
     Reduced,
@@ -30,7 +32,6 @@ __all__ = [
     "Curvature",
     "CurvatureKind",
     "SecondOrder",
-    "judged",
     "measured_curvature",
     "second_order",
 ]
@@ -123,31 +124,33 @@ class SecondOrder:
     rise: Rise | None = None
 
 
-def second_order(vicinity: Vicinity, found: Certificate) -> Certificate:
-    """Carry a smooth KKT certificate on: STRICT_LOCAL, SADDLE, or KKT and why.
+def second_order(
+    around: Callable[[Certificate], Vicinity | str],
+    found: Certificate,
+    given: Evidence | None = None,
+) -> Certificate:
+    """Carry a KKT certificate on: STRICT_LOCAL, SADDLE, or KKT and why.
 
-    Other verdicts pass unchanged; GLOBAL keeps its word and gains the numbers.
+    Other verdicts pass unchanged, and so does a KKT point at which 0 is a combination of gradients;
+    GLOBAL keeps its word and gains the numbers.
 
     Parameters
     ----------
-    vicinity : the point with its multipliers.
-    found : the first-order certificate.
+    around : what lies around the point of a certificate, or why nothing is said of it.
+    found : the first-order certificate, smooth at its point.
+    given : what a receipt carries: its curve is evaluated, and none is searched for.
     """
-    if found.verdict is Verdict.GLOBAL:
-        return replace(found, curvature=measured_curvature(vicinity, words=False).curvature)
-    return judged(vicinity, found) if found.verdict is Verdict.KKT else found
-
-
-def judged(
-    vicinity: Vicinity,
-    found: Certificate,
-    *,
-    check: bool = True,
-    given: Ascent | None = None,
-    search: bool = True,
-) -> Certificate:
-    """Return a KKT certificate with the word of second order, as :func:`measured_curvature`."""
-    word = measured_curvature(vicinity, check=check, given=given, search=search)
+    known = found.verdict is Verdict.GLOBAL
+    asked = found.verdict is Verdict.KKT or (known and given is None)
+    if not asked or found.stationarity > found.tolerances.stationarity:
+        return found
+    vicinity = around(found)
+    if isinstance(vicinity, str):
+        word = _open(vicinity)
+    else:
+        word = measured_curvature(vicinity, words=not known, given=given)
+    if known:
+        return replace(found, curvature=word.curvature)
     return replace(
         found,
         verdict=word.verdict,
@@ -159,25 +162,19 @@ def judged(
 
 
 def measured_curvature(
-    vicinity: Vicinity,
-    *,
-    words: bool = True,
-    check: bool = True,
-    given: Ascent | None = None,
-    search: bool = True,
+    vicinity: Vicinity, *, words: bool = True, given: Evidence | None = None
 ) -> SecondOrder:
     """Judge `d·(I - Σ λ_n ∇²f_n(θ)) d` on the critical cone of a smooth KKT point.
 
     Up to ``HESSIAN_PARAMETERS`` the Hessian is formed; above, the smallest eigenvalue is looked for
-    by Lanczos' method, which can show a saddle and prove nothing else.
+    by Lanczos' method, which can show a saddle and prove nothing else. Products that are second
+    derivatives are compared with differences of gradients.
 
     Parameters
     ----------
     vicinity : the point, smooth there.
     words : whether STRICT_LOCAL and SADDLE are asked for, or the numbers alone.
-    check : compare the Hessian with differences of gradients.
-    given : a curve that is said to lead upwards: it is evaluated first.
-    search : whether a curve is looked for where curvature is negative.
+    given : what a receipt carries: its curve is evaluated first, and none is searched for.
 
     Returns
     -------
@@ -185,27 +182,28 @@ def measured_curvature(
         SADDLE only where gains were evaluated down to what can be seen, STRICT_LOCAL only where a
         strict maximiser was shown to be near.
     """
-    functions, theta = vicinity.functions, vicinity.theta
+    functions = vicinity.functions
     if vicinity.support.size * functions.size > CURVATURE_ENTRIES:
         return _open(
             f"{functions.size} parameters and {vicinity.support.size} support margins are too many "
             "for a second-order test"
         )
-    off = functions.combined_gradient(theta, vicinity.multipliers) - theta
-    error = float(np.linalg.norm(off))
+    error = vicinity.error
     if not math.isfinite(error):
         return _open("the gradients are not finite")
-    if given is not None:
-        shown = rise(vicinity, given, error)
+    if given is not None and given.ascent is not None:
+        shown = rise(vicinity, given.ascent, error)
         if shown is not None:
             curvature = Curvature(kind=CurvatureKind.INDEFINITE, reason="negative curvature")
             return _risen(vicinity, curvature, shown)
+    if not functions.exact and functions.size > DENSE_HESSIAN_PARAMETERS:
+        return _open(f"{functions.size} parameters are more than {DENSE_HESSIAN_PARAMETERS}")
     if functions.size > HESSIAN_PARAMETERS:
-        return _by_lanczos(vicinity, error, check=check)
-    reduced = reduce(vicinity, error)
+        return _by_lanczos(vicinity, error)
+    reduced = reduce(vicinity)
     if isinstance(reduced, str):
         return _open(reduced)
-    doubt = _doubt(vicinity, reduced.lagrangian) if check else ""
+    doubt = _doubt(vicinity, reduced.lagrangian)
     if doubt:
         return _open(doubt)
     sizes = {"dimension": reduced.eigenvalues.size, "symmetries": reduced.orbit.shape[0]}
@@ -228,7 +226,7 @@ def measured_curvature(
             CurvatureKind.UNDECIDED,
             f"{flat} flat direction{many}, no known symmetry of the problem",
         ))  # fmt: skip
-    candidates = list(tangent_ascents(vicinity, reduced, zero)) if search else []
+    candidates = list(tangent_ascents(vicinity, reduced, zero)) if given is None else []
     if not candidates:
         return _plain(_with(
             measured,
@@ -313,20 +311,20 @@ def _risen(vicinity: Vicinity, indefinite: Curvature, shown: Rise) -> SecondOrde
     )
 
 
-def _by_lanczos(vicinity: Vicinity, error: float, *, check: bool) -> SecondOrder:
+def _by_lanczos(vicinity: Vicinity, error: float) -> SecondOrder:
     """Look for negative curvature where the Hessian is too large to form."""
     from lexmargin.linalg.lanczos import smallest_on_tangents
 
     functions, theta, weights = vicinity.functions, vicinity.theta, vicinity.multipliers
-    rows = functions.rows(theta, vicinity.support)
+    rows = vicinity.support_rows
     doubt = units_doubt(rows)
     if not doubt and functions.jumps(theta, weights, vicinity.limits.kink):
         doubt = "the second derivative of relu^p jumps here"
-    if not doubt and check:
+    if not doubt:
         doubt = _doubt(vicinity, None)
     if doubt:
         return _open(doubt)
-    held = strong_margins(vicinity, rows, error)
+    held = strong_margins(vicinity)
     if not held.size:
         return _open("no multiplier is clear of the error, so that no margin holds the point")
     own = rows[np.searchsorted(vicinity.support, held)]
@@ -357,6 +355,8 @@ def _by_lanczos(vicinity: Vicinity, error: float, *, check: bool) -> SecondOrder
 def _doubt(vicinity: Vicinity, lagrangian: Array | None) -> str:
     """Compare the Hessian with the gradients: Euler's identity and a difference."""
     functions, theta, weights = vicinity.functions, vicinity.theta, vicinity.multipliers
+    if not functions.exact:
+        return ""
     direction = np.random.default_rng(0).standard_normal(theta.size)
     direction /= np.linalg.norm(direction)
     pair = np.array([theta, direction])

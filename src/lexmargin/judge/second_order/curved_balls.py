@@ -8,8 +8,8 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.judge.proofs.enclosure import BallMargins
-from lexmargin.judge.trained.scores import Indices
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.functions.enclosure import BallMargins
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import combined_gradient

@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from lexmargin.inputs.limits import FRACTION_ENTRIES
-from lexmargin.judge.proofs.enclosure import precision
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.functions.enclosure import precision
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import STEEP
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.arb import KinkInBox
@@ -78,16 +78,15 @@ def critical_as_computed(
     vicinity, direction, held, free : as in :func:`critical_along`.
     error : ε of the point.
     """
-    functions, theta = vicinity.functions, vicinity.theta
-    everyone = np.concatenate([held, free])
-    rows, values = functions.rows(theta, everyone), functions.values(theta)[everyone]
+    theta, everyone = vicinity.theta, np.concatenate([held, free])
+    rows, values = vicinity.rows(everyone), vicinity.values[everyone]
     weights = vicinity.multipliers[everyone]
     carried = float(weights @ np.linalg.norm(rows, axis=1))
     tiny = _ROUNDED * EPS
     if max(error, abs(float(theta @ direction))) > tiny * (1.0 + carried):
         return False
     rounding = tiny * (np.abs(rows) @ np.abs(theta))
-    if np.any(values - np.min(functions.values(theta)) > rounding):
+    if np.any(values - np.min(vicinity.values) > rounding):
         return False
     lengths, slopes = np.linalg.norm(rows, axis=1), rows @ direction
     level = np.abs(slopes) <= tiny * lengths

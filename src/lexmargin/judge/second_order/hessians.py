@@ -9,10 +9,10 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.judge.local.kinks import curvature_jumps
-from lexmargin.judge.local.symmetry import symmetry_tangents
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.functions.kinks import curvature_jumps
+from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 
@@ -32,6 +32,8 @@ class Curved(ABC):
     """d."""
     count: int
     """Number of margin functions."""
+    exact: bool = True
+    """Whether products are second derivatives, and no differences of gradients."""
 
     @abstractmethod
     def values(self, theta: Array) -> Array:
@@ -125,6 +127,8 @@ class DifferencedCurved(Curved):
     Differences stay on this side of the nearest kink, which is a part of ‖θ‖.
     """
 
+    exact = False
+
     def __init__(self, functions: MarginFunctions, nearest_kink: float | None) -> None:
         self._inner = PredictorCurved(functions)
         self.size, self.count = functions.size, functions.count
@@ -179,7 +183,7 @@ class RescaledCurved(Curved):
         self._inner, self._sizes, self._orbits = inner, sizes, orbits
         self._required = required
         self._shares = np.ones(inner.count) if required is None else 1.0 / required
-        self.size, self.count = inner.size, inner.count
+        self.size, self.count, self.exact = inner.size, inner.count, inner.exact
 
     def values(self, theta: Array) -> Array:
         return self._inner.values(self._sizes * theta) * self._shares

@@ -9,10 +9,10 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
-from lexmargin.judge.local.ascent import Ascent
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import STRONG
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array
 
@@ -57,35 +57,29 @@ class Reduced:
     orbit: Array
 
 
-def strong_margins(vicinity: Vicinity, rows: Array, error: float) -> Indices:
+def strong_margins(vicinity: Vicinity) -> Indices:
     """Return the margins of the support that carry weight beyond the error and are smallest.
 
     A multiplier of the size of the error may be 0 at the true point, and a margin above the
     smallest can be reached: neither holds the point in place. With a large error none does.
     """
     support = vicinity.support
-    weights = vicinity.multipliers[support] * np.linalg.norm(rows, axis=1)
-    least = max(STRONG, 100.0 * error) * float(np.max(weights, initial=0.0))
-    tight = vicinity.limits.tight(vicinity.functions.values(vicinity.theta))[support]
+    weights = vicinity.multipliers[support] * np.linalg.norm(vicinity.support_rows, axis=1)
+    least = max(STRONG, 100.0 * vicinity.error) * float(np.max(weights, initial=0.0))
+    tight = vicinity.limits.tight(vicinity.values)[support]
     return np.asarray(support[(weights > least) & tight])
 
 
-def reduce(vicinity: Vicinity, error: float) -> Reduced | str:
-    """Form the reduced Hessian, or say why there is none.
-
-    Parameters
-    ----------
-    vicinity : the point.
-    error : ε.
-    """
+def reduce(vicinity: Vicinity) -> Reduced | str:
+    """Form the reduced Hessian at a point, or say why there is none."""
     functions, theta, support = vicinity.functions, vicinity.theta, vicinity.support
-    rows = functions.rows(theta, support)
+    rows = vicinity.support_rows
     doubt = units_doubt(rows)
     if doubt:
         return doubt
     if functions.jumps(theta, vicinity.multipliers, vicinity.limits.kink):
         return "the second derivative of relu^p jumps here"
-    held = strong_margins(vicinity, rows, error)
+    held = strong_margins(vicinity)
     if not held.size:
         return "no multiplier is clear of the error, so that no margin holds the point in place"
     try:
@@ -148,9 +142,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     ----------
     zero : eigenvalues above -zero count as none.
     """
-    functions, theta = vicinity.functions, vicinity.theta
-    values = functions.values(theta)
-    tight = np.flatnonzero(vicinity.limits.tight(values))
+    tight = np.flatnonzero(vicinity.limits.tight(vicinity.values))
     weak = np.setdiff1d(tight, reduced.held)
     negative = reduced.vectors[:, reduced.eigenvalues < -zero][:, :_TRIED]
     if not weak.size:
@@ -158,7 +150,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
             yield Ascent(_tidy(vector), reduced.held, 2)
             yield Ascent(_tidy(-vector), reduced.held, 2)
         return
-    rows = functions.rows(theta, weak)
+    rows = vicinity.rows(weak)
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = rows / np.where(sizes > 0.0, sizes, 1.0)
     everyone = np.vstack([reduced.rows, rows])

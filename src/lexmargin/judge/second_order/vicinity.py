@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.second_order.hessians import Curved
 from lexmargin.judge.tolerances import Tolerances
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 
-__all__ = ["Vicinity", "around_direction"]
+__all__ = ["Vicinity"]
 
 
 @final
@@ -38,8 +38,6 @@ class Vicinity:
     worth
         logarithm of the margin, or of 1/cost, of any point after a stretch to the sphere or to the
         level; larger is better.
-    goal
-        what ``worth`` is, in words.
     limits
         the tolerances of the certificate.
     nearest_kink
@@ -55,17 +53,43 @@ class Vicinity:
     level: float | None
     degree: float | None
     worth: Callable[[Array], float]
-    goal: str
     limits: Tolerances
     nearest_kink: float | None
     reach: float = 1.0
+
+    @functools.cached_property
+    def values(self) -> Array:
+        """f_n(θ) (N,)."""
+        return self.functions.values(self.theta)
+
+    @functools.cached_property
+    def support_rows(self) -> Array:
+        """∇f_n(θ) of the support (S, d)."""
+        return self.functions.rows(self.theta, self.support)
+
+    def rows(self, indices: Indices) -> Array:
+        """Return ∇f_n(θ) (S, d), those of the support from what is known."""
+        if indices.size and np.all(np.isin(indices, self.support)):
+            return np.asarray(self.support_rows[np.searchsorted(self.support, indices)])
+        return self.functions.rows(self.theta, indices)
+
+    @functools.cached_property
+    def error(self) -> float:
+        """ε: the length of `θ - Σ λ_n ∇f_n(θ)`."""
+        off = self.functions.combined_gradient(self.theta, self.multipliers) - self.theta
+        return float(np.linalg.norm(off))
+
+    @property
+    def goal(self) -> str:
+        """What ``worth`` is, in words."""
+        return "margin" if self.level is None else "cost"
 
     @property
     def unit(self) -> float:
         """What turns a gain of ``worth`` into one of ½‖u‖²: Σ λ_n γ, or ½ for costs."""
         if self.level is not None:
             return 0.5
-        return float(np.sum(self.multipliers)) * float(np.min(self.functions.values(self.theta)))
+        return float(np.sum(self.multipliers)) * float(np.min(self.values))
 
     def clear_of_kinks(self, length: float) -> bool:
         """Tell whether no kink is within ten times ``length``.
@@ -78,37 +102,3 @@ class Vicinity:
             return False
         tolerance = self.limits.kink
         return wide <= tolerance or not self.functions.jumps(self.theta, self.multipliers, wide)
-
-
-def around_direction(
-    functions: Curved,
-    theta: Array,
-    degree: float,
-    multipliers: Array,
-    support: Indices,
-    limits: Tolerances,
-    nearest_kink: float | None,
-) -> Vicinity:
-    """Return the surroundings of a unit direction (d,) of homogeneous margin functions."""
-    used = np.zeros(multipliers.size)
-    used[support] = np.maximum(multipliers[support], 0.0)
-
-    def worth(moved: Array) -> float:
-        size = float(np.linalg.norm(moved))
-        if not (math.isfinite(size) and size > 0.0):
-            return -math.inf
-        margin = float(np.min(functions.values(moved / size)))
-        return math.log(margin) if margin > 0.0 else -math.inf
-
-    return Vicinity(
-        functions=functions,
-        theta=theta,
-        multipliers=used,
-        support=support,
-        level=None,
-        degree=degree,
-        worth=worth,
-        goal="margin",
-        limits=limits,
-        nearest_kink=nearest_kink,
-    )

@@ -22,15 +22,16 @@ from lexmargin.errors import (
 from lexmargin.inputs.arrays import array_of
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import GRADIENT_BYTES, JACOBIAN_ENTRIES
+from lexmargin.judge.autodiff.scores import Indices, KinkReport, Scores
 from lexmargin.judge.certificate import Certificate, Check
-from lexmargin.judge.directions import certify_direction
 from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.multipliers.descent_multipliers import CarriedMultipliers, carried_multipliers
+from lexmargin.judge.programs.directions import certify_direction
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
-from lexmargin.judge.trained.scores import Indices, KinkReport, Scores
 from lexmargin.judge.trained.trained_degree import Degrees, measure_degrees
 from lexmargin.judge.trained.trained_judge import certify_by_gram
-from lexmargin.judge.trained.trained_refine import refine_trained
+from lexmargin.judge.trained.trained_point import TrainedPoint
 from lexmargin.judge.trained.trained_signs import with_sign_of_module
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
@@ -313,7 +314,8 @@ def _certify(
     else:
         found = certify_by_gram(margins, degrees.total, limits, memory)
     found = with_sign_of_module(found, margins, degrees.total, plain)
-    return refine_trained(margins, degrees.total, _described(found, degrees, limits), plain)
+    place = TrainedPoint(margins, degrees.total, limits.kink, plain)
+    return _described(beyond_first_order(place, found), degrees, limits)
 
 
 def _described(found: Certificate, degrees: Degrees, limits: Tolerances) -> Certificate:

@@ -8,7 +8,7 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.errors import DataError, DegreeError, UnsupportedError
-from lexmargin.judge.trained.scores import Indices, Scores
+from lexmargin.judge.autodiff.scores import Indices, Scores
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Degrees", "measure_degrees"]

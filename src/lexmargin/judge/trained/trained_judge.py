@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.multipliers.gram import GramMeasure, GramProblem, gram_matrix, row_norms
-from lexmargin.judge.multipliers.multiplier_set import spread
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.multipliers.gram import GradientSource, Gram
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
-from lexmargin.judge.stationarity import lyu_li
-from lexmargin.judge.supports import rungs
+from lexmargin.judge.multipliers.stationarity import lyu_li
+from lexmargin.judge.multipliers.supports import climb
+from lexmargin.judge.point import euler_error, is_noise
 from lexmargin.judge.tolerances import WIDEST, Tolerances
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.judge.unmeasured import negative
-from lexmargin.judge.verdict import Verdict
-from lexmargin.judge.weight_reach import weight_reach
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["GradientSource", "certify_by_gram"]
-
-
-class GradientSource(Protocol):
-    """Margins whose gradients are formed a few at a time."""
-
-    @property
-    def theta(self) -> Array: ...
-
-    @property
-    def values(self) -> Array: ...
-
-    def rows(self, indices: Indices) -> Array: ...
-
-    def push(self, indices: Indices, direction: Array) -> Array: ...
-
-    def pull(self, indices: Indices, weights: Array) -> Array: ...
+__all__ = ["certify_by_gram"]
 
 
 def certify_by_gram(
@@ -56,146 +37,48 @@ def certify_by_gram(
     limits : what counts as equal.
     memory : bytes that gradients may take at a time.
     """
-    size = vector_norm(margins.theta, 2.0)
-    theta = margins.theta / size
-    # f/‖θ‖ and ∇f differ from f(θ̂) and ∇f(θ̂) by one factor ‖θ‖^{α-1}.
-    values = margins.values / size
-    if float(np.min(values)) <= 0.0:
-        unit = margins.values / size**degree
+    if float(np.min(margins.values)) <= 0.0:
+        unit = margins.values / vector_norm(margins.theta, 2.0) ** degree
         return replace(negative(unit, 2.0, limits), degree=degree)
-    gamma = float(np.min(values))
-    widest = max(WIDEST, limits.support)
-    chosen = np.flatnonzero(values <= (1.0 + widest) * gamma)
-    gram = gram_matrix(margins.rows, chosen, margins.theta.size, memory)
-    products = margins.push(chosen, theta)
-    problem = GramProblem(
-        chosen,
-        gram,
-        products,
-        degree * (values[chosen] - gamma),
-        margins.pull,
-        margins.push,
-        theta,
+    ladder = Gram(margins, degree, max(WIDEST, limits.support), memory)
+    values, theta, gamma = ladder.margins, ladder.theta, float(np.min(ladder.margins))
+    rung = climb(ladder, limits)
+    found = rung.measured
+    smallest = margins.rows(np.flatnonzero(values <= gamma))
+    word = first_order(
+        Measured(
+            residual=found.residual,
+            lower=found.lower,
+            floor=found.floor,
+            complementarity=found.complementarity,
+            noisy=is_noise(smallest, theta, degree * gamma),
+            mismatch=euler_error(ladder.products, degree * values[ladder.indices]),
+        ),
+        limits,
     )
-    mismatch = float(np.max(np.abs(products - degree * values[chosen]))) / (degree * gamma)
-    tau, best, lower = _climb(problem, values[chosen], limits)
-    reach = 0.0
-    if lower > limits.stationarity:
-        far = np.setdiff1d(np.arange(values.size), chosen)
-        reach = limits.complementarity * weight_reach(
-            far,
-            lambda some: row_norms(margins.rows, some, margins.theta.size, memory),
-            degree * (values - gamma),
-            theta,
-            2.0,
-        )
-        lower = max(0.0, lower - reach)
-    lower = min(lower, best.residual)
-    verdict, why = _word(best, lower, mismatch, limits)
-    if reach > 0.0 and verdict is Verdict.UNDECIDED:
-        why += f"; samples beyond the support could lower ε by {reach:.2g}"
-    scale = size ** (degree - 1.0)
-    multipliers = spread(best.support, values.size, best.multipliers)
+    scale = vector_norm(margins.theta, 2.0) ** (degree - 1.0)
     margin = gamma / scale
-    pair = lyu_li(best.residual, multipliers * (values - gamma), margin, degree)
-    independent = _independent(gram[np.ix_(*[np.searchsorted(chosen, best.support)] * 2)])
-    held = np.searchsorted(chosen, best.support)
-    norms = np.sqrt(np.diag(gram))[held]
-    slack = float(np.min(products[held] / norms)) if np.all(norms > 0.0) else 0.0
-    return Certificate(
-        verdict=verdict,
-        stationarity=best.residual,
-        stationarity_bound=lower,
-        complementarity=best.complementarity,
-        feasibility=0.0,
-        margin=margin,
-        support=best.support,
-        multipliers=multipliers * scale,
-        euler=degree * gamma * float(np.sum(multipliers)),
+    pair = lyu_li(found.residual, found.multipliers * (values - gamma), margin, degree)
+    gram = ladder.square(found.support)
+    independent, norms = _independent(gram), np.sqrt(np.diag(gram))
+    products = ladder.products[np.searchsorted(ladder.indices, found.support)]
+    slack = float(np.min(products / norms)) if np.all(norms > 0.0) else 0.0
+    certificate = certificate_of(rung, word, margin, 2.0, limits)
+    return replace(
+        certificate,
+        multipliers=found.multipliers * scale,
         multiplier_dimension=0 if independent.holds else None,
-        multiplier_range=None,
         licq=independent,
         mfcq=MfcqReport(slack > 0.0, slack, theta),
-        curvature=None,
-        gap=None,
-        bound=None,
-        margin_ratio=None,
-        definition_3=None,
         degree=degree,
-        nearest_kink=None,
-        norm=2.0,
-        tolerances=limits,
         reasons=(
-            why,
-            f"from the inner products of {chosen.size} gradients of {margins.theta.size} "
-            f"parameters, which alone resolve ε to {best.resolution:.1e}",
+            *certificate.reasons,
+            f"from the inner products of {ladder.indices.size} gradients of {theta.size} "
+            f"parameters, which alone resolve ε to {found.resolution:.1e}",
         ),
-        tau=tau,
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
     )
-
-
-def _climb(
-    problem: GramProblem, values: Array, limits: Tolerances
-) -> tuple[float, GramMeasure, float]:
-    """Return the smallest τ that serves, what was measured there, and a bound on ε."""
-    gamma = float(np.min(values))
-    best: tuple[float, GramMeasure] | None = None
-    lower, size = 0.0, -1
-    for tau in rungs(limits.support):
-        inside = np.flatnonzero(values <= (1.0 + tau) * gamma)
-        if inside.size == size:
-            continue
-        size = inside.size
-        measured = problem.measure(inside)
-        if _within(measured, limits):
-            return tau, measured, measured.lower
-        balanced = problem.measure(inside, penalised=True)
-        if _within(balanced, limits):
-            return tau, balanced, min(measured.lower, balanced.residual)
-        usable = measured.complementarity <= limits.complementarity
-        if best is None or (usable and measured.residual < best[1].residual):
-            best = (tau, measured)
-        lower = math.sqrt(max(0.0, balanced.lower**2 - limits.complementarity**2))
-    assert best is not None
-    return *best, lower
-
-
-def _within(measured: GramMeasure, limits: Tolerances) -> bool:
-    return (
-        measured.residual <= limits.stationarity
-        and measured.complementarity <= limits.complementarity
-    )
-
-
-def _word(
-    measured: GramMeasure, lower: float, mismatch: float, limits: Tolerances
-) -> tuple[Verdict, str]:
-    if lower > limits.stationarity:
-        return Verdict.NOT_STATIONARY, (
-            f"ε is at least {lower:.3g} for every λ ≥ 0 with δ ≤ {limits.complementarity:.0e} "
-            f"(tolerance {limits.stationarity:.0e})"
-        )
-    if mismatch > max(limits.support, limits.stationarity):
-        return Verdict.UNDECIDED, (
-            f"f and the gradients contradict Euler's identity by {mismatch:.3g} of the margin"
-        )
-    if measured.floor > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"rounding alone may change ε by {measured.floor:.3g}, more than its tolerance"
-        )
-    if measured.residual > limits.stationarity:
-        return Verdict.UNDECIDED, (
-            f"ε = {measured.residual:.3g} misses its tolerance {limits.stationarity:.0e}, and no "
-            f"better than {lower:.3g} is proven from below"
-        )
-    if measured.complementarity > limits.complementarity:
-        return Verdict.UNDECIDED, (
-            f"δ = {measured.complementarity:.3g} misses its tolerance "
-            f"{limits.complementarity:.0e}: weight lies on samples above the margin"
-        )
-    return Verdict.KKT, "ε and δ are within their tolerances"
 
 
 def _independent(gram: Array) -> LicqReport:

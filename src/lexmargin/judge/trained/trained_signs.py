@@ -13,9 +13,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices, Scores
 from lexmargin.judge.bounds.signs import UNKNOWN_SIGN, shown_not_positive
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.trained.scores import Indices, Scores
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS

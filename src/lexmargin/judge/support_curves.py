@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, final
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,31 +11,27 @@ from numpy.typing import ArrayLike
 from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.kinds import checked
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import certify, flattened
 from lexmargin.judge.local.clarke import (
-    GradientSets,
     balanced_stationarity,
     clarke_stationarity,
-    gradient_sets,
 )
-from lexmargin.judge.local.kinks import measure_kinks, samples_of
-from lexmargin.judge.point import UnitPoint, unit_point
-from lexmargin.judge.stationarity import (
+from lexmargin.judge.local.kinked_point import KinkedPoint, PredictorPoint, Standing
+from lexmargin.judge.multipliers.stationarity import (
     WEIGHTS,
     CurvePoint,
     TradeOffPoint,
     curve,
     trade_off,
 )
-from lexmargin.judge.supports import rungs
+from lexmargin.judge.multipliers.supports import rungs
+from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
-from lexmargin.judge.trained.scores import Indices
-from lexmargin.judge.trained.trained import TrainedMargins, trained_margins
-from lexmargin.judge.trained.trained_refine import trained_sets
-from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.margins import MarginFunctions
+from lexmargin.judge.trained.trained import trained_margins
+from lexmargin.judge.trained.trained_point import TrainedPoint
 
 __all__ = ["curves"]
 
@@ -80,7 +75,7 @@ def curves(
         margins, norm = trained_margins(problem, theta, y), 2.0
         values, flat, degree = margins.values, margins.theta, found.degree
         jacobian = margins.rows(np.arange(margins.count))
-        kinked = _module_kinks(margins, degree, tolerances.kink)
+        place: KinkedPoint = TrainedPoint(margins, degree, tolerances.kink)
     else:
         if not isinstance(problem, Formulation):
             raise ParameterError(
@@ -97,18 +92,19 @@ def curves(
         degree, norm = problem.require_homogeneous(), problem.norm_p
         values, jacobian = problem.functions.values(flat), problem.functions.jacobian(flat)
         found = certify(problem, flat, tolerances=tolerances)
-        kinked = _predictor_kinks(problem.functions, flat, tolerances.kink)
+        place = PredictorPoint(problem.functions, flat, degree, tolerances.kink)
     point = unit_point(values, jacobian, flat, degree, norm)
     if point.margin <= 0.0:
         raise UnsupportedError(
             "A direction that does not separate has no curves.", "Certify it to see which fail."
         )
     widest = point.support(max(grid))
-    if norm == 2.0 and kinked.on(widest):
+    standing = place.standing(widest) if norm == 2.0 else Standing()
+    if standing.where or standing.doubt:
         return replace(
             found,
-            tau_curve=_kinked_curve(kinked, point, widest, grid),
-            trade_off=_kinked_trade_off(kinked),
+            tau_curve=_kinked_curve(place, point, widest, grid),
+            trade_off=_kinked_trade_off(place),
         )
     return replace(
         found,
@@ -117,63 +113,10 @@ def curves(
     )
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class _Kinked:
-    """A direction with kinks.
-
-    on
-        whether any of these margins is on a kink.
-    sets
-        the gradient sets of these margins at θ̂; None where the slopes cannot be chosen.
-    values, degree, theta
-        f_n(θ̂) (N,), α, and θ̂ (d,).
-    """
-
-    on: Callable[[Indices], bool]
-    sets: Callable[[Indices], GradientSets | None]
-    values: Array
-    degree: float
-    theta: Array
-
-
-def _predictor_kinks(functions: MarginFunctions, theta: Array, limit: float) -> _Kinked:
-    scaled = theta / float(np.max(np.abs(theta)))
-    unit = scaled / float(np.linalg.norm(scaled))
-    everyone = np.arange(functions.count)
-    measured = measure_kinks(functions, unit, everyone)
-
-    def on(indices: Indices) -> bool:
-        return measured is not None and bool(measured.within(limit, samples_of(functions, indices)))
-
-    def sets(indices: Indices) -> GradientSets | None:
-        if measured is None:
-            return None
-        near = measured.within(limit, samples_of(functions, indices))
-        return gradient_sets(functions, unit, indices, near)
-
-    degree = functions.homogeneity.degree or 1.0
-    return _Kinked(on, sets, functions.values(unit), degree, unit)
-
-
-def _module_kinks(margins: TrainedMargins, degree: float, limit: float) -> _Kinked:
-    size = vector_norm(margins.theta, 2.0)
-    theta = margins.theta / size
-
-    def on(indices: Indices) -> bool:
-        report = margins.kinks(indices)
-        return bool(report.unknown) or (report.felt is not None and report.felt <= limit)
-
-    def sets(indices: Indices) -> GradientSets | None:
-        return trained_sets(margins, indices, degree, limit)
-
-    return _Kinked(on, sets, margins.values / size**degree, degree, theta)
-
-
 def _kinked_curve(
-    kinked: _Kinked, point: UnitPoint, widest: Indices, taus: tuple[float, ...]
+    place: KinkedPoint, point: UnitPoint, widest: Indices, taus: tuple[float, ...]
 ) -> tuple[CurvePoint, ...] | None:
-    sets = kinked.sets(widest)
+    sets = place.sets(widest)
     if sets is None:
         return None
     found: list[CurvePoint] = []
@@ -182,19 +125,19 @@ def _kinked_curve(
         support = point.support(tau)
         if support.size not in known:
             chosen = sets.of(np.searchsorted(widest, support))
-            known[support.size] = clarke_stationarity(chosen, kinked.theta).residual
+            known[support.size] = clarke_stationarity(chosen, place.theta).residual
         found.append(CurvePoint(float(tau), known[support.size], int(support.size)))
     return tuple(found)
 
 
-def _kinked_trade_off(kinked: _Kinked) -> tuple[TradeOffPoint, ...] | None:
+def _kinked_trade_off(place: KinkedPoint) -> tuple[TradeOffPoint, ...] | None:
     """Minimise `ε² + weight² δ²` over λ and the generalised gradients of all samples."""
-    sets = kinked.sets(np.arange(kinked.values.size))
+    sets = place.sets(np.arange(place.values.size))
     if sets is None:
         return None
-    excess = kinked.degree * (kinked.values - float(np.min(kinked.values)))
+    excess = place.degree * (place.values - float(np.min(place.values)))
     found = []
     for weight in WEIGHTS:
-        clarke = balanced_stationarity(sets, kinked.theta, weight * excess)
+        clarke = balanced_stationarity(sets, place.theta, weight * excess)
         found.append(TradeOffPoint(weight, clarke.residual, float(clarke.multipliers @ excess)))
     return tuple(found)

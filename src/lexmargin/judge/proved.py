@@ -13,7 +13,7 @@ from lexmargin.judge.multipliers.vertex_bounds import relative_excess, relative_
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 
-__all__ = ["BoundMethod", "Proved", "names_a_bound", "with_proved"]
+__all__ = ["BoundMethod", "Proved", "linear_proof", "names_a_bound", "with_proved"]
 
 
 _NAMED: Final = re.compile(r" \([a-z]+(-[a-z]+)*\)$")
@@ -96,6 +96,17 @@ class Proved:
         if self.reached is not None:
             return relative_excess(self.reached, self.value)
         return relative_gap(self.value, margin)
+
+
+def linear_proof(upper: float, weights: Array | None) -> Proved:
+    """Return the bound of linear margins over all directions of the ball."""
+    return Proved(
+        method=BoundMethod.LINEAR,
+        value=upper,
+        sentence="weak duality: no direction has a margin above the bound",
+        weights=weights,
+        bound=upper,
+    )
 
 
 def names_a_bound(reason: str) -> bool:

@@ -10,13 +10,10 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.multipliers.multiplier_set import (
-    MultiplierMethod,
-    nonnegative_multipliers,
-    spread,
-)
+from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, spread
 from lexmargin.judge.multipliers.polyhedral import largest_pairing
 from lexmargin.judge.point import UnitPoint
+from lexmargin.judge.tolerances import Tolerances
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified, with_column
@@ -27,7 +24,9 @@ __all__ = [
     "Stationarity",
     "TradeOffPoint",
     "curve",
+    "hoelder_gap",
     "lyu_li",
+    "measured",
     "on_support",
     "stationarity",
     "trade_off",
@@ -52,8 +51,6 @@ class Stationarity:
         proven lower bound on ε over all λ ≥ 0 on this support.
     floor
         rounding error that ε may carry.
-    hoelder_gap
-        `1 - θ̂·g/‖g‖_*` in every norm.
     complementarity
         δ = α Σ λ_n (f_n - γ).
     euler
@@ -62,18 +59,22 @@ class Stationarity:
         S_τ, indices in increasing order.
     multipliers
         λ (N,), scaled so that `Jᵀλ` approximates a norm gradient at θ̂.
+    resolution
+        size of ε below which inner products of gradients alone cannot tell; 0 for gradients.
     """
 
     residual: float
     lower: float
     floor: float
-    hoelder_gap: float
     complementarity: float
     euler: float
     support: NDArray[np.intp]
     multipliers: Array
-    method: MultiplierMethod
-    converged: bool
+    resolution: float = 0.0
+
+    def met(self, limits: Tolerances) -> bool:
+        """Tell whether ε and δ are within tolerance."""
+        return limits.met(self.residual, self.complementarity)
 
 
 @final
@@ -149,18 +150,14 @@ def on_support(
         supported = norm_gradient(combination, dual_exponent(point.norm))
         residual = min(residual, vector_norm(point.theta - supported, point.norm))
         lower = lower if penalised else min(lower, residual)
-    gap = 0.0 if point.target is not None else hoelder_gap(point.theta, combination, point.norm)
-    return _completed(
-        point, support, values, (residual, lower, found.floor), gap, found.method, found.converged
-    )
+    return measured(point.margins, point.degree, support, values, (residual, lower, found.floor))
 
 
 def _polyhedral(point: UnitPoint, support: NDArray[np.intp], penalised: bool) -> Stationarity:
     rows = densified(point.jacobian[support])
     if rows is None:
         nothing = np.zeros(support.size)
-        ends = (1.0, 0.0, 0.0)
-        return _completed(point, support, nothing, ends, 1.0, MultiplierMethod.EMPTY, False)
+        return measured(point.margins, point.degree, support, nothing, (1.0, 0.0, 0.0))
     gains = None
     if penalised:
         gains = rows @ point.theta - point.degree * (point.margins[support] - point.margin)
@@ -173,37 +170,26 @@ def _polyhedral(point: UnitPoint, support: NDArray[np.intp], penalised: bool) ->
     spent = vector_norm(values @ np.abs(rows), dual)
     floor = EPS * (support.size + rows.shape[1] + 4) * (1.0 + spent)
     lower = found.lower if penalised else min(found.lower, gap)
-    return _completed(
-        point,
-        support,
-        values,
-        (gap, lower, floor),
-        gap,
-        MultiplierMethod.LINEAR_PROGRAM,
-        found.converged,
-    )
+    return measured(point.margins, point.degree, support, values, (gap, lower, floor))
 
 
-def _completed(
-    point: UnitPoint,
+def measured(
+    margins: Array,
+    degree: float,
     support: NDArray[np.intp],
     values: Array,
     residuals: tuple[float, float, float],
-    gap: float,
-    method: MultiplierMethod,
-    converged: bool,
+    resolution: float = 0.0,
 ) -> Stationarity:
-    margin = point.margin
-    excess = point.margins[support] - margin
+    """Return ε, its lower bound and its rounding with the δ and Euler's check of λ (S,)."""
+    smallest = float(np.min(margins))
     return Stationarity(
         *residuals,
-        hoelder_gap=gap,
-        complementarity=max(0.0, point.degree * float(values @ excess)),
-        euler=point.degree * margin * float(np.sum(values)),
+        complementarity=max(0.0, degree * float(values @ (margins[support] - smallest))),
+        euler=degree * smallest * float(np.sum(values)),
         support=support,
-        multipliers=spread(support, point.margins.size, values),
-        method=method,
-        converged=converged,
+        multipliers=spread(support, margins.size, values),
+        resolution=resolution,
     )
 
 

@@ -16,10 +16,9 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import SolverFailedError
-from lexmargin.judge.bounds.duality import linear_proof
-from lexmargin.judge.bounds.proved import with_proved
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.levels.level_chain import LevelProof, compared
+from lexmargin.judge.proved import linear_proof, with_proved
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array

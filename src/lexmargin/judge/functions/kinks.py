@@ -10,10 +10,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.local.slopes import Recording, Rectified, record, sensitivities
+from lexmargin.judge.functions.slopes import sensitivities
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.ops.jacobian import Rectified
 
 __all__ = ["Kink", "Kinks", "curvature_jumps", "measure_kinks"]
 
@@ -61,6 +62,10 @@ class Kinks:
                 ]
         return found
 
+    def nearest_of(self, samples: list[int]) -> Kink:
+        """Return the nearest kink of some samples."""
+        return _nearest(self.distances, samples)
+
     def to_json(self) -> dict[str, Any]:
         """Return the nearest kink of the support."""
         kink = self.nearest_on_support
@@ -91,7 +96,7 @@ def measure_kinks(
     """
     if functions.curvature <= Curvature.AFFINE:
         return None
-    recording = record(functions, theta)
+    recording = functions.record(theta)
     size = float(np.linalg.norm(theta))
     distances = tuple(_distances(one, size) for one in recording.kinked)
     if not distances or not support.size:
@@ -128,7 +133,7 @@ def curvature_jumps(
 
     A unit whose output the score ignores (a dead unit of degree above 2) makes no jump.
     """
-    recording: Recording = record(functions, theta)
+    recording = functions.record(theta)
     size = float(np.linalg.norm(theta))
     total = sum(float(np.abs(part).max(initial=0.0)) for part in [functions.score_weights(weights)])
     jumps = False

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, Ball
 
@@ -32,17 +33,23 @@ with."""
 
 
 class Equations(ABC):
-    """As many equations as unknowns, the first ``lead`` of which are the point w.
+    """As many equations as unknowns, the first ``lead`` of which are entries of the point w.
 
+    w
+        the given point (d,).
     start
         where the solution is sought (n,).
     units
         powers of two, the size of each unknown (n,).
+    symmetries
+        dimension of the orbit on which the solution is isolated only up to symmetry.
     """
 
+    w: Array
     start: Array
     units: Array
     lead: int
+    symmetries: int = 0
 
     @abstractmethod
     def residual(self, x: Sequence[Any]) -> list[Any]:
@@ -51,6 +58,26 @@ class Equations(ABC):
     @abstractmethod
     def derivative(self, x: Sequence[Any]) -> Any:
         """Return an enclosure of the derivative of all equations over x, an ``arb_mat``."""
+
+    def doubt(self, box: Sequence[Any]) -> tuple[str, bool]:
+        """Return "" where the solution in the box is a KKT point, else why it may be none.
+
+        Also whether every sample without a multiplier is shown to be inactive there.
+        """
+        del box
+        return "", False
+
+    def entries(self, x: Sequence[Any]) -> Sequence[Any]:
+        """Return every entry of the point, those that are no unknowns included."""
+        return x[: self.lead]
+
+    def distance(self, box: Sequence[Any]) -> float:
+        """Return an upper bound on `‖w* - w‖/‖w‖`, w* the solution in the box, in the ℓ2 norm."""
+        pairs = zip(self.entries(box), self.w, strict=True)
+        furthest = [float(abs(there - float(here)).upper()) for there, here in pairs]
+        # Upper bounds of every entry, a part in 1e12 for their norm, and the rounding of w itself.
+        ratio = math.hypot(*furthest) / math.hypot(*self.w.tolist())
+        return ratio * (1.0 + 1e-12) + 8.0 * EPS
 
 
 @contextmanager
@@ -75,6 +102,8 @@ def enclosed(equations: Equations) -> list[Any] | str:
     from flint import arb, arb_mat
 
     n = equations.start.size
+    if not n:
+        return []
     units = equations.units
     x = [arb(float(value)) for value in equations.start]
     inverse: Any = None

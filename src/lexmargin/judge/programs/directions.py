@@ -11,8 +11,8 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.levels.long_words import with_long_numbers
 from lexmargin.judge.programs.linear_margins import certify_linear
-from lexmargin.judge.programs.long_words import with_long_numbers
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -44,8 +44,8 @@ def certify_direction(
             return judged
         return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
+    from lexmargin.judge.bounds.refine import refine
     from lexmargin.judge.bounds.table import with_bounds
-    from lexmargin.judge.local.refine import refine
 
     values, jacobian = functions.values(theta), functions.jacobian(theta)
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
@@ -59,7 +59,7 @@ def certify_direction(
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
     if functions.linear:
         first = with_long_numbers(first, jacobian, theta)
-    refined = refine(functions, theta, degree, norm, first)
+    refined = refine(functions, theta, degree, first)
     return with_bounds(Kkt(functions=functions, point=theta, norm=norm), refined)
 
 

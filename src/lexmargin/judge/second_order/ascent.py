@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Final
 
 import numpy as np
 
+from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.certificate import Ascent, Rise
 from lexmargin.judge.second_order.exact_critical import critical_along, critical_as_computed
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import LOCAL, STEADY
-from lexmargin.judge.trained.scores import Indices
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["Ascent", "Rise", "first_rise", "rise"]
+__all__ = ["first_rise", "rise"]
 
 _CORRECTIONS: Final = 6
 """Newton steps back to the held margins: quadratic from a short curve; unfinished ones refuse
@@ -41,55 +41,6 @@ _NEAR_A_JUMP: Final = 10.0
 _INDEPENDENT: Final = 1e-8
 # The gradients turn in other directions than that of the curve, too.
 _TURNS: Final = 10.0
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Ascent:
-    """The curve `u(s) = θ + s d + c(s)`, c the shortest step that brings f_held back to its value.
-
-    direction
-        d (d,), of length 1 in the coordinates of the vicinity.
-    held
-        the margin functions that the correction holds.
-    order
-        2 along a tangent, where the gain is of second order; 1 where a kink is left.
-    """
-
-    direction: Array
-    held: Indices
-    order: int
-
-
-@final
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Rise:
-    """Gains that were evaluated along an ascent.
-
-    rate
-        κ of the gain κ s^order of ½‖u‖², at the shortest length that shows it.
-    shortest, longest
-        the lengths between which every gain follows the rate.
-    before, after, step
-        ``worth`` at the point, the best one met along the curve, and at which length.
-    """
-
-    ascent: Ascent
-    rate: float
-    shortest: float
-    longest: float
-    before: float
-    after: float
-    step: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "order": self.ascent.order,
-            "rate": self.rate,
-            "shortest": self.shortest,
-            "longest": self.longest,
-        }
 
 
 def first_rise(vicinity: Vicinity, ascents: Iterable[Ascent], error: float) -> Rise | None:
@@ -115,15 +66,15 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     error : ε of the point, with the elements of generalised gradients that its λ belong to.
     """
     functions, theta = vicinity.functions, vicinity.theta
-    values = functions.values(theta)
+    values = vicinity.values
     margin = float(np.min(values))
-    rows = functions.rows(theta, ascent.held)
+    rows = vicinity.rows(ascent.held)
     scale = float(np.max(np.abs(rows), initial=0.0))
     if not (math.isfinite(scale) and scale > 0.0):
         return None
     inverse = np.asarray(np.linalg.pinv(rows / scale, rcond=1e-10) / scale, dtype=np.float64)
     used = vicinity.multipliers > 0.0
-    spent = functions.rows(theta, np.flatnonzero(used))
+    spent = vicinity.rows(np.flatnonzero(used))
     slack = float(vicinity.multipliers[used] @ (values[used] - margin))
     rounding = EPS * (8.0 + float(np.max(np.abs(spent) @ np.abs(theta))) / margin)
     hidden = 16.0 * vicinity.unit * rounding + 2.0 * slack
@@ -199,12 +150,12 @@ def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float, erro
     its multiplier is not 0, both by less than any rounding: then first order must be exact, or as
     good as floats can say where the functions are known as floats only.
     """
-    functions, theta = vicinity.functions, vicinity.theta
+    functions = vicinity.functions
     margin = float(np.min(values))
-    sizes = np.linalg.norm(functions.rows(theta, vicinity.support), axis=1)
+    sizes = np.linalg.norm(vicinity.support_rows, axis=1)
     # Gradients of the others are not known yet, and are taken to be a thousand times as long.
     near = np.flatnonzero(values - margin <= 2e3 * float(np.max(sizes)) * length)
-    sizes = np.linalg.norm(functions.rows(theta, near), axis=1)
+    sizes = np.linalg.norm(vicinity.rows(near), axis=1)
     active = near[values[near] - margin <= 2.0 * sizes * length]
     held = functions.distinct(ascent.held)
     # Those seen first are kept, so that copies of held margins are no further ones.
@@ -220,16 +171,15 @@ def _independent(vicinity: Vicinity, ascent: Ascent, held: Indices, length: floa
     """Tell whether held gradients are independent, and stay so within ``length``."""
     functions, theta = vicinity.functions, vicinity.theta
 
-    def unit(place: Array) -> Array:
-        rows = functions.rows(place, held)
+    def unit(rows: Array) -> Array:
         sizes = np.linalg.norm(rows, axis=1, keepdims=True)
         result: Array = np.divide(rows, sizes, out=np.zeros_like(rows), where=sizes > 0.0)
         return result
 
     if held.size > theta.size:
         return False
-    here = unit(theta)
-    away = length * ascent.direction
-    turned = max(float(np.linalg.norm(unit(theta + move) - here)) for move in (away, -away))
+    here, away = unit(vicinity.rows(held)), length * ascent.direction
+    sides = [unit(functions.rows(theta + move, held)) for move in (away, -away)]
+    turned = max(float(np.linalg.norm(side - here)) for side in sides)
     smallest = float(np.linalg.svd(here, compute_uv=False)[-1])
     return smallest > _INDEPENDENT + _TURNS * turned

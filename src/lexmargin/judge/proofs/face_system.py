@@ -15,56 +15,24 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
-from lexmargin.inputs.limits import KRAWCZYK_ENTRIES
-from lexmargin.judge.proofs.enclosure import Equations, enclosed, precision
-from lexmargin.judge.proofs.krawczyk import KktProof, not_proved, only_near
-from lexmargin.judge.tolerances import PROVED_NEAR
+from lexmargin.judge.functions.enclosure import Equations
 from lexmargin.linalg.norms import vector_norm
-from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss
 
-__all__ = ["prove_polyhedral_path"]
+__all__ = ["FaceSystem"]
 
 _ZERO: Final = 1e-9
 """Relative entry that counts as on a bound: a wrong guess fails the test, it proves nothing."""
 
 
-def prove_polyhedral_path(kkt: Kkt, term: LossTerm, rho: float) -> KktProof:
-    """Prove that the global minimum of eq. 5 lies near the point: linear f_n, norm 1 or inf."""
-    functions, size, theta = kkt.functions, kkt.functions.size, kkt.point / rho
-    if functions.count * size > KRAWCZYK_ENTRIES:
-        return not_proved(f"{functions.count} × {size} gradients are too many", size)
-    if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
-        return not_proved("the cross-entropy of more than two classes is not tried", size)
-    length = vector_norm(theta, kkt.norm)
-    if not abs(length - 1.0) <= PROVED_NEAR:
-        return not_proved(f"‖θ‖ = {length:.9g} is not 1", size)
-    with precision():
-        face = _Face(kkt, term, rho)
-        if not face.lead:
-            box: list[Any] | str = []
-        else:
-            try:
-                box = enclosed(face)
-            except (ZeroDivisionError, np.linalg.LinAlgError):
-                box = "the system is singular"
-        if isinstance(box, str):
-            return not_proved(box, face.lead)
-        doubt = face.doubt(box)
-        if doubt:
-            return not_proved(doubt, face.lead)
-        radius = face.distance(box)
-    reason = f"the global minimum lies within {radius:.3g} of this point (relative)"
-    return only_near(KktProof(True, radius, reason, face.lead))
-
-
 @final
-class _Face(Equations):
-    """The equations of the free coordinates of a face of the ball."""
+class FaceSystem(Equations):
+    """The equations of the free coordinates of a face of the ball of norm 1 or inf, f_n linear."""
 
-    def __init__(self, kkt: Kkt, term: LossTerm, rho: float) -> None:
+    def __init__(self, kkt: Kkt, term: LossTerm) -> None:
         from flint import arb, arb_mat
 
+        rho = vector_norm(kkt.point, kkt.norm) if kkt.radius is None else kkt.radius
         self.rho, self.logistic = rho, term.loss is not Loss.EXPONENTIAL
         self.octahedron = kkt.norm == 1.0
         w, theta = kkt.point, kkt.point / rho
@@ -86,7 +54,7 @@ class _Face(Equations):
         # One factor for all of p, fixed once so that every evaluation is of the same equations.
         self.lowest = float(np.min(self.rows @ w))
 
-    def _whole(self, x: Sequence[Any]) -> list[Any]:
+    def entries(self, x: Sequence[Any]) -> list[Any]:
         """Return w, the coordinates that are fixed included."""
         from flint import arb
 
@@ -102,7 +70,7 @@ class _Face(Equations):
         """Return p(f_n) and its derivatives, both over one factor of the size of the largest."""
         from flint import arb, arb_mat
 
-        w = self._whole(x)
+        w = self.entries(x)
         f = self.Z * arb_mat(len(w), 1, w)
         values = [f[n, 0] for n in range(self.Z.nrows())]
         if self.logistic:
@@ -161,7 +129,10 @@ class _Face(Equations):
             )
         return arb_mat(rows)
 
-    def doubt(self, box: Sequence[Any]) -> str:
+    def doubt(self, box: Sequence[Any]) -> tuple[str, bool]:
+        return self._unsupported(box), False
+
+    def _unsupported(self, box: Sequence[Any]) -> str:
         """Return "" where g supports the ball at the true point of the face, else why not."""
         from flint import arb
 
@@ -181,10 +152,3 @@ class _Face(Equations):
         if not all(pull[j] * int(self.signs[j]) >= 0 for j in self.others):
             return "-∇L does not clearly push outwards where θ is at its bound"
         return ""
-
-    def distance(self, box: Sequence[Any]) -> float:
-        """Return an upper bound on `‖w* - ρθ‖/‖ρθ‖`, in the ℓ2 norm."""
-        there = self._whole(box)
-        gaps = [float(abs(a - float(b)).upper()) for a, b in zip(there, self.w, strict=True)]
-        ratio = math.hypot(*gaps) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * EPS
