@@ -72,7 +72,7 @@ ROWS: Final[dict[BoundMethod, tuple[list[tuple[Kkt, Any, float]], tuple[Kkt, ...
     BoundMethod.LINEAR_NETWORK: ([(DIAGONAL, HALVES, 0.4)], (CUBE,)),
     BoundMethod.PATTERNS: ([(UNITS, [0.25] * 4, 1 / (4 * R(2)))], ()),
     BoundMethod.VERTICES: ([(CUBE, HALVES, (3 * (5 / 3) ** (2 / 3)) ** -1.5)], ()),
-    BoundMethod.CIRCLE: ([(CIRCLE, [1.0] * 3, 1.0)], ()),
+    BoundMethod.SPHERE: ([(CIRCLE, [1.0] * 3, 1.0)], ()),
     # max s + (ρ² - s²)/2 = 50.5 at s = 1; min 100 s² + 10 (1 - s)·2 over its largest cost, 100.
     BoundMethod.PARTS: (
         [(PATH, [1.0], 50.5), (SCALED, [1.0], 0.01 + 0.18), (FREE, HALVES, 1.0)],

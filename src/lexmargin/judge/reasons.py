@@ -272,6 +272,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "weak duality: no feasible point costs less ({method})",
             "multipliers in doubles are too short to show it, those in long numbers do",
             "no direction has a larger margin ({method})",
+            "no point of the ball has a larger margin ({method})",
             "no weights of this linear network have a margin above the bound ({method})",
             "birth test {x}: no network of any width has a margin above the bound ({method})",
             "convex: no point of the ball has a smaller loss ({method})",

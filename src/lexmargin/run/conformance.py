@@ -30,7 +30,7 @@ _ALIKE: Final = 1e-6
 
 _ROUNDING: Final = 1e-12
 """Relative error of a best value in closed form: a bound may be below it by as much."""
-_WEIGHTS: Final = 8
+_WEIGHTS: Final = 4
 """Random weights of every example; wrong signs and sums show with the first few."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import NETWORK_BOUND_ENTRIES
 from lexmargin.judge.bounds.duality import usable
-from lexmargin.judge.bounds.enumeration import circle_bound, signed_rows, vertex_bound
+from lexmargin.judge.bounds.enumeration import signed_rows, vertex_bound
 from lexmargin.judge.local.birth import Birth, birth_value, leak
 from lexmargin.judge.multipliers.vertex_bounds import best_weights
 from lexmargin.judge.proved import BoundMethod, Proved
@@ -27,7 +27,6 @@ from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
 
 __all__ = [
-    "Circle",
     "LinearNetwork",
     "Patterns",
     "Vertices",
@@ -257,7 +256,7 @@ def _relaxed(directions: Array, X: Array, signs: Array, slope: float) -> Array |
     return np.maximum(np.asarray(answer.x, dtype=np.float64), 0.0)
 
 
-# -- all directions --------------------------------------------------------------------------------
+# -- all vertices --------------------------------------------------------------------------------
 
 
 @final
@@ -274,18 +273,3 @@ class Vertices:
     def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
         upper = vertex_bound(kkt.functions)
         return None if upper is None else _over(self.method, upper)
-
-
-@final
-@dataclass(frozen=True)
-class Circle:
-    """Nonlinear predictors of two parameters: branch and bound over all directions, in balls."""
-
-    method = BoundMethod.CIRCLE
-
-    def applies(self, kkt: Kkt) -> bool:
-        return _directions(kkt) and kkt.functions.size == 2 and kkt.degree not in (None, 1.0)
-
-    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
-        alpha = kkt.degree
-        return None if alpha is None else _over(self.method, circle_bound(kkt.functions, alpha))

@@ -13,11 +13,13 @@ from typing import Final, Protocol
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.inputs.limits import SPHERE_PARAMETERS
 from lexmargin.judge.bounds.duality import ConcaveDuality, LinearDuality
 from lexmargin.judge.bounds.held import HeldScores, ZeroCost
 from lexmargin.judge.bounds.loss_bounds import BallLoss, PenalisedLoss
-from lexmargin.judge.bounds.networks import Circle, LinearNetwork, Patterns, Vertices
+from lexmargin.judge.bounds.networks import LinearNetwork, Patterns, Vertices
 from lexmargin.judge.bounds.parts import Parts
+from lexmargin.judge.bounds.sphere import Sphere
 from lexmargin.judge.bounds.zero_minimum import OriginIsLeast
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.proved import Proved, with_proved
@@ -25,7 +27,7 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["BOUNDS", "CHEAP", "GIVEN", "THOROUGH", "Bound", "lowest", "with_bounds"]
+__all__ = ["BOUNDS", "CHEAP", "GIVEN", "PROVING", "THOROUGH", "Bound", "lowest", "with_bounds"]
 
 
 class Bound(Protocol):
@@ -72,7 +74,7 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     LinearNetwork(),
     Patterns(),
     Vertices(),
-    Circle(),
+    Sphere(),
 )
 """In order of price: what the multipliers in hand prove, then what is looked for."""
 
@@ -82,12 +84,15 @@ GIVEN: Final[tuple[Bound, ...]] = (
     Parts(),
     Patterns(looks=0),
     Vertices(),
-    Circle(),
+    Sphere(),
 )
 """Of directions, what the weights of a receipt prove without a search."""
 
 THOROUGH: Final[tuple[Bound, ...]] = (*BOUNDS, Patterns(looks=12))
 """Where one asks for the bound itself: exact birth tests dominate its price."""
+
+PROVING: Final[tuple[Bound, ...]] = (*BOUNDS[:-1], Sphere(SPHERE_PARAMETERS))
+"""What may take as long as a proof by Krawczyk's test."""
 
 
 def with_bounds(
@@ -120,7 +125,11 @@ def with_bounds(
 
 
 def lowest(
-    kkt: Kkt, weights: Array, margin: float, bounds: Sequence[Bound] = THOROUGH
+    kkt: Kkt,
+    weights: Array,
+    margin: float,
+    bounds: Sequence[Bound] = THOROUGH,
+    wanted: float = 0.0,
 ) -> Proved | None:
     """Return what leaves the smallest gap to a point of this margin; None where nothing applies.
 
@@ -129,8 +138,16 @@ def lowest(
         weights: (N,) λ, or 0 where none are known.
         margin: of the point: of its direction, where all directions are meant.
         bounds: the table.
+        wanted: the gap that is enough: the rows after it are not asked.
     """
-    with np.errstate(all="ignore"):
-        found = [bound.prove(kkt, weights) for bound in bounds if bound.applies(kkt)]
-    known = [one for one in found if one is not None]
-    return min(known, key=lambda one: one.gap(margin), default=None)
+    best: Proved | None = None
+    for bound in bounds:
+        if not bound.applies(kkt):
+            continue
+        with np.errstate(all="ignore"):
+            found = bound.prove(kkt, weights, wanted)
+        if found is not None and (best is None or found.gap(margin) < best.gap(margin)):
+            best = found
+        if best is not None and best.gap(margin) <= wanted:
+            break
+    return best
