@@ -404,7 +404,7 @@ def test_every_margin_that_a_move_brings_to_the_level_is_asked(seed: int) -> Non
     improved = contraction._improved(vicinity, reduced)
     held = contraction._grouped(vicinity, reduced, improved, np.array([], dtype=np.intp))
     assert not isinstance(held, str)
-    near = contraction._near(vicinity, reduced, improved, held, radius)
+    near, _ = contraction._near(vicinity, reduced, improved, held, radius)
     # Curvature, which nobody measures there, may add three times as much.
     sure = np.flatnonzero((shares <= 3.99) & (np.arange(7) > 0))
     assert np.all(np.isin(sure, near))

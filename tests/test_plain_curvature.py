@@ -11,6 +11,8 @@ import pytest
 import lexmargin as lm
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Verdict, certify
+from lexmargin.judge.receipts.receipt import Receipt, receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind
 
 R = math.sqrt
@@ -150,6 +152,40 @@ def test_saddles_are_shown(name: str) -> None:
     if name != "neither":
         assert isinstance(found.curvature, Curvature)
         assert found.curvature.smallest == pytest.approx(-1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("w", "verdict", "smallest", "largest"),
+    [
+        # saddle-is-kkt and its global direction: w_1 = 0 costs nothing, and is held there.
+        ([0, 1, 0, 1, 0], Verdict.SADDLE, -1.0, 3.0),
+        ([0, 0, R(0.5), 0, R(0.5)], Verdict.STRICT_LOCAL, 0.5, 2.0),
+    ],
+)
+def test_the_last_level_of_the_w_set_has_a_second_order(
+    w: list[float], verdict: Verdict, smallest: float, largest: float
+) -> None:
+    predictor = lm.Sum([
+        lm.Member(lm.Linear(), columns=(0,)),
+        lm.Member(lm.DiagonalNetwork(2), columns=(1, 2)),
+    ])  # fmt: skip
+    problem, theta = lm.WSet(predictor, points([[1.0, 1.0, 2.0]]), levels=2), np.array(w, float)
+    found = certify(problem, theta)
+    assert found.verdict is verdict, found.report()
+    assert isinstance(found.curvature, Curvature) and found.curvature.dimension == 3
+    assert found.curvature.smallest == pytest.approx(smallest, abs=1e-6)
+    assert found.curvature.largest == pytest.approx(largest, abs=1e-6)
+    again = verify_receipt(Receipt.from_bytes(receipt(problem, theta, found).to_bytes()))
+    assert again.verdict is verdict
+    # The first level alone leaves the other part free of cost, and says nothing of curvature.
+    assert certify(lm.WSet(predictor, problem.data), theta).curvature is None
+    # Feasible points near it with w_1 = 0: one is better exactly where it is a saddle.
+    rng, better = np.random.default_rng(0), False
+    for step in rng.standard_normal((300, 4)) * 1e-3:
+        moved = np.concatenate([[0.0], theta[1:] + step])
+        moved[1:] /= math.sqrt(float(problem.functions.values(moved)[0]))
+        better |= float(moved @ moved) < float(theta @ theta) * (1.0 - 1e-9)
+    assert better is (verdict is Verdict.SADDLE)
 
 
 def test_flat_directions_are_undecided() -> None:

@@ -20,7 +20,12 @@ from lexmargin.cli.main import main
 from lexmargin.errors import NotSeparableError, ParameterError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.proofs import krawczyk
-from lexmargin.judge.proofs.exact_linear import check_exact_margin, exact_gap, exact_max_margin
+from lexmargin.judge.proofs.exact_linear import (
+    check_exact_margin,
+    exact_max_margin,
+    margin_squared,
+    prove_max_margin,
+)
 from lexmargin.judge.prove import Arithmetic, Proof, prove
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, KinkInBox, combined_gradient, whole_power
@@ -47,14 +52,15 @@ def test_exact_margins(row: tuple) -> None:
     Z, norm, squared, theta, weights = row
     Z = np.array(Z, float)
     found = exact_max_margin(Z, norm)
-    assert found.margin_squared == squared
-    assert found.margin == pytest.approx(math.sqrt(squared), rel=1e-15)
-    assert check_exact_margin(Z, found) == ""
+    assert margin_squared(Z, norm, found.point) == squared
+    shown = prove_max_margin(Z, norm, np.ones(2)).facts
+    assert shown["margin"] == pytest.approx(math.sqrt(squared), rel=1e-15)
+    assert check_exact_margin(Z, norm, found) == ""
     if theta is not None:
-        a, b = found.theta, theta
+        a, b = found.point, theta
         assert a[0] * b[1] == a[1] * b[0]
     if weights is not None:
-        assert found.weights == weights
+        assert found.multipliers == (weights,)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -62,19 +68,21 @@ def test_a_slightly_wrong_proof_fails(norm: float) -> None:
     Z = np.array([(1, 0), (0, 2), (1, 1)], float)
     found = exact_max_margin(Z, norm)
     tiny = F(1, 10**30)
-    shifted = (found.weights[0] - tiny, found.weights[1] + tiny, *found.weights[2:])
-    moved = (found.theta[0] - tiny, *found.theta[1:])
+    (weights,) = found.multipliers
+    shifted = (weights[0] - tiny, weights[1] + tiny, *weights[2:])
+    moved = (found.point[0] - tiny, *found.point[1:])
     wrong = [
-        replace(found, weights=shifted),
-        replace(found, weights=tuple(w * (1 + tiny) for w in found.weights)),
-        replace(found, margin_squared=found.margin_squared + tiny),
-        replace(found, theta=moved),
-        replace(found, theta=tuple(-x for x in found.theta)),
-        replace(found, theta=found.theta[:1]),
-        replace(found, norm=3.0),
+        replace(found, multipliers=(shifted,)),
+        replace(found, multipliers=(tuple(w * (1 + tiny) for w in weights),)),
+        replace(found, multipliers=(tuple(-w for w in weights),)),
+        replace(found, point=moved),
+        replace(found, point=tuple(-x for x in found.point)),
+        replace(found, point=found.point[:1]),
     ]
     for one in wrong:
-        assert check_exact_margin(Z, one)
+        assert check_exact_margin(Z, norm, one)
+    other = next(p for p in NORMS if p != norm)
+    assert check_exact_margin(Z, other, found)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -105,34 +113,32 @@ def test_small_integer_data(count: int, size: int, random: object, norm: float) 
             exact_max_margin(Z, norm)
         return
     found = exact_max_margin(Z, norm)
-    assert check_exact_margin(Z, found) == ""
+    assert check_exact_margin(Z, norm, found) == ""
     w = np.array([float(x) for x in verdict.weights])
-    assert exact_gap(Z, found, w).gap >= 0.0
-    shifted = exact_max_margin(Z, norm, w)
-    assert shifted.margin_squared == found.margin_squared
+    shown = prove_max_margin(Z, norm, w)
+    assert shown.gap >= 0.0
+    assert shown.value == (margin_squared(Z, norm, found.point),)
 
 
 @pytest.mark.parametrize("scale", [2.0**-400, 1.0, 2.0**400])
 @pytest.mark.parametrize("norm", NORMS)
 def test_scales(scale: float, norm: float) -> None:
     Z = np.array([(1, 0.25), (0.5, 2)]) * scale
-    found = exact_max_margin(Z, norm)
-    assert found.margin_squared == exact_max_margin(Z / scale, norm).margin_squared * F(scale) ** 2
-    assert found.margin == pytest.approx(
-        exact_max_margin(Z / scale, norm).margin * scale, rel=1e-15
-    )
+    found = prove_max_margin(Z, norm, np.ones(2))
+    one = prove_max_margin(Z / scale, norm, np.ones(2))
+    assert found.value[0] == one.value[0] * F(scale) ** 2
+    assert found.facts["margin"] == pytest.approx(one.facts["margin"] * scale, rel=1e-15)
 
 
 def test_the_gap_of_a_direction() -> None:
     Z = np.array([(1, 0), (0, 2)], float)
-    found = exact_max_margin(Z, 2.0)
     # γ(θ)²/(‖θ‖² γ*²) at θ = (1, 1) is (1/2)/(4/5).
-    gap = exact_gap(Z, found, np.array([1.0, 1.0]))
-    assert gap.ratio_squared == F(5, 8)
-    assert gap.gap == pytest.approx(1.0 - math.sqrt(5 / 8), rel=1e-15)
-    assert exact_gap(Z, found, np.array([2.0, 1.0])).gap == 0.0
-    assert exact_gap(Z, found, np.array([1.0, -1.0])).gap > 1.0
-    near = exact_gap(Z, found, np.array([2.0, np.nextafter(1.0, 2.0)]))
+    found = prove_max_margin(Z, 2.0, np.array([1.0, 1.0]))
+    assert found.facts["ratio_squared"] == "5/8"
+    assert found.gap == pytest.approx(1.0 - math.sqrt(5 / 8), rel=1e-15)
+    assert prove_max_margin(Z, 2.0, np.array([2.0, 1.0])).gap == 0.0
+    assert prove_max_margin(Z, 2.0, np.array([1.0, -1.0])).gap > 1.0
+    near = prove_max_margin(Z, 2.0, np.array([2.0, np.nextafter(1.0, 2.0)]))
     assert 0.0 < near.gap < 1e-15
 
 
@@ -143,8 +149,9 @@ def test_real_data(name: str, positive: int | None) -> None:
     data = lm.load_dataset(name, positive=positive)
     Z = margin_rows(data, bias=True)
     found = exact_max_margin(Z, 2.0)
-    assert check_exact_margin(Z, found) == ""
-    assert exact_gap(Z, found, found.direction).gap < 1e-9
+    assert check_exact_margin(Z, 2.0, found) == ""
+    w = np.array([float(x) for x in found.point])
+    assert prove_max_margin(Z, 2.0, w).gap < 1e-9
 
 
 # -- balls -----------------------------------------------------------------------------------------
@@ -405,7 +412,7 @@ def test_brute_force_agrees() -> None:
     rng = np.random.default_rng(3)
     for _ in range(10):
         Z = rng.integers(1, 9, (4, 2)).astype(float)
-        found = exact_max_margin(Z, math.inf)
+        found = prove_max_margin(Z, math.inf, np.ones(2)).facts["margin"]
         corners = [np.array(c, float) for c in itertools.product((-1, 1), repeat=2)]
         for a, b in itertools.combinations(Z, 2):
             for axis, side in itertools.product((0, 1), (-1.0, 1.0)):
@@ -414,4 +421,4 @@ def test_brute_force_agrees() -> None:
                     free = -(a - b)[axis] * side / slope
                     if abs(free) <= 1:
                         corners.append(np.array([side, free] if axis == 0 else [free, side]))
-        assert found.margin == pytest.approx(max(float(np.min(Z @ c)) for c in corners))
+        assert found == pytest.approx(max(float(np.min(Z @ c)) for c in corners))

@@ -10,11 +10,12 @@ import numpy as np
 from flint import arb, arb_mat
 
 import lexmargin as lm
-from lexmargin.judge.functions.enclosure import Equations, enclosed, precision
+from lexmargin.judge.functions.enclosure import Equations, enclosed
 from lexmargin.judge.levels.exact_levels import check_exact_levels
 from lexmargin.judge.proofs.exact_bias import BiasProgram, check_exact_program
 from lexmargin.judge.proofs.krawczyk import prove_zero_part
 from lexmargin.judge.prove import Arithmetic, prove
+from lexmargin.linalg.long_numbers import precision
 
 HALF = Fraction(1, 2)
 

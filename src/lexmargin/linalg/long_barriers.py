@@ -1,7 +1,7 @@
-"""Barrier methods for linear hard margins in any norm, in long numbers.
+"""Barrier methods for linear hard margins, 1 < p < ∞, in long numbers.
 
-Their only enemy is rounding: for ``p >= 2``, and the polyhedral balls as cones,
-``min t φ(w) - Σ log(z_n·w - 1)`` from a separator; for ``p < 2``, where φ = ½‖·‖_p² has an infinite
+Their only enemy is rounding: for ``p >= 2`` ``min t φ(w) - Σ log(z_n·w - 1)`` from a separator,
+φ = ½‖·‖_p²; for ``p < 2``, where φ has an infinite
 curvature at 0, its dual ``min t (½‖Zᵀλ‖_q² - Σ λ_n) - Σ log λ_n``.
 """
 
@@ -23,6 +23,7 @@ from lexmargin.linalg.long_numbers import (
     norm,
     power_gradient,
     power_hessian,
+    product,
 )
 
 __all__ = ["dual_path", "primal_path"]
@@ -31,10 +32,6 @@ _GROWTH: Final = 30.0
 """Factor of t: larger ones cost more Newton steps each, smaller ones more of them (judgement)."""
 _CENTRED: Final = 0.1
 """Newton decrement, of self-concordant barriers, at which the next t is taken."""
-_GAP: Final = 1e-60
-"""Relative gap of the end: its cube root, which bounds directions for p = 3, is below doubles."""
-_ENDED: Final = 1e-60
-"""Decrement of the last point, whose multipliers 1/s are then as precise as its slacks s."""
 _ARMIJO: Final = 1e-4
 """Part of the slope that a step must gain (Nocedal and Wright, §3.1): any small part serves."""
 _STEPS: Final = 1500
@@ -43,82 +40,57 @@ _SHORT: Final = 0.9
 """Part of the way to the boundary of the domain that a step may go."""
 
 
-def primal_path(rows: Big, begin: Big, p: float, deadline: float) -> tuple[Big, Big] | None:
-    """Return w with margin 1 or more of least norm, and λ, from a separator."""
+def primal_path(
+    rows: Big, begin: Big, p: float, gap: float, deadline: float
+) -> tuple[Big, Big] | None:
+    """Return w with margin 1 or more of least norm, and λ, from a separator.
+
+    The relative gap is that of the end, and the decrement of the last point is as small: its
+    multipliers 1/s are then as precise as its slacks s.
+    """
     from flint import arb
 
-    count, size = rows.shape
+    count = len(rows)
     w = mid(begin * (2 / min(rows @ begin)))
-    if p == 1.0:
-        # w = a - b, a and b > 0.
-        extra = norm(w, np.inf)
-        x = np.concatenate(
-            [[(abs(v) + v) / 2 + extra for v in w], [(abs(v) - v) / 2 + extra for v in w]]
-        )
-        G = np.concatenate([np.concatenate([rows, -rows], axis=1), eye(2 * size)])
-        h = np.array([arb(1)] * count + [arb(0)] * (2 * size), dtype=object)
-        cost = np.array([arb(1)] * (2 * size), dtype=object)
-    elif p == np.inf:
-        x = np.append(w, 2 * norm(w, np.inf))
-        ones = np.array([[arb(1)]] * size, dtype=object)
-        identity = eye(size)
-        zero = np.array([[arb(0)]] * count, dtype=object)
-        G = np.concatenate(
-            [
-                np.concatenate([rows, zero], axis=1),
-                np.concatenate([-identity, ones], axis=1),
-                np.concatenate([identity, ones], axis=1),
-            ]
-        )
-        h = np.array([arb(1)] * count + [arb(0)] * (2 * size), dtype=object)
-        cost = np.array([arb(0)] * size + [arb(1)], dtype=object)
-    else:
-        x, G, h, cost = w, rows, np.array([arb(1)] * count, dtype=object), None
 
     def value(v: Big) -> Any:
-        return (cost @ v).mid() if cost is not None else (norm(v, p) ** 2 / 2).mid()
+        return (norm(v, p) ** 2 / 2).mid()
 
-    def derivatives(v: Big) -> tuple[Big, Big]:
-        if cost is not None:
-            return cost, arb(0)
-        return power_gradient(v, p), power_hessian(v, p)
-
-    t = arb(len(h)) / value(x)
-    target = float(len(h)) / _GAP
+    t = arb(count) / value(w)
+    target = float(count) / gap
     for _ in range(_STEPS):
         if time.monotonic() > deadline:
             return None
-        s = mid(G @ x - h)
+        s = mid(rows @ w - 1)
         inverse = np.array([(1 / v).mid() for v in s], dtype=object)
-        slope, curved = derivatives(x)
-        gradient = mid(slope * t - G.T @ inverse)
-        hessian = mid((G * inverse[:, None]).T @ (G * inverse[:, None]) + curved * t)
+        weighted = rows * inverse[:, None]
+        gradient = mid(power_gradient(w, p) * t - rows.T @ inverse)
+        hessian = product(weighted.T, weighted) + power_hessian(w, p) * t
         step = linear_solve(hessian, -gradient)
         if step is None:
             return None
         decrement = float((-(gradient @ step)).mid())
-        last = float((t * value(x)).mid()) >= target
-        if decrement <= _ENDED**2:
-            lam = inverse[:count]
-            return (x[:size] - x[size:] if p == 1.0 else x[:size]), lam
+        last = float((t * value(w)).mid()) >= target
+        if decrement <= gap**2:
+            return w, inverse
         if decrement <= _CENTRED**2 and not last:
             t = (t * _GROWTH).mid()
             continue
 
         def lower(v: Big, now: Any = t) -> Any:
-            rest = G @ v - h
+            rest = rows @ v - 1
             if not all(r > 0 for r in rest):
                 return None
             return (now * value(v) - _log_sum(rest)).mid()
 
-        found = _searched(lower, x, step, _reach(s, G @ step), decrement)
+        found = _searched(lower, w, step, _reach(s, rows @ step), decrement)
         if found is None:
             return None
-        x = found
+        w = found
     return None
 
 
-def dual_path(rows: Big, p: float, deadline: float) -> Big | None:
+def dual_path(rows: Big, p: float, gap: float, deadline: float) -> Big | None:
     """Return λ > 0 near the least of ``½‖Zᵀλ‖_q² - Σ λ_n``, 1 < p < 2."""
     from flint import arb
 
@@ -148,14 +120,14 @@ def dual_path(rows: Big, p: float, deadline: float) -> Big | None:
         # (D⁻¹ + Z B Zᵀ)⁻¹ = D - D Z (I + B ZᵀDZ)⁻¹ B ZᵀD, D = diag λ²
         D = mid(lam * lam)
         weighted = rows * D[:, None]
-        inner = linear_solve_many(mid(identity + curved @ (rows.T @ weighted)), curved)
+        inner = linear_solve_many(identity + product(curved, product(rows.T, weighted)), curved)
         if inner is None:
             return None
         right = -gradient
         step = mid(D * right - weighted @ (inner @ (weighted.T @ right)))
         decrement = float((-(gradient @ step)).mid())
-        last = float((t * sum(lam)).mid()) >= count / _GAP
-        if decrement <= _ENDED**2:
+        last = float((t * sum(lam)).mid()) >= count / gap
+        if decrement <= gap**2:
             return lam
         if decrement <= _CENTRED**2 and not last:
             t = (t * _GROWTH).mid()

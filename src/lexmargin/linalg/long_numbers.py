@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -23,28 +23,37 @@ __all__ = [
     "norm",
     "power_gradient",
     "power_hessian",
+    "precision",
+    "product",
     "ratio",
     "rounded",
 ]
 
 _BITS: Final = 1000
 """A barrier's Hessian holds squares of slacks: 400 bits for their gap, and room for all scales."""
+_BALLS: Final = 160
+"""Bits of the balls: radii of 2⁻⁷⁰ beside a condition of 1e13 take 114, the rest is room."""
 
 Big = Any
 """An array of ``flint.arb`` (dtype object), or one of them."""
 
 
 @contextmanager
-def long_numbers() -> Iterator[None]:
-    """Compute in long numbers, and leave FLINT's precision as it was."""
+def precision(bits: int = _BALLS) -> Iterator[None]:
+    """Compute in balls of so many bits, and leave FLINT's precision as it was."""
     from flint import ctx
 
     before = ctx.prec
-    ctx.prec = _BITS
+    ctx.prec = bits
     try:
         yield
     finally:
         ctx.prec = before
+
+
+def long_numbers() -> AbstractContextManager[None]:
+    """Compute in long numbers, and leave FLINT's precision as it was."""
+    return precision(_BITS)
 
 
 def big(values: Array) -> Big:
@@ -111,6 +120,14 @@ def eye(size: int) -> Big:
     from flint import arb
 
     return np.array([[arb(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
+
+
+def product(left: Big, right: Big) -> Big:
+    """Return the product of two matrices, its entries rounded."""
+    from flint import arb_mat
+
+    found = arb_mat(left.tolist()) * arb_mat(right.tolist())
+    return mid(np.array(found.tolist(), dtype=object))
 
 
 def linear_solve(matrix: Big, right: Big) -> Big | None:

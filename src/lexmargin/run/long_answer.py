@@ -37,7 +37,7 @@ def long_answer(
     """Return the answer of a problem of few samples with scores linear in θ.
 
     None for other problems, steps that do not end, scores that are not linear, and margins of data
-    that nothing separates. Among the directions of an ℓ1 or ℓ∞ problem it is one in the middle.
+    that nothing separates. Among the directions of an ℓ1 or ℓ∞ problem it is a vertex.
 
     Args:
         problem: a formulation.
@@ -71,7 +71,7 @@ def long_answer(
         return vector_norm(stated(found)[0], kkt.norm)
 
     try:
-        found = long_margin(rows, kkt.norm, deadline, length)
+        found = long_margin(rows, kkt.norm, deadline, length, kkt.ordered or 1)
     except SolverFailedError:
         return None
     if found is None or not found.margin > 0.0:

@@ -27,6 +27,7 @@ from lexmargin.linalg.long_numbers import (
     norm,
     power_gradient,
     power_hessian,
+    product,
     rounded,
 )
 from lexmargin.losses import Loss
@@ -116,7 +117,7 @@ def _goal(kkt: Kkt, Z: Big, space: _Space, begin: Big) -> Callable[[Big, bool], 
         if bare:
             return value, weights, curved
         slope = mid(-(rows.T @ weights))
-        return value, slope, mid((rows * curved[:, None]).T @ rows)
+        return value, slope, product((rows * curved[:, None]).T, rows)
 
     if term.coefficient is None or term.power is None:
 
@@ -269,7 +270,7 @@ class _Flat(_Space):
             return value, left, left
         inverse = mid(1 / left)
         scaled = walls * inverse[:, None]
-        return value, mid(-(walls.T @ inverse)), mid(scaled.T @ scaled)
+        return value, mid(-(walls.T @ inverse)), product(scaled.T, scaled)
 
     def length(self, x: Big) -> Parts:
         bent = np.outer(self.sizes, self.sizes) * 0

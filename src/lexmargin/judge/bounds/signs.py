@@ -7,8 +7,6 @@ their exponents have no bounds, and what is a whole multiple of a power of two t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
@@ -22,6 +20,7 @@ from lexmargin.inputs.limits import BALL_EVALUATIONS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.tolerances import CLEARLY_NEGATIVE
 from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.linear import Log
@@ -164,7 +163,7 @@ def _any_not_positive(
 
     few, places = _dense(functions, chosen)
     for bits in _BITS:
-        with _precision(bits):
+        with precision(bits):
             margins = BallMargins(few, places)
             blocks, leaves = margins.blocks([arb(rho) * float(x) for x in theta], tangents=False)
             for leaf in leaves:
@@ -208,15 +207,3 @@ def _outside(functions: MarginFunctions, chosen: NDArray[np.intp], w: Array) -> 
         sum((Fraction(float(a)) * b for a, b in zip(row, point, strict=True)), Fraction(0)) <= 0
         for row in rows
     )
-
-
-@contextmanager
-def _precision(bits: int) -> Iterator[None]:
-    from flint import ctx
-
-    old = ctx.prec
-    try:
-        ctx.prec = bits
-        yield
-    finally:
-        ctx.prec = old

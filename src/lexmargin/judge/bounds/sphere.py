@@ -24,8 +24,9 @@ from lexmargin.inputs.limits import (
     SPHERE_VALUES,
 )
 from lexmargin.judge.bounds.duality import usable
-from lexmargin.judge.functions.enclosure import BallMargins
+from lexmargin.judge.functions.enclosure import BallMargins, slopes_of
 from lexmargin.judge.proved import BoundMethod, Proved
+from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
@@ -109,16 +110,9 @@ def sphere_bound(
         boxes: how many are halved at most; fewer leave a higher bound.
         beaten: fewer boxes are halved where a value above this is met.
     """
-    from flint import ctx
-
-    old = ctx.prec
-    try:
-        ctx.prec = _PRECISION
-        return _Search(functions, radius, weights / float(np.sum(weights)), start).run(
-            boxes, beaten
-        )
-    finally:
-        ctx.prec = old
+    with precision(_PRECISION):
+        search = _Search(functions, radius, weights / float(np.sum(weights)), start)
+        return search.run(boxes, beaten)
 
 
 @final
@@ -212,7 +206,7 @@ class _Search:
         scale = arb(self.radius) * inverse
         combined, tilt = arb(0), [arb(0)] * len(free)
         for n, ball in enumerate(sloped):
-            slopes = [arb(0) if ball.tangent is None else ball.tangent[0, j] for j in range(len(p))]
+            slopes = slopes_of(ball.tangent, len(p))
             along = sum((a * x for a, x in zip(slopes, p, strict=True)), arb(0)) * inverse * inverse
             turned = [scale * (slopes[j] - p[j] * along) for j in free]
             change = sum((a * b for a, b in zip(turned, offsets, strict=True)), arb(0))

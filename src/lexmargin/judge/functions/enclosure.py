@@ -6,8 +6,7 @@ import functools
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
 import numpy as np
@@ -16,12 +15,10 @@ from numpy.typing import NDArray
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.arb import ArbOps, Ball
+from lexmargin.ops.arb import ArbOps, Ball, combined_gradient
 
-__all__ = ["BallMargins", "Equations", "enclosed", "floats_of", "precision"]
+__all__ = ["BallMargins", "Equations", "enclosed", "floats_of", "off_sphere", "slopes_of"]
 
-_PRECISION: Final = 160
-"""Bits of the balls: radii of 2⁻⁷⁰ beside a condition of 1e13 take 114, the rest is room."""
 _REFINEMENTS: Final = 8
 """Newton steps before the test, each gaining digits; too few make the test fail, not pass."""
 _RADII: Final = (2.0**-70, 2.0**-60, 2.0**-50, 2.0**-40, 2.0**-30)
@@ -78,19 +75,6 @@ class Equations(ABC):
         # Upper bounds of every entry, a part in 1e12 for their norm, and the rounding of w itself.
         ratio = math.hypot(*furthest) / math.hypot(*self.w.tolist())
         return ratio * (1.0 + 1e-12) + 8.0 * EPS
-
-
-@contextmanager
-def precision(bits: int = _PRECISION) -> Iterator[None]:
-    """Compute with enough bits, and leave FLINT's precision as it was."""
-    from flint import ctx
-
-    old = ctx.prec
-    try:
-        ctx.prec = bits
-        yield
-    finally:
-        ctx.prec = old
 
 
 def enclosed(equations: Equations) -> list[Any] | str:
@@ -201,6 +185,17 @@ class BallMargins:
             found.append(functools.reduce(operator.add, terms))
         return found
 
+    def pulled(
+        self, x: Sequence[Any], weigh: Callable[[list[Ball]], list[Any]], *, tangents: bool
+    ) -> tuple[list[Ball], list[tuple[Any, Any]]]:
+        """Return the chosen f_n at x, and the entries of `Σ λ_n ∇f_n` with λ = ``weigh(f)``.
+
+        With tangents both bring their slopes.
+        """
+        blocks, leaves = self.blocks(x, tangents)
+        margins = self.margins(blocks)
+        return margins, combined_gradient(list(zip(margins, weigh(margins), strict=True)), leaves)
+
     def all_values(self, box: Sequence[Any]) -> list[Any]:
         """Return enclosures of every f_n over a box, chosen or not."""
         blocks, first = [], 0
@@ -209,6 +204,20 @@ class BallMargins:
             blocks.append(ArbOps.parameter(box[first : first + count], shape, first, 0))
             first += count
         return [ball.value for ball in self.functions.evaluate(ArbOps(), blocks)]
+
+
+def slopes_of(tangent: Any, size: int) -> list[Any]:
+    """Return the slopes of a ball by each parameter, 0 where it has none."""
+    from flint import arb
+
+    return [arb(0) if tangent is None else tangent[0, j] for j in range(size)]
+
+
+def off_sphere(x: Sequence[Any], radius: float) -> Any:
+    """Return `½(‖x‖² - ρ²)`, 0 on the sphere."""
+    from flint import arb
+
+    return (sum((a * a for a in x), arb(0)) - arb(radius) * arb(radius)) / 2
 
 
 def floats_of(matrix: Any) -> Array:

@@ -8,6 +8,7 @@ The ties seen in floats are solved exactly for θ; then every level has a ration
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from lexmargin.inputs.limits import EXACT_LEVEL_ENTRIES
 from lexmargin.judge.levels.level_duals import level_dual
 from lexmargin.judge.levels.level_face import LevelDual, LevelFace
-from lexmargin.judge.levels.long_words import found_multipliers
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
 from lexmargin.judge.proofs.polyhedral import (
     exact_length,
@@ -37,12 +37,13 @@ from lexmargin.judge.proofs.rational import (
 from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import matvec, to_fractions
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.separation.long_margins import LongMultipliers
+from lexmargin.separation.exact_vertices import exact_vertex
+from lexmargin.separation.long_measures import affordable
 
 __all__ = ["check_exact_levels", "exact_levels"]
 
-_HOLDING: Final = (1.0, 1e3, 1e6, 1e9)
-"""Weight of the samples of level 1 beside 1 of the others: what holds them has any size."""
+_SECONDS: Final = 10.0
+"""For levels found from nothing; a hundred samples take less than one."""
 
 
 def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> Proof | str:
@@ -77,6 +78,9 @@ def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> Proof | str
         return Witness(point, chain)
 
     witness = first_exact(attempt)
+    if witness is None and affordable(*Z.shape):
+        vertex = exact_vertex(Z, norm, count, time.monotonic() + _SECONDS)
+        witness = None if vertex is None else Witness(vertex.theta, vertex.chain)
     if witness is None:
         return why
     levels = tuple(sorted(matvec(Z, witness.point)))[:count]
@@ -155,7 +159,6 @@ class _Search:
         self.face = LevelFace(Z, np.array(as_floats(point)), norm)
         self.free = np.ones(Z.shape[0], dtype=bool)
         self.guess: LevelDual | None = None
-        self.first: LongMultipliers | None = None
 
     def __call__(self, fixed: Sequence[bool]) -> Vector | str:
         free = ~np.array(fixed)
@@ -165,7 +168,6 @@ class _Search:
         return (
             self._exact(fixed, self.guess.weights)
             or self._exact(fixed, self._vertex(free))
-            or self._by_level_one(fixed)
             or "no exact proof by the weights that were found"
         )
 
@@ -175,22 +177,3 @@ class _Search:
     def _vertex(self, free: NDArray[np.bool_]) -> Array:
         held = np.where(free, 0.0, np.array(as_floats(self.margins)))
         return smallest_dual_norm(self.Z, held, self.norm, free)
-
-    def _by_level_one(self, fixed: Sequence[bool]) -> Vector | None:
-        """Return weights of a level from those of level 1 in long numbers.
-
-        Where level 1 leaves one direction alone, so much of its weights holds any other sample.
-        """
-        if not any(fixed):
-            self.first = found_multipliers(self.Z, self.norm)
-            return None if self.first is None else self._exact(fixed, self.first.rounded)
-        if self.first is None:
-            return None
-        lowest = lowest_free(self.margins, fixed)
-        held = np.where(np.array(fixed), self.first.rounded, 0.0)
-        rest = np.array([not h and m == lowest for m, h in zip(self.margins, fixed, strict=True)])
-        for share in _HOLDING:
-            found = self._exact(fixed, held * share / held.sum() + rest / rest.sum())
-            if found is not None:
-                return found
-        return None

@@ -19,7 +19,7 @@ from lexmargin.inputs.limits import LEVEL_ROWS
 from lexmargin.linalg.norms import Array, dual_exponent, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS, LONG_EPS
 
-__all__ = ["margin_errors"]
+__all__ = ["long_norm", "margin_errors"]
 
 _ROUNDS: Final = 12
 """Each bound on θ* - θ narrows the next; a few rounds reach what there is to reach."""
@@ -86,7 +86,7 @@ def margin_errors(Z: Array, theta: Array, norm: float, multipliers: Array) -> Ar
     scaled = np.ldexp(np.ldexp(Z, -half), half - exponent)
     with np.errstate(all="ignore"):
         long = unit_scale(theta).astype(np.longdouble)
-        unit, weights = long / _length(long, norm), (multipliers / total).astype(np.longdouble)
+        unit, weights = long / long_norm(long, norm), (multipliers / total).astype(np.longdouble)
         setting = _setting(scaled, unit, norm, weights)
         errors = nothing if setting is None else _errors(setting) + setting.noise
         finer = _refined(scaled, norm, weights)
@@ -128,14 +128,14 @@ def _refined(Z: Array, p: float, weights: Any) -> tuple[Any, float, Any] | None:
     w = np.sign(pull) * np.abs(pull) ** bend
     share = np.zeros(weights.size, dtype=np.longdouble)
     share[support] = mu / np.sum(mu)
-    return w / _length(w, p), p, share
+    return w / long_norm(w, p), p, share
 
 
 def _setting(Z: Array, unit: Any, p: float, weights: Any) -> _Setting | None:
     used = np.flatnonzero(weights)
     share = weights[used] / np.sum(weights)
     pull = share @ Z[used]
-    size = _length(pull, dual_exponent(p))
+    size = long_norm(pull, dual_exponent(p))
     if not size > 0.0:
         return None
     # Of the sums, the powers and their roots, each at its worst.
@@ -154,7 +154,8 @@ def _setting(Z: Array, unit: Any, p: float, weights: Any) -> _Setting | None:
     return _Setting(Z, p, unit, pull / size, shares, margins, noise, float(lower), gap)
 
 
-def _length(x: Any, p: float) -> Any:
+def long_norm(x: Any, p: float) -> Any:
+    """Return ‖x‖_p of long floats."""
     top = np.max(np.abs(x), initial=0.0)
     if not top > 0.0:
         return np.longdouble(0.0)

@@ -18,7 +18,7 @@ from lexmargin.judge.levels.level_chain import (
     compared,
     prove_levels,
 )
-from lexmargin.judge.levels.level_curved import margin_errors
+from lexmargin.judge.levels.level_curved import long_norm, margin_errors
 from lexmargin.judge.levels.long_words import found_multipliers, long_levels
 from lexmargin.judge.proved import BoundMethod
 from lexmargin.judge.tolerances import Tolerances
@@ -55,12 +55,12 @@ def with_ordered_levels(
     if rows is None:
         word = Verdict.KKT if found.verdict is Verdict.GLOBAL else found.verdict
         return replace(found, verdict=word, reasons=(f"level 1: {found.reasons[0]}",))
-    unit = unit / vector_norm(unit, kkt.norm)
     if 1.0 < kkt.norm < math.inf:
         proof = curved_levels(rows, unit, kkt.norm, count, limits.gap, given.multipliers)
         if given.long and affordable(*rows.shape):
             proof = long_levels(rows, unit, kkt.norm, count, limits.gap, given.long) or proof
     else:
+        unit = unit / vector_norm(unit, kkt.norm)
         proof = checked_levels(rows, unit, kkt.norm, count, limits.gap, given.levels)
     found = replace(found, levels_gap=proof.gap)
     if proof.proven >= count:
@@ -101,15 +101,16 @@ def with_levels(
     if not found.verdict.stationary or count == 1:
         return found
     if Z is not None and found.verdict is Verdict.GLOBAL and Z.size <= LEVEL_ENTRIES:
-        unit, weights = theta / vector_norm(theta, found.norm), found.multipliers
+        weights = found.multipliers
         if 1.0 < found.norm < math.inf:
-            proof = curved_levels(Z, unit, found.norm, count, limits.gap, weights)
+            proof = curved_levels(Z, theta, found.norm, count, limits.gap, weights)
             if proof.proven < count:
                 long = found_multipliers(Z, found.norm)
                 if long is not None:
                     terms = long.terms
-                    proof = long_levels(Z, unit, found.norm, count, limits.gap, terms) or proof
+                    proof = long_levels(Z, theta, found.norm, count, limits.gap, terms) or proof
         else:
+            unit = theta / vector_norm(theta, found.norm)
             proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
             if proof.proven < count and affordable(*Z.shape):
                 exact = exact_levels(Z, found.norm, theta, count)
@@ -158,14 +159,15 @@ def curved_levels(
     Parameters
     ----------
     Z : (N, d) rows z_n.
-    theta : (d,) a unit vector of the norm.
+    theta : (d,) at any scale.
     norm : 1 < p < ∞.
     count : how many smallest margins are asked for.
     tolerance : largest distance of a level, in units of the first margin.
     multipliers : (N,) λ ≥ 0 of level 1, which is proven by itself.
     """
-    # As long as the rows may be, their rounding is none of the error.
-    margins = np.asarray(Z @ theta.astype(np.longdouble), dtype=np.float64)
+    # As long as the rows may be, their rounding and that of a unit vector are none of the error.
+    long = unit_scale(theta).astype(np.longdouble)
+    margins = np.asarray(Z @ (long / long_norm(long, norm)), dtype=np.float64)
     errors = margin_errors(Z, theta, norm, multipliers)
     low, high = np.sort(margins - errors)[:count], np.sort(margins + errors)[:count]
     proof = compared(np.sort(margins)[:count], low, high, tolerance)

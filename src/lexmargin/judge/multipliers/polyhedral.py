@@ -14,7 +14,7 @@ from lexmargin.linalg.guarded import linear_program
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["Pairing", "largest_pairing", "smallest_dual_norm"]
+__all__ = ["Pairing", "largest_pairing", "saddle_point", "smallest_dual_norm"]
 
 _OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 """The tightest that HiGHS takes: what λ proves is measured afterwards, so looser proves less."""
@@ -103,6 +103,17 @@ def smallest_dual_norm(
 
     ``counted`` says which entries the sum is over (all where left out).
     """
+    return saddle_point(rows, offsets, norm, counted)[0]
+
+
+def saddle_point(
+    rows: Array, offsets: Array, norm: float, counted: NDArray[np.bool_] | None = None
+) -> tuple[Array, Array]:
+    """Return p of :func:`smallest_dual_norm`, and the dual of its program.
+
+    That is θ in the unit ball of the norm with the largest `min (z_n·θ - o_n)` over the counted
+    rows, `z_n·θ ≥ o_n` on the others; 0 where the program has no answer.
+    """
     if not (norm == 1.0 or math.isinf(norm)):
         raise ParameterError(f"The ball of norm {norm:g} is not polyhedral.", "Use 1 or math.inf.")
     count, dimension = rows.shape
@@ -120,8 +131,10 @@ def smallest_dual_norm(
         b_eq=[1.0],
         bounds=(0.0, None),
     )
+    even = share / float(np.sum(share))
     if answer.x is None:
-        return share / float(np.sum(share))
+        return even, np.zeros(dimension)
     values = np.maximum(np.asarray(answer.x)[:count], 0.0)
     total = float(share @ values)
-    return values / total if total > 0.0 else share / float(np.sum(share))
+    theta = -np.asarray(answer.ineqlin.marginals)
+    return values / total if total > 0.0 else even, theta[:dimension] - theta[dimension:]

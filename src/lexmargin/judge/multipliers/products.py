@@ -63,11 +63,11 @@ def linear_values(rows: Array, theta: Array) -> Array:
     Parameters
     ----------
     rows : (N, d).
-    theta : (d,) of entries of at most 1.
+    theta : (d,).
     """
-    largest = float(np.max(np.abs(rows), initial=0.0))
-    exponent = math.frexp(largest)[1] if largest > 0.0 else 0
-    return shifted(near_products(shifted(rows, -exponent), theta)[0], exponent)
+    row, point = (math.frexp(float(np.max(np.abs(x), initial=0.0)))[1] for x in (rows, theta))
+    values = near_products(shifted(rows, -row), shifted(theta, -point))[0]
+    return shifted(values, row + point)
 
 
 def combination(weights: Array, rows: Any) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.levels.long_words import with_long_numbers
+from lexmargin.judge.multipliers.products import linear_values
 from lexmargin.judge.programs.linear_margins import certify_linear
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
@@ -83,7 +84,11 @@ def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -
         found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
     if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
         return found
-    shortfall, missed = against_level(kkt.margin, kkt.level, limits)
+    margin = kkt.margin
+    if kkt.functions.linear and not kkt.functions.data.is_sparse:
+        # At samples far from the origin the rounding of f_n alone may miss the level.
+        margin = float(np.min(linear_values(kkt.jacobian, kkt.point)))
+    shortfall, missed = against_level(margin, kkt.level, limits)
     if not missed:
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY

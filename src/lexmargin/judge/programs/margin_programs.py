@@ -179,8 +179,8 @@ def _certify_costs(
         found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
     if kkt.functions.curvature <= Curvature.CONCAVE:
         found = with_bounds(kkt, found)
-    # Curves would move what is held, or costs nothing.
-    movable = bool(np.all(kkt.entry_costs > 0.0)) and kkt.free is None
+    # Where some entries cost nothing, no metric says how far a step leads.
+    movable = bool(np.all(kkt.entry_costs[~kkt.held] > 0.0))
     if movable and kkt.functions.curvature is not Curvature.AFFINE:
         found = _second_order(kkt, found.multipliers, found, given)
     return with_bounds(kkt, found)

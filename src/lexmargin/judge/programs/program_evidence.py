@@ -54,11 +54,12 @@ def _evidence(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
     Z = None if first.ordered is None else level_rows(first.functions)
     if Z is None or certificate.verdict is not Verdict.GLOBAL:
         return found
-    unit, count = first.point / vector_norm(first.point, first.norm), first.ordered or len(Z)
+    point, count = first.point, first.ordered or len(Z)
     weights, limit = certificate.multipliers, certificate.tolerances.gap
     if 1.0 < first.norm < math.inf:
-        shown = curved_levels(Z, unit, first.norm, count, limit, found.multipliers).proven
+        shown = curved_levels(Z, point, first.norm, count, limit, found.multipliers).proven
         return found if shown >= count else with_long(first.functions, found, first.norm)
+    unit = point / vector_norm(point, first.norm)
     chain = recorded_levels(Z, unit, first.norm, count, limit, weights)
     return replace(found, levels=chain)
 

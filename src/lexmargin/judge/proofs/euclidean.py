@@ -21,7 +21,7 @@ from lexmargin.linalg.exact import (
 )
 from lexmargin.linalg.norms import Array, vector_norm
 
-__all__ = ["euclidean_pair", "excesses_over", "inseparable"]
+__all__ = ["euclidean_pair", "inseparable"]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _GUESSED = 1e-6
@@ -140,7 +140,7 @@ def _weights(Z: Array, guess: list[int]) -> dict[int, Fraction]:
             if not np.any(Z[entering]):
                 raise inseparable()
         else:
-            excesses = excesses_over(Z, _combined(Z, weights), _ONE)
+            excesses = _excesses(Z, _combined(Z, weights), _ONE)
             worst = min(excesses.items(), key=lambda item: item[1], default=(0, _ZERO))
             entering = worst[0] if worst[1] < 0 else None
         if entering is None:
@@ -199,7 +199,7 @@ def _independent(Z: Array, chosen: list[int]) -> list[int]:
     return kept
 
 
-def excesses_over(Z: Array, w: Vector, level: Fraction) -> dict[int, Fraction]:
+def _excesses(Z: Array, w: Vector, level: Fraction) -> dict[int, Fraction]:
     """Return `z_n·w - level` exactly for every row that floats do not show to be above the level.
 
     Rounding w and the product changes it by at most (d + 4) u Σ|z||w| (Higham, eq. 3.5).

@@ -31,8 +31,7 @@ from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.base import IntArray
-from lexmargin.predictors import Bias, BiasForm, Linear, Member, Predictor, Sum
+from lexmargin.predictors import Bias, BiasForm, Linear, Member, Sum
 
 __all__ = ["BiasProgram", "check_exact_program", "exact_program", "stated_program"]
 
@@ -69,78 +68,46 @@ class BiasProgram:
 # -- from a problem --------------------------------------------------------------------------------
 
 
-def stated_program(
-    kkt: Kkt,
-) -> tuple[BiasProgram, Vector, Vector] | None:
+def stated_program(kkt: Kkt) -> tuple[BiasProgram, Vector, Vector] | None:
     """Return the program of a linear score with biases, and (w, c) of the point.
 
     None for other predictors or costs, and where nothing is linear.
     """
-    members = _members(kkt.functions.predictor)
+    functions = kkt.functions
+    form = _forms(functions)
     stated = (kkt.powers is not None or kkt.part == 0) and kkt.at_one
-    if members is None or not stated:
+    if form is None or not stated or BiasForm.PLAIN not in form:
         return None
-    differences, samples = _differences(kkt.functions)
-    X = kkt.functions.data.X[samples]
-    blocks = kkt.functions.blocks(kkt.point)
-    both = np.array([1.0, -1.0])
-    rows, signs = list[Array](), list[Array]()
-    w: list[Fraction] = []
-    c: list[Fraction] = []
-    for member, block in zip(members, blocks, strict=True):
-        values = to_fractions(block.ravel().tolist())
-        predictor = member.predictor
-        if isinstance(predictor, Linear):
-            chosen = X if member.columns is None else X[:, list(member.columns)]
-            rows.extend(column[:, None] * chosen for column in differences.T)
-            w.extend(values)
-            continue
-        if not isinstance(predictor, Bias):
+    linear = np.array([one is BiasForm.PLAIN for one in form])
+    # At w = 0 and b = 1 the gradient holds z_n, and twice s_n: `f_n = z_n·w + s_n·b²`.
+    rows = functions.jacobian(np.where(linear, 0.0, 1.0))
+    columns, c = list[Array](), list[Fraction]()
+    for j in np.flatnonzero(~linear).tolist():
+        (value,) = to_fractions([float(kkt.point[j])])
+        square, column = abs(value) * value, 0.5 * rows[:, j]
+        if form[j] is BiasForm.SIGNED_SQUARE:
+            columns += [column, -column]
+            c += [max(square, _ZERO), max(-square, _ZERO)]
+        else:
+            columns.append(column)
+            c.append(abs(square))
+    b = _ZERO if kkt.powers is None else Fraction(kkt.powers.base)
+    S = np.stack(columns, axis=1) if columns else np.zeros((functions.count, 0))
+    program = BiasProgram(rows[:, linear], S, _ONE if kkt.powers is None else b * b, b)
+    return program, to_fractions(kkt.point[linear].tolist()), tuple(c)
+
+
+def _forms(functions: MarginFunctions) -> list[BiasForm] | None:
+    """Return how each parameter enters the scores; None where it is neither w nor a bias."""
+    predictor = functions.predictor
+    members = predictor.members if isinstance(predictor, Sum) else (Member(predictor),)
+    found = list[BiasForm]()
+    for member, shape in zip(members, functions.shapes, strict=True):
+        inner = member.predictor
+        if not isinstance(inner, (Linear, Bias)):
             return None
-        squares = [abs(v) * v for v in values]
-        match predictor.form:
-            case BiasForm.PLAIN:
-                rows.append(differences)
-                w.extend(values)
-            case BiasForm.SQUARE:
-                signs.append(differences)
-                c.extend(abs(square) for square in squares)
-            case BiasForm.TWO_SQUARES:
-                signs.append(np.kron(differences, both))
-                c.extend(abs(square) for square in squares)
-            case _:
-                signs.append(np.kron(differences, both))
-                for square in squares:
-                    c.extend((max(square, _ZERO), max(-square, _ZERO)))
-    if not rows:
-        return None
-    Z = np.hstack(rows)
-    S = np.hstack(signs) if signs else np.zeros((len(samples), 0))
-    a, b = _ONE, _ZERO
-    if kkt.powers is not None:
-        b = Fraction(kkt.powers.base)
-        a = b * b
-    return BiasProgram(Z, S, a, b), tuple(w), tuple(c)
-
-
-def _differences(functions: MarginFunctions) -> tuple[Array, IntArray]:
-    """Return (M, outputs) how a score of each class enters a margin, and its sample (M,).
-
-    ``y_n`` for one score; ``e_{y_n} - e_c`` for several.
-    """
-    if not functions.multi_class:
-        signs = np.asarray(functions.data.signed, dtype=np.float64)
-        return signs[:, None], np.arange(signs.size, dtype=np.int64)
-    samples, own, other = functions.pairs
-    unit: Array = np.eye(functions.predictor.outputs, dtype=np.float64)
-    return unit[own] - unit[other], samples
-
-
-def _members(predictor: Predictor) -> tuple[Member, ...] | None:
-    found = predictor.members if isinstance(predictor, Sum) else (Member(predictor),)
-    for member in found:
-        if not isinstance(member.predictor, (Linear, Bias)):
-            return None
+        form = inner.form if isinstance(inner, Bias) else BiasForm.PLAIN
+        found += [form] * math.prod(shape)
     return found
 
 

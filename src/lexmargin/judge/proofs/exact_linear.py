@@ -8,14 +8,12 @@ program, found in floats and solved in rationals, with `γ* = min z_n·θ = ‖Z
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import final
 
 import numpy as np
 
 from lexmargin.errors import ParameterError, SolverFailedError
-from lexmargin.judge.proofs.euclidean import euclidean_pair, excesses_over, inseparable
+from lexmargin.judge.proofs.euclidean import euclidean_pair, inseparable
 from lexmargin.judge.proofs.polyhedral import polyhedral_pair, squared_length
 from lexmargin.judge.proofs.proof import Arithmetic, Proof, Witness
 from lexmargin.judge.proofs.rational import Vector, positive_entries, to_text
@@ -30,70 +28,9 @@ from lexmargin.linalg.exact import (
 from lexmargin.linalg.norms import Array, dual_exponent, unit_scale, vector_norm
 from lexmargin.separation.gordan import separability_of_rows
 
-__all__ = [
-    "ExactGap",
-    "ExactMargin",
-    "check_exact_margin",
-    "exact_gap",
-    "exact_max_margin",
-    "prove_max_margin",
-]
+__all__ = ["check_exact_margin", "exact_max_margin", "margin_squared", "prove_max_margin"]
 
-_ZERO, _ONE = Fraction(0), Fraction(1)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class ExactMargin:
-    """A max-margin direction of the ball and the weights that prove it, all rational.
-
-    norm
-        1, 2 or inf.
-    theta
-        (d,): for ℓ2 the w of eq. 18 with margin 1, else θ of norm 1.
-    weights
-        p (N,), p ≥ 0, Σp = 1.
-    margin_squared
-        γ*² of the unit ball; γ* itself is rational for ℓ1 and ℓ∞ only.
-    active
-        the samples whose margin is exactly the smallest.
-    licq
-        whether their z_n are linearly independent, exactly.
-    """
-
-    norm: float
-    theta: Vector
-    weights: Vector
-    margin_squared: Fraction
-    active: tuple[int, ...]
-    licq: bool
-
-    @property
-    def margin(self) -> float:
-        """γ*, rounded."""
-        return _root(self.margin_squared)
-
-    @property
-    def direction(self) -> Array:
-        """θ, rounded and of norm 1."""
-        largest = max(abs(x) for x in self.theta)
-        floats = np.array([float(x / largest) for x in self.theta])
-        return floats / vector_norm(floats, self.norm)
-
-
-@final
-@dataclass(frozen=True)
-class ExactGap:
-    """How far a given direction is from the max margin.
-
-    ratio_squared
-        `(γ/γ*)²` exactly; negative where γ is.
-    gap
-        `1 - γ/γ*`, rounded from the exact number.
-    """
-
-    ratio_squared: Fraction
-    gap: float
+_ZERO = Fraction(0)
 
 
 def prove_max_margin(Z: Array, norm: float, theta: Array, levels: int = 1) -> Proof:
@@ -110,41 +47,62 @@ def prove_max_margin(Z: Array, norm: float, theta: Array, levels: int = 1) -> Pr
         SolverFailedError: the basis found in floats is not that of an exact solution.
     """
     found = exact_max_margin(Z, norm, theta)
-    gap = exact_gap(Z, found, theta)
-    used = positive_entries(found.weights)
+    (weights,), margins = found.multipliers, matvec(Z, found.point)
+    best = margin_squared(Z, norm, found.point)
+    ratio = margin_squared(Z, norm, to_fractions(theta.tolist())) / best
+    # 1 - r = (1 - r²)/(1 + r) keeps the digits.
+    root = _root(abs(ratio))
+    gap = worst = float(1 - ratio) / (1.0 + root) if ratio > 0 else 1.0 + root
+    lowest = min(margins)
+    active = [n for n, margin in enumerate(margins) if margin == lowest]
+    licq = len(active) <= Z.shape[1] and rank(Z[active]) == len(active)
+    used, top = positive_entries(weights), max(abs(x) for x in found.point)
+    direction = np.array([float(x / top) for x in found.point])
     facts = {
         "norm": "inf" if math.isinf(norm) else norm,
-        "margin": found.margin,
-        "margin_squared": to_text(found.margin_squared),
-        "direction": found.direction.tolist(),
+        "margin": _root(best),
+        "margin_squared": to_text(best),
+        "direction": (direction / vector_norm(direction, norm)).tolist(),
         "support": list(used),
         "weights": list(used.values()),
-        "active": list(found.active),
-        "licq": found.licq,
-        "ratio_squared": to_text(gap.ratio_squared),
+        "active": active,
+        "licq": licq,
+        "ratio_squared": to_text(ratio),
     }
     statement = (
-        f"the max margin is {found.margin:.15g}, in rational arithmetic, and LICQ "
-        f"{'holds' if found.licq else 'fails'} on its {len(found.active)} active samples; "
-        f"the direction given is {gap.gap:.3e} below it, relative"
+        f"the max margin is {_root(best):.15g}, in rational arithmetic, and LICQ "
+        f"{'holds' if licq else 'fails'} on its {len(active)} active samples; "
+        f"the direction given is {gap:.3e} below it, relative"
     )
-    worst = gap.gap
     if levels > 1:
-        facts["levels_gap"] = _levels_gap(Z, found, theta, levels)
-        worst = max(worst, facts["levels_gap"])
-        statement += f", and {facts['levels_gap']:.3e} of it from the exact levels"
+        facts["levels_gap"] = later = _levels_gap(Z, found.point, theta, levels)
+        worst = max(worst, later)
+        statement += f", and {later:.3e} of it from the exact levels"
     return Proof(
         kind=Arithmetic.RATIONAL,
         proved=worst <= PROVED_NEAR,
         statement=statement,
         facts=facts,
-        gap=gap.gap,
-        value=(found.margin_squared,),
-        witness=Witness(found.theta, (found.weights,)),
+        gap=gap,
+        value=(best,),
+        witness=found,
     )
 
 
-def exact_max_margin(Z: Array, norm: float = 2.0, theta: Array | None = None) -> ExactMargin:
+def margin_squared(Z: Array, norm: float, theta: Vector) -> Fraction:
+    """Return `(γ/‖θ‖)²` with the sign of γ = min z_n·θ, for the norms 1, 2 and inf.
+
+    Raises:
+        ParameterError: θ is zero.
+    """
+    length = squared_length(theta, norm)
+    if length == 0:
+        raise ParameterError("The direction is zero.", "Give a non-zero θ.")
+    smallest = min(matvec(Z, theta))
+    return smallest * abs(smallest) / length
+
+
+def exact_max_margin(Z: Array, norm: float = 2.0, theta: Array | None = None) -> Witness:
     """Return the exact max margin of `f_n = z_n·θ` over the ℓ1, ℓ2 or ℓ∞ ball (eq. 6).
 
     Args:
@@ -152,16 +110,16 @@ def exact_max_margin(Z: Array, norm: float = 2.0, theta: Array | None = None) ->
         norm: 1, 2 or inf.
         theta: (d,) a direction to start from; only speed depends on it.
 
+    Returns:
+        θ: for ℓ2 the w of eq. 18 with margin 1, else of norm 1; and p (N,), p ≥ 0, Σp = 1.
+
     Raises:
         ParameterError: another norm.
         NotSeparableError: no direction has a positive margin.
         SolverFailedError: the basis found in floats is not that of an exact solution.
     """
     if norm == 2.0:
-        point, multipliers = euclidean_pair(Z, theta)
-        total = sum(multipliers, _ZERO)
-        squared, level = 1 / total, _ONE
-        weights = tuple(x / total for x in multipliers)
+        point, weights = euclidean_pair(Z, theta)
     elif norm == 1.0 or math.isinf(norm):
         try:
             point, weights = polyhedral_pair(Z, norm)
@@ -169,65 +127,43 @@ def exact_max_margin(Z: Array, norm: float = 2.0, theta: Array | None = None) ->
             if separability_of_rows(Z).separable:
                 raise
             raise inseparable() from None
-        level = min(matvec(Z, point))
-        squared = level * level
     else:
         raise ParameterError(
             f"The max margin of norm {norm:g} is not rational.", "Use the norm 1, 2 or inf."
         )
-    active = tuple(n for n, excess in excesses_over(Z, point, level).items() if excess == 0)
-    licq = len(active) <= Z.shape[1] and rank(Z[list(active)]) == len(active)
-    answer = ExactMargin(norm, point, weights, squared, active, licq)
-    wrong = check_exact_margin(Z, answer)
+    total = sum(weights, _ZERO)
+    found = Witness(point, (tuple(x / total for x in weights),))
+    wrong = check_exact_margin(Z, norm, found)
     if wrong:
         raise SolverFailedError(f"The exact answer fails its own check: {wrong}.")
-    return answer
+    return found
 
 
-def check_exact_margin(Z: Array, found: ExactMargin) -> str:
+def check_exact_margin(Z: Array, norm: float, found: Witness) -> str:
     """Return "" if `γ(θ) = ‖Zᵀp‖_*` proves the margin, else why not; rational arithmetic only."""
     count, size = Z.shape
-    if len(found.theta) != size or len(found.weights) != count:
+    (weights,) = found.multipliers
+    if len(found.point) != size or len(weights) != count:
         return "θ or the weights have the wrong length"
-    if any(p < 0 for p in found.weights) or sum(found.weights, _ZERO) != 1:
+    if any(p < 0 for p in weights) or sum(weights, _ZERO) != 1:
         return "the weights are not on the simplex"
-    smallest = min(matvec(Z, found.theta))
-    if smallest <= 0:
+    reached = margin_squared(Z, norm, found.point)
+    if reached <= 0:
         return "θ does not separate"
-    if found.norm != 2.0 and found.norm != 1.0 and not math.isinf(found.norm):
-        return "no such norm"
-    reached = smallest * smallest / squared_length(found.theta, found.norm)
-    bound = squared_length(combination(found.weights, Z), dual_exponent(found.norm))
-    if reached != found.margin_squared:
-        return "the margin is not that of θ"
+    bound = squared_length(combination(weights, Z), dual_exponent(norm))
     return "" if bound == reached else "the weights prove a larger bound"
 
 
-def exact_gap(Z: Array, found: ExactMargin, theta: Array) -> ExactGap:
-    """Compare a floating direction with the exact maximum: `1 - γ(θ/‖θ‖)/γ*`, never negative."""
-    point = to_fractions(theta.tolist())
-    smallest = min(matvec(Z, point))
-    length = squared_length(point, found.norm)
-    if length == 0:
-        raise ParameterError("The direction is zero.", "Give a non-zero θ.")
-    sign = 1 if smallest > 0 else -1
-    squared = smallest * smallest * sign / (length * found.margin_squared)
-    if squared <= 0:
-        return ExactGap(squared, 1.0 + _root(-squared))
-    # 1 - r = (1 - r²)/(1 + r) keeps the digits.
-    return ExactGap(squared, float(1 - squared) / (1.0 + _root(squared)))
-
-
-def _levels_gap(Z: Array, found: ExactMargin, theta: Array, count: int) -> float:
+def _levels_gap(Z: Array, w: Vector, theta: Array, count: int) -> float:
     """Return the largest difference of the ``count`` smallest margins of θ from the exact ones.
 
     In units of the first; ℓ2, where one direction has the max margin and its levels are its own.
     """
     point = to_fractions(unit_scale(theta).tolist())
-    best = sorted(matvec(Z, found.theta))[:count]
+    best = sorted(matvec(Z, w))[:count]
     given = sorted(matvec(Z, point))[:count]
     # w has margin 1, so that its sorted margins are the levels; those of θ are b ‖w‖/‖θ‖.
-    squared = dot(found.theta, found.theta) / dot(point, point)
+    squared = dot(w, w) / dot(point, point)
     factor, worst = _root(squared), 0.0
     for a, b in zip(best, given, strict=True):
         total = float(a) + abs(float(b)) * factor

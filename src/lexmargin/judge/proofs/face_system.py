@@ -19,10 +19,19 @@ from lexmargin.judge.functions.enclosure import Equations
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 
-__all__ = ["FaceSystem"]
+__all__ = ["FaceSystem", "loss_weights"]
 
 _ZERO: Final = 1e-9
 """Relative entry that counts as on a bound: a wrong guess fails the test, it proves nothing."""
+
+
+def loss_weights(s: Any, values: list[Any], logistic: bool) -> tuple[list[Any], list[Any]]:
+    """Return `e^s p(f_n)` and its derivative by f_n: p = e^{-f}, or 1/(1 + e^f)."""
+    if logistic:
+        weights = [s.exp() / (1 + f.exp()) for f in values]
+        return weights, [-p / (1 + (-f).exp()) for p, f in zip(weights, values, strict=True)]
+    weights = [(s - f).exp() for f in values]
+    return weights, [-p for p in weights]
 
 
 @final
@@ -72,16 +81,7 @@ class FaceSystem(Equations):
 
         w = self.entries(x)
         f = self.Z * arb_mat(len(w), 1, w)
-        values = [f[n, 0] for n in range(self.Z.nrows())]
-        if self.logistic:
-            shift = arb(self.lowest).exp()
-            p = [shift / (1 + value.exp()) for value in values]
-            turns = [
-                -weight / (1 + (-value).exp()) for weight, value in zip(p, values, strict=True)
-            ]
-            return p, turns
-        p = [(self.lowest - value).exp() for value in values]
-        return p, [-weight for weight in p]
+        return loss_weights(arb(self.lowest), [f[n, 0] for n in self._all()], self.logistic)
 
     def _columns(self) -> list[tuple[list[Any], bool]]:
         """Return, for each equation, the numbers a_n of `Σ p_n a_n = 0`."""

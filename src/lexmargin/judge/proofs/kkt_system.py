@@ -17,10 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.judge.functions.enclosure import BallMargins, Equations, floats_of
+from lexmargin.judge.functions.enclosure import (
+    BallMargins,
+    Equations,
+    floats_of,
+    off_sphere,
+    slopes_of,
+)
 from lexmargin.judge.functions.symmetry_generators import Generator, generators
 from lexmargin.linalg.norms import Array
-from lexmargin.ops.arb import combined_gradient
 
 __all__ = ["KktSystem"]
 
@@ -76,10 +81,8 @@ class KktSystem(Equations):
 
     def residual(self, x: Sequence[Any]) -> list[Any]:
         d, s, g = self.w.size, self.support.size, len(self.tangents)
-        blocks, leaves = self.balls.blocks(x, tangents=False)
-        margins = self.balls.margins(blocks)
-        weighted = list(zip(margins, x[d : d + s], strict=True))
-        gradient = combined_gradient(weighted, leaves)
+        weights = list(x[d : d + s])
+        margins, gradient = self.balls.pulled(x, lambda _: weights, tangents=False)
         rows = [self.costs[i] * x[i] - gradient[i][0] for i in range(d)]
         for i, tangent in enumerate(self.tangents):
             sigma = x[d + s + i]
@@ -90,10 +93,7 @@ class KktSystem(Equations):
         for tangent in self.tangents:
             rows.append(sum((x[j] - float(self.w[j])) * float(tangent[j]) for j in range(d)))
         if self.radius is not None:
-            from flint import arb
-
-            squares = sum((x[j] * x[j] for j in range(d)), arb(0))
-            rows.append((squares - arb(self.radius) * arb(self.radius)) / 2)
+            rows.append(off_sphere(x[:d], self.radius))
         return rows
 
     def _reached(self, level: Any, n: int) -> Any:
@@ -106,20 +106,14 @@ class KktSystem(Equations):
         from flint import arb, arb_mat
 
         d, s, g = self.w.size, self.support.size, len(self.tangents)
-        blocks, leaves = self.balls.blocks(x, tangents=True)
-        margins = self.balls.margins(blocks)
-        weighted = list(zip(margins, x[d : d + s], strict=True))
-        hessian = combined_gradient(weighted, leaves)
+        weights = list(x[d : d + s])
+        margins, hessian = self.balls.pulled(x, lambda _: weights, tangents=True)
         matrix = arb_mat(self.start.size, self.start.size)
         for i in range(d):
-            turn = hessian[i][1]
-            for j in range(d):
-                bend = arb(0) if turn is None else turn[0, j]
+            for j, bend in enumerate(slopes_of(hessian[i][1], d)):
                 matrix[i, j] = (self.costs[i] if i == j else 0) - bend
         for n, margin in enumerate(margins):
-            slopes = margin.tangent
-            for j in range(d):
-                slope = arb(0) if slopes is None else slopes[0, j]
+            for j, slope in enumerate(slopes_of(margin.tangent, d)):
                 matrix[d + n, j] = slope
                 matrix[j, d + n] = -slope
         for i, tangent in enumerate(self.tangents):

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import KRAWCZYK_PARAMETERS
-from lexmargin.judge.functions.enclosure import BallMargins, Equations, enclosed, precision
+from lexmargin.judge.functions.enclosure import BallMargins, Equations, enclosed
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.proofs.kkt_system import KktSystem
 from lexmargin.judge.proofs.proof import Proof, in_balls
 from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
+from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions

@@ -15,14 +15,15 @@ import numpy as np
 
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.limits import KRAWCZYK_ENTRIES, KRAWCZYK_PARAMETERS
-from lexmargin.judge.functions.enclosure import BallMargins, Equations, precision
-from lexmargin.judge.proofs.face_system import FaceSystem
+from lexmargin.judge.functions.enclosure import BallMargins, Equations, off_sphere, slopes_of
+from lexmargin.judge.proofs.face_system import FaceSystem, loss_weights
 from lexmargin.judge.proofs.krawczyk import on_ball, prove_solution
 from lexmargin.judge.proofs.proof import Proof, in_balls
 from lexmargin.judge.tolerances import MISFIT
+from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
-from lexmargin.ops.arb import combined_gradient
+from lexmargin.ops.arb import Ball
 
 __all__ = ["prove_loss"]
 
@@ -87,29 +88,22 @@ class _LossSystem(Equations):
         self.units = np.append(np.full(w.size, size), 1.0)
         self.lead = int(w.size)
 
-    def _weight(self, s: Any, f: Any) -> tuple[Any, Any]:
-        """Return λ_n and its derivative by f_n."""
-        if not self.logistic:
-            value = (s - f).exp()
-            return value, -value
-        value = s.exp() / (1 + f.exp())
-        return value, -value / (1 + (-f).exp())
+    def _weights(self, s: Any, margins: list[Ball]) -> tuple[list[Any], list[Any]]:
+        """Return λ_n of every sample, and its derivative by f_n."""
+        return loss_weights(s, [margin.value for margin in margins], self.logistic)
 
     def residual(self, x: Sequence[Any]) -> list[Any]:
         d = self.w.size
-        blocks, leaves = self.balls.blocks(x[:d], tangents=False)
-        margins = self.balls.margins(blocks)
-        weighted = [(margin, self._weight(x[d], margin.value)[0]) for margin in margins]
-        gradient = combined_gradient(weighted, leaves)
+        gradient = self.balls.pulled(x[:d], lambda f: self._weights(x[d], f)[0], tangents=False)[1]
         return [*(x[i] - gradient[i][0] for i in range(d)), self._last(x)]
 
     def _last(self, x: Sequence[Any]) -> Any:
         from flint import arb
 
         d = self.w.size
-        squares = sum((x[j] * x[j] for j in range(d)), arb(0))
         if self.radius is not None:
-            return (squares - arb(self.radius) * arb(self.radius)) / 2
+            return off_sphere(x[:d], self.radius)
+        squares = sum((a * a for a in x[:d]), arb(0))
         power, coefficient = arb(self.term.power), arb(self.term.coefficient)
         return x[d] + (power * coefficient).log() + (power - 2) / 2 * squares.log()
 
@@ -117,25 +111,17 @@ class _LossSystem(Equations):
         from flint import arb, arb_mat
 
         d = self.w.size
-        blocks, leaves = self.balls.blocks(x[:d], tangents=True)
-        margins = self.balls.margins(blocks)
-        weights = [self._weight(x[d], margin.value) for margin in margins]
-        hessian = combined_gradient(
-            [(margin, weight) for margin, (weight, _) in zip(margins, weights, strict=True)], leaves
+        margins, hessian = self.balls.pulled(
+            x[:d], lambda f: self._weights(x[d], f)[0], tangents=True
         )
-        rows = [
-            [arb(0) if m.tangent is None else m.tangent[0, j] for j in range(d)] for m in margins
-        ]
+        turns = self._weights(x[d], margins)[1]
+        rows = [slopes_of(margin.tangent, d) for margin in margins]
         J = arb_mat(rows)
-        bent = arb_mat(
-            [[entry * turn for entry in row] for row, (_, turn) in zip(rows, weights, strict=True)]
-        )
+        bent = arb_mat([[a * turn for a in row] for row, turn in zip(rows, turns, strict=True)])
         outer = J.transpose() * bent
         matrix = arb_mat(d + 1, d + 1)
         for i in range(d):
-            turn = hessian[i][1]
-            for j in range(d):
-                bend = arb(0) if turn is None else turn[0, j]
+            for j, bend in enumerate(slopes_of(hessian[i][1], d)):
                 matrix[i, j] = (1 if i == j else 0) - bend - outer[i, j]
             matrix[i, d] = -hessian[i][0]
         if self.radius is not None:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from lexmargin.errors import SolverFailedError
+from lexmargin.judge.multipliers.polyhedral import saddle_point
 from lexmargin.judge.proofs.rational import Vector, first_exact, solve_near
 from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
-from lexmargin.linalg.guarded import linear_program
 from lexmargin.linalg.norms import Array
 
 __all__ = [
@@ -60,7 +59,7 @@ def polyhedral_pair(Z: Array, norm: float) -> tuple[Vector, Vector]:
     Raises:
         SolverFailedError: no basis seen in the float solution solves the program exactly.
     """
-    theta, share = _in_floats(Z, norm)
+    share, theta = saddle_point(Z, np.zeros(Z.shape[0]), norm)
 
     def attempt(tolerance: float) -> tuple[Vector, Vector] | None:
         point = tied_point(Z, norm, theta, 1, tolerance)
@@ -77,38 +76,6 @@ def polyhedral_pair(Z: Array, norm: float) -> tuple[Vector, Vector]:
             "The data have a tie finer than the linear program's tolerances.",
         )
     return found
-
-
-def _in_floats(Z: Array, norm: float) -> tuple[Array, Array]:
-    """Solve `max t s.t. z_n·θ ≥ t, ‖θ‖ ≤ 1` in floats; return θ and p."""
-    count, size = Z.shape
-    scale = 2.0 ** math.frexp(float(np.max(np.abs(Z))) or 1.0)[1]
-    rows = Z / scale
-    if norm == 1.0:
-        matrix = np.hstack([-rows, rows, np.ones((count, 1))])
-        ball = np.append(np.ones(2 * size), 0.0)[None, :]
-        bounds: list[Any] = [(0.0, None)] * (2 * size) + [(None, None)]
-    else:
-        matrix = np.hstack([-rows, np.ones((count, 1))])
-        ball = np.zeros((0, size + 1))
-        bounds = [(-1.0, 1.0)] * size + [(None, None)]
-    cost = np.zeros(matrix.shape[1])
-    cost[-1] = -1.0
-    answer = linear_program(
-        cost,
-        A_ub=np.vstack([matrix, ball]),
-        b_ub=np.append(np.zeros(count), np.ones(ball.shape[0])),
-        bounds=bounds,
-        method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if answer.x is None:
-        raise SolverFailedError(
-            "The linear program of the max margin was not solved.", "Rescale the data."
-        )
-    x = np.asarray(answer.x)
-    theta = x[:size] - x[size : 2 * size] if norm == 1.0 else x[:size]
-    return theta, np.maximum(-np.asarray(answer.ineqlin.marginals)[:count], 0.0)
 
 
 def tied_point(Z: Array, norm: float, unit: Array, count: int, tolerance: float) -> Vector | None:

@@ -126,12 +126,12 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
             return f"no strict maximiser was shown within {FARTHEST:g}"
         if not vicinity.clear_of_kinks(whole):
             return "a kink is as near as the error of the point"
-        held = _grouped(vicinity, reduced, found, _near(vicinity, reduced, found, held, radius))
+        near, spare = _near(vicinity, reduced, found, held, radius)
+        held = _grouped(vicinity, reduced, found, near)
         if isinstance(held, str):
             return held
         off, sigma = float(np.linalg.norm(held.gaps)), held.smallest
         error = rounded + held.turned
-        spread = float(np.linalg.norm(1.0 / held.lengths)) / total if sphere else 0.0
         changes = changes_within(vicinity, _asked(reduced, found, held), radius)
         kappa = math.sqrt(held.lengths.size) * changes.bent
         change = changes.lagrangian + changes.unequal
@@ -139,12 +139,16 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
         slack = 2.0 * (error + size * radius) / sigma
         a = error + change * radius + kappa * radius * slack
         b = off + 0.5 * kappa * radius**2
-        b += spread * (0.5 * radius**2 + error * radius + float(np.sum(held.weights)) * b)
+        # On the sphere the level is the margin, which rises on the way.
+        lift = 0.0
+        if sphere:
+            lift = (0.5 * radius**2 + error * radius + float(np.sum(held.weights)) * b) / total
+        b += lift * float(np.linalg.norm(1.0 / held.lengths))
         if least > 0.0:
             x = b / sigma + (a + size * b / sigma) / least
             # The error is never 0: x ≤ radius says `change + kappa * slack < least` too, so that
             # the reduced Hessian is positive wherever the solution lies.
-            if x <= radius and (a + size * x) / sigma <= slack:
+            if x <= radius and (a + size * x) / sigma <= slack and lift <= spare:
                 break
         radius = max(2.0 * radius, least_radius(held))
     else:
@@ -261,21 +265,25 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indic
 
 def _near(
     vicinity: Vicinity, reduced: Reduced, found: _Improved, held: _Held, radius: float
-) -> Indices:
-    """Return the other margins that may be active within the radius."""
+) -> tuple[Indices, float]:
+    """Return the other margins that may be active within the radius, and by how much none else is.
+
+    Those may fall as fast as their gradients say, and by three times as much as they bend.
+    """
     functions = vicinity.functions
     others = np.setdiff1d(np.arange(functions.count), reduced.held)
     excess = found.values[others] - found.level
+    spare = math.inf
     if functions.count * found.point.size > CONTRACTION_ENTRIES:
         # Steeper margins than these would have to fall by a thousandth within the radius.
         longest = float(np.max(held.lengths))
-        close = excess <= max(_BEYOND * found.level, 1e3 * longest * radius)
-        others, excess = others[close], excess[close]
+        spare = max(_BEYOND * found.level, 1e3 * longest * radius)
+        others, excess = others[excess <= spare], excess[excess <= spare]
     rows = functions.rows(found.point, others)
     lengths = np.linalg.norm(rows, axis=1)
     rounding = 8.0 * EPS * (np.abs(rows) @ np.abs(found.point) + np.abs(found.values[others]))
-    lowered = float(np.max(held.gaps * held.lengths))
-    return np.asarray(others[excess <= 4.0 * lengths * radius + rounding + lowered])
+    left = excess - 4.0 * lengths * radius - rounding
+    return np.asarray(others[left <= 0.0]), float(np.min(left[left > 0.0], initial=spare))
 
 
 def _asked(reduced: Reduced, found: _Improved, held: _Held) -> Asked:

@@ -327,13 +327,13 @@ def _by_lanczos(vicinity: Vicinity, error: float) -> SecondOrder:
     held = strong_margins(vicinity)
     if not held.size:
         return _open("no multiplier is clear of the error, so that no margin holds the point")
-    own = rows[np.searchsorted(vicinity.support, held)]
+    own = np.vstack([rows[np.searchsorted(vicinity.support, held)], functions.fixed])
     # Flat orbits do not hide negative curvature, which is all that is looked for here.
     low, vector = smallest_on_tangents(
         lambda v: np.asarray(v - functions.products(theta, weights, v[None, :])[0]), own
     )
     found = Curvature(
-        kind=CurvatureKind.UNDECIDED, smallest=low, dimension=functions.size - held.size
+        kind=CurvatureKind.UNDECIDED, smallest=low, dimension=functions.size - len(own)
     )
     if math.isnan(low):
         return _plain(_with(found, found.kind, "Lanczos' method did not converge"))

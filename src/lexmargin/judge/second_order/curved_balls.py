@@ -20,18 +20,15 @@ __all__ = ["CurvedBalls"]
 @final
 @dataclass(frozen=True, eq=False)
 class CurvedBalls:
-    """`u -> f_n(s u)/r_n` in ball arithmetic, for sizes s (d,) of the coordinates; r (N,) or 1.
+    """`u -> f_n(b + s u)/r_n` in ball arithmetic, for sizes s and places b (d,); r (N,) or 1.
 
     Its methods raise :class:`~lexmargin.ops.arb.KinkInBox` where a derivative does not exist.
     """
 
     functions: MarginFunctions
     sizes: Array
+    base: Array
     required: Array | None = None
-
-    def scaled(self, sizes: Array, required: Array | None) -> CurvedBalls:
-        """Return the functions of `s u` for further sizes, over r_n."""
-        return CurvedBalls(self.functions, self.sizes * sizes, required)
 
     def _share(self, n: int) -> Any:
         """Return 1/r_n, which is no double."""
@@ -79,4 +76,5 @@ class CurvedBalls:
         return found
 
     def _moved(self, box: Sequence[Any]) -> list[Any]:
-        return [value * float(size) for value, size in zip(box, self.sizes, strict=True)]
+        parts = zip(box, self.sizes, self.base, strict=True)
+        return [float(base) + value * float(size) for value, size, base in parts]

@@ -8,9 +8,9 @@ import numpy as np
 
 from lexmargin.inputs.limits import FRACTION_ENTRIES
 from lexmargin.judge.autodiff.scores import Indices
-from lexmargin.judge.functions.enclosure import precision
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import STEEP
+from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.arb import KinkInBox

@@ -10,9 +10,9 @@ import numpy as np
 
 from lexmargin.inputs.limits import BALL_HESSIAN_ENTRIES, BALL_HESSIAN_PARAMETERS
 from lexmargin.judge.autodiff.scores import Indices
-from lexmargin.judge.functions.enclosure import precision
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.arb import KinkInBox
 

@@ -35,6 +35,11 @@ class Curved(ABC):
     exact: bool = True
     """Whether products are second derivatives, and no differences of gradients."""
 
+    @property
+    def fixed(self) -> Array:
+        """Unit vectors (k, d) of the coordinates that no f_n depends on, as they are held."""
+        return np.zeros((0, self.size))
+
     @abstractmethod
     def values(self, theta: Array) -> Array:
         """Return f(θ) (N,)."""
@@ -117,7 +122,7 @@ class PredictorCurved(Curved):
 
     @property
     def balls(self) -> CurvedBalls:
-        return CurvedBalls(self.functions, np.ones(self.size))
+        return CurvedBalls(self.functions, np.ones(self.size), np.zeros(self.size))
 
 
 @final
@@ -172,44 +177,58 @@ class DifferencedCurved(Curved):
 
 @final
 class RescaledCurved(Curved):
-    """`u -> f_n(s u)/r_n` for sizes s (d,) of the coordinates.
+    """`u -> f_n(b + s u)/r_n` for sizes s (d,) of the coordinates; those of size 0 are held at b.
 
     ``orbits``: whether the orbits of symmetries keep the length of u, as they keep that of s u.
     """
 
     def __init__(
-        self, inner: Curved, sizes: Array, required: Array | None = None, *, orbits: bool = True
+        self,
+        inner: Curved,
+        sizes: Array,
+        required: Array | None = None,
+        *,
+        orbits: bool = True,
+        base: Array | None = None,
     ) -> None:
         self._inner, self._sizes, self._orbits = inner, sizes, orbits
-        self._required = required
+        self._required, self._base = required, np.zeros(inner.size) if base is None else base
         self._shares = np.ones(inner.count) if required is None else 1.0 / required
         self.size, self.count, self.exact = inner.size, inner.count, inner.exact
 
+    @property
+    def fixed(self) -> Array:
+        held: Array = np.eye(self.size)[self._sizes == 0.0]
+        return held
+
+    def _place(self, theta: Array) -> Array:
+        return self._base + self._sizes * theta
+
     def values(self, theta: Array) -> Array:
-        return self._inner.values(self._sizes * theta) * self._shares
+        return self._inner.values(self._place(theta)) * self._shares
 
     def rows(self, theta: Array, indices: Indices) -> Array:
-        found = self._inner.rows(self._sizes * theta, indices) * self._sizes
+        found = self._inner.rows(self._place(theta), indices) * self._sizes
         return found * self._shares[indices, None]
 
     def combined_gradient(self, theta: Array, weights: Array) -> Array:
         weights = weights * self._shares
-        return self._inner.combined_gradient(self._sizes * theta, weights) * self._sizes
+        return self._inner.combined_gradient(self._place(theta), weights) * self._sizes
 
     def products(self, theta: Array, weights: Array, directions: Array) -> Array:
         weights = weights * self._shares
-        found = self._inner.products(self._sizes * theta, weights, directions * self._sizes)
+        found = self._inner.products(self._place(theta), weights, directions * self._sizes)
         return found * self._sizes
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
-        return self._inner.jumps(self._sizes * theta, weights, tolerance)
+        return self._inner.jumps(self._place(theta), weights, tolerance)
 
     def tangents(self, theta: Array, support: Indices) -> Array:
-        if not self._orbits:
+        found = self._inner.tangents(self._place(theta), support)
+        free = self._sizes != 0.0
+        if not self._orbits or np.any(found[:, ~free]):
             return np.zeros((0, self.size))
-        found = self._inner.tangents(self._sizes * theta, support) / self._sizes
-        if not found.shape[0]:
-            return found
+        found[:, free] /= self._sizes[free]
         result: Array = np.linalg.qr(found.T)[0].T
         return result
 
@@ -222,7 +241,9 @@ class RescaledCurved(Curved):
     @property
     def balls(self) -> CurvedBalls | None:
         inner = self._inner.balls
-        return None if inner is None else inner.scaled(self._sizes, self._required)
+        if inner is None:
+            return None
+        return CurvedBalls(inner.functions, self._sizes, self._base, self._required)
 
 
 @functools.lru_cache(maxsize=16)

@@ -41,11 +41,11 @@ class Reduced:
     held, rows
         the margins whose multipliers are clearly positive, and their gradients (h, d).
     inverse
-        `J⁺` (d, h) of those gradients, on what is orthogonal to the orbit.
+        `J⁺` (d, h) of those gradients, on what is orthogonal to ``outside``.
     eigenvalues, vectors
-        on what is orthogonal to the rows and to the orbit: (m,), ascending, and (d, m).
-    orbit
-        tangents of symmetries (k, d).
+        on what is orthogonal to the rows and to ``outside``: (m,), ascending, and (d, m).
+    orbit, outside
+        tangents of symmetries (k, d), and these with the coordinates that are held.
     """
 
     lagrangian: Array
@@ -55,6 +55,7 @@ class Reduced:
     eigenvalues: Array
     vectors: Array
     orbit: Array
+    outside: Array
 
 
 def strong_margins(vicinity: Vicinity) -> Indices:
@@ -91,7 +92,8 @@ def reduce(vicinity: Vicinity) -> Reduced | str:
     lagrangian = np.eye(theta.size) - 0.5 * (hessian + hessian.T)
     own = rows[np.searchsorted(support, held)]
     orbit = functions.tangents(theta, support)
-    tangents, inverse = _split(own, orbit)
+    outside = np.vstack([orbit, functions.fixed])
+    tangents, inverse = _split(own, outside)
     small = tangents.T @ lagrangian @ tangents
     eigenvalues, inner = np.linalg.eigh(0.5 * (small + small.T))
     return Reduced(
@@ -102,6 +104,7 @@ def reduce(vicinity: Vicinity) -> Reduced | str:
         eigenvalues=eigenvalues,
         vectors=tangents @ inner,
         orbit=orbit,
+        outside=outside,
     )
 
 
@@ -116,16 +119,16 @@ def units_doubt(rows: Array) -> str:
     )
 
 
-def null_space(rows: Array, orbit: Array) -> Array:
-    """Return an orthonormal basis (d, m) of what is orthogonal to the rows and to the orbit."""
-    return _split(rows, orbit)[0]
+def null_space(rows: Array, outside: Array) -> Array:
+    """Return an orthonormal basis (d, m) of what is orthogonal to the rows and to ``outside``."""
+    return _split(rows, outside)[0]
 
 
-def _split(rows: Array, orbit: Array) -> tuple[Array, Array]:
-    """Return that basis, and the pseudo-inverse (d, h) of the rows beside the orbit."""
+def _split(rows: Array, outside: Array) -> tuple[Array, Array]:
+    """Return that basis, and the pseudo-inverse (d, h) of the rows beside ``outside``."""
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
     sizes = np.where(sizes > 0.0, sizes, 1.0)
-    left, sigma, basis = np.linalg.svd(np.vstack([rows / sizes, orbit]), full_matrices=True)
+    left, sigma, basis = np.linalg.svd(np.vstack([rows / sizes, outside]), full_matrices=True)
     # Nearly dependent rows free a direction too many rather than too few.
     rank = int(np.count_nonzero(sigma > _RANK * sigma[0])) if sigma.size else 0
     inverse = (basis[:rank].T / sigma[:rank]) @ left[: len(rows), :rank].T / sizes.T
@@ -154,7 +157,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = rows / np.where(sizes > 0.0, sizes, 1.0)
     everyone = np.vstack([reduced.rows, rows])
-    inner = null_space(everyone, reduced.orbit)
+    inner = null_space(everyone, reduced.outside)
     small = inner.T @ reduced.lagrangian @ inner
     lower, turned = np.linalg.eigh(0.5 * (small + small.T))
     active = np.union1d(reduced.held, weak)

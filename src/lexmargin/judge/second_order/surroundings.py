@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.formulations.parts import Parts
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.second_order.hessians import (
     Curved,
@@ -57,6 +56,8 @@ def around_direction(
 def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate) -> Vicinity | str:
     """Return the surroundings of a point whose length counts, or why nothing is said of them.
 
+    Entries that are held stay where they are, and have no cost.
+
     Parameters
     ----------
     kkt : the point w.
@@ -64,22 +65,27 @@ def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate
     exact : whether second derivatives are exact, or differences by NumPy alone.
     found : the certificate of that point.
     """
-    functions, w = kkt.functions, kkt.point
-    costs = kkt.entry_costs
+    functions, w, held = kkt.functions, kkt.point, kkt.held
+    costs = np.where(held, 1.0, kkt.entry_costs)
     if not float(np.min(costs)) > _LEAST_COST:
         return "some parameters cost too little to be compared with the others"
-    size = vector_norm(np.sqrt(costs) * w, 2.0)
-    stretch = size / np.sqrt(costs)
+    base, moving = np.where(held, w, 0.0), np.where(held, 0.0, w)
+    size = vector_norm(np.sqrt(costs) * moving, 2.0)
+    stretch = np.where(held, 0.0, size / np.sqrt(costs))
     inner: Curved = PredictorCurved(functions)
     if not exact:
         inner = DifferencedCurved(functions, found.nearest_kink)
-    curved = RescaledCurved(inner, stretch, kkt.required, orbits=kkt.even)
+    curved = RescaledCurved(inner, stretch, kkt.required, orbits=kkt.even, base=base)
     worth = _largest_margin(curved)
     if kkt.level is not None:
-        worth = _least_cost(curved, kkt.level, kkt.parts, size**2)
+        # Beside entries that are held the others are no homogeneous functions.
+        exponents = None
+        if kkt.parts is not None and not np.any(base):
+            exponents = kkt.parts.spread(1.0 / kkt.parts.degrees)
+        worth = _least_cost(curved, kkt.level, exponents, size**2)
     vicinity = Vicinity(
         functions=curved,
-        theta=w / stretch,
+        theta=moving * np.sqrt(costs) / size,
         multipliers=_used(found, multipliers) / size**2,
         support=np.unique(found.support),
         level=kkt.level,
@@ -116,21 +122,21 @@ def _largest_margin(functions: Curved) -> Callable[[Array], float]:
 
 
 def _least_cost(
-    functions: Curved, level: float, parts: Parts | None, unit: float
+    functions: Curved, level: float, exponents: Array | None, unit: float
 ) -> Callable[[Array], float]:
     """Compare points by their cost, ``unit`` at length 1, after a stretch to the level (eq. 7, 14).
 
-    By the degrees of the parts, or by a bisection where there are none.
+    By ``exponents`` (d,), 1/α of the part of each entry, or by a bisection where there are none.
     """
 
     def stretched(moved: Array) -> Array | None:
         if not np.all(np.isfinite(moved)):
             return None
-        if parts is not None:
+        if exponents is not None:
             margin = float(np.min(functions.values(moved)))
             if not (margin > 0.0 and math.isfinite(margin)):
                 return None
-            return moved * parts.spread((level / margin) ** (1.0 / parts.degrees))
+            return np.asarray(moved * (level / margin) ** exponents)
 
         def reaches(factor: float) -> bool:
             with np.errstate(invalid="ignore"):

@@ -1,0 +1,418 @@
+"""Every guard of second order by itself: what each of them alone keeps out.
+
+The functions are `f_n(u) = c_n + g_n·u + ½ uᵀH_n u + t_n (q·u)³/6`, given by their numbers, so that
+every derivative and every bound is known in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lexmargin.errors import UnsupportedError
+from lexmargin.judge import Tolerances
+from lexmargin.judge.second_order import contraction, hessian_changes
+from lexmargin.judge.second_order.contraction import strict_near
+from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
+from lexmargin.judge.second_order.hessians import Curved
+from lexmargin.judge.second_order.reduced import (
+    Reduced,
+    null_space,
+    reduce,
+    strong_margins,
+    tangent_ascents,
+)
+from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.linalg.rounding import EPS
+
+E3 = np.eye(3)
+
+
+class Cubics(Curved):
+    """Functions known as floats only; ``side`` leaves the cubic part on one side of q·u = 0."""
+
+    def __init__(
+        self,
+        offsets: Any,
+        slopes: Any,
+        hessians: Any = None,
+        thirds: Any = None,
+        q: Any = None,
+        *,
+        side: float = 0.0,
+        noise: float = 0.0,
+        jump_within: float = 0.0,
+    ) -> None:
+        self._c, self._g = np.array(offsets, float), np.array(slopes, float)
+        self.count, self.size = self._g.shape
+        shape = (self.count, self.size, self.size)
+        self._h = np.zeros(shape) if hessians is None else np.array(hessians, float)
+        self._t = np.zeros(self.count) if thirds is None else np.array(thirds, float)
+        self._q = np.zeros(self.size) if q is None else np.array(q, float)
+        self._side, self._noise, self._jump = side, noise, jump_within
+
+    def _along(self, theta: Any) -> float:
+        s = float(self._q @ theta)
+        return s if self._side == 0.0 or self._side * s > 0.0 else 0.0
+
+    def values(self, theta: Any) -> Any:
+        bent = 0.5 * np.einsum("nij,i,j->n", self._h, theta, theta)
+        return self._c + self._g @ theta + bent + self._t * self._along(theta) ** 3 / 6.0
+
+    def rows(self, theta: Any, indices: Any) -> Any:
+        third = np.outer(self._t * self._along(theta) ** 2 / 2.0, self._q)
+        return (self._g + self._h @ theta + third)[indices]
+
+    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+        exact = weights @ self.rows(theta, np.arange(self.count))
+        # Newton's method does not get rid of it.
+        sign = -1.0 if theta[-1] > 0.0 else 1.0
+        return exact + sign * self._noise * np.eye(self.size)[-1]
+
+    def hessian(self, theta: Any, weights: Any) -> Any:
+        third = float(weights @ self._t) * self._along(theta)
+        return np.einsum("n,nij->ij", weights, self._h) + third * np.outer(self._q, self._q)
+
+    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        return directions @ self.hessian(theta, weights)
+
+    def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
+        return tolerance >= self._jump > 0.0
+
+    def tangents(self, theta: Any, support: Any) -> Any:
+        return np.zeros((0, self.size))
+
+
+class Unbounded(Cubics):
+    """Gradients are finite and second derivatives are not."""
+
+    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        return np.full(directions.shape, math.inf)
+
+
+def around(functions: Curved, multipliers: Any, **options: Any) -> Vicinity:
+    """What lies around e_1; the level is 1 unless it is said to be the margin."""
+    rest: dict[str, Any] = {"level": 1.0, "degree": None, "nearest_kink": None} | options
+    return Vicinity(
+        functions=functions,
+        theta=np.eye(functions.size)[0],
+        multipliers=np.array(multipliers, float),
+        support=np.arange(functions.count),
+        worth=lambda u: 0.0,
+        limits=Tolerances(),
+        **rest,
+    )
+
+
+def reduced_of(vicinity: Vicinity) -> Reduced:
+    found = reduce(vicinity)
+    assert isinstance(found, Reduced), found
+    return found
+
+
+def asked_of(functions: Cubics, theta: Any, multipliers: Any, **options: Any) -> Asked:
+    members = np.flatnonzero(multipliers)
+    lengths = np.linalg.norm(functions.rows(theta, members), axis=1)
+    rest: dict[str, Any] = {
+        "lagrangian": np.eye(functions.size) - functions.hessian(theta, np.array(multipliers)),
+        "groups": np.arange(members.size),
+        "weights": np.array(multipliers)[members] * lengths,
+    }
+    return Asked(
+        point=theta,
+        multipliers=np.array(multipliers, float),
+        members=members,
+        lengths=lengths,
+        **(rest | options),
+    )
+
+
+# -- margins that hold a point ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weights", "offsets", "noise", "held"),
+    [
+        ([1.0, 0.1], [0.0, 0.0], 0.0, [0, 1]),
+        # A share of a multiplier below STRONG; one below a hundred times the error of the point.
+        ([1.0, 1e-9], [0.0, 0.0], 0.0, [0]),
+        ([1.0, 1e-3], [0.0, 0.0], 0.0, [0, 1]),
+        ([1.0, 1e-3], [0.0, 0.0], 1e-4, [0]),
+        # Above the smallest margin by more than the tolerance.
+        ([1.0, 0.1], [0.0, 1e-3], 0.0, [0]),
+        ([1.0, 0.1], [0.0, 1e-9], 0.0, [0, 1]),
+    ],
+)
+def test_what_holds_a_point_has_weight_and_no_room(
+    weights: list[float], offsets: list[float], noise: float, held: list[int]
+) -> None:
+    # Σ λ g = e_1 whatever the shares are.
+    functions = Cubics(offsets, E3[[0, 0]], noise=noise)
+    functions._g /= sum(weights)
+    functions._c = np.array(offsets) + 1.0 - 1.0 / sum(weights)
+    assert strong_margins(around(functions, weights)).tolist() == held
+
+
+@pytest.mark.parametrize(
+    ("functions", "why"),
+    [
+        (Cubics([1.0], 1e-200 * E3[:1]), "beyond double precision"),
+        (Cubics([1.0], 1e200 * E3[:1]), "beyond double precision"),
+        (Cubics([0.0], E3[:1], jump_within=1e-9), "jumps"),
+        (Unbounded([0.0], E3[:1]), "not finite"),
+        (Cubics([0.0], E3[:1], noise=0.1), "no margin holds"),
+    ],
+)
+def test_where_no_hessian_is_to_be_had_it_is_said(functions: Cubics, why: str) -> None:
+    with np.errstate(all="ignore"):
+        assert why in str(reduce(around(functions, [1.0])))
+
+
+def test_a_predictor_without_second_derivatives_is_said_to_have_none() -> None:
+    class Without(Cubics):
+        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+            raise UnsupportedError("this operation has none", "Use another.")
+
+    assert "no exact second derivatives" in str(reduce(around(Without([0.0], E3[:1]), [1.0])))
+
+
+def test_nearly_dependent_gradients_free_a_direction_and_lengths_do_not() -> None:
+    turned = np.array([[1.0, 0.0, 0.0], [1.0, 1e-9, 0.0]])
+    assert null_space(turned, np.zeros((0, 3))).shape[1] == 2
+    assert null_space(np.array([[1.0, 0.0, 0.0], [1.0, 1e-6, 0.0]]), E3[2:]).shape[1] == 0
+    # Lengths say nothing of dependence.
+    assert null_space(np.array([[1.0, 0.0, 0.0], [0.0, 1e-12, 0.0]]), E3[:0]).shape[1] == 1
+    assert null_space(E3[:1], E3[1:2]).shape[1] == 1
+
+
+# -- directions of negative curvature --------------------------------------------------------------
+
+
+def bent(*diagonals: Any) -> list[Any]:
+    return [np.diag(np.array(d, float)) for d in diagonals]
+
+
+@pytest.mark.parametrize(
+    ("slopes", "hessians", "best"),
+    [
+        # No weak margin: either way along the eigenvector.
+        ([[1.0, 0, 0]], bent([0, 3, 0]), [(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)]),
+        # A weak one that falls along -e_2 leaves e_2; one that is level with it bars neither way.
+        ([[1.0, 0, 0], [1.0, 0.5, 0]], bent([0, 3, 0], [0, 0, 0]), [(0.0, 1.0, 0.0)]),
+        (
+            [[1.0, 0, 0], [1.0, 0, 0.5]],
+            bent([0, 3, 0], [0, 0, 0]),
+            [(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)],
+        ),
+        # On both sides of e_2: what is left is e_3, where it bends less.
+        (
+            [[1.0, 0, 0], [1.0, 0.5, 0], [1.0, -0.5, 0]],
+            bent([0, 9, 3], [0, 0, 0], [0, 0, 0]),
+            [(0.0, 0.0, 1.0), (0.0, 0.0, -1.0)],
+        ),
+    ],
+)
+def test_directions_bend_down_and_let_no_margin_fall(
+    slopes: Any, hessians: Any, best: list[tuple[float, ...]]
+) -> None:
+    functions = Cubics(np.zeros(len(slopes)), slopes, hessians)
+    vicinity = around(functions, [1.0, *[0.0] * (len(slopes) - 1)])
+    reduced = reduced_of(vicinity)
+    assert reduced.held.tolist() == [0]
+    found = list(tangent_ascents(vicinity, reduced, 1e-9))
+    for ascent in found:
+        assert ascent.direction @ reduced.lagrangian @ ascent.direction < -1e-9
+        assert np.min(functions._g @ ascent.direction) >= -1e-12
+        assert np.linalg.norm(ascent.direction) == pytest.approx(1.0)
+        # Exact zeros, not rounding: fractions decide by them.
+        assert not np.any((ascent.direction != 0.0) & (np.abs(ascent.direction) < 1e-12))
+    kinds = {tuple(np.round(ascent.direction, 9) + 0.0) for ascent in found}
+    assert set(best) <= kinds
+
+
+def test_margins_that_stay_level_are_held_as_well() -> None:
+    functions = Cubics([0.0, 0.0, 0.0], [E3[0], [1.0, 0.5, 0], E3[0]], bent([0, 3, 0], 0 * E3[0],
+                                                                           [0, 4, 0]))  # fmt: skip
+    vicinity = around(functions, [1.0, 0.0, 0.0])
+    held = [a.held.tolist() for a in tangent_ascents(vicinity, reduced_of(vicinity), 1e-9)]
+    assert [0] in held and [0, 2] in held
+
+
+# -- changes of Hessians ---------------------------------------------------------------------------
+
+
+def moves(rng: np.random.Generator, size: int, radius: float) -> Any:
+    found = rng.standard_normal((60, size))
+    return radius * found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("size", [2, 5, 8, 12, 30])
+@pytest.mark.parametrize("side", [0.0, 1.0, -1.0])
+@pytest.mark.parametrize("off", [0.0, 0.3])
+def test_no_hessian_of_a_ball_differs_by_more_than_was_measured(
+    size: int, side: float, off: float
+) -> None:
+    """The change `t (q·x) q qᵀ`, on one side only or on both, and an error of the one in hand."""
+    rng = np.random.default_rng(size)
+    for _ in range(10):
+        q, radius = rng.standard_normal(size), 10.0 ** rng.uniform(-6, -1)
+        q /= np.linalg.norm(q)
+        theta = rng.standard_normal(size)
+        theta -= (theta @ q) * q
+        functions = Cubics([0.0], theta[None, :], thirds=[rng.uniform(1, 100)], q=q, side=side)
+        error = off * np.outer(q, q)
+        hand = np.eye(size) - functions.hessian(theta, np.ones(1)) + error
+        asked = asked_of(functions, theta, [1.0], lagrangian=hand)
+        found = changes_within(around(functions, [1.0]), asked, radius)
+        assert not found.enclosed
+        apart = np.max([
+            np.linalg.norm(np.eye(size) - hand - functions.hessian(theta + move, np.ones(1)), 2)
+            for move in (*moves(rng, size, radius), radius * q, -radius * q)
+        ])  # fmt: skip
+        if size <= hessian_changes.BALL_HESSIAN_PARAMETERS:
+            assert apart <= found.lagrangian * (1.0 + 1e-9)
+        else:
+            # Sixteen random directions measure a Frobenius norm, to a factor of three.
+            assert apart <= 4.0 * found.lagrangian and off <= 2.0 * found.lagrangian
+        assert found.lagrangian <= off + 60.0 * size * apart
+
+
+@pytest.mark.parametrize("size", [3, 8, 20])
+@pytest.mark.parametrize("nearest", [None, 1e-6])
+def test_bends_are_those_of_the_most_bent_member(size: int, nearest: float | None) -> None:
+    rng = np.random.default_rng(size)
+    for _ in range(10):
+        hessians = rng.standard_normal((3, size, size)) * 10.0 ** rng.uniform(-2, 2, (3, 1, 1))
+        hessians = hessians + np.swapaxes(hessians, 1, 2)
+        hessians[2] = hessians[1] * rng.uniform(1.0, 3.0)
+        theta = rng.standard_normal(size)
+        functions = Cubics(np.zeros(3), rng.standard_normal((3, size)), hessians)
+        asked = asked_of(
+            functions, theta, [1.0, 0.4, 0.7], groups=np.array([0, 1, 1]),
+            weights=np.array([2.0, 5.0]),
+        )  # fmt: skip
+        vicinity = around(functions, [1.0, 0.4, 0.7], nearest_kink=nearest)
+        found = changes_within(vicinity, asked, 1e-12)
+        each = [np.linalg.norm(h, 2) / n for h, n in zip(hessians, asked.lengths, strict=True)]
+        assert max(each) <= found.bent <= 20.0 * size * max(each)
+        apart = hessians[2] / asked.lengths[2] - hessians[1] / asked.lengths[1]
+        unequal = 5.0 * float(np.linalg.norm(apart, 2))
+        assert unequal <= found.unequal <= 20.0 * size * unequal
+
+
+def test_differences_stay_on_this_side_of_a_kink() -> None:
+    """(u_2 - 1e-6)₊³ bends beyond 1e-6 only, where no difference may look."""
+
+    class Beyond(Cubics):
+        def rows(self, theta: Any, indices: Any) -> Any:
+            extra = 1e6 * max(float(theta[1]) - 1e-6, 0.0)
+            return super().rows(theta, indices) + extra * E3[1]
+
+    functions = Beyond([0.0], E3[:1])
+    asked = asked_of(functions, E3[0], [1.0])
+    far, near = (around(functions, [1.0], nearest_kink=kink) for kink in (None, 1e-6))
+    assert changes_within(far, asked, 1e-12).bent > 1e5
+    assert changes_within(near, asked, 1e-12).bent < 1e-6
+    # What counts is how far a step leads in the units of that distance.
+    scaled = around(functions, [1.0], nearest_kink=1e-4, reach=100.0)
+    assert changes_within(scaled, asked, 1e-12).bent < 1e-6
+
+
+# -- a strict maximiser is near --------------------------------------------------------------------
+
+
+def vertex(**options: Any) -> Vicinity:
+    """A strict maximum at e_1, where one margin holds and its Hessian is that of -½|u|²."""
+    return around(Cubics([0.0], E3[:1]), [1.0], **options)
+
+
+def test_a_plane_has_a_strict_minimum_of_the_cost() -> None:
+    assert isinstance(strict_near(vertex(), reduced_of(vertex())), float)
+
+
+@pytest.mark.parametrize(
+    ("options", "jump", "clear"),
+    [
+        ({}, 0.0, True),
+        ({"nearest_kink": 1e-3}, 0.0, True),
+        ({"nearest_kink": 1e-13}, 0.0, False),
+        # Ten times the radius, and as far as a step leads.
+        ({"nearest_kink": 1e-3, "reach": 1e12}, 0.0, False),
+        ({}, 1e-5, True),
+        # A jump of the second derivative within ten times a radius that is beyond the tolerance.
+        ({"reach": 1e8}, 1e-5, False),
+    ],
+)
+def test_a_kink_as_near_as_the_error_leaves_no_strict_maximiser(
+    options: dict[str, Any], jump: float, clear: bool
+) -> None:
+    functions = Cubics([0.0], E3[:1], jump_within=jump)
+    vicinity = around(functions, [1.0], **options)
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) if clear else "kink" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("length", "clear"), [(0.9e-5, True), (1.1e-5, False), (1e-4, False), (2e-4, False)]
+)
+def test_a_kink_is_looked_for_ten_times_as_far(length: float, clear: bool) -> None:
+    functions = Cubics([0.0], E3[:1])
+    assert around(functions, [1.0], nearest_kink=1e-4).clear_of_kinks(length) is clear
+    jumping = Cubics([0.0], E3[:1], jump_within=1e-4)
+    assert around(jumping, [1.0]).clear_of_kinks(length) is clear
+
+
+def near_of(vicinity: Vicinity, radius: float) -> tuple[list[int], float]:
+    reduced = reduced_of(vicinity)
+    improved = contraction._improved(vicinity, reduced)
+    assert improved is not None
+    held = contraction._grouped(vicinity, reduced, improved, np.array([], dtype=np.intp))
+    assert not isinstance(held, str)
+    near, spare = contraction._near(vicinity, reduced, improved, held, radius)
+    return near.tolist(), spare
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize(
+    ("excess", "steep", "radius", "asked"),
+    [
+        (1e-6, 1.0, 1e-6, True),
+        (5e-6, 1.0, 1e-6, False),
+        # What rounding may hide is no excess.
+        (2.0 * EPS, 1e-12, 1e-6, True),
+        (1e-13, 1e-12, 1e-6, False),
+        # Steep ones from far above, and far ones within a wide radius.
+        (9e-4, 1e4, 1e-7, True),
+        (3e-3, 1.0, 1e-3, True),
+    ],
+)
+def test_margins_that_may_be_active_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    filtered: bool,
+    excess: float,
+    steep: float,
+    radius: float,
+    asked: bool,
+) -> None:
+    if filtered:
+        monkeypatch.setattr(contraction, "CONTRACTION_ENTRIES", 0)
+    functions = Cubics([0.0, 1.0 + excess], [E3[0], steep * E3[1]])
+    near, spare = near_of(around(functions, [1.0, 0.0]), radius)
+    assert near == ([1] if asked else [])
+    assert asked or spare == pytest.approx(excess - 4.0 * steep * radius, abs=1e-14)
+
+
+@pytest.mark.parametrize(("excess", "sphere", "strict"), [
+    (1e-14, True, False), (1e-12, True, True), (1e-14, False, True)
+])  # fmt: skip
+def test_on_the_sphere_the_margin_may_rise_to_one_that_is_level(
+    excess: float, sphere: bool, strict: bool
+) -> None:
+    """The point is off by 1e-7, and on the way the margin may rise by 2e-14 above a constant."""
+    functions = Cubics([0.0, 1.0 + excess], [E3[0], 0.0 * E3[0]], noise=1e-7)
+    vicinity = around(functions, [1.0, 0.0], level=None if sphere else 1.0)
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) is strict, found
