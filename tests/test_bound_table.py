@@ -76,7 +76,7 @@ ROWS: Final[dict[BoundMethod, tuple[list[tuple[Kkt, Any, float]], tuple[Kkt, ...
     # max s + (ρ² - s²)/2 = 50.5 at s = 1; min 100 s² + 10 (1 - s)·2 over its largest cost, 100.
     BoundMethod.PARTS: (
         [(PATH, [1.0], 50.5), (SCALED, [1.0], 0.01 + 0.18), (FREE, HALVES, 1.0)],
-        (NOTHING,),
+        (NOTHING, LATER),
     ),
     BoundMethod.HELD: ([(LATER, HALVES, 2.0)], ()),
     BoundMethod.ZERO: ([(NOTHING, [1.0], 0.0)], ()),
@@ -227,6 +227,10 @@ RISES: Final[dict[str, tuple[Any, Any, BoundMethod, Any]]] = {
     "W-set of a network and nothing": (
         lm.WSet(Sum([lm.Linear(), lm.DiagonalNetwork(2)]), ONE), [0.0, 2.0, 1.0],
         BoundMethod.ZERO, None,
+    ),
+    # w_1 = 0 is held, and u v = 1 costs 2 at least.
+    "W-set, second level of a network": (
+        lm.WSet(SUM, ONE, 2), [0.0, 1.0, 1.0], BoundMethod.LINEAR_NETWORK, None
     ),
     "W-set of a bias beside nothing": (
         lm.WSet(BIASED, ONE, 2), [0.0, 1.0], BoundMethod.HELD, None

@@ -127,7 +127,7 @@ CASES = [
     ("w-set-two-levels", WSet(FREE_BIAS, BIAS, 2), np.array([0.8, -0.4, -R(1.4)]), "GLOBAL"),
     ("w-set-cascade", WSet(CASCADE, CASCADE_DATA, 3), np.array([1.0, 0, 1, 0, 0]), "KKT"),
     ("w-set-zero", WSet(SHALLOW_DEEP, ONE), np.array([0.0, 3.0, 0.5]), "GLOBAL"),
-    ("w-set-second", WSet(SHALLOW_DEEP, ONE, 2), np.array([0.0, 1.0, 1.0]), "STRICT_LOCAL"),
+    ("w-set-second", WSet(SHALLOW_DEEP, ONE, 2), np.array([0.0, 1.0, 1.0]), "GLOBAL"),
     (
         "lexicographic-l1",
         Lexicographic(Linear(), points([[1, 1], [2, 3]]), 1.0),

@@ -115,7 +115,7 @@ CASES: dict[str, tuple[Formulation, Any, Verdict]] = {
     ),
     "w-set-zero": (lm.WSet(SHALLOW_DEEP, ONE), [0.0, 3.0, 0.5], Verdict.GLOBAL),
     # With w_1 = 0 the second level is min u² + v² s.t. uv ≥ 1, of which (1, 1) is a strict minimum.
-    "w-set-second": (lm.WSet(SHALLOW_DEEP, ONE, 2), [0.0, 1.0, 1.0], Verdict.STRICT_LOCAL),
+    "w-set-second": (lm.WSet(SHALLOW_DEEP, ONE, 2), [0.0, 1.0, 1.0], Verdict.GLOBAL),
     "margin-sum": (
         lm.MarginPath(TWO_THREE, ONE, R(6.7)),
         [0, 0, *unit(1, 1, 1)],

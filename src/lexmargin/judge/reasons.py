@@ -268,7 +268,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
         Verdict.GLOBAL: (
             "weak duality: no direction has a margin above the bound ({method})",
             "weak duality: no point of the ball does better ({method})",
-            "weak duality: no feasible point has a smaller ‖w_1‖² ({method})",
+            "weak duality: no feasible point has a smaller ‖w_{n}‖² ({method})",
             "weak duality: no feasible point costs less ({method})",
             "multipliers in doubles are too short to show it, those in long numbers do",
             "no direction has a larger margin ({method})",

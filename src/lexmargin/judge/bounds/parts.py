@@ -74,6 +74,7 @@ class _Place:
     member: Member
     entries: slice
     costs: tuple[Array, ...]
+    moves: bool
 
     @property
     def bias(self) -> Bias | None:
@@ -90,8 +91,7 @@ class Parts:
     method = BoundMethod.PARTS
 
     def applies(self, kkt: Kkt) -> bool:
-        margins = kkt.loss is None and kkt.free is None and kkt.ordered is None
-        if not margins or kkt.norm != 2.0:
+        if kkt.loss is not None or kkt.ordered is not None or kkt.norm != 2.0:
             return False
         # Of one predictor and all directions the other rows say the same, and more.
         alone = kkt.is_direction and not isinstance(kkt.functions.predictor, Sum)
@@ -107,7 +107,10 @@ class Parts:
 
 
 def _proved(kkt: Kkt, known: Array) -> Proved | None:
-    places = list(_places(kkt))
+    places = [one for one in _places(kkt) if one.moves]
+    # What is held adds nothing where it is 0, as before the first level that costs anything.
+    if np.any(kkt.point[kkt.held]) or any(np.any(kkt.held[one.entries]) for one in places):
+        return None
     weights = _balanced_for(kkt, known, places)
     slack = EPS * (int(np.count_nonzero(weights)) + 16)
     total = float(np.sum(weights)) * (1.0 - slack)
@@ -128,8 +131,8 @@ def _proved(kkt: Kkt, known: Array) -> Proved | None:
             value, reached = math.sqrt(value), math.sqrt(size)
         else:
             why = "weak duality: no feasible point costs less"
-        if kkt.part == 0:
-            why = "weak duality: no feasible point has a smaller ‖w_1‖²"
+        if kkt.part is not None:
+            why = f"weak duality: no feasible point has a smaller ‖w_{kkt.part + 1}‖²"
     if not (math.isfinite(value) and value > 0.0):
         return None
     return Proved(
@@ -170,7 +173,8 @@ def _places(kkt: Kkt) -> Iterator[_Place]:
     for member in members_of(kkt):
         last = block + member.predictor.block_count
         each = tuple(costs[ends[b] : ends[b + 1]] for b in range(block, last))
-        yield _Place(member, slice(int(ends[block]), int(ends[last])), each)
+        mine = slice(int(ends[block]), int(ends[last]))
+        yield _Place(member, mine, each, not bool(np.all(kkt.held[mine])))
         block = last
 
 
