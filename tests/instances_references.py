@@ -10,9 +10,10 @@ import mpmath as mp
 import numpy as np
 
 import lexmargin as lm
+from instances_levels import levels_apart
 from instances_problems import LINEAR, Instance
 from instances_samples import Array
-from lexmargin.backends.losses.long_loss import long_loss
+from lexmargin.separation.long_losses import least_loss
 from lexmargin.separation.long_margins import long_multipliers
 
 __all__ = [
@@ -293,7 +294,8 @@ def wrong(case: Instance, solution: Any) -> str:
             gap = refined_loss_gap(case.rows, w, problem.rho, case.norm, str(problem.loss))
         if not gap <= GAP * scale:
             # Where Newton's method leaves the ball, another witness: duality is evaluated here.
-            near = long_loss(problem.kkt(theta)[0], case.rows, math.inf)
+            asked = problem.kkt(theta)[0].asked_loss
+            near = least_loss(case.rows, w, asked, math.inf)
             loss = str(problem.loss)
             gap = refined_loss_gap(case.rows, w, problem.rho, case.norm, loss, near)
         return f"loss {gap:.2g} above its bound" if not gap <= GAP * scale else ""
@@ -302,7 +304,9 @@ def wrong(case: Instance, solution: Any) -> str:
         gap = penalty_gap(case.rows, theta, strength, power, case.norm, str(problem.loss))
         return f"objective {gap:.2g} above its bound" if gap > GAP else ""
     if case.formulation == "lexicographic":
-        return ""
+        apart = levels_apart(case.rows, theta, case.norm, problem.levels)
+        if apart > GAP:
+            return f"a level is {apart:.2g} of the first margin from the best"
     weights = np.maximum(solution.certificate.multipliers, 0.0)
     gap = margin_gap(case.rows, theta, weights, case.norm)
     if not gap <= GAP:

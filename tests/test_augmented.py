@@ -14,7 +14,7 @@ from lexmargin.formulations.start import loss_descent, random_theta, separating_
 from lexmargin.judge.verdict import Verdict
 from lexmargin.polish import augmented
 from lexmargin.polish.augmented import WorkingSet, augmented_lagrangian
-from lexmargin.polish.direction import finished, polish, settled
+from lexmargin.polish.polish import finished, polish, settled
 from lexmargin.run.profile_choice import choose_profile
 from lexmargin.solution import Claim, Ran, SolverSettings
 

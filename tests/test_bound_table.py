@@ -82,6 +82,7 @@ ROWS: Final[dict[BoundMethod, tuple[list[tuple[Kkt, Any, float]], tuple[Kkt, ...
     BoundMethod.ZERO: ([(NOTHING, [1.0], 0.0)], ()),
     BoundMethod.PENALTY: ([(PENALTY, [1.0], 1.0)], ()),
     BoundMethod.BALL_LOSS: ([(BALL, [1.0], -3.0)], ()),
+    BoundMethod.LONG_LOSS: ([(PENALTY, [1.0], 1.0), (BALL, [1.0], -3.0)], ()),
     BoundMethod.ORIGIN: ([(JUMP, [1.0], 1.0)], ()),
 }
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lexmargin.errors import DataError, DegreeError, ParameterError, ShapeError
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
-from lexmargin.judge.first_order import first_order
-from lexmargin.judge.judge import _margin_from_below, measured_at
+from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.judge import _margin_from_below
 from lexmargin.judge.multipliers.stationarity import stationarity
 from lexmargin.judge.point import unit_point
 
@@ -262,7 +262,7 @@ def test_a_margin_of_rounding_size_stops_even_a_perfect_residual():
     Z, theta = np.array([[1.0 + 2**-52, -1.0]]), np.array([1.0, 1.0])
     perfect = stationarity(unit_point(*GOOD, 2.0), 1e-7)
     noisy = unit_point(Z @ theta, Z, theta, 1.0)
-    found = first_order(measured_at(noisy, perfect, 0.0), Tolerances())
+    found = first_order(Measured.of(perfect, noisy.is_noise, 0.0), Tolerances())
     assert found[0] is Verdict.UNDECIDED
 
 

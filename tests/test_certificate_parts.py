@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.errors import ParameterError, ShapeError
-from lexmargin.judge.local.linearised import linearised_gap, measure
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import (
     MultiplierMethod,
@@ -396,30 +395,6 @@ def test_the_bound_pays_for_its_rounding_and_no_more():
         exact = sum(s * s for s in sums) / sum(q) ** 2
         assert Fraction(found.upper) ** 2 >= exact
         assert found.upper <= float(exact) ** 0.5 * (1 + 1e-3) + 1e-12
-
-
-@pytest.mark.parametrize("norm", [1.0, 1.5, 2.0, 3.0, INF])
-def test_linearised_gap_is_the_duality_gap_of_linear_margins(norm):
-    Z = np.array([[1.0, 0.0], [0.0, 2.0]])
-    best = linear_dual_bound(Z, best_weights(Z, norm), norm).value
-    point = point_of(Z, (0.5, 0.5), norm)
-    # γ at (½, ½) is ½ / ‖(½, ½)‖.
-    gamma = 0.5 / vector_norm(np.array([0.5, 0.5]), norm)
-    value, weights = linearised_gap(point)
-    assert value == pytest.approx(best / gamma - 1.0, abs=1e-7)
-    assert weights.sum() == pytest.approx(1.0) and np.all(weights >= 0)
-
-
-def test_linearised_gap_vanishes_at_a_saddle_and_not_beside_it():
-    def at(theta):
-        u, v = np.split(np.array(theta), 2)
-        x = np.array([[1.0, 2.0]])
-        return unit_point(x @ (u * v), np.hstack([x * v, x * u]), np.array(theta), 2.0)
-
-    assert linearised_gap(at([1.0, 0.0, 1.0, 0.0]))[0] == pytest.approx(0.0, abs=1e-12)
-    assert linearised_gap(at([1.0, 0.1, 1.0, 0.1]))[0] > 1e-3
-    with pytest.raises(ParameterError):
-        measure(at([1.0, 0.0, 1.0, 0.0]), np.zeros(1))
 
 
 def test_verdicts_are_ordered_and_their_values_are_their_names():

@@ -21,14 +21,14 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.judge import certify_arrays
+from lexmargin.linalg.norms import angle
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.descend import Descent, EndReason, descend
 from lexmargin.paths.flow import FlowMethod, GradientFlow
-from lexmargin.paths.records import angle
 from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
-from lexmargin.polish.direction import polish
+from lexmargin.polish.polish import polish
 from lexmargin.predictors import (
     Bias,
     ConvolutionalNetwork,
@@ -467,7 +467,7 @@ def test_polish_with_hessian_vector_products(monkeypatch: pytest.MonkeyPatch) ->
     path = descend(RELU2, WINE, steps=1000, seed=0)
     functions = MarginFunctions(RELU2, WINE)
     dense = polish(functions, flat(path))
-    monkeypatch.setattr("lexmargin.polish.direction._DENSE", 10)
+    monkeypatch.setattr("lexmargin.polish.margins._DENSE", 10)
     products = polish(functions, flat(path))
     assert products.converged
     assert np.linalg.norm(products.theta) == pytest.approx(np.linalg.norm(dense.theta), rel=1e-9)

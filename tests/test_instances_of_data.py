@@ -9,6 +9,7 @@ import pytest
 
 import instances_of_data
 import lexmargin as lm
+from instances_levels import levels_apart
 from instances_of_data import Outcome, Record, complaint, failed, records, share, table
 from instances_problems import FORMULATIONS, LINEAR, NORMS, PREDICTORS, drawn
 from instances_references import gordan_holds, loss_gap, margin_gap, penalty_gap
@@ -89,6 +90,30 @@ def test_references_see_answers_that_are_slightly_wrong() -> None:
     assert not gordan_holds(np.array([[1.0], [-2.0]]), [1, 1])
     assert not gordan_holds(np.array([[1.0], [-2.0]]), [-2, -1])
     assert not gordan_holds(np.array([[1.0], [-2.0]]), [0, 0])
+
+
+@pytest.mark.parametrize("norm", [1.0, 1.3, 2.0, 3.0, math.inf])
+def test_references_see_levels_that_are_slightly_wrong(norm: float) -> None:
+    """Rows (1, 0) and (3, 1): ℓ∞ has (1, 1) of (1, t); else level 1 leaves nothing."""
+    Z = np.array([[1.0, 0.0, 0.0], [3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [5.0, 5.0, 5.0]])
+    data = lm.Dataset(Z, np.ones(4), one_class=True)
+    best = np.concatenate(lm.solve(lm.Lexicographic(lm.Linear(), data, norm=norm, levels=3)).theta)
+    assert levels_apart(Z, best, norm, 3) < 1e-8
+    for j in range(3):
+        for step in (1e-4, -1e-4):
+            aside = best + step * np.eye(3)[j]
+            margins = [np.sort(Z @ v / np.linalg.norm(v, norm))[:3] for v in (best, aside)]
+            apart = np.max(np.abs(margins[0] - margins[1])) / margins[0][0]
+            assert levels_apart(Z, aside, norm, 3) == pytest.approx(apart, rel=1e-6, abs=1e-12)
+
+
+def test_larger_samples_have_rivals() -> None:
+    rng = np.random.default_rng(3)
+    Z = rng.standard_normal((60, 3)) + 2.0
+    Z[0], Z[1] = (0.1, 0.0, 0.0), (0.3, 0.1, 0.0)
+    apart = levels_apart(Z, np.array([1.0, 0.5, 0.5]), math.inf, 2)
+    # Level 1 is 1/10 wherever θ_1 = 1; level 2 is .4 at θ_2 = 1, or the least of the others.
+    assert apart > 0.1
 
 
 def test_rivals_beat_answers_that_are_not_global() -> None:

@@ -16,7 +16,7 @@ from lexmargin.judge.receipts.receipt import Receipt
 from lexmargin.judge.tolerances import DEFAULT
 from lexmargin.losses import Loss
 from lexmargin.ops.numpy import NumpyOps
-from lexmargin.polish.direction import finished, settled
+from lexmargin.polish.polish import finished, settled
 from lexmargin.program import Combination
 
 SOURCE = Path(__file__).parents[1] / "src" / "lexmargin"

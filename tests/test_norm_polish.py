@@ -10,10 +10,12 @@ import pytest
 from scipy.optimize import brentq
 
 import lexmargin as lm
+from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations import Formulation
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge import Verdict
-from lexmargin.polish.in_norm import polish_in_norm
-from lexmargin.polish.stated import _active_step, _Program
+from lexmargin.polish.margins import Held, MarginProgram
+from lexmargin.polish.polish import polish_kkt, polish_problem
 
 Z = np.array([3.0, -1.0, 0.5])
 ONE = lm.Dataset([Z], [1], one_class=True)
@@ -138,27 +140,54 @@ def test_a_traced_path_is_certified_in_other_norms() -> None:
 
 def test_what_has_no_smooth_system_is_left_alone() -> None:
     linear = lm.Linear()
+    for problem in (lm.HardMargin(linear, MANY, norm=1.0), lm.MarginPath(lm.Log(), MANY, norm=1.5)):
+        with pytest.raises(UnsupportedError):
+            polish_kkt(problem.kkt(np.ones(4))[0])
+        assert polish_problem(problem, np.ones(4)) is None
+    smooth = lm.HardMargin(linear, MANY, norm=1.5)
+    for point in (-lm.solve(smooth).direction, np.zeros(4)):
+        with pytest.raises(ParameterError, match="does not separate"):
+            polish_kkt(smooth.kkt(point)[0])
     for problem in (
-        lm.HardMargin(linear, MANY, norm=1.0),
-        lm.MarginPath(lm.Log(), MANY, norm=1.5),
-        lm.WSet(lm.Linear(), MANY),
+        smooth,
+        lm.RegularizationPath(linear, MANY, 0.1, 1.5),
+        lm.RegularizationPath(linear, MANY, 0.1, 1.0),
+        lm.ConstrainedPath(linear, MANY, norm=math.inf),
     ):
-        assert polish_in_norm(problem.kkt(np.ones(4))[0]) is None
-    separates_nothing = lm.HardMargin(linear, MANY, norm=1.5)
-    assert polish_in_norm(separates_nothing.kkt(-lm.solve(separates_nothing).direction)[0]) is None
-    assert polish_in_norm(separates_nothing.kkt(np.zeros(4))[0]) is None
-    assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.5).kkt(np.zeros(4))[0]) is None
-    assert polish_in_norm(lm.RegularizationPath(linear, MANY, 0.1, 1.0).kkt(np.zeros(4))[0]) is None
-    assert (
-        polish_in_norm(lm.ConstrainedPath(linear, MANY, norm=math.inf).kkt(np.zeros(4))[0]) is None
-    )
+        assert polish_problem(problem, np.zeros(4)) is None
 
 
 def test_equal_samples_do_not_leave_a_polish_together() -> None:
     """f = uv twice, at (3, 1/3): with λ < 0 both multipliers are proposed equally negative."""
     twice = lm.Dataset([[1.0], [1.0]], [1, 1], one_class=True)
-    functions = lm.HardMargin(lm.DiagonalNetwork(2), twice).functions
-    theta, both, entries = np.array([3.0, 1.0 / 3.0]), np.array([0, 1]), np.ones(2)
-    program = _Program(functions, entries, entries > 0, np.ones(2))
-    point, multipliers, active = _active_step(program, theta, np.array([-0.5, -0.5]), both)
-    assert np.all(np.isfinite(point)) and np.all(multipliers >= 0.0) and active.size
+    theta = np.array([3.0, 1.0 / 3.0])
+    kkt = lm.HardMargin(lm.DiagonalNetwork(2), twice).kkt(theta)[0]
+    program = MarginProgram(kkt, theta)
+    state = Held(theta / program.length, np.array([-0.5, -0.5]), np.array([0, 1]), 1.0)
+    found, _ = program.run(state, 1)
+    point, multipliers, _ = program.answer(found)
+    assert found.active.size and np.all(np.isfinite(point)) and np.all(multipliers >= 0.0)
+
+
+COSTS = np.array([1.0, 4.0, 0.25, 2.0])
+
+
+@pytest.mark.parametrize("p", [1.5, 2.0, 3.0])
+@pytest.mark.parametrize("level", [1.0, 2.5])
+def test_a_program_that_no_formulation_states_is_polished(p: float, level: float) -> None:
+    """``min h(w), w·z >= level r`` for one sample: stationarity is the equality case of Hölder."""
+    one = lm.Dataset([[3.0, -1.0, 0.5, 2.0]], [1], one_class=True)
+    functions = lm.HardMargin(lm.Linear(), one).functions
+    costs = COSTS if p == 2.0 else None
+    z, required = one.X[0], np.array([1.7])
+    q = p / (p - 1.0)
+    exact = z / COSTS if p == 2.0 else np.sign(z) * np.abs(z) ** (q - 1.0)
+    exact *= level * 1.7 / (exact @ z)
+    rough = exact * (1.0 + 1e-3 * np.array([1.0, -1.0, 0.5, 2.0]))
+    found = polish_kkt(
+        Kkt(functions=functions, point=rough, norm=p, costs=costs, required=required, level=level)
+    )
+    assert found.converged and found.theta == pytest.approx(exact, rel=1e-12)
+    size = exact @ (COSTS * exact) if p == 2.0 else float(np.sum(np.abs(exact) ** p) ** (2.0 / p))
+    # w·∇h(w) = λ w·z/(level r) = λ.
+    assert found.multipliers == pytest.approx([size], rel=1e-12)

@@ -130,6 +130,15 @@ def test_scales(scale: float, norm: float) -> None:
     assert found.facts["margin"] == pytest.approx(one.facts["margin"] * scale, rel=1e-15)
 
 
+@pytest.mark.parametrize("norm", [1.0, math.inf])
+def test_ties_finer_than_a_linear_program_and_rows_of_any_length(norm: float) -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(20):
+        Z = rng.integers(1, 4, (5, 3)) * (1.0 + 1e-13 * rng.integers(0, 3, (5, 3)))
+        for rows in (Z, Z * 10.0 ** rng.integers(-12, 6, (5, 1))):
+            assert check_exact_margin(rows, norm, exact_max_margin(rows, norm)) == ""
+
+
 def test_the_gap_of_a_direction() -> None:
     Z = np.array([(1, 0), (0, 2)], float)
     # γ(θ)²/(‖θ‖² γ*²) at θ = (1, 1) is (1/2)/(4/5).

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
+import pytest
 from flint import arb, arb_mat
 
 import lexmargin as lm
+from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.functions.enclosure import Equations, enclosed
 from lexmargin.judge.levels.exact_levels import check_exact_levels
 from lexmargin.judge.proofs.exact_bias import BiasProgram, check_exact_program
 from lexmargin.judge.proofs.krawczyk import prove_zero_part
 from lexmargin.judge.prove import Arithmetic, prove
 from lexmargin.linalg.long_numbers import precision
+from lexmargin.losses import Loss
+from lexmargin.ops.base import FloatArray
+from uneven_margin import Uneven
 
 HALF = Fraction(1, 2)
 
@@ -90,6 +96,58 @@ def test_a_program_proof_speaks_of_near_points_and_calls_only_convex_ones_global
         moved = theta + turn * np.array([0.0, 1.0, -1.0])
         proof = prove(problem, moved / np.linalg.norm(moved))
         assert proof.proved is near
+
+
+@dataclass(frozen=True)
+class Twice(Uneven):
+    """A second level, of other costs, that the answer does not meet."""
+
+    name: ClassVar[str] = "twice"
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        (record,) = super().kkt(theta)
+        return record, replace(record, costs=record.costs[::-1])
+
+
+@dataclass(frozen=True)
+class Held(Uneven):
+    """Half of the entries may not move."""
+
+    name: ClassVar[str] = "held"
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        (record,) = super().kkt(theta)
+        return (replace(record, free=np.array([True, False])),)
+
+
+@dataclass(frozen=True)
+class Lossy(Uneven):
+    """A loss beside costs."""
+
+    name: ClassVar[str] = "lossy"
+
+    def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
+        (record,) = super().kkt(theta)
+        term = LossTerm(loss=Loss.EXPONENTIAL, classes=2, coefficient=0.5, power=2.0)
+        return (replace(record, loss=term, level=None, required=None),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "point", "word"),
+    [
+        (Uneven, [0.8, 0.2], ""),
+        (Twice, [0.8, 0.2], "levels"),
+        (Held, [0.8, 0.2], "held"),
+        # w = e^{-f} with f = w_1 + w_2 solves the equations without the costs.
+        (Lossy, [0.4263027510068627] * 2, "cost"),
+    ],
+)
+def test_what_no_proof_looks_at_is_not_proved(
+    kind: type[Uneven], point: list[float], word: str
+) -> None:
+    data = lm.Dataset([[1.0, 1.0]], [1], one_class=True)
+    found = prove(kind(lm.Linear(), data, (1.0, 4.0), (1.0,)), point)
+    assert found.proved is (not word) and word in found.statement
 
 
 def test_a_part_that_is_zero_needs_positive_margins() -> None:

@@ -16,7 +16,7 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.judge import Tolerances
 from lexmargin.judge.second_order import contraction, hessian_changes
 from lexmargin.judge.second_order.contraction import strict_near
-from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
+from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
 from lexmargin.judge.second_order.hessians import Curved
 from lexmargin.judge.second_order.reduced import (
     Reduced,
@@ -416,3 +416,66 @@ def test_on_the_sphere_the_margin_may_rise_to_one_that_is_level(
     vicinity = around(functions, [1.0, 0.0], level=None if sphere else 1.0)
     found = strict_near(vicinity, reduced_of(vicinity))
     assert isinstance(found, float) is strict, found
+
+
+@pytest.mark.parametrize(("change", "strict"), [(0.0, True), (0.9, True), (0.975, False)])
+def test_newton_must_end_within_the_radius(
+    monkeypatch: pytest.MonkeyPatch, change: float, strict: bool
+) -> None:
+    """A change c of a Hessian I asks for `x = r_0/2 + c r ≤ r`, and r is at most 16 r_0."""
+    told = Changes(lagrangian=change, bent=0.0, unequal=0.0, enclosed=True)
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: told)
+    assert isinstance(strict_near(vertex(), reduced_of(vertex())), float) is strict
+
+
+def test_a_maximiser_beyond_a_thousandth_is_another_point() -> None:
+    for noise, near in ((1e-4, True), (1e-3, False)):
+        vicinity = around(Cubics([0.0], E3[:1], noise=noise), [1.0])
+        found = strict_near(vicinity, reduced_of(vicinity))
+        assert isinstance(found, float) if near else "within 0.001" in str(found)
+
+
+def test_weight_may_lie_on_either_of_two_margins_that_are_nearly_one() -> None:
+    """With λ = (1, 0) or (0, 1) for (½, ½) the combination is another by 2.5e-10."""
+    functions = Cubics([0.0, 0.0], [E3[0], E3[0] + 5e-10 * E3[1]])
+    vicinity = around(functions, [0.5, 0.5])
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) and found >= 2.5e-10
+
+
+@pytest.mark.parametrize(("bend", "strict"), [(1e2, True), (1e11, False)])
+def test_a_multiplier_is_sure_to_be_positive_or_there_is_no_word(bend: float, strict: bool) -> None:
+    """f_1 bends down by K, so that a rounding of the place is one of λ_2 = 1e-4 by K."""
+    part = 1e-4
+    slopes = [[1.0, -part, 0.0], [1.0, 1.0, 0.0]]
+    functions = Cubics([0.0, 0.0], slopes, bent([0, -bend, -bend], [0, 0, 0]))
+    vicinity = around(functions, np.array([1.0, part]) / (1.0 + part))
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) if strict else "a multiplier is no larger" in str(found)
+
+
+def test_tangents_that_turn_too_far_leave_no_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An angle t leaves `1 - 2t - 2t²` of an eigenvalue 1: nothing from t = 0.37 on."""
+    radius = strict_near(vertex(), reduced_of(vertex()))
+    assert isinstance(radius, float)
+    for angle, strict in ((0.01, True), (0.5, False)):
+        told = Changes(lagrangian=0.0, bent=angle / radius, unequal=0.0, enclosed=True)
+        monkeypatch.setattr(contraction, "changes_within", lambda *_, t=told: t)
+        assert isinstance(strict_near(vertex(), reduced_of(vertex())), float) is strict
+
+
+@pytest.mark.parametrize(
+    ("weights", "why"),
+    [
+        ([0.5, 0.25, 0.25], "the gradients are dependent"),
+        ([1.0, 0.0, 0.0], "may be active too, with no multiplier to speak of"),
+    ],
+)
+def test_dependent_gradients_leave_multipliers_open(weights: list[float], why: str) -> None:
+    slopes = [E3[0], E3[0] + E3[1], E3[0] - E3[1]]
+    vicinity = around(Cubics([0.0] * 3, slopes), weights)
+    assert why in str(strict_near(vicinity, reduced_of(vicinity)))
+    # More than there are parameters.
+    slopes = [E3[0], *(E3[0] + v for v in (E3[1], -E3[1], E3[2], -E3[2]))]
+    vicinity = around(Cubics([0.0] * 5, slopes), [weights[0], *[weights[1] / 2.0] * 4])
+    assert why in str(strict_near(vicinity, reduced_of(vicinity)))

@@ -187,7 +187,9 @@ class MarginFunctions:
         return flat
 
     def values(self, theta: FloatArray) -> FloatArray:
-        """Return ``f(θ)``, ``(count,)``."""
+        """Return ``f(θ)``, ``(count,)``: of what is kept, where gradients were asked for at θ."""
+        if self._is_kept(theta):
+            return self.recorded(theta)[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             result = self.evaluate(NumpyOps(), self.blocks(theta))
         return np.asarray(result, dtype=np.float64)
@@ -203,13 +205,16 @@ class MarginFunctions:
         """
         if slopes is not None or self.count * self.size > KEPT_ENTRIES:
             return self._recorded_now(theta, slopes)
-        key, kept = np.asarray(theta, dtype=np.float64).tobytes(), vars(self).get("_kept")
-        if kept is None or kept[0] != key:
+        if not self._is_kept(theta):
             # Of a copy: what is given may be changed in place.
-            kept = key, self._recorded_now(np.array(theta, dtype=np.float64), None)
-            vars(self)["_kept"] = kept
-        found: Recording = kept[1]
+            own = np.array(theta, dtype=np.float64)
+            vars(self)["_kept"] = own.tobytes(), self._recorded_now(own, None)
+        found: Recording = vars(self)["_kept"][1]
         return found
+
+    def _is_kept(self, theta: FloatArray) -> bool:
+        kept = vars(self).get("_kept")
+        return kept is not None and kept[0] == np.asarray(theta, dtype=np.float64).tobytes()
 
     def _recorded_now(self, theta: FloatArray, slopes: Sequence[FloatArray] | None) -> Recording:
         parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(theta))
@@ -315,9 +320,34 @@ class MarginFunctions:
         """Return ``Σ_n weights_n ∇f_n(θ)``, ``(d,)``, without forming the rows."""
         return self.recorded(theta)[1](weights)
 
+    def hessian_products(
+        self, theta: FloatArray, weights: FloatArray, directions: FloatArray
+    ) -> FloatArray:
+        """Return ``Σ_n weights_n ∇²f_n(θ) v`` for every row v of ``directions`` (m, d), exactly.
+
+        Raises :class:`~lexmargin.errors.UnsupportedError` for operations without a CasADi form.
+        """
+        per_sample = self.count // self.data.n_samples
+        samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
+        if not samples or not directions.size:
+            return np.zeros(directions.shape)
+        scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
+        compiled = _hessian_products(self, samples)
+        mapped = compiled.map("hessian", "serial", len(directions), [0, 1], [])
+        return np.asarray(mapped(theta, scores, directions.T).full().T)
+
     def pre_activations(self, theta: FloatArray) -> list[FloatArray]:
         """Return the arguments of every power-1 ReLU, one ``(N, width)`` array per layer."""
         return [one.argument.value.copy() for one in self.record(theta).kinked]
+
+
+@functools.lru_cache(maxsize=16)
+def _hessian_products(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
+    from lexmargin.ops.hessian import compiled_products
+
+    outputs = functions.predictor.outputs if functions.multi_class else 1
+    features = functions.features[list(samples)]
+    return compiled_products(functions.predictor, functions.shapes, features, outputs)
 
 
 def _is_flat(theta: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from lexmargin.formulations.base import (
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
-from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
@@ -231,12 +230,7 @@ class ConstrainedPath(Formulation):
     def angle(self, theta: FloatArray) -> float:
         """Return the angle in radians of ``-∇L(ρθ)`` and θ (Remark 2, ℓ2); NaN if one is 0."""
         gradient = self.functions.combined_gradient(self.rho * theta, self.loss_weights(theta))
-        size, length = vector_norm(gradient, 2.0), vector_norm(theta, 2.0)
-        if not (size > 0 and length > 0):
-            return math.nan
-        a, b = gradient / size, theta / length
-        # atan2 of chords: exact to rounding at small angles, where arccos loses half the digits.
-        return 2.0 * math.atan2(float(np.linalg.norm(a - b)), float(np.linalg.norm(a + b)))
+        return angle(gradient, theta)
 
 
 def _face(theta: FloatArray, p: float) -> FloatArray:

@@ -16,6 +16,7 @@ from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.separation.long_losses import AskedLoss
 
 __all__ = ["Kkt", "LossTerm", "Powers"]
 
@@ -154,10 +155,21 @@ class Kkt:
         found = self.functions.jacobian(self.point)
         return found if self.required is None else found / self.required[:, None]
 
+    @functools.cached_property
+    def moving(self) -> FloatArray:
+        """∇f_n(w)/r_n (N, d), 0 at the entries that may not move."""
+        return self.jacobian if self.free is None else np.where(self.free, self.jacobian, 0.0)
+
     @property
     def margin(self) -> float:
         """The smallest f_n(w)/r_n."""
         return float(np.min(self.values))
+
+    @property
+    def reach(self) -> FloatArray:
+        """What f_n must reach (N,): ``level r_n``; 1 without a level."""
+        found = np.ones(self.functions.count) if self.required is None else self.required
+        return found if self.level is None else self.level * found
 
     @property
     def entry_costs(self) -> FloatArray:
@@ -206,6 +218,17 @@ class Kkt:
     def at_one(self) -> bool:
         """Whether the constraints are ``f_n(w) >= 1``, and every entry may move."""
         return self.level == 1.0 and self.required is None and self.free is None
+
+    @property
+    def asked_loss(self) -> AskedLoss | None:
+        """The loss as long numbers take it: of two classes and scores linear in w; else None."""
+        term, data = self.loss, self.functions.data
+        if term is None or data.is_sparse or not self.functions.linear:
+            return None
+        if term.loss not in (Loss.EXPONENTIAL, Loss.LOGISTIC):
+            return None
+        penalty = term.penalty if self.radius is None else None
+        return AskedLoss(term.loss, self.norm, self.radius, penalty)
 
     @property
     def plain(self) -> bool:

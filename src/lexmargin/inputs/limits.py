@@ -53,7 +53,6 @@ __all__ = [
     "LEVEL_ENTRIES",
     "LEVEL_ROWS",
     "LIFTED_ENTRIES",
-    "LINEARISED_SAMPLES",
     "MODELLED_ENTRIES",
     "MODULAR_ENTRIES",
     "MULTIPLIER_SET_ENTRIES",
@@ -250,8 +249,6 @@ TRAINED_CLARKE_ROWS: Final = 500
 """The same for trained networks, where every gradient is a pass of its own."""
 ALL_WEIGHTS_ENTRIES: Final = 500_000
 """Entries of J up to which weights on all samples are sought, not on a support alone."""
-LINEARISED_SAMPLES: Final = 200
-"""Samples of the measure without a support: its program is dense in them."""
 SYMMETRY_PAIRS: Final = 4_000
 """Pairs of units whose rotations are tangents, a vector of the size of θ each."""
 TRAINED_SYMMETRIES: Final = 2000

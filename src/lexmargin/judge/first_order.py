@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rung
 from lexmargin.judge.reasons import (
     BEYOND,
@@ -24,9 +26,6 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 
 __all__ = ["Measured", "certificate_of", "first_order"]
-
-_CLEAR: Final = 10.0
-"""f and gradients that differ by m of the margin move δ by 2m at most, and so ε by less than 3m."""
 
 
 @final
@@ -67,6 +66,18 @@ class Measured:
     exact: bool = True
     flat: float | None = None
 
+    @staticmethod
+    def of(found: Stationarity, noisy: bool, mismatch: float) -> Measured:
+        """Return what the word hangs on where λ was sought, or given."""
+        return Measured(
+            residual=found.residual,
+            lower=found.lower,
+            floor=found.floor,
+            complementarity=found.complementarity,
+            noisy=noisy,
+            mismatch=mismatch,
+        )
+
 
 def first_order(measured: Measured, limits: Tolerances) -> tuple[Verdict, tuple[str, ...]]:
     """Return the word of first order and why.
@@ -84,7 +95,7 @@ def first_order(measured: Measured, limits: Tolerances) -> tuple[Verdict, tuple[
         return Verdict.UNDECIDED, (NOISE,)
     if measured.singular is not None:
         return measured.singular, (filled(SINGULAR[measured.singular], measured.residual),)
-    if measured.lower > max(most, _CLEAR * measured.mismatch if contradicted else 0.0):
+    if measured.lower > _refuting(measured.mismatch, limits):
         slack = f"{limits.complementarity:.0e}"
         return Verdict.NOT_STATIONARY, (
             filled(condition.refuted, measured.lower, slack, tolerance),
@@ -104,6 +115,16 @@ def first_order(measured: Measured, limits: Tolerances) -> tuple[Verdict, tuple[
         return Verdict.UNDECIDED, (OTHER_SLOPES,)
     word = Verdict.CLARKE_KKT if condition.at_kinks else Verdict.KKT
     return word, (condition.met,)
+
+
+def _refuting(mismatch: float, limits: Tolerances) -> float:
+    """Return the bound on ε from which no λ serves, whatever the margins truly are.
+
+    Margins that are off by m of the smallest move δ by 2m, as `α γ Σ λ_n` is 1 where ε is 0; and a
+    bound on ε for larger δ follows from `min(ε² + δ²)`, or `min(ε + δ)` for ℓ1 and ℓ∞.
+    """
+    most, slack, moved = limits.stationarity, limits.complementarity, 2.0 * mismatch
+    return max(most + moved, math.sqrt(most * most + moved * (2.0 * slack + moved)))
 
 
 def certificate_of(

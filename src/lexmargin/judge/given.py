@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.multipliers.stationarity import Stationarity, measured
+from lexmargin.judge.multipliers.stationarity import Stationarity, away, measured
 from lexmargin.judge.multipliers.supports import rungs
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.tolerances import Tolerances
@@ -80,7 +80,7 @@ class Evidence:
 
 
 def measured_of(
-    point: UnitPoint, gradients: Any, evidence: Evidence, limits: Tolerances
+    point: UnitPoint, gradients: Any, evidence: Evidence, limits: Tolerances, mismatch: float
 ) -> Stationarity:
     """Measure ε, δ and Euler's check of the λ given, and the lower bound of the refutation.
 
@@ -91,11 +91,12 @@ def measured_of(
         CSR.
     evidence : with λ in the units of the problem.
     limits : δ within tolerance is what the lower bound allows.
+    mismatch : the error of Euler's identity.
     """
     chosen = evidence.support
     used = gradients[chosen]
     residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
-    lower = refuted(point, evidence.refutation, limits)
+    lower = refuted(point, evidence.refutation, limits, mismatch)
     floor = EPS * (chosen.size + 2) * (1.0 + spent)
     return measured(point.margins, point.degree, chosen, values, (residual, lower, floor))
 
@@ -128,16 +129,15 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     size = vector_norm(pull, dual)
     if not 0.0 < size < math.inf:
         return residual, values, spent
-    if polyhedral:
-        other = max(0.0, 1.0 - float(point.theta @ pull) / size)
-    else:
-        other = vector_norm(point.theta - norm_gradient(pull, dual), point.norm)
+    other = away(point.theta, pull, point.norm)
     if other > residual:
         return residual, values, spent
     return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size
 
 
-def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> float:
+def refuted(
+    point: UnitPoint, refutation: Array | None, limits: Tolerances, mismatch: float = 0.0
+) -> float:
     """Return a lower bound on ε over all λ ≥ 0 with δ within tolerance, ℓ2; 0 without one.
 
     For r and s ≥ 0 with `∇f_n·r ≤ s e_n` for every n (e_n the share of n in δ), every λ has
@@ -177,7 +177,9 @@ def refuted(point: UnitPoint, refutation: Array | None, limits: Tolerances) -> f
                 # The product t·r and its terms are rounded as well.
                 pull = float(target @ residual) - 8.0 * EPS * rows.shape[1] * length
                 if length > 0.0:
-                    best = max(best, (pull - price * limits.complementarity) / length)
+                    # Margins that contradict their gradients say too much of what δ allows.
+                    slack = limits.complementarity + 2.0 * mismatch
+                    best = max(best, (pull - price * slack) / length)
                 break
             wrong = lacking > 0.0
             if not np.any(wrong) or np.any(climbs[wrong] <= 0.0):

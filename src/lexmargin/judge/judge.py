@@ -30,7 +30,6 @@ __all__ = [
     "certify_arrays",
     "judged",
     "linear_upper",
-    "measured_at",
     "not_separating",
     "with_linear_bound",
     "with_multiplier_set",
@@ -123,7 +122,7 @@ def judged(
     """
     measured = rung.measured
     rows = point.jacobian[measured.support]
-    word = first_order(measured_at(point, measured, mismatch), tolerances)
+    word = first_order(Measured.of(measured, point.is_noise, mismatch), tolerances)
     margin = point.unscaled(point.margin)
     found = certificate_of(rung, word, margin, point.norm, tolerances)
     ratio = None if best_margin is None else margin / best_margin
@@ -164,18 +163,6 @@ def with_multiplier_set(found: Certificate, point: UnitPoint, rows: Any) -> Cert
         multiplier_dimension=polytope.dimension,
         multiplier_range=ranges,
         licq=licq(compact(dense), limits.rank),
-    )
-
-
-def measured_at(point: UnitPoint, measured: Stationarity, mismatch: float) -> Measured:
-    """Return what the word of first order hangs on at a direction."""
-    return Measured(
-        residual=measured.residual,
-        lower=measured.lower,
-        floor=measured.floor,
-        complementarity=measured.complementarity,
-        noisy=point.is_noise,
-        mismatch=mismatch,
     )
 
 

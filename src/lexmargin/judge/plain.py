@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass, replace
-from typing import final
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.formulations.parts import Parts
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.judge import with_multiplier_set
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
-from lexmargin.judge.local.clarke import GradientSets, gradient_sets
+from lexmargin.judge.local.clarke import GradientSets
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import (
-    GradientChoice,
     compact,
     licq,
     mfcq,
@@ -34,202 +36,198 @@ from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
-from lexmargin.margins import MarginFunctions
 
-__all__ = ["PlainPoint", "judge_plain", "smooth_only"]
+__all__ = ["judge_kkt", "smooth_only", "unit_of"]
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class PlainPoint:
-    """A point w with everything its KKT conditions name.
+_HOLDING: Final = 1e-2
+"""Margins up to 1 % above the smallest count for a block's scale; only a scale hangs on it."""
 
-    w
-        the point (d,), at its own scale.
-    values, jacobian
-        f_n(w) (N,) and ∇f_n(w) (N, d).
-    target
-        the vector that must be `Σ λ_n ∇f_n(w)`, λ ≥ 0 on the active set (d,); None where it is a
-        norm gradient at w.
-    norm
-        exponent of the norm; 2 with a target.
-    level
-        what active constraints equal; None where the smallest margin itself is meant.
-    interior
-        v with `J v = f`: `v_k = w_k/α_k` block by block; None where there are no degrees.
-    scales
-        D (d,): residuals are measured as `(target - Jᵀλ)_i/D_i`; None for 1.
-    free
-        the level may be traded for the objective: `0 = Σ λ_n ∇f_n` is then stationary too (eq. 6).
-    required
-        r_n (N,), which f_n and its gradient stand divided by in ``values`` and ``jacobian``.
-    held
-        mask (d,) of the entries that may not move: they are 0 in ``target`` and ``jacobian``.
+
+def unit_of(kkt: Kkt, limits: Tolerances) -> UnitPoint:
+    """Return a point at its own scale in the form that the measures of stationarity take.
+
+    With costs the target and the gradients stand divided by a metric D (d,), so that the residual
+    of every block is compared with what there is of it.
     """
-
-    w: Array
-    values: Array
-    jacobian: Array
-    target: Array | None
-    norm: float
-    level: float | None
-    interior: Array | None
-    scales: Array | None = None
-    free: bool = False
-    required: Array | None = None
-    held: NDArray[np.bool_] | None = None
-
-    @property
-    def margin(self) -> float:
-        """The smallest f_n(w)."""
-        return float(np.min(self.values))
-
-    def tight(self, limits: Tolerances) -> NDArray[np.intp]:
-        """Return the active set of Fritz John: no δ bounds what weight there may lie above it."""
-        return np.flatnonzero(limits.tight(self.values))
-
-    def unit(self) -> UnitPoint:
-        """Return the point in the form that the measures of stationarity take."""
-        length = vector_norm(self.w, self.norm)
-        direction = self.w / length
-        interior = self.w if self.interior is None else self.interior
-        if self.target is None:
-            if self.norm == 1.0 or math.isinf(self.norm):
-                interior = self.w
-                rate = length
-            else:
-                rate = float(norm_gradient(direction, self.norm) @ interior)
-            return UnitPoint(
-                direction, self.values, self.jacobian, 1.0 / rate, self.norm, 1.0, 0, None, interior
-            )
-        scales = np.ones(self.w.size) if self.scales is None else self.scales
-        target = self.target / scales
-        size = vector_norm(target, 2.0)
-        unit, interior = target / size, interior * scales
-        rate = float(unit @ interior)
-        jacobian = self.jacobian / scales
-        return UnitPoint(direction, self.values, jacobian, 1.0 / rate, 2.0, 1.0, 0, unit, interior)
+    interior = kkt.point if kkt.interior is None else kkt.interior
+    if kkt.costs is None:
+        length = vector_norm(kkt.point, kkt.norm)
+        direction = kkt.point / length
+        if kkt.norm == 1.0 or math.isinf(kkt.norm):
+            interior, rate = kkt.point, length
+        else:
+            rate = float(norm_gradient(direction, kkt.norm) @ interior)
+        return UnitPoint(
+            direction, kkt.values, kkt.moving, 1.0 / rate, kkt.norm, 1.0, 0, None, interior
+        )
+    metric = _metric(kkt, limits)
+    target = kkt.target / metric
+    size = vector_norm(target, 2.0)
+    unit, interior = target / size, interior * metric
+    return UnitPoint(
+        kkt.point / vector_norm(kkt.point, 2.0),
+        kkt.values,
+        kkt.moving / metric,
+        1.0 / float(unit @ interior),
+        2.0,
+        1.0,
+        0,
+        unit,
+        interior,
+        metric,
+        size,
+    )
 
 
-def judge_plain(
-    point: PlainPoint,
-    functions: MarginFunctions,
-    limits: Tolerances,
-    notes: tuple[str, ...] = (),
-    given: Evidence | None = None,
+def _metric(kkt: Kkt, limits: Tolerances) -> Array:
+    """Return D (d,), what the residual of each entry is compared with.
+
+    Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
+    there the program is `min ½‖u‖²`.
+    """
+    if kkt.parts is not None and kkt.even:
+        return _block_metric(kkt, kkt.parts, limits)
+    return np.where(kkt.entry_costs > 0.0, np.sqrt(kkt.entry_costs), 1.0)
+
+
+def _block_metric(kkt: Kkt, parts: Parts, limits: Tolerances) -> Array:
+    """Return D (d,): what the residual of each block is compared with.
+
+    Block k is compared with the larger of its target and `Σλ max_n ‖∇_k f_n‖`, so that a block of
+    small cost is judged as sharply as the others; a block that neither costs nor helps (degree
+    above 1, where 0 is always stationary) with the largest block.
+    """
+    w, v = kkt.point, kkt.point / parts.spread(parts.degrees)
+    target, margin = kkt.target, kkt.margin
+    weight, cost = abs(float(target @ v)), float(target @ w)
+    near = kkt.moving[kkt.values <= (1.0 + _HOLDING) * margin]
+    sizes, idle = [], []
+    for k, degree in enumerate(parts.degrees):
+        mine = parts.entries(k)
+        steepest = max((vector_norm(row, 2.0) for row in near[:, mine]), default=0.0)
+        reach = weight / margin * steepest
+        sizes.append(max(vector_norm(target[mine], 2.0), reach))
+        share = abs(float(target[mine] @ w[mine]))
+        help_ = float(np.max(np.abs(near[:, mine] @ v[mine]), initial=0.0))
+        small = share <= limits.stationarity * cost and help_ <= limits.stationarity * margin
+        idle.append(degree > 1.0 and small)
+    largest = max(sizes)
+    found = np.array(
+        [
+            largest if rest or not size > 0.0 else size
+            for size, rest in zip(sizes, idle, strict=True)
+        ]
+    )
+    return parts.spread(found)
+
+
+def judge_kkt(
+    kkt: Kkt, limits: Tolerances, notes: tuple[str, ...] = (), given: Evidence | None = None
 ) -> Certificate:
     """Judge `target = Σ λ_n ∇f_n(w)`, λ ≥ 0 on `{n : f_n(w) = level}`, and feasibility.
 
-    ε is the sine of the angle between the target and the cone of active gradients (in the scales of
+    ε is the sine of the angle between the target and the cone of active gradients (in the metric of
     the point), `δ = Σ λ_n (f_n - min f)/(target·v)`, and Euler's check `Σ λ_n f_n/(target·v)`.
 
     Parameters
     ----------
-    point : the point and its KKT data.
-    functions : the margin functions, asked for their kinks.
+    kkt : the point and what its conditions name.
     limits : what counts as equal.
     notes : further reasons to print.
     given : multipliers of a receipt, measured as they are; nothing is searched for then.
     """
-    margin = point.margin
+    margin = kkt.margin
     if margin <= 0.0:
-        return negative(point.values, point.norm, limits, notes)
-    level = margin if point.level is None else point.level
-    shortfall, missed = against_level(margin, level, limits)
-    unit = point.unit()
+        return negative(kkt.values, kkt.norm, limits, notes)
+    shortfall, missed = against_level(margin, margin if kkt.level is None else kkt.level, limits)
+    unit = unit_of(kkt, limits)
     if not unit.is_finite:
         raise FloatingPointError("f_n or a gradient is not finite")
+    doubts = _doubts(kkt)
     if given is None:
         rung = climb(Rows(unit), limits)
     else:
-        rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits))
+        given = replace(given, multipliers=given.multipliers / unit.size)
+        rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits, doubts[1]))
     measured = rung.measured
     support = measured.support
-    rows = point.jacobian[support]
-    noisy, mismatch = _doubts(point)
-    word = first_order(
-        Measured(
-            residual=measured.residual,
-            lower=measured.lower,
-            floor=measured.floor,
-            complementarity=measured.complementarity,
-            noisy=noisy,
-            mismatch=mismatch,
-            missed=missed,
-            singular=_singular(point, unit, measured, limits, given),
-        ),
-        limits,
-    )
-    found = certificate_of(rung, word, margin, point.norm, limits)
+    singular = _singular(kkt, unit, measured, limits, given)
+    known = Measured.of(measured, *doubts)
+    word = first_order(replace(known, missed=missed, singular=singular), limits)
+    found = certificate_of(rung, word, margin, kkt.norm, limits)
     if given is None:
         found = with_multiplier_set(found, unit, unit.jacobian[support])
-    known = point.interior is not None
+    homogeneous, rows = kkt.interior is not None, kkt.moving[support]
     found = replace(
         found,
         feasibility=shortfall,
-        euler=measured.euler if known else math.nan,
+        euler=measured.euler if homogeneous else math.nan,
         licq=licq(compact(rows), limits.rank),
-        mfcq=mfcq(rows, 0.0, point.interior) if given is None or known else None,
+        mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
     if given is not None or missed:
-        return smooth_only(found, functions, point.w, point, decided=bool(missed))
-    return _at_kinks(found, functions, point, unit)
+        found = smooth_only(found, kkt, unit, decided=bool(missed))
+    else:
+        found = _at_kinks(found, kkt, unit)
+    ranges = found.multiplier_range
+    if ranges is not None:
+        ranges = tuple((low * unit.size, high * unit.size) for low, high in ranges)
+    return replace(found, multipliers=found.multipliers * unit.size, multiplier_range=ranges)
 
 
-def _at_kinks(
-    found: Certificate, functions: MarginFunctions, point: PlainPoint, unit: UnitPoint
-) -> Certificate:
-    """Decide stationarity anew where samples of the support are on kinks (math §3, *Kinks*).
-
-    Every element is measured as the gradients are: over r_n, in the metric of the point, without
-    the entries that are held.
-    """
-    limits, count = found.tolerances, functions.count
-    kinks = measure_kinks(functions, point.w, found.support) if found.support.size else None
+def _at_kinks(found: Certificate, kkt: Kkt, unit: UnitPoint) -> Certificate:
+    """Decide stationarity anew where samples of the support are on kinks (math §3, *Kinks*)."""
+    limits, functions = found.tolerances, kkt.functions
+    kinks = measure_kinks(functions, kkt.point, found.support) if found.support.size else None
     if kinks is None or (unit.target is None and unit.norm != 2.0):
-        return smooth_only(found, functions, point.w, point)
+        return smooth_only(found, kkt, unit)
     on = kinks.within(limits.kink, samples_of(functions, found.support))
-    if not on:
-        return smooth_only(found, functions, point.w, point)
-    rows = np.ones(count) if point.required is None else 1.0 / point.required
-    columns = np.ones(point.w.size) if point.scales is None else 1.0 / point.scales
-    columns = columns if point.held is None else np.where(point.held, 0.0, columns)
-
-    def sets_of(indices: NDArray[np.intp]) -> GradientSets | None:
-        near = kinks.within(limits.kink, samples_of(functions, indices))
-        sets = gradient_sets(functions, point.w, indices, near)
-        return None if sets is None else sets.scaled(rows[indices], columns)
-
-    sets = sets_of(found.support)
+    sets = _sets(kkt, unit, limits, found.support) if on else None
     if sets is None:
-        return smooth_only(found, functions, point.w, point)
+        return smooth_only(found, kkt, unit)
     found = replace(found, nearest_kink=kinks.nearest_on_support.distance)
-    target = unit.theta if unit.target is None else unit.target
-    where = where_of(on)
     found, element = judged_at_kink(
-        found, sets, target, unit.degree, unit.margins, where, sets_of, _doubts(point)
-    )
-    independence = licq(compact(element.clarke.elements), limits.rank)
-    ascent = None if point.interior is None else unit.ascent
-    return replace(
         found,
-        licq=replace(independence, of=GradientChoice.CHOSEN),
-        mfcq=mfcq(element.sets.base, 0.0, ascent),
+        sets,
+        unit.theta if unit.target is None else unit.target,
+        unit.degree,
+        unit.margins,
+        where_of(on),
+        functools.partial(_sets, kkt, unit, limits),
+        _doubts(kkt),
     )
+    ascent = None if kkt.interior is None else unit.ascent
+    return replace(found, mfcq=mfcq(element.sets.base, 0.0, ascent))
 
 
-def _doubts(point: PlainPoint) -> tuple[bool, float]:
+def _sets(
+    kkt: Kkt, unit: UnitPoint, limits: Tolerances, indices: NDArray[np.intp]
+) -> GradientSets | None:
+    """Return the gradient sets of some margins as the gradients are measured.
+
+    They are over r_n, in the metric of the point, without the entries that are held.
+    """
+    sets = kinked_sets(kkt.functions, kkt.point, limits.kink, indices)
+    if sets is None:
+        return None
+    rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
+    columns = np.ones(kkt.point.size) if unit.metric is None else 1.0 / unit.metric
+    return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
+
+
+def _doubts(kkt: Kkt) -> tuple[bool, float]:
     """Return whether the margin is no more than its rounding, and the error of Euler's identity."""
-    if point.interior is None:
+    if kkt.interior is None:
         return False, 0.0
-    smallest = np.flatnonzero(point.values <= point.margin)
-    noisy = is_noise(point.jacobian[smallest], point.interior, point.margin)
-    return noisy, euler_error(point.jacobian @ point.interior, point.values)
+    smallest = np.flatnonzero(kkt.values <= kkt.margin)
+    noisy = is_noise(kkt.moving[smallest], kkt.interior, kkt.margin)
+    return noisy, euler_error(kkt.moving @ kkt.interior, kkt.values)
 
 
 def _singular(
-    point: PlainPoint,
+    kkt: Kkt,
     unit: UnitPoint,
     measured: Stationarity,
     limits: Tolerances,
@@ -237,12 +235,13 @@ def _singular(
 ) -> Verdict | None:
     """Return the word that 0 as a combination of the active gradients gives; None where it is none.
 
-    With degrees, `J v = f > 0` rules such multipliers out.
+    With degrees, `J v = f > 0` rules such multipliers out. No δ bounds what weight there may lie
+    above the smallest margin, so that a support as wide as δ allows is too wide.
     """
-    if measured.met(limits) or point.interior is not None:
+    if measured.met(limits) or kkt.interior is not None:
         return None
-    tight = point.tight(limits)
-    rows = point.jacobian[tight]
+    tight = np.flatnonzero(limits.tight(kkt.values))
+    rows = kkt.moving[tight]
     if given is None:
         holds = fritz_john(rows, limits.stationarity).holds
     else:
@@ -250,7 +249,8 @@ def _singular(
         holds = combined_to_zero(rows, weights, limits.stationarity)
     if not holds:
         return None
-    if point.free:
+    if kkt.level is None:
+        # The level may be traded for the objective (eq. 6).
         return Verdict.KKT
     withheld = given is not None and _has_multiplier(unit, limits)
     return Verdict.UNDECIDED if withheld else Verdict.FRITZ_JOHN
@@ -272,12 +272,7 @@ def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
 
 
 def smooth_only(
-    found: Certificate,
-    functions: MarginFunctions,
-    w: Array,
-    point: PlainPoint | None = None,
-    *,
-    decided: bool = False,
+    found: Certificate, kkt: Kkt, unit: UnitPoint | None = None, *, decided: bool = False
 ) -> Certificate:
     """Withdraw a verdict that rests on gradients at a kink of a power-1 ReLU.
 
@@ -286,28 +281,25 @@ def smooth_only(
     Parameters
     ----------
     found : the certificate, with slope 0 at every kink.
-    functions, w : the margin functions and the point (d,).
-    point : the point of a margin program, where samples above the margin carry little weight within
-        δ; None where every sample carries weight.
+    kkt : the point.
+    unit : the same as it was measured, where samples above the margin carry little weight within δ;
+        None where every sample carries weight.
     decided : margins alone have decided, whatever the gradients are.
     """
-    kinks = measure_kinks(functions, w, found.support) if found.support.size else None
+    functions, limits = kkt.functions, found.tolerances
+    kinks = measure_kinks(functions, kkt.point, found.support) if found.support.size else None
     if kinks is None:
         return found
-    nearest, limit = kinks.nearest_on_support, found.tolerances.kink
-    feasible = found.feasibility <= found.tolerances.feasibility
-    if found.verdict is Verdict.NOT_STATIONARY and feasible:
+    nearest = kinks.nearest_on_support
+    if found.verdict is Verdict.NOT_STATIONARY and found.feasibility <= limits.feasibility:
         # Samples above the margin may carry weight within δ, with any element at their kinks.
         nearest = kinks.nearest
-        if nearest.distance <= limit and point is not None:
-            lower = _beside_kinks(found, functions, point, kinks)
-            if lower > found.tolerances.stationarity:
-                return replace(
-                    found,
-                    stationarity_bound=lower,
-                    nearest_kink=kinks.nearest_on_support.distance,
-                )
-    if nearest.distance > limit or decided or found.verdict is Verdict.NOT_SEPARATING:
+        if nearest.distance <= limits.kink and unit is not None:
+            lower = _beside_kinks(found, kkt, unit, kinks)
+            if lower > limits.stationarity:
+                near = kinks.nearest_on_support.distance
+                return replace(found, stationarity_bound=lower, nearest_kink=near)
+    if nearest.distance > limits.kink or decided or found.verdict is Verdict.NOT_SEPARATING:
         return replace(found, nearest_kink=nearest.distance)
     return replace(
         found,
@@ -320,30 +312,19 @@ def smooth_only(
     )
 
 
-def _beside_kinks(
-    found: Certificate, functions: MarginFunctions, point: PlainPoint, kinks: Kinks
-) -> float:
+def _beside_kinks(found: Certificate, kkt: Kkt, unit: UnitPoint, kinks: Kinks) -> float:
     """Return a lower bound on ε for any elements at the kinks of samples above the margin.
 
     0 where a sample of the smallest margin is on a kink.
     """
-    limits, unit = found.tolerances, point.unit()
-
-    def sets_of(indices: NDArray[np.intp]) -> GradientSets | None:
-        sets = kinked_sets(functions, point.w, limits.kink, indices)
-        if sets is None or (point.scales is None and point.required is None):
-            return sets
-        rows = np.ones(indices.size) if point.required is None else 1.0 / point.required[indices]
-        columns = np.ones(point.w.size) if point.scales is None else 1.0 / point.scales
-        return sets.scaled(rows, columns)
-
-    norm = point.norm if unit.target is None else 2.0
+    limits = found.tolerances
+    sets_of = functools.partial(_sets, kkt, unit, limits)
     reach = weight_reach(
-        margins_on_kinks(functions, kinks, limits.kink),
-        element_moves(sets_of, lambda indices: np.asarray(unit.jacobian[indices]), norm),
+        margins_on_kinks(kkt.functions, kinks, limits.kink),
+        element_moves(sets_of, lambda indices: np.asarray(unit.jacobian[indices]), unit.norm),
         unit.degree * (unit.margins - unit.margin),
         unit.theta,
-        norm,
+        unit.norm,
         target=unit.target is not None,
     )
     return max(0.0, found.stationarity_bound - limits.complementarity * reach)

@@ -41,6 +41,9 @@ class UnitPoint:
         for points that are not directions: the vector of ℓ2 length 1 that the cone must hold (None:
         a norm gradient at θ̂), and v with `J v > 0` (None: θ̂ itself). ``degree`` is then
         `1/(target·v)`, so that α γ Σ λ_n is 1 at a stationary point where `J v = f`.
+    metric, size
+        what the entries of target and gradients stand divided by (d,), None for 1; and the length
+        that the target then had: λ is that of the target itself divided by it.
     """
 
     theta: Array
@@ -52,6 +55,8 @@ class UnitPoint:
     exponent: int
     target: Array | None = None
     interior: Array | None = None
+    metric: Array | None = None
+    size: float = 1.0
 
     @property
     def ascent(self) -> Array:

@@ -48,11 +48,26 @@ def prove(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> Proo
     with np.errstate(all="ignore"):
         kkts = problem.kkt(flat)
         try:
+            why = _beyond(kkts)
+            if why:
+                return in_balls(False, why, problem.functions.size)
             found = _in_rationals(kkts)
             return found if isinstance(found, Proof) else _in_balls(kkts, found)
         except (ArithmeticError, np.linalg.LinAlgError):
             why = "f_n, a gradient or what is made of them leaves the range of doubles"
             return in_balls(False, why, problem.functions.size)
+
+
+def _beyond(kkts: tuple[Kkt, ...]) -> str:
+    """Return what of the problem no proof looks at; "" where nothing is left out."""
+    first = kkts[0]
+    if first.free is not None:
+        return "proofs move every entry, and here some are held"
+    if len(kkts) > 1 and [kkt.part for kkt in kkts] != list(range(len(kkts))):
+        return "levels after the first are proved of the parts of eq. 13 only"
+    if first.loss is not None and (first.costs is not None or first.required is not None):
+        return "a loss is proved with one cost of all entries, and no margins that are required"
+    return ""
 
 
 def _in_rationals(kkts: tuple[Kkt, ...]) -> Proof | str:

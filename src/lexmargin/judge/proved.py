@@ -44,6 +44,8 @@ class BoundMethod(StrEnum):
     """The convex dual of a loss in a ball (eq. 5)."""
     PENALTY = "penalised-loss"
     """The convex dual of a loss with a penalty (§2.2)."""
+    LONG_LOSS = "long-loss"
+    """Either of them with weights in long numbers."""
     ORIGIN = "origin"
     """A penalty that outgrows all that the loss can gain."""
     HELD = "held-scores"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import TINY
 
 __all__ = ["nonnegative"]
 
@@ -29,7 +30,9 @@ def nonnegative(matrix: Array, target: Array) -> Array:
                 found = trial
                 break
             falling = passive & (trial <= 0.0)
-            step = float(np.min(found[falling] / (found[falling] - trial[falling])))
+            # Where both are 0 the entry leaves at once.
+            fall = np.maximum(found[falling] - trial[falling], TINY)
+            step = float(np.min(found[falling] / fall))
             found = np.maximum(found + step * (trial - found), 0.0)
             leaving = falling & (found <= 1e-15 * float(np.max(found, initial=0.0)))
             if not np.any(leaving):

@@ -12,6 +12,7 @@ from lexmargin.errors import DataError, ParameterError
 
 __all__ = [
     "Array",
+    "angle",
     "check_norm",
     "dual_exponent",
     "dual_norm",
@@ -100,6 +101,18 @@ def unit_scale(x: Array) -> Array:
     What is homogeneous is then evaluated where no power of ‖x‖ leaves the range of doubles.
     """
     return shifted(x, -math.frexp(float(np.max(np.abs(x), initial=0.0)))[1])
+
+
+def angle(a: Array, b: Array) -> float:
+    """Return the angle between two vectors in radians, accurate also near 0 and π.
+
+    ``2 atan2(‖â - b̂‖, ‖â + b̂‖)`` (Kahan 2006); NaN where a vector is zero or not finite.
+    """
+    lengths = vector_norm(a, 2.0), vector_norm(b, 2.0)
+    if not all(0.0 < length < math.inf for length in lengths):
+        return math.nan
+    u, v = a / lengths[0], b / lengths[1]
+    return 2.0 * math.atan2(vector_norm(u - v, 2.0), vector_norm(u + v, 2.0))
 
 
 def norm_gradient(x: Array, p: float) -> Array:

@@ -24,7 +24,7 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.paths.flow import GradientFlow, integrate
 from lexmargin.paths.records import Monitor, Recorder, Records
 from lexmargin.paths.steps import LineSearch, LossOracle, Point, StepRule
-from lexmargin.polish.direction import Polished, polish
+from lexmargin.polish.polish import Polished, polish
 from lexmargin.predictors.base import Predictor
 from lexmargin.solution import finite
 
@@ -151,7 +151,7 @@ def descend(
         monitors: functions of the flat θ to be recorded, by name.
         time_limit: seconds of wall time; the path so far is returned.
         polish: end with Newton steps on the KKT conditions
-            (:func:`~lexmargin.polish.direction.polish`).
+            (:func:`~lexmargin.polish.polish.polish`).
         progress: called at every record.
 
     Returns:

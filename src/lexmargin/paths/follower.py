@@ -17,13 +17,14 @@ from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge import Tolerances, certify
+from lexmargin.judge.multipliers.stationarity import hoelder_gap
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
-from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
-from lexmargin.polish.stated import polish_stated
+from lexmargin.polish.polish import polish_problem
 from lexmargin.run.stages import natural_unit, starting_theta
 from lexmargin.run.starts import default_starts
 from lexmargin.shelf.profiles import Grade, Profile
@@ -333,8 +334,8 @@ class Follower:
         theta = problem.theta(answers, self._unit)
         if not (self.smooth or (problem.traits.largest_margin and problem.norm_p == 2.0)):
             # Other solvers stop at half the digits of θ.
-            polished = polish_stated(problem, theta)
-            if polished is not None and polished.residual <= 1e-9 and polished.moved <= 1e-2:
+            polished = polish_problem(problem, theta)
+            if polished is not None:
                 theta = polished.theta
         return _Found(theta, raw, kept, problem.objective(theta), _worth(problem, theta))
 
@@ -374,16 +375,11 @@ def _mismatch(kkt: Kkt, term: LossTerm) -> float:
     """Return the angle of -∇L and θ (ℓ2), or the Hölder gap of the two in another norm."""
     weights = softmax(log_weights(term.loss, kkt.values, term.classes))
     pull, theta, p = kkt.functions.combined_gradient(kkt.point, weights), kkt.point, kkt.norm
-    dual = np.inf if p == 1.0 else 1.0 if p == np.inf else p / (p - 1.0)
-    length = vector_norm(theta, p)
-    size = vector_norm(pull, dual)
-    if not (size > 0.0 and length > 0.0):
-        return math.nan
     if p == 2.0:
-        a, b = pull / size, theta / length
-        # atan2 of chords: exact to rounding at small angles, where arccos loses half the digits.
-        return 2.0 * math.atan2(float(np.linalg.norm(a - b)), float(np.linalg.norm(a + b)))
-    return max(0.0, 1.0 - float(pull @ theta) / (size * length))
+        return angle(pull, theta)
+    if not (np.any(pull) and np.any(theta)):
+        return math.nan
+    return hoelder_gap(theta / vector_norm(theta, p), pull, p)
 
 
 def _tolerances(

@@ -9,14 +9,14 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.linalg.norms import vector_norm
+from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.invariants import Balancedness
 from lexmargin.paths.steps import Point
 from lexmargin.solution import finite
 
-__all__ = ["Monitor", "Recorder", "Records", "angle"]
+__all__ = ["Monitor", "Recorder", "Records"]
 
 Monitor = Callable[[FloatArray], float]
 """A number of the flat θ, evaluated at every record."""
@@ -158,18 +158,6 @@ class Recorder:
             invariants=table("invariants"),
             monitors=table("monitors"),
         )
-
-
-def angle(a: FloatArray, b: FloatArray) -> float:
-    """Return the angle between two vectors in radians, accurate also near 0 and π.
-
-    ``2 atan2(‖â - b̂‖, ‖â + b̂‖)`` (Kahan 2006); NaN where a vector is zero or not finite.
-    """
-    lengths = vector_norm(a, 2.0), vector_norm(b, 2.0)
-    if not all(0.0 < length < math.inf for length in lengths):
-        return math.nan
-    u, v = a / lengths[0], b / lengths[1]
-    return 2.0 * math.atan2(float(np.linalg.norm(u - v)), float(np.linalg.norm(u + v)))
 
 
 def _over_power(value: float, norm: float, alpha: float) -> float:

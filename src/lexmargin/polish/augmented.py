@@ -14,6 +14,7 @@ from typing import Any, final
 
 import numpy as np
 
+from lexmargin.linalg.differences import hessian_product
 from lexmargin.linalg.guarded import cholesky_factor, cholesky_solved, minimised
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
@@ -345,7 +346,6 @@ class _Model:
         self._weights = (
             weights if self._active is not None and self._active.whole else weights[held]
         )
-        self._reach = 1e-5 * float(np.linalg.norm(w))
         if self._active is None:
             return
         rows = self._active.jacobian(w)
@@ -363,14 +363,15 @@ class _Model:
 
     def curved(self, v: FloatArray) -> FloatArray:
         """Return the Hessian times v."""
-        length = float(np.linalg.norm(v))
-        if self._active is None or length == 0.0:
+        active = self._active
+        if active is None:
             return v
-        t = self._reach / length
-        ahead = self._active.recorded(self._w + t * v)[1](self._weights)
-        behind = self._active.recorded(self._w - t * v)[1](self._weights)
+
+        def gradient(x: FloatArray) -> FloatArray:
+            return active.recorded(x)[1](self._weights)
+
         penalised = self._penalty * (self._rows.T @ (self._rows @ v))
-        return np.asarray(v + penalised - (ahead - behind) / (2.0 * t))
+        return np.asarray(v + penalised - hessian_product(gradient, self._w, v))
 
     def decrease(self, step: FloatArray) -> float:
         """Return what the model promises of a step."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
-from typing import final
 
 import numpy as np
 
 from lexmargin.backends import BackendName
-from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify, certify_linear_problem
 from lexmargin.judge.programs.recentred import Recentred
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.curvature import Curvature
 from lexmargin.run.long_answer import long_answer
 from lexmargin.run.origin_answer import certified_origin
 from lexmargin.run.stages import Run
@@ -61,7 +58,11 @@ def judge(
     newton = losses and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
     ended = newton or exact
-    polished = _polished(problem, theta) if polish and not (ended or foreign) else None
+    polished = None
+    if polish and not (ended or foreign):
+        from lexmargin.polish.polish import polish_problem
+
+        polished = polish_problem(problem, theta)
     if polished is not None:
         theta, multipliers = polished.theta, polished.multipliers
     if not ended:
@@ -181,48 +182,6 @@ def _shown(levels: tuple[Level, ...], certificate: Certificate | None) -> tuple[
     elif certificate is not None and certificate.gap is not None:
         proven = int(certificate.gap <= certificate.tolerances.gap)
     return (*levels[:proven], *(replace(x, proof=Proof.LOCAL) for x in levels[proven:]))
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class _Better:
-    """A polished point and its multipliers, in the scale the problem is stated in."""
-
-    theta: FloatArray
-    multipliers: FloatArray
-    residual: float
-    moved: float
-
-
-def _polished(problem: Formulation, theta: FloatArray) -> _Better | None:
-    """Return a polished point close by, or None where there is none or nothing to polish."""
-    functions, kkt = problem.functions, problem.kkt(theta)[0]
-    # Slack of one sum buys its square root at the next: staged answers are polished though convex.
-    staged = kkt.ordered is not None and functions.linear
-    direction = kkt.is_direction and kkt.level is None and kkt.norm == 2.0 and not staged
-    if problem.data.is_sparse or not functions.size:
-        return None
-    if not (np.all(np.isfinite(theta)) and np.any(theta)):
-        return None
-    if not direction:
-        from lexmargin.polish.stated import polish_stated
-
-        stated = polish_stated(problem, theta)
-        if stated is None or not stated.residual <= 1e-9 or stated.moved > _MOST_MOVED:
-            return None
-        return _Better(stated.theta, stated.multipliers, stated.residual, stated.moved)
-    if functions.curvature <= Curvature.CONCAVE or not functions.values(theta).min() > 0:
-        return None
-    from lexmargin.polish.direction import polish as polish_point
-
-    try:
-        found = polish_point(functions, theta)
-    except UnsupportedError:
-        return None
-    if not found.converged or found.moved > _MOST_MOVED:
-        return None
-    point, multipliers = problem.placed(theta, found.theta, found.multipliers)
-    return _Better(point, multipliers, found.residual, found.moved)
 
 
 def versions(profile: Profile) -> dict[str, str]:

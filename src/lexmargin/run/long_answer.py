@@ -13,6 +13,7 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.long_losses import least_loss
 from lexmargin.separation.long_margins import LongMargin, long_margin
 from lexmargin.separation.long_measures import affordable
 
@@ -51,9 +52,8 @@ def long_answer(
     kkt, rows = problem.kkt(theta)[0], functions.jacobian(np.zeros(functions.size))
     deadline = time.monotonic() + (_SECONDS if seconds is None else seconds)
     if kkt.loss is not None:
-        from lexmargin.backends.losses.long_loss import long_loss
-
-        point = long_loss(kkt, rows, deadline)
+        asked = kkt.asked_loss
+        point = None if asked is None else least_loss(rows, kkt.point, asked, deadline)
         if point is None:
             return None
         return LongAnswer(point / problem.rho_value, np.zeros(functions.count))

@@ -19,10 +19,9 @@ from typing import final
 import numpy as np
 
 from lexmargin.linalg.guarded import least_norm
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.polish.hessian import weighted_hessian
 
 __all__ = ["EntropicPoint", "correct", "escape", "follow"]
 
@@ -84,7 +83,10 @@ class _Scaled:
         return self.rho * self.functions.jacobian(self.rho * theta)
 
     def hessian(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
-        return self.rho * (self.rho * weighted_hessian(self.functions, self.rho * theta, weights))
+        # No weight is 0: what is compiled for the same samples serves every step.
+        some = np.maximum(weights, TINY)
+        found = self.functions.hessian_products(self.rho * theta, some, np.eye(theta.size))
+        return self.rho * (self.rho * found)
 
 
 def follow(

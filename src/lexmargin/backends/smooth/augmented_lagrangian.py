@@ -2,7 +2,7 @@
 
 Margins are evaluated as arrays, Newton steps see only the samples that fall short, and the last
 steps solve the KKT system itself; see :mod:`~lexmargin.polish.augmented` and
-:mod:`~lexmargin.polish.direction`.
+:mod:`~lexmargin.polish.polish`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.polish.augmented import Inner, augmented_lagrangian, in_order
-from lexmargin.polish.direction import Polished, settled
+from lexmargin.polish.polish import Polished, settled
 from lexmargin.program import Program
 from lexmargin.solution import Ran
 

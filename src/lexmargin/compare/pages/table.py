@@ -12,6 +12,7 @@ import numpy as np
 from lexmargin.compare.job_run import Answered
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.formulations.base import formulations
+from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
 from lexmargin.shelf.problems import ProblemFile
 from lexmargin.solution import Claim
@@ -205,7 +206,7 @@ def _judged(
                 objective=result["objective"],
                 margin_gap=gap,
                 point=points.get(answered.key),
-                angle=None if ahead is None or direction is None else _angle(direction, ahead),
+                angle=None if ahead is None or direction is None else angle(direction, ahead),
                 success=bool(result["certified"]),
                 honesty=_honesty(claim, result, feasible),
                 entered=status.entered,
@@ -260,7 +261,7 @@ def _points(certified: Sequence[Answered]) -> dict[str, str]:
         direction = _unit_direction(answered)
         if direction is None:
             continue
-        near = [i for i, other in enumerate(found) if _angle(direction, other) < _SAME_POINT]
+        near = [i for i, other in enumerate(found) if angle(direction, other) < _SAME_POINT]
         if not near:
             found.append(direction)
         letters[answered.key] = _letter(near[0] if near else len(found) - 1)
@@ -283,11 +284,6 @@ def _unit_direction(answered: Answered) -> FloatArray | None:
     direction = np.array(entries, dtype=float)
     size = float(np.linalg.norm(direction))
     return direction / size if size > 0 and math.isfinite(size) else None
-
-
-def _angle(a: FloatArray, b: FloatArray) -> float:
-    """Return the angle in radians; accurate for tiny ones, where an arc cosine is not."""
-    return float(2.0 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
 
 
 def _number(value: float | None) -> float:

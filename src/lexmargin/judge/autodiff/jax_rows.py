@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, final
 
 import numpy as np
@@ -14,7 +15,6 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
-from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
 from lexmargin.judge.autodiff.jax_kinks import function_kinks, kinked_gradients
 from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.linalg.norms import Array
@@ -76,98 +76,52 @@ class JaxScores(Scores):
         plain = np.asarray(X)
         self._X = plain if plain.dtype.kind in "iub" else plain.astype(np.float64)
         self.count = int(plain.shape[0])
-        with self._double():
+        with self._computing():
             traced = jax.make_jaxpr(self._scores)(self._split(self.theta), self._X[:1])
             if _loops(traced.jaxpr):
                 # JAX compiles loops anew in every pass, unless the whole function is compiled.
                 self._f = jax.jit(f)
             self._steady()
 
-    def values(self, theta: Array | None = None, samples: Indices | None = None) -> Array:
-        params = self._split(self.theta if theta is None else theta)
-        with self._double():
-            parts = [self._numpy(self._scores(params, x)) for x in self._batches(samples)]
-        return np.concatenate(parts)
+    # -- one batch ---------------------------------------------------------------------------------
 
-    def tangent(
-        self, direction: Array, samples: Indices | None = None, theta: Array | None = None
-    ) -> Array:
-        parts = []
-        with self._double():
-            params = self._split(self.theta if theta is None else theta)
-            along = self._split(direction)
-            for x in self._batches(samples):
-                call = self._call(x)
-                parts.append(self._numpy(self._jax.jvp(call, (params,), (along,))[1]))
-        return np.concatenate(parts)
+    def _computing(self) -> AbstractContextManager[Any]:
+        # Older versions keep it among their experiments.
+        home = self._jax if hasattr(self._jax, "enable_x64") else self._jax.experimental
+        found: AbstractContextManager[Any] = home.enable_x64(True)
+        return found
 
-    def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
-        found = np.empty((samples.size, self.theta.size))
-        chunk = max(1, min(PASS_SAMPLES, PASS_BYTES // (8 * self.theta.size)))
+    def _at(self, theta: Array | None) -> Any:
+        return self._split(self.theta if theta is None else theta)
 
+    def _taken(self, samples: Indices) -> Any:
+        return self._X[samples]
+
+    def _values(self, at: Any, x: Any) -> Array:
+        return self._numpy(self._scores(at, x))
+
+    def _tangent(self, at: Any, along: Any, x: Any) -> Array:
+        return self._numpy(self._jax.jvp(lambda p: self._scores(p, x), (at,), (along,))[1])
+
+    def _rows(self, at: Any, x: Any, seeds: Array) -> list[Array]:
         def one(params: Any, x: Any, seed: Any) -> Any:
             return (self._scores(params, x[None])[0] * seed).sum()
 
-        batched = self._jax.vmap(self._jax.grad(one), in_axes=(None, 0, 0))
-        with self._double():
-            params = self._split(self.theta if theta is None else theta)
-            for first in range(0, samples.size, chunk):
-                part = slice(first, min(first + chunk, samples.size))
-                tree = batched(params, self._X[samples[part]], seeds[part])
-                leaves = self._jax.tree_util.tree_leaves(tree)
-                for leaf, place in zip(leaves, self.slices, strict=True):
-                    found[part, place] = self._numpy(leaf).reshape(part.stop - part.start, -1)
-        return found
+        return self._leaves(self._jax.vmap(self._jax.grad(one), in_axes=(None, 0, 0))(at, x, seeds))
 
-    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
-        total = np.zeros(self.theta.size)
+    def _gradient(self, at: Any, x: Any, seeds: Array) -> list[Array]:
+        return self._leaves(self._jax.grad(lambda p: (self._scores(p, x) * seeds).sum())(at))
 
-        def objective(params: Any, x: Any, seed: Any) -> Any:
-            return (self._scores(params, x) * seed).sum()
+    def _products(self, at: Any, directions: Array, x: Any, seeds: Array) -> list[Array]:
+        gradient = self._jax.grad(lambda p: (self._scores(p, x) * seeds).sum())
+        along = self._tree_of([self._jax.numpy.asarray(part) for part in self.blocks(directions)])
+        product = self._jax.vmap(lambda v: self._jax.jvp(gradient, (at,), (v,))[1])
+        return self._leaves(product(along))
 
-        with self._double():
-            params = self._split(self.theta if theta is None else theta)
-            gradient = self._jax.grad(objective)
-            for first in range(0, samples.size, PASS_SAMPLES):
-                part = slice(first, first + PASS_SAMPLES)
-                tree = gradient(params, self._X[samples[part]], seeds[part])
-                leaves = self._jax.tree_util.tree_leaves(tree)
-                for leaf, place in zip(leaves, self.slices, strict=True):
-                    total[place] += self._numpy(leaf).reshape(-1)
-        return total
-
-    def curved(
-        self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
-    ) -> Array:
-        jax, total = self._jax, np.zeros(directions.shape)
-
-        def objective(params: Any, x: Any, seed: Any) -> Any:
-            return (self._scores(params, x) * seed).sum()
-
-        gradient = jax.grad(objective)
-        with self._double():
-            params = self._split(self.theta if theta is None else theta)
-
-            def product(along: Any, x: Any, seed: Any) -> Any:
-                return jax.jvp(lambda p: gradient(p, x, seed), (params,), (along,))[1]
-
-            batched = jax.vmap(product, in_axes=(0, None, None))
-            for first in range(0, samples.size, PASS_SAMPLES):
-                chosen = slice(first, first + PASS_SAMPLES)
-                x = self._X[samples[chosen]]
-                size = 32 * (self.theta.size + int(x.size))
-                chunk = max(1, min(PASS_DIRECTIONS, PASS_BYTES // size))
-                for start in range(0, len(directions), chunk):
-                    part = slice(start, start + chunk)
-                    tree = batched(self._split_rows(directions[part]), x, seeds[chosen])
-                    leaves = jax.tree_util.tree_leaves(tree)
-                    for leaf, place in zip(leaves, self.slices, strict=True):
-                        found = self._numpy(leaf)
-                        total[part, place] += found.reshape(len(directions[part]), -1)
-        return total
+    # -- kinks -------------------------------------------------------------------------------------
 
     def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
-        with self._double():
+        with self._computing():
             report = self.kinks(samples, seeds)
             found = kinked_gradients(
                 self._scores,
@@ -181,13 +135,13 @@ class JaxScores(Scores):
             return None
 
         def at(on: Sequence[Sequence[int]]) -> Array:
-            with self._double():
+            with self._computing():
                 return found.at(on)
 
         return KinkedRows(found.kinks, at)
 
     def kinks(self, samples: Indices, seeds: Array) -> KinkReport:
-        with self._double():
+        with self._computing():
             return function_kinks(
                 self._scores,
                 self._split(self.theta),
@@ -201,11 +155,6 @@ class JaxScores(Scores):
         return ()
 
     # -- how the function is called ----------------------------------------------------------------
-
-    def _double(self) -> Any:
-        # Older versions keep it among their experiments.
-        home = self._jax if hasattr(self._jax, "enable_x64") else self._jax.experimental
-        return home.enable_x64(True)
 
     def _scores(self, params: Any, x: Any) -> Any:
         try:
@@ -232,30 +181,18 @@ class JaxScores(Scores):
             )
         return scores.reshape(x.shape[0], -1)
 
-    def _call(self, x: Any) -> Callable[[Any], Any]:
-        return lambda params: self._scores(params, x)
-
-    def _batches(self, samples: Indices | None) -> list[Any]:
-        chosen = self._X if samples is None else self._X[samples]
-        return [
-            chosen[first : first + PASS_SAMPLES] for first in range(0, len(chosen), PASS_SAMPLES)
-        ]
-
     def _split(self, theta: Array) -> Any:
-        with self._double():
-            leaves = [
-                self._jax.numpy.asarray(theta[place].reshape(shape), dtype=np.float64)
-                for place, shape in zip(self.slices, self.shapes, strict=True)
-            ]
+        with self._computing():
+            blocks = self.blocks(theta[None, :])
+            return self._tree_of(
+                [self._jax.numpy.asarray(block[0], dtype=np.float64) for block in blocks]
+            )
+
+    def _tree_of(self, leaves: list[Any]) -> Any:
         return self._jax.tree_util.tree_unflatten(self._tree, leaves)
 
-    def _split_rows(self, directions: Array) -> Any:
-        with self._double():
-            leaves = [
-                self._jax.numpy.asarray(directions[:, place].reshape(len(directions), *shape))
-                for place, shape in zip(self.slices, self.shapes, strict=True)
-            ]
-        return self._jax.tree_util.tree_unflatten(self._tree, leaves)
+    def _leaves(self, tree: Any) -> list[Array]:
+        return [self._numpy(leaf) for leaf in self._jax.tree_util.tree_leaves(tree)]
 
     def _numpy(self, array: Any) -> Array:
         return np.asarray(array, dtype=np.float64)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Indices", "KinkReport", "KinkedRows", "Scores", "displaced", "relative_distance"]
@@ -112,25 +114,42 @@ class Scores(ABC):
     count: int
     """N."""
 
-    @abstractmethod
+    # -- passes through the network, a batch of samples at a time ----------------------------------
+
     def values(self, theta: Array | None = None, samples: Indices | None = None) -> Array:
         """Return F, (S, C), at ``theta`` (by default the values as given)."""
+        with self._computing():
+            at = self._at(theta)
+            found = [self._values(at, x) for _, x in self._passes(samples)]
+        return np.concatenate(found)
 
-    @abstractmethod
     def tangent(
         self, direction: Array, samples: Indices | None = None, theta: Array | None = None
     ) -> Array:
         """Return `direction·∇F`, (S, C), by one forward-mode pass."""
+        with self._computing():
+            at, along = self._at(theta), self._at(direction)
+            found = [self._tangent(at, along, x) for _, x in self._passes(samples)]
+        return np.concatenate(found)
 
-    @abstractmethod
     def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         """Return `Σ_c seeds_nc ∇F_c(x_n)`, one row (d,) for each sample named."""
+        found = np.empty((samples.size, self.theta.size))
+        with self._computing():
+            at = self._at(theta)
+            for part, x in self._passes(samples, PASS_BYTES // (8 * self.theta.size)):
+                found[part] = _joined(self._rows(at, x, seeds[part]), found[part].shape[0])
+        return found
 
-    @abstractmethod
     def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         """Return `Σ_n Σ_c seeds_nc ∇F_c(x_n)`, (d,), by reverse mode."""
+        total = np.zeros((1, self.theta.size))
+        with self._computing():
+            at = self._at(theta)
+            for part, x in self._passes(samples):
+                total += _joined(self._gradient(at, x, seeds[part]), 1)
+        return np.asarray(total[0])
 
-    @abstractmethod
     def curved(
         self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
     ) -> Array:
@@ -138,6 +157,56 @@ class Scores(ABC):
 
         Forward mode over reverse mode: exact, and no matrix is formed.
         """
+        total = np.zeros(directions.shape)
+        with self._computing():
+            at = self._at(theta)
+            for part, x in self._passes(samples):
+                size = 32 * (self.theta.size + math.prod(x.shape))
+                for some in _slices(len(directions), min(PASS_DIRECTIONS, PASS_BYTES // size)):
+                    blocks = self._products(at, directions[some], x, seeds[part])
+                    total[some] += _joined(blocks, len(directions[some]))
+        return total
+
+    def _passes(
+        self, samples: Indices | None, most: int = PASS_SAMPLES
+    ) -> Iterator[tuple[slice, Any]]:
+        chosen = np.arange(self.count) if samples is None else samples
+        for part in _slices(chosen.size, min(PASS_SAMPLES, most)):
+            yield part, self._taken(chosen[part])
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        """Return what must surround every computation."""
+        return nullcontext()
+
+    @abstractmethod
+    def _at(self, theta: Array | None) -> Any:
+        """Return θ (d,), the values as given for None, as the network takes it."""
+
+    @abstractmethod
+    def _taken(self, samples: Indices) -> Any:
+        """Return these samples as the network takes them."""
+
+    @abstractmethod
+    def _values(self, at: Any, x: Any) -> Array:
+        """Return the scores of one batch (B, C)."""
+
+    @abstractmethod
+    def _tangent(self, at: Any, along: Any, x: Any) -> Array:
+        """Return their derivatives along a direction (B, C)."""
+
+    @abstractmethod
+    def _rows(self, at: Any, x: Any, seeds: Array) -> list[Array]:
+        """Return the gradient of each sample, (B, …) for each block."""
+
+    @abstractmethod
+    def _gradient(self, at: Any, x: Any, seeds: Array) -> list[Array]:
+        """Return the gradient of their sum, one array for each block."""
+
+    @abstractmethod
+    def _products(self, at: Any, directions: Array, x: Any, seeds: Array) -> list[Array]:
+        """Return products of the Hessian of that sum with rows (m, d), (m, …) for each block."""
+
+    # -- kinks -------------------------------------------------------------------------------------
 
     @abstractmethod
     def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
@@ -154,6 +223,11 @@ class Scores(ABC):
     def suspects(self) -> tuple[str, ...]:
         """Name the parts that are known not to be homogeneous."""
 
+    def blocks(self, rows: Array) -> list[Array]:
+        """Return one array (m, …) for each block, of rows (m, d)."""
+        shaped = zip(self.slices, self.shapes, strict=True)
+        return [rows[:, place].reshape(len(rows), *shape) for place, shape in shaped]
+
     @property
     def slices(self) -> tuple[slice, ...]:
         """The range of every block in θ."""
@@ -163,3 +237,12 @@ class Scores(ABC):
             found.append(slice(first, first + size))
             first += size
         return tuple(found)
+
+
+def _slices(count: int, most: int) -> list[slice]:
+    step = max(1, most)
+    return [slice(first, min(first + step, count)) for first in range(0, count, step)]
+
+
+def _joined(blocks: list[Array], count: int) -> Array:
+    return np.concatenate([block.reshape(count, -1) for block in blocks], axis=1)

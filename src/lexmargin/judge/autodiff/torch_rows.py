@@ -16,7 +16,6 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.inputs.alone import quiet
-from lexmargin.inputs.limits import PASS_BYTES, PASS_DIRECTIONS, PASS_SAMPLES
 from lexmargin.judge.autodiff.scores import Indices, KinkedRows, KinkReport, Scores, displaced
 from lexmargin.judge.autodiff.torch_kinks import module_kinks
 from lexmargin.judge.autodiff.torch_slopes import kinked_gradients
@@ -100,106 +99,67 @@ class TorchScores(Scores):
             self._X = self._X.to(torch.float64)
         self._steady()
 
-    # -- the four evaluations ----------------------------------------------------------------------
+    # -- one batch ---------------------------------------------------------------------------------
 
-    def values(self, theta: Array | None = None, samples: Indices | None = None) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
+    def _at(self, theta: Array | None) -> dict[str, Any]:
+        return self._parameters if theta is None else self._split(theta)
+
+    def _taken(self, samples: Indices) -> Any:
+        return self._X[self._index(samples)]
+
+    def _values(self, at: Any, x: Any) -> Array:
         with self._torch.no_grad():
-            parts = [self._scores(parameters, x) for x in self._batches(samples)]
-        return self._numpy(self._torch.cat(parts))
+            return self._numpy(self._scores(at, x))
 
-    def tangent(
-        self, direction: Array, samples: Indices | None = None, theta: Array | None = None
-    ) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        along = self._split(direction)
-        parts = []
+    def _tangent(self, at: Any, along: Any, x: Any) -> Array:
         with self._torch.no_grad(), _derivatives():
-            for x in self._batches(samples):
-                call = self._call(x)
-                parts.append(self._torch.func.jvp(call, (parameters,), (along,))[1])
-        return self._numpy(self._torch.cat(parts))
+            call = lambda parameters: self._scores(parameters, x)  # noqa: E731
+            return self._numpy(self._torch.func.jvp(call, (at,), (along,))[1])
 
-    def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        found = np.empty((samples.size, self.theta.size))
-        chunk = max(1, min(PASS_SAMPLES, PASS_BYTES // (8 * self.theta.size)))
-        weights = self._constant(seeds)
-
+    def _rows(self, at: Any, x: Any, seeds: Array) -> list[Array]:
         def one(parameters: dict[str, Any], x: Any, seed: Any) -> Any:
             return (self._scores(parameters, x.unsqueeze(0))[0] * seed).sum()
 
         gradient = self._torch.func.grad(one)
-        batched = self._torch.func.vmap(gradient, in_dims=(None, 0, 0))
-        for first in range(0, samples.size, chunk):
-            part = slice(first, min(first + chunk, samples.size))
-            x = self._X[self._index(samples[part])]
-            with _derivatives():
-                try:
-                    parts = batched(parameters, x, weights[part])
-                except RuntimeError:
-                    # Control flow that looks at values cannot be vectorised: one by one.
-                    pairs = zip(x, weights[part], strict=True)
-                    each = [gradient(parameters, *pair) for pair in pairs]
-                    parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
-            for name, place in zip(self.names, self.slices, strict=True):
-                found[part, place] = self._numpy(parts[name]).reshape(part.stop - part.start, -1)
-        return found
+        return self._batched(
+            lambda x, seed: gradient(at, x, seed), (x, self._constant(seeds)), (0, 0)
+        )
 
-    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        total = np.zeros(self.theta.size)
-        leaves = {n: p.clone().requires_grad_() for n, p in parameters.items()}
-        weights, first = self._constant(seeds), 0
-        for x in self._batches(samples):
-            with self._torch.enable_grad():
-                scores = self._scores(leaves, x)
-                objective = (scores * weights[first : first + len(x)]).sum()
-            with _derivatives():
-                parts = self._torch.autograd.grad(
-                    objective, [leaves[n] for n in self.names], materialize_grads=True
-                )
-            for part, place in zip(parts, self.slices, strict=True):
-                total[place] += self._numpy(part).reshape(-1)
-            first += len(x)
-        return total
+    def _gradient(self, at: Any, x: Any, seeds: Array) -> list[Array]:
+        leaves = {n: p.clone().requires_grad_() for n, p in at.items()}
+        with self._torch.enable_grad():
+            objective = (self._scores(leaves, x) * self._constant(seeds)).sum()
+        with _derivatives():
+            parts = self._torch.autograd.grad(
+                objective, [leaves[n] for n in self.names], materialize_grads=True
+            )
+        return [self._numpy(part) for part in parts]
 
-    def curved(
-        self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
-    ) -> Array:
-        parameters = self._parameters if theta is None else self._split(theta)
-        weights, first = self._constant(seeds), 0
-        total = np.zeros(directions.shape)
+    def _products(self, at: Any, directions: Array, x: Any, seeds: Array) -> list[Array]:
+        weights = self._constant(seeds)
+        gradient = self._torch.func.grad(lambda p: (self._scores(p, x) * weights).sum())
 
-        def objective(at: dict[str, Any], x: Any, w: Any) -> Any:
-            return (self._scores(at, x) * w).sum()
+        def product(along: dict[str, Any]) -> Any:
+            return self._torch.func.jvp(gradient, (at,), (along,))[1]
 
-        gradient = self._torch.func.grad(objective)
+        parts = zip(self.names, self.blocks(directions), strict=True)
+        return self._batched(product, ({n: self._constant(block) for n, block in parts},), (0,))
 
-        def product(along: dict[str, Any], x: Any, w: Any) -> Any:
-            return self._torch.func.jvp(lambda at: gradient(at, x, w), (parameters,), (along,))[1]
+    def _batched(
+        self, one: Callable[..., Any], given: tuple[Any, ...], axes: tuple[int, ...]
+    ) -> list[Array]:
+        """Return ``one`` of every entry along the first axis of what is given, block by block."""
+        with _derivatives():
+            try:
+                parts = self._torch.func.vmap(one, in_dims=axes)(*given)
+            except RuntimeError:
+                # Control flow that looks at values cannot be vectorised: one by one.
+                first = next(iter(given[0].values())) if isinstance(given[0], dict) else given[0]
+                each = [one(*(_entry(part, k) for part in given)) for k in range(len(first))]
+                parts = {n: self._torch.stack([found[n] for found in each]) for n in self.names}
+        return [self._numpy(parts[name]) for name in self.names]
 
-        batched = self._torch.func.vmap(product, in_dims=(0, None, None))
-        for x in self._batches(samples):
-            w = weights[first : first + len(x)]
-            first += len(x)
-            chunk = max(1, min(PASS_DIRECTIONS, PASS_BYTES // (32 * (self.theta.size + x.numel()))))
-            for start in range(0, len(directions), chunk):
-                part = slice(start, start + chunk)
-                along = self._split_rows(directions[part])
-                with _derivatives():
-                    try:
-                        parts = batched(along, x, w)
-                    except RuntimeError:
-                        # As in `rows`: one direction at a time.
-                        count = len(directions[part])
-                        each = [product({n: v[k] for n, v in along.items()}, x, w)
-                                for k in range(count)]  # fmt: skip
-                        parts = {n: self._torch.stack([one[n] for one in each]) for n in self.names}
-                for name, place in zip(self.names, self.slices, strict=True):
-                    found = self._numpy(parts[name])
-                    total[part, place] += found.reshape(len(directions[part]), -1)
-        return total
+    # -- kinks -------------------------------------------------------------------------------------
 
     def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
         leaves = self._leaves(self.theta)
@@ -266,14 +226,6 @@ class TorchScores(Scores):
             )
         return scores.reshape(x.shape[0], -1)
 
-    def _call(self, x: Any) -> Callable[[dict[str, Any]], Any]:
-        return lambda parameters: self._scores(parameters, x)
-
-    def _batches(self, samples: Indices | None) -> Iterator[Any]:
-        chosen = self._X if samples is None else self._X[self._index(samples)]
-        for first in range(0, len(chosen), PASS_SAMPLES):
-            yield chosen[first : first + PASS_SAMPLES]
-
     def _split(self, theta: Array) -> dict[str, Any]:
         return {
             name: self._constant(theta[place]).reshape(shape)
@@ -282,12 +234,6 @@ class TorchScores(Scores):
 
     def _leaves(self, theta: Array) -> dict[str, Any]:
         return {n: p.requires_grad_() for n, p in self._split(theta).items()}
-
-    def _split_rows(self, directions: Array) -> dict[str, Any]:
-        return {
-            name: self._constant(directions[:, place]).reshape(len(directions), *shape)
-            for name, place, shape in zip(self.names, self.slices, self.shapes, strict=True)
-        }
 
     def _constant(self, array: Array) -> Any:
         return self._torch.tensor(array, dtype=self._torch.float64, device=self._device)
@@ -336,6 +282,10 @@ class TorchScores(Scores):
                 "The score of a sample depends on the other samples of its batch.",
                 "Call module.eval(), or remove batch normalisation.",
             )
+
+
+def _entry(part: Any, k: int) -> Any:
+    return {n: v[k] for n, v in part.items()} if isinstance(part, dict) else part[k]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ rounding moves p.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -28,9 +29,13 @@ from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_n
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss, log_loss
 from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.long_losses import least_loss_gap
+from lexmargin.separation.long_measures import affordable
 
-__all__ = ["BallLoss", "PenalisedLoss", "ball_gap", "penalty_gap"]
+__all__ = ["BallLoss", "LongLoss", "PenalisedLoss", "ball_gap", "penalty_gap"]
 
+_SECONDS: Final = 10.0
+"""For weights in long numbers, which take .05 to 1 s; with less time the weaker word stays."""
 _ROUNDS: Final = 5
 """Newton steps towards weights with `Σ s_n ∇f_n = 0`: each doubles the digits."""
 _ON_FACE: Final = 1e-9
@@ -53,16 +58,8 @@ class BallLoss:
         point = loss_point_of(kkt)
         if point is None or kkt.radius is None:
             return None
-        scale = max(1.0, abs(point.level))
-        nats = ball_gap(point, kkt.radius, kkt.norm, wanted * scale)
-        why = "convex: no point of the ball has a smaller loss"
-        return Proved(
-            method=self.method,
-            value=point.level - nats,
-            sentence=why,
-            reached=point.level,
-            excess=nats / scale,
-        )
+        enough = wanted * max(1.0, abs(point.level))
+        return _of_ball(self.method, point, ball_gap(point, kkt.radius, kkt.norm, enough))
 
 
 @final
@@ -79,9 +76,49 @@ class PenalisedLoss:
         point = loss_point_of(kkt)
         if point is None or kkt.loss is None:
             return None
-        gap = penalty_gap(point, *kkt.loss.penalty, kkt.norm, wanted)
-        why = "convex: no point has a smaller objective"
-        return Proved(method=self.method, value=1.0 - gap, sentence=why, reached=1.0, excess=gap)
+        return _of_penalty(self.method, penalty_gap(point, *kkt.loss.penalty, kkt.norm, wanted))
+
+
+@final
+@dataclass(frozen=True)
+class LongLoss:
+    """The same by weights in long numbers, of linear scores and few samples.
+
+    Beside samples of 1e12, or far from the origin, no weights in doubles have a gradient as small
+    as that of the least loss.
+    """
+
+    method = BoundMethod.LONG_LOSS
+
+    def applies(self, kkt: Kkt) -> bool:
+        return kkt.asked_loss is not None and affordable(kkt.functions.count, kkt.functions.size)
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        asked, point = kkt.asked_loss, loss_point_of(kkt)
+        if asked is None or point is None:
+            return None
+        rows = kkt.functions.jacobian(np.zeros(kkt.functions.size))
+        gap = least_loss_gap(rows, kkt.point, asked, time.monotonic() + _SECONDS)
+        if gap is None:
+            return None
+        if kkt.radius is None:
+            return _of_penalty(self.method, gap)
+        return _of_ball(self.method, point, gap)
+
+
+def _of_ball(method: BoundMethod, point: LossPoint, nats: float) -> Proved:
+    return Proved(
+        method=method,
+        value=point.level - nats,
+        sentence="convex: no point of the ball has a smaller loss",
+        reached=point.level,
+        excess=nats / max(1.0, abs(point.level)),
+    )
+
+
+def _of_penalty(method: BoundMethod, gap: float) -> Proved:
+    why = "convex: no point has a smaller objective"
+    return Proved(method=method, value=1.0 - gap, sentence=why, reached=1.0, excess=gap)
 
 
 def _concave(kkt: Kkt) -> bool:
@@ -378,13 +415,16 @@ def _towards_least(
             )
     if not (np.all(np.isfinite(centred)) and np.all(np.isfinite(gradient))):
         return None
+    # Columns of any size: one of 1 beside others of 1e12 is none that the loss is flat along.
+    sizes = np.linalg.norm(centred, axis=0)
+    scale = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=sizes > 0.0)
     try:
-        _, values, turned = np.linalg.svd(centred, full_matrices=False)
+        _, values, turned = np.linalg.svd(centred * scale, full_matrices=False)
     except np.linalg.LinAlgError:
         return None
     kept = values > _FLAT * values[0] if values.size else np.zeros(0, dtype=bool)
     if not np.any(kept):
         return None
-    step = turned[kept].T @ ((turned[kept] @ gradient) / values[kept] ** 2)
-    found = rows @ step
+    step = turned[kept].T @ ((turned[kept] @ (gradient * scale)) / values[kept] ** 2)
+    found = rows @ (step * scale)
     return np.asarray(found) if np.all(np.isfinite(found)) else None

@@ -16,7 +16,7 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import SPHERE_PARAMETERS
 from lexmargin.judge.bounds.duality import ConcaveDuality, LinearDuality
 from lexmargin.judge.bounds.held import HeldScores, ZeroCost
-from lexmargin.judge.bounds.loss_bounds import BallLoss, PenalisedLoss
+from lexmargin.judge.bounds.loss_bounds import BallLoss, LongLoss, PenalisedLoss
 from lexmargin.judge.bounds.networks import LinearNetwork, Patterns, Vertices
 from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.bounds.sphere import Sphere
@@ -69,6 +69,7 @@ CHEAP: Final[tuple[Bound, ...]] = (
 
 BOUNDS: Final[tuple[Bound, ...]] = (
     *CHEAP,
+    LongLoss(),
     Parts(),
     LinearDuality(),
     LinearNetwork(),

@@ -8,9 +8,8 @@ The ties seen in floats are solved exactly for θ; then every level has a ration
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from lexmargin.judge.levels.level_face import LevelDual, LevelFace
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
 from lexmargin.judge.proofs.polyhedral import (
     exact_length,
+    found_vertex,
     level_fails,
     lowest_free,
     supporting_weights,
@@ -37,13 +37,8 @@ from lexmargin.judge.proofs.rational import (
 from lexmargin.judge.tolerances import PROVED_NEAR
 from lexmargin.linalg.exact import matvec, to_fractions
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.separation.exact_vertices import exact_vertex
-from lexmargin.separation.long_measures import affordable
 
 __all__ = ["check_exact_levels", "exact_levels"]
-
-_SECONDS: Final = 10.0
-"""For levels found from nothing; a hundred samples take less than one."""
 
 
 def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> Proof | str:
@@ -77,10 +72,7 @@ def exact_levels(Z: Array, norm: float, theta: Array, count: int) -> Proof | str
             return None
         return Witness(point, chain)
 
-    witness = first_exact(attempt)
-    if witness is None and affordable(*Z.shape):
-        vertex = exact_vertex(Z, norm, count, time.monotonic() + _SECONDS)
-        witness = None if vertex is None else Witness(vertex.theta, vertex.chain)
+    witness = first_exact(attempt) or found_vertex(Z, norm, count)
     if witness is None:
         return why
     levels = tuple(sorted(matvec(Z, witness.point)))[:count]

@@ -13,7 +13,6 @@ from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.judge.local.kinked_point import KinkedPoint
-from lexmargin.judge.multipliers.qualification import GradientChoice, compact, licq
 from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler
 from lexmargin.judge.second_order.ascent import rise
@@ -112,15 +111,12 @@ def _at_kink(place: KinkedPoint, found: Certificate, where: str) -> Certificate:
         place.sets,
         _doubts(place.known(support), limits),
     )
-    clarke = element.clarke
-    independence = licq(compact(clarke.elements), limits.rank)
-    judged = replace(judged, licq=replace(independence, of=GradientChoice.CHOSEN))
     if judged.verdict is not Verdict.CLARKE_KKT:
         return judged
-    ascent = kink_ascent(element.indices, element.sets, clarke)
+    ascent = kink_ascent(element.indices, element.sets, element.clarke)
     if ascent is None:
         return judged
-    shown = rise(place.around(judged), ascent, clarke.residual)
+    shown = rise(place.around(judged), ascent, judged.stationarity)
     if shown is None:
         return judged
     why = f"turning units on at their kinks raises the margin {from_to(shown)}: no local maximum"

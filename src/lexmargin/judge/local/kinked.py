@@ -161,9 +161,7 @@ def judged_at_kink(
     if certificate.kkt_epsilon is not None:
         slacks = multipliers * (values - float(np.min(values)))
         pair = lyu_li(clarke.residual, slacks, certificate.margin, degree)
-    independence = certificate.licq
-    if element.indices is not certificate.support:
-        independence = licq(compact(element.sets.base), limits.rank)
+    independence = licq(compact(clarke.elements), limits.rank)
     found = replace(
         certificate,
         verdict=verdict,
@@ -176,7 +174,7 @@ def judged_at_kink(
         euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
         multiplier_dimension=None,
         multiplier_range=None,
-        licq=at_slope_zero(independence),
+        licq=replace(independence, of=GradientChoice.CHOSEN),
         mfcq=mfcq(element.sets.base, 0.0, theta),
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],

@@ -14,7 +14,7 @@ from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, 
 from lexmargin.judge.multipliers.polyhedral import largest_pairing
 from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.tolerances import Tolerances
-from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.norms import Array, angle, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified, with_column
 
@@ -23,11 +23,14 @@ __all__ = [
     "CurvePoint",
     "Stationarity",
     "TradeOffPoint",
+    "away",
     "curve",
     "hoelder_gap",
     "lyu_li",
     "measured",
+    "misfit",
     "on_support",
+    "sine",
     "stationarity",
     "trade_off",
 ]
@@ -103,6 +106,36 @@ def hoelder_gap(theta: Array, combination: Array, norm: float) -> float:
     return max(0.0, 1.0 - float(theta @ combination) / size) if size > 0.0 else 1.0
 
 
+def away(theta: Array, combination: Array, norm: float) -> float:
+    """Return how far θ̂ is from what g supports, at any length of g, where the norm is not ℓ2.
+
+    The distance of θ̂ from the unit vector that g supports; for ℓ1 and ℓ∞ the Hölder gap.
+    """
+    if norm == 1.0 or math.isinf(norm):
+        return hoelder_gap(theta, combination, norm)
+    if not np.any(combination):
+        return 1.0
+    return vector_norm(theta - norm_gradient(combination, dual_exponent(norm)), norm)
+
+
+def misfit(theta: Array, combination: Array, norm: float) -> float:
+    """Return ε in [0, 1] of a unit direction and a g of any length that should support the ball.
+
+    As in :class:`Stationarity`: the sine of the angle of g and `∇‖θ̂‖`, or :func:`away`.
+    """
+    if norm == 1.0 or math.isinf(norm):
+        return away(theta, combination, norm)
+    if norm == 2.0:
+        return sine(angle(combination, theta))
+    turned = sine(angle(combination, norm_gradient(theta, norm)))
+    return min(turned, away(theta, combination, norm))
+
+
+def sine(turned: float) -> float:
+    """Return the sine of an angle, 1 beyond a right one."""
+    return math.sin(min(turned, 0.5 * math.pi))
+
+
 def stationarity(point: UnitPoint, tau: float) -> Stationarity:
     """Measure `min_{λ ≥ 0, supp λ ⊆ S_τ} ‖θ̂ - Σ_n λ_n ∇f_n(θ̂)‖` (Definition 3, rescaled).
 
@@ -147,8 +180,7 @@ def on_support(
     if penalised:
         residual = vector_norm(target - combination, 2.0) / size
     if point.target is None and point.norm != 2.0 and np.any(combination):
-        supported = norm_gradient(combination, dual_exponent(point.norm))
-        residual = min(residual, vector_norm(point.theta - supported, point.norm))
+        residual = min(residual, away(point.theta, combination, point.norm))
         lower = lower if penalised else min(lower, residual)
     return measured(point.margins, point.degree, support, values, (residual, lower, found.floor))
 

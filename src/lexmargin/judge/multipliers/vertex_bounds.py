@@ -134,36 +134,32 @@ def relative_excess(cost: float, least: float) -> float:
     return max(0.0, 1.0 - least / cost)
 
 
-def best_weights(
-    Z: Array, norm: float = 2.0, offsets: Array | None = None, start: Array | None = None
-) -> Array:
-    """Minimise `‖Zᵀp‖_* - offsets·p` over the simplex: the best bound of all samples.
+def best_weights(Z: Array, norm: float = 2.0, start: Array | None = None) -> Array:
+    """Minimise `‖Zᵀp‖_*` over the simplex: the best bound of all samples.
 
-    With offsets `(α-1) f_n` and gradients for Z it is the dual of the linearised margin problem.
-    ℓ1 and ℓ∞ by a linear program; ℓ2 without offsets by least squares; otherwise by a smooth
-    local method from ``start`` (the problem is convex). Any p gives a valid bound, so nothing
-    rests on the accuracy of the method.
+    ℓ1 and ℓ∞ by a linear program; ℓ2 by least squares; otherwise by a smooth local method from
+    ``start`` (the problem is convex). Any p gives a valid bound, so nothing rests on the accuracy
+    of the method.
     """
     count = Z.shape[0]
     if norm == 1.0 or math.isinf(norm):
-        return smallest_dual_norm(Z, np.zeros(count) if offsets is None else offsets, norm)
-    if norm == 2.0 and offsets is None:
+        return smallest_dual_norm(Z, np.zeros(count), norm)
+    if norm == 2.0:
         return smallest_hull_point(Z)[0]
-    shifts = np.zeros(count) if offsets is None else offsets
     begin = np.full(count, 1.0 / count) if start is None else start / float(np.sum(start))
     dual = dual_exponent(norm)
     scale = vector_norm(begin @ Z, dual) or 1.0
 
     def value(p: Array) -> float:
-        return (vector_norm(p @ Z, dual) - float(shifts @ p)) / scale
+        return vector_norm(p @ Z, dual) / scale
 
     def gradient(p: Array) -> Array:
         from lexmargin.linalg.norms import norm_gradient
 
         combination = p @ Z
         if not np.any(combination):
-            return -shifts / scale
-        return (Z @ norm_gradient(combination, dual) - shifts) / scale
+            return np.zeros(count)
+        return np.asarray(Z @ norm_gradient(combination, dual) / scale)
 
     answer = minimised(
         value,

@@ -16,11 +16,11 @@ from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import certificate_of, first_order
+from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, measured_of
-from lexmargin.judge.judge import measured_at, not_separating
+from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
@@ -32,7 +32,7 @@ from lexmargin.judge.proved import Proved, linear_proof, with_proved
 from lexmargin.judge.reasons import Condition
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
-from lexmargin.judge.second_order.hessians import DifferencedCurved
+from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
@@ -99,7 +99,7 @@ def claimed_direction(
     sloped = ""
     if on:
         gradients, sloped = _sloped(functions, unit, point, evidence, on)
-    first = measured_of(point, gradients, evidence, limits)
+    first = measured_of(point, gradients, evidence, limits, mismatch)
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
         jacobian, values = functions.jacobian(unit), functions.values(unit)
@@ -125,7 +125,9 @@ def claimed_direction(
         # What separates θ̂ from one element of every margin does not from all.
         first = replace(first, lower=0.0)
     condition = Condition.SLOPES if on else Condition.GRADIENTS
-    word = first_order(replace(measured_at(point, first, mismatch), condition=condition), limits)
+    word = first_order(
+        replace(Measured.of(first, point.is_noise, mismatch), condition=condition), limits
+    )
     if on and norm != 2.0:
         word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
     elif sloped:
@@ -186,7 +188,7 @@ def _beyond_first_order(
         return replace(known, verdict=word, reasons=(why,))
 
     limits, kink, gap = found.tolerances, found.nearest_kink, found.gap
-    curved = DifferencedCurved(functions, kink)
+    curved = PredictorCurved(functions, exact=False, nearest_kink=kink)
     around = around_direction(curved, unit, point.degree, replace(found, support=evidence.support))
     if evidence.ascent is not None and point.norm == 2.0:
         shown = rise(around, evidence.ascent, found.stationarity)

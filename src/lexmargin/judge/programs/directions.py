@@ -48,7 +48,7 @@ def certify_direction(
     from lexmargin.judge.bounds.refine import refine
     from lexmargin.judge.bounds.table import with_bounds
 
-    values, jacobian = functions.values(theta), functions.jacobian(theta)
+    jacobian, values = functions.jacobian(theta), functions.values(theta)
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
         raise FloatingPointError("f_n or a gradient is not finite")
     try:

@@ -235,7 +235,7 @@ def _claimed(
         return None
     multipliers = point.unscaled_multipliers(values)
     evidence = Evidence(support=point.support(tau), multipliers=multipliers, tau=tau)
-    measured: Stationarity = measured_of(point, point.jacobian, evidence, limits)
+    measured: Stationarity = measured_of(point, point.jacobian, evidence, limits, 0.0)
     return Rung(tau, measured) if measured.met(limits) else None
 
 

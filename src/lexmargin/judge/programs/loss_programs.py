@@ -18,13 +18,13 @@ from lexmargin.judge.bounds.loss_point import LossPoint, loss_point_of, vanishes
 from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.first_order import Measured, first_order
-from lexmargin.judge.multipliers.stationarity import hoelder_gap
+from lexmargin.judge.multipliers.stationarity import misfit, sine
 from lexmargin.judge.plain import smooth_only
 from lexmargin.judge.reasons import Condition
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
+from lexmargin.linalg.norms import Array, angle, dual_exponent, vector_norm
 from lexmargin.linalg.rounding import EPS, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.linear import Log
@@ -80,30 +80,6 @@ class _Misfit:
         return verdict is Verdict.KKT or (verdict is Verdict.UNDECIDED and hidden)
 
 
-def _angle(a: Array, b: Array) -> float:
-    """Return the angle in radians, exact to rounding at both ends."""
-    x, y = a / vector_norm(a, 2.0), b / vector_norm(b, 2.0)
-    return 2.0 * math.atan2(vector_norm(x - y, 2.0), vector_norm(x + y, 2.0))
-
-
-def _mismatch(direction: Array, gradient: Array, norm: float) -> float:
-    """Return ε in [0, 1] of a unit direction and a gradient that should support the ball there.
-
-    ℓ2: the sine of the angle; 1 < p < ∞: as in :class:`Stationarity`; ℓ1, ℓ∞: the Hölder gap.
-    """
-    if norm == 1.0 or math.isinf(norm):
-        return hoelder_gap(direction, gradient, norm)
-    if norm == 2.0:
-        return _sine(_angle(gradient, direction))
-    sine = _sine(_angle(gradient, norm_gradient(direction, norm)))
-    supported = norm_gradient(gradient, dual_exponent(norm))
-    return min(sine, vector_norm(direction - supported, norm))
-
-
-def _sine(angle: float) -> float:
-    return math.sin(min(angle, 0.5 * math.pi))
-
-
 def certify_loss(kkt: Kkt, limits: Tolerances) -> Certificate:
     """Judge the minimum of a loss: with a penalty, or in a ball."""
     if kkt.radius is None:
@@ -120,7 +96,7 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
     """
     functions, norm, term = kkt.functions, kkt.norm, _term(kkt)
     with np.errstate(all="ignore"):
-        w, theta, values = kkt.point, kkt.point / rho, kkt.values
+        theta, values = kkt.point / rho, kkt.values
         size = vector_norm(theta, norm)
     if _undefined(functions, values):
         return negative(values, norm, limits)
@@ -132,27 +108,27 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
     if point is None:
         return _out_of_range(values, norm, limits)
     inside = size < 1.0 - limits.feasibility
-    misfit, angle = _at_ball(point, theta, size, norm, inside)
+    apart, turned = _at_ball(point, theta, size, norm, inside)
     condition = Condition.INSIDE if inside else Condition.BALL
-    verdict, reasons = first_order(misfit.measured(condition), limits)
-    residual = misfit.used(verdict, limits)
+    verdict, reasons = first_order(apart.measured(condition), limits)
+    residual = apart.used(verdict, limits)
     found = replace(
         blank(verdict, values, norm, limits, reasons),
         stationarity=residual,
-        stationarity_bound=max(0.0, misfit.residual - misfit.floor),
+        stationarity_bound=max(0.0, apart.residual - apart.floor),
         complementarity=0.0,
         feasibility=max(0.0, size - 1.0),
         support=point.seen,
         multipliers=_carried(point, norm),
-        angle=angle,
+        angle=turned,
         checks=() if inside else (Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
-    found = _doubted(with_bounds(kkt, found, rises=misfit.possible(verdict, limits)))
+    found = _doubted(with_bounds(kkt, found, rises=apart.possible(verdict, limits)))
     hidden = term.hidden()
     if hidden:
         why = f"{hidden} dimension(s) of θ are decided by weights below e^-{VISIBLE_NATS:g}, unseen"
         found = replace(found, reasons=(*found.reasons, why))
-    return _separating(_smooth(found, functions, w), values, point.errors)
+    return _separating(_smooth(found, kkt), values, point.errors)
 
 
 def rounding_of_stationarity(kkt: Kkt, limits: Tolerances) -> float:
@@ -184,9 +160,9 @@ def _at_ball(
         return _Misfit(flat, flat_floor, flat, flat_floor), None
     floor = vector_norm(point.slack, 2.0) / length
     if norm == 2.0:
-        angle = _angle(point.gradient, theta)
-        return _Misfit(_sine(angle), floor, flat, flat_floor), angle
-    residual = _mismatch(theta / size, point.gradient, norm)
+        turned = angle(point.gradient, theta)
+        return _Misfit(sine(turned), floor, flat, flat_floor), turned
+    residual = misfit(theta / size, point.gradient, norm)
     return _Misfit(residual, floor, flat, flat_floor), None
 
 
@@ -207,24 +183,24 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
         return _out_of_range(values, norm, limits)
     size = vector_norm(theta, norm)
     with np.errstate(all="ignore"):
-        misfit, length = _balanced(kkt, point, size) if size > 0.0 else _at_zero(kkt, point)
+        apart, length = _balanced(kkt, point, size) if size > 0.0 else _at_zero(kkt, point)
     condition = Condition.BALANCE if size > 0.0 else Condition.ORIGIN
-    verdict, reasons = first_order(misfit.measured(condition), limits)
-    residual = misfit.used(verdict, limits)
+    verdict, reasons = first_order(apart.measured(condition), limits)
+    residual = apart.used(verdict, limits)
     turned = norm == 2.0 and size > 0.0 and np.any(point.gradient)
     name = "‖∇L‖ = c q ‖θ‖^(q-1)" if size > 0.0 else "‖∇L‖ at θ = 0"
     found = replace(
         blank(verdict, values, norm, limits, reasons),
         stationarity=residual,
-        stationarity_bound=max(0.0, misfit.residual - misfit.floor),
+        stationarity_bound=max(0.0, apart.residual - apart.floor),
         complementarity=0.0,
         support=point.seen,
         multipliers=_carried(point, norm),
-        angle=_angle(point.gradient, theta) if turned else None,
+        angle=angle(point.gradient, theta) if turned else None,
         checks=(Check(name, length, limits.stationarity),),
     )
-    found = _doubted(with_bounds(kkt, found, rises=misfit.possible(verdict, limits)))
-    return _separating(_smooth(found, functions, theta), values, point.errors)
+    found = _doubted(with_bounds(kkt, found, rises=apart.possible(verdict, limits)))
+    return _separating(_smooth(found, kkt), values, point.errors)
 
 
 def _doubted(found: Certificate) -> Certificate:
@@ -258,19 +234,19 @@ def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:
     slope = vector_norm(point.gradient, dual_exponent(norm))
     rounding = 4.0 * EPS * (abs(point.level) + abs(log_push))
     if slope == 0.0:
-        misfit, length, floor, part = 1.0, 1.0, rounding, 1.0
+        apart, length, floor, part = 1.0, 1.0, rounding, 1.0
     else:
         log_pull = math.log(slope) + point.exponent * math.log(2.0) + point.level
         ratio = math.exp(min(50.0, max(-50.0, log_pull - log_push)))
         length = abs(math.expm1(min(50.0, log_pull - log_push)))
-        turned = _mismatch(theta / size, point.gradient, norm)
-        misfit, part = math.hypot(turned, length), turned + length / ratio
+        turned = misfit(theta / size, point.gradient, norm)
+        apart, part = math.hypot(turned, length), turned + length / ratio
         lost = vector_norm(point.slack, 2.0) / vector_norm(point.gradient, 2.0)
         # ε is measured in the slope of the penalty, which the gradient may be far longer than.
         floor = lost * max(1.0, ratio) + rounding
     flat, flat_floor = point.vanishing
     beside = flat * part if slope > 0.0 else math.inf
-    return _Misfit(misfit, floor, beside, flat_floor), length
+    return _Misfit(apart, floor, beside, flat_floor), length
 
 
 def _at_zero(kkt: Kkt, point: LossPoint) -> tuple[_Misfit, float]:
@@ -309,11 +285,11 @@ def _carried(point: LossPoint, norm: float) -> Array:
     return carried if slope > 0.0 and np.all(np.isfinite(carried)) else point.weights
 
 
-def _smooth(found: Certificate, functions: MarginFunctions, w: Array) -> Certificate:
+def _smooth(found: Certificate, kkt: Kkt) -> Certificate:
     """Withdraw a verdict at a kink; at 0 there is none where every degree is above 1."""
-    if not np.any(w) and vanishes_at_zero(functions):
+    if not np.any(kkt.point) and vanishes_at_zero(kkt.functions):
         return found
-    return smooth_only(found, functions, w)
+    return smooth_only(found, kkt)
 
 
 def _separating(found: Certificate, values: Array, errors: Array | None) -> Certificate:

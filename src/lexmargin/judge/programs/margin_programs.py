@@ -16,7 +16,7 @@ from lexmargin.judge.bounds.held import ZeroCost
 from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.plain import PlainPoint, judge_plain
+from lexmargin.judge.plain import judge_kkt
 from lexmargin.judge.programs.w_levels import judge_later_level
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.surroundings import around_program
@@ -31,10 +31,7 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["certify_program", "plain_point"]
-
-_HOLDING = 1e-2
-"""Margins up to 1 % above the smallest count for a block's scale; only a scale hangs on it."""
+__all__ = ["certify_program", "measured_level"]
 
 
 def certify_program(
@@ -109,10 +106,9 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
     Max form (eq. 6): the level is the smallest margin at w itself, and ‖w‖ = ρ unless 0 is a
     combination of the active gradients.
     """
-    point = _norm_point(kkt)
-    found = judge_plain(point, kkt.functions, limits, given=given)
+    found = judge_kkt(kkt, limits, given=given)
     if kkt.radius is not None:
-        found = _in_the_ball(found, point, vector_norm(kkt.point, kkt.norm) / kkt.radius)
+        found = _in_the_ball(found, kkt, vector_norm(kkt.point, kkt.norm) / kkt.radius)
     if kkt.functions.curvature <= Curvature.CONCAVE:
         return with_bounds(kkt, found)
     if kkt.norm != 2.0:
@@ -121,15 +117,7 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
     return with_bounds(kkt, found)
 
 
-def _norm_point(kkt: Kkt) -> PlainPoint:
-    level, free = kkt.level, kkt.level is None
-    return PlainPoint(
-        kkt.point, kkt.values, kkt.jacobian, None, kkt.norm, level, kkt.interior, free=free,
-        required=kkt.required,
-    )  # fmt: skip
-
-
-def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certificate:
+def _in_the_ball(found: Certificate, kkt: Kkt, size: float) -> Certificate:
     limit = found.tolerances.feasibility
     checks = (*found.checks, Check("‖θ‖ = 1", abs(size - 1.0), limit))
     if size > 1.0 + limit:
@@ -143,8 +131,8 @@ def _in_the_ball(found: Certificate, point: PlainPoint, size: float) -> Certific
     inside = size < 1.0 - limit and found.verdict.stationary
     if not inside or found.stationarity > found.tolerances.stationarity:
         return replace(found, checks=checks)
-    ascent = point.w if point.interior is None else point.interior
-    rising = bool(np.all(point.jacobian[found.support] @ ascent > 0.0))
+    ascent = kkt.point if kkt.interior is None else kkt.interior
+    rising = bool(np.all(kkt.jacobian[found.support] @ ascent > 0.0))
     reasons: tuple[str, ...] = (f"‖θ‖ = {size:.9g} leaves room in the ball", *found.reasons)
     verdict = Verdict.NOT_STATIONARY if rising else Verdict.UNDECIDED
     return replace(found, verdict=verdict, reasons=reasons, checks=checks)
@@ -169,14 +157,9 @@ def _certify_costs(
     """
     if not squares_in_range(kkt.target):
         return too_small_or_large(kkt.values, 2.0, limits)
-    point = _cost_point(kkt, limits)
-    size = _target_size(point)
-    if given is not None:
-        given = replace(given, multipliers=given.multipliers / size)
-    found = judge_plain(point, kkt.functions, limits, notes, given)
-    found = replace(found, multipliers=found.multipliers * size)
+    found = judge_kkt(kkt, limits, notes, given)
     if kkt.parts is not None:
-        found = replace(found, checks=_identities(kkt, kkt.parts, point.jacobian, found))
+        found = replace(found, checks=_identities(kkt, kkt.parts, found))
     if kkt.functions.curvature <= Curvature.CONCAVE:
         found = with_bounds(kkt, found)
     # Where some entries cost nothing, no metric says how far a step leads.
@@ -186,71 +169,9 @@ def _certify_costs(
     return with_bounds(kkt, found)
 
 
-def _cost_point(kkt: Kkt, limits: Tolerances) -> PlainPoint:
-    held = kkt.held
-    jacobian = np.where(held[None, :], 0.0, kkt.jacobian)
-    interior = None if kkt.interior is None else np.where(held, 0.0, kkt.interior)
-    scales = _scales(kkt, jacobian, limits)
-    target = np.where(held, 0.0, kkt.target)
-    return PlainPoint(
-        kkt.point, kkt.values, jacobian, target, 2.0, kkt.level, interior, scales,
-        required=kkt.required, held=held,
-    )  # fmt: skip
-
-
-def _target_size(point: PlainPoint) -> float:
-    """Return what multipliers of the unit target are multiplied by to serve the target itself."""
-    assert point.target is not None and point.scales is not None
-    return vector_norm(point.target / point.scales, 2.0)
-
-
-def _scales(kkt: Kkt, jacobian: Array, limits: Tolerances) -> Array:
-    """Return D (d,), what the residual of each entry is compared with.
-
-    Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
-    there the program is `min ½‖u‖²`.
-    """
-    if kkt.parts is not None and kkt.even:
-        return _block_scales(kkt.parts, kkt.target, jacobian, kkt.values, kkt.point, limits)
-    return np.where(kkt.entry_costs > 0.0, np.sqrt(kkt.entry_costs), 1.0)
-
-
-def _block_scales(
-    parts: Parts, target: Array, jacobian: Array, values: Array, w: Array, limits: Tolerances
-) -> Array:
-    """Return D (d,): what the residual of each block is compared with.
-
-    Block k is compared with the larger of its target and `Σλ max_n ‖∇_k f_n‖`, so that a block of
-    small cost is judged as sharply as the others; a block that neither costs nor helps (degree
-    above 1, where 0 is always stationary) with the largest block.
-    """
-    v = w / parts.spread(parts.degrees)
-    weight, cost = abs(float(target @ v)), float(target @ w)
-    margin = float(np.min(values))
-    near = jacobian[values <= (1.0 + _HOLDING) * margin]
-    sizes, idle = [], []
-    for k, degree in enumerate(parts.degrees):
-        mine = parts.entries(k)
-        steepest = max((vector_norm(row, 2.0) for row in near[:, mine]), default=0.0)
-        reach = weight / margin * steepest
-        sizes.append(max(vector_norm(target[mine], 2.0), reach))
-        share = abs(float(target[mine] @ w[mine]))
-        help_ = float(np.max(np.abs(near[:, mine] @ v[mine]), initial=0.0))
-        small = share <= limits.stationarity * cost and help_ <= limits.stationarity * margin
-        idle.append(degree > 1.0 and small)
-    largest = max(sizes)
-    found = np.array(
-        [
-            largest if rest or not size > 0.0 else size
-            for size, rest in zip(sizes, idle, strict=True)
-        ]
-    )
-    return parts.spread(found)
-
-
-def _identities(kkt: Kkt, parts: Parts, jacobian: Array, found: Certificate) -> tuple[Check, ...]:
+def _identities(kkt: Kkt, parts: Parts, found: Certificate) -> tuple[Check, ...]:
     """Return the errors of `Σ λ_n f_n^{(k)}(w_k) = target_k·w_k/α_k`, relative to Σ λ_n f_n."""
-    w, target = kkt.point, kkt.target
+    w, target, jacobian = kkt.point, kkt.target, kkt.moving
     v = w / parts.spread(parts.degrees)
     weight = float(target @ v)
     total = float(np.sum(found.multipliers))
@@ -302,13 +223,12 @@ def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> 
 # -- for proofs and receipts -----------------------------------------------------------------------
 
 
-def plain_point(kkts: tuple[Kkt, ...], limits: Tolerances) -> PlainPoint | None:
-    """Return the point that :func:`certify_program` measures; None where it measures nothing."""
+def measured_level(kkts: tuple[Kkt, ...]) -> Kkt | None:
+    """Return the level that :func:`certify_program` measures; None where it measures nothing."""
     if not np.any(kkts[0].point) or kkts[0].margin <= 0.0:
         return None
     done = _free_of_cost(kkts)
     if done == len(kkts):
         return None
-    if kkts[done].costs is None:
-        return _norm_point(kkts[done])
-    return _cost_point(kkts[done], limits) if squares_in_range(kkts[done].target) else None
+    kkt = kkts[done]
+    return kkt if kkt.costs is None or squares_in_range(kkt.target) else None

@@ -15,8 +15,9 @@ from lexmargin.judge.levels.level_chain import recorded_levels
 from lexmargin.judge.levels.level_proofs import curved_levels, level_rows
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import spread
+from lexmargin.judge.plain import unit_of
 from lexmargin.judge.programs.evidence import evidence_for, refutation_at, with_long
-from lexmargin.judge.programs.margin_programs import plain_point
+from lexmargin.judge.programs.margin_programs import measured_level
 from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
@@ -71,20 +72,20 @@ def _of_program(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
         multipliers=np.maximum(certificate.multipliers, 0.0),
         tau=certificate.tau,
     )
-    point = plain_point(kkts, limits)
-    if point is None:
+    kkt = measured_level(kkts)
+    if kkt is None:
         return found
     verdict = certificate.verdict
     if verdict is Verdict.NOT_STATIONARY:
-        unit = point.unit()
+        unit = unit_of(kkt, limits)
         if unit.target is None and unit.norm != 2.0:
             return found
         return replace(found, refutation=refutation_at(unit, limits))
     doubtful = verdict is Verdict.KKT and certificate.stationarity > limits.stationarity
     if verdict is Verdict.FRITZ_JOHN or doubtful:
-        tight = point.tight(limits)
-        weights = fritz_john(point.jacobian[tight], limits.stationarity).multipliers
-        return replace(found, singular=spread(tight, point.values.size, weights))
+        tight = np.flatnonzero(limits.tight(kkt.values))
+        weights = fritz_john(kkt.moving[tight], limits.stationarity).multipliers
+        return replace(found, singular=spread(tight, kkt.values.size, weights))
     if verdict is Verdict.SADDLE:
         return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     return found

@@ -19,11 +19,12 @@ from lexmargin.judge.bounds.held import HeldScores, ZeroCost
 from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.multipliers.fritz_john import fritz_john
+from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.proved import BoundMethod
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
+from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.linalg.rounding import EPS
 
 __all__ = ["LaterLevel", "judge_later_level", "proofs_of_levels"]
 
@@ -120,31 +121,6 @@ def judge_later_level(kkt: Kkt, level: int, limits: Tolerances, unique: bool) ->
 
 
 def _misfit(rows: Array, target: Array) -> float:
-    """Return ``min_{λ ≥ 0} ‖target - rowsᵀλ‖`` (Lawson and Hanson 1974, ch. 23), rows of any size.
-
-    Without SciPy, so that receipts can check it; ends early only on the safe side.
-    """
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    unit = rows[lengths > 0.0] / lengths[lengths > 0.0, None]
-    values, passive = np.zeros(unit.shape[0]), np.zeros(unit.shape[0], dtype=bool)
-    floor = 4.0 * EPS * vector_norm(target, 2.0)
-    for _ in range(3 * unit.shape[0] + 3):
-        slopes = np.where(passive, -np.inf, unit @ (target - values @ unit))
-        if slopes.size == 0 or not np.max(slopes) > floor:
-            break
-        passive[int(np.argmax(slopes))] = True
-        while True:
-            inside = np.flatnonzero(passive)
-            aim = np.linalg.lstsq(unit[inside].T, target, rcond=1e-13)[0]
-            if aim.size == 0 or np.min(aim) > 0.0:
-                values[:] = 0.0
-                values[inside] = aim
-                break
-            falling = aim <= 0.0
-            now = values[inside]
-            share = float(np.min(now[falling] / np.maximum(now[falling] - aim[falling], 1e-300)))
-            values[inside] = np.maximum(now + share * (aim - now), 0.0)
-            out = inside[falling & (values[inside] <= 1e-15 * float(np.max(values, initial=0.0)))]
-            passive[out if out.size else inside[falling]] = False
-            values[~passive] = 0.0
-    return vector_norm(target - values @ unit, 2.0)
+    """Return ``min_{λ ≥ 0} ‖target - rowsᵀλ‖``, rows of any size, in NumPy alone."""
+    unit, _ = normalised_rows(rows)
+    return vector_norm(target - nonnegative(unit.T, target) @ unit, 2.0)

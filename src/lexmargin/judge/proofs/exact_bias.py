@@ -75,7 +75,9 @@ def stated_program(kkt: Kkt) -> tuple[BiasProgram, Vector, Vector] | None:
     """
     functions = kkt.functions
     form = _forms(functions)
-    stated = (kkt.powers is not None or kkt.part == 0) and kkt.at_one
+    stated = kkt.at_one and kkt.part == 0
+    if kkt.powers is not None and kkt.parts is not None:
+        stated = kkt.at_one and list(kkt.powers.degrees) == list(kkt.parts.degrees)
     if form is None or not stated or BiasForm.PLAIN not in form:
         return None
     linear = np.array([one is BiasForm.PLAIN for one in form])
@@ -93,7 +95,9 @@ def stated_program(kkt: Kkt) -> tuple[BiasProgram, Vector, Vector] | None:
             c.append(abs(square))
     b = _ZERO if kkt.powers is None else Fraction(kkt.powers.base)
     S = np.stack(columns, axis=1) if columns else np.zeros((functions.count, 0))
-    program = BiasProgram(rows[:, linear], S, _ONE if kkt.powers is None else b * b, b)
+    program = BiasProgram(
+        np.ascontiguousarray(rows[:, linear]), S, _ONE if kkt.powers is None else b * b, b
+    )
     return program, to_fractions(kkt.point[linear].tolist()), tuple(c)
 
 

@@ -53,7 +53,7 @@ def prove_solution(
         doubt = f"{kink}"
     except (ZeroDivisionError, np.linalg.LinAlgError):
         doubt = "the system is singular"
-    if not doubt and radius > PROVED_NEAR:
+    if not doubt and not radius <= PROVED_NEAR:
         return in_balls(False, f"a true KKT point lies {radius:.3g} away, not nearer", size)
     if doubt:
         return in_balls(False, doubt, size, None, tuple(support), symmetries)

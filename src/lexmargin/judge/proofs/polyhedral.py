@@ -8,19 +8,25 @@ The max margin is the first level, where nothing is held (eq. 6).
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
 from lexmargin.errors import SolverFailedError
 from lexmargin.judge.multipliers.polyhedral import saddle_point
+from lexmargin.judge.proofs.proof import Witness
 from lexmargin.judge.proofs.rational import Vector, first_exact, solve_near
 from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
 from lexmargin.linalg.norms import Array
+from lexmargin.separation.exact_vertices import exact_vertex
+from lexmargin.separation.long_measures import affordable
 
 __all__ = [
     "exact_length",
+    "found_vertex",
     "level_fails",
     "lowest_free",
     "polyhedral_pair",
@@ -30,6 +36,8 @@ __all__ = [
 ]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
+_SECONDS: Final = 10.0
+"""For levels found from nothing; a hundred samples take less than one."""
 
 
 def squared_length(vector: Vector, norm: float) -> Fraction:
@@ -70,12 +78,25 @@ def polyhedral_pair(Z: Array, norm: float) -> tuple[Vector, Vector]:
         return None if weights is None else (point, weights)
 
     found = first_exact(attempt)
+    if found is None and (vertex := found_vertex(Z, norm, 1)) is not None:
+        found = vertex.point, vertex.multipliers[0]
     if found is None:
         raise SolverFailedError(
             "The basis of the linear program is not that of an exact solution.",
             "The data have a tie finer than the linear program's tolerances.",
         )
     return found
+
+
+def found_vertex(Z: Array, norm: float, count: int) -> Witness | None:
+    """Return the exact best ``count`` levels from nothing; None where there are too many samples.
+
+    Or where nothing separates them.
+    """
+    if not affordable(*Z.shape):
+        return None
+    found = exact_vertex(Z, norm, count, time.monotonic() + _SECONDS)
+    return None if found is None else Witness(found.theta, found.chain)
 
 
 def tied_point(Z: Array, norm: float, unit: Array, count: int, tolerance: float) -> Vector | None:

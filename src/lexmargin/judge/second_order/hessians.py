@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from abc import ABC, abstractmethod
-from typing import Any, Final, final
+from typing import final
 
 import numpy as np
 
@@ -13,13 +11,11 @@ from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.functions.kinks import curvature_jumps
 from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
+from lexmargin.linalg.differences import DIFFERENCE, hessian_product
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 
-__all__ = ["Curved", "DifferencedCurved", "PredictorCurved", "RescaledCurved"]
-
-_STEP: Final = 1e-5
-"""Central differences err by about h² and eps/h: 1e-10 and 2e-11 here, relative to the gradient."""
+__all__ = ["Curved", "PredictorCurved", "RescaledCurved"]
 
 
 class Curved(ABC):
@@ -76,11 +72,18 @@ class Curved(ABC):
 
 @final
 class PredictorCurved(Curved):
-    """A predictor of the toolkit: exact second derivatives by CasADi, symmetries by structure."""
+    """A predictor of the toolkit, with symmetries by structure.
 
-    def __init__(self, functions: MarginFunctions) -> None:
-        self.functions = functions
+    Second derivatives are exact, by CasADi; or central differences of gradients by NumPy alone,
+    which stay on this side of ``nearest_kink``, a part of ‖θ‖.
+    """
+
+    def __init__(
+        self, functions: MarginFunctions, *, exact: bool = True, nearest_kink: float | None = None
+    ) -> None:
+        self.functions, self.exact = functions, exact
         self.size, self.count = functions.size, functions.count
+        self._step = DIFFERENCE if nearest_kink is None else min(DIFFERENCE, 0.1 * nearest_kink)
 
     def values(self, theta: Array) -> Array:
         return self.functions.values(theta)
@@ -92,17 +95,14 @@ class PredictorCurved(Curved):
         return self.functions.combined_gradient(theta, weights)
 
     def products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        functions = self.functions
-        per_sample = functions.count // functions.data.n_samples
-        samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
-        if not samples:
-            return np.zeros(directions.shape)
-        scores = functions.score_weights(weights)[list(samples)]
-        compiled = _compiled(functions, samples).map(
-            "hessian", "serial", len(directions), [0, 1], []
-        )
-        found = compiled(theta, scores.reshape(len(samples), -1), directions.T)
-        return np.asarray(found.full().T)
+        if self.exact:
+            return self.functions.hessian_products(theta, weights, directions)
+
+        def gradient(x: Array) -> Array:
+            return self.combined_gradient(x, weights)
+
+        found = [hessian_product(gradient, theta, v, self._step) for v in directions]
+        return np.array(found).reshape(directions.shape)
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
         return curvature_jumps(self.functions, theta, weights, tolerance)
@@ -123,56 +123,6 @@ class PredictorCurved(Curved):
     @property
     def balls(self) -> CurvedBalls:
         return CurvedBalls(self.functions, np.ones(self.size), np.zeros(self.size))
-
-
-@final
-class DifferencedCurved(Curved):
-    """A predictor of the toolkit by NumPy alone: products are central differences of gradients.
-
-    Differences stay on this side of the nearest kink, which is a part of ‖θ‖.
-    """
-
-    exact = False
-
-    def __init__(self, functions: MarginFunctions, nearest_kink: float | None) -> None:
-        self._inner = PredictorCurved(functions)
-        self.size, self.count = functions.size, functions.count
-        self._step = _STEP if nearest_kink is None else min(_STEP, 0.1 * nearest_kink)
-
-    def values(self, theta: Array) -> Array:
-        return self._inner.values(theta)
-
-    def rows(self, theta: Array, indices: Indices) -> Array:
-        return self._inner.rows(theta, indices)
-
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
-        return self._inner.combined_gradient(theta, weights)
-
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        step = self._step * float(np.linalg.norm(theta))
-        found = np.zeros(directions.shape)
-        for row, direction in enumerate(directions):
-            size = float(np.linalg.norm(direction))
-            if size == 0.0:
-                continue
-            shift = direction * (step / size)
-            ahead = self.combined_gradient(theta + shift, weights)
-            behind = self.combined_gradient(theta - shift, weights)
-            found[row] = (ahead - behind) * (size / (2.0 * step))
-        return found
-
-    def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
-        return self._inner.jumps(theta, weights, tolerance)
-
-    def tangents(self, theta: Array, support: Indices) -> Array:
-        return self._inner.tangents(theta, support)
-
-    def distinct(self, indices: Indices) -> Indices:
-        return self._inner.distinct(indices)
-
-    @property
-    def balls(self) -> CurvedBalls:
-        return self._inner.balls
 
 
 @final
@@ -244,28 +194,3 @@ class RescaledCurved(Curved):
         if inner is None:
             return None
         return CurvedBalls(inner.functions, self._sizes, self._base, self._required)
-
-
-@functools.lru_cache(maxsize=16)
-def _compiled(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
-    import casadi as ca
-
-    from lexmargin.ops.casadi import CasadiArray, CasadiOps
-
-    ops = CasadiOps()
-    flat = ca.MX.sym("theta", functions.size)
-    blocks, first = [], 0
-    for shape in functions.shapes:
-        last = first + math.prod(shape)
-        part = flat[first:last]
-        matrix = ca.reshape(part, shape[1], shape[0]).T if len(shape) == 2 else part
-        blocks.append(CasadiArray(matrix, shape))
-        first = last
-    scores = functions.predictor(ops, blocks, ops.constant(functions.features[list(samples)]))
-    columns = functions.predictor.outputs if functions.multi_class else 1
-    weights = ca.MX.sym("weights", len(samples), columns)
-    combined = ca.dot(weights, scores.matrix)
-    # Direction by direction: one symbolic Hessian of a deep network takes minutes to build.
-    v = ca.MX.sym("v", functions.size)
-    applied = ca.jtimes(ca.gradient(combined, flat), flat, v)
-    return ca.Function("product", [flat, weights, v], [applied])

@@ -18,7 +18,6 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.second_order.hessians import (
     Curved,
-    DifferencedCurved,
     PredictorCurved,
     RescaledCurved,
 )
@@ -72,9 +71,7 @@ def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate
     base, moving = np.where(held, w, 0.0), np.where(held, 0.0, w)
     size = vector_norm(np.sqrt(costs) * moving, 2.0)
     stretch = np.where(held, 0.0, size / np.sqrt(costs))
-    inner: Curved = PredictorCurved(functions)
-    if not exact:
-        inner = DifferencedCurved(functions, found.nearest_kink)
+    inner = PredictorCurved(functions, exact=exact, nearest_kink=found.nearest_kink)
     curved = RescaledCurved(inner, stretch, kkt.required, orbits=kkt.even, base=base)
     worth = _largest_margin(curved)
     if kkt.level is not None:

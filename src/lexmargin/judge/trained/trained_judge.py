@@ -45,17 +45,9 @@ def certify_by_gram(
     rung = climb(ladder, limits)
     found = rung.measured
     smallest = margins.rows(np.flatnonzero(values <= gamma))
-    word = first_order(
-        Measured(
-            residual=found.residual,
-            lower=found.lower,
-            floor=found.floor,
-            complementarity=found.complementarity,
-            noisy=is_noise(smallest, theta, degree * gamma),
-            mismatch=euler_error(ladder.products, degree * values[ladder.indices]),
-        ),
-        limits,
-    )
+    noisy = is_noise(smallest, theta, degree * gamma)
+    mismatch = euler_error(ladder.products, degree * values[ladder.indices])
+    word = first_order(Measured.of(found, noisy, mismatch), limits)
     scale = vector_norm(margins.theta, 2.0) ** (degree - 1.0)
     margin = gamma / scale
     pair = lyu_li(found.residual, found.multipliers * (values - gamma), margin, degree)

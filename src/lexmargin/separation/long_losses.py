@@ -11,12 +11,13 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.kkt import Kkt
+from lexmargin.linalg.long_balls import ball_norm, dual_ball, upper
 from lexmargin.linalg.long_numbers import (
     Big,
     big,
@@ -33,7 +34,7 @@ from lexmargin.linalg.long_numbers import (
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["long_loss"]
+__all__ = ["AskedLoss", "least_loss", "least_loss_gap"]
 
 _GROWTH: Final = 30.0
 """Factor of t: larger ones cost more Newton steps each, smaller ones more of them (judgement)."""
@@ -58,34 +59,109 @@ Parts = tuple[Any, Big, Big]
 """A value, its gradient and its Hessian."""
 
 
-def long_loss(kkt: Kkt, rows: FloatArray, deadline: float) -> FloatArray | None:
-    """Return w (d,) of least loss near that of the record; None where the steps do not end.
+@final
+@dataclass(frozen=True)
+class AskedLoss:
+    """``min log L(w)`` in the ball of a radius (eq. 5), or ``min L(w) + c ‖w‖^q`` without one.
+
+    Raises:
+        UnsupportedError: another loss than the exponential and the logistic one, or neither.
+    """
+
+    loss: Loss
+    norm: float
+    radius: float | None
+    penalty: tuple[float, float] | None
+
+    def __post_init__(self) -> None:
+        if self.loss not in (Loss.EXPONENTIAL, Loss.LOGISTIC):
+            raise UnsupportedError("This loss is not one of long numbers.", "Use two classes.")
+        if (self.radius is None) == (self.penalty is None):
+            raise UnsupportedError("A ball or a penalty is asked for.", "Give one of them.")
+
+
+def least_loss(
+    rows: FloatArray, near: FloatArray, asked: AskedLoss, deadline: float
+) -> FloatArray | None:
+    """Return w (d,) of least loss in doubles; None where the steps do not end.
 
     Args:
-        kkt: of a two-class loss of linear scores, at an answer in doubles.
         rows: z_n (N, d) with ``f_n = z_n·w``.
+        near: (d,) an answer in doubles.
+        asked: what is least.
         deadline: ``time.monotonic()`` at which to give up.
     """
-    term = kkt.loss
-    if term is None or term.loss not in (Loss.EXPONENTIAL, Loss.LOGISTIC):
-        return None
-    if not np.any(kkt.point) or not np.all(np.isfinite(kkt.point)):
-        return None
     with long_numbers():
         Z = big(rows)
-        space = _space(kkt)
-        x = space.begin(big(kkt.point))
-        goal = _goal(kkt, Z, space, x)
-        found = _descended(goal, space, x, deadline)
-        if found is None:
+        w = _least(Z, near, asked, deadline)
+        if w is None:
             return None
-        w = space.point(found)
-        weights = _loss(term.loss, Z @ w)[1]
+        weights = _loss(asked.loss, Z @ w)[1]
         weighty = np.array([float(v) for v in weights / sum(weights)]) > _WEIGHTY
         point = rounded(Z[weighty], mid(w))
-    if kkt.norm == 1.0:
+    if asked.norm == 1.0:
         point[np.abs(point) < _NOTHING * np.abs(point).max()] = 0.0
     return point
+
+
+def least_loss_gap(
+    rows: FloatArray, w: FloatArray, asked: AskedLoss, deadline: float
+) -> float | None:
+    """Return how far the loss of w (d,) is from the least, at most; None where nothing is found.
+
+    Any weights s bound the least: ``log L ≥ H(s) - ρ‖Zᵀs‖_*``, and with a penalty its conjugate
+    stands for ρ‖·‖_* (math §8). Here they are those at the least loss in long numbers, and what
+    they prove of w is enclosed in balls: in nats of log L, or as a part of ``L + c ‖w‖^q``.
+    """
+    from flint import arb
+
+    with long_numbers():
+        Z = big(rows)
+        best = _least(Z, w, asked, deadline)
+        if best is None:
+            return None
+        s = _loss(asked.loss, Z @ best)[1]
+        point, dual = big(w), dual_ball(asked.norm)
+        f = Z @ point
+        exponential = asked.loss is Loss.EXPONENTIAL
+        losses = [(-v).exp() if exponential else (-v).exp().log1p() for v in f]
+        value, slope = sum(losses, arb(0)), ball_norm(Z.T @ s, dual)
+        if asked.penalty is None:
+            pull = arb(asked.radius) * slope
+            if exponential:
+                total = sum(s, arb(0))
+                gap = value.log() - _entropy(s) / total - total.log() + pull / total
+                return max(0.0, upper(gap))
+            below = _entropy(s) + _entropy(1 - s) - pull
+            return max(0.0, upper(value.log() - below.log())) if below > 0 else math.inf
+        c, q = arb(asked.penalty[0]), arb(asked.penalty[1])
+        conjugate = arb(0)
+        if q > 1:
+            conjugate = (1 - 1 / q) * slope * (slope / (c * q)) ** (1 / (q - 1))
+        elif not slope <= c:
+            # At q = 1 the conjugate is 0 up to a slope of c, and nothing beyond.
+            s = s * (c / slope).lower().mid()
+        below = _entropy(s) + (sum(s, arb(0)) if exponential else _entropy(1 - s)) - conjugate
+        whole = value + c * ball_norm(point, asked.norm) ** q
+        return max(0.0, upper((whole - below) / whole))
+
+
+def _entropy(shares: Big) -> Any:
+    """Return ``-Σ s log s``."""
+    from flint import arb
+
+    return -sum((x * x.log() for x in shares if x > 0), arb(0))
+
+
+def _least(Z: Big, near: FloatArray, asked: AskedLoss, deadline: float) -> Big | None:
+    """Return w (d,) of least loss, from a point near it."""
+    if not np.any(near) or not np.all(np.isfinite(near)):
+        return None
+    kind = _Flat if asked.norm in (1.0, math.inf) else _Round
+    space = kind(near.size, asked.norm, asked.radius)
+    x = space.begin(big(near))
+    found = _descended(_goal(asked, Z, space, x), space, x, deadline)
+    return None if found is None else mid(space.point(found))
 
 
 # -- the loss --------------------------------------------------------------------------------------
@@ -102,24 +178,21 @@ def _loss(loss: Loss, f: Big) -> tuple[Any, Big, Big]:
     return value.mid(), share, mid(share * (1 - share))
 
 
-def _goal(kkt: Kkt, Z: Big, space: _Space, begin: Big) -> Callable[[Big, bool], Parts]:
+def _goal(asked: AskedLoss, Z: Big, space: _Space, begin: Big) -> Callable[[Big, bool], Parts]:
     """Return G with its derivatives in x; the derivatives are left out where asked."""
     from flint import arb
 
-    term = kkt.loss
-    if term is None:
-        raise UnsupportedError("The problem has no loss.", "Give eq. 5, or eq. 5 with a penalty.")
     A = space.matrix
     rows = Z if A is None else mid(Z @ A)
 
     def loss(x: Big, bare: bool) -> tuple[Any, Big, Big]:
-        value, weights, curved = _loss(term.loss, mid(rows @ x))
+        value, weights, curved = _loss(asked.loss, mid(rows @ x))
         if bare:
             return value, weights, curved
         slope = mid(-(rows.T @ weights))
         return value, slope, product((rows * curved[:, None]).T, rows)
 
-    if term.coefficient is None or term.power is None:
+    if asked.penalty is None:
 
         def in_ball(x: Big, bare: bool) -> Parts:
             value, slope, curved = loss(x, bare)
@@ -129,7 +202,7 @@ def _goal(kkt: Kkt, Z: Big, space: _Space, begin: Big) -> Callable[[Big, bool], 
             return value.log().mid(), slope, mid(curved / value - np.outer(slope, slope))
 
         return in_ball
-    c, q = arb(term.coefficient), arb(term.power)
+    c, q = arb(asked.penalty[0]), arb(asked.penalty[1])
 
     def whole(x: Big, bare: bool) -> Parts:
         value, slope, curved = loss(x, bare)
@@ -275,11 +348,6 @@ class _Flat(_Space):
     def length(self, x: Big) -> Parts:
         bent = np.outer(self.sizes, self.sizes) * 0
         return (self.sizes @ x).mid(), self.sizes, bent
-
-
-def _space(kkt: Kkt) -> _Space:
-    kind = _Flat if kkt.norm in (1.0, math.inf) else _Round
-    return kind(kkt.point.size, kkt.norm, kkt.radius)
 
 
 # -- steps -----------------------------------------------------------------------------------------
