@@ -15,6 +15,7 @@ import lexmargin as lm
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Verdict
 from lexmargin.judge.bounds.balanced import balanced
+from lexmargin.judge.bounds.sphere import Sphere
 from lexmargin.judge.bounds.table import BOUNDS, GIVEN, THOROUGH, with_bounds
 from lexmargin.judge.proved import BoundMethod, Proved, names_a_bound, with_proved
 from lexmargin.judge.receipts.receipt import Receipt, receipt
@@ -276,3 +277,9 @@ def test_balanced_weights_are_between_the_ends(seed: int) -> None:
     assert not within or np.allclose(found, weights, rtol=1e-14)
     same = balanced(weights, np.ones(7), low, high)
     assert float(np.sum(same)) == pytest.approx(min(high, float(np.sum(weights))), abs=1e-12)
+
+
+def test_one_parameter_has_no_sphere_to_go_through() -> None:
+    problem = lm.HardMargin(Bias("square"), lm.Dataset([[1.0]], [1], one_class=True))
+    assert lm.certify(problem, [2.0]).certified
+    assert not Sphere().applies(record(problem, [2.0]))

@@ -59,7 +59,7 @@ class Sphere:
         ball = kkt.is_direction or kkt.radius is not None
         margins = kkt.loss is None and kkt.norm == 2.0 and not kkt.functions.data.is_sparse
         curved = kkt.parts is not None and kkt.functions.curvature > Curvature.CONCAVE
-        return ball and margins and curved and kkt.functions.size <= self.parameters
+        return ball and margins and curved and 1 < kkt.functions.size <= self.parameters
 
     def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
         radius = 1.0 if kkt.is_direction or kkt.radius is None else kkt.radius
