@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
+from lexmargin.formulations import Kkt
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.bounds.networks import LinearNetwork
+from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.certificate import Ascent
-from lexmargin.judge.functions.linear_networks import linear_network_bound
 from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.refine import refine
 from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
@@ -236,8 +237,8 @@ def test_without_its_symmetries_the_same_point_is_undecided(monkeypatch):
         "lexmargin.judge.second_order.hessians.symmetry_tangents",
         lambda *a: np.zeros((0, theta.size)),
     )
-    monkeypatch.setattr("lexmargin.judge.local.refine.linear_network_bound", lambda *a: None)
-    monkeypatch.setattr("lexmargin.judge.local.refine.leak", lambda *a: None)
+    monkeypatch.setattr("lexmargin.judge.bounds.refine.CHEAP", ())
+    monkeypatch.setattr("lexmargin.judge.bounds.refine.leak", lambda *a: None)
     found = judge(f, theta)
     assert found.verdict is Verdict.KKT and "flat direction" in " ".join(found.reasons)
     assert found.curvature.kind is CurvatureKind.UNDECIDED
@@ -376,10 +377,11 @@ def test_loose_tolerances_do_not_turn_noise_into_a_verdict():
 def test_linear_network_bounds_hold_for_random_weights(predictor):
     rng = np.random.default_rng(11)
     f = functions(predictor, rng.standard_normal((3, 4)) + 1.0)
-    bounds = [linear_network_bound(f, rng.random(3)) for _ in range(20)]
+    kkt, given = Kkt(functions=f, point=np.ones(f.size)), LinearNetwork(search=False)
+    bounds = [given.prove(kkt, rng.random(3)).value for _ in range(20)]
     best = max(margin_of(f, rng.standard_normal(f.size)) for _ in range(3000))
     assert best < min(bounds)
-    assert linear_network_bound(f, np.zeros(3)) is None
+    assert given.prove(kkt, np.zeros(3)) is None
 
 
 @settings(max_examples=30, derandomize=True, deadline=None)

@@ -23,9 +23,9 @@ from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import GRADIENT_BYTES, JACOBIAN_ENTRIES
 from lexmargin.judge.autodiff.scores import Scores
 from lexmargin.judge.certificate import Certificate, Check
-from lexmargin.judge.directions import certify_direction
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
+from lexmargin.judge.programs.directions import certify_direction
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.trained_degree import Degrees, measure_degrees
 from lexmargin.judge.trained.trained_judge import certify_by_gram
