@@ -10,7 +10,7 @@ import numpy as np
 from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
 from lexmargin.judge.autodiff.scores import Indices, KinkReport
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
-from lexmargin.judge.local.kinked_point import KinkedPoint, Standing
+from lexmargin.judge.local.kinked_point import KinkedDirection, Standing
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.linalg.norms import Array, vector_norm
@@ -22,7 +22,7 @@ _CHUNK: Final = 256
 
 
 @final
-class TrainedPoint(KinkedPoint):
+class TrainedPoint(KinkedDirection):
     """The direction of a trained network's own weights.
 
     A kink counts where the margin feels it: a unit whose output the score ignores has none. What
