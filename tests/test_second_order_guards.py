@@ -293,7 +293,7 @@ def test_what_a_point_may_be_off_by_its_curvature_may_be_too() -> None:
 def test_hessians_are_compared_with_gradients_by_euler_and_by_differences() -> None:
     class Wrong(Cubics):
         def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
-            return super().products(theta, weights, directions) + self.off * directions
+            return super().hessian_products(theta, weights, directions) + self.off * directions
 
     for off, degree, doubted in ((0.0, 1.0, False), (1e-6, None, False), (1e-2, None, True),
                                  (1e-6, 1.0, True)):  # fmt: skip
