@@ -292,8 +292,8 @@ def test_what_a_point_may_be_off_by_its_curvature_may_be_too() -> None:
 
 def test_hessians_are_compared_with_gradients_by_euler_and_by_differences() -> None:
     class Wrong(Cubics):
-        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
-            return super().products(theta, weights, directions) + self.off * directions
+        def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
+            return super().hessian_products(theta, weights, directions) + self.off * directions
 
     for off, degree, doubted in ((0.0, 1.0, False), (1e-6, None, False), (1e-2, None, True),
                                  (1e-6, 1.0, True)):  # fmt: skip
@@ -307,9 +307,9 @@ def test_a_second_derivative_by_differences_stays_before_a_kink() -> None:
     """The gradient jumps 1e-7 away from e_1, and Hessians agree with differences this side."""
 
     class Jumping(Cubics):
-        def combined_gradient(self, theta: Any, weights: Any) -> Any:
+        def vjp(self, theta: Any, weights: Any) -> Any:
             extra = 1e-3 * float(np.linalg.norm(theta - E3[0]) > 1e-7)
-            return super().combined_gradient(theta, weights) + extra * theta[1] * E3[1] * 1e6
+            return super().vjp(theta, weights) + extra * theta[1] * E3[1] * 1e6
 
     functions = Jumping([0.0], E3[:1])
     reasons = [
