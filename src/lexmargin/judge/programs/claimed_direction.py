@@ -33,7 +33,7 @@ from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.norms import Array, unit_scale
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_measures import affordable, measured
@@ -86,8 +86,8 @@ def claimed_direction(
     if point.margin <= 0.0:
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
-    unit = theta / vector_norm(theta, 2.0)
-    place = PredictorPoint(functions, unit, alpha, limits.kink)
+    place = PredictorPoint(functions, theta, alpha, limits.kink)
+    unit = place.theta
     kinks, samples = place.kinks, samples_of(functions, evidence.support)
     on = [] if kinks is None else kinks.within(limits.kink, samples)
     gradients = point.jacobian
