@@ -26,7 +26,7 @@ from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, unit_point
-from lexmargin.judge.reasons import Condition
+from lexmargin.judge.reasons import Condition, claimed
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import PredictorCurved
@@ -112,15 +112,15 @@ def claimed_direction(
         # What separates θ̂ from one element of every margin does not from all.
         first = replace(first, lower=0.0)
     condition = Condition.SLOPES if on else Condition.GRADIENTS
-    word = first_order(
-        replace(Measured.of(first, point.is_noise, mismatch), condition=condition), limits
-    )
+    known = replace(Measured.of(first, point.is_noise, mismatch), condition=condition)
+    verdict, (why,) = first_order(known, limits)
+    word = verdict, (claimed(why),)
     if on and norm != 2.0:
         word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
     elif sloped:
         word = Verdict.UNDECIDED, (sloped,)
     rung = Rung(evidence.tau, first)
-    known = replace(
+    found = replace(
         certificate_of(rung, word, point.unscaled(point.margin), norm, limits),
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
@@ -131,7 +131,7 @@ def claimed_direction(
         degree=alpha,
         nearest_kink=place.standing(evidence.support).nearest,
     )
-    found = _beyond_first_order(functions, point, unit, evidence, known)
+    found = _beyond_first_order(functions, point, unit, evidence, found)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
