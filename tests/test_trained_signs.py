@@ -55,8 +55,7 @@ class Written(Scores):
     def _never(self, *_):
         raise UnsupportedError("Signs ask for values and gradients alone.")
 
-    jvp = vjp = hessian_products = kinked_rows = kinks = _never
-    _at = _taken = _values = _tangent = _rows = _gradient = _products = _never
+    _tangent = _gradient = _products = kinked_rows = kinks = _never
 
     def suspects(self):
         return ()
