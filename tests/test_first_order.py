@@ -13,10 +13,9 @@ from lexmargin.judge import Tolerances, Verdict, certify_arrays
 from lexmargin.judge.certify import certify_kkt
 from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.reasons import Condition, claimed, words_of
-from lexmargin.judge.trained.trained_judge import certify_by_gram
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from test_adversarial import Rows
+from test_adversarial import by_inner_products
 
 LIMITS = Tolerances()
 GOOD = Measured(
@@ -138,5 +137,5 @@ def test_no_error_of_the_margins_refutes_a_stationary_point(seed):
         errors = rng.uniform(-1.0, 1.0, f.size) * 10.0 ** rng.uniform(-8.0, -6.01)
         off = f * (1.0 + errors)
         words.add(certify_arrays(off, jacobian, theta, degree).verdict)
-        words.add(certify_by_gram(Rows(theta, off, jacobian), degree, LIMITS, 1e3).verdict)
+        words.add(by_inner_products(off, jacobian, theta, degree, LIMITS).verdict)
     assert words == {Verdict.UNDECIDED, Verdict.KKT}
