@@ -12,10 +12,11 @@ from scipy.special import logsumexp
 
 import lexmargin as lm
 from lexmargin.errors import LexmarginError, NotSeparableError, ParameterError, ReceiptError
+from lexmargin.inputs.codec import written
 from lexmargin.judge import certify
 from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.proofs.exact_bias import exact_program
-from lexmargin.judge.receipts.receipt_format import predictor_from_json, predictor_to_json
+from lexmargin.judge.receipts.receipt_problem import predictor_from_json
 from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors import Bias, BiasForm, Linear, Sum
@@ -208,8 +209,8 @@ def test_the_predictor_with_outputs(form: BiasForm) -> None:
     size = 2 if form is BiasForm.TWO_SQUARES else 1
     assert bias.shapes(5) == ((3, size),)
     assert bias.homogeneity(5).kind is HomogeneityKind.HOMOGENEOUS
-    assert predictor_from_json(predictor_to_json(bias)) == bias
-    single = predictor_to_json(Bias(form))
+    assert predictor_from_json(written(bias, exact=True)) == bias
+    single = written(Bias(form), exact=True)
     assert "outputs" not in single and predictor_from_json(single) == Bias(form)
     for wrong in (0, 1, 2.5, "3"):
         with pytest.raises(ReceiptError):

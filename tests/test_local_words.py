@@ -80,7 +80,7 @@ def test_the_third_derivative_may_leave_no_maximiser(
     if found.radius is not None:
         # b t = .01 t²/2 - … puts it near t = 1e-6.
         assert 0.8e-6 < found.radius < 1.2e-6
-        assert again.facts.radius == pytest.approx(found.radius, rel=1e-3)
+        assert again.facts.certificate.radius == pytest.approx(found.radius, rel=1e-3)
 
 
 @pytest.mark.parametrize(("third", "verdict"), [(1e3, Verdict.KKT), (100.0, Verdict.STRICT_LOCAL)])
@@ -558,7 +558,7 @@ def test_receipts_of_saddles_carry_their_curve(kind: str) -> None:
     honest = receipt(problem, theta, found)
     again = verify_receipt(Receipt.from_bytes(honest.to_bytes()))
     assert again.verdict is Verdict.SADDLE
-    assert again.facts.rate == pytest.approx(found.rise.rate, rel=0.2)
+    assert again.facts.certificate.rise.rate == pytest.approx(found.rise.rate, rel=0.2)
     assert set(honest.content["evidence"]["ascent"]) == {"direction", "held", "order"}
 
 

@@ -6,7 +6,6 @@ where no solver, not even a least-squares one, is installed.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from typing import Final
 
@@ -17,16 +16,15 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
-from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
+from lexmargin.judge.functions.kinks import Kink, samples_of
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
-from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
+from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
-from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler, unit_point
 from lexmargin.judge.proved import Proved, linear_proof, with_proved
 from lexmargin.judge.reasons import Condition
@@ -90,11 +88,9 @@ def claimed_direction(
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
     unit = theta / vector_norm(theta, 2.0)
-    kinks = measure_kinks(functions, unit, evidence.support)
-    on: list[Kink] = []
-    if kinks is not None:
-        samples = samples_of(functions, evidence.support)
-        on = kinks.within(limits.kink, samples)
+    place = PredictorPoint(functions, unit, alpha, limits.kink)
+    kinks, samples = place.kinks, samples_of(functions, evidence.support)
+    on = [] if kinks is None else kinks.within(limits.kink, samples)
     gradients = point.jacobian
     sloped = ""
     if on:
@@ -102,16 +98,8 @@ def claimed_direction(
     first = measured_of(point, gradients, evidence, limits, mismatch)
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
-        jacobian, values = functions.jacobian(unit), functions.values(unit)
-        sets_of = functools.partial(kinked_sets, functions, unit, limits.kink)
-        reach = weight_reach(
-            margins_on_kinks(functions, kinks, limits.kink),
-            element_moves(sets_of, lambda indices: jacobian[indices], norm),
-            alpha * (values - float(np.min(values))),
-            unit,
-            norm,
-        )
-        first = replace(first, lower=max(0.0, first.lower - limits.complementarity * reach))
+        others = place.beside(evidence.support)[0]
+        first = replace(first, lower=place.bounded(first.lower, others, norm, limits))
     # At kinks the elements that λ combines, where there are slopes for them.
     support_rows = gradients[evidence.support]
     weights = evidence.multipliers if evidence.bound is None else evidence.bound
@@ -142,7 +130,7 @@ def claimed_direction(
         gap=None if proved is None else proved.gap(margin),
         bound=None if proved is None else proved.bound,
         degree=alpha,
-        nearest_kink=None if kinks is None else kinks.nearest_on_support.distance,
+        nearest_kink=place.standing(evidence.support).nearest,
     )
     found = _beyond_first_order(functions, point, unit, evidence, known, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows

@@ -16,6 +16,7 @@ from lexmargin.judge.given import Evidence, refuted
 from lexmargin.judge.levels.long_words import found_multipliers
 from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kinked import element_at_kink
+from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.multipliers.stationarity import on_support
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.programs.claimed_direction import claimed_direction
@@ -121,8 +122,8 @@ def _slopes(
     sets = gradient_sets(functions, unit, evidence.support, kinks)
     if sets is None or any(vertices.size for vertices in sets.vertices):
         return evidence
-    values = functions.values(unit)
-    clarke = element_at_kink(sets, evidence.support, unit, degree, values, limits).clarke
+    place = PredictorPoint(functions, unit, degree, limits.kink)
+    clarke = element_at_kink(place, sets, evidence.support, limits).clarke
     per_sample = functions.count // functions.data.n_samples
     recording = functions.record(unit)
     zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]

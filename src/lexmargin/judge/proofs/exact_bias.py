@@ -135,7 +135,10 @@ def exact_program(kkts: tuple[Kkt, ...]) -> Proof | str:
         return "a margin is not positive"
     stretched = tuple(x / smallest for x in w), tuple(x / smallest for x in c)
     floats = np.array([float(m / smallest) for m in margins])
-    answer = first_exact(lambda cut: _answer(program, stretched, floats, cut))
+    seen = program, stretched, floats
+    answer = first_exact(
+        lambda cut: _answer(*seen, cut, held=False) or _answer(*seen, cut, held=True)
+    )
     if answer is None:
         return "the active set of this point is not that of an exact optimum"
     return _compared(len(kkts), program, answer, stretched, float(abs(smallest - 1)))
@@ -174,29 +177,38 @@ def _answer(
     point: tuple[Vector, Vector],
     margins: Array,
     tolerance: float,
+    *,
+    held: bool,
 ) -> tuple[Vector, Vector, Vector] | None:
-    """Solve and check the equations of the active samples and positive squares seen in floats."""
+    """Solve and check the equations of the active samples and positive squares seen in floats.
+
+    With ``held`` the multipliers are such that no square that is 0 would pay, too.
+    """
     w, c = point
     a, half = float(program.a), float(program.b) / 2.0
     size = max([float(x) for x in c], default=0.0)
     positive = [j for j, x in enumerate(c) if float(x) > tolerance * max(1.0, size)]
+    zero = [j for j in range(len(c)) if held and j not in positive]
     near = np.flatnonzero(margins <= 1.0 + max(tolerance, 1e-9) * 10.0)
-    rows = np.hstack([program.Z[near], program.S[near][:, positive]])
-    target = np.concatenate([[a * float(x) for x in w], np.full(len(positive), half)])
-    if not np.any(target):
-        chosen, guess = [], np.zeros(0)
-    else:
+    rows = np.hstack([program.Z[near], program.S[near][:, positive + zero]])
+    # What `Σ λ_n s_n` of a square that is 0 lacks of b/2 is a multiplier of its own.
+    slack = np.eye(len(zero), rows.shape[1], rows.shape[1] - len(zero))
+    target = np.concatenate([[a * float(x) for x in w], np.full(len(positive + zero), half)])
+    chosen, guess, tight = list[int](), np.zeros(0), positive
+    if np.any(target):
         length = float(np.linalg.norm(target))
-        found = nonnegative_multipliers(rows, target / length).multipliers * length
-        carries = found > tolerance * float(np.max(found, initial=0.0))
-        chosen, guess = [int(n) for n in near[carries]], found[carries]
+        found = nonnegative_multipliers(np.vstack([rows, slack]), target / length).multipliers
+        shares, rest = length * found[: near.size], length * found[near.size :]
+        carries = shares > tolerance * float(np.max(shares, initial=0.0))
+        chosen, guess = [int(n) for n in near[carries]], shares[carries]
+        tight = positive + [j for j, x in zip(zero, rest, strict=True) if x <= tolerance * half]
     exact = [to_fractions(program.Z[n].tolist()) for n in chosen]
     shifts = [to_fractions(program.S[n].tolist()) for n in chosen]
     table = []
     for z, s in zip(exact, shifts, strict=True):
         gram = [dot(z, other) / program.a for other in exact]
         table.append([*gram, *(s[j] for j in positive), _ONE])
-    for j in positive:
+    for j in tight:
         table.append([*(s[j] for s in shifts), *([_ZERO] * len(positive)), program.b / 2])
     start = [Fraction(float(x)) for x in guess] + [c[j] for j in positive]
     solved = solve_near(table, start) if table else []

@@ -10,7 +10,7 @@ import numpy as np
 from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
 from lexmargin.judge.autodiff.scores import Indices, KinkReport, Scores
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
-from lexmargin.judge.local.kinked_point import KinkedPoint, Standing
+from lexmargin.judge.local.kinked_point import KinkedDirection, Standing
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
@@ -100,7 +100,7 @@ class TrainedCurved(Curved):
 
 
 @final
-class TrainedPoint(KinkedPoint):
+class TrainedPoint(KinkedDirection):
     """The direction of a trained network's own weights.
 
     A kink counts where the margin feels it: a unit whose output the score ignores has none. What
