@@ -295,19 +295,17 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
     for predictor in (Network((3, 2), ReLU(3.0)), DiagonalNetwork(3), ConvolutionalNetwork(2)):
         f = functions(predictor, rng.standard_normal((4, 4)))
         theta, weights = rng.standard_normal(f.size), rng.random(4)
-        hessian = PredictorCurved(f).products(theta, weights, np.eye(f.size))
+        hessian = PredictorCurved(f).hessian_products(theta, weights, np.eye(f.size))
         step = 1e-6
         for i in range(f.size):
             unit = np.eye(f.size)[i] * step
-            column = f.combined_gradient(theta + unit, weights) - f.combined_gradient(
-                theta - unit, weights
-            )
+            column = f.vjp(theta + unit, weights) - f.vjp(theta - unit, weights)
             np.testing.assert_allclose(column / (2 * step), hessian[i], atol=1e-6)
 
 
 def test_a_wrong_hessian_is_noticed(monkeypatch):
     f = functions(DiagonalNetwork(3), PAIR)
-    monkeypatch.setattr(PredictorCurved, "products", lambda *a: np.zeros_like(a[-1]))
+    monkeypatch.setattr(PredictorCurved, "hessian_products", lambda *a: np.zeros_like(a[-1]))
     found = judge(f, diagonal(3, (5 / 8, 5 / 8)))
     assert found.verdict is Verdict.KKT
     assert "two routes to the second derivative" in found.curvature.reason

@@ -531,7 +531,7 @@ def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
     monkeypatch.setattr(
         level_duals, "level_dual", lambda face, free, known=None: face.measured(weights, free)
     )
-    assert prove_levels(Z, flat, INF, 2, 1e-4).proven == 1
+    assert prove_levels(Z, flat, INF, 2, 1e-4)[0].proven == 1
     # A chain that is too short, or not of weights, proves what it proves.
     assert checked_levels(Z, flat, INF, 2, 1e-4, []).proven == 0
     assert checked_levels(Z, flat, INF, 2, 1e-4, [np.array([2.0, -1.0])]).proven == 0
@@ -546,7 +546,7 @@ def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
 def test_levels_are_proven_in_any_unit(Z, theta, norm, exponent):
     found = level_word(np.ldexp(np.array(Z, float), exponent), theta, norm)
     assert found.verdict is Verdict.GLOBAL, found.reasons
-    proof = prove_levels(
+    proof, _ = prove_levels(
         np.ldexp(np.array(Z, float), exponent), np.array(theta, float), norm, 2, 1e-7
     )
     assert proof.values == pytest.approx(np.ldexp(np.sort(np.array(Z) @ theta)[:2], exponent))
@@ -590,7 +590,7 @@ def test_multiples_of_earlier_proofs_are_the_smallest_that_do(seed):
 def test_a_point_beside_the_best_is_proven_with_the_gap_it_has():
     """Margins 3 ± 1e-5 of level 2: one row alone is tight, and the proof needs both."""
     Z = np.array([[1.0, 0.0], [3.0, 1.0], [3.0, -1.0]])
-    proof = prove_levels(Z, np.array([1.0, 1e-5]), INF, 3, 1e-4)
+    proof, _ = prove_levels(Z, np.array([1.0, 1e-5]), INF, 3, 1e-4)
     assert proof.proven == 3
     assert proof.gap == pytest.approx(1e-5)
 
@@ -599,8 +599,8 @@ def test_equal_margins_that_could_be_split_are_not_proven():
     # Level 1 fixes sample 0 alone; sample 1 has the same margin at (1, 0) and can rise to 2.
     Z = np.array([[1.0, 0.0], [1.0, 1.0]])
     flat, best = np.array([1.0, 0.0]), np.array([1.0, 1.0])
-    assert prove_levels(Z, flat, INF, 2, 1e-9).proven == 1
-    proof = prove_levels(Z, best, INF, 2, 1e-9)
+    assert prove_levels(Z, flat, INF, 2, 1e-9)[0].proven == 1
+    proof, _ = prove_levels(Z, best, INF, 2, 1e-9)
     assert proof.proven == 2 and proof.values == (1.0, 2.0)
 
 
@@ -620,7 +620,7 @@ def test_proven_levels_are_those_of_exact_arithmetic(norm, seed):
     best = np.sort([float(v) for v in exact])
     theta = face_levels(Z, norm).theta
     assert np.sort(Z @ theta) == pytest.approx(best, abs=1e-9)
-    proof = prove_levels(Z, theta, norm, 8, 1e-7)
+    proof, _ = prove_levels(Z, theta, norm, 8, 1e-7)
     assert proof.proven == 8 and proof.gap < 1e-12, proof
     for size in (1e-6, 1e-3, 0.3):
         other = theta + size * rng.standard_normal(4)
@@ -628,7 +628,7 @@ def test_proven_levels_are_those_of_exact_arithmetic(norm, seed):
         margins = np.sort(Z @ other)
         wrong = np.abs(margins - best) > 1e-7 * best[0]
         if margins[0] > 0.0 and np.any(wrong):
-            assert prove_levels(Z, other, norm, 8, 1e-8).proven <= int(np.argmax(wrong))
+            assert prove_levels(Z, other, norm, 8, 1e-8)[0].proven <= int(np.argmax(wrong))
 
 
 @pytest.mark.parametrize("digits", [(3, 8), pytest.param((4, 9), marks=pytest.mark.long)])
@@ -655,7 +655,7 @@ def test_levels_of_digits_are_proven_and_a_slightly_wrong_one_is_not(digits):
             place = int(np.argmax(change))
             assert (place > 0) is first and np.any(change)
             if first:
-                assert prove_levels(Z, wrong, INF, best.size, 1e-7).proven <= place
+                assert prove_levels(Z, wrong, INF, best.size, 1e-7)[0].proven <= place
         assert certify(problem, wrong).verdict is not Verdict.GLOBAL
 
 

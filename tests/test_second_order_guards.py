@@ -70,7 +70,7 @@ class Cubics(Curved):
         third = np.outer(self._t * self._along(theta) ** 2 / 2.0, self._q)
         return (self._g + self._h @ theta + third)[indices]
 
-    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+    def vjp(self, theta: Any, weights: Any) -> Any:
         exact = weights @ self.rows(theta, np.arange(self.count))
         # Newton's method does not get rid of it.
         sign = -1.0 if theta[-1] > 0.0 else 1.0
@@ -80,7 +80,7 @@ class Cubics(Curved):
         third = float(weights @ self._t) * self._along(theta)
         return np.einsum("n,nij->ij", weights, self._h) + third * np.outer(self._q, self._q)
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return directions @ self.hessian(theta, weights)
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
@@ -93,7 +93,7 @@ class Cubics(Curved):
 class Unbounded(Cubics):
     """Gradients are finite and second derivatives are not."""
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return np.full(directions.shape, math.inf)
 
 
@@ -177,7 +177,7 @@ def test_where_no_hessian_is_to_be_had_it_is_said(functions: Cubics, why: str) -
 
 def test_a_predictor_without_second_derivatives_is_said_to_have_none() -> None:
     class Without(Cubics):
-        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
             raise UnsupportedError("this operation has none", "Use another.")
 
     assert "no exact second derivatives" in str(reduce(around(Without([0.0], E3[:1]), [1.0])))

@@ -111,7 +111,7 @@ def with_levels(
                     proof = long_levels(Z, theta, found.norm, count, limits.gap, terms) or proof
         else:
             unit = theta / vector_norm(theta, found.norm)
-            proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
+            proof, _ = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
             if proof.proven < count and affordable(*Z.shape):
                 exact = exact_levels(Z, found.norm, theta, count)
                 gap = None if isinstance(exact, str) else exact.gap
