@@ -41,6 +41,10 @@ _STEP: Final = 1e-6
 """Of central differences: the cube root of rounding, where their two errors are alike."""
 _ALIKE: Final = 1e-6
 """Relative difference of gradients that are the same: differences over `_STEP` err by far less."""
+_ROUNDING: Final = 1e-12
+"""Relative error of a best value in closed form: a bound may be below it by as much."""
+_WEIGHTS: Final = 4
+"""Random weights of every example; wrong signs and sums show with the first few."""
 _POINTS: Final = 3
 """Points beside an answer: one alone may lie along a symmetry by chance."""
 _ASIDE: Final = 0.1
@@ -54,12 +58,6 @@ _CLAIMS: Final = {
     Finds.LOCAL: (Claim.OPTIMAL, Claim.LOCALLY_OPTIMAL),
 }
 """What a solver says of an answer as good as its profile promises."""
-
-
-_ROUNDING: Final = 1e-12
-"""Relative error of a best value in closed form: a bound may be below it by as much."""
-_WEIGHTS: Final = 4
-"""Random weights of every example; wrong signs and sums show with the first few."""
 
 
 def bound(
