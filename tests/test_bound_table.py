@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
+from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Verdict
 from lexmargin.judge.bounds.balanced import balanced
@@ -22,6 +23,8 @@ from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.predictors import Bias, Sum
 from lexmargin.run import conformance
+from lexmargin.shelf.build import build, stored_theta
+from lexmargin.shelf.library import Library
 from uneven_margin import Uneven
 
 JUDGE: Final = Path(__file__).resolve().parent.parent / "src" / "lexmargin" / "judge"
@@ -283,3 +286,20 @@ def test_one_parameter_has_no_sphere_to_go_through() -> None:
     problem = lm.HardMargin(Bias("square"), lm.Dataset([[1.0]], [1], one_class=True))
     assert lm.certify(problem, [2.0]).certified
     assert not Sphere().applies(record(problem, [2.0]))
+
+
+def test_every_global_of_the_shelf_names_its_bound() -> None:
+    library, named = Library(), set[str]()
+    for name, path in library.problem_paths().items():
+        found = library.problem(path)
+        try:
+            problem = build(found)
+            theta = stored_theta(found, problem)
+        except LexmarginError:
+            continue
+        word = lm.certify(problem, theta)
+        if word.verdict is Verdict.GLOBAL:
+            bounds = [reason for reason in word.reasons if names_a_bound(reason)]
+            assert bounds, f"{name}: {word.reasons}"
+            named.add(bounds[-1].rsplit("(", 1)[1].rstrip(")"))
+    assert len(named) >= 8 and named <= set(BoundMethod)
