@@ -23,7 +23,7 @@ from lexmargin.ops.numpy import NumpyOps
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, margin_figure, style
 from lexmargin.shelf.build import build, stored_theta
 from lexmargin.shelf.library import Library
-from lexmargin.shelf.problems import PredictorKind, ProblemFile
+from lexmargin.shelf.problems import ProblemFile
 
 __all__ = ["FAMILIES", "Entry", "entries", "write"]
 
@@ -39,14 +39,14 @@ FAMILIES = {
     "real": "Real data",
 }
 _PREDICTORS = {
-    PredictorKind.LINEAR: r"F(x; \theta) = \theta\cdot x",
-    PredictorKind.DIAGONAL: r"F(x; \theta) = \sum_i x_i \prod_l u^{(l)}_i",
-    PredictorKind.CONVOLUTION: r"F(x; \theta) = x\cdot(u^{(1)} \star \cdots \star u^{(L)})",
-    PredictorKind.NETWORK: r"F(x; \theta) = W_L\,\sigma(W_{L-1}\cdots\sigma(W_1 x))",
-    PredictorKind.POLYNOMIAL: r"F(x; \theta) = \sum_j x_j \prod_i \theta_i^{e_{ji}}",
-    PredictorKind.LOG: r"f_n(\theta) = \log^q(\theta\cdot z_n)",
-    PredictorKind.SUM: r"F(x; \theta) = \sum_k F^{(k)}(x; \theta_k)",
-    PredictorKind.BIAS: r"F(x; \theta) = b|b|",
+    "linear": r"F(x; \theta) = \theta\cdot x",
+    "diagonal": r"F(x; \theta) = \sum_i x_i \prod_l u^{(l)}_i",
+    "convolution": r"F(x; \theta) = x\cdot(u^{(1)} \star \cdots \star u^{(L)})",
+    "network": r"F(x; \theta) = W_L\,\sigma(W_{L-1}\cdots\sigma(W_1 x))",
+    "polynomial": r"F(x; \theta) = \sum_j x_j \prod_i \theta_i^{e_{ji}}",
+    "log": r"f_n(\theta) = \log^q(\theta\cdot z_n)",
+    "sum": r"F(x; \theta) = \sum_k F^{(k)}(x; \theta_k)",
+    "bias": r"F(x; \theta) = b|b|",
 }
 _GRID = 161
 _ANGLES = 721
@@ -93,7 +93,7 @@ def picture(entry: Entry) -> Any:
     """Return the figure of a problem: the plane, the circle of directions, or the margins."""
     problem, theta = entry.problem, entry.theta
     with style() as plt:
-        if entry.file.predictor.kind is PredictorKind.POLYNOMIAL and problem.functions.size == 2:
+        if isinstance(entry.problem.predictor, lm.Polynomial) and problem.functions.size == 2:
             return _on_the_circle(plt, entry)
         if problem.data.n_features == 2:
             return _in_the_plane(plt, entry)
@@ -148,7 +148,7 @@ def _axes(plt: Any, **options: Any) -> tuple[Any, Any]:
 def _score(entry: Entry, points: FloatArray) -> FloatArray:
     """F at points of the plane; the logarithm of a score has the sign pattern of the score."""
     assert entry.theta is not None
-    if entry.file.predictor.kind is PredictorKind.LOG:
+    if isinstance(entry.problem.predictor, lm.Log):
         return np.asarray(points @ entry.theta)
     ops = NumpyOps()
     blocks = entry.problem.functions.blocks(entry.theta)
@@ -185,7 +185,7 @@ def _in_the_plane(plt: Any, entry: Entry) -> Any:
         if chosen.any():
             name = "$z_n$" if one_class else f"$y_n = {label:+d}$"
             axes.plot(*X[chosen].T, marker, color=colour, ms=7, mec="white", label=name, zorder=3)
-    linear = entry.file.predictor.kind in (PredictorKind.LINEAR, PredictorKind.LOG)
+    linear = isinstance(entry.problem.predictor, (lm.Linear, lm.Log))
     if entry.theta is not None and linear:
         arrow = entry.theta / np.linalg.norm(entry.theta) * 0.75 * half
         axes.annotate(

@@ -13,7 +13,6 @@ import pytest
 
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.reasons import template_of
-from lexmargin.judge.receipts.facts import Facts
 
 REQUIRED_BACKENDS = frozenset({"cvxpy", "pyomo", "casadi", "cyipopt"})
 REQUIRE_VARIABLE = "LEXMARGIN_REQUIRE_BACKENDS"
@@ -91,4 +90,3 @@ def watched(kind: type[Any], said: Callable[[Any], tuple[str, ...]]) -> None:
 
 
 watched(Certificate, lambda found: found.reasons)
-watched(Facts, lambda found: (found.reason,))

@@ -14,6 +14,7 @@ from scipy import optimize
 import lexmargin as lm
 from instances_problems import Instance
 from instances_samples import Array
+from instances_separable import separable_gap
 
 __all__ = ["beaten", "best_direction", "least_loss"]
 
@@ -29,6 +30,9 @@ def beaten(case: Instance, solution: Any) -> str:
     """Return how a GLOBAL answer of a nonconvex problem is beaten, empty where it is not."""
     problem, functions = case.problem, case.problem.functions
     word = solution.certificate.verdict
+    apart = separable_gap(case, solution) if word is lm.Verdict.GLOBAL else math.nan
+    if apart > AHEAD:
+        return f"{apart:.2g} from the best of what it computes"
     if word is not lm.Verdict.GLOBAL or functions.size > MOST or not 1.0 < case.norm < math.inf:
         return ""
     theta = functions.flatten(solution.theta)

@@ -298,4 +298,4 @@ def accepted(found: Forgery) -> str:
         said = verify_receipt(read(found.content))
     except ReceiptError:
         return ""
-    return f"accepted {found.statement} ({said.facts.reason}), although {found.why}"
+    return f"accepted {found.statement} ({said.facts.certificate.reasons[0]}), although {found.why}"

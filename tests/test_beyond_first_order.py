@@ -13,7 +13,7 @@ import lexmargin as lm
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.local.clarke import GradientSets
-from lexmargin.judge.local.kinked_point import KinkedPoint, PredictorPoint, Standing
+from lexmargin.judge.local.kinked_point import KinkedDirection, PredictorPoint, Standing
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.second_order.hessians import PredictorCurved
 
@@ -22,7 +22,7 @@ LIMITS = Tolerances()
 WHERE = "on a kink of relu (1.0e-12)"
 
 
-class Place(KinkedPoint):
+class Place(KinkedDirection):
     """The direction e_1 of f_1 = u_1² - u_2², and of a second margin that is told."""
 
     def __init__(self, **told: Any) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.formulations.base import Formulation
-from lexmargin.judge import Tolerances, Verdict, certify
+from lexmargin.judge import Certificate, Tolerances, Verdict, certify
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.programs.evidence import evidence_for
-from lexmargin.judge.receipts.facts import Facts, establish_problem
+from lexmargin.judge.receipts.facts import establish_problem
 
 R = math.sqrt(0.5)
 LIMITS = Tolerances()
@@ -30,8 +30,8 @@ def flat(problem: Formulation, *blocks: object) -> np.ndarray:
     return problem.functions.flatten([np.array(block, float) for block in blocks])
 
 
-def facts(problem: Formulation, theta: np.ndarray, evidence: Evidence) -> Facts:
-    return establish_problem(problem, theta, LIMITS, evidence)
+def facts(problem: Formulation, theta: np.ndarray, evidence: Evidence) -> Certificate:
+    return establish_problem(problem, theta, LIMITS, evidence).certificate
 
 
 def honest(problem: Formulation, theta: np.ndarray) -> Evidence:
@@ -56,7 +56,7 @@ def test_slopes_outside_their_range_or_off_their_kink_establish_nothing() -> Non
         forged = replace(evidence, slopes=(slope,))
         found = facts(problem, theta, forged)
         assert found.verdict is Verdict.UNDECIDED
-        assert "no kink, or outside [0, 1]" in found.reason
+        assert "no kink, or outside [0, 1]" in found.reasons[0]
 
 
 def test_kinks_in_several_layers_have_no_slopes_of_their_own() -> None:
@@ -65,7 +65,7 @@ def test_kinks_in_several_layers_have_no_slopes_of_their_own() -> None:
     assert certify(problem, theta).verdict is Verdict.CLARKE_KKT
     evidence = Evidence(support=np.array([0, 1]), multipliers=np.ones(2), tau=1e-7)
     found = facts(problem, theta, evidence)
-    assert found.verdict is Verdict.UNDECIDED and "several layers" in found.reason
+    assert found.verdict is Verdict.UNDECIDED and "several layers" in found.reasons[0]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -120,7 +120,7 @@ def test_a_curve_said_to_rise_must_begin_at_the_point_and_rise() -> None:
     better = replace(evidence, ascent=Ascent(np.array([0.0, R, 0.0, R]), held, 2))
     found = facts(problem, theta, better)
     # I - λ ∇²f is -1 along it.
-    assert found.verdict is Verdict.SADDLE and found.rate == pytest.approx(0.5, rel=0.1)
+    assert found.verdict is Verdict.SADDLE and found.rise.rate == pytest.approx(0.5, rel=0.1)
     # The gain is of second order, and called one of first order it does not follow its rate.
     wrong = replace(evidence, ascent=replace(better.ascent, order=1))
     assert facts(problem, theta, wrong).verdict is Verdict.KKT

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.functions.kinks import Kink, measure_kinks
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.local.clarke import GradientSets, clarke_stationarity, gradient_sets
 from lexmargin.judge.local.kinked import judged_at_kink
-from lexmargin.judge.local.refine import refine
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,
@@ -29,6 +29,7 @@ from lexmargin.predictors import (
     ReLU,
     Sum,
 )
+from told_kinks import WHERE, Told
 
 XOR = [[1, 1], [-1, -1], [1, -1], [-1, 1]]
 SIGNS = [1, 1, -1, -1]
@@ -373,9 +374,6 @@ def test_a_margin_of_rounding_size_on_a_kink_is_undecided():
     assert found.reasons[0].startswith("on a kink") and "rounding error" in found.reasons[0]
 
 
-WHERE = "on a kink (1 unit, nearest at layer 1, unit 0, sample 0)"
-
-
 @pytest.mark.parametrize(
     ("above", "verdict"),
     [
@@ -398,9 +396,8 @@ def test_a_refutation_at_a_kink_counts_weight_above_the_margin(
     f, other = xor()
     certificate = replace(judge(f, other), support=np.array([0]), multipliers=np.zeros(2))
     values = np.array([1.0, 1.0 + above])
-    found, _ = judged_at_kink(
-        certificate, whole.of(np.array([0])), theta, 1.0, values, WHERE, whole.of, (False, 0.0)
-    )
+    place, near = Told(whole, theta, values), whole.of(np.array([0]))
+    found, _ = judged_at_kink(certificate, place, near, WHERE)
     assert found.verdict is verdict
     assert found.stationarity_bound <= (1e-3 if verdict is Verdict.NOT_STATIONARY else 1e-7)
     if verdict is Verdict.CLARKE_KKT:
@@ -416,9 +413,7 @@ def test_weight_above_the_margin_counts_against_a_point_on_a_kink():
     for above, verdict in ((0.0, Verdict.CLARKE_KKT), (1e-3, Verdict.UNDECIDED)):
         values = np.array([1.0, 1.0 + above])
         theta = np.full(2, math.sqrt(0.5))
-        found, _ = judged_at_kink(
-            certificate, sets, theta, 1.0, values, WHERE, sets.of, (False, 0.0)
-        )
+        found, _ = judged_at_kink(certificate, Told(sets, theta, values), sets, WHERE)
         assert found.verdict is verdict and found.stationarity < 1e-12
 
 

@@ -138,8 +138,16 @@ def read(page: str, chosen: list[Block], folder: Path, patch: pytest.MonkeyPatch
     reader = Reader(page)
     # Dataclasses look their annotations up in the module they say they belong to.
     patch.setitem(sys.modules, reader.module.__name__, reader.module)
-    for block in chosen:
-        reader.run(block)
+    # As in a session, whose current folder is the first place that modules are found in.
+    patch.setattr(sys, "path", ["", *sys.path])
+    before = set(sys.modules)
+    try:
+        for block in chosen:
+            reader.run(block)
+    finally:
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+                del sys.modules[name]
 
 
 def without_optional(found: list[Block]) -> list[Block]:

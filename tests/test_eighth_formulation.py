@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +15,16 @@ import pytest
 from scipy.optimize import nnls
 
 import lexmargin as lm
-from lexmargin.errors import ParameterError
+from lexmargin.cli.main import main
+from lexmargin.compare.executors import Serial
+from lexmargin.compare.own_modules import load_modules, modules_of
+from lexmargin.errors import (
+    ExpressionError,
+    LibraryError,
+    ParameterError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Verdict
 from lexmargin.judge.certify import certify_kkt
@@ -32,7 +46,7 @@ E = np.e
 TABLE = {
     "levels": (LINEAR, [1.0, 2.0], [[1.0, 0.5], [1.0, 2.5], [1.5, 2.0]], Verdict.GLOBAL),
     "costs": (WEIGHTED, [0.8, 0.2], [[0.5, 0.5], [0.2, 0.8], [0.4, 0.1]], Verdict.GLOBAL),
-    "deep": (DEEP, [R, 2.0, R / 2, 1.0], [[1.0, R, 1.0, R]], Verdict.STRICT_LOCAL),
+    "deep": (DEEP, [R, 2.0, R / 2, 1.0], [[1.0, R, 1.0, R]], Verdict.GLOBAL),
     "log": (LOG, [E, E**4 / 2], [[E, E**3], [E / 2, E**4]], Verdict.GLOBAL),
 }
 
@@ -215,3 +229,106 @@ def test_records_that_contradict_themselves_are_refused(changes: dict[str, objec
     (record,) = LINEAR.kkt(np.array([1.0, 2.0]))
     with pytest.raises(ParameterError):
         replace(record, **changes)
+
+
+# -- files and comparisons -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_it_is_written_to_a_file_and_read_back(name: str, tmp_path: Path) -> None:
+    problem = TABLE[name][0]
+    lm.save(problem, tmp_path / "own.toml", title="an eighth problem", source="closed form")
+    found = lm.Library().problem(tmp_path / "own.toml")
+    assert found.formulation is Uneven and found.title == "an eighth problem"
+    assert lm.load(tmp_path / "own.toml") == problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("uneven-costs", "uneven-cost", UnknownNameError, "'uneven-costs'"),
+        ("wanted", "want", LibraryError, "'want'.*'wanted'"),
+        ("wanted = [1.0, 4.0]\n", "", LibraryError, "'wanted' is missing"),
+        ("[1.0, 4.0]", '[1.0, "four"]', ExpressionError, r"wanted\[1\]"),
+        ("[1.0, 4.0]", "4.0", LibraryError, "wanted is a decimal"),
+        ("[1.0, 4.0]", "[1.0, 4.0]\nrho = 2", LibraryError, "no 'rho'.*costs, wanted"),
+        ("[1.0, 4.0]", "[1.0, 4.0]\nnorm = 1", ParameterError, "Euclidean"),
+    ],
+)
+def test_a_wrong_file_of_it_is_named(
+    tmp_path: Path, old: str, new: str, error: type[lm.LexmarginError], message: str
+) -> None:
+    path = tmp_path / "own.toml"
+    lm.save(LINEAR, path, title="t")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(error, match=message):
+        lm.load(path)
+
+
+def test_it_is_compared_in_processes_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "own.toml"
+    lm.save(LINEAR, path, title="two levels")
+    words = ["compare", "--problems", str(path), "--solvers", "clarabel", "--json"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--out", str(tmp_path / "out"), "--executor", "serial"])
+    rows = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert [row["verdict"] for row in rows] == ["GLOBAL"]
+    assert rows[0]["objective"] == pytest.approx(0.5 * (1.0 + 4.0), abs=1e-6)
+
+
+OWN = (Path(__file__).parent / "uneven_margin.py").read_text().replace("uneven-costs", "own-costs")
+
+
+def imported(path: Path) -> ModuleType:
+    """Import a file that lies in no folder of the path, as from the folder of a session."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_unit_runs_the_file_that_defined_the_class_and_no_other(tmp_path: Path) -> None:
+    source = tmp_path / "own_costs.py"
+    source.write_text(OWN)
+    module = imported(source)
+    path = tmp_path / "own.toml"
+    lm.save(module.Uneven(lm.Linear(), TWO, (1.0, 1.0), (1.0, 4.0)), path, title="t")
+    (found,) = modules_of(lm.Library().problem(path))
+    assert found.name == "own_costs" and Path(found.file) == source.resolve()
+    table = lm.compare(str(path), "clarabel", executor=Serial())
+    assert [row.verdict for row in table.rows] == [Verdict.GLOBAL]
+    # Another file of that name is not run, and a changed one neither.
+    decoy = tmp_path / "decoy"
+    decoy.mkdir()
+    (decoy / "own_costs.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')")
+    for file in (decoy / "own_costs.py", tmp_path / "absent.py"):
+        del sys.modules["own_costs"]
+        with pytest.raises(LibraryError, match="changed"):
+            load_modules([replace(found, file=str(file))])
+        sys.modules["own_costs"] = module
+    assert not (tmp_path / "RAN").exists()
+    source.write_text(f"raise ValueError('no')\n{OWN}")
+    with pytest.raises(LibraryError, match="own_costs"):
+        lm.compare(str(path), "clarabel", executor=Serial())
+    del sys.modules["own_costs"]
+
+
+def test_a_class_that_no_file_defines_is_named_before_any_work(tmp_path: Path) -> None:
+    made = type("Main", (Uneven,), {"name": "main-costs", "kkt": Uneven.kkt, "__module__": "here"})
+    problem = dataclass(frozen=True)(made)(lm.Linear(), TWO, (1.0, 1.0), (1.0, 4.0))
+    lm.save(problem, tmp_path / "own.toml", title="t")
+    with pytest.raises(UnsupportedError, match="defined in here"):
+        lm.compare(str(tmp_path / "own.toml"), "clarabel")
+
+
+def test_a_class_without_a_word_is_not_written(tmp_path: Path) -> None:
+    silent = Silent(lm.Linear(), TWO, (1.0, 1.0), (1.0, 4.0))
+    with pytest.raises(ParameterError, match="Silent cannot be described"):
+        lm.save(silent, tmp_path / "own.toml", title="t")
+    assert not list(tmp_path.iterdir())

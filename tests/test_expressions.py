@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.errors import ExpressionError
+from lexmargin.inputs.expressions import Number, number, parse
 from lexmargin.inputs.limits import NUMBER_CHARACTERS, NUMBER_DEPTH
-from lexmargin.shelf.expressions import Number, number, parse
 
 EXACT = [
     ("0", Fraction(0)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import instances_of_data
 import lexmargin as lm
 from instances_levels import levels_apart
 from instances_of_data import Outcome, Record, complaint, failed, records, share, table
-from instances_problems import FORMULATIONS, LINEAR, NORMS, PREDICTORS, drawn
+from instances_problems import FORMULATIONS, LINEAR, NORMS, PREDICTORS, Instance, drawn
 from instances_references import gordan_holds, loss_gap, margin_gap, penalty_gap
 from instances_rivals import best_direction, least_loss
 from instances_samples import DATA
+from instances_separable import separable_gap
 
 CERTIFIED = 0.99
 """Part of the convex instances that must be certified."""
@@ -114,6 +116,35 @@ def test_larger_samples_have_rivals() -> None:
     apart = levels_apart(Z, np.array([1.0, 0.5, 0.5]), math.inf, 2)
     # Level 1 is 1/10 wherever θ_1 = 1; level 2 is .4 at θ_2 = 1, or the least of the others.
     assert apart > 0.1
+
+
+@pytest.mark.parametrize("norm", [2.0, 3.0, math.inf])
+@pytest.mark.parametrize(
+    "predictor", ["diagonal 2", "linear and diagonal 2", "linear and signed-square bias"]
+)
+def test_references_see_nonconvex_answers_that_are_slightly_wrong(
+    predictor: str, norm: float
+) -> None:
+    """By the parts in which they are convex: the best answer has no gap, one beside it has."""
+    X, y = np.array([[1.0, 0.3], [0.2, 1.5], [-1.0, -0.6]]), np.array([1.0, 1.0, -1.0])
+    made, data = PREDICTORS[predictor](2), lm.Dataset(X, y)
+    problems: list[tuple[str, lm.MarginPath | lm.ConstrainedPath]] = [
+        ("margin-path", lm.MarginPath(made, data, 2.0, norm=norm)),
+        ("margin-path with gamma", lm.MarginPath(made, data, 2.0, norm=norm, gamma=1.0)),
+        ("constrained-path", lm.ConstrainedPath(made, data, 2.0, norm=norm)),
+    ]
+    for formulation, problem in problems:
+        case = Instance(formulation, predictor, norm, "gaussian", problem, X, y)
+        solution = lm.solve(problem, starts=1)
+        if math.isinf(norm) and formulation == "constrained-path":
+            assert math.isnan(separable_gap(case, solution))
+            continue
+        assert abs(separable_gap(case, solution)) < 1e-6
+        theta = np.concatenate([block.ravel() for block in solution.theta])
+        theta = theta * np.where(np.arange(theta.size) == 0, 0.98, 1.0)
+        theta = theta / max(1.0, float(np.linalg.norm(theta, norm)))
+        aside = replace(solution, theta=problem.functions.blocks(theta))
+        assert separable_gap(case, aside) > 1e-5
 
 
 def test_rivals_beat_answers_that_are_not_global() -> None:

@@ -12,6 +12,7 @@ from lexmargin.judge.local.clarke import GradientSets, balanced_stationarity
 from lexmargin.judge.local.kinked import element_at_kink
 from lexmargin.judge.receipts.receipt import receipt
 from lexmargin.judge.receipts.verify import verify_receipt
+from told_kinks import Told
 
 LIMITS = Tolerances()
 THETA = np.array([1.0, 0.0])
@@ -44,7 +45,7 @@ def test_of_many_multipliers_those_within_tolerance_are_found(
     above: float, part: float, serves: bool
 ) -> None:
     sets, values = two_margins(above, part), np.array([1.0, 1.0 + above])
-    found = element_at_kink(sets, np.arange(2), THETA, 1.0, values, LIMITS)
+    found = element_at_kink(Told(sets, THETA, values), sets, np.arange(2), LIMITS)
     assert found.within(LIMITS) is serves
     # What is stated is what these multipliers and elements give.
     clarke = found.clarke
@@ -64,10 +65,11 @@ def test_what_is_minimised_together_is_counted_in_units_of_the_tolerances() -> N
     sets = GradientSets(base, (np.zeros((0, 2)),) * 2, (np.zeros(0),) * 2,
                         (np.zeros((0, 2)),) * 2, True)  # fmt: skip
     values = np.array([1.0, 1.0 + 1e-4])
+    both, place = np.arange(2), Told(sets, THETA, values)
     limits = Tolerances(stationarity=0.8e-5, complementarity=0.8e-9)
-    assert element_at_kink(sets, np.arange(2), THETA, 1.0, values, limits).within(limits)
+    assert element_at_kink(place, sets, both, limits).within(limits)
     limits = Tolerances(stationarity=0.8e-5, complementarity=0.1e-9)
-    assert not element_at_kink(sets, np.arange(2), THETA, 1.0, values, limits).within(limits)
+    assert not element_at_kink(place, sets, both, limits).within(limits)
 
 
 @pytest.mark.parametrize("seed", range(12))

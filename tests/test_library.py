@@ -17,16 +17,24 @@ from lexmargin.errors import (
     ParameterError,
     UnknownNameError,
 )
-from lexmargin.formulations.base import FormulationName
+from lexmargin.formulations import (
+    ConstrainedPath,
+    HardMargin,
+    Lexicographic,
+    MarginPath,
+    RegularizationPath,
+)
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import vector_norm
+from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.predictors import LeakyReLU, Linear, Network, Sum
 from lexmargin.separability import separability
 from lexmargin.separation.gordan import SeparabilityVerdict
-from lexmargin.shelf.build import build_data, build_predictor, load
+from lexmargin.shelf.build import build_data, load
 from lexmargin.shelf.library import Library, grade, grades
-from lexmargin.shelf.problems import ActivationName, LossName, PredictorKind, ProblemFile
+from lexmargin.shelf.problems import ProblemFile
 from lexmargin.shelf.profiles import BackendName, Finds, Handles, Word
 
 LIBRARY = Library()
@@ -75,7 +83,7 @@ def _values(numbers: tuple[object, ...]) -> np.ndarray:
 def test_every_shipped_problem_reads(name: str) -> None:
     problem = LIBRARY.problem(name)
     assert problem.title and problem.source
-    assert build_predictor(problem.predictor).block_count >= 1
+    assert problem.predictor.block_count >= 1
 
 
 def test_the_shelf_is_not_empty() -> None:
@@ -92,14 +100,9 @@ def test_the_shelf_is_not_empty() -> None:
 
 def test_values_survive_the_reading(tmp_path: Path) -> None:
     problem = LIBRARY.problem(_write(tmp_path, GOOD))
-    assert problem.formulation is FormulationName.MARGIN_PATH
-    assert problem.norm == math.inf
-    assert problem.rho == 2.5
-    assert problem.gamma is None
-    assert problem.predictor.kind is PredictorKind.NETWORK
-    assert problem.predictor.widths == (3, 2)
-    assert problem.predictor.activation is ActivationName.LEAKY_RELU
-    assert problem.predictor.slope == 0.1
+    assert problem.formulation is MarginPath
+    assert problem.parameters == {"norm": math.inf, "rho": 2.5}
+    assert problem.predictor == Network((3, 2), LeakyReLU(0.1))
     assert problem.data.X is not None
     exact = [[entry.exact for entry in row] for row in problem.data.X]
     assert exact == [[1, Fraction(1, 3)], [Fraction(1, 10), -2]]
@@ -109,7 +112,10 @@ def test_values_survive_the_reading(tmp_path: Path) -> None:
     assert problem.answer.margin.value == 2 / math.sqrt(5)
     assert problem.answer.verdict is Verdict.KKT
     assert problem.answer.points[0].verdict is Verdict.SADDLE
-    assert problem.parameters() == {"norm": math.inf, "rho": 2.5}
+
+
+def _norm(problem: ProblemFile) -> float:
+    return float(problem.parameters.get("norm", 2.0))
 
 
 def _answers(problem: ProblemFile) -> list[np.ndarray]:
@@ -126,7 +132,7 @@ def _thetas(problem: ProblemFile) -> list[np.ndarray]:
 
 def _functions(problem: ProblemFile) -> MarginFunctions:
     data = build_data(problem.data, problem.folder)
-    return MarginFunctions(build_predictor(problem.predictor), data)
+    return MarginFunctions(problem.predictor, data)
 
 
 INLINE = [name for name in PROBLEMS if LIBRARY.problem(name).data.X is not None]
@@ -138,36 +144,43 @@ def test_stored_directions_have_the_stored_margins(name: str) -> None:
     functions, answer = _functions(problem), problem.answer
     assert answer is not None
     degrees = functions.predictor.homogeneity(functions.data.X.shape[1])
-    scale = 1.0 if degrees.kind is HomogeneityKind.HOMOGENEOUS else problem.rho or 1.0
+    scale = (
+        1.0 if degrees.kind is HomogeneityKind.HOMOGENEOUS else problem.parameters.get("rho") or 1.0
+    )
     for direction in _answers(problem):
-        assert vector_norm(direction, problem.norm) == pytest.approx(1, abs=1e-14)
+        assert vector_norm(direction, _norm(problem)) == pytest.approx(1, abs=1e-14)
         margins = functions.values(scale * direction)
         if answer.margin is not None:
             assert margins.min() == pytest.approx(answer.margin.value, rel=1e-13, abs=1e-13)
         if answer.margins is not None and answer.direction is not None:
             assert margins == pytest.approx(_values(answer.margins), rel=1e-13, abs=1e-13)
-        if problem.formulation is FormulationName.LEXICOGRAPHIC:
+        if problem.formulation is Lexicographic:
             assert answer.levels is not None
             assert np.sort(margins) == pytest.approx(_values(answer.levels), rel=1e-13)
 
 
 def _objective(problem: ProblemFile, functions: MarginFunctions, theta: np.ndarray) -> float | None:
     """Evaluate the objective as the design states it, without any formulation's own code."""
-    if problem.formulation is FormulationName.HARD_MARGIN:
-        return vector_norm(theta, problem.norm) ** 2 / 2
-    if problem.formulation is FormulationName.MARGIN_PATH:
-        if problem.gamma is not None:
-            return vector_norm(theta, problem.norm) ** 2
-        return float(functions.values((problem.rho or 1.0) * theta).min())
-    if problem.formulation is FormulationName.CONSTRAINED_PATH:
-        assert problem.rho is not None
-        margins = functions.values(problem.rho * theta)
-        if problem.loss is LossName.LOGISTIC:
+    if problem.formulation is HardMargin:
+        return vector_norm(theta, _norm(problem)) ** 2 / 2
+    if problem.formulation is MarginPath:
+        if problem.parameters.get("gamma") is not None:
+            return vector_norm(theta, _norm(problem)) ** 2
+        return float(functions.values((problem.parameters.get("rho") or 1.0) * theta).min())
+    if problem.formulation is ConstrainedPath:
+        assert problem.parameters.get("rho") is not None
+        margins = functions.values(problem.parameters.get("rho") * theta)
+        if problem.parameters.get("loss") is Loss.LOGISTIC:
             return float(np.log(np.log1p(np.exp(-margins)).sum()))
         return float(np.logaddexp.reduce(-margins))
-    if problem.formulation is FormulationName.REGULARIZATION_PATH:
-        assert problem.strength is not None and problem.power is not None
-        penalty = problem.strength * vector_norm(theta, problem.norm) ** problem.power
+    if problem.formulation is RegularizationPath:
+        assert (
+            problem.parameters.get("strength") is not None
+            and problem.parameters.get("power") is not None
+        )
+        penalty = problem.parameters.get("strength") * vector_norm(
+            theta, _norm(problem)
+        ) ** problem.parameters.get("power")
         return float(np.exp(-functions.values(theta)).sum() + penalty)
     return None
 
@@ -180,10 +193,10 @@ def test_stored_points_have_the_stored_objectives(name: str) -> None:
     stored = [(theta, answer.objective) for theta in _thetas(problem)]
     stored += [(_values(point.theta), point.objective) for point in answer.points]
     needs = problem.formulation not in (
-        FormulationName.MARGIN_PATH,
-        FormulationName.CONSTRAINED_PATH,
-        FormulationName.REGULARIZATION_PATH,
-        FormulationName.LEXICOGRAPHIC,
+        MarginPath,
+        ConstrainedPath,
+        RegularizationPath,
+        Lexicographic,
     )
     for theta, objective in stored:
         found = _objective(problem, functions, theta)
@@ -191,11 +204,11 @@ def test_stored_points_have_the_stored_objectives(name: str) -> None:
             assert found == pytest.approx(objective.value, rel=1e-13, abs=1e-13)
         if needs:
             assert functions.values(theta).min() >= 1 - 1e-12
-        elif problem.gamma is None and problem.formulation in (
-            FormulationName.MARGIN_PATH,
-            FormulationName.CONSTRAINED_PATH,
+        elif problem.parameters.get("gamma") is None and problem.formulation in (
+            MarginPath,
+            ConstrainedPath,
         ):
-            assert vector_norm(theta, problem.norm) <= 1 + 1e-14
+            assert vector_norm(theta, _norm(problem)) <= 1 + 1e-14
 
 
 @pytest.mark.parametrize(
@@ -203,8 +216,7 @@ def test_stored_points_have_the_stored_objectives(name: str) -> None:
     [
         name
         for name in INLINE
-        if LIBRARY.problem(name).formulation is FormulationName.HARD_MARGIN
-        and LIBRARY.problem(name).norm == 2
+        if LIBRARY.problem(name).formulation is HardMargin and _norm(LIBRARY.problem(name)) == 2
     ],
 )
 def test_stored_multipliers_are_stationary(name: str) -> None:
@@ -225,7 +237,7 @@ def test_stored_multipliers_are_stationary(name: str) -> None:
 
 def _has_dual(name: str) -> bool:
     problem = LIBRARY.problem(name)
-    linear = problem.predictor.kind is PredictorKind.LINEAR
+    linear = problem.predictor == Linear()
     return linear and problem.answer is not None and problem.answer.dual is not None
 
 
@@ -235,7 +247,7 @@ def test_stored_duals_prove_the_margin(name: str) -> None:
     answer = problem.answer
     assert answer is not None and answer.dual is not None
     dual, data = _values(answer.dual), build_data(problem.data, problem.folder)
-    p = problem.norm
+    p = _norm(problem)
     conjugate = math.inf if p == 1 else 1.0 if p == math.inf else p / (p - 1)
     assert dual.min() >= 0
     assert dual.sum() == pytest.approx(1, abs=1e-15)
@@ -246,12 +258,16 @@ def test_stored_duals_prove_the_margin(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in PROBLEMS if n.startswith("real/") and LIBRARY.problem(n).predictor.widths is None],
+    [
+        n
+        for n in PROBLEMS
+        if n.startswith("real/") and not isinstance(LIBRARY.problem(n).predictor, Network)
+    ],
 )
 def test_stored_separability_of_real_data_is_exact(name: str) -> None:
     problem = LIBRARY.problem(name)
     assert problem.answer is not None
-    bias = problem.predictor.kind is PredictorKind.SUM
+    bias = isinstance(problem.predictor, Sum)
     found = separability(build_data(problem.data, problem.folder), bias=bias).verdict
     assert (found is SeparabilityVerdict.SEPARABLE) == problem.answer.feasible
 
@@ -266,25 +282,35 @@ BAD = [
     ("widths = [3, 2]", "widths = 3", LibraryError, "widths is an integer"),
     ("widths = [3, 2]", 'widths = ["3"]', LibraryError, r"widths\[0\] is text"),
     ("widths = [3, 2]", "", LibraryError, "'widths' is missing"),
-    ("widths = [3, 2]", "widths = [0]", ParameterError, "sizes"),
+    (
+        "widths = [3, 2]",
+        "widths = [0]",
+        ParameterError,
+        r"predictor.widths\[0\] must be a whole",
+    ),
     ("unique = true", "unique = 1", LibraryError, "unique is an integer"),
     ("margin-path", "margin-pat", UnknownNameError, "'margin-path'"),
     ("network", "netwrok", UnknownNameError, "'network'"),
     ("leaky-relu", "leaky_relu", UnknownNameError, "'leaky-relu'"),
     ("KKT", "KKTT", UnknownNameError, "'KKT'"),
-    ('rho = "5/2"', "rho = -1", ParameterError, "rho is -1"),
-    ('rho = "5/2"', "rho = 0", ParameterError, "rho is 0"),
-    ('rho = "5/2"', 'rho = "inf"', ParameterError, "rho is inf"),
+    ('rho = "5/2"', "rho = -1", ParameterError, "rho must be a finite number > 0"),
+    ('rho = "5/2"', "rho = 0", ParameterError, "rho must be a finite number > 0"),
+    ('rho = "5/2"', 'rho = "inf"', ExpressionError, "rho"),
     ('rho = "5/2"', "rho = nan", ExpressionError, "rho"),
     ('rho = "5/2"', "rho = true", LibraryError, "rho is a truth value"),
-    ('rho = "5/2"', "gamma = 0", ParameterError, "gamma is 0"),
-    ('rho = "5/2"', "strength = 1", LibraryError, "no parameter 'strength'"),
-    ('norm = "inf"', "norm = 0.5", ParameterError, "norm is 0.5"),
+    ('rho = "5/2"', "gamma = 0", ParameterError, "gamma must be a finite number > 0"),
+    (
+        'rho = "5/2"',
+        "strength = 1",
+        LibraryError,
+        "no 'strength'.*gamma; strength belongs to reg",
+    ),
+    ('norm = "inf"', "norm = 0.5", ParameterError, "norm must be a number >= 1 or 'inf'"),
     ('norm = "inf"', "norm = nan", ExpressionError, "norm"),
-    ("slope = 0.1", "slope = 2", ParameterError, "slope is 2"),
-    ("slope = 0.1", "power = 2", LibraryError, "power belongs to"),
-    ("slope = 0.1", "depth = 2", LibraryError, "no 'depth'"),
-    ("slope = 0.1", "columns = [0]", LibraryError, "only members"),
+    ("slope = 0.1", "slope = 2", ParameterError, r"predictor: The slope .* \[0, 1\)"),
+    ("slope = 0.1", "power = 2", LibraryError, "no 'power'. It takes slope; power belongs to relu"),
+    ("slope = 0.1", "depth = 2", LibraryError, "no 'depth'.*depth belongs to diagonal, convol"),
+    ("slope = 0.1", "columns = [0]", LibraryError, "'columns'. Known: activation, kind"),
     ('"1/3"', "\"__import__('os').system('x')\"", ExpressionError, r"data.X\[0\]\[1\]"),
     ('"1/3"', '"1/0"', ExpressionError, "division by zero"),
     ("y = [1, -1]", "", LibraryError, "'y' is missing"),
@@ -380,7 +406,7 @@ def test_extra_shelves_are_searched_and_win(tmp_path: Path) -> None:
 
 def test_load_builds_the_formulation() -> None:
     problem = load("norms-two-points-l1")
-    assert problem.name is FormulationName.HARD_MARGIN
+    assert isinstance(problem, HardMargin)
     assert problem.norm_p == 1
     assert problem.data.X.tolist() == [[1, 0], [0, 2]]
     assert load("norms-two-points-path-l2").rho_value == 10

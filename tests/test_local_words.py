@@ -80,7 +80,7 @@ def test_the_third_derivative_may_leave_no_maximiser(
     if found.radius is not None:
         # b t = .01 t²/2 - … puts it near t = 1e-6.
         assert 0.8e-6 < found.radius < 1.2e-6
-        assert again.facts.radius == pytest.approx(found.radius, rel=1e-3)
+        assert again.facts.certificate.radius == pytest.approx(found.radius, rel=1e-3)
 
 
 @pytest.mark.parametrize(("third", "verdict"), [(1e3, Verdict.KKT), (100.0, Verdict.STRICT_LOCAL)])
@@ -122,7 +122,7 @@ def test_no_hessian_of_the_ball_differs_by_more_than_its_enclosure(seed: int) ->
     whole = np.eye(functions.size)
 
     def hessian(place: Any, weights: Any) -> Any:
-        return functions.products(place, np.array(weights), whole)
+        return functions.hessian_products(place, np.array(weights), whole)
 
     lengths = np.linalg.norm(functions.rows(theta, members), axis=1) + 0.1
     asked = Asked(
@@ -346,10 +346,10 @@ class Planes(Curved):
     def rows(self, theta: Any, indices: Any) -> Any:
         return self._rows[indices]
 
-    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+    def vjp(self, theta: Any, weights: Any) -> Any:
         return weights @ self._rows
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return np.zeros(directions.shape)
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
@@ -558,7 +558,7 @@ def test_receipts_of_saddles_carry_their_curve(kind: str) -> None:
     honest = receipt(problem, theta, found)
     again = verify_receipt(Receipt.from_bytes(honest.to_bytes()))
     assert again.verdict is Verdict.SADDLE
-    assert again.facts.rate == pytest.approx(found.rise.rate, rel=0.2)
+    assert again.facts.certificate.rise.rate == pytest.approx(found.rise.rate, rel=0.2)
     assert set(honest.content["evidence"]["ascent"]) == {"direction", "held", "order"}
 
 

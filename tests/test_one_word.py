@@ -117,7 +117,7 @@ def test_the_table_holds_every_euclidean_hard_margin_with_a_stored_answer() -> N
     for name, path in LIBRARY.problem_paths().items():
         found = LIBRARY.problem(path)
         answer = found.answer
-        if found.formulation.value != "hard-margin" or answer is None:
+        if found.formulation is not HardMargin or answer is None:
             continue
         stored = any((answer.theta, answer.thetas, answer.direction, answer.directions))
         if stored and isinstance(problem := build(found), HardMargin) and problem.norm_p == 2.0:

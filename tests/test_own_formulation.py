@@ -11,7 +11,7 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, StageAnswer
+from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.judge import certify_linear_problem
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
@@ -59,7 +59,7 @@ class Uneven(Formulation):
     data: lm.Dataset
     wanted: tuple[float, ...] = (1.0, 4.0)
 
-    name: ClassVar[str] = FormulationName.HARD_MARGIN
+    name: ClassVar[str] = "hard-margin"
     equation: ClassVar[str] = "none of the paper"
 
     def program(self, unit: float = 1.0) -> Program:

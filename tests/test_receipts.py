@@ -18,6 +18,7 @@ import lexmargin as lm
 from examples_of_predictors import PREDICTORS
 from lexmargin.cli.main import main
 from lexmargin.errors import ReceiptError, RejectedReceiptError
+from lexmargin.inputs.codec import written
 from lexmargin.judge import Tolerances, Verdict
 from lexmargin.judge.receipts.receipt import Receipt, read_receipt, receipt, write_receipt
 from lexmargin.judge.receipts.receipt_format import (
@@ -25,9 +26,8 @@ from lexmargin.judge.receipts.receipt_format import (
     decoded,
     digest,
     encoded,
-    predictor_from_json,
-    predictor_to_json,
 )
+from lexmargin.judge.receipts.receipt_problem import predictor_from_json
 from lexmargin.judge.receipts.verify import verify_file, verify_receipt
 from lexmargin.linalg.nonnegative import nonnegative
 
@@ -354,10 +354,10 @@ def test_arrays_survive_exactly() -> None:
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_predictors_survive(name: str) -> None:
     predictor = PREDICTORS[name][0]
-    written = json.loads(json.dumps(predictor_to_json(predictor)))
-    assert predictor_from_json(written) == predictor
+    stated = json.loads(json.dumps(written(predictor, exact=True)))
+    assert predictor_from_json(stated) == predictor
     with pytest.raises(ReceiptError):
-        predictor_from_json(written | {"color": 1})
+        predictor_from_json(stated | {"color": 1})
 
 
 def test_data_may_stay_outside(tmp_path: Path) -> None:

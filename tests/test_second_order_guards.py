@@ -6,18 +6,22 @@ every derivative and every bound is known in closed form.
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import lexmargin as lm
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge import Tolerances
-from lexmargin.judge.second_order import contraction, hessian_changes
+from lexmargin.judge.second_order import contraction, curvature, hessian_changes
 from lexmargin.judge.second_order.contraction import strict_near
+from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
-from lexmargin.judge.second_order.hessians import Curved
+from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.reduced import (
     Reduced,
     null_space,
@@ -66,7 +70,7 @@ class Cubics(Curved):
         third = np.outer(self._t * self._along(theta) ** 2 / 2.0, self._q)
         return (self._g + self._h @ theta + third)[indices]
 
-    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+    def vjp(self, theta: Any, weights: Any) -> Any:
         exact = weights @ self.rows(theta, np.arange(self.count))
         # Newton's method does not get rid of it.
         sign = -1.0 if theta[-1] > 0.0 else 1.0
@@ -76,7 +80,7 @@ class Cubics(Curved):
         third = float(weights @ self._t) * self._along(theta)
         return np.einsum("n,nij->ij", weights, self._h) + third * np.outer(self._q, self._q)
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return directions @ self.hessian(theta, weights)
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
@@ -89,7 +93,7 @@ class Cubics(Curved):
 class Unbounded(Cubics):
     """Gradients are finite and second derivatives are not."""
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return np.full(directions.shape, math.inf)
 
 
@@ -173,7 +177,7 @@ def test_where_no_hessian_is_to_be_had_it_is_said(functions: Cubics, why: str) -
 
 def test_a_predictor_without_second_derivatives_is_said_to_have_none() -> None:
     class Without(Cubics):
-        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
             raise UnsupportedError("this operation has none", "Use another.")
 
     assert "no exact second derivatives" in str(reduce(around(Without([0.0], E3[:1]), [1.0])))
@@ -207,6 +211,9 @@ def bent(*diagonals: Any) -> list[Any]:
             bent([0, 3, 0], [0, 0, 0]),
             [(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)],
         ),
+        ([[1.0, 0, 0], [1.0, -0.5, 0]], bent([0, 3, 0], [0, 0, 0]), [(0.0, -1.0, 0.0)]),
+        # Entries of the size of rounding are none.
+        ([[1.0, 0, 0]], [np.diag([0.0, 3.0, 0.0]) + 1e-15], [(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)]),
         # On both sides of e_2: what is left is e_3, where it bends less.
         (
             [[1.0, 0, 0], [1.0, 0.5, 0], [1.0, -0.5, 0]],
@@ -231,6 +238,107 @@ def test_directions_bend_down_and_let_no_margin_fall(
         assert not np.any((ascent.direction != 0.0) & (np.abs(ascent.direction) < 1e-12))
     kinds = {tuple(np.round(ascent.direction, 9) + 0.0) for ascent in found}
     assert set(best) <= kinds
+
+
+def test_what_is_left_of_a_direction_may_bend_up() -> None:
+    """Bent down along q, the cone of two weak margins is a wedge far from q, where it bends up."""
+    q, wedge = (np.array([0.0, math.cos(a), math.sin(a)]) for a in (0.3, 0.3 + 1.1))
+    across = np.cross(E3[0], wedge)
+    slopes = [E3[0], E3[0] + 0.1 * wedge + across, E3[0] + 0.1 * wedge - across]
+    hessian = 2.0 * np.outer(q, q) - 5.0 * np.outer(np.cross(E3[0], q), np.cross(E3[0], q))
+    functions = Cubics(np.zeros(3), slopes, [hessian, 0 * hessian, 0 * hessian])
+    vicinity = around(functions, [1.0, 0.0, 0.0])
+    reduced = reduced_of(vicinity)
+    assert reduced.eigenvalues[0] == pytest.approx(-1.0)
+    assert not list(tangent_ascents(vicinity, reduced, 1e-9))
+    # Where a rotated wall on either side leaves nothing, rounding is no direction.
+    walls = [E3[0], E3[0] + q, E3[0] - q]
+    vicinity = around(Cubics(np.zeros(3), walls, [hessian, 0 * hessian, 0 * hessian]), [1.0, 0, 0])
+    assert not list(tangent_ascents(vicinity, reduced_of(vicinity), 1e-9))
+
+
+def test_the_tangents_of_all_active_margins_come_first() -> None:
+    # Three that bend most are barred on both sides; the fourth is open.
+    whole = np.eye(6)
+    walls = [whole[0] + sign * whole[k] for k in (1, 2, 3) for sign in (1.0, -1.0)]
+    hessians = [np.diag([0.0, 9.0, 9.0, 9.0, 3.0, 0.0]), *[np.zeros((6, 6))] * 6]
+    vicinity = around(Cubics(np.zeros(7), [whole[0], *walls], hessians), [1.0, *[0.0] * 6])
+    found = [a.direction for a in tangent_ascents(vicinity, reduced_of(vicinity), 1e-9)]
+    assert any(abs(direction[4]) == pytest.approx(1.0) for direction in found)
+
+
+@pytest.mark.parametrize(
+    ("bends", "kind"),
+    [
+        ([0.0, 0.5, -3.0], "positive"),
+        # A millionth of the largest eigenvalue, or of 1, counts as zero.
+        ([0.0, 1.0 - 1e-8, 0.0], "undecided"),
+        ([0.0, 1.0 - 1e-5, 0.0], "positive"),
+        ([0.0, 1.0 - 1e-5, -1e3], "undecided"),
+        ([0.0, 1.0 + 1e-8, 0.0], "undecided"),
+    ],
+)
+def test_what_counts_as_flat(bends: list[float], kind: str) -> None:
+    found = measured_curvature(around(Cubics([0.0], E3[:1], bent(bends)), [1.0])).curvature
+    assert found.kind.value == kind
+    assert ("flat direction" in found.reason) is (kind == "undecided")
+
+
+def test_what_a_point_may_be_off_by_its_curvature_may_be_too() -> None:
+    # An error of 1e-9 leaves the eigenvalues to √1e-8 only.
+    functions = Cubics([0.0], E3[:1], bent([0.0, 1.0 - 5e-5, 0.0]), noise=1e-9)
+    assert measured_curvature(around(functions, [1.0])).curvature.kind.value == "undecided"
+
+
+def test_hessians_are_compared_with_gradients_by_euler_and_by_differences() -> None:
+    class Wrong(Cubics):
+        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+            return super().products(theta, weights, directions) + self.off * directions
+
+    for off, degree, doubted in ((0.0, 1.0, False), (1e-6, None, False), (1e-2, None, True),
+                                 (1e-6, 1.0, True)):  # fmt: skip
+        functions = Wrong([0.0], E3[:1])
+        functions.off = off
+        reason = measured_curvature(around(functions, [1.0], degree=degree)).curvature.reason
+        assert ("two routes" in reason) is doubted, (off, degree)
+
+
+def test_a_second_derivative_by_differences_stays_before_a_kink() -> None:
+    """The gradient jumps 1e-7 away from e_1, and Hessians agree with differences this side."""
+
+    class Jumping(Cubics):
+        def combined_gradient(self, theta: Any, weights: Any) -> Any:
+            extra = 1e-3 * float(np.linalg.norm(theta - E3[0]) > 1e-7)
+            return super().combined_gradient(theta, weights) + extra * theta[1] * E3[1] * 1e6
+
+    functions = Jumping([0.0], E3[:1])
+    reasons = [
+        measured_curvature(around(functions, [1.0], nearest_kink=kink)).curvature.reason
+        for kink in (None, 1e-7)
+    ]
+    assert "two routes" in reasons[0] and "two routes" not in reasons[1]
+
+
+@pytest.mark.parametrize("limit", ["CURVATURE_ENTRIES", "DENSE_HESSIAN_PARAMETERS"])
+def test_sizes_beyond_a_limit_are_said_to_be(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(curvature, limit, 2)
+    functions = Cubics([0.0], E3[:1])
+    functions.exact = False
+    assert "3 parameters" in measured_curvature(around(functions, [1.0])).curvature.reason
+
+
+@pytest.mark.parametrize("limit", ["BALL_HESSIAN_ENTRIES", "BALL_HESSIAN_PARAMETERS"])
+def test_few_hessians_are_enclosed(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    data = lm.Dataset([[1.0]], [1], one_class=True)
+    functions = PredictorCurved(lm.HardMargin(lm.Polynomial(((2,),)), data).functions)
+    asked = Asked(
+        point=np.ones(1), multipliers=np.ones(1), lagrangian=-np.ones((1, 1)),
+        members=np.array([0]), lengths=np.ones(1), groups=np.array([0]), weights=np.ones(1),
+    )  # fmt: skip
+    vicinity: Any = type("Surroundings", (), {"functions": functions, "nearest_kink": None})()
+    assert changes_within(vicinity, asked, 1e-3).enclosed
+    monkeypatch.setattr(hessian_changes, limit, 0)
+    assert not changes_within(vicinity, asked, 1e-3).enclosed
 
 
 def test_margins_that_stay_level_are_held_as_well() -> None:
@@ -319,6 +427,34 @@ def test_differences_stay_on_this_side_of_a_kink() -> None:
     # What counts is how far a step leads in the units of that distance.
     scaled = around(functions, [1.0], nearest_kink=1e-4, reach=100.0)
     assert changes_within(scaled, asked, 1e-12).bent < 1e-6
+
+
+def test_norms_of_enclosures_bound_those_of_every_matrix() -> None:
+    """u vᵀ has the norm |u||v|, which Pythagoras makes whole."""
+    from flint import arb
+
+    sides = [((3, 4), 5), ((5, 12), 13), ((8, 15), 17), ((7, 24), 25), ((20, 21), 29)]
+    for (u, a), (v, b) in itertools.product(sides, sides):
+        found = hessian_changes._norm([[arb(x * y) for y in v] for x in u])
+        assert a * b <= found <= a * b * (1.0 + 1e-9)
+    assert (
+        hessian_changes._norm([[arb("nan")]]) == hessian_changes._norm([[arb("inf")]]) == math.inf
+    )
+
+
+def test_what_is_not_finite_in_balls_is_measured() -> None:
+    # Hessians of 1e20 over gradients of 1e-300 leave the doubles.
+    data = lm.Dataset([[1e20]], [1], one_class=True)
+    functions = PredictorCurved(lm.HardMargin(lm.Polynomial(((2,),)), data).functions)
+    asked = Asked(
+        point=np.zeros(1), multipliers=np.ones(1), lagrangian=np.zeros((1, 1)),
+        members=np.array([0]), lengths=np.ones(1), groups=np.array([0]), weights=np.ones(1),
+    )  # fmt: skip
+    vicinity: Any = type("Surroundings", (), {"functions": functions, "nearest_kink": None})()
+    assert changes_within(vicinity, asked, 1e-3).enclosed
+    with np.errstate(all="ignore"):
+        lost = changes_within(vicinity, replace(asked, lengths=np.full(1, 1e-300)), 1e-3)
+    assert not lost.enclosed
 
 
 # -- a strict maximiser is near --------------------------------------------------------------------
@@ -432,15 +568,52 @@ def test_a_maximiser_beyond_a_thousandth_is_another_point() -> None:
     for noise, near in ((1e-4, True), (1e-3, False)):
         vicinity = around(Cubics([0.0], E3[:1], noise=noise), [1.0])
         found = strict_near(vicinity, reduced_of(vicinity))
-        assert isinstance(found, float) if near else "within 0.001" in str(found)
+        # Newton's method ends where it no longer helps: the radius is twice the error there.
+        assert found == pytest.approx(2e-4, rel=0.1) if near else "within 0.001" in str(found)
 
 
-def test_weight_may_lie_on_either_of_two_margins_that_are_nearly_one() -> None:
+def test_weight_may_lie_on_either_of_two_margins_that_are_nearly_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With λ = (1, 0) or (0, 1) for (½, ½) the combination is another by 2.5e-10."""
     functions = Cubics([0.0, 0.0], [E3[0], E3[0] + 5e-10 * E3[1]])
     vicinity = around(functions, [0.5, 0.5])
     found = strict_near(vicinity, reduced_of(vicinity))
     assert isinstance(found, float) and found >= 2.5e-10
+    # Where the Hessian may change by .9, ten times as far: `x = 2.5e-10 + .9 r ≤ r`.
+    told = Changes(lagrangian=0.9, bent=0.0, unequal=0.0, enclosed=True)
+    monkeypatch.setattr(contraction, "changes_within", lambda *_: told)
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) and found >= 2.5e-9
+
+
+def test_gradients_that_are_nearly_equal_are_two_where_they_can_be_told_apart() -> None:
+    # By 1e-7: the place where both are 1 is known to rounding over that, and λ to no less.
+    functions = Cubics([0.0, 0.0], [E3[0], E3[0] + 1e-7 * E3[1]])
+    vicinity = around(functions, [1.0 - 1e-3, 1e-3])
+    improved = contraction._improved(vicinity, reduced_of(vicinity))
+    assert improved is not None
+    held = contraction._grouped(vicinity, reduced_of(vicinity), improved, np.zeros(0, np.intp))
+    assert not isinstance(held, str) and held.strong == 2 and held.turned == 0.0
+
+
+def test_the_radius_counts_the_way_to_where_newton_leads() -> None:
+    vicinity = around(Cubics([-0.0], [[1.0, 1e-9, 0.0]]), [1.0])
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) and 1e-9 <= found <= 1.1e-9
+
+
+def test_a_margin_that_holds_is_as_wrong_above_the_level_as_below() -> None:
+    """f_2 is 1e-9 above the level wherever Newton's method looks, or 3e-9."""
+
+    class Above(Cubics):
+        def values(self, theta: Any) -> Any:
+            return super().values(theta) + np.array([0.0, 1e-9 if theta[1] <= 0.0 else 3e-9])
+
+    functions = Above([0.0, 0.0], [E3[0] + E3[1], E3[0] - E3[1]])
+    vicinity = around(functions, [0.5, 0.5])
+    found = strict_near(vicinity, reduced_of(vicinity))
+    assert isinstance(found, float) and found >= 1e-9 / math.sqrt(2.0)
 
 
 @pytest.mark.parametrize(("bend", "strict"), [(1e2, True), (1e11, False)])
@@ -455,10 +628,14 @@ def test_a_multiplier_is_sure_to_be_positive_or_there_is_no_word(bend: float, st
 
 
 def test_tangents_that_turn_too_far_leave_no_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An angle t leaves `1 - 2t - 2t²` of an eigenvalue 1: nothing from t = 0.37 on."""
+    """An angle t leaves `1 - 2t - 2t²` of an eigenvalue 1: nothing from t = 0.37 on.
+
+    Before that the gradients bend by t: in units of the radius, of which a sixth is the rounding of
+    the gaps and another that of the gradient, `1/6 + t/2 + (1/3 + 17t/6)/(1 - 2t - 2t²) ≤ 1`.
+    """
     radius = strict_near(vertex(), reduced_of(vertex()))
     assert isinstance(radius, float)
-    for angle, strict in ((0.01, True), (0.5, False)):
+    for angle, strict in ((0.01, True), (0.08, True), (0.1, False), (0.5, False)):
         told = Changes(lagrangian=0.0, bent=angle / radius, unequal=0.0, enclosed=True)
         monkeypatch.setattr(contraction, "changes_within", lambda *_, t=told: t)
         assert isinstance(strict_near(vertex(), reduced_of(vertex())), float) is strict
@@ -474,6 +651,10 @@ def test_tangents_that_turn_too_far_leave_no_curvature(monkeypatch: pytest.Monke
 def test_dependent_gradients_leave_multipliers_open(weights: list[float], why: str) -> None:
     slopes = [E3[0], E3[0] + E3[1], E3[0] - E3[1]]
     vicinity = around(Cubics([0.0] * 3, slopes), weights)
+    assert why in str(strict_near(vicinity, reduced_of(vicinity)))
+    # To a part in 1e12, which no rounding tells from 0.
+    nearly = [slopes[0], slopes[1], slopes[2] + 1e-12 * E3[2]]
+    vicinity = around(Cubics([0.0] * 3, nearly), weights)
     assert why in str(strict_near(vicinity, reduced_of(vicinity)))
     # More than there are parameters.
     slopes = [E3[0], *(E3[0] + v for v in (E3[1], -E3[1], E3[2], -E3[2]))]

@@ -246,7 +246,7 @@ def test_a_receipt_of_a_module_is_checked_in_full(written, tmp_path):
     write_receipt(written, tmp_path / "receipt.json")
     found = verify_file(tmp_path / "receipt.json")
     assert found.verdict is Verdict.GLOBAL
-    assert found.facts.margin == pytest.approx(1 / (4 * math.sqrt(2.0)), rel=1e-12)
+    assert found.facts.certificate.margin == pytest.approx(1 / (4 * math.sqrt(2.0)), rel=1e-12)
     names = [entry[0] for entry in written.content["state"]["tensors"]]
     assert names == ["0.weight", "2.weight"]
     assert written.content["state"]["framework"].startswith("torch ")

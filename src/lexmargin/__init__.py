@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         Sum,
     )
     from lexmargin.separability import Coefficient, Separation, SeparationKind, separability
-    from lexmargin.shelf.build import load
+    from lexmargin.shelf.build import load, save
     from lexmargin.shelf.library import Library
     from lexmargin.solution import Claim, Ran, Solution
     from lexmargin.solve import solve
@@ -92,7 +92,7 @@ _ROOMS = {
         "WSet",
     ),
     "shelf.library": ("Library",),
-    "shelf.build": ("load",),
+    "shelf.build": ("load", "save"),
     "losses": ("Loss",),
     "paths": ("AdaptiveGrid", "descend", "trace"),
     "predictors": (
@@ -163,6 +163,7 @@ __all__ = [
     "load_dataset",
     "load_npz",
     "load_state",
+    "save",
     "separability",
     "solve",
     "trace",

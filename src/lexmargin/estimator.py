@@ -16,7 +16,6 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.data.samples import check_structure, is_sparse
 from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
 from lexmargin.formulations import Formulation
-from lexmargin.formulations.base import formulations
 from lexmargin.inputs.kinds import check_kinds
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors import Bias, Linear, Member, Predictor, Sum
@@ -117,11 +116,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:
-        kind: Any = formulations().get(str(self.formulation))
+        kind: Any = Formulation.family.classes.get(str(self.formulation))
         if kind is None:
             raise UnknownNameError(
                 f"Unknown formulation {self.formulation!r}.",
-                nearest(self.formulation, formulations()),
+                nearest(self.formulation, Formulation.family.classes),
             )
         given = {**dict(kind.traits.defaults), **(self.parameters or {})}
         known = set(getattr(kind, "__dataclass_fields__")) - {"predictor", "data"}  # noqa: B009
@@ -134,7 +133,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return stated
 
     def _accepted(self) -> str | bool:
-        kind = formulations().get(str(self.formulation))
+        kind = Formulation.family.classes.get(str(self.formulation))
         return "csr" if kind is not None and kind.traits.reads_sparse else False
 
     def _validated(self, *arrays: Any, reset: bool = True) -> Any:
@@ -176,5 +175,5 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def _default(count: int, formulation: str) -> Predictor:
     """Return linear scores with a bias each: free in eq. 13, inside the norm elsewhere."""
     outputs = count if count > 2 else 1
-    kind = formulations().get(str(formulation), Formulation)
+    kind = Formulation.family.classes.get(str(formulation), Formulation)
     return Sum([Member(Linear(outputs)), Member(Bias(kind.traits.bias, outputs))])

@@ -46,6 +46,10 @@ _STYLE = {
 """Sizes that are read beside the text of a page at its width; the salt makes files repeatable."""
 
 
+_WIDTH = 6.4
+"""Inches of a page's column."""
+
+
 @contextmanager
 def style() -> Iterator[Any]:
     """Draw without a display, in the house style; yields ``matplotlib.pyplot``."""
@@ -56,6 +60,13 @@ def style() -> Iterator[Any]:
 
     with plt.rc_context(_STYLE):
         yield plt
+
+
+@contextmanager
+def panel(height: float, layout: str = "constrained") -> Iterator[tuple[Any, Any]]:
+    """Give a figure of one panel, so many inches high and as wide as a page, and its axes."""
+    with style() as plt:
+        yield plt.subplots(figsize=(_WIDTH, height), layout=layout)
 
 
 def margin_figure(margins: FloatArray, certificate: Certificate, title: str) -> Any:

@@ -126,6 +126,7 @@ def solve(
         polish,
         verbose,
         progress,
+        solver == AUTO,
     )
     found, failed = [], None
     try:
@@ -171,6 +172,7 @@ class _Asked:
     polish: bool
     verbose: bool
     progress: Progress | None
+    auto: bool
 
 
 def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
@@ -191,8 +193,11 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
     try:
         for outcome in outcomes(jobs, engine, asked.deadline, asked.workers, asked.progress):
             found.append(
-                judge(problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
-            )
+                judge(
+                    problem, chosen, asked.grade, outcome, asked.seed,
+                    polish=asked.polish, far=asked.auto,
+                )
+            )  # fmt: skip
             word = found[-1].certificate
             if word is not None and word.verdict is Verdict.GLOBAL:
                 break

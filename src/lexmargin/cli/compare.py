@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli.options import Json, Shelves, library_of
 from lexmargin.cli.output import emit, printable, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
 from lexmargin.inputs.files import write_file
@@ -20,12 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_commands"]
 
-_Library = Annotated[
-    list[Path] | None, typer.Option("--library", help="An extra shelf; may be repeated.")
-]
 _Csv = Annotated[Path | None, typer.Option("--csv", help="Also write the rows to this file.")]
 _Html = Annotated[Path | None, typer.Option("--html", help="Also write the page to this file.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print a list of rows as JSON.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -61,15 +58,14 @@ def compare(
     ] = None,
     csv: _Csv = None,
     html: _Html = None,
-    library: _Library = None,
-    as_json: _Json = False,
+    library: Shelves = None,
+    as_json: Json = False,
 ) -> None:
     """Compare solvers: every answer is judged by the certificate alone, without polish."""
     from lexmargin.compare import Limits
     from lexmargin.compare import compare as run
-    from lexmargin.shelf.library import Library
 
-    shelves = Library(tuple(library or ()))
+    shelves = library_of(library)
     chosen = _executor(executor, workers, scheduler)
     for path in (csv, html):
         _check_writable(path)
@@ -93,16 +89,15 @@ def report(
     folder: Annotated[Path, typer.Argument(help="The folder that compare --out has filled.")],
     csv: _Csv = None,
     html: _Html = None,
-    library: _Library = None,
-    as_json: _Json = False,
+    library: Shelves = None,
+    as_json: Json = False,
 ) -> None:
     """Show a finished comparison again: as a table, CSV, JSON, or one HTML page."""
     from lexmargin.compare import Store, read_back
-    from lexmargin.shelf.library import Library
 
     for path in (csv, html):
         _check_writable(path)
-    shelves = Library(tuple(library or ()))
+    shelves = library_of(library)
     _show(read_back(Store(folder), shelves), shelves, csv, html, as_json)
 
 

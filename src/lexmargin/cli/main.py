@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lexmargin.cli.compare import add_commands
+from lexmargin.cli.options import Json, Problem, Seed, Shelves, library_of
 from lexmargin.cli.output import emit, note, prepare_streams, progress, say, silence
 from lexmargin.cli.paper import add_commands as add_paper_command
 from lexmargin.cli.paths import add_commands as add_path_commands
@@ -26,8 +27,6 @@ from lexmargin.cli.separability import add_commands as add_data_commands
 from lexmargin.errors import ExitCode, LexmarginError, ParameterError, clipped
 
 if TYPE_CHECKING:
-    from lexmargin.shelf.library import Library
-    from lexmargin.shelf.problems import ProblemFile
     from lexmargin.solution import Solution
 
 __all__ = ["app", "main"]
@@ -44,18 +43,6 @@ _INTERRUPTED = 130
 """128 + SIGINT, as shells report a process that was interrupted."""
 _TRACEBACK = "LEXMARGIN_TRACEBACK"
 _UNWRITABLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
-
-ProblemArgument = Annotated[str, typer.Argument(help="A problem's name, or a TOML file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-LibraryOption = Annotated[
-    list[Path] | None, typer.Option("--library", help="An extra shelf; may be repeated.")
-]
-
-
-def _library(folders: list[Path] | None) -> Library:
-    from lexmargin.shelf.library import Library
-
-    return Library(tuple(folders or ()))
 
 
 @contextlib.contextmanager
@@ -79,9 +66,9 @@ def _printing_to_stderr(verbose: bool) -> Iterator[None]:
 
 
 @app.command("list")
-def list_shelves(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def list_shelves(library: Shelves = None, as_json: Json = False) -> None:
     """List the problems and solver profiles on the shelves."""
-    shelves = _library(library)
+    shelves = library_of(library)
     problems = {name: shelves.problem(path).title for name, path in shelves.problem_paths().items()}
     profiles = {name: shelves.profile(name) for name in shelves.profiles()}
     if as_json:
@@ -103,21 +90,18 @@ def list_shelves(library: LibraryOption = None, as_json: JsonOption = False) -> 
 
 
 @app.command()
-def show(
-    problem: ProblemArgument, library: LibraryOption = None, as_json: JsonOption = False
-) -> None:
+def show(problem: Problem, library: Shelves = None, as_json: Json = False) -> None:
     """Show a problem as mathematics, its source, and which route solves it."""
+    from lexmargin.inputs.codec import fields_written
     from lexmargin.shelf.build import build
 
-    found = _library(library).problem(problem)
+    found = library_of(library).problem(problem)
     stated = build(found)
-    answer = {
-        name: _plain(value) for name, value in _answer_items(found) if value not in (None, "", ())
-    }
+    answer = {} if found.answer is None else fields_written(found.answer, exact=False)
     if as_json:
         emit(
             {
-                "problem": found.formulation.value,
+                "problem": stated.word,
                 "title": found.title,
                 "source": found.source,
                 "mathematics": str(stated.program()),
@@ -138,42 +122,21 @@ def show(
         say(f"known {name}: {value}")
 
 
-def _answer_items(found: ProblemFile) -> list[tuple[str, Any]]:
-    from dataclasses import fields
-
-    if found.answer is None:
-        return []
-    return [(f.name, getattr(found.answer, f.name)) for f in fields(found.answer)]
-
-
-def _plain(value: Any) -> Any:
-    """Return numbers of a file as floats, and everything else as JSON can hold it."""
-    from lexmargin.shelf.problems import KnownPoint
-
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, KnownPoint):
-        return {name: _plain(v) for name, v in vars(value).items() if v not in (None, "")}
-    if hasattr(value, "value"):
-        return value.value
-    return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
 @app.command()
 def solve(
-    problem: ProblemArgument,
+    problem: Problem,
     solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
     grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
     starts: Annotated[
         int | None, typer.Option(help="Starts of a nonconvex problem; 12 for small ones.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Starts at a time, each in its process.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    seed: Seed = 0,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for all starts.")] = None,
     polish: Annotated[bool, typer.Option(help="Newton steps on the KKT system.")] = True,
     verbose: Annotated[bool, typer.Option(help="Let the solver print (to stderr).")] = False,
-    library: LibraryOption = None,
-    as_json: JsonOption = False,
+    library: Shelves = None,
+    as_json: Json = False,
 ) -> None:
     """Solve a problem and judge the answer."""
     from lexmargin.errors import NotSeparableError
@@ -181,7 +144,7 @@ def solve(
     from lexmargin.shelf.expected_negative import reproduced_error, reproduced_negative
     from lexmargin.solve import solve as run
 
-    shelves = _library(library)
+    shelves = library_of(library)
     found = shelves.problem(problem)
     stated = build(found)
     try:
@@ -225,7 +188,7 @@ def _exit_code(solution: Solution) -> ExitCode:
 
 @app.command()
 def certify(
-    problem: ProblemArgument,
+    problem: Problem,
     theta: Annotated[
         Path | None,
         typer.Option(help="NPZ with block_0, block_1, …; the problem's stored answer if left out."),
@@ -241,8 +204,8 @@ def certify(
     exact: Annotated[
         bool, typer.Option("--exact", help="Prove it in rational or interval arithmetic.")
     ] = False,
-    library: LibraryOption = None,
-    as_json: JsonOption = False,
+    library: Shelves = None,
+    as_json: Json = False,
 ) -> None:
     """Judge a direction without any solver."""
     from lexmargin.data.state_files import read_blocks
@@ -251,7 +214,7 @@ def certify(
     from lexmargin.shelf.build import build, stored_theta
     from lexmargin.shelf.library import grade as named_grade
 
-    found = _library(library).problem(problem)
+    found = library_of(library).problem(problem)
     stated = build(found)
     if weights is not None and theta is not None:
         raise ParameterError("Both --theta and --weights name a point.", "Give one of them.")
@@ -289,7 +252,7 @@ def verify(
     data: Annotated[
         Path | None, typer.Option(help="CSV or NPZ with the samples, if not in the receipt.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: Json = False,
 ) -> None:
     """Check a receipt again, with NumPy and python-flint only."""
     from lexmargin.data.dataset import load_csv, load_npz
@@ -308,11 +271,11 @@ def verify(
 
 
 @app.command()
-def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def doctor(library: Shelves = None, as_json: Json = False) -> None:
     """Solve a two-variable problem with every profile and say which ones really work here."""
     from lexmargin.doctor import examine
 
-    findings = examine(_library(library), progress)
+    findings = examine(library_of(library), progress)
     if as_json:
         emit([finding.to_json() for finding in findings])
     else:

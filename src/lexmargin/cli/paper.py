@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli.options import Json
 from lexmargin.cli.output import emit, note, say
 from lexmargin.errors import ExitCode
 
@@ -34,7 +35,7 @@ def paper(
     quick: Annotated[bool, typer.Option("--quick", help="Smaller grids, about a minute.")] = False,
     workers: Annotated[int, typer.Option(help="Statements at a time.")] = 2,
     time_limit: Annotated[float, typer.Option(help="Seconds per statement.")] = 600.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure the paper's statements and write a page on which each stands beside its figure."""
     from lexmargin.paper import Effort, measure_all, measured_before, named

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lexmargin.cli.options import Json, Problem, Seed, Shelves, TimeLimit, library_of
 from lexmargin.cli.output import emit, note, progress, say
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from lexmargin.paths import Descent, StepRule, TracedPath
 
 __all__ = ["add_commands"]
-
-_Problem = Annotated[str, typer.Argument(help="A problem's name, or a TOML file.")]
-_Library = Annotated[
-    list[Path] | None, typer.Option("--library", help="An extra shelf; may be repeated.")
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_TimeLimit = Annotated[float | None, typer.Option(help="Seconds; what was reached is kept.")]
-_Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 
 
 class Rule(StrEnum):
@@ -41,7 +33,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def trace(
-    problem: _Problem,
+    problem: Problem,
     first: Annotated[float, typer.Option("--from", help="First ρ (strength: the largest).")] = 0.1,
     last: Annotated[float, typer.Option("--to", help="Last ρ (strength: the smallest).")] = 1e4,
     points: Annotated[int, typer.Option(help="Values in between, in equal ratios.")] = 40,
@@ -54,18 +46,17 @@ def trace(
     ] = None,
     solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
     grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
-    seed: _Seed = 0,
-    time_limit: _TimeLimit = None,
-    library: _Library = None,
-    as_json: _Json = False,
+    seed: Seed = 0,
+    time_limit: TimeLimit = None,
+    library: Shelves = None,
+    as_json: Json = False,
 ) -> None:
     """Follow a path over the norm ρ, every point judged."""
     from lexmargin.paths import AdaptiveGrid
     from lexmargin.paths import trace as run
     from lexmargin.shelf.build import load
-    from lexmargin.shelf.library import Library
 
-    shelves = Library(tuple(library or ()))
+    shelves = library_of(library)
     grid = _grid(first, last, points) if adaptive is None else AdaptiveGrid(first, last, adaptive)
     traced = run(
         load(problem, shelves),
@@ -138,7 +129,7 @@ def _table(traced: TracedPath) -> str:
 
 
 def descend(
-    problem: _Problem,
+    problem: Problem,
     steps: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 10_000,
     rule: Annotated[Rule, typer.Option(help="How long the steps are.")] = Rule.LINE_SEARCH,
     rate: Annotated[
@@ -150,23 +141,21 @@ def descend(
     ] = None,
     loss: Annotated[str, typer.Option(help="exponential, logistic or cross-entropy.")] = "",
     polish: Annotated[bool, typer.Option(help="End with Newton steps on the KKT system.")] = True,
-    seed: _Seed = 0,
-    time_limit: _TimeLimit = None,
-    library: _Library = None,
-    as_json: _Json = False,
+    seed: Seed = 0,
+    time_limit: TimeLimit = None,
+    library: Shelves = None,
+    as_json: Json = False,
 ) -> None:
     """Follow gradient descent in the log domain, and judge where it leads."""
     from lexmargin.formulations import HardMargin
-    from lexmargin.formulations.constrained_path import checked_loss
     from lexmargin.judge import certify
     from lexmargin.losses import Loss
     from lexmargin.paths import GradientFlow
     from lexmargin.paths import descend as run
     from lexmargin.shelf.build import load
-    from lexmargin.shelf.library import Library
 
-    stated = load(problem, Library(tuple(library or ())))
-    chosen = checked_loss(loss) if loss else getattr(stated, "loss", Loss.EXPONENTIAL)
+    stated = load(problem, library_of(library))
+    chosen: Any = loss or getattr(stated, "loss", Loss.EXPONENTIAL)
     if flow is not None and rate is not None:
         raise BadInputError("Both --flow and --rate were given.", "Gradient flow has no steps.")
     path = run(

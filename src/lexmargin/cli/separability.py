@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lexmargin.cli.options import Json, Shelves, library_of
 from lexmargin.cli.output import emit, say
 from lexmargin.errors import ExitCode, ParameterError
 
@@ -40,10 +41,8 @@ def separability(
     decimal: Annotated[
         str | None, typer.Option(help="The decimal mark of a CSV file, a point or a comma.")
     ] = None,
-    library: Annotated[
-        list[Path] | None, typer.Option("--library", help="An extra shelf; may be repeated.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    library: Shelves = None,
+    as_json: Json = False,
 ) -> None:
     """Say what kind of separation data have, and which coefficients run to infinity, exactly."""
     from lexmargin.separability import separability as decided
@@ -73,7 +72,6 @@ def _data(
 ) -> Dataset:
     from lexmargin.data.dataset import load_csv, load_npz
     from lexmargin.shelf.build import build_data
-    from lexmargin.shelf.library import Library
 
     if Path(file).suffix.lower() in (".csv", ".tsv", ".txt", ".dat"):
         return load_csv(file, label, delimiter=delimiter, index=index, decimal=decimal)
@@ -84,5 +82,5 @@ def _data(
         )
     if Path(file).suffix.lower() == ".npz":
         return load_npz(file)
-    found = Library(tuple(library or ())).problem(file)
+    found = library_of(library).problem(file)
     return build_data(found.data, found.folder, found.title)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -12,6 +11,7 @@ import numpy as np
 from lexmargin.backends import Backend, backend
 from lexmargin.compare.descent import DescentBackend
 from lexmargin.compare.jobs import Unit, digest, problem_digest
+from lexmargin.compare.own_modules import load_modules
 from lexmargin.compare.records import RowStatus
 from lexmargin.errors import LibraryError, SolverFailedError, UnsupportedError
 from lexmargin.processes.nursery import End, Mark
@@ -80,7 +80,7 @@ def run_unit(unit: Unit, nursery: Nursery | None = None) -> Answered:
             return run_unit(unit, shared)
     seconds = unit.limits.seconds
     limits = (seconds, max(seconds, _LEAST_JUDGING_SECONDS))
-    reply = nursery.run(_TASK, unit.to_json(), limits, unit.limits.mebibytes)
+    reply = nursery.run(_TASK, unit, limits, unit.limits.mebibytes)
     if reply.end is End.NO_ROOM:
         raise SolverFailedError(
             f"This machine has no room left ({reply.answer}).",
@@ -103,9 +103,8 @@ def run_unit(unit: Unit, nursery: Nursery | None = None) -> Answered:
     return Answered(unit.key, result, measures)
 
 
-def answer(payload: Mapping[str, Any], mark: Mark) -> dict[str, Any] | LibraryError:
-    """Return the result and the times of the unit described by the payload."""
-    unit = Unit.from_json(payload)
+def answer(unit: Unit, mark: Mark) -> dict[str, Any] | LibraryError:
+    """Return the result and the times of a unit."""
     try:
         stated, profile = _files(unit)
     except LibraryError as error:
@@ -125,6 +124,7 @@ def answer(payload: Mapping[str, Any], mark: Mark) -> dict[str, Any] | LibraryEr
 
 def _files(unit: Unit) -> tuple[ProblemFile, Profile]:
     """Return the problem and the profile of a unit, if they are what they were."""
+    load_modules(unit.modules)
     stated = read_problem(Path(unit.problem_path))
     if problem_digest(stated) != unit.problem_digest:
         raise LibraryError(f"{unit.problem_path} has changed.", "Start the comparison again.")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, final
 
+from lexmargin.compare.own_modules import OwnModule, modules_of
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.files import read_file
 from lexmargin.inputs.kinds import checked_class
@@ -80,58 +80,30 @@ class Unit:
     scaled: bool
     versions: tuple[tuple[str, str], ...]
     code: str
+    modules: tuple[OwnModule, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the result, as JSON values."""
+        own = {module.name: module.sha256 for module in self.modules}
         return {
             "format": FORMAT,
             "problem": self.problem,
             "problem_digest": self.problem_digest,
             "profile": self.profile,
             "profile_digest": self.profile_digest,
-            "grade": {
-                "name": self.grade.name,
-                "tolerance": self.grade.tolerance,
-                "verified": self.grade.verified,
-            },
+            "grade": dict(vars(self.grade)),
             "seed": self.seed,
-            "limits": {"seconds": self.limits.seconds, "mebibytes": self.limits.mebibytes},
+            "limits": dict(vars(self.limits)),
             "scaled": self.scaled,
             "versions": dict(self.versions),
             "code": self.code,
+            **({"modules": own} if own else {}),
         }
 
     @functools.cached_property
     def key(self) -> str:
         """SHA-256 of the identity: the name of the result's file."""
         return digest(canonical(self.identity()))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the identity and the two paths."""
-        return {
-            "identity": self.identity(),
-            "problem_path": self.problem_path,
-            "profile_path": self.profile_path,
-        }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Unit:
-        """Return the unit that :meth:`to_json` described."""
-        identity = value["identity"]
-        return Unit(
-            problem=identity["problem"],
-            problem_path=value["problem_path"],
-            problem_digest=identity["problem_digest"],
-            profile=identity["profile"],
-            profile_path=value["profile_path"],
-            profile_digest=identity["profile_digest"],
-            grade=Grade(**identity["grade"]),
-            seed=identity["seed"],
-            limits=Limits(**identity["limits"]),
-            scaled=identity["scaled"],
-            versions=tuple(identity["versions"].items()),
-            code=identity["code"],
-        )
 
 
 def canonical(value: Any) -> bytes:
@@ -184,6 +156,7 @@ def unit_of(
         scaled=scaled,
         versions=_versions(library.profile(profile[0])),
         code=code_digest(),
+        modules=modules_of(read),
     )
 
 

@@ -1,6 +1,6 @@
 """Floor 3: one file per problem of the paper; data + predictor + parameters -> Programs."""
 
-from lexmargin.formulations.base import Formulation, FormulationName
+from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.constrained_path import ConstrainedPath
 from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.kkt import Kkt, LossTerm, Powers
@@ -19,7 +19,6 @@ from lexmargin.formulations.w_set import WSet, WSetEvidence
 __all__ = [
     "ConstrainedPath",
     "Formulation",
-    "FormulationName",
     "HardMargin",
     "Jump",
     "Kkt",

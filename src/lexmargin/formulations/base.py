@@ -6,16 +6,15 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, ClassVar, Final, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import DegreeError, ParameterError, UnsupportedError
+from lexmargin.errors import DegreeError, UnsupportedError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof
+from lexmargin.inputs.family import Family
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -25,29 +24,10 @@ from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.program import Program, Variable
 
-__all__ = [
-    "Formulation",
-    "FormulationName",
-    "StageAnswer",
-    "Traits",
-    "checked_norm",
-    "formulations",
-]
+__all__ = ["Formulation", "StageAnswer", "Traits"]
 
 MARGIN = "margin"
 """Name of the constraints ``f_n >= …`` in every program; their multipliers are λ."""
-
-
-class FormulationName(StrEnum):
-    """The problems of the paper, as named in files and results."""
-
-    HARD_MARGIN = "hard-margin"
-    MARGIN_PATH = "margin-path"
-    CONSTRAINED_PATH = "constrained-path"
-    REGULARIZATION_PATH = "regularization-path"
-    SCALED_MARGIN = "scaled-margin"
-    W_SET = "w-set"
-    LEXICOGRAPHIC = "lexicographic"
 
 
 @final
@@ -89,22 +69,15 @@ class Traits:
     defaults: tuple[tuple[str, float], ...] = ()
 
 
-_REGISTERED: Final[dict[str, type[Formulation]]] = {}
-
-
-def formulations() -> Mapping[str, type[Formulation]]:
-    """Return the classes that say what their stationary points satisfy, by their words."""
-    return MappingProxyType(_REGISTERED)
-
-
 class Formulation(ABC):
     """A problem of the paper for one predictor on one data set.
 
     ``theta`` means the unknowns as the paper states the problem (w for the hard margin, θ in the
-    unit ball for the paths), flattened block by block. ``name`` is the word in results: a
-    :class:`FormulationName` for the problems of the paper, any other word for others.
+    unit ball for the paths), flattened block by block. ``name`` is the word in files and results:
+    a class that says what its stationary points satisfy is known by it as soon as it is defined.
     """
 
+    family: ClassVar[Family] = Family("formulation", "formulation")
     name: ClassVar[str]
     equation: ClassVar[str]
     stages_only_start: ClassVar[bool] = False
@@ -139,15 +112,7 @@ class Formulation(ABC):
         if "kkt" not in vars(cls):
             setattr(cls, "kkt", Formulation.kkt)  # noqa: B010  mypy knows no assigned methods
             return
-        word = str(getattr(cls, "name", cls.__name__))
-        known = _REGISTERED.setdefault(word, cls)
-        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ParameterError(
-                f"The name {word!r} is that of {known.__qualname__}.",
-                f"Give {cls.__qualname__} a name of its own: receipts and files read by it.",
-            )
-        # A class that is defined again, as in a notebook, takes the place of the one before.
-        _REGISTERED[word] = cls
+        cls.family.add(str(getattr(cls, "name", cls.__name__)), cls)
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return what a stationary θ (d,) satisfies, one record per level of the problem.
@@ -170,7 +135,7 @@ class Formulation(ABC):
     @property
     def word(self) -> str:
         """The problem's word for results: never that of another class."""
-        owner = _REGISTERED.get(str(self.name))
+        owner = self.family.classes.get(str(self.name))
         borrowed = owner is not None and not isinstance(self, owner)
         inherited = owner is not None and not self.is_judged
         return type(self).__name__ if borrowed or inherited else str(self.name)
@@ -328,17 +293,3 @@ class Formulation(ABC):
         return np.concatenate(
             [np.asarray(answer.values[n], dtype=float).reshape(-1) for n in names]
         )
-
-
-def checked_norm(norm: float | str) -> float:
-    """Return p of a norm given as a number >= 1 or "inf".
-
-    Raises :class:`ParameterError` for anything else.
-    """
-    try:
-        p = float(norm)
-    except (TypeError, ValueError):
-        p = np.nan
-    if not p >= 1.0:
-        raise ParameterError(f"norm must be a number >= 1 or 'inf', not {norm!r}.")
-    return p

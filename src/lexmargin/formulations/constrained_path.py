@@ -11,16 +11,14 @@ from typing import ClassVar, final
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import InvisibleLevelWarning, ParameterError
+from lexmargin.errors import InvisibleLevelWarning
 from lexmargin.formulations.base import (
     Formulation,
-    FormulationName,
     StageAnswer,
     Traits,
-    checked_norm,
 )
 from lexmargin.formulations.kkt import Kkt, LossTerm
-from lexmargin.inputs.checks import moderate
+from lexmargin.inputs.checks import Moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
@@ -40,7 +38,7 @@ from lexmargin.program import (
     SquaredNorm,
 )
 
-__all__ = ["VISIBLE_NATS", "ConstrainedPath", "checked_loss", "next_loss", "softmax"]
+__all__ = ["VISIBLE_NATS", "ConstrainedPath", "next_loss", "softmax"]
 
 VISIBLE_NATS = 36.0
 """``e^-36`` is the rounding error of float64: a weight this far below another one adds nothing."""
@@ -75,20 +73,15 @@ class ConstrainedPath(Formulation):
 
     predictor: Predictor
     data: Dataset
-    rho: float = 1.0
+    rho: Moderate = 1.0
     norm: Exponent = 2.0
     loss: Loss = Loss.EXPONENTIAL
 
-    name: ClassVar[FormulationName] = FormulationName.CONSTRAINED_PATH
+    name: ClassVar[str] = "constrained-path"
     equation: ClassVar[str] = "eq. 5, w = ρθ"
     traits: ClassVar[Traits] = Traits(
         needs_separator=False, is_loss=True, path="rho", defaults=(("rho", 100.0),)
     )
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", checked_norm(self.norm))
-        object.__setattr__(self, "loss", checked_loss(self.loss))
-        object.__setattr__(self, "rho", moderate(self.rho, "rho"))
 
     @property
     def norm_p(self) -> float:
@@ -119,7 +112,7 @@ class ConstrainedPath(Formulation):
             # Smooth everywhere, which the nonconvex route needs.
             size, radius = SquaredNorm(blocks), Parameter("ρ²", self.rho**2)
         return Program(
-            name=self.name.value,
+            name=self.name,
             equation=self.equation,
             sense=Sense.MINIMIZE,
             objective=objective,
@@ -229,7 +222,7 @@ class ConstrainedPath(Formulation):
 
     def angle(self, theta: FloatArray) -> float:
         """Return the angle in radians of ``-∇L(ρθ)`` and θ (Remark 2, ℓ2); NaN if one is 0."""
-        gradient = self.functions.combined_gradient(self.rho * theta, self.loss_weights(theta))
+        gradient = self.functions.vjp(self.rho * theta, self.loss_weights(theta))
         return angle(gradient, theta)
 
 
@@ -279,12 +272,3 @@ def softmax(log_weights: FloatArray) -> FloatArray:
     with np.errstate(under="ignore"):
         weights = np.exp(log_weights - log_weights.max())
     return np.asarray(weights / weights.sum())
-
-
-def checked_loss(loss: Loss | str) -> Loss:
-    """Return the loss of that name, or raise :class:`ParameterError`."""
-    try:
-        return Loss(loss)
-    except ValueError:
-        known = ", ".join(item.value for item in Loss)
-        raise ParameterError(f"Unknown loss {loss!r}; use one of {known}.") from None

@@ -11,10 +11,8 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.base import (
     MARGIN,
     Formulation,
-    FormulationName,
     StageAnswer,
     Traits,
-    checked_norm,
 )
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import Exponent, checked_class
@@ -58,12 +56,11 @@ class HardMargin(Formulation):
     data: Dataset
     norm: Exponent = 2.0
 
-    name: ClassVar[FormulationName] = FormulationName.HARD_MARGIN
+    name: ClassVar[str] = "hard-margin"
     equation: ClassVar[str] = "eq. 18 with margin 1"
     traits: ClassVar[Traits] = Traits(largest_margin=True, reads_sparse=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", checked_norm(self.norm))
         self.require_homogeneous()
 
     @property
@@ -84,7 +81,7 @@ class HardMargin(Formulation):
         functions = MarginFunctions(self.predictor, self.data, unit)
         margins = Margins(functions, blocks)
         return Program(
-            name=self.name.value,
+            name=self.name,
             equation=self.equation,
             sense=Sense.MINIMIZE,
             objective=Combination(((0.5, size),)),

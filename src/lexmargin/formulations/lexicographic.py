@@ -15,12 +15,9 @@ from lexmargin.errors import ParameterError, UnsupportedError
 from lexmargin.formulations.base import (
     MARGIN,
     Formulation,
-    FormulationName,
     StageAnswer,
     Traits,
-    checked_norm,
 )
-from lexmargin.formulations.fields import HOW
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof, grouped_levels
 from lexmargin.formulations.lexicographic_state import (
@@ -30,7 +27,8 @@ from lexmargin.formulations.lexicographic_state import (
     saturation_state,
     sums_state,
 )
-from lexmargin.inputs.checks import whole
+from lexmargin.inputs.checks import Count
+from lexmargin.inputs.family import HOW
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.faces import RESOLUTION, Face
 from lexmargin.linalg.norms import vector_norm
@@ -121,27 +119,19 @@ class Lexicographic(Formulation):
     predictor: Predictor
     data: Dataset
     norm: Exponent = 2.0
-    levels: int | None = None
+    levels: Count | None = None
     method: LexicographicMethod = field(default=LexicographicMethod.AUTO, metadata=HOW)
 
-    name: ClassVar[FormulationName] = FormulationName.LEXICOGRAPHIC
+    name: ClassVar[str] = "lexicographic"
     equation: ClassVar[str] = "Def. 5, eq. 23"
     traits: ClassVar[Traits] = Traits(largest_margin=True, in_ball=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", checked_norm(self.norm))
-        try:
-            object.__setattr__(self, "method", LexicographicMethod(self.method))
-        except ValueError as error:
-            known = ", ".join(repr(m.value) for m in LexicographicMethod)
-            raise ParameterError(f"There is no method {self.method!r}.", f"Use {known}.") from error
-        if self.levels is not None:
-            object.__setattr__(self, "levels", whole(self.levels, "levels"))
-            if self.levels > self.functions.count:
-                raise ParameterError(
-                    f"levels is {self.levels}, and there are {self.functions.count} margins.",
-                    "Give at most that many, or leave levels out for all of them.",
-                )
+        if self.levels is not None and self.levels > self.functions.count:
+            raise ParameterError(
+                f"levels is {self.levels}, and there are {self.functions.count} margins.",
+                "Give at most that many, or leave levels out for all of them.",
+            )
         if self.method is LexicographicMethod.SATURATION and not self.concave:
             raise UnsupportedError(
                 "Saturation needs concave margin functions: here no sample need be tight in all "
@@ -219,7 +209,7 @@ class Lexicographic(Formulation):
             level, np.where(fixed, 0.0, 1.0), np.where(fixed, state.values - slack, 0.0)
         )
         return Program(
-            name=self.name.value,
+            name=self.name,
             equation=f"{self.equation}, level {state.stage + 1}",
             sense=Sense.MAXIMIZE,
             objective=Combination(((1.0, level),)),
@@ -264,7 +254,7 @@ class Lexicographic(Formulation):
             constraints.append(Constraint(f"sum_{k}", total, Relation.AT_LEAST, Constant(floor)))
         pairs = [v for pair in zip(tops, shortfalls, strict=True) for v in pair]
         return Program(
-            name=self.name.value,
+            name=self.name,
             equation=f"{self.equation}, sum of the {counts[-1]} smallest",
             sense=Sense.MAXIMIZE,
             objective=sums[-1],

@@ -11,13 +11,11 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations.base import (
     MARGIN,
     Formulation,
-    FormulationName,
     StageAnswer,
     Traits,
-    checked_norm,
 )
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.inputs.checks import moderate
+from lexmargin.inputs.checks import Moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
@@ -60,21 +58,15 @@ class MarginPath(Formulation):
 
     predictor: Predictor
     data: Dataset
-    rho: float = 1.0
+    rho: Moderate = 1.0
     norm: Exponent = 2.0
-    gamma: float | None = None
+    gamma: Moderate | None = None
 
-    name: ClassVar[FormulationName] = FormulationName.MARGIN_PATH
+    name: ClassVar[str] = "margin-path"
     equation: ClassVar[str] = "eq. 6, w = ρθ"
     traits: ClassVar[Traits] = Traits(
         largest_margin=True, in_ball=True, path="rho", reads_sparse=True
     )
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", checked_norm(self.norm))
-        object.__setattr__(self, "rho", moderate(self.rho, "rho"))
-        if self.gamma is not None:
-            object.__setattr__(self, "gamma", moderate(self.gamma, "gamma"))
 
     @property
     def norm_p(self) -> float:
@@ -96,7 +88,7 @@ class MarginPath(Formulation):
             wanted = Parameter("γ", self.gamma / unit)
             size = self._size(blocks)
             return Program(
-                name=self.name.value,
+                name=self.name,
                 equation="eq. 7, w = ρθ",
                 sense=Sense.MINIMIZE,
                 objective=size if self.norm == 2.0 else Power(size, 2.0),
@@ -109,7 +101,7 @@ class MarginPath(Formulation):
         euclidean = self.norm == 2.0
         radius = Parameter("ρ²", self.rho**2) if euclidean else Parameter("ρ", self.rho)
         return Program(
-            name=self.name.value,
+            name=self.name,
             equation=self.equation,
             sense=Sense.MAXIMIZE,
             objective=Combination(((1.0, level),)),

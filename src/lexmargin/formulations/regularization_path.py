@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Final, final
+from typing import Annotated, ClassVar, Final, final
 
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import (
     Formulation,
-    FormulationName,
     StageAnswer,
     Traits,
-    checked_norm,
 )
-from lexmargin.formulations.constrained_path import checked_loss, next_loss, softmax
+from lexmargin.formulations.constrained_path import next_loss, softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.formulations.start import random_theta, separating_theta
-from lexmargin.inputs.checks import moderate, positive
+from lexmargin.inputs.checks import AtLeastOne, Domain, moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss, log_loss, log_weights
@@ -45,6 +43,7 @@ __all__ = ["Jump", "RegularizationPath", "bisect_jump", "jumps"]
 
 LEAST_STRENGTH: Final = 1e-300
 """A penalty is only added, never squared: what is a normal double serves."""
+Strength = Annotated[float, Domain(functools.partial(moderate, least=LEAST_STRENGTH))]
 
 
 @final
@@ -70,24 +69,16 @@ class RegularizationPath(Formulation):
 
     predictor: Predictor
     data: Dataset
-    strength: float
+    strength: Strength
     norm: Exponent = 2.0
-    power: float = 2.0
+    power: AtLeastOne = 2.0
     loss: Loss = Loss.EXPONENTIAL
 
-    name: ClassVar[FormulationName] = FormulationName.REGULARIZATION_PATH
+    name: ClassVar[str] = "regularization-path"
     equation: ClassVar[str] = "§2.2, divided by μ"
     traits: ClassVar[Traits] = Traits(
         needs_separator=False, is_loss=True, origin_may_win=True, path="strength", path_falls=True
     )
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", checked_norm(self.norm))
-        object.__setattr__(self, "loss", checked_loss(self.loss))
-        object.__setattr__(self, "strength", moderate(self.strength, "strength", LEAST_STRENGTH))
-        object.__setattr__(self, "power", positive(self.power, "power"))
-        if not self.power >= 1.0:
-            raise ParameterError(f"power must be >= 1, not {self.power!r}.")
 
     @property
     def norm_p(self) -> float:
@@ -135,7 +126,7 @@ class RegularizationPath(Formulation):
         elif self.power > 1.0:
             size = Power(size, self.power)
         return Program(
-            name=self.name.value,
+            name=self.name,
             equation=self.equation,
             sense=Sense.MINIMIZE,
             objective=Combination(((weight, loss), (1.0, size))),

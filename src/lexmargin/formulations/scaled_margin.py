@@ -10,10 +10,10 @@ from typing import ClassVar, final
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, StageAnswer
+from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.kkt import Kkt, Powers
 from lexmargin.formulations.parts import Parts
-from lexmargin.inputs.checks import moderate
+from lexmargin.inputs.checks import Moderate
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -46,20 +46,19 @@ class ScaledMargin(Formulation):
 
     predictor: Predictor
     data: Dataset
-    gamma: float
+    gamma: Moderate
 
-    name: ClassVar[FormulationName] = FormulationName.SCALED_MARGIN
+    name: ClassVar[str] = "scaled-margin"
     equation: ClassVar[str] = "eq. 14"
     stages_only_start: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gamma", moderate(self.gamma, "gamma"))
         self.parts  # noqa: B018  a predictor without degrees says so now
 
     @cached_property
     def parts(self) -> Parts:
         """The homogeneous parts of eq. 10."""
-        return Parts(self.functions, self.name.value)
+        return Parts(self.functions, self.name)
 
     @cached_property
     def gammas(self) -> tuple[float, ...]:

@@ -12,12 +12,12 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ParameterError
-from lexmargin.formulations.base import MARGIN, Formulation, FormulationName, StageAnswer, Traits
+from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer, Traits
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import scaled_program
-from lexmargin.inputs.checks import whole
+from lexmargin.inputs.checks import Count
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
@@ -96,15 +96,14 @@ class WSet(Formulation):
 
     predictor: Predictor
     data: Dataset
-    levels: int = 1
+    levels: Count = 1
 
-    name: ClassVar[FormulationName] = FormulationName.W_SET
+    name: ClassVar[str] = "w-set"
     equation: ClassVar[str] = "eq. 13"
     traits: ClassVar[Traits] = Traits(reads_sparse=True, bias=BiasForm.TWO_SQUARES)
 
     def __post_init__(self) -> None:
         count = len(self.parts.items)
-        object.__setattr__(self, "levels", whole(self.levels, "levels"))
         if self.levels > count:
             raise ParameterError(
                 f"levels is {self.levels}; the predictor has {count} part(s).",
@@ -114,7 +113,7 @@ class WSet(Formulation):
     @cached_property
     def parts(self) -> Parts:
         """The homogeneous parts of eq. 10."""
-        return Parts(self.functions, self.name.value)
+        return Parts(self.functions, self.name)
 
     @cached_property
     def gammas(self) -> tuple[float, ...]:
@@ -137,7 +136,7 @@ class WSet(Formulation):
     ) -> Program:
         margins = self.parts.margins(scales, unit)
         return Program(
-            name=self.name.value,
+            name=self.name,
             equation=equation or self.equation,
             sense=Sense.MINIMIZE,
             objective=objective,

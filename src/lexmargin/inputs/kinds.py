@@ -30,8 +30,17 @@ from typing import (
 )
 
 from lexmargin.errors import ParameterError, nearest, shown
+from lexmargin.inputs.checks import Domain, domain_of, exponent
 
-__all__ = ["Exponent", "KindError", "Words", "check_kinds", "checked", "checked_class", "described"]
+__all__ = [
+    "Exponent",
+    "KindError",
+    "Words",
+    "check_kinds",
+    "checked",
+    "checked_class",
+    "described",
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -53,9 +62,8 @@ class Words:
     words: tuple[str, ...]
 
 
-Exponent = Annotated[float, Words(("inf",))]
-"""p of a norm: a number, or "inf"."""
-
+Exponent = Annotated[float, Words(("inf",)), Domain(exponent)]
+"""p of a norm: a number >= 1, or "inf"."""
 _ADVICE: Final = {
     ("Formulation", str): "Load it: lexmargin.load(…).",
     ("Formulation", Path): "Load it: lexmargin.load(…).",
@@ -87,6 +95,14 @@ class _Plan:
     known: tuple[str, ...]
     needed: tuple[str, ...]
     rules: Mapping[str, _Rule] = field(default_factory=dict)
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+
+    def read(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by name, each as its domain has it."""
+        given = {**dict(zip(self.places, args, strict=False)), **kwargs}
+        for name in self.domains.keys() & given.keys():
+            given[name] = self.domains[name].read(given[name], name)
+        return given
 
 
 def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -122,7 +138,7 @@ def _constructor(cls: type[Any], function: Callable[..., None]) -> Callable[...,
     @functools.wraps(function)
     def inner(self: Any, *args: Any, **kwargs: Any) -> None:
         _check(plan(), args, kwargs)
-        function(self, *args, **kwargs)
+        function(self, **plan().read(args, kwargs))
 
     return inner
 
@@ -153,12 +169,14 @@ def _plan_of_class(cls: type[Any], function: Callable[..., Any]) -> _Plan:
 def _planned(name: str, signature: inspect.Signature, hints: Mapping[str, Any]) -> _Plan:
     parameters = signature.parameters.values()
     found = {p.name: _rule(hints[p.name]) for p in parameters if p.name in hints}
+    domains = {p.name: domain_of(hints[p.name]) for p in parameters if p.name in hints}
     return _Plan(
         name,
         tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
         tuple(p.name for p in parameters),
         tuple(p.name for p in parameters if p.default is p.empty),
         {key: rule for key, rule in found.items() if rule is not None},
+        {key: domain for key, domain in domains.items() if domain is not None},
     )
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "BEATEN_SPHERE_BOXES",
     "BEATEN_SPHERE_VALUES",
     "BIRTH_SUPPORT",
-    "CIRCLE_BOXES",
     "CLARKE_ENTRIES",
     "CLARKE_KINKS",
     "CLARKE_ROWS",
@@ -57,6 +56,7 @@ __all__ = [
     "MODELLED_ENTRIES",
     "MODULAR_ENTRIES",
     "MULTIPLIER_SET_ENTRIES",
+    "NESTED_TABLES",
     "NETWORK_BOUND_ENTRIES",
     "NEWTON_ENTRIES",
     "NEWTON_PARAMETERS",
@@ -78,12 +78,10 @@ __all__ = [
     "QR_ENTRIES",
     "RANGED_MULTIPLIERS",
     "RECEIPT_BYTES",
-    "RECEIPT_DEPTH",
     "RECEIPT_DIGITS",
     "RECEIPT_ENTRIES",
     "RECEIPT_VALUES",
     "RECEIPT_WEIGHTS",
-    "RECEIPT_WIDTH",
     "RECORD_BYTES",
     "SEVERAL_STARTS_ENTRIES",
     "SHOWN_RECORD_BYTES",
@@ -116,10 +114,9 @@ RECEIPT_BYTES: Final = 96 * 2**20
 RECEIPT_VALUES: Final = 4_000_000
 """Values in a receipt: labels are most of them; an empty list takes 60 bytes and is written in
 3."""
-RECEIPT_DEPTH: Final = 16
-"""Nesting of predictors in a receipt, so that reading ends before Python's own stack does."""
-RECEIPT_WIDTH: Final = 10**6
-"""Units of a layer in a receipt: refused before any array of that size is made."""
+NESTED_TABLES: Final = 50
+"""Keys and places that lead to a table, three for a predictor in a sum: reading ends before
+Python's own stack does."""
 RECEIPT_DIGITS: Final = 19
 """Digits of a whole number in a receipt: none is larger than a label, and all fit 64 bits."""
 RECEIPT_ENTRIES: Final = 10**8
@@ -206,8 +203,6 @@ DEGREE_TERMS: Final = 10_000
 """Terms of a product whose degrees are followed: they multiply with every layer."""
 VERTEX_BASES: Final = 4_000
 """Exact linear systems of a bound by all vertices."""
-CIRCLE_BOXES: Final = 40_000
-"""Pieces of the circle that are halved: what is left of them is still a bound."""
 NETWORK_BOUND_ENTRIES: Final = 200_000
 """N·d of the relaxed program of a two-layer network, which is dense."""
 INSEPARABLE_CASES: Final = 1_000

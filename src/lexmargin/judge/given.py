@@ -20,7 +20,6 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import (
     Array,
     dual_exponent,
-    norm_gradient,
     unit_scale,
     vector_norm,
 )
@@ -114,19 +113,15 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
     if lost:
         values = np.zeros(multipliers.size)
-    if point.target is not None:
-        return 1.0 if lost else vector_norm(point.target - combination, 2.0), values, spent
-    if point.norm == 2.0:
-        return 1.0 if lost else vector_norm(point.theta - combination, 2.0), values, spent
-    polyhedral = point.norm == 1.0 or math.isinf(point.norm)
     residual = 1.0
-    if not (polyhedral or lost):
-        target = norm_gradient(point.theta, point.norm)
-        residual = vector_norm(target - combination, 2.0) / vector_norm(target, 2.0)
-    dual = dual_exponent(point.norm)
+    if not (point.is_polyhedral or lost):
+        wanted = point.wanted
+        residual = vector_norm(wanted - combination, 2.0) / vector_norm(wanted, 2.0)
+    if point.target is not None or point.norm == 2.0:
+        return residual, values, spent
     free = unit_scale(multipliers)
     pull = free @ rows
-    size = vector_norm(pull, dual)
+    size = vector_norm(pull, dual_exponent(point.norm))
     if not 0.0 < size < math.inf:
         return residual, values, spent
     other = away(point.theta, pull, point.norm)
@@ -146,7 +141,7 @@ def refuted(
     """
     if refutation is None or (point.norm != 2.0 and point.target is None):
         return 0.0
-    rows, target = point.jacobian, point.theta if point.target is None else point.target
+    rows, target = point.jacobian, point.wanted
     excess = point.degree * (point.margins - point.margin)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         weights = np.ldexp(refutation * point.factor, point.exponent)

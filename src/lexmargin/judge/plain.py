@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import replace
-from typing import Final
+from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
+from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
-from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
+from lexmargin.judge.functions.kinks import measure_kinks
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.judge import with_multiplier_set
-from lexmargin.judge.local.beside_kinks import element_moves, kinked_sets, margins_on_kinks
 from lexmargin.judge.local.clarke import GradientSets
-from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, where_of
+from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink
+from lexmargin.judge.local.kinked_point import RectifiedPoint, Standing
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import (
@@ -29,7 +28,6 @@ from lexmargin.judge.multipliers.qualification import (
 )
 from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb
-from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, euler_error, is_noise
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
@@ -167,54 +165,57 @@ def judge_kkt(
         mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
+    place = _ProgramPoint(kkt, unit, limits.kink)
     if given is not None or missed:
-        found = smooth_only(found, kkt, unit, decided=bool(missed))
+        found = smooth_only(found, kkt, place, decided=bool(missed))
     else:
-        found = _at_kinks(found, kkt, unit)
+        found = _at_kinks(found, place)
     ranges = found.multiplier_range
     if ranges is not None:
         ranges = tuple((low * unit.size, high * unit.size) for low, high in ranges)
     return replace(found, multipliers=found.multipliers * unit.size, multiplier_range=ranges)
 
 
-def _at_kinks(found: Certificate, kkt: Kkt, unit: UnitPoint) -> Certificate:
+def _at_kinks(found: Certificate, place: _ProgramPoint) -> Certificate:
     """Decide stationarity anew where samples of the support are on kinks (math §3, *Kinks*)."""
-    limits, functions = found.tolerances, kkt.functions
-    kinks = measure_kinks(functions, kkt.point, found.support) if found.support.size else None
-    if kinks is None or (unit.target is None and unit.norm != 2.0):
-        return smooth_only(found, kkt, unit)
-    on = kinks.within(limits.kink, samples_of(functions, found.support))
-    sets = _sets(kkt, unit, limits, found.support) if on else None
+    standing = place.standing(found.support) if found.support.size else Standing()
+    sets = place.sets(found.support) if standing.where and found.norm == 2.0 else None
     if sets is None:
-        return smooth_only(found, kkt, unit)
-    found = replace(found, nearest_kink=kinks.nearest_on_support.distance)
-    found, element = judged_at_kink(
-        found,
-        sets,
-        unit.theta if unit.target is None else unit.target,
-        unit.degree,
-        unit.margins,
-        where_of(on),
-        functools.partial(_sets, kkt, unit, limits),
-        _doubts(kkt),
-    )
-    ascent = None if kkt.interior is None else unit.ascent
-    return replace(found, mfcq=mfcq(element.sets.base, 0.0, ascent))
+        return smooth_only(found, place.kkt, place)
+    found = replace(found, nearest_kink=standing.nearest)
+    return judged_at_kink(found, place, sets, standing.where)[0]
 
 
-def _sets(
-    kkt: Kkt, unit: UnitPoint, limits: Tolerances, indices: NDArray[np.intp]
-) -> GradientSets | None:
-    """Return the gradient sets of some margins as the gradients are measured.
+@final
+class _ProgramPoint(RectifiedPoint):
+    """The point of a margin program, its gradients over r_n, in its metric, 0 where it is held."""
 
-    They are over r_n, in the metric of the point, without the entries that are held.
-    """
-    sets = kinked_sets(kkt.functions, kkt.point, limits.kink, indices)
-    if sets is None:
-        return None
-    rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
-    columns = np.ones(kkt.point.size) if unit.metric is None else 1.0 / unit.metric
-    return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
+    def __init__(self, kkt: Kkt, unit: UnitPoint, limit: float) -> None:
+        self.kkt, self.functions, self.at = kkt, kkt.functions, kkt.point
+        self.unit, self.degree, self.limit = unit, unit.degree, limit
+        self.theta = unit.theta if unit.target is None else unit.target
+
+    @property
+    def values(self) -> Array:
+        return self.unit.margins
+
+    @property
+    def ascent(self) -> Array | None:
+        return None if self.kkt.interior is None else self.unit.ascent
+
+    def rows(self, indices: Indices) -> Array:
+        return np.asarray(self.unit.jacobian[indices])
+
+    def doubts(self, support: Indices, limits: Tolerances) -> tuple[bool, float]:
+        return _doubts(self.kkt)
+
+    def sets(self, indices: Indices) -> GradientSets | None:
+        sets, kkt = super().sets(indices), self.kkt
+        if sets is None:
+            return None
+        rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
+        columns = np.ones(self.at.size) if self.unit.metric is None else 1.0 / self.unit.metric
+        return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
 
 
 def _doubts(kkt: Kkt) -> tuple[bool, float]:
@@ -261,18 +262,15 @@ def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
 
     A receipt can withhold them, and where 0 is a combination too nothing bounds ε from below.
     """
-    if unit.target is None and (unit.norm == 1.0 or math.isinf(unit.norm)):
+    if unit.is_polyhedral:
         return True
-    target = norm_gradient(unit.theta, unit.norm) if unit.target is None else unit.target
     rows, _ = normalised_rows(unit.jacobian[unit.support(WIDEST)])
-    values = nonnegative(rows.T, target)
-    return vector_norm(target - values @ rows, 2.0) <= limits.stationarity * vector_norm(
-        target, 2.0
-    )
+    left = unit.wanted - nonnegative(rows.T, unit.wanted) @ rows
+    return vector_norm(left, 2.0) <= limits.stationarity * vector_norm(unit.wanted, 2.0)
 
 
 def smooth_only(
-    found: Certificate, kkt: Kkt, unit: UnitPoint | None = None, *, decided: bool = False
+    found: Certificate, kkt: Kkt, place: RectifiedPoint | None = None, *, decided: bool = False
 ) -> Certificate:
     """Withdraw a verdict that rests on gradients at a kink of a power-1 ReLU.
 
@@ -282,23 +280,23 @@ def smooth_only(
     ----------
     found : the certificate, with slope 0 at every kink.
     kkt : the point.
-    unit : the same as it was measured, where samples above the margin carry little weight within δ;
-        None where every sample carries weight.
+    place : the same as it was measured, where samples above the margin carry little weight within
+        δ; None where every sample carries weight.
     decided : margins alone have decided, whatever the gradients are.
     """
-    functions, limits = kkt.functions, found.tolerances
-    kinks = measure_kinks(functions, kkt.point, found.support) if found.support.size else None
+    limits = found.tolerances
+    kinks = measure_kinks(kkt.functions, kkt.point, found.support) if found.support.size else None
     if kinks is None:
         return found
     nearest = kinks.nearest_on_support
     if found.verdict is Verdict.NOT_STATIONARY and found.feasibility <= limits.feasibility:
         # Samples above the margin may carry weight within δ, with any element at their kinks.
-        nearest = kinks.nearest
-        if nearest.distance <= limits.kink and unit is not None:
-            lower = _beside_kinks(found, kkt, unit, kinks)
+        if kinks.nearest.distance <= limits.kink and place is not None:
+            on = place.beside(found.support)[0]
+            lower = place.bounded(found.stationarity_bound, on, found.norm, limits)
             if lower > limits.stationarity:
-                near = kinks.nearest_on_support.distance
-                return replace(found, stationarity_bound=lower, nearest_kink=near)
+                return replace(found, stationarity_bound=lower, nearest_kink=nearest.distance)
+        nearest = kinks.nearest
     if nearest.distance > limits.kink or decided or found.verdict is Verdict.NOT_SEPARATING:
         return replace(found, nearest_kink=nearest.distance)
     return replace(
@@ -310,21 +308,3 @@ def smooth_only(
         bound=None,
         reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),
     )
-
-
-def _beside_kinks(found: Certificate, kkt: Kkt, unit: UnitPoint, kinks: Kinks) -> float:
-    """Return a lower bound on ε for any elements at the kinks of samples above the margin.
-
-    0 where a sample of the smallest margin is on a kink.
-    """
-    limits = found.tolerances
-    sets_of = functools.partial(_sets, kkt, unit, limits)
-    reach = weight_reach(
-        margins_on_kinks(kkt.functions, kinks, limits.kink),
-        element_moves(sets_of, lambda indices: np.asarray(unit.jacobian[indices]), unit.norm),
-        unit.degree * (unit.margins - unit.margin),
-        unit.theta,
-        unit.norm,
-        target=unit.target is not None,
-    )
-    return max(0.0, found.stationarity_bound - limits.complementarity * reach)

@@ -18,7 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 from lexmargin.errors import DataError, DegreeError, ShapeError
 from lexmargin.inputs.arrays import real_array
 from lexmargin.inputs.limits import SIZED_ENTRIES
-from lexmargin.linalg.norms import Array, check_norm, scaled_norm, shifted, vector_norm
+from lexmargin.linalg.norms import (
+    Array,
+    check_norm,
+    norm_gradient,
+    scaled_norm,
+    shifted,
+    vector_norm,
+)
 from lexmargin.linalg.rounding import EPS
 
 __all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "row_sums", "unit_point"]
@@ -62,6 +69,16 @@ class UnitPoint:
     def ascent(self) -> Array:
         """A direction in which every support margin grows, where one is known."""
         return self.theta if self.interior is None else self.interior
+
+    @property
+    def is_polyhedral(self) -> bool:
+        """Whether many vectors support the ball at θ̂, so that ε is the Hölder gap."""
+        return self.target is None and (self.norm == 1.0 or math.isinf(self.norm))
+
+    @property
+    def wanted(self) -> Array:
+        """What the cone of gradients must hold (d,): the target, or the norm gradient at θ̂."""
+        return norm_gradient(self.theta, self.norm) if self.target is None else self.target
 
     @property
     def is_finite(self) -> bool:

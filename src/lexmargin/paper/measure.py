@@ -69,27 +69,14 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         measured = None if self.measurement is None else self.measurement.to_json()
-        return {
-            "id": self.id,
-            "effort": self.effort.value,
-            "key": self.key,
-            "measurement": measured,
-            "failure": self.failure,
-            "seconds": self.seconds,
-        }
+        return {**vars(self), "effort": self.effort.value, "measurement": measured}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Record:
         """Read what :meth:`to_json` wrote."""
         measured = stored["measurement"]
-        return cls(
-            id=stored["id"],
-            effort=Effort(stored["effort"]),
-            key=stored["key"],
-            measurement=None if measured is None else Measurement.from_json(measured),
-            failure=stored["failure"],
-            seconds=stored["seconds"],
-        )
+        found = None if measured is None else Measurement.from_json(measured)
+        return cls(**{**stored, "effort": Effort(stored["effort"]), "measurement": found})
 
 
 def source_of(stated: Statement) -> str:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, Self, final
 
 __all__ = ["Check", "Effort", "Finding", "Measurement", "Reading", "Relation", "Statement"]
 
@@ -45,6 +45,10 @@ class Finding(StrEnum):
     """A certified figure contradicts a prediction."""
     UNDECIDED = "undecided"
     """A figure is not certified, or none was measured."""
+
+
+_NUMBERS: Final = ("measured", "predicted", "residual")
+_WORDS: Final = {"relation": Relation, "reading": Reading}
 
 
 @final
@@ -94,19 +98,17 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, the slack and the finding among them."""
-        return {
-            "instance": self.instance,
-            "quantity": self.quantity,
-            "measured": _number(self.measured),
-            "relation": self.relation.value,
-            "predicted": _number(self.predicted),
-            "tolerance": self.tolerance,
-            "residual": _number(self.residual),
-            "certified": self.certified,
-            "reading": self.reading.value,
-            "slack": _number(self.slack),
-            "finding": self.finding.value,
-        }
+        numbers = {name: _number(getattr(self, name)) for name in (*_NUMBERS, "slack")}
+        words = {name: getattr(self, name).value for name in (*_WORDS, "finding")}
+        return {**vars(self), **numbers, **words}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote; slack and finding are computed again."""
+        numbers = {name: float(stored[name]) for name in _NUMBERS}
+        words = {name: kind(stored[name]) for name, kind in _WORDS.items()}
+        rest = {k: v for k, v in stored.items() if k not in ("slack", "finding")}
+        return cls(**{**rest, **numbers, **words})
 
 
 @final
@@ -154,21 +156,8 @@ class Measurement:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Measurement:
         """Read what :meth:`to_json` wrote; slack and finding are computed again."""
-        checks = [
-            Check(
-                instance=row["instance"],
-                quantity=row["quantity"],
-                measured=_float(row["measured"]),
-                relation=Relation(row["relation"]),
-                predicted=_float(row["predicted"]),
-                tolerance=row["tolerance"],
-                residual=_float(row["residual"]),
-                certified=row["certified"],
-                reading=Reading(row["reading"]),
-            )
-            for row in stored["checks"]
-        ]
-        curves = {name: tuple(_float(v) for v in row) for name, row in stored["curves"].items()}
+        checks = [Check.from_json(row) for row in stored["checks"]]
+        curves = {name: tuple(float(v) for v in row) for name, row in stored["curves"].items()}
         return cls(tuple(checks), curves, tuple(stored["remarks"]))
 
 
@@ -208,7 +197,3 @@ class Statement(ABC):
 def _number(value: float) -> float | str:
     """Return the number, or its name where JSON has none: a record must come back as it was."""
     return float(value) if math.isfinite(value) else repr(float(value))
-
-
-def _float(stored: float | str) -> float:
-    return float(stored)

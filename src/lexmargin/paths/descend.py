@@ -13,7 +13,6 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ParameterError
-from lexmargin.formulations.constrained_path import checked_loss
 from lexmargin.formulations.start import random_theta
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
@@ -172,7 +171,7 @@ def descend(
             "Both a step rule and a gradient flow were given.", "Choose one of the two."
         )
     functions = MarginFunctions(predictor, data)
-    oracle = LossOracle(functions, checked_loss(loss))
+    oracle = LossOracle(functions, Loss(loss))
     theta = _start(functions, start, seed)
     run = _Run(oracle, Recorder(functions, monitors or {}), deadline, progress)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

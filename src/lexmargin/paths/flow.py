@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.inputs.alone import quiet
-from lexmargin.inputs.checks import positive
+from lexmargin.inputs.checks import Positive
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.linalg.guarded import stepper
 from lexmargin.ops.base import FloatArray
@@ -44,15 +44,10 @@ class GradientFlow:
         rtol, atol: its tolerances per step.
     """
 
-    time: float
+    time: Positive
     method: FlowMethod = FlowMethod.LSODA
-    rtol: float = 1e-11
-    atol: float = 1e-12
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "method", FlowMethod(self.method))
-        for name in ("time", "rtol", "atol"):
-            object.__setattr__(self, name, positive(getattr(self, name), name))
+    rtol: Positive = 1e-11
+    atol: Positive = 1e-12
 
 
 @final

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.errors import ParameterError
-from lexmargin.inputs.checks import positive
+from lexmargin.inputs.checks import AtLeastOne, Positive
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.losses import Loss, log_loss, log_weights
 from lexmargin.margins import MarginFunctions
@@ -65,7 +65,7 @@ class LossOracle:
 
     def at(self, theta: FloatArray) -> Point:
         """Return the point θ."""
-        f, pull = self.functions.recorded(theta)
+        f, pull = self.functions.value_and_vjp(theta)
         return Point(theta, f, pull, self.loss, max(2, self.functions.predictor.outputs))
 
 
@@ -93,10 +93,7 @@ class ConstantStep(StepRule):
     and the run ends with ``EndReason.UNDERFLOW``.
     """
 
-    eta: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "eta", positive(self.eta, "eta"))
+    eta: Positive
 
     def first(self) -> float:
         return math.log(self.eta)
@@ -119,10 +116,7 @@ class LossNormalizedStep(StepRule):
     by overshooting; :class:`LineSearch` does not.
     """
 
-    eta: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "eta", positive(self.eta, "eta"))
+    eta: Positive
 
     def first(self) -> float:
         return self.eta
@@ -144,15 +138,12 @@ class LineSearch(StepRule):
     the steps below the length at which they start to zigzag, and the angle of Remark 2 small.
     """
 
-    initial: float = 1.0
-    growth: float = 1.25
+    initial: Positive = 1.0
+    growth: AtLeastOne = 1.25
     shrink: float = 0.5
     sufficient: float = 0.7
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "initial", positive(self.initial, "initial"))
-        if not (math.isfinite(self.growth) and self.growth >= 1.0):
-            raise ParameterError(f"growth must be a number >= 1, not {self.growth!r}.")
         for name in ("shrink", "sufficient"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ParameterError(

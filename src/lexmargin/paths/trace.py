@@ -13,7 +13,6 @@ import numpy as np
 
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations import Formulation, HardMargin, MarginPath
-from lexmargin.formulations.base import formulations
 from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
 from lexmargin.inputs.checks import moderate, positive, whole
@@ -82,7 +81,7 @@ class TracedPath:
 
     def jumps(self) -> tuple[Jump, ...]:
         """Return the jumps of a regularization path; none for paths in ρ."""
-        known = formulations().get(self.problem)
+        known = Formulation.family.classes.get(self.problem)
         if known is None or not known.traits.path_falls:
             return ()
         return find_jumps([(point.rho, point.theta) for point in self.points])

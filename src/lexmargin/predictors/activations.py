@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TypeVar, final
+from typing import Any, ClassVar, TypeVar, final
 
 from lexmargin.errors import ParameterError
-from lexmargin.inputs.checks import positive
+from lexmargin.inputs.checks import AtLeastOne
+from lexmargin.inputs.family import Family
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 
@@ -17,7 +18,15 @@ T = TypeVar("T")
 
 
 class Activation(ABC):
-    """A scalar function applied to every unit."""
+    """A scalar function applied to every unit; files know a class by its ``kind``."""
+
+    family: ClassVar[Family] = Family("activation", "activation")
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if "kind" in vars(cls):
+            cls.family.add(cls.kind, cls)
 
     @abstractmethod
     def __call__(self, ops: Ops[T], z: T) -> T:
@@ -35,6 +44,8 @@ class Activation(ABC):
 class Identity(Activation):
     """``σ(z) = z``."""
 
+    kind: ClassVar[str] = "identity"
+
     @property
     def left_slope(self) -> float:
         return 1.0
@@ -49,12 +60,9 @@ class Identity(Activation):
 class ReLU(Activation):
     """``σ(z) = max(z, 0)^power``: C¹ for power 2, C² above, kinked for power 1 (Assumption 3)."""
 
-    power: float = 1.0
+    power: AtLeastOne = 1.0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "power", positive(self.power, "power"))
-        if not self.power >= 1.0:
-            raise ParameterError(f"The power of a ReLU must be >= 1, not {self.power!r}.")
+    kind: ClassVar[str] = "relu"
 
     @property
     def left_slope(self) -> float | None:
@@ -71,6 +79,8 @@ class LeakyReLU(Activation):
     """``σ(z) = max(z, 0) + slope * min(z, 0)``."""
 
     slope: float = 0.01
+
+    kind: ClassVar[str] = "leaky-relu"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.slope < 1.0:
@@ -89,6 +99,8 @@ class LeakyReLU(Activation):
 @dataclass(frozen=True)
 class Square(Activation):
     """``σ(z) = z²``."""
+
+    kind: ClassVar[str] = "square"
 
     def __call__(self, ops: Ops[T], z: T) -> T:
         return ops.power(z, 2)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar, final
+from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 
+from lexmargin.errors import ParameterError
+from lexmargin.inputs.family import Family
+from lexmargin.inputs.limits import PARAMETER_BLOCKS, PARAMETERS
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.ops.curvature import Curvature, CurvatureOps
 from lexmargin.ops.degree import DegreeOps, Homogeneity, classify
@@ -33,13 +37,23 @@ class LinearScores:
 
 
 class Predictor(ABC):
-    """A raw score ``F(x; θ)`` (math.md §1): ``(N,)`` for one output, ``(N, C)`` for C scores."""
+    """A raw score ``F(x; θ)`` (math.md §1): ``(N,)`` for one output, ``(N, C)`` for C scores.
 
+    Files and receipts know a class by its ``kind``; one without can be used, and not written.
+    """
+
+    family: ClassVar[Family] = Family("predictor", "kind")
+    kind: ClassVar[str]
     signed_inputs: ClassVar[bool] = False
     """True where the margin function is ``F(y_n x_n; θ)`` and not ``y_n F(x_n; θ)`` (Example 2)."""
 
     outputs: int
     """Number of scores C; 1 for binary labels."""
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if "kind" in vars(cls):
+            cls.family.add(cls.kind, cls)
 
     @property
     def reads_sparse(self) -> bool:
@@ -66,6 +80,23 @@ class Predictor(ABC):
 
         Raises :class:`~lexmargin.errors.ShapeError` if the predictor cannot read that many.
         """
+
+    def check_size(self, n_features: int) -> None:
+        """Refuse what no memory holds before anything of that size is made.
+
+        Raises:
+            ParameterError: more blocks or parameters than a file may state.
+        """
+        if self.block_count > PARAMETER_BLOCKS:
+            raise ParameterError(
+                f"The predictor has {self.block_count} parameter blocks.",
+                f"Use at most {PARAMETER_BLOCKS}.",
+            )
+        count = sum(math.prod(shape) for shape in self.shapes(n_features))
+        if count > PARAMETERS:
+            raise ParameterError(
+                f"The predictor has {count} parameters.", f"Use at most {PARAMETERS}."
+            )
 
     @abstractmethod
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:

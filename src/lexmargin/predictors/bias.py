@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar, final
+from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
-from lexmargin.errors import ParameterError
-from lexmargin.inputs.checks import whole
+from lexmargin.inputs.checks import Count
+from lexmargin.inputs.family import LATER
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
@@ -44,15 +44,9 @@ class Bias(Predictor):
     """
 
     form: BiasForm = BiasForm.SIGNED_SQUARE
-    outputs: int = 1
+    outputs: Count = field(default=1, metadata=LATER)
 
-    def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "form", BiasForm(self.form))
-        except ValueError:
-            forms = ", ".join(form.value for form in BiasForm)
-            raise ParameterError(f"Unknown bias form {self.form!r}; use one of {forms}.") from None
-        object.__setattr__(self, "outputs", whole(self.outputs, "outputs"))
+    kind: ClassVar[str] = "bias"
 
     @property
     def reads_sparse(self) -> bool:

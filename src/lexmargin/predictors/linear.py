@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar, final
 import numpy as np
 
 from lexmargin.errors import ParameterError
-from lexmargin.inputs.checks import positive, whole
+from lexmargin.inputs.checks import AtLeastOne, Count
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
@@ -29,10 +29,9 @@ class Linear(Predictor):
     Blocks: ``θ`` of shape ``(p,)``, or ``(outputs, p)``.
     """
 
-    outputs: int = 1
+    outputs: Count = 1
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "outputs", whole(self.outputs, "outputs"))
+    kind: ClassVar[str] = "linear"
 
     @property
     def reads_sparse(self) -> bool:
@@ -65,15 +64,14 @@ class Log(Predictor):
     Blocks: ``θ`` of shape ``(p,)``.
     """
 
-    power: float = 1.0
+    power: AtLeastOne = 1.0
     shift: float = 0.0
+
+    kind: ClassVar[str] = "log"
     signed_inputs: ClassVar[bool] = True
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "power", positive(self.power, "power"))
-        if not self.power >= 1.0:
-            raise ParameterError(f"The power of a log predictor must be >= 1, not {self.power!r}.")
         if not math.isfinite(self.shift):
             raise ParameterError(f"The shift of a log predictor is {self.shift!r}; make it finite.")
 

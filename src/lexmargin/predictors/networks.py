@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar, final
 
-from lexmargin.errors import ParameterError
-from lexmargin.inputs.checks import whole
+from lexmargin.inputs.checks import Count
+from lexmargin.inputs.family import BESIDE
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.activations import Activation, Identity
@@ -28,18 +28,11 @@ class Network(Predictor):
     for several outputs. Degree L for σ of degree 1; ``widths=()`` is the linear predictor.
     """
 
-    widths: tuple[int, ...]
-    activation: Activation = field(default_factory=Identity)
-    outputs: int = 1
+    widths: tuple[Count, ...]
+    activation: Activation = field(default_factory=Identity, metadata=BESIDE)
+    outputs: Count = 1
 
-    def __post_init__(self) -> None:
-        widths = tuple(whole(width, "every width") for width in self.widths)
-        object.__setattr__(self, "widths", widths)
-        object.__setattr__(self, "outputs", whole(self.outputs, "outputs"))
-        if not isinstance(self.activation, Activation):
-            raise ParameterError(
-                f"activation must be an Activation such as ReLU(), not {self.activation!r}."
-            )
+    kind: ClassVar[str] = "network"
 
     @property
     def kink_slope(self) -> float | None:
@@ -84,11 +77,10 @@ class DiagonalNetwork(Predictor):
     Blocks: ``u^1, …, u^L``, each of shape ``(p,)``.
     """
 
-    depth: int
+    depth: Count
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", whole(self.depth, "depth"))
+    kind: ClassVar[str] = "diagonal"
 
     @property
     def block_count(self) -> int:
@@ -118,11 +110,10 @@ class ConvolutionalNetwork(Predictor):
     Blocks: ``u^1, …, u^L``, each of shape ``(p,)``.
     """
 
-    depth: int
+    depth: Count
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", whole(self.depth, "depth"))
+    kind: ClassVar[str] = "convolution"
 
     @property
     def block_count(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar, final
 
 from lexmargin.errors import ParameterError, ShapeError
-from lexmargin.inputs.checks import whole
+from lexmargin.inputs.checks import WholeNumber
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import Ops
 from lexmargin.predictors.base import Predictor, Shape
@@ -27,12 +27,13 @@ class Polynomial(Predictor):
     Blocks: ``θ`` of shape ``(d,)``, d the number of columns of ``exponents``.
     """
 
-    exponents: tuple[tuple[int, ...], ...]
+    exponents: tuple[tuple[WholeNumber, ...], ...]
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
+    kind: ClassVar[str] = "polynomial"
+
     def __post_init__(self) -> None:
-        rows = tuple(tuple(whole(e, "every exponent", 0) for e in row) for row in self.exponents)
-        object.__setattr__(self, "exponents", rows)
+        rows = self.exponents
         if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
             raise ParameterError("exponents must be rows of equal, positive length.")
         for row in rows:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar, final
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar, final
 
 import numpy as np
 
 from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.inputs.checks import WholeNumber
+from lexmargin.inputs.family import BESIDE
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
@@ -27,12 +29,8 @@ T = TypeVar("T")
 class Member:
     """One summand, and the columns of X it reads (all of them when ``columns`` is None)."""
 
-    predictor: Predictor
-    columns: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if self.columns is not None:
-            object.__setattr__(self, "columns", tuple(int(c) for c in self.columns))
+    predictor: Predictor = field(metadata=BESIDE)
+    columns: tuple[WholeNumber, ...] | None = None
 
 
 @final
@@ -45,6 +43,8 @@ class Sum(Predictor):
     """
 
     members: tuple[Member, ...]
+
+    kind: ClassVar[str] = "sum"
 
     def __init__(self, members: Sequence[Predictor | Member]) -> None:
         wrapped = tuple(m if isinstance(m, Member) else Member(m) for m in members)

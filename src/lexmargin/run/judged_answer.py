@@ -39,8 +39,13 @@ def judge(
     seed: int,
     *,
     polish: bool = True,
+    far: bool = False,
 ) -> Solution:
-    """Return the solution: theta read back, margins recomputed, and our certificate."""
+    """Return the solution: theta read back, margins recomputed, and our certificate.
+
+    ``far``: a linear margin problem of few samples may be answered in long numbers from anywhere,
+    not only from near the solver's point: nobody has named the solver.
+    """
     raw, functions = outcome.raw, problem.functions
     begun = time.monotonic()
     if not outcome.answers:
@@ -79,7 +84,7 @@ def judge(
             if origin is not None:
                 theta, multipliers, polished = origin.theta, origin.multipliers, None
                 certificate = origin.certificate
-        longer = _longer(problem, theta, certificate) if polish else None
+        longer = _longer(problem, theta, certificate, far) if polish else None
         if longer is not None:
             theta, multipliers, certificate = longer
             polished = None
@@ -115,10 +120,11 @@ _NEARLY = (Verdict.UNDECIDED, Verdict.KKT)
 
 
 def _longer(
-    problem: Formulation, theta: FloatArray, certificate: Certificate
+    problem: Formulation, theta: FloatArray, certificate: Certificate, far: bool
 ) -> tuple[FloatArray, FloatArray, Certificate] | None:
     """Return the answer in long numbers where rounding alone keeps one near it from its word."""
-    near = not problem.traits.is_loss
+    margins = not problem.traits.is_loss
+    near = margins and not far
     known = certificate.verdict is Verdict.GLOBAL
     if known or (near and certificate.verdict not in _NEARLY):
         return None
@@ -129,11 +135,11 @@ def _longer(
     if near and not float(np.linalg.norm(before - after)) <= _MOST_MOVED:
         return None
     again = certify(problem, found.theta, tolerances=certificate.tolerances)
-    better = again.certified and not (near or certificate.certified)
+    better = again.certified and not (margins or certificate.certified)
     if again.verdict is not Verdict.GLOBAL and not better:
         return None
     # A loss carries its own.
-    return found.theta, found.multipliers if near else again.multipliers, again
+    return found.theta, found.multipliers if margins else again.multipliers, again
 
 
 def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade: Grade) -> Solution:

@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any, TypeVar, assert_never
+from typing import Any
 
 import numpy as np
 
 from lexmargin.data.csv_text import COMMENT
 from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
-from lexmargin.errors import LibraryError, ParameterError
+from lexmargin.errors import LibraryError
 from lexmargin.formulations import Formulation
-from lexmargin.formulations.base import formulations
+from lexmargin.inputs.codec import fields_written, written
+from lexmargin.inputs.files import write_file
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.limits import PARAMETER_BLOCKS, PARAMETERS
+from lexmargin.inputs.limits import TOML_BYTES
+from lexmargin.inputs.toml import to_toml
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors import (
-    Activation,
-    Bias,
-    BiasForm,
-    ConvolutionalNetwork,
-    DiagonalNetwork,
-    Identity,
-    LeakyReLU,
-    Linear,
-    Log,
-    Member,
-    Network,
-    Polynomial,
-    Predictor,
-    ReLU,
-    Square,
-    Sum,
-)
-from lexmargin.shelf.expressions import Number
 from lexmargin.shelf.library import Library
-from lexmargin.shelf.problems import (
-    ActivationName,
-    DataSpec,
-    PredictorKind,
-    PredictorSpec,
-    ProblemFile,
-)
+from lexmargin.shelf.problems import ELSEWHERE, AnswerSpec, DataSpec, ProblemFile
 
-__all__ = ["build", "build_data", "build_predictor", "load", "stated", "stored_theta"]
-
-
-_T = TypeVar("_T")
+__all__ = ["build", "build_data", "load", "save", "stated", "stored_theta"]
 
 
 @checked
@@ -65,6 +38,39 @@ def load(name: str | Path, library: Library | None = None) -> Formulation:
     return build((library or Library()).problem(name))
 
 
+@checked
+def save(problem: Formulation, path: str | Path, *, title: str, source: str = "") -> None:
+    """Replace a file by a problem, samples included; :func:`load` returns an equal one.
+
+    Args:
+        problem: of any class that files know by a word.
+        path: of the TOML file.
+        title, source: what is asked, and where it comes from.
+
+    Raises:
+        ParameterError: a class without a word of its own, or a field that no file holds.
+        UnsupportedError: sparse samples.
+        LibraryError: too many samples for a TOML file, or a path that cannot be written.
+    """
+    data = problem.data
+    text = to_toml(
+        {
+            "title": title,
+            "source": source,
+            "formulation": Formulation.family.word(type(problem)),
+            **fields_written(problem, exact=False, skipped=ELSEWHERE),
+            "predictor": written(problem.predictor, exact=False),
+            "data": {"X": data.X.tolist(), "y": data.y.tolist()},
+        }
+    )
+    if len(text.encode()) > TOML_BYTES:
+        raise LibraryError(
+            f"{data.X.size} numbers are too many for a TOML file.",
+            "Save X and y with numpy.savez, and name that file under [data] as npz.",
+        )
+    write_file(path, text, LibraryError)
+
+
 def stated(problem: Formulation | str | Path, library: Library) -> Formulation:
     """Return a problem, loaded where its name or its file was given."""
     return problem if isinstance(problem, Formulation) else load(problem, library)
@@ -76,74 +82,11 @@ def build(problem: ProblemFile) -> Formulation:
     Raises:
         DataError, DegreeError, ShapeError, ParameterError: from the parts that refuse.
     """
-    predictor = build_predictor(problem.predictor)
     data = build_data(problem.data, problem.folder, problem.title)
-    formulation: Any = formulations()[problem.formulation.value]
-    _check_size(predictor, data)
-    result: Formulation = formulation(predictor, data, **problem.parameters())
+    problem.predictor.check_size(data.n_features)
+    formulation: Any = problem.formulation
+    result: Formulation = formulation(problem.predictor, data, **problem.parameters)
     return result
-
-
-def _check_size(predictor: Predictor, data: Dataset) -> None:
-    """Refuse what no memory holds before anything of that size is made."""
-    if predictor.block_count > PARAMETER_BLOCKS:
-        raise ParameterError(
-            f"The predictor has {predictor.block_count} parameter blocks.",
-            f"Use at most {PARAMETER_BLOCKS}.",
-        )
-    count = sum(math.prod(shape) for shape in predictor.shapes(data.n_features))
-    if count > PARAMETERS:
-        raise ParameterError(f"The predictor has {count} parameters.", f"Use at most {PARAMETERS}.")
-
-
-def build_predictor(spec: PredictorSpec) -> Predictor:
-    """Return the predictor of a specification; keys it leaves out take the class's defaults.
-
-    Raises:
-        LibraryError: a key that the kind needs is missing.
-        ParameterError: a parameter outside its domain.
-    """
-    outputs = 1 if spec.outputs is None else spec.outputs
-    match spec.kind:
-        case PredictorKind.LINEAR:
-            return Linear(outputs)
-        case PredictorKind.NETWORK:
-            return Network(_needed(spec.widths, "widths"), _activation(spec), outputs)
-        case PredictorKind.DIAGONAL:
-            return DiagonalNetwork(_needed(spec.depth, "depth"))
-        case PredictorKind.CONVOLUTION:
-            return ConvolutionalNetwork(_needed(spec.depth, "depth"))
-        case PredictorKind.POLYNOMIAL:
-            return Polynomial(_needed(spec.exponents, "exponents"))
-        case PredictorKind.BIAS:
-            return Bias(spec.form or BiasForm.SIGNED_SQUARE, outputs)
-        case PredictorKind.LOG:
-            return Log(1.0 if spec.power is None else spec.power, spec.shift or 0.0)
-        case PredictorKind.SUM:
-            members = _needed(spec.members, "members")
-            return Sum([Member(build_predictor(part), part.columns) for part in members])
-        case _:
-            assert_never(spec.kind)
-
-
-def _needed(value: _T | None, key: str) -> _T:
-    if value is None:
-        raise LibraryError(f"The predictor needs {key!r}.", f"Add {key} = ….")
-    return value
-
-
-def _activation(spec: PredictorSpec) -> Activation:
-    match spec.activation:
-        case None | ActivationName.IDENTITY:
-            return Identity()
-        case ActivationName.RELU:
-            return ReLU() if spec.power is None else ReLU(spec.power)
-        case ActivationName.LEAKY_RELU:
-            return LeakyReLU() if spec.slope is None else LeakyReLU(spec.slope)
-        case ActivationName.SQUARE:
-            return Square()
-        case _:
-            assert_never(spec.activation)
 
 
 def build_data(spec: DataSpec, folder: Path, name: str = "") -> Dataset:
@@ -183,16 +126,9 @@ def stored_theta(problem: ProblemFile, formulation: Formulation) -> FloatArray:
     Raises:
         LibraryError: the file stores no point.
     """
-    answer = problem.answer
-    points: tuple[tuple[Number, ...] | None, ...] = ()
-    if answer is not None:
-        points = (
-            answer.theta,
-            *(answer.thetas or ()),
-            answer.direction,
-            *(answer.directions or ()),
-        )
-    for point in points:
+    answer = problem.answer or AnswerSpec()
+    several = answer.thetas or (), answer.directions or ()
+    for point in (answer.theta, *several[0], answer.direction, *several[1]):
         if point is not None:
             flat = np.array([number.value for number in point])
             formulation.functions.blocks(flat)

@@ -2,89 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from lexmargin.errors import LibraryError, ParameterError
-from lexmargin.formulations import FormulationName
-from lexmargin.formulations.base import formulations
-from lexmargin.formulations.fields import has_norm, parameters
+from lexmargin.formulations import Formulation
+from lexmargin.inputs.codec import Table, Where, schema
+from lexmargin.inputs.expressions import Number
+from lexmargin.inputs.toml import read_toml
 from lexmargin.judge.verdict import Verdict
-from lexmargin.predictors.bias import BiasForm
-from lexmargin.shelf.expressions import Number
-from lexmargin.shelf.reading import Where, read_as, read_toml
+from lexmargin.predictors import Predictor
 
-__all__ = [
-    "ActivationName",
-    "AnswerSpec",
-    "DataSpec",
-    "KnownPoint",
-    "LexicographicMethod",
-    "LossName",
-    "PredictorKind",
-    "PredictorSpec",
-    "ProblemFile",
-    "read_problem",
-]
-
-
-class PredictorKind(StrEnum):
-    """The families of predictors."""
-
-    LINEAR = "linear"
-    NETWORK = "network"
-    DIAGONAL = "diagonal"
-    CONVOLUTION = "convolution"
-    POLYNOMIAL = "polynomial"
-    BIAS = "bias"
-    LOG = "log"
-    SUM = "sum"
-
-
-class ActivationName(StrEnum):
-    """Activations of a network."""
-
-    IDENTITY = "identity"
-    RELU = "relu"
-    LEAKY_RELU = "leaky-relu"
-    SQUARE = "square"
-
-
-class LossName(StrEnum):
-    """Losses of the constrained and the regularization path."""
-
-    EXPONENTIAL = "exponential"
-    LOGISTIC = "logistic"
-
-
-class LexicographicMethod(StrEnum):
-    """Algorithms for the lexicographic max margin."""
-
-    AUTO = "auto"
-    SATURATION = "saturation"
-    ORDERED_SUMS = "ordered-sums"
-
-
-@final
-@dataclass(frozen=True)
-class PredictorSpec:
-    """A predictor as a file states it: its kind and that kind's own parameters."""
-
-    kind: PredictorKind
-    widths: tuple[int, ...] | None = None
-    activation: ActivationName | None = None
-    power: float | None = None
-    slope: float | None = None
-    shift: float | None = None
-    depth: int | None = None
-    exponents: tuple[tuple[int, ...], ...] | None = None
-    outputs: int | None = None
-    form: BiasForm | None = None
-    columns: tuple[int, ...] | None = None
-    members: tuple[PredictorSpec, ...] | None = None
+__all__ = ["ELSEWHERE", "AnswerSpec", "DataSpec", "KnownPoint", "ProblemFile", "read_problem"]
 
 
 @final
@@ -179,39 +110,21 @@ class FlowPoint:
 class ProblemFile:
     """One problem: title, source, formulation and its parameters, predictor, data, answer.
 
-    ``start`` is a flat θ from which a comparison starts local solvers, instead of a seeded one,
-    and from which gradient flow passes through the points of ``flow``.
+    ``parameters`` are those that the file states, the norm among them. ``start`` is a flat θ from
+    which a comparison starts local solvers, instead of a seeded one, and from which gradient flow
+    passes through the points of ``flow``.
     """
 
     path: Path = field(metadata={"internal": True})
+    formulation: type[Formulation] = field(metadata={"internal": True})
+    parameters: Mapping[str, Any] = field(metadata={"internal": True})
     title: str
     source: str
-    formulation: FormulationName
-    predictor: PredictorSpec
+    predictor: Predictor
     data: DataSpec
-    norm: float = 2.0
-    rho: float | None = None
-    gamma: float | None = None
-    strength: float | None = None
-    power: float | None = None
-    loss: LossName | None = None
-    levels: int | None = None
-    method: LexicographicMethod | None = None
     start: tuple[Number, ...] | None = None
     flow: tuple[FlowPoint, ...] = ()
     answer: AnswerSpec | None = None
-
-    def parameters(self) -> dict[str, float | int | str]:
-        """Return the parameters that the file gives, and the norm where the program has one."""
-        given: dict[str, float | int | str] = {}
-        stated = formulations()[self.formulation.value]
-        if has_norm(stated):
-            given["norm"] = self.norm
-        for one in parameters(stated):
-            value = getattr(self, one.name)
-            if value is not None:
-                given[one.name] = value
-        return given
 
     @property
     def folder(self) -> Path:
@@ -219,25 +132,8 @@ class ProblemFile:
         return self.path.parent
 
 
-# The keys of each kind of predictor: a key that the kind, or the formulation, has no use for is a
-# mistake, and is named as one.
-_KEYS: Final[dict[PredictorKind, tuple[str, ...]]] = {
-    PredictorKind.LINEAR: ("outputs",),
-    PredictorKind.NETWORK: ("widths", "activation", "power", "slope", "outputs"),
-    PredictorKind.DIAGONAL: ("depth",),
-    PredictorKind.CONVOLUTION: ("depth",),
-    PredictorKind.POLYNOMIAL: ("exponents",),
-    PredictorKind.BIAS: ("form", "outputs"),
-    PredictorKind.LOG: ("power", "shift"),
-    PredictorKind.SUM: ("members",),
-}
-_REQUIRED: Final[dict[PredictorKind, str]] = {
-    PredictorKind.NETWORK: "widths",
-    PredictorKind.DIAGONAL: "depth",
-    PredictorKind.CONVOLUTION: "depth",
-    PredictorKind.POLYNOMIAL: "exponents",
-    PredictorKind.SUM: "members",
-}
+ELSEWHERE: Final = ("predictor", "data")
+"""Fields of a formulation that have tables of their own."""
 _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "X": ("y",),
     "csv": ("label", "delimiter", "comment", "index", "decimal", "standardize"),
@@ -260,85 +156,26 @@ def read_problem(path: Path) -> ProblemFile:
         ExpressionError: a string that should be a number and is not.
         ParameterError: a parameter outside its domain.
     """
-    problem = read_as(ProblemFile, read_toml(path), Where(path), path=path)
     where = Where(path)
-    _check_parameters(problem, where)
-    _check_predictor(problem.predictor, where.at("predictor"), member=False)
+    raw = read_toml(path)
+    table = Table(raw, where)
+    formulation: type[Formulation] = table.class_of(Formulation.family, "formulation")
+    table.claim_class(ProblemFile)
+    table.claim_class(formulation, ELSEWHERE)
+    if not any(one.name == "norm" for one in schema(formulation)):
+        table.claim("norm")
+        if raw.get("norm", 2) != 2:
+            raise ParameterError(
+                f"{where}: {formulation.name} is stated for the Euclidean norm only.",
+                "Leave norm out, or write norm = 2.",
+            )
+    table.check()
+    # What a classifier takes for left out, a file says.
+    asked = [name for name, _ in formulation.traits.defaults]
+    parameters = table.values(formulation, ELSEWHERE, asked)
+    problem = ProblemFile(path, formulation, parameters, **table.values(ProblemFile))
     _check_data(problem.data, where.at("data"))
     return problem
-
-
-def _check_parameters(problem: ProblemFile, where: Where) -> None:
-    stated = formulations()[problem.formulation.value]
-    allowed = tuple(one.name for one in parameters(stated))
-    every = {one.name for kind in formulations().values() for one in parameters(kind)}
-    for name in sorted(every):
-        if getattr(problem, name, None) is not None and name not in allowed:
-            raise LibraryError(
-                f"{where}: {problem.formulation} has no parameter {name!r}.",
-                f"It takes: {', '.join(('norm', *allowed))}.",
-            )
-    asked = dict(stated.traits.defaults)
-    for one in parameters(stated):
-        if (one.needed or one.name in asked) and getattr(problem, one.name) is None:
-            raise LibraryError(
-                f"{where}: {problem.formulation} needs {one.name!r}.", f"Add {one.name} = …."
-            )
-    if not problem.norm >= 1:
-        raise ParameterError(f"{where}: norm is {problem.norm:g}.", 'Use p >= 1 or "inf".')
-    if not has_norm(stated) and problem.norm != 2:
-        raise ParameterError(
-            f"{where}: {problem.formulation} is stated for the Euclidean norm only.",
-            "Leave norm out, or write norm = 2.",
-        )
-    for name in ("rho", "gamma", "strength", "power"):
-        value: float | None = getattr(problem, name)
-        if value is not None and not 0 < value < math.inf:
-            raise ParameterError(f"{where}: {name} is {value:g}.", "Use a positive finite number.")
-    if problem.levels is not None and problem.levels < 1:
-        raise ParameterError(f"{where}: levels is {problem.levels}.", "Use at least 1.")
-
-
-def _check_predictor(spec: PredictorSpec, where: Where, member: bool) -> None:
-    allowed = _KEYS[spec.kind]
-    for name in sorted({key for keys in _KEYS.values() for key in keys}):
-        if getattr(spec, name) is not None and name not in allowed:
-            raise LibraryError(
-                f"{where}: a {spec.kind} predictor has no {name!r}.",
-                f"It takes: {', '.join(allowed)}." if allowed else "It takes no parameters.",
-            )
-    required = _REQUIRED.get(spec.kind)
-    if required is not None and getattr(spec, required) is None:
-        raise LibraryError(f"{where}: {required!r} is missing.", f"Add {required} = ….")
-    if spec.columns is not None and not member:
-        raise LibraryError(f"{where}: only members of a sum have columns.", "Remove the key.")
-    sizes = (*(spec.widths or ()), *(v for v in (spec.depth, spec.outputs) if v is not None))
-    if any(size < 1 for size in sizes):
-        raise ParameterError(f"{where}: widths, depth and outputs are sizes.", "Use 1 or more.")
-    if any(e < 0 for row in spec.exponents or () for e in row):
-        raise ParameterError(f"{where}: a negative exponent.", "Use 0 or more.")
-    if len({len(row) for row in spec.exponents or ()}) > 1:
-        raise ParameterError(f"{where}: ragged exponents.", "Give every monomial all exponents.")
-    if any(c < 0 for c in spec.columns or ()):
-        raise ParameterError(f"{where}: a negative column.", "Columns of X count from 0.")
-    if spec.power is not None and not 0 < spec.power < math.inf:
-        raise ParameterError(f"{where}: power is {spec.power:g}.", "Use a positive number.")
-    if spec.slope is not None and not 0 <= spec.slope < 1:
-        raise ParameterError(f"{where}: slope is {spec.slope:g}.", "Use a slope in [0, 1).")
-    if spec.kind is PredictorKind.NETWORK:
-        _check_activation(spec, where)
-    for index, part in enumerate(spec.members or ()):
-        _check_predictor(part, where.at("members").item(index), member=True)
-
-
-def _check_activation(spec: PredictorSpec, where: Where) -> None:
-    owner = {"power": ActivationName.RELU, "slope": ActivationName.LEAKY_RELU}
-    for name, activation in owner.items():
-        if getattr(spec, name) is not None and spec.activation is not activation:
-            raise LibraryError(
-                f"{where}: {name} belongs to the activation {str(activation)!r}.",
-                f'Write activation = "{activation}", or remove {name}.',
-            )
 
 
 def _check_data(spec: DataSpec, where: Where) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final, final
 
 from lexmargin.errors import LibraryError, ParameterError
-from lexmargin.shelf.reading import Where, read_as, read_toml
+from lexmargin.inputs.codec import Where, read_as
+from lexmargin.inputs.toml import read_toml
 from lexmargin.solution import BackendName
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Final, final
 
@@ -15,7 +16,7 @@ from lexmargin.ops.base import FloatArray, Relation
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran
 
-__all__ = ["CvxpyBackend", "CvxpyProgram"]
+__all__ = ["CvxpyBackend", "CvxpyModel", "CvxpyProgram"]
 
 _STATUSES: Final[Mapping[str, tuple[Ran, Claim]]] = {
     "optimal": (Ran.FINISHED, Claim.OPTIMAL),
@@ -61,21 +62,46 @@ class CvxpyBackend(Backend):
         return CvxpyProgram(program)
 
 
-@final
-class CvxpyProgram(Compiled):
-    """A CVXPY problem; it is canonicalised at its first solve and keeps that for the others."""
+class CvxpyModel(Compiled):
+    """A CVXPY problem, whatever solves it."""
 
     def _build(self) -> None:
         from lexmargin.ops.cvxpy import CvxpyOps
 
-        program = self.program
         self._ops = CvxpyOps()
         with quiet():
-            self.problem = program.build(self._ops)
-            convex = self.problem.is_dcp()
-        if not convex:
+            self.problem = self.program.build(self._ops)
+            self._accept()
+
+    @abstractmethod
+    def _accept(self) -> None:
+        """Raise :class:`UnsupportedError` where CVXPY's rules do not accept the problem."""
+
+    def _enter(self, request: Request, started: bool) -> None:
+        """Give parameters their values, and variables theirs where the solver is to start there."""
+        for name, value in request.parameters.items():
+            self._ops.parameters[name].value = value
+        for name, variable in self._ops.variables.items():
+            variable.value = request.values[name] if started else None
+
+    def _values(self) -> dict[str, FloatArray]:
+        values: dict[str, FloatArray] = {}
+        for variable in self.program.variables:
+            found = self._ops.variables[variable.name].value
+            if found is None:
+                return {}
+            values[variable.name] = np.asarray(found, dtype=float).reshape(variable.shape)
+        return values
+
+
+@final
+class CvxpyProgram(CvxpyModel):
+    """A convex problem; it is canonicalised at its first solve and keeps that for the others."""
+
+    def _accept(self) -> None:
+        if not self.problem.is_dcp():
             raise UnsupportedError(
-                f"CVXPY does not accept this {program.name} program: {self._reason()}.",
+                f"CVXPY does not accept this {self.program.name} program: {self._reason()}.",
                 "Use a nonconvex backend (pyomo or casadi).",
             )
 
@@ -89,10 +115,7 @@ class CvxpyProgram(Compiled):
         import cvxpy as cp
 
         settings = request.settings
-        for name, value in request.parameters.items():
-            self._ops.parameters[name].value = value
-        for name, variable in self._ops.variables.items():
-            variable.value = request.values[name] if request.started else None
+        self._enter(request, request.started)
         for constraint in self.problem.constraints:
             for dual in constraint.dual_variables:
                 dual.save_value(None)
@@ -155,15 +178,6 @@ class CvxpyProgram(Compiled):
             log=log,
             solver_seconds=own,
         )
-
-    def _values(self) -> dict[str, FloatArray]:
-        values: dict[str, FloatArray] = {}
-        for variable in self.program.variables:
-            found = self._ops.variables[variable.name].value
-            if found is None:
-                return {}
-            values[variable.name] = np.asarray(found, dtype=float).reshape(variable.shape)
-        return values
 
     def _multipliers(self) -> dict[str, FloatArray]:
         multipliers: dict[str, FloatArray] = {}

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, final
 
-import numpy as np
-
-from lexmargin.backends.base import Backend, Compiled, Found, Request, required
+from lexmargin.backends.base import Backend, Found, Request, required
 from lexmargin.backends.capture import captured
+from lexmargin.backends.models.cvxpy import CvxpyModel
 from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.alone import quiet
-from lexmargin.ops.base import FloatArray
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran
 
@@ -50,27 +48,17 @@ class CvxpyNlpBackend(Backend):
 
 
 @final
-class _CvxpyNlpProgram(Compiled):
-    def _build(self) -> None:
-        from lexmargin.ops.cvxpy import CvxpyOps
-
-        program = self.program
-        self._ops = CvxpyOps()
-        with quiet():
-            self.problem = program.build(self._ops)
-            accepted = self.problem.is_dnlp()
-        if not accepted:
+class _CvxpyNlpProgram(CvxpyModel):
+    def _accept(self) -> None:
+        if not self.problem.is_dnlp():
             raise UnsupportedError(
-                f"CVXPY's nonlinear rules do not accept this {program.name} program.",
+                f"CVXPY's nonlinear rules do not accept this {self.program.name} program.",
                 "Use pyomo or casadi.",
             )
 
     def _run(self, request: Request) -> Found:
         settings, failure = request.settings, ""
-        for name, value in request.parameters.items():
-            self._ops.parameters[name].value = value
-        for name, entries in request.values.items():
-            self._ops.variables[name].value = entries
+        self._enter(request, started=True)
         with captured(settings.verbose) as output, quiet():
             try:
                 self.problem.solve(
@@ -88,12 +76,3 @@ class _CvxpyNlpProgram(Compiled):
         iterations = count if isinstance(count, int) else None
         values, log = self._values(), output.text
         return Found(ran, status, claim, values=values, iterations=iterations, log=log)
-
-    def _values(self) -> dict[str, FloatArray]:
-        values: dict[str, FloatArray] = {}
-        for variable in self.program.variables:
-            found = self._ops.variables[variable.name].value
-            if found is None:
-                return {}
-            values[variable.name] = np.asarray(found, dtype=float).reshape(variable.shape)
-        return values

@@ -12,8 +12,9 @@ from lexmargin.compare.comparison import compare
 from lexmargin.compare.executors import Executor
 from lexmargin.compare.jobs import Limits
 from lexmargin.compare.records import Honesty, RowStatus
+from lexmargin.inputs.codec import Where, read_as
+from lexmargin.inputs.toml import read_toml
 from lexmargin.shelf.library import Library, shipped_shelf
-from lexmargin.shelf.reading import Where, read_as, read_toml
 
 __all__ = ["ISSUES_FILE", "KnownIssue", "Retest", "known_issues", "retest"]
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from lexmargin.compare.job_run import Answered
 from lexmargin.compare.records import Honesty, RowStatus
-from lexmargin.formulations.base import formulations
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
 from lexmargin.shelf.problems import ProblemFile
@@ -244,7 +243,7 @@ def _honesty(claim: Claim, result: Mapping[str, Any], feasible: bool | None) -> 
 def _best_margin(members: Sequence[Answered], stated: ProblemFile | None) -> float | None:
     """Return the best margin that is stored or certified; None where margins are not the aim."""
     # Where the aim is another one, a smaller margin is no gap.
-    if stated is None or not formulations()[stated.formulation.value].traits.largest_margin:
+    if stated is None or not stated.formulation.traits.largest_margin:
         return None
     known = [_number(a.result["margin"]) for a in members if a.result["certified"]]
     if stated.answer is not None and stated.answer.margin is not None:

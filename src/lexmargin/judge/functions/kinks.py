@@ -16,7 +16,7 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.jacobian import Rectified
 
-__all__ = ["Kink", "Kinks", "curvature_jumps", "measure_kinks"]
+__all__ = ["Kink", "Kinks", "curvature_jumps", "measure_kinks", "samples_of", "where_of"]
 
 
 @final
@@ -75,6 +75,12 @@ class Kinks:
             "sample": kink.sample,
             "unit": kink.unit,
         }
+
+
+def where_of(kinks: Sequence[Kink]) -> str:
+    """Say in words which kinks these are."""
+    units = len({(kink.layer, kink.unit) for kink in kinks})
+    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
 
 
 def samples_of(functions: MarginFunctions, support: NDArray[np.intp]) -> list[int]:

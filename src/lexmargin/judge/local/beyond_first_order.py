@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
-from lexmargin.errors import DegreeError
 from lexmargin.judge.certificate import Certificate, Rise
-from lexmargin.judge.local.beside_kinks import element_moves
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
-from lexmargin.judge.local.kinked_point import KinkedPoint
-from lexmargin.judge.multipliers.weight_reach import weight_reach
-from lexmargin.judge.point import UnitPoint, check_euler
+from lexmargin.judge.local.kinked_point import KinkedDirection
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import second_order
-from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 
 __all__ = ["beyond_first_order", "from_to"]
 
 
-def beyond_first_order(place: KinkedPoint, found: Certificate) -> Certificate:
+def beyond_first_order(place: KinkedDirection, found: Certificate) -> Certificate:
     """Carry a first-order certificate of a direction on to kinks and second order.
 
     At a kink (``Tolerances.kink``) of a support sample no smooth verdict stands: stationarity is
@@ -68,24 +61,22 @@ def _unknown(found: Certificate, doubt: str) -> Certificate:
     return replace(found, verdict=Verdict.UNDECIDED, reasons=(doubt, *found.reasons))
 
 
-def _beside_kinks(place: KinkedPoint, found: Certificate) -> Certificate:
+def _beside_kinks(place: KinkedDirection, found: Certificate) -> Certificate:
     """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
     on, standing = place.beside(found.support)
     if standing.doubt:
         return _unknown(found, standing.doubt)
     if not on.size:
         return found
-    limits, excess = found.tolerances, place.degree * (place.values - float(np.min(place.values)))
-    moves = element_moves(place.sets, place.rows, found.norm)
-    reach = weight_reach(on, moves, excess, place.theta, found.norm)
-    lower = found.stationarity_bound - limits.complementarity * reach
+    limits = found.tolerances
+    lower = place.bounded(found.stationarity_bound, on, found.norm, limits)
     if lower > limits.stationarity:
         return replace(found, stationarity_bound=lower)
     return _at_kink(place, found, standing.where)
 
 
-def _at_kink(place: KinkedPoint, found: Certificate, where: str) -> Certificate:
-    limits, support = found.tolerances, found.support
+def _at_kink(place: KinkedDirection, found: Certificate, where: str) -> Certificate:
+    support = found.support
 
     def said(why: str, word: Verdict = Verdict.UNDECIDED) -> Certificate:
         reasons = (f"{where}: {why}", *stated_notes(found))
@@ -101,16 +92,7 @@ def _at_kink(place: KinkedPoint, found: Certificate, where: str) -> Certificate:
     sets = place.sets(support)
     if sets is None:
         return said("the slopes there cannot be chosen, or are too many to list")
-    judged, element = judged_at_kink(
-        found,
-        sets,
-        place.theta,
-        place.degree,
-        place.values,
-        where,
-        place.sets,
-        _doubts(place.known(support), limits),
-    )
+    judged, element = judged_at_kink(found, place, sets, where)
     if judged.verdict is not Verdict.CLARKE_KKT:
         return judged
     ascent = kink_ascent(element.indices, element.sets, element.clarke)
@@ -122,11 +104,3 @@ def _at_kink(place: KinkedPoint, found: Certificate, where: str) -> Certificate:
     why = f"turning units on at their kinks raises the margin {from_to(shown)}: no local maximum"
     reasons = (*judged.reasons, why)
     return replace(judged, verdict=Verdict.SADDLE, rise=shown, reasons=reasons)
-
-
-def _doubts(point: UnitPoint, limits: Tolerances) -> tuple[bool, float]:
-    """Return whether the margin is noise, and the error of Euler's identity; inf beyond any."""
-    try:
-        return point.is_noise, check_euler(point, limits.euler)
-    except DegreeError:
-        return point.is_noise, math.inf

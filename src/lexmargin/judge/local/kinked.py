@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES, CLARKE_ROWS
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, first_order
-from lexmargin.judge.functions.kinks import Kink
 from lexmargin.judge.local.clarke import (
     Clarke,
     GradientSets,
     balanced_stationarity,
     clarke_stationarity,
 )
+from lexmargin.judge.local.kinked_point import KinkedPoint
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
@@ -37,17 +36,12 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = [
     "Element",
-    "SetsOf",
     "at_slope_zero",
     "bound_at_kinks",
     "element_at_kink",
     "judged_at_kink",
     "stated_notes",
-    "where_of",
 ]
-
-SetsOf = Callable[[NDArray[np.intp]], GradientSets | None]
-"""The gradient sets of some margins at θ̂; None where they cannot be had."""
 
 
 @final
@@ -74,12 +68,7 @@ class Element:
 
 
 def element_at_kink(
-    sets: GradientSets,
-    indices: NDArray[np.intp],
-    theta: FloatArray,
-    degree: float,
-    values: FloatArray,
-    limits: Tolerances,
+    place: KinkedPoint, sets: GradientSets, indices: NDArray[np.intp], limits: Tolerances
 ) -> Element:
     """Return elements of least ε, or those of least ε and δ together where only these serve.
 
@@ -87,13 +76,11 @@ def element_at_kink(
 
     Parameters
     ----------
+    place : the point.
     sets, indices : the gradient sets of some margins.
-    theta : (d,) θ̂, of ℓ2 norm 1.
-    degree : α.
-    values : (N,) f_n(θ̂).
     limits : the largest ε and δ; what is minimised together is counted in their units.
     """
-    excess = degree * np.maximum(values[indices] - np.min(values), 0.0)
+    theta, excess = place.theta, place.excess[indices]
     clarke = clarke_stationarity(sets, theta)
     first = Element(indices, sets, clarke, float(clarke.multipliers @ excess))
     if first.within(limits) or clarke.lower > limits.stationarity or not np.any(excess):
@@ -106,16 +93,9 @@ def element_at_kink(
 
 
 def judged_at_kink(
-    certificate: Certificate,
-    sets: GradientSets,
-    theta: FloatArray,
-    degree: float,
-    values: FloatArray,
-    where: str,
-    sets_of: SetsOf,
-    doubts: tuple[bool, float],
+    certificate: Certificate, place: KinkedPoint, sets: GradientSets, where: str
 ) -> tuple[Certificate, Element]:
-    """Judge θ̂ anew with the generalised gradients; a smooth verdict never survives this.
+    """Judge a point anew with the generalised gradients; a smooth verdict never survives this.
 
     The support grows, as in :func:`~lexmargin.judge.multipliers.supports.climb`, where ε and δ are
     within tolerance on a wider one only.
@@ -123,31 +103,27 @@ def judged_at_kink(
     Parameters
     ----------
     certificate : the certificate with slope 0 at every kink.
+    place : the point: others than the support may carry weight within δ.
     sets : the generalised gradients of its support, or sets that contain them.
-    theta : (d,) θ̂, of ℓ2 norm 1.
-    degree : α.
-    values : (N,) f_n(θ̂).
     where : which kink, in words.
-    sets_of : the gradient sets of any margins: others than the support may carry weight within δ.
-    doubts : whether the margin is noise, and the error of Euler's identity with slope 0 at kinks.
     """
-    limits = certificate.tolerances
-    element = element_at_kink(sets, certificate.support, theta, degree, values, limits)
+    limits, values, degree = certificate.tolerances, place.values, place.degree
+    element = element_at_kink(place, sets, certificate.support, limits)
     lower, tau = element.clarke.lower, certificate.tau
     if lower > limits.stationarity:
-        lower = min(lower, bound_at_kinks(sets_of, values, theta, degree, limits))
+        lower = min(lower, bound_at_kinks(place, limits))
     if not element.within(limits) and lower <= limits.stationarity:
-        wider = _wider(sets_of, certificate.support, theta, degree, values, limits)
+        wider = _wider(place, certificate.support, limits)
         if wider is not None:
             tau, element = wider
             lower = min(lower, element.clarke.residual)
-    clarke, complementarity = element.clarke, element.complementarity
+    clarke, doubts = element.clarke, place.doubts(certificate.support, limits)
     verdict, (why,) = first_order(
         Measured(
             residual=clarke.residual,
             lower=lower,
             floor=clarke.floor,
-            complementarity=complementarity,
+            complementarity=element.complementarity,
             noisy=doubts[0],
             mismatch=doubts[1],
             condition=Condition.ELEMENTS,
@@ -167,7 +143,7 @@ def judged_at_kink(
         verdict=verdict,
         stationarity=clarke.residual,
         stationarity_bound=lower,
-        complementarity=complementarity,
+        complementarity=element.complementarity,
         support=element.indices,
         multipliers=multipliers,
         tau=tau,
@@ -175,7 +151,7 @@ def judged_at_kink(
         multiplier_dimension=None,
         multiplier_range=None,
         licq=replace(independence, of=GradientChoice.CHOSEN),
-        mfcq=mfcq(element.sets.base, 0.0, theta),
+        mfcq=mfcq(element.sets.base, 0.0, place.ascent),
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
         reasons=(f"{where}: {why}", *stated_notes(certificate)),
@@ -184,14 +160,10 @@ def judged_at_kink(
 
 
 def _wider(
-    sets_of: SetsOf,
-    support: NDArray[np.intp],
-    theta: FloatArray,
-    degree: float,
-    values: FloatArray,
-    limits: Tolerances,
+    place: KinkedPoint, support: NDArray[np.intp], limits: Tolerances
 ) -> tuple[float, Element] | None:
     """Return the smallest τ whose support holds more and serves, and its elements."""
+    values = place.values
     size = support.size
     supports = []
     for tau in rungs(limits.support):
@@ -202,10 +174,10 @@ def _wider(
     serving = None
     # Where the widest does not serve, none does.
     for tau, one in reversed(supports):
-        sets = sets_of(one)
+        sets = place.sets(one)
         if sets is None:
             continue
-        found = element_at_kink(sets, one, theta, degree, values, limits)
+        found = element_at_kink(place, sets, one, limits)
         if not found.within(limits):
             break
         one.setflags(write=False)
@@ -213,13 +185,7 @@ def _wider(
     return serving
 
 
-def bound_at_kinks(
-    sets_of: SetsOf,
-    values: FloatArray,
-    theta: FloatArray,
-    degree: float,
-    limits: Tolerances,
-) -> float:
+def bound_at_kinks(place: KinkedPoint, limits: Tolerances) -> float:
     """Return a lower bound on ε over all λ ≥ 0 with δ within tolerance, and all elements.
 
     δ is one more entry of every element: `ε² ≥ min(ε² + δ²) - δ²` over samples near the margin.
@@ -227,47 +193,33 @@ def bound_at_kinks(
 
     Parameters
     ----------
-    sets_of : the gradient sets of any margins.
-    values : (N,) f_n(θ̂).
-    theta : (d,) θ̂, of ℓ2 norm 1.
-    degree : α.
+    place : the point.
     limits : the largest δ, and the ε that the bound is wanted above.
     """
-    excess = degree * (values - float(np.min(values)))
+    values = place.values
     close = values <= (1.0 + max(WIDEST, limits.support)) * float(np.min(values))
     near, far = np.flatnonzero(close), np.flatnonzero(~close)
-    lower = _lifted_bound(sets_of, near, excess, theta, limits)
+    lower = _lifted_bound(place, near, limits)
     if lower <= limits.stationarity or not far.size:
         return lower
 
     def lengths(some: NDArray[np.intp]) -> FloatArray | None:
-        sets = sets_of(some)
+        sets = place.sets(some)
         return None if sets is None else sets.lengths()
 
-    reach = limits.complementarity * weight_reach(far, lengths, excess, theta, 2.0)
-    if lower - reach <= limits.stationarity and values.size * theta.size <= ALL_WEIGHTS_ENTRIES:
-        return _lifted_bound(sets_of, np.arange(values.size), excess, theta, limits)
+    reach = limits.complementarity * weight_reach(far, lengths, place.excess, place.theta, 2.0)
+    all_ = values.size * place.theta.size <= ALL_WEIGHTS_ENTRIES
+    if lower - reach <= limits.stationarity and all_:
+        return _lifted_bound(place, np.arange(values.size), limits)
     return max(0.0, lower - reach)
 
 
-def _lifted_bound(
-    sets_of: SetsOf,
-    indices: NDArray[np.intp],
-    excess: FloatArray,
-    theta: FloatArray,
-    limits: Tolerances,
-) -> float:
-    sets = sets_of(indices) if indices.size <= CLARKE_ROWS else None
+def _lifted_bound(place: KinkedPoint, indices: NDArray[np.intp], limits: Tolerances) -> float:
+    sets = place.sets(indices) if indices.size <= CLARKE_ROWS else None
     if sets is None:
         return 0.0
-    lower = balanced_stationarity(sets, theta, excess[indices]).lower
+    lower = balanced_stationarity(sets, place.theta, place.excess[indices]).lower
     return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
-
-
-def where_of(kinks: list[Kink]) -> str:
-    """Say in words which kinks these are."""
-    units = len({(kink.layer, kink.unit) for kink in kinks})
-    return f"on a kink ({units} unit{'s' if units > 1 else ''}, nearest at {min(kinks)})"
 
 
 def at_slope_zero(found: LicqReport | None) -> LicqReport | None:

@@ -1,4 +1,4 @@
-"""A direction whose margins may have kinks, whoever evaluates them (math §3, *Kinks*)."""
+"""A point whose margins may have kinks, whoever evaluates them (math §3, *Kinks*)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import final
 
 import numpy as np
 
+from lexmargin.errors import DegreeError
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of
-from lexmargin.judge.local.beside_kinks import margins_on_kinks
+from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of, where_of
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
-from lexmargin.judge.local.kinked import where_of
-from lexmargin.judge.point import UnitPoint, unit_point
+from lexmargin.judge.multipliers.weight_reach import weight_reach
+from lexmargin.judge.point import UnitPoint, check_euler, unit_point
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import Tolerances
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
-__all__ = ["KinkedPoint", "PredictorPoint", "Standing"]
+__all__ = ["KinkedDirection", "KinkedPoint", "PredictorPoint", "RectifiedPoint", "Standing"]
 
 
 @final
@@ -46,16 +47,12 @@ class Standing:
 
 
 class KinkedPoint(ABC):
-    """A unit direction of homogeneous margin functions, and what is known of their kinks."""
+    """A point as its stationarity is measured, and what is known of its kinks."""
 
     theta: Array
-    """θ̂ (d,), of ℓ2 norm 1."""
+    """What the cone of gradients must hold, of ℓ2 norm 1 (d,): the direction θ̂ itself, or c w."""
     degree: float
-    """α."""
-    curved: Curved
-    """The margin functions with their second derivatives."""
-    bends: bool = True
-    """Whether second order has anything to say."""
+    """α, or 1/(target·v) of a program (:class:`~lexmargin.judge.point.UnitPoint`)."""
     limit: float
     """Distance from a kink up to which it counts as touched."""
     sure: float = 1.0
@@ -65,18 +62,28 @@ class KinkedPoint(ABC):
     most_rows: float = math.inf
     """Margins of a support whose slopes are chosen together."""
 
-    @functools.cached_property
+    @property
+    @abstractmethod
     def values(self) -> Array:
-        """f_n(θ̂) (N,)."""
-        return self.curved.values(self.theta)
+        """f_n (N,), up to one factor."""
+
+    @property
+    def excess(self) -> Array:
+        """`α (f_n - γ)` (N,), the share of each margin in δ."""
+        return self.degree * (self.values - float(np.min(self.values)))
+
+    @property
+    def ascent(self) -> Array | None:
+        """A direction in which every margin of a support grows, where one is known."""
+        return self.theta
 
     @abstractmethod
     def rows(self, indices: Indices) -> Array:
-        """Return the gradients (S, d) at θ̂ that a first-order certificate was made of."""
+        """Return the gradients (S, d) that a first-order certificate was made of."""
 
     @abstractmethod
-    def known(self, support: Indices) -> UnitPoint:
-        """Return the margins of a support, or more, of which Euler's identity is checked."""
+    def doubts(self, support: Indices, limits: Tolerances) -> tuple[bool, float]:
+        """Return whether the margin is noise, and the error of Euler's identity on a support."""
 
     @abstractmethod
     def standing(self, support: Indices) -> Standing:
@@ -88,10 +95,55 @@ class KinkedPoint(ABC):
 
     @abstractmethod
     def sets(self, indices: Indices) -> GradientSets | None:
-        """Return the gradient sets of some margins at θ̂, every kink within the limit free.
+        """Return the gradient sets of some margins, every kink within the limit free.
 
         None where the slopes at kinks cannot be chosen, or have too many combinations.
         """
+
+    def bounded(self, lower: float, on: Indices, norm: float, limits: Tolerances) -> float:
+        """Return what a lower bound on ε by one gradient for each margin leaves for any elements.
+
+        Weight within δ may lie on the margins that stand on kinks, with any of their elements;
+        nothing is left where the smallest margin is one of them.
+
+        Args:
+            lower: the bound by the gradients of :meth:`rows`.
+            on: the margins on a kink.
+            norm: exponent of the ball.
+            limits: the largest δ.
+        """
+        length = math.sqrt(self.theta.size) if math.isinf(norm) else 1.0
+
+        def moves(indices: Indices) -> Array | None:
+            sets = self.sets(indices)
+            return None if sets is None else sets.away(self.rows(indices)) * length
+
+        reach = weight_reach(on, moves, self.excess, self.theta, norm)
+        return max(0.0, lower - limits.complementarity * reach)
+
+
+class KinkedDirection(KinkedPoint):
+    """A unit direction of homogeneous margin functions."""
+
+    curved: Curved
+    """The margin functions with their second derivatives."""
+    bends: bool = True
+    """Whether second order has anything to say."""
+
+    @functools.cached_property
+    def values(self) -> Array:
+        return self.curved.values(self.theta)
+
+    @abstractmethod
+    def known(self, support: Indices) -> UnitPoint:
+        """Return the margins of a support, or more, of which Euler's identity is checked."""
+
+    def doubts(self, support: Indices, limits: Tolerances) -> tuple[bool, float]:
+        point = self.known(support)
+        try:
+            return point.is_noise, check_euler(point, limits.euler)
+        except DegreeError:
+            return point.is_noise, math.inf
 
     def around(self, found: Certificate) -> Vicinity:
         """Return what lies around the direction, whose λ and nearest kink are the certificate's."""
@@ -100,15 +152,54 @@ class KinkedPoint(ABC):
         return around_direction(self.curved, self.theta, self.degree, found)
 
 
+class RectifiedPoint(KinkedPoint):
+    """A point of a predictor of the toolkit, whose kinks are those of its power-1 ReLUs."""
+
+    functions: MarginFunctions
+    """f_n."""
+    at: Array
+    """Where they are evaluated (d,)."""
+
+    @functools.cached_property
+    def kinks(self) -> Kinks | None:
+        """The distance of every kink; None where there are none."""
+        return measure_kinks(self.functions, self.at, np.arange(self.functions.count))
+
+    def standing(self, support: Indices) -> Standing:
+        return self._standing(samples_of(self.functions, support))
+
+    def beside(self, support: Indices) -> tuple[Indices, Standing]:
+        count = self.functions.data.n_samples
+        if self.kinks is None:
+            return np.array([], dtype=np.intp), Standing()
+        on = self.kinks.within(self.limit, range(count))
+        samples = np.unique(np.array([kink.sample for kink in on], dtype=np.intp))
+        each = self.functions.count // count
+        margins = np.asarray((samples[:, None] * each + np.arange(each)).ravel(), dtype=np.intp)
+        return margins, self._standing(list(range(count)))
+
+    def _standing(self, samples: list[int]) -> Standing:
+        if self.kinks is None:
+            return Standing()
+        on = self.kinks.within(self.limit, samples)
+        return Standing(self.kinks.nearest_of(samples).distance, where_of(on) if on else "")
+
+    def sets(self, indices: Indices) -> GradientSets | None:
+        on = []
+        if self.kinks is not None:
+            on = self.kinks.within(self.limit, samples_of(self.functions, indices))
+        return gradient_sets(self.functions, self.at, indices, on)
+
+
 @final
-class PredictorPoint(KinkedPoint):
-    """A direction of a predictor of the toolkit, whose kinks are those of its power-1 ReLUs."""
+class PredictorPoint(RectifiedPoint, KinkedDirection):
+    """A direction of a predictor of the toolkit."""
 
     def __init__(
         self, functions: MarginFunctions, theta: Array, degree: float, limit: float
     ) -> None:
         scaled = theta / float(np.max(np.abs(theta)))
-        self.theta = scaled / float(np.linalg.norm(scaled))
+        self.theta = self.at = scaled / float(np.linalg.norm(scaled))
         self.functions, self.degree, self.limit = functions, degree, limit
         self.curved = PredictorCurved(functions)
         self.bends = functions.curvature is not Curvature.AFFINE
@@ -116,40 +207,15 @@ class PredictorPoint(KinkedPoint):
     @functools.cached_property
     def values(self) -> Array:
         # With the gradients, in one evaluation.
-        return self.functions.recorded(self.theta)[0]
+        return self.functions.value_and_vjp(self.theta)[0]
 
     @functools.cached_property
     def jacobian(self) -> Array:
         """∇f_n(θ̂) (N, d), with slope 0 at every kink."""
         return self.functions.jacobian(self.theta)
 
-    @functools.cached_property
-    def _kinks(self) -> Kinks | None:
-        return measure_kinks(self.functions, self.theta, np.arange(self.functions.count))
-
     def rows(self, indices: Indices) -> Array:
         return np.asarray(self.jacobian[indices])
 
     def known(self, support: Indices) -> UnitPoint:
         return unit_point(self.values, self.jacobian, self.theta, self.degree)
-
-    def standing(self, support: Indices) -> Standing:
-        return self._standing(samples_of(self.functions, support))
-
-    def beside(self, support: Indices) -> tuple[Indices, Standing]:
-        if self._kinks is None:
-            return np.array([], dtype=np.intp), Standing()
-        margins = margins_on_kinks(self.functions, self._kinks, self.limit)
-        return margins, self._standing(list(range(self.functions.data.n_samples)))
-
-    def _standing(self, samples: list[int]) -> Standing:
-        if self._kinks is None:
-            return Standing()
-        on = self._kinks.within(self.limit, samples)
-        return Standing(self._kinks.nearest_of(samples).distance, where_of(on) if on else "")
-
-    def sets(self, indices: Indices) -> GradientSets | None:
-        on = []
-        if self._kinks is not None:
-            on = self._kinks.within(self.limit, samples_of(self.functions, indices))
-        return gradient_sets(self.functions, self.theta, indices, on)

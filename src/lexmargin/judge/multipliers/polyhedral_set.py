@@ -22,7 +22,7 @@ _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tole
 
 def multipliers_of(point: UnitPoint, rows: Array, values: Array, rank: float) -> MultiplierSet:
     """Return `{λ ≥ 0 : Jᵀλ ∈ ∂‖θ̂‖}` for the rows of the support; an equation unless ℓ1 or ℓ∞."""
-    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
+    if point.is_polyhedral:
         return polyhedral_multiplier_set(rows, point.theta, point.norm, values, rank)
     return multiplier_set(compact(rows), values, rank)
 

@@ -160,10 +160,9 @@ def on_support(
     For ℓ1 and ℓ∞ the sum ε + δ takes the place of the sum of squares. ``lower`` bounds ε, or, where
     penalised, the quantity that was minimised (its square root for the sum of squares).
     """
-    if point.target is None and (point.norm == 1.0 or math.isinf(point.norm)):
+    if point.is_polyhedral:
         return _polyhedral(point, support, penalised)
-    rows = point.jacobian[support]
-    target = point.target if point.target is not None else norm_gradient(point.theta, point.norm)
+    rows, target = point.jacobian[support], point.wanted
     size = vector_norm(target, 2.0)
     if penalised:
         excess = point.degree * (point.margins[support] - point.margin) * size

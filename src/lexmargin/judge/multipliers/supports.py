@@ -79,7 +79,7 @@ class Rows(Ladder):
     def __init__(self, point: UnitPoint) -> None:
         self.point, self.margins = point, point.margins
         self.whole = point.jacobian.size <= ALL_WEIGHTS_ENTRIES
-        self.linear = point.target is None and (point.norm == 1.0 or math.isinf(point.norm))
+        self.linear = point.is_polyhedral
 
     def on(self, support: NDArray[np.intp], *, penalised: bool = False) -> Stationarity:
         return on_support(self.point, support, penalised=penalised)

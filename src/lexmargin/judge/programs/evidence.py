@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
-from lexmargin.judge.bounds.global_bounds import global_bound
+from lexmargin.judge.bounds.table import lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.functions.slopes import rows
@@ -15,6 +16,7 @@ from lexmargin.judge.given import Evidence, refuted
 from lexmargin.judge.levels.long_words import found_multipliers
 from lexmargin.judge.local.clarke import gradient_sets
 from lexmargin.judge.local.kinked import element_at_kink
+from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.multipliers.stationarity import on_support
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.programs.claimed_direction import claimed_direction
@@ -67,7 +69,8 @@ def _of_global(
     facts, _ = claimed_direction(functions, flat, norm, limits, found)
     if facts.verdict is Verdict.GLOBAL:
         return found
-    better = global_bound(functions, flat, certificate, norm)
+    kkt = Kkt(functions=functions, point=flat, norm=norm)
+    better = lowest(kkt, certificate.multipliers, certificate.margin)
     bounded = replace(found, bound=None if better is None else better.weights)
     if not functions.linear:
         return bounded
@@ -119,8 +122,8 @@ def _slopes(
     sets = gradient_sets(functions, unit, evidence.support, kinks)
     if sets is None or any(vertices.size for vertices in sets.vertices):
         return evidence
-    values = functions.values(unit)
-    clarke = element_at_kink(sets, evidence.support, unit, degree, values, limits).clarke
+    place = PredictorPoint(functions, unit, degree, limits.kink)
+    clarke = element_at_kink(place, sets, evidence.support, limits).clarke
     per_sample = functions.count // functions.data.n_samples
     recording = functions.record(unit)
     zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
@@ -20,7 +19,7 @@ from lexmargin.judge.bounds.signs import shown_word
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import judged
 from lexmargin.judge.given import ESTABLISHED, Evidence
-from lexmargin.judge.multipliers.qualification import LicqReport, proved_independent
+from lexmargin.judge.multipliers.qualification import proved_independent
 from lexmargin.judge.point import row_sums
 from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.programs.recentred import recentred
@@ -39,61 +38,58 @@ _ELSEWHERE: Final = 64.0
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Facts:
-    """The verdict that the evidence establishes, and the quantities of math §3 behind it."""
+    """The certificate that the evidence establishes, and what only a receipt states.
 
-    verdict: Verdict
-    reason: str
-    support: NDArray[np.intp]
-    degree: float
-    margin: float
-    stationarity: float
-    stationarity_bound: float
-    complementarity: float
-    euler: float
-    licq: LicqReport | None
-    independent: bool | None
-    nearest_kink: float | None
-    bound: float | None
-    gap: float | None
-    curvature: float | None
-    radius: float | None
-    rate: float | None
-    feasibility: float | None = None
-    angle: float | None = None
-    levels: tuple[float, ...] | None = None
-    levels_gap: float | None = None
+    feasibility
+        the certificate's; None where nothing but a direction is asked for.
+    independent
+        whether the gradients of the support are independent, proved; None where that is too dear.
+    multipliers
+        where the problem itself has them (N,): the weights of a loss.
+    rounding
+        how far the smallest margins, in increasing order, may be from those of another machine.
+    """
+
+    certificate: Certificate
+    feasibility: float | None
+    independent: bool | None = None
     multipliers: Array | None = None
-    """Where the problem itself has them: the weights of a loss."""
     rounding: tuple[float, ...] = (0.0,)
-    """How far the smallest margins, in increasing order, may be from those of another machine."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The word that the evidence establishes."""
+        return self.certificate.verdict
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that are not finite are null."""
-        ranks = self.licq
+        found = self.certificate
+        ranks, curvature = found.licq, found.curvature
+        smallest = curvature.smallest if isinstance(curvature, Curvature) else None
         return {
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "degree": _finite(self.degree),
-            "margin": _finite(self.margin),
-            "stationarity": _finite(self.stationarity),
-            "stationarity_bound": _finite(self.stationarity_bound),
-            "complementarity": _finite(self.complementarity),
-            "euler": _finite(self.euler),
+            "verdict": found.verdict.value,
+            "reason": found.reasons[0],
+            "degree": _finite(found.degree),
+            "margin": _finite(found.margin),
+            "stationarity": _finite(found.stationarity),
+            "stationarity_bound": _finite(found.stationarity_bound),
+            "complementarity": _finite(found.complementarity),
+            "euler": _finite(found.euler),
             "licq": None if ranks is None else ranks.holds,
             "rank": None if ranks is None else ranks.rank,
             "sigma_min": None if ranks is None else _finite(ranks.sigma_min),
             "sigma_max": None if ranks is None else _finite(ranks.sigma_max),
             "independent": self.independent,
-            "nearest_kink": _finite(self.nearest_kink),
-            "bound": _finite(self.bound),
-            "gap": _finite(self.gap),
-            "curvature": _finite(self.curvature),
-            "radius": _finite(self.radius),
-            "rate": _finite(self.rate),
+            "nearest_kink": _finite(found.nearest_kink),
+            "bound": _finite(found.bound),
+            "gap": _finite(found.gap),
+            "curvature": _finite(smallest),
+            "radius": _finite(found.radius),
+            "rate": None if found.rise is None else _finite(found.rise.rate),
             "feasibility": _finite(self.feasibility),
-            "angle": _finite(self.angle),
-            "levels": None if self.levels is None else [float(v) for v in self.levels],
-            "levels_gap": _finite(self.levels_gap),
+            "angle": _finite(found.angle),
+            "levels": None if found.levels is None else [float(v) for v in found.levels],
+            "levels_gap": _finite(found.levels_gap),
         }
 
 
@@ -124,25 +120,26 @@ def establish_problem(
         given = problem.kkt(theta)
         kkts = recentred(given)
         try:
-            found = _established(kkts, limits, evidence)
+            facts = _established(kkts, limits, evidence)
         except (ArithmeticError, np.linalg.LinAlgError):
-            unknown = _facts(out_of_range(kkts[0], limits))
-            why = ESTABLISHED[unknown.verdict]
-            found = replace(unknown, support=evidence.support, reason=why)
+            unknown = replace(out_of_range(kkts[0], limits), support=evidence.support)
+            unknown = replace(unknown, reasons=(ESTABLISHED[unknown.verdict],))
+            facts = Facts(certificate=unknown, feasibility=unknown.feasibility)
+        found = facts.certificate
         word = found.verdict
         if word.stationary and not _is_finite(found):
             word = Verdict.UNDECIDED
         word, _ = shown_word(word, given[0])
     if found.levels is not None and not all(math.isfinite(value) for value in found.levels):
         found = replace(found, levels=None)
-    if word is found.verdict:
-        return found
-    return replace(found, verdict=word, reason=ESTABLISHED[word])
+    if word is not found.verdict:
+        found = replace(found, verdict=word, reasons=(ESTABLISHED[word],))
+    return replace(facts, certificate=found)
 
 
-def _is_finite(found: Facts) -> bool:
+def _is_finite(found: Certificate) -> bool:
     """Say whether the word rests on finite numbers; with no λ feasibility alone was measured."""
-    parts = [found.margin, found.feasibility or 0.0]
+    parts = [found.margin, found.feasibility]
     if math.isfinite(found.stationarity) or math.isfinite(found.complementarity):
         parts += [found.stationarity, found.complementarity]
     return all(math.isfinite(x) for x in parts)
@@ -151,13 +148,16 @@ def _is_finite(found: Facts) -> bool:
 def _established(kkts: tuple[Kkt, ...], limits: Tolerances, evidence: Evidence) -> Facts:
     first = kkts[0]
     found = judged(kkts, limits, evidence)
-    facts = replace(_facts(found), rounding=_rounding(first))
+    asked = not first.is_direction or first.level is not None
+    facts = Facts(
+        certificate=found,
+        feasibility=found.feasibility if asked else None,
+        rounding=_rounding(first),
+    )
     if first.loss is not None:
         weights = np.zeros(found.multipliers.size)
         weights[found.support] = found.multipliers[found.support]
         return replace(facts, multipliers=weights)
-    if first.is_direction and first.level is None:
-        facts = replace(facts, feasibility=None)
     if found.licq is None:
         return facts
     support = found.support
@@ -168,7 +168,8 @@ def _established(kkts: tuple[Kkt, ...], limits: Tolerances, evidence: Evidence) 
         support = np.flatnonzero(first.values <= (1.0 + tau) * first.margin)
         rows = first.jacobian[support]
     independent = proved_independent(rows) if rows.size <= MODULAR_ENTRIES else None
-    return replace(facts, support=support, independent=independent)
+    found = replace(found, support=support)
+    return replace(facts, certificate=found, independent=independent)
 
 
 def _rounding(kkt: Kkt) -> tuple[float, ...]:
@@ -186,31 +187,3 @@ def _rounding(kkt: Kkt) -> tuple[float, ...]:
         )
     errors = margin_rounding(jacobian, point, values, count)
     return tuple(float(error) if math.isfinite(error) else 0.0 for error in errors)
-
-
-def _facts(found: Certificate) -> Facts:
-    curvature = found.curvature
-    smallest = curvature.smallest if isinstance(curvature, Curvature) else None
-    return Facts(
-        verdict=found.verdict,
-        reason=found.reasons[0],
-        support=found.support,
-        degree=found.degree,
-        margin=found.margin,
-        stationarity=found.stationarity,
-        stationarity_bound=found.stationarity_bound,
-        complementarity=found.complementarity,
-        euler=found.euler,
-        licq=found.licq,
-        independent=None,
-        nearest_kink=found.nearest_kink,
-        bound=found.bound,
-        gap=found.gap,
-        curvature=smallest,
-        radius=found.radius,
-        rate=None if found.rise is None else found.rise.rate,
-        feasibility=found.feasibility,
-        angle=found.angle,
-        levels=found.levels,
-        levels_gap=found.levels_gap,
-    )

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
-from lexmargin.formulations.base import Formulation, formulations
+from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.files import read_file, write_file
 from lexmargin.inputs.kinds import checked
 from lexmargin.inputs.limits import EMBEDDED_ENTRIES, RECEIPT_BYTES, RECEIPT_ENTRIES
@@ -36,10 +36,12 @@ from lexmargin.judge.receipts.receipt_format import (
     digest,
     encoded,
     parsed,
-    predictor_from_json,
-    predictor_to_json,
 )
-from lexmargin.judge.receipts.receipt_problem import parameters_to_json, problem_from_json
+from lexmargin.judge.receipts.receipt_problem import (
+    predictor_from_json,
+    problem_from_json,
+    problem_to_json,
+)
 from lexmargin.judge.receipts.receipt_state import array_hash, checked_state, hexadecimal
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
@@ -175,10 +177,8 @@ def receipt(
     content: dict[str, Any] = {
         "format": FORMAT,
         "versions": _versions(),
-        "formulation": str(problem.name),
         "norm": "inf" if math.isinf(problem.norm_p) else problem.norm_p,
-        "parameters": parameters_to_json(problem),
-        "predictor": predictor_to_json(problem.predictor),
+        **problem_to_json(problem),
         "data": {
             "sha256": data.fingerprint,
             "samples": data.n_samples,
@@ -249,7 +249,7 @@ def _read(content: dict[str, Any], data: Dataset | None) -> Receipt:
     problem, count, size = _problem(top, data)
     theta = decoded(top.text("theta"), (size,), "theta")
     # The origin has no direction, but it can be what minimises a loss.
-    formulation = formulations().get(top.text("formulation"))
+    formulation = Formulation.family.classes.get(top.text("formulation"))
     pointless = not np.any(theta) and not (formulation and formulation.traits.is_loss)
     if not np.all(np.isfinite(theta)) or pointless:
         raise ReceiptError("theta is zero or not finite.", "Write the receipt again.")
@@ -287,6 +287,7 @@ def _problem(top: Fields, data: Dataset | None) -> tuple[Formulation | None, int
         raise ReceiptError("The data are too large.", "Write the receipt again.")
     predictor = predictor_from_json(top.raw("predictor"))
     try:
+        predictor.check_size(features)
         if part.raw("X") is not None:
             labels = part.raw("y")
             if not isinstance(labels, list) or any(type(label) is not int for label in labels):

@@ -8,38 +8,18 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, final
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, final
 
 import numpy as np
 
-from lexmargin.errors import LexmarginError, ReceiptError, nearest
+from lexmargin.errors import ReceiptError, nearest
 from lexmargin.inputs.limits import (
-    PARAMETER_BLOCKS,
     RECEIPT_BYTES,
-    RECEIPT_DEPTH,
     RECEIPT_DIGITS,
     RECEIPT_VALUES,
-    RECEIPT_WIDTH,
 )
 from lexmargin.ops.base import FloatArray
-from lexmargin.predictors import (
-    Activation,
-    Bias,
-    ConvolutionalNetwork,
-    DiagonalNetwork,
-    Identity,
-    LeakyReLU,
-    Linear,
-    Log,
-    Member,
-    Network,
-    Polynomial,
-    Predictor,
-    ReLU,
-    Square,
-    Sum,
-)
 
 __all__ = [
     "Fields",
@@ -48,8 +28,6 @@ __all__ = [
     "digest",
     "encoded",
     "parsed",
-    "predictor_from_json",
-    "predictor_to_json",
 ]
 
 
@@ -176,10 +154,6 @@ class Fields:
         shown = repr(self._values[name])
         return ReceiptError(f"{self._at(name)} is {shown[:80]}, not {wanted}.", "Write it again.")
 
-    def has(self, name: str) -> bool:
-        """Say whether a key that may be left out is there."""
-        return name in self._values
-
     def raw(self, name: str) -> Any:
         """Return the value as it stands."""
         return self._values[name]
@@ -221,175 +195,3 @@ class Fields:
         if not isinstance(value, list) or any(type(x) not in (int, float) for x in value):
             raise self._wrong(name, "a list of numbers")
         return tuple(float(x) for x in value)
-
-
-# -- predictors ------------------------------------------------------------------------------------
-
-
-def predictor_to_json(predictor: Predictor) -> dict[str, Any]:
-    """Return a description in the words of problem files.
-
-    Raises:
-        ReceiptError: a predictor that is none of the toolkit's.
-    """
-    match predictor:
-        case Linear():
-            return {"kind": "linear", "outputs": predictor.outputs}
-        case Network():
-            return {
-                "kind": "network",
-                "widths": list(predictor.widths),
-                "activation": _activation_to_json(predictor.activation),
-                "outputs": predictor.outputs,
-            }
-        case DiagonalNetwork():
-            return {"kind": "diagonal", "depth": predictor.depth}
-        case ConvolutionalNetwork():
-            return {"kind": "convolution", "depth": predictor.depth}
-        case Polynomial():
-            return {"kind": "polynomial", "exponents": [list(row) for row in predictor.exponents]}
-        case Bias():
-            several = {} if predictor.outputs == 1 else {"outputs": predictor.outputs}
-            return {"kind": "bias", "form": predictor.form.value, **several}
-        case Log():
-            return {"kind": "log", "power": predictor.power, "shift": predictor.shift}
-        case Sum():
-            members = [
-                {
-                    "predictor": predictor_to_json(member.predictor),
-                    "columns": None if member.columns is None else list(member.columns),
-                }
-                for member in predictor.members
-            ]
-            return {"kind": "sum", "members": members}
-        case _:
-            raise ReceiptError(
-                f"A {type(predictor).__name__} cannot be described in a receipt.",
-                "Receipts hold predictors of the toolkit only.",
-            )
-
-
-def _activation_to_json(activation: Activation) -> dict[str, Any]:
-    match activation:
-        case Identity():
-            return {"kind": "identity"}
-        case Square():
-            return {"kind": "square"}
-        case ReLU():
-            return {"kind": "relu", "power": float(activation.power)}
-        case LeakyReLU():
-            return {"kind": "leaky-relu", "slope": float(activation.slope)}
-        case _:
-            raise ReceiptError(
-                f"A {type(activation).__name__} cannot be described in a receipt.",
-                "Receipts hold activations of the toolkit only.",
-            )
-
-
-_KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "linear": ("kind", "outputs"),
-    "network": ("kind", "widths", "activation", "outputs"),
-    "diagonal": ("kind", "depth"),
-    "convolution": ("kind", "depth"),
-    "polynomial": ("kind", "exponents"),
-    "bias": ("kind", "form"),
-    "log": ("kind", "power", "shift"),
-    "sum": ("kind", "members"),
-}
-_ACTIVATIONS: Final[dict[str, tuple[str, ...]]] = {
-    "identity": ("kind",),
-    "square": ("kind",),
-    "relu": ("kind", "power"),
-    "leaky-relu": ("kind", "slope"),
-}
-
-
-def predictor_from_json(value: object, key: str = "predictor", depth: int = 0) -> Predictor:
-    """Return the predictor that :func:`predictor_to_json` described.
-
-    Raises:
-        ReceiptError: anything else.
-    """
-    if depth > RECEIPT_DEPTH:
-        raise ReceiptError(f"{key} is nested too deeply.", "Write the receipt again.")
-    fields = Fields(value, key, _keys(value, key, _KEYS))
-    try:
-        return _predictor(fields, key, depth)
-    except LexmarginError as error:
-        if isinstance(error, ReceiptError):
-            raise
-        raise ReceiptError(f"{key}: {error}", "Write the receipt again.") from error
-
-
-def _keys(value: object, key: str, table: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if not isinstance(kind, str) or kind not in table:
-        raise ReceiptError(f"{key}.kind is {kind!r}.", nearest(str(kind), table))
-    # Receipts of one output are as they were before biases had several.
-    several = kind == "bias" and isinstance(value, dict) and "outputs" in value
-    return (*table[kind], "outputs") if several else table[kind]
-
-
-def _predictor(fields: Fields, key: str, depth: int) -> Predictor:
-    match fields.text("kind"):
-        case "linear":
-            return Linear(fields.whole("outputs", 1, RECEIPT_WIDTH))
-        case "network":
-            return Network(
-                _sizes(fields.raw("widths"), f"{key}.widths", 1),
-                _activation(fields.raw("activation"), f"{key}.activation"),
-                fields.whole("outputs", 1, RECEIPT_WIDTH),
-            )
-        case "diagonal":
-            return DiagonalNetwork(fields.whole("depth", 1, PARAMETER_BLOCKS))
-        case "convolution":
-            return ConvolutionalNetwork(fields.whole("depth", 1, PARAMETER_BLOCKS))
-        case "polynomial":
-            rows = fields.raw("exponents")
-            if not isinstance(rows, list):
-                raise ReceiptError(f"{key}.exponents is no list.", "Write the receipt again.")
-            return Polynomial(tuple(_sizes(row, f"{key}.exponents", 0) for row in rows))
-        case "bias":
-            several = fields.has("outputs")
-            outputs = fields.whole("outputs", 2, RECEIPT_WIDTH) if several else 1
-            return Bias(fields.text("form"), outputs)  # type: ignore[arg-type]
-        case "log":
-            return Log(fields.number("power"), fields.number("shift"))
-        case _:
-            members = fields.raw("members")
-            if not isinstance(members, list):
-                raise ReceiptError(f"{key}.members is no list.", "Write the receipt again.")
-            return Sum([_member(m, f"{key}.members[{i}]", depth) for i, m in enumerate(members)])
-
-
-def _member(value: object, key: str, depth: int) -> Member:
-    fields = Fields(value, key, ("predictor", "columns"))
-    columns = fields.raw("columns")
-    return Member(
-        predictor_from_json(fields.raw("predictor"), f"{key}.predictor", depth + 1),
-        None if columns is None else _sizes(columns, f"{key}.columns", 0),
-    )
-
-
-def _activation(value: object, key: str) -> Activation:
-    fields = Fields(value, key, _keys(value, key, _ACTIVATIONS))
-    match fields.text("kind"):
-        case "identity":
-            return Identity()
-        case "square":
-            return Square()
-        case "relu":
-            return ReLU(fields.number("power"))
-        case _:
-            return LeakyReLU(fields.number("slope"))
-
-
-def _sizes(value: object, key: str, low: int) -> tuple[int, ...]:
-    good = isinstance(value, list) and len(value) <= RECEIPT_WIDTH
-    if not good or any(type(n) is not int or not low <= n <= RECEIPT_WIDTH for n in _items(value)):
-        raise ReceiptError(f"{key} is no list of whole numbers.", "Write the receipt again.")
-    return tuple(_items(value))
-
-
-def _items(value: object) -> Iterable[Any]:
-    return value if isinstance(value, list) else ()

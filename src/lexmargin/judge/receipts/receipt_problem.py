@@ -1,36 +1,47 @@
-"""The formulation of a receipt: its parameters in JSON, and the problem they state."""
+"""The problem of a receipt in JSON: its predictor, its parameters, and what they state."""
 
 from __future__ import annotations
 
-import math
-from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
-from lexmargin.formulations.base import Formulation, formulations
-from lexmargin.formulations.fields import Parameter, has_norm, parameters
-from lexmargin.judge.receipts.receipt_format import Fields
+from lexmargin.formulations.base import Formulation
+from lexmargin.inputs.codec import Table, Where, fields_written, read_as, schema, written
 from lexmargin.predictors import Predictor
 
-__all__ = ["parameters_to_json", "problem_from_json"]
+__all__ = ["predictor_from_json", "problem_from_json", "problem_to_json"]
+
+_ELSEWHERE: Final = ("predictor", "data", "norm")
+"""Fields of a formulation that have places of their own in a receipt."""
 
 
-def parameters_to_json(problem: Formulation) -> dict[str, Any]:
-    """Return the parameters that state the problem, beside predictor, data and norm."""
-    return {
-        one.name: _written(one.kind, getattr(problem, one.name))
-        for one in parameters(type(problem))
-        if one.states
-    }
+def problem_to_json(problem: Formulation) -> dict[str, Any]:
+    """Return what states a problem, beside its norm and its data.
+
+    Raises:
+        ReceiptError: a class without a word of its own, or a field that no text holds.
+    """
+    try:
+        return {
+            "formulation": Formulation.family.word(type(problem)),
+            "parameters": fields_written(problem, exact=True, skipped=_ELSEWHERE),
+            "predictor": written(problem.predictor, exact=True),
+        }
+    except LexmarginError as error:
+        raise ReceiptError(error.problem, error.advice) from error
 
 
-def _written(kind: type, value: Any) -> Any:
-    if value is None or kind is int:
-        return value
-    if issubclass(kind, Enum):
-        return value.value
-    return [float(number) for number in value] if kind is tuple else float(value)
+def predictor_from_json(value: object) -> Predictor:
+    """Return the predictor of a receipt.
+
+    Raises:
+        ReceiptError: anything else.
+    """
+    try:
+        return read_as(Predictor, value, Where("", "predictor", exact=True))  # type: ignore[type-abstract]
+    except LexmarginError as error:
+        raise ReceiptError(error.problem, "Write the receipt again.") from error
 
 
 def problem_from_json(
@@ -41,41 +52,24 @@ def problem_from_json(
     Raises:
         ReceiptError: an unknown name, or parameters that are not its own.
     """
-    formulation = formulations().get(name)
+    formulation = Formulation.family.classes.get(name)
     if formulation is None:
-        raise ReceiptError(f"There are no receipts for {name[:40]!r}.")
-    stated = [one for one in parameters(formulation) if one.states]
-    read = Fields(given, "parameters", tuple(one.name for one in stated))
+        raise ReceiptError(
+            f"There are no receipts for {name[:40]!r}.",
+            "Import the module that defines it, where there is one.",
+        )
+    left_out = [one.name for one in schema(formulation) if not one.states]
+    skipped = (*_ELSEWHERE, *left_out)
     try:
-        values: dict[str, Any] = {one.name: _read(read, one) for one in stated}
-        if has_norm(formulation):
+        table = Table(given, Where("", "parameters", exact=True))
+        table.claim_class(formulation, skipped)
+        table.check()
+        values = table.values(formulation, skipped)
+        if any(one.name == "norm" for one in schema(formulation)):
             values["norm"] = norm
-        problem: Formulation = formulation(predictor, data, **values)  # type: ignore[call-arg]
+        problem: Formulation = formulation(predictor, data, **values)
     except LexmarginError as error:
-        if isinstance(error, ReceiptError):
-            raise
-        raise ReceiptError(f"parameters: {error}", "Write the receipt again.") from error
+        raise ReceiptError(f"parameters: {error.problem}", "Write the receipt again.") from error
     if problem.norm_p != norm:
         raise ReceiptError(f"norm is {norm:g}; {name} is stated for {problem.norm_p:g} only.")
     return problem
-
-
-def _read(read: Fields, one: Parameter) -> Any:
-    if one.optional and read.raw(one.name) is None:
-        return None
-    if one.kind is int:
-        return read.whole(one.name, 1)
-    if one.kind is tuple:
-        return tuple(read.numbers(one.name))
-    if issubclass(one.kind, Enum):
-        text = read.text(one.name)
-        try:
-            return one.kind(text)
-        except ValueError:
-            raise ReceiptError(f"parameters.{one.name} is {text[:40]!r}.", "Write it again.") from (
-                None
-            )
-    value = read.number(one.name)
-    if not math.isfinite(value):
-        raise ReceiptError(f"parameters.{one.name} is not finite.", "Write the receipt again.")
-    return value

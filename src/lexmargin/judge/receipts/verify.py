@@ -100,7 +100,7 @@ def verify_receipt(found: Receipt) -> Verification:
     if found.evidence.tau > max(WIDEST, found.tolerances.support):
         raise _rejected("evidence.tau", f"{found.evidence.tau:g} is more than {WIDEST:g}")
     facts = facts_of(found)
-    if not np.array_equal(facts.support, found.evidence.support):
+    if not np.array_equal(facts.certificate.support, found.evidence.support):
         raise _rejected("evidence.support", "it is not the support at the tolerance τ stated")
     _check_weights(found, facts)
     stated = facts.to_json()

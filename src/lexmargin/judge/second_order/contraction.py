@@ -169,7 +169,10 @@ def _turned(lowest: float, size: float, angle: float) -> float:
 
 
 def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
-    """Follow Newton's method with the Hessian of the point, as long as residuals are halved."""
+    """Follow Newton's method with the Hessian of the point, as long as residuals are halved.
+
+    Wherever that leads: a point far away or λ ≤ 0 are refused by who asked.
+    """
     functions, held = vicinity.functions, reduced.held
     point, weights = vicinity.theta, np.zeros(functions.count)
     # What holds nothing in place has no multiplier at the true point.
@@ -180,7 +183,7 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
     last = math.inf
     for _ in range(_STEPS):
         values = vicinity.values if best is None else functions.values(point)
-        off = functions.combined_gradient(point, weights) - point
+        off = functions.vjp(point, weights) - point
         level = vicinity.level
         if level is None:
             shares = weights[held]
@@ -196,15 +199,11 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
         along = reduced.vectors.T @ (off - reduced.lagrangian @ normal)
         step = normal + reduced.vectors @ (along / reduced.eigenvalues)
         point = point + step
-        if not np.all(np.isfinite(point)) or float(np.linalg.norm(step)) > 1.0:
-            break
         if vicinity.level is None:
             point = point / float(np.linalg.norm(point))
         weights = weights.copy()
-        missing = point - functions.combined_gradient(point, weights)
+        missing = point - functions.vjp(point, weights)
         weights[held] = weights[held] + inverse.T @ missing
-        if not (np.all(np.isfinite(weights)) and np.all(weights[held] > 0.0)):
-            break
     return best
 
 

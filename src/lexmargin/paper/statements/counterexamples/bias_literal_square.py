@@ -9,9 +9,9 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import WSet
-from lexmargin.paper.evidence import certified, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
+from lexmargin.paper.evidence import Backing
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.solution import Solution
@@ -67,16 +67,8 @@ class BiasLiteralSquare(Statement):
         word = f"X = {self.X}, y = {self.y}"
         quantity = "‖w_1‖² with {}, against scikit-learn's SVC at C = 1e8"
         checks = tuple(
-            Check(
-                word,
-                quantity.format(name),
-                answer.objective,
-                Relation.EQUAL,
-                norm,
-                _SAME,
-                residual((answer.certificate,)),
-                certified((answer.certificate,)),
-                reading,
+            Backing.of((answer.certificate,)).check(
+                word, quantity.format(name), answer.objective, Relation.EQUAL, norm, _SAME, reading
             )
             for name, answer, reading in (
                 ("b²", literal, Reading.PAPER),
@@ -96,8 +88,7 @@ class BiasLiteralSquare(Statement):
         """Samples and both separators."""
         curves = measurement.curves
         x, y, label = (np.array(curves[k]) for k in ("x", "y", "label"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="compressed")
+        with panel(3.2, "compressed") as (figure, axes):
             left, right = min(x.min(), 0.0) - 1.0, max(x.max(), 0.0) + 1.0
             low, high = min(y.min(), 0.0) - 1.0, max(y.max(), 0.0) + 1.0
             at = np.array([left, right])

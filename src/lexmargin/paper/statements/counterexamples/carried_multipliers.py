@@ -11,9 +11,10 @@ from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.evidence import EXACT
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import LineSearch, descend
-from lexmargin.plots import BLUE, GREY, ORANGE, style
+from lexmargin.plots import BLUE, GREY, ORANGE, panel
 from lexmargin.predictors import DiagonalNetwork, Network, ReLU
 from lexmargin.predictors.base import Predictor
 
@@ -85,25 +86,17 @@ class CarriedMultipliersIdentity(Statement):
             ]
             table = np.array(rows)
             checks += [
-                Check(
+                EXACT.small(
                     word,
                     f"largest |residual² - 2(1 - cos∠(θ, -∇L))| at {len(rows)} records",
                     float(np.max(np.abs(table[:, 0] ** 2 - table[:, 1]))),
-                    Relation.AT_MOST,
-                    0.0,
                     _IDENTITY,
-                    0.0,
-                    True,
                 ),
-                Check(
+                EXACT.small(
                     word,
                     "largest excess of the best residual over the carried one",
                     float(np.max(table[:, 2] - table[:, 0])),
-                    Relation.AT_MOST,
-                    0.0,
                     _IDENTITY,
-                    0.0,
-                    True,
                 ),
             ]
             kept = (path.records.margin > 0) & (path.records.margin < _LARGE)
@@ -132,8 +125,7 @@ class CarriedMultipliersIdentity(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Both residuals over the steps."""
         at, carried, best = (np.array(measurement.curves[k]) for k in ("at", "carried", "best"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.loglog(
                 at, carried, "o-", ms=3, color=ORANGE, label="carried, $\\lambda\\propto e^{-f}$"
             )

@@ -10,9 +10,9 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import ScaledMargin
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.evidence import certified, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.paper.evidence import Backing
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Member, Polynomial, Sum
 from lexmargin.solution import Solution
 from lexmargin.solve import solve
@@ -72,29 +72,25 @@ class CascadeBreaks(Statement):
         here = int(np.flatnonzero(gammas == self.gamma)[0])
         best = min(with_part[here], without[here], key=lambda s: s.objective)
         certificates = [with_part[here].certificate, without[here].certificate]
-        well, error = certified(certificates), residual(certificates)
+        shown = Backing.of(certificates)
         word = f"parts of degrees 3, 4 and {self.deepest}"
         at = f"at γ = {self.gamma:g}"
         checks = (
-            Check(
+            shown.check(
                 word,
                 f"‖w_3‖² of the cheaper branch {at}",
                 float(np.sum(best.theta[2] ** 2)),
                 Relation.EQUAL,
                 0.0,
                 _GONE,
-                error,
-                well,
             ),
-            Check(
+            shown.check(
                 word,
                 f"‖w_1‖² of the cheaper branch {at}",
                 float(np.sum(best.theta[0] ** 2)),
                 Relation.EQUAL,
                 1.0,
                 _NEAR,
-                error,
-                well,
                 Reading.CORRECTED,
             ),
         )
@@ -130,8 +126,7 @@ class CascadeBreaks(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """The relative gain of keeping the third part over γ."""
         gamma, gain = (np.array(measurement.curves[k]) for k in ("gamma", "gain"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axhline(0.0, color=GREY, lw=0.8)
             kept = gain > 0
             axes.plot(gamma, gain, color=GREY, lw=0.8, zorder=1)

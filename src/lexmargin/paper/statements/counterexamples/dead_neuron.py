@@ -13,9 +13,9 @@ from lexmargin.formulations import HardMargin
 from lexmargin.judge import certify
 from lexmargin.judge.local.birth import birth_value
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.evidence import residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.paper.evidence import Backing, residual
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Network, ReLU
 
 __all__ = ["STATEMENT", "DeadNeuron"]
@@ -79,25 +79,21 @@ class DeadNeuron(Statement):
         word = f"two samples {self.angle:g}° apart, two ReLU units, one dead"
         well = error < _ROUNDING and birth.exact
         checks = (
-            Check(
+            Backing(error, well).check(
                 word,
                 "least ½‖θ‖² with a neuron of size up to 0.3 born, all margins 1",
                 float(costs.min()),
                 Relation.AT_LEAST,
                 cost,
                 _ROUNDING,
-                error,
-                well,
             ),
-            Check(
+            Backing(error, well).check(
                 word,
                 "birth test max_u |Σ λ_n y_n relu(u·x_n)|, against λ = 1/(2 cos(φ/2)) at a sample",
                 birth.upper,
                 Relation.EQUAL,
                 max(1.0 / (2.0 * math.cos(half)), 1.0),
                 _ROUNDING,
-                error,
-                well,
                 Reading.CORRECTED,
             ),
         )
@@ -127,8 +123,7 @@ class DeadNeuron(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Cost over the size of the newborn neuron."""
         size, cost = (np.array(measurement.curves[k]) for k in ("size", "cost"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+        with panel(3.4) as (figure, axes):
             axes.axhline(cost[0], color=GREY, lw=0.8, ls="--", label="neuron dead")
             axes.plot(size, cost, "o-", ms=3, color=VERMILION, label="neuron born at $x_1$")
             axes.plot([0.0], [cost[0]], "o", color=BLUE, ms=7)

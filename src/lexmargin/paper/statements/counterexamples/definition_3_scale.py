@@ -10,10 +10,10 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import HardMargin
 from lexmargin.judge import certify
-from lexmargin.paper.evidence import certified, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.evidence import Backing, certified, residual
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.paths import LineSearch, descend
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork
 from lexmargin.solve import solve
 
@@ -85,25 +85,21 @@ class DefinitionThreeScale(Statement):
         word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
         known = certified((limit,)) or limit.verdict.stationary
         checks = (
-            Check(
+            Backing(
+                residual((limit, best.certificate)), known and certified((best.certificate,))
+            ).check(
                 word,
                 "min_n f_n(θ̂) / γ*(1) at the limit direction",
                 limit.margin / best.margin,
                 Relation.EQUAL,
                 1.0,
                 _RATIO,
-                residual((limit, best.certificate)),
-                known and certified((best.certificate,)),
             ),
-            Check(
+            Backing(residual((limit,)), known).small(
                 word,
                 "ε = ‖θ̂ - Σ λ_n ∇f_n(θ̂)‖ at the limit direction",
                 limit.stationarity,
-                Relation.AT_MOST,
-                0.0,
                 _EPSILON,
-                residual((limit,)),
-                known,
                 Reading.CORRECTED,
             ),
         )
@@ -123,8 +119,7 @@ class DefinitionThreeScale(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Normalised margin over steps, with γ*(1)."""
         curves = measurement.curves
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axhline(curves["best"][0], color=GREY, lw=1.0, ls="--", label="γ*(1)")
             axes.plot(
                 np.add(curves["other steps"], 1),

@@ -10,10 +10,10 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import HardMargin
 from lexmargin.judge import certify
-from lexmargin.paper.evidence import certified, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.evidence import Backing
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.paths import descend
-from lexmargin.plots import BLUE, ORANGE, style
+from lexmargin.plots import BLUE, ORANGE, panel
 from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "LicqNotNeeded"]
@@ -65,38 +65,30 @@ class LicqNotNeeded(Statement):
         count = 0 if found.licq is None else found.licq.count
         rank = 0 if found.licq is None or found.licq.rank is None else found.licq.rank
         slack = 0.0 if found.mfcq is None else found.mfcq.slack
-        well, error = certified((found,)), residual((found,))
+        shown = Backing.of((found,))
         checks = (
-            Check(
+            shown.check(
                 word,
                 "rank of the support gradients, against |S|",
                 float(rank),
                 Relation.EQUAL,
                 float(count),
                 0.0,
-                error,
-                well,
             ),
-            Check(
+            shown.small(
                 word,
                 "ε at the limit of gradient descent",
                 found.stationarity,
-                Relation.AT_MOST,
-                0.0,
                 _EPSILON,
-                error,
-                well,
                 Reading.CORRECTED,
             ),
-            Check(
+            shown.check(
                 word,
                 "min over the support of ∇f_n·v/‖∇f_n‖ for the best unit v (MFCQ if positive)",
                 slack,
                 Relation.AT_LEAST,
                 found.margin,
                 1e-9,
-                error,
-                well,
                 Reading.CORRECTED,
             ),
         )
@@ -112,8 +104,7 @@ class LicqNotNeeded(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """The interval of every multiplier."""
         sample, low, high = (np.array(measurement.curves[k]) for k in ("sample", "low", "high"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+        with panel(3.0) as (figure, axes):
             place = np.arange(sample.size)
             axes.vlines(place, low, high, color=BLUE, lw=6.0, alpha=0.35)
             axes.plot(place, low, "_", color=BLUE, ms=16, mew=2, label="smallest")

@@ -11,9 +11,9 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import ConstrainedPath
 from lexmargin.linalg.guarded import least_between
-from lexmargin.paper.evidence import certified, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.paper.evidence import EXACT, Backing
+from lexmargin.paper.statement import Effort, Measurement, Reading, Statement
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
 
@@ -86,27 +86,19 @@ class LossResolution(Statement):
         here = rhos.index(self.rho)
         word = "Z = (1,1), (3,1), (1,2), ℓ1"
         nats = self.rho * 2.0 / 3.0
-        well, error = certified(certificates), residual(certificates)
+        shown = Backing.of(certificates)
         checks = (
-            Check(
+            EXACT.small(
                 word,
                 f"|θ_2 - closed form| by minimising L at ρ = {self.rho:g} ({nats:.1f} nats)",
                 naive[here],
-                Relation.AT_MOST,
-                0.0,
                 _NAIVE,
-                0.0,
-                True,
             ),
-            Check(
+            shown.small(
                 word,
                 f"|θ_2 - closed form| by peeled levels, largest up to ρ = {rhos[-1]:g}",
                 max(ours),
-                Relation.AT_MOST,
-                0.0,
                 _OURS,
-                error,
-                well,
                 Reading.CORRECTED,
             ),
         )
@@ -120,8 +112,7 @@ class LossResolution(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Both errors over the nats between the levels."""
         nats, naive, ours = (np.array(measurement.curves[k]) for k in ("nats", "naive", "ours"))
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axvline(_DOUBLE, color=GREY, lw=0.8, ls="--", label="36 nats")
             axes.semilogy(nats, naive, "o-", color=VERMILION, label="minimise L in doubles")
             axes.semilogy(nats, np.maximum(ours, 1e-17), "s-", color=BLUE, label="peeled levels")

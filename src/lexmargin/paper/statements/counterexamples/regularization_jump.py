@@ -10,9 +10,10 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import RegularizationPath
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.evidence import Backing
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork
 
 __all__ = ["STATEMENT", "RegularizationJump"]
@@ -72,15 +73,13 @@ class RegularizationJump(Statement):
             solved = path.certified or all(p.mismatch < 1e-6 or p.certified for p in path.points)
             errors = [e for p in path.points if math.isfinite(e := p.mismatch)]
             checks.append(
-                Check(
+                Backing(max(errors, default=math.nan), solved and len(norms) == count).check(
                     f"one sample, f of degree {depth}, {count} values of μ from 1.2 to 0.2",
                     "largest step of ‖θ‖ between neighbours on the grid",
                     float(np.max(np.diff([0.0, *norms]), initial=0.0)),
                     Relation.AT_MOST,
                     _step(count),
                     0.0,
-                    max(errors, default=math.nan),
-                    solved and len(norms) == count,
                     reading,
                 )
             )
@@ -94,8 +93,7 @@ class RegularizationJump(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Norms over μ."""
         curves = measurement.curves
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             axes.axhspan(
                 0.0, 1.58249752, color=GREY, alpha=0.12, lw=0, label="never visited by $f = uvw$"
             )

@@ -13,7 +13,7 @@ from lexmargin.formulations import ConstrainedPath, HardMargin
 from lexmargin.judge import Certificate
 from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.evidence import certified, residual
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import rows as as_data
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, style
@@ -104,7 +104,7 @@ class SeparablePart(Statement):
                 apart.append(float(np.linalg.norm(w / np.linalg.norm(w) - limit)))
                 inside.append(float(np.linalg.norm(span @ w - settled)))
             curves[f"apart {number}"], curves[f"inside {number}"] = tuple(apart), tuple(inside)
-            well, error = certified(answers), residual(answers)
+            shown = Backing.of(answers)
             rho = radii[-1]
             figures: list[tuple[str, float, Relation, float, float]] = [
                 ("samples that some w ∈ C separates strictly", float(strict.size),
@@ -122,7 +122,7 @@ class SeparablePart(Statement):
                      Relation.EQUAL, nats * math.log(2.0) / math.sqrt(5.0), _RATE / rho)
                 )  # fmt: skip
             checks.extend(
-                Check(name, quantity, value, relation, predicted, tolerance, error, well)
+                shown.check(name, quantity, value, relation, predicted, tolerance)
                 for quantity, value, relation, predicted, tolerance in figures
             )
         return Measurement(tuple(checks), curves)

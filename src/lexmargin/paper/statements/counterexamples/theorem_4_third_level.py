@@ -11,9 +11,9 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import ConstrainedPath, Lexicographic
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.evidence import certified, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
-from lexmargin.plots import BLUE, GREEN, GREY, VERMILION, style
+from lexmargin.paper.evidence import Backing
+from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.plots import BLUE, GREEN, GREY, VERMILION, panel
 from lexmargin.predictors import Polynomial
 from lexmargin.solve import solve
 
@@ -71,38 +71,34 @@ class TheoremFourThirdLevel(Statement):
         answers = [solve(ConstrainedPath(predictor, data, rho=r**0.25)) for r in powers]
         margins = [np.sort(data.X @ self._monomials(answer.direction)) for answer in answers]
         certificates = [lexicographic.certificate, *(a.certificate for a in answers)]
-        well, error = certified(certificates), residual(certificates)
+        shown = Backing.of(certificates)
         word = "three quartics in two parameters"
         checks = [
-            Check(
+            shown.check(
                 word,
                 f"third smallest margin of θ_c at ρ⁴ = {powers[-1]:g}",
                 float(margins[-1][2]),
                 Relation.AT_LEAST,
                 levels[2],
                 _REACH,
-                error,
-                well,
             )
         ]
         for r, sorted_margins in zip(powers, margins, strict=True):
             for k, loss in ((0, math.log(3.0)), (1, math.log(2.0))):
                 checks.append(
-                    Check(
+                    shown.check(
                         word,
                         f"m_{k + 1}(θ_c) at ρ⁴ = {r:g}, against m_{k + 1}* - ln {3 - k}/ρ⁴",
                         float(sorted_margins[k]),
                         Relation.AT_LEAST,
                         levels[k] - loss / r,
                         _LEVEL,
-                        error,
-                        well,
                         Reading.CORRECTED,
                     )
                 )
         for r, answer in zip(powers, answers, strict=True):
             checks.append(
-                Check(
+                shown.check(
                     word,
                     f"log L(ρθ) at ρ⁴ = {r:g}, lexicographic θ less θ_c",
                     self._log_loss(data, lexicographic.direction, r)
@@ -110,8 +106,6 @@ class TheoremFourThirdLevel(Statement):
                     Relation.AT_LEAST,
                     0.0,
                     0.0,
-                    error,
-                    well,
                     Reading.CORRECTED,
                 )
             )
@@ -142,8 +136,7 @@ class TheoremFourThirdLevel(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Sorted margins over ρ⁴ beside the levels."""
         curves = measurement.curves
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        with panel(3.8) as (figure, axes):
             for k, color in enumerate((BLUE, GREEN, VERMILION)):
                 axes.axhline(curves["levels"][k], color=color, lw=1.0, ls="--")
                 axes.plot(

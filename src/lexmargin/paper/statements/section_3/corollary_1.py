@@ -9,18 +9,17 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath
+from lexmargin.paper.evidence import Backing
+from lexmargin.paper.figures import plot_seen
 from lexmargin.paper.instances import breast_cancer_linear, diagonal_pair, two_axes, wine_network
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREEN, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, ORANGE, VERMILION, panel
 
 __all__ = ["STATEMENT", "CorollaryOne"]
 
 _NEAR: Final = 0.01
 """How near to 1 the ratio is at the last ρ: log N/γ*(ρ) is below it there on every instance."""
-
-_ROUNDING: Final = 1e-12
-"""A ratio below this is not drawn."""
 
 
 @final
@@ -71,15 +70,8 @@ class CorollaryOne(Statement):
             path = trace(problem, grid)
             ratio = [point.best_margin / point.margin - 1.0 for point in path.points]
             checks.append(
-                Check(
-                    instance.name,
-                    f"γ*/γ - 1 at ρ = {grid[-1]:g}",
-                    ratio[-1],
-                    Relation.AT_MOST,
-                    0.0,
-                    _NEAR,
-                    max(point.mismatch for point in path.points),
-                    path.certified,
+                Backing.along(path).small(
+                    instance.name, f"γ*/γ - 1 at ρ = {grid[-1]:g}", ratio[-1], _NEAR
                 )
             )
             curves |= {f"rho {number}": tuple(grid), f"ratio {number}": tuple(ratio)}
@@ -88,22 +80,13 @@ class CorollaryOne(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """γ*/γ - 1 over ρ, where the path separates."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        with panel(3.6) as (figure, axes):
             marks = ((BLUE, "o-"), (GREEN, "s-"), (ORANGE, "^-"), (VERMILION, "v-"))
             for number, (check, (color, mark)) in enumerate(
                 zip(measurement.checks, marks, strict=False)
             ):
-                ratio = curves[f"ratio {number}"]
-                good = ratio > _ROUNDING
-                axes.loglog(
-                    curves[f"rho {number}"][good],
-                    ratio[good],
-                    mark,
-                    ms=3,
-                    color=color,
-                    label=check.instance + ("" if good.any() else ": 0 to rounding"),
-                )
+                at, ratio = curves[f"rho {number}"], curves[f"ratio {number}"]
+                plot_seen(axes, at, ratio, mark, color, check.instance)
             axes.set_xlabel("scale ρ")
             axes.set_ylabel("$\\gamma^*(\\rho)/\\gamma(\\rho,\\theta_c(\\rho))-1$")
             figure.legend(frameon=False, loc="outside upper left", fontsize=8)

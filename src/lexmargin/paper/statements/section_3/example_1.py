@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath, HardMargin
-from lexmargin.paper.evidence import residual
+from lexmargin.paper.evidence import Backing, residual
+from lexmargin.paper.figures import plot_seen
 from lexmargin.paper.instances import Instance, breast_cancer_linear, diagonal_pair, rows, two_axes
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork, Linear
 from lexmargin.solve import solve
 
@@ -21,8 +22,6 @@ __all__ = ["STATEMENT", "ExampleOne"]
 
 _NEAR: Final = 0.02
 """Distance of unit vectors at the last ρ; its rate is log N/ρ^α times the data's condition."""
-_ROUNDING: Final = 1e-12
-"""A distance below this is not drawn."""
 
 
 @final
@@ -95,15 +94,11 @@ class ExampleOne(Statement):
             error = max(residual((best.certificate,)), *(p.mismatch for p in path.points))
             well = path.certified and best.certificate is not None and best.certificate.certified
             checks.append(
-                Check(
+                Backing(error if math.isfinite(error) else 0.0, well).small(
                     instance.name,
                     f"distance of θ_c/‖θ_c‖ to the max-margin direction at ρ = {grid[-1]:g}",
                     apart[-1],
-                    Relation.AT_MOST,
-                    0.0,
                     _NEAR,
-                    error if math.isfinite(error) else 0.0,
-                    well,
                 )
             )
             curves |= {f"rho {number}": tuple(grid), f"distance {number}": tuple(apart)}
@@ -134,23 +129,18 @@ class ExampleOne(Statement):
         apart = np.linalg.norm(thetas - nearest, axis=1)
         ends = np.array([[1.0, 0.5], [1.0, 1.0]])
         back = np.linalg.norm(thetas[:, None] - ends, axis=2).max(axis=1)
-        check = Check(
+        check = Backing.along(path).small(
             "Z = (1,0), (0,2), linear, ℓ∞",
             "largest distance of θ_c to the segment Θ_m, at every ρ",
             float(apart.max()),
-            Relation.AT_MOST,
-            0.0,
             _NEAR,
-            max(point.mismatch for point in path.points),
-            path.certified,
         )
         return check, tuple(float(b) for b in back)
 
     def draw(self, measurement: Measurement) -> Any:
         """Distances over ρ."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        with panel(3.8) as (figure, axes):
             looks = [(BLUE, "o-"), (GREEN, "s-"), (GREY, "x-"), (ORANGE, "^-"), (VERMILION, "v-")]
             if len(measurement.checks) == len(looks):
                 looks.pop()  # without the real data
@@ -158,16 +148,8 @@ class ExampleOne(Statement):
             for number, (check, (color, mark)) in enumerate(
                 zip(measurement.checks, looks, strict=True)
             ):
-                apart = curves[f"distance {number}"]
-                seen = apart > _ROUNDING
-                axes.loglog(
-                    curves[f"rho {number}"][seen],
-                    apart[seen],
-                    mark,
-                    ms=3,
-                    color=color,
-                    label=check.instance + ("" if seen.any() else ": 0 to rounding"),
-                )
+                at, apart = curves[f"rho {number}"], curves[f"distance {number}"]
+                plot_seen(axes, at, apart, mark, color, check.instance)
             axes.loglog(
                 curves["rho back"],
                 curves["distance back"],

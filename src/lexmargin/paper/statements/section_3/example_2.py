@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.data.dataset import load_dataset
-from lexmargin.paper.evidence import certified, residual
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, constrained, max_margin, smallest
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
-from lexmargin.plots import BLUE, GREY, VERMILION, style
+from lexmargin.plots import BLUE, GREY, VERMILION, panel
 
 __all__ = ["STATEMENT", "ExampleTwo"]
 
@@ -69,9 +69,9 @@ class ExampleTwo(Statement):
             certificates = [best.certificate, *(a.certificate for a in answers)]
             apart = [float(np.linalg.norm(a.direction - best.direction)) for a in answers]
             lost = [best.margin / smallest(data, a.direction) for a in answers]
-            well, error = certified(certificates), residual(certificates)
+            shown = Backing.of(certificates)
             checks += [
-                Check(
+                shown.check(
                     f"{name}, {formula}",
                     "smallest distance of θ_c to the max-margin direction, "
                     f"ln ρ = 3 to {grid[-1]:g}",
@@ -79,18 +79,14 @@ class ExampleTwo(Statement):
                     Relation.AT_LEAST,
                     _AWAY,
                     0.0,
-                    error,
-                    well,
                 ),
-                Check(
+                shown.check(
                     f"{name}, {formula}",
                     f"ratio of the largest margin of θ·z to that of θ_c, against N = {len(data.X)}",
                     max(lost),
                     Relation.AT_MOST,
                     float(len(data.X)),
                     0.0,
-                    error,
-                    well,
                 ),
             ]
             curves[f"distance {number}"] = tuple(apart)
@@ -100,8 +96,7 @@ class ExampleTwo(Statement):
         """Distances to the max-margin direction over ln ρ."""
         curves = measurement.curves
         names = [check.instance.split(", f")[0] for check in measurement.checks[::2]]
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+        with panel(3.2) as (figure, axes):
             for number, (name, (color, mark)) in enumerate(
                 zip(names, ((BLUE, "o-"), (VERMILION, "s-")), strict=False)
             ):

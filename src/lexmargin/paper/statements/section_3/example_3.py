@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.data.dataset import Dataset, load_dataset
-from lexmargin.paper.evidence import certified, residual
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, constrained, max_margin, ratio, smallest
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
@@ -97,7 +97,7 @@ class ExampleThree(Statement):
         answers = [constrained(data, 1.0 + epsilon, s) for s in grid]
         apart = [float(np.linalg.norm(a.direction - best.direction)) for a in answers]
         certificates = [best.certificate, *(a.certificate for a in answers)]
-        well, error = certified(certificates), residual(certificates)
+        shown = Backing.of(certificates)
         count = len(data.X)
         word = f"{name}, f = log^{1 + epsilon:g}(ρ θ·z)"
         margins = [smallest(data, a.direction) for a in answers]
@@ -109,17 +109,13 @@ class ExampleThree(Statement):
         ]
         toy = data is TOY
         checks = [
-            Check(
+            shown.small(
                 word,
                 f"largest log(γ_m/γ_c) less its bound log {count}/((1+ε) log^ε(ρ γ_c))",
                 max(excess),
-                Relation.AT_MOST,
-                0.0,
                 _ROUNDING,
-                error,
-                well,
             ),
-            Check(
+            shown.check(
                 word,
                 f"θ_2/θ_1 at ln ρ = {grid[-1]:g}, 8 at the max-margin direction"
                 if toy
@@ -128,8 +124,6 @@ class ExampleThree(Statement):
                 Relation.EQUAL,
                 8.0 if toy else 0.0,
                 _NEAR if toy else _CLOSE,
-                error,
-                well,
             ),
         ]
         return checks, tuple(ratio(a.direction) for a in answers) if toy else tuple(apart)

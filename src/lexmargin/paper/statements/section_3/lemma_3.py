@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import (
     Instance,
     breast_cancer_linear,
@@ -78,15 +79,13 @@ class LemmaThree(Statement):
             samples = instance.data.n_samples
             counted = len(np.unique(instance.data.X, axis=0)) if self.distinct else samples
             checks.append(
-                Check(
+                Backing.along(path).check(
                     instance.name,
                     f"largest γ*(ρ) - γ(ρ, θ_c) at {len(grid)} values of ρ, against log {counted}",
                     float(gap.max()),
                     Relation.AT_MOST,
                     math.log(counted),
                     _ROUNDING * max(1.0, float(np.abs(best).max())),
-                    max(point.mismatch for point in path.points),
-                    path.certified,
                 )
             )
             curves |= {

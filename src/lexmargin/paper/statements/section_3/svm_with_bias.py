@@ -10,9 +10,9 @@ import numpy as np
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.formulations import HardMargin, MarginPath, WSet
 from lexmargin.ops.base import FloatArray
-from lexmargin.paper.evidence import certified, residual
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.solve import solve
@@ -82,8 +82,7 @@ class SvmWithBias(Statement):
             peer = SVC(kernel="linear", C=1e8, tol=1e-10).fit(data.X, data.y).coef_[0]
             w = rho * path.theta[0] / path.objective
             answers = (free, augmented, path)
-            well = certified(a.certificate for a in answers)
-            error = residual(a.certificate for a in answers)
+            shown = Backing.of(a.certificate for a in answers)
             for quantity, a, b, relation, predicted, tolerance in (
                 (
                     f"ρθ_1/γ* at ρ = {rho:g} to the free-bias SVM",
@@ -112,15 +111,13 @@ class SvmWithBias(Statement):
             ):
                 distance = float(np.linalg.norm(a - b) / np.linalg.norm(b))
                 checks.append(
-                    Check(
+                    shown.check(
                         name,
                         f"relative distance of {quantity}",
                         distance,
                         relation,
                         predicted,
                         tolerance,
-                        error,
-                        well,
                     )
                 )
             if not curves:
@@ -156,8 +153,7 @@ class SvmWithBias(Statement):
             ("literal", GREEN, "-", 1.5, "literal $b^2$"),
             ("path", "black", ":", 2.2, "margin path, ρ = 1e3"),
         )
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="compressed")
+        with panel(3.2, "compressed") as (figure, axes):
             left, right = min(x.min(), 0.0) - 1.0, max(x.max(), 0.0) + 1.0
             at = np.array([left, right])
             for name, color, dash, width, text in looks:

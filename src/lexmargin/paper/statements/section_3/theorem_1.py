@@ -9,8 +9,8 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.formulations import ConstrainedPath, MarginPath, WSet
-from lexmargin.paper.evidence import residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.evidence import Backing, residual
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, VERMILION, style
 from lexmargin.predictors import Bias, Linear, Sum
@@ -84,16 +84,15 @@ class TheoremOne(Statement):
                 for k, target in enumerate(limit.theta):
                     last = parts[-1][k]
                     checks.append(
-                        Check(
+                        Backing(
+                            residual([limit.certificate, *(p.certificate for p in path.points)]),
+                            path.certified and known,
+                        ).small(
                             f"{name}, linear plus b|b|, {word}",
                             f"‖ρθ_{k + 1}/γ*^(1/{k + 1}) - w_{k + 1}*‖/‖w_{k + 1}*‖ "
                             f"at ρ = {grid[-1]:g}",
                             float(np.linalg.norm(last - target) / np.linalg.norm(target)),
-                            Relation.AT_MOST,
-                            0.0,
                             _NEAR,
-                            residual([limit.certificate, *(p.certificate for p in path.points)]),
-                            path.certified and known,
                         )
                     )
                 flat = np.array([np.concatenate(part) for part in parts])

@@ -9,11 +9,11 @@ import numpy as np
 
 from lexmargin.formulations import HardMargin
 from lexmargin.judge import Verdict, certify
-from lexmargin.paper.evidence import residual
+from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, wine_network
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import LineSearch, descend
-from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
 
@@ -88,25 +88,14 @@ class TheoremTwo(Statement):
             decided = limit.verdict.stationary or limit.verdict is Verdict.NOT_STATIONARY
             moved = path.polished.moved if path.polished is not None else 0.0
             checks += [
-                Check(
+                Backing(limit.stationarity, decided).small(
                     instance.name,
                     "ε at the limit of gradient descent",
                     limit.stationarity,
-                    Relation.AT_MOST,
-                    0.0,
                     _EPSILON,
-                    limit.stationarity,
-                    decided,
                 ),
-                Check(
-                    instance.name,
-                    "distance from the last direction to that limit",
-                    moved,
-                    Relation.AT_MOST,
-                    0.0,
-                    _MOVED,
-                    limit.stationarity,
-                    decided,
+                Backing(limit.stationarity, decided).small(
+                    instance.name, "distance from the last direction to that limit", moved, _MOVED
                 ),
             ]
             remarks.append(
@@ -126,8 +115,7 @@ class TheoremTwo(Statement):
         """Normalised margins over steps."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
         names = [check.instance for check in measurement.checks[::2]]
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        with panel(3.8) as (figure, axes):
             axes.axhline(1.0, color=GREY, ls="--", lw=0.8)
             for number, (name, color) in enumerate(
                 zip(names, (BLUE, ORANGE, VERMILION), strict=False)

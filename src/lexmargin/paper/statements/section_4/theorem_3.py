@@ -9,10 +9,11 @@ import numpy as np
 
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.margins import MarginFunctions
+from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, wine_network
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import GradientFlow, Records, descend
-from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "TheoremThree"]
@@ -90,15 +91,13 @@ class TheoremThree(Statement):
                 ),
             ):
                 checks.append(
-                    Check(
+                    Backing(0.0, separates).check(
                         word,
                         f"{quantity} at t = {float(records.at[-1]):.3g}",
                         value,
                         Relation.AT_MOST,
                         predicted,
                         tolerance,
-                        0.0,
-                        separates,
                     )
                 )
             curves |= {
@@ -128,8 +127,7 @@ class TheoremThree(Statement):
         """Angle and residual over time."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
         names = [check.instance.split(", start")[0] for check in measurement.checks[::2]]
-        with style() as plt:
-            figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        with panel(3.8) as (figure, axes):
             # Before anything is drawn: the default margin beyond 1e300 leaves the doubles.
             axes.margins(x=0.0)
             for number, (name, color) in enumerate(

@@ -11,9 +11,10 @@ import numpy as np
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.formulations import ConstrainedPath, Lexicographic
 from lexmargin.judge import certify
-from lexmargin.paper.evidence import residual
+from lexmargin.paper.evidence import Backing, residual
+from lexmargin.paper.figures import plot_seen
 from lexmargin.paper.instances import digits_pair, rows
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.statement import Check, Effort, Measurement, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
 from lexmargin.predictors import Linear
@@ -25,8 +26,6 @@ _ROUNDING: Final = 1e-7
 """Of sorted margins, in units of the first."""
 _NEAR: Final = 0.05
 """Distance of the sorted margins to their levels, in units of the first, where ρ m_1 = 1e3."""
-_UNSEEN: Final = 1e-12
-"""A distance below this is not drawn."""
 
 
 @final
@@ -105,25 +104,17 @@ class TheoremFour(Statement):
             ]
             apart = np.abs(margins - levels).max(axis=1) / unit
             checks += [
-                Check(
+                Backing(error, well).small(
                     name,
                     "largest shortfall of levels 1, 2 below m_k* - log(N-k+1)/ρ, in units of m_1",
                     max(short),
-                    Relation.AT_MOST,
-                    0.0,
                     _ROUNDING,
-                    error,
-                    well,
                 ),
-                Check(
+                Backing(error, well).small(
                     name,
                     f"largest distance of any sorted margin to its level at ρ m_1 = {grid[-1]:g}",
                     float(apart[-1]),
-                    Relation.AT_MOST,
-                    0.0,
                     _NEAR,
-                    error,
-                    well,
                 ),
             ]
             curves |= {f"rho {number}": tuple(grid), f"apart {number}": tuple(apart)}
@@ -155,12 +146,8 @@ class TheoremFour(Statement):
             for number, (name, color) in enumerate(
                 zip(names, (BLUE, ORANGE, GREEN, VERMILION, GREY), strict=False)
             ):
-                apart = curves[f"apart {number}"]
-                seen = apart > _UNSEEN
-                label = name + ("" if seen.any() else ": 0 to rounding")
-                right.loglog(
-                    curves[f"rho {number}"][seen], apart[seen], "o-", ms=3, color=color, label=label
-                )
+                at, apart = curves[f"rho {number}"], curves[f"apart {number}"]
+                plot_seen(right, at, apart, "o-", color, name)
             right.grid(color=GREY, alpha=0.2)
             right.set_xlabel("scale $\\rho\\,m_1$")
             right.set_ylabel("largest distance to a level, in $m_1$")
