@@ -290,11 +290,11 @@ class _FloatsOnly(Curved):
     def rows(self, theta: Array, indices: NDArray[np.intp]) -> Array:
         return self._inner.rows(theta, indices)
 
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
-        return self._inner.combined_gradient(theta, weights)
+    def vjp(self, theta: Array, weights: Array) -> Array:
+        return self._inner.vjp(theta, weights)
 
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        return self._inner.products(theta, weights, directions)
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        return self._inner.hessian_products(theta, weights, directions)
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
         return self._inner.jumps(theta, weights, tolerance)

@@ -17,6 +17,7 @@ from exact_leximin import leximin_margins
 from lexmargin.errors import LexmarginError
 from lexmargin.judge import Verdict
 from lexmargin.judge.prove import Proof, prove
+from uneven_margin import Uneven
 
 F = Fraction
 Array = np.ndarray
@@ -299,6 +300,35 @@ def deep(rng: np.random.Generator) -> Trial:
     return covered(found, distance, step, f"{X.tolist()}, {w.tolist()}")
 
 
+def uneven(rng: np.random.Generator) -> Trial:
+    """The same with a cost of every entry and a margin of every sample: u = √β (c_v/c_u)^{1/4}."""
+    X = np.array([[1.0, rng.uniform(0.1, 0.9)], [rng.uniform(0.1, 0.9), 1.0]])
+    costs, wanted = 10.0 ** rng.uniform(-0.2, 0.2, 4), rng.uniform(0.8, 1.25, 2)
+    beta = solved(fractions(X), [F(x) for x in wanted.tolist()])
+    prices = np.sqrt(costs[:2] * costs[2:])
+    if beta is None or min(beta) <= F(1, 100) or np.min(np.linalg.solve(X.T, prices)) < 0.01:
+        return Trial(None)
+    with mp.workdps(40):
+        roots = [mp.sqrt(mp.mpf(x.numerator) / x.denominator) for x in beta]
+        tilts = [
+            mp.root(mp.mpf(b) / mp.mpf(a), 4) for a, b in zip(costs[:2], costs[2:], strict=True)
+        ]
+        true = [r * t for r, t in zip(roots, tilts, strict=True)]
+        true += [r / t for r, t in zip(roots, tilts, strict=True)]
+        step = float(rng.choice(_STEPS[:5]))
+        w = np.array([float(x) for x in true]) * (1.0 + step * rng.standard_normal(4) / 2.0)
+        problem = Uneven(
+            lm.DiagonalNetwork(2),
+            lm.Dataset(X, [1, 1], one_class=True),
+            tuple(costs.tolist()),
+            tuple(wanted.tolist()),
+        )
+        found = judged(problem, w)
+        off = [float(a) - b for a, b in zip(w, true, strict=True)]
+        distance = float(mp.norm(off) / mp.norm([float(a) for a in w]))
+    return covered(found, distance, step, f"{X.tolist()}, {costs}, {wanted}, {w.tolist()}")
+
+
 def path(norm: float) -> Family:
     """Eq. 5 in the plane: the global minimum by ternary search around the ball, in 40 digits."""
 
@@ -357,6 +387,7 @@ FAMILIES: Final[dict[str, Callable[[np.random.Generator], Trial]]] = {
     "proofs beside the optimum, ℓ2": euclidean,
     "proofs beside the optimum, biases": biases,
     "proofs in balls, two layers": deep,
+    "proofs in balls, costs and margins": uneven,
     "proofs in balls, eq. 5 in ℓ2": path(2.0),
     "proofs in balls, eq. 5 in ℓ1": path(1.0),
     "proofs in balls, eq. 5 in ℓ∞": path(math.inf),

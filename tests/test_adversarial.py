@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from adversarial_directions import (
 from lexmargin.errors import DegreeError
 from lexmargin.judge import Certificate, Tolerances, Verdict, carried_multipliers
 from lexmargin.judge.trained.trained_judge import certify_by_gram
+from lexmargin.margins import Margins
 
 SAMPLE = 40
 
@@ -53,22 +53,24 @@ def test_no_direction_in_thousands_deceives_the_judge(family: str) -> None:
         assert row.certified == 0
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Margins):
     """Gradients at hand, as if each were a pass through a network."""
 
-    theta: Array
-    values: Array
-    jacobian: Array
+    def __init__(self, values: Array, jacobian: Array) -> None:
+        self._values, self._jacobian = values, jacobian
+        self.count, self.size = jacobian.shape
 
-    def rows(self, indices: Array) -> Array:
-        return self.jacobian[indices]
+    def values(self, theta: Array) -> Array:
+        return self._values
 
-    def push(self, indices: Array, direction: Array) -> Array:
-        return self.jacobian[indices] @ direction
+    def rows(self, theta: Array, indices: Array) -> Array:
+        return self._jacobian[indices]
 
-    def pull(self, indices: Array, weights: Array) -> Array:
-        return weights @ self.jacobian[indices]
+    def vjp(self, theta: Array, weights: Array) -> Array:
+        return weights @ self._jacobian
+
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
+        raise NotImplementedError
 
 
 def by_inner_products(
@@ -78,7 +80,7 @@ def by_inner_products(
     product = jacobian @ theta
     if np.max(np.abs(product - degree * f)) > tolerances.euler * np.max(np.abs(product)):
         raise DegreeError("f has another degree.")
-    return certify_by_gram(Rows(theta, f, jacobian), degree, tolerances, memory=1e3)
+    return certify_by_gram(Rows(f, jacobian), theta, degree, tolerances, memory=1e3)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

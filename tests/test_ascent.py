@@ -32,10 +32,10 @@ class Margins(Curved):
     def rows(self, theta: Any, indices: Any) -> Any:
         return np.array(self._rows(theta), float)[indices]
 
-    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+    def vjp(self, theta: Any, weights: Any) -> Any:
         return weights @ self.rows(theta, np.arange(self.count))
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         raise NotImplementedError
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:

@@ -56,7 +56,7 @@ def test_teachers_are_learned_to_rounding_level(kind: str) -> None:
     assert solution.certificate.stationarity <= 1e-11
     assert solution.margins.min() > 0
     w = problem.functions.flatten(list(solution.theta))
-    pulled = problem.functions.combined_gradient(w, solution.multipliers)
+    pulled = problem.functions.vjp(w, solution.multipliers)
     assert np.linalg.norm(w - pulled) <= 1e-9 * np.linalg.norm(w)
 
 
@@ -159,7 +159,7 @@ def test_margin_paths(form: str) -> None:
     solution = lm.solve(path, solver="augmented-lagrangian", polish=False)
     w = 1.5 * path.functions.flatten(list(solution.theta))
     values = path.functions.values(w)
-    pulled = path.functions.combined_gradient(w, solution.multipliers)
+    pulled = path.functions.vjp(w, solution.multipliers)
     if form == "max":
         assert np.linalg.norm(w) == pytest.approx(1.5)
         assert solution.multipliers.sum() == pytest.approx(1.0)
@@ -174,14 +174,14 @@ def test_a_working_set_is_a_part_of_the_whole() -> None:
     theta = random_theta(functions, np.random.default_rng(1))
     rows = np.array([3, 7, 20])
     part = WorkingSet(functions, rows)
-    f, pull = part.recorded(theta)
+    f, pull = part.value_and_vjp(theta)
     weights = np.array([0.3, -1.0, 2.0])
     assert f == pytest.approx(functions.values(theta)[rows])
     assert part.jacobian(theta) == pytest.approx(functions.jacobian(theta)[rows])
     assert pull(weights) == pytest.approx(weights @ functions.jacobian(theta)[rows])
     narrow = part.narrowed(np.array([2]))
     assert narrow.rows.tolist() == [20]
-    assert narrow.recorded(theta)[0] == pytest.approx(f[2:])
+    assert narrow.value_and_vjp(theta)[0] == pytest.approx(f[2:])
 
 
 def test_starts_that_steps_do_not_separate_are_separated_by_the_loss() -> None:

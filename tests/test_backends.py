@@ -230,7 +230,7 @@ def test_linear_networks_reach_their_closed_form(
     assert abs(problem.objective(w) - value) <= 1e-6
     weights = answer.multipliers[MARGIN]
     assert np.all(weights >= 0)
-    assert np.allclose(problem.functions.combined_gradient(w, weights), w, atol=1e-6)
+    assert np.allclose(problem.functions.vjp(w, weights), w, atol=1e-6)
     # Euler: Σ λ_n = ‖w‖²/α when every margin that carries weight is 1.
     assert abs(weights.sum() - 2 * value / problem.degree) <= 1e-6
 
@@ -437,8 +437,7 @@ def test_compiled_margins_are_the_margin_functions(
     direction = rng.standard_normal(theta.size)
     step = 1e-6
     slope = [
-        problem.functions.combined_gradient(theta + side * step * direction, weights[rows])
-        for side in (1, -1)
+        problem.functions.vjp(theta + side * step * direction, weights[rows]) for side in (1, -1)
     ]
     assert np.allclose(
         hessian[np.ix_(order, order)] @ direction, (slope[0] - slope[1]) / (2 * step), atol=1e-6

@@ -9,9 +9,9 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.judge import Certificate, Verdict, certify_arrays
+from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.local.birth import birth_value
 from lexmargin.judge.local.birth_choice import best_birth
-from lexmargin.judge.local.refine import refine
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 

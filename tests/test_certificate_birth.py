@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.judge import Certificate, Verdict, certify_arrays
+from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.local.birth import (
     _moment_bound,
     _patterns,
@@ -18,7 +19,6 @@ from lexmargin.judge.local.birth import (
     dead_units,
     leak,
 )
-from lexmargin.judge.local.refine import refine
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,
@@ -283,7 +283,6 @@ def test_bounds_hold_for_every_width():
 
 
 def test_which_predictors_are_tested():
-    X = np.eye(2)
     table = [
         (Network((2,), ReLU()), 0.0),
         (Network((2,), LeakyReLU(0.3)), 0.3),
@@ -294,7 +293,7 @@ def test_which_predictors_are_tested():
         (DiagonalNetwork(2), None),
     ]
     for predictor, expected in table:
-        assert leak(functions(predictor, X)) == expected
+        assert leak(predictor) == expected
     f, theta = bisector(150, 3)
     assert dead_units(f, theta, 1e-7) == [1, 2]
 

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
+from lexmargin.formulations import Kkt
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.bounds.networks import LinearNetwork
+from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.certificate import Ascent
-from lexmargin.judge.functions.linear_networks import linear_network_bound
 from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.local.refine import refine
 from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
@@ -236,8 +237,8 @@ def test_without_its_symmetries_the_same_point_is_undecided(monkeypatch):
         "lexmargin.judge.second_order.hessians.symmetry_tangents",
         lambda *a: np.zeros((0, theta.size)),
     )
-    monkeypatch.setattr("lexmargin.judge.local.refine.linear_network_bound", lambda *a: None)
-    monkeypatch.setattr("lexmargin.judge.local.refine.leak", lambda *a: None)
+    monkeypatch.setattr("lexmargin.judge.bounds.refine.CHEAP", ())
+    monkeypatch.setattr("lexmargin.judge.bounds.refine.leak", lambda *a: None)
     found = judge(f, theta)
     assert found.verdict is Verdict.KKT and "flat direction" in " ".join(found.reasons)
     assert found.curvature.kind is CurvatureKind.UNDECIDED
@@ -294,19 +295,17 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
     for predictor in (Network((3, 2), ReLU(3.0)), DiagonalNetwork(3), ConvolutionalNetwork(2)):
         f = functions(predictor, rng.standard_normal((4, 4)))
         theta, weights = rng.standard_normal(f.size), rng.random(4)
-        hessian = PredictorCurved(f).products(theta, weights, np.eye(f.size))
+        hessian = PredictorCurved(f).hessian_products(theta, weights, np.eye(f.size))
         step = 1e-6
         for i in range(f.size):
             unit = np.eye(f.size)[i] * step
-            column = f.combined_gradient(theta + unit, weights) - f.combined_gradient(
-                theta - unit, weights
-            )
+            column = f.vjp(theta + unit, weights) - f.vjp(theta - unit, weights)
             np.testing.assert_allclose(column / (2 * step), hessian[i], atol=1e-6)
 
 
 def test_a_wrong_hessian_is_noticed(monkeypatch):
     f = functions(DiagonalNetwork(3), PAIR)
-    monkeypatch.setattr(PredictorCurved, "products", lambda *a: np.zeros_like(a[-1]))
+    monkeypatch.setattr(PredictorCurved, "hessian_products", lambda *a: np.zeros_like(a[-1]))
     found = judge(f, diagonal(3, (5 / 8, 5 / 8)))
     assert found.verdict is Verdict.KKT
     assert "two routes to the second derivative" in found.curvature.reason
@@ -378,10 +377,11 @@ def test_loose_tolerances_do_not_turn_noise_into_a_verdict():
 def test_linear_network_bounds_hold_for_random_weights(predictor):
     rng = np.random.default_rng(11)
     f = functions(predictor, rng.standard_normal((3, 4)) + 1.0)
-    bounds = [linear_network_bound(f, rng.random(3)) for _ in range(20)]
+    kkt, given = Kkt(functions=f, point=np.ones(f.size)), LinearNetwork(search=False)
+    bounds = [given.prove(kkt, rng.random(3)).value for _ in range(20)]
     best = max(margin_of(f, rng.standard_normal(f.size)) for _ in range(3000))
     assert best < min(bounds)
-    assert linear_network_bound(f, np.zeros(3)) is None
+    assert given.prove(kkt, np.zeros(3)) is None
 
 
 @settings(max_examples=30, derandomize=True, deadline=None)

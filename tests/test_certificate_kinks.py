@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
+from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.functions.kinks import Kink, measure_kinks
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.local.clarke import GradientSets, clarke_stationarity, gradient_sets
 from lexmargin.judge.local.kinked import judged_at_kink
-from lexmargin.judge.local.refine import refine
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,

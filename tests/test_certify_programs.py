@@ -22,11 +22,13 @@ from lexmargin.formulations import (
 )
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify
 from lexmargin.judge.bounds.inseparable import prove_inseparable
+from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.bounds.zero_minimum import largest_margins, origin_is_least
 from lexmargin.judge.levels import level_duals
 from lexmargin.judge.levels.level_chain import checked_levels, prove_levels
 from lexmargin.judge.levels.level_face import LevelFace
-from lexmargin.judge.programs.w_levels import judge_later_level, least_first_level
+from lexmargin.judge.programs.w_levels import judge_later_level
+from lexmargin.judge.second_order.curvature import CurvatureKind
 from lexmargin.predictors import (
     Bias,
     BiasForm,
@@ -68,8 +70,8 @@ def path_10() -> np.ndarray:
 
 # id, problem, answer, verdict there
 CASES = [
-    ("margin-sum", MarginPath(SHALLOW_DEEP, ONE, 10.0), path_10(), Verdict.KKT),
-    ("margin-sum-min-norm", MarginPath(SHALLOW_DEEP, ONE, 10.0, gamma=50.5), path_10(), "KKT"),
+    ("margin-sum", MarginPath(SHALLOW_DEEP, ONE, 10.0), path_10(), "GLOBAL"),
+    ("margin-sum-min-norm", MarginPath(SHALLOW_DEEP, ONE, 10.0, gamma=50.5), path_10(), "GLOBAL"),
     ("margin-log", MarginPath(Log(), AXES, 100.0), np.array([1, 8]) / R(65), "GLOBAL"),
     (
         "margin-log-min-norm",
@@ -113,19 +115,19 @@ CASES = [
         "scaled",
         ScaledMargin(SHALLOW_DEEP, ONE, 10.0),
         np.array([0.1, R(0.9), R(0.9)]),
-        "KKT",
+        "GLOBAL",
     ),
     (
         "scaled-huge",
         ScaledMargin(SHALLOW_DEEP, ONE, 1e12),
         np.array([1e-12, R(1 - 1e-12), R(1 - 1e-12)]),
-        "KKT",
+        "GLOBAL",
     ),
     ("w-set", WSet(FREE_BIAS, BIAS), np.array([0.8, -0.4, -R(1.4)]), "GLOBAL"),
     ("w-set-two-levels", WSet(FREE_BIAS, BIAS, 2), np.array([0.8, -0.4, -R(1.4)]), "GLOBAL"),
     ("w-set-cascade", WSet(CASCADE, CASCADE_DATA, 3), np.array([1.0, 0, 1, 0, 0]), "KKT"),
     ("w-set-zero", WSet(SHALLOW_DEEP, ONE), np.array([0.0, 3.0, 0.5]), "GLOBAL"),
-    ("w-set-second", WSet(SHALLOW_DEEP, ONE, 2), np.array([0.0, 1.0, 1.0]), "STRICT_LOCAL"),
+    ("w-set-second", WSet(SHALLOW_DEEP, ONE, 2), np.array([0.0, 1.0, 1.0]), "GLOBAL"),
     (
         "lexicographic-l1",
         Lexicographic(Linear(), points([[1, 1], [2, 3]]), 1.0),
@@ -229,18 +231,18 @@ def test_the_bound_of_the_w_set_never_exceeds_a_feasible_point(predictor, seed):
     assert solution.certificate.verdict is Verdict.GLOBAL, solution.report()
     for _ in range(30):
         w = problem.parts.feasible(np.append(rng.normal(size=3) + 1.5, rng.normal()))
-        bound = least_first_level(problem.kkt(np.ones(4))[0], rng.exponential(size=18) ** 4)
-        assert bound <= solution.objective * (1 + 1e-9)
+        bound = Parts().prove(problem.kkt(np.ones(4))[0], rng.exponential(size=18) ** 4)
+        assert bound.value <= solution.objective * (1 + 1e-9)
         if w is not None:
             assert solution.objective <= problem.objective(w) * (1 + 1e-9)
 
 
 def test_a_bound_needs_linear_scores_and_biases():
-    assert least_first_level(WSet(SHALLOW_DEEP, ONE).kkt(np.ones(3))[0], np.ones(1)) is None
-    assert least_first_level(WSet(CASCADE, CASCADE_DATA).kkt(np.ones(5))[0], np.ones(4)) is None
-    # Without samples of both classes a free bias does it alone, and the bound is 0.
+    assert Parts().prove(WSet(SHALLOW_DEEP, ONE).kkt(np.ones(3))[0], np.ones(1)) is None
+    assert Parts().prove(WSet(CASCADE, CASCADE_DATA).kkt(np.ones(5))[0], np.ones(4)) is None
+    # Without samples of both classes a free bias does it alone, and nothing is proved.
     alone = WSet(FREE_BIAS, points([[1, 2], [3, 1]]))
-    assert least_first_level(alone.kkt(np.ones(3))[0], np.ones(2)) == 0.0
+    assert Parts().prove(alone.kkt(np.ones(3))[0], np.ones(2)) is None
 
 
 @pytest.mark.parametrize("excess", [1e-1, 1e-3, 1e-5])
@@ -489,14 +491,16 @@ def test_no_smooth_verdict_on_a_kink():
     # f = θ_1 + a relu(w_1): at ρ = 2 the answer has ρθ_1 = 1 and ρ a = ρ w_1 = sqrt(3/2).
     alive[[0, 2, 6]] = [0.5, R(1.5) / 2, R(1.5) / 2]
     found = certify(problem, alive)
-    assert found.verdict is Verdict.CLARKE_KKT and "kink" in found.reasons[0]
+    assert found.verdict is Verdict.GLOBAL and "kink" in found.reasons[0]
+    assert found.reasons[-1].endswith("(sum-of-parts)")
     assert found.nearest_kink == 0.0 and found.licq is not None
     assert found.stationarity < 1e-12
     constrained = certify(ConstrainedPath(predictor, data, 2.0), alive)
     assert constrained.verdict is Verdict.UNDECIDED and "kink" in constrained.reasons[0]
     single = MarginPath(Sum([Linear(), Network((1,), ReLU())]), data, 2.0)
     smooth = certify(single, np.array([0.5, 0.0, R(1.5) / 2, 0.0, R(1.5) / 2]))
-    assert smooth.verdict is Verdict.STRICT_LOCAL and smooth.nearest_kink > 0.1
+    assert smooth.verdict is Verdict.GLOBAL and smooth.nearest_kink > 0.1
+    assert smooth.curvature.kind is CurvatureKind.POSITIVE
 
 
 def predictor_size(problem) -> int:  # type: ignore[no-untyped-def]
@@ -527,7 +531,7 @@ def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
     monkeypatch.setattr(
         level_duals, "level_dual", lambda face, free, known=None: face.measured(weights, free)
     )
-    assert prove_levels(Z, flat, INF, 2, 1e-4).proven == 1
+    assert prove_levels(Z, flat, INF, 2, 1e-4)[0].proven == 1
     # A chain that is too short, or not of weights, proves what it proves.
     assert checked_levels(Z, flat, INF, 2, 1e-4, []).proven == 0
     assert checked_levels(Z, flat, INF, 2, 1e-4, [np.array([2.0, -1.0])]).proven == 0
@@ -542,7 +546,7 @@ def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
 def test_levels_are_proven_in_any_unit(Z, theta, norm, exponent):
     found = level_word(np.ldexp(np.array(Z, float), exponent), theta, norm)
     assert found.verdict is Verdict.GLOBAL, found.reasons
-    proof = prove_levels(
+    proof, _ = prove_levels(
         np.ldexp(np.array(Z, float), exponent), np.array(theta, float), norm, 2, 1e-7
     )
     assert proof.values == pytest.approx(np.ldexp(np.sort(np.array(Z) @ theta)[:2], exponent))
@@ -586,7 +590,7 @@ def test_multiples_of_earlier_proofs_are_the_smallest_that_do(seed):
 def test_a_point_beside_the_best_is_proven_with_the_gap_it_has():
     """Margins 3 ± 1e-5 of level 2: one row alone is tight, and the proof needs both."""
     Z = np.array([[1.0, 0.0], [3.0, 1.0], [3.0, -1.0]])
-    proof = prove_levels(Z, np.array([1.0, 1e-5]), INF, 3, 1e-4)
+    proof, _ = prove_levels(Z, np.array([1.0, 1e-5]), INF, 3, 1e-4)
     assert proof.proven == 3
     assert proof.gap == pytest.approx(1e-5)
 
@@ -595,8 +599,8 @@ def test_equal_margins_that_could_be_split_are_not_proven():
     # Level 1 fixes sample 0 alone; sample 1 has the same margin at (1, 0) and can rise to 2.
     Z = np.array([[1.0, 0.0], [1.0, 1.0]])
     flat, best = np.array([1.0, 0.0]), np.array([1.0, 1.0])
-    assert prove_levels(Z, flat, INF, 2, 1e-9).proven == 1
-    proof = prove_levels(Z, best, INF, 2, 1e-9)
+    assert prove_levels(Z, flat, INF, 2, 1e-9)[0].proven == 1
+    proof, _ = prove_levels(Z, best, INF, 2, 1e-9)
     assert proof.proven == 2 and proof.values == (1.0, 2.0)
 
 
@@ -616,7 +620,7 @@ def test_proven_levels_are_those_of_exact_arithmetic(norm, seed):
     best = np.sort([float(v) for v in exact])
     theta = face_levels(Z, norm).theta
     assert np.sort(Z @ theta) == pytest.approx(best, abs=1e-9)
-    proof = prove_levels(Z, theta, norm, 8, 1e-7)
+    proof, _ = prove_levels(Z, theta, norm, 8, 1e-7)
     assert proof.proven == 8 and proof.gap < 1e-12, proof
     for size in (1e-6, 1e-3, 0.3):
         other = theta + size * rng.standard_normal(4)
@@ -624,7 +628,7 @@ def test_proven_levels_are_those_of_exact_arithmetic(norm, seed):
         margins = np.sort(Z @ other)
         wrong = np.abs(margins - best) > 1e-7 * best[0]
         if margins[0] > 0.0 and np.any(wrong):
-            assert prove_levels(Z, other, norm, 8, 1e-8).proven <= int(np.argmax(wrong))
+            assert prove_levels(Z, other, norm, 8, 1e-8)[0].proven <= int(np.argmax(wrong))
 
 
 @pytest.mark.parametrize("digits", [(3, 8), pytest.param((4, 9), marks=pytest.mark.long)])
@@ -651,7 +655,7 @@ def test_levels_of_digits_are_proven_and_a_slightly_wrong_one_is_not(digits):
             place = int(np.argmax(change))
             assert (place > 0) is first and np.any(change)
             if first:
-                assert prove_levels(Z, wrong, INF, best.size, 1e-7).proven <= place
+                assert prove_levels(Z, wrong, INF, best.size, 1e-7)[0].proven <= place
         assert certify(problem, wrong).verdict is not Verdict.GLOBAL
 
 

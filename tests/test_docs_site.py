@@ -34,6 +34,7 @@ PAGES = (
     "extend/index.html",
     "extend/predictor.html",
     "extend/formulation.html",
+    "extend/bound.html",
     "extend/profile.html",
     "extend/problem.html",
     "api.html",

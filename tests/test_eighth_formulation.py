@@ -46,7 +46,7 @@ E = np.e
 TABLE = {
     "levels": (LINEAR, [1.0, 2.0], [[1.0, 0.5], [1.0, 2.5], [1.5, 2.0]], Verdict.GLOBAL),
     "costs": (WEIGHTED, [0.8, 0.2], [[0.5, 0.5], [0.2, 0.8], [0.4, 0.1]], Verdict.GLOBAL),
-    "deep": (DEEP, [R, 2.0, R / 2, 1.0], [[1.0, R, 1.0, R]], Verdict.STRICT_LOCAL),
+    "deep": (DEEP, [R, 2.0, R / 2, 1.0], [[1.0, R, 1.0, R]], Verdict.GLOBAL),
     "log": (LOG, [E, E**4 / 2], [[E, E**3], [E / 2, E**4]], Verdict.GLOBAL),
 }
 

@@ -16,7 +16,7 @@ import lexmargin as lm
 from adversarial_levels import DIGITS, curved, dual_optimum, exact_optimum, margins, rough_weights
 from lexmargin.errors import ReceiptError
 from lexmargin.judge import Certificate, Verdict
-from lexmargin.judge.levels.level_chain import checked_levels, prove_levels, recorded_levels
+from lexmargin.judge.levels.level_chain import checked_levels, prove_levels
 from lexmargin.judge.levels.level_curved import margin_errors
 from lexmargin.judge.levels.level_proofs import curved_levels
 from lexmargin.judge.receipts.receipt import Receipt, receipt
@@ -134,10 +134,9 @@ def test_a_noisy_answer_is_compared_with_a_point_that_has_its_levels(
     for size, proven in ((0.0, True), (1e-10, True), (1e-4, False)):
         near = theta * (1.0 + size * rng.uniform(-1.0, 1.0, 3))
         near = near / np.linalg.norm(near, norm)
-        proof = prove_levels(Z, near, norm, 6, 1e-7)
+        proof, chain = prove_levels(Z, near, norm, 6, 1e-7)
         away = np.max(np.abs(np.sort(Z @ near) - [float(v) for v in best])) / float(best[0])
         assert (proof.proven == 6) == (proven or away <= 1e-7), (size, proof)
-        chain = recorded_levels(Z, near, norm, 6, 1e-7)
         again = checked_levels(Z, near, norm, 6, 1e-7, chain)
         assert (again.proven, again.gap) == (proof.proven, proof.gap)
         if proof.proven == 6:

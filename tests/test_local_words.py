@@ -122,7 +122,7 @@ def test_no_hessian_of_the_ball_differs_by_more_than_its_enclosure(seed: int) ->
     whole = np.eye(functions.size)
 
     def hessian(place: Any, weights: Any) -> Any:
-        return functions.products(place, np.array(weights), whole)
+        return functions.hessian_products(place, np.array(weights), whole)
 
     lengths = np.linalg.norm(functions.rows(theta, members), axis=1) + 0.1
     asked = Asked(
@@ -346,10 +346,10 @@ class Planes(Curved):
     def rows(self, theta: Any, indices: Any) -> Any:
         return self._rows[indices]
 
-    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+    def vjp(self, theta: Any, weights: Any) -> Any:
         return weights @ self._rows
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return np.zeros(directions.shape)
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:

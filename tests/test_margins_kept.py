@@ -28,7 +28,7 @@ def test_points_in_any_order_give_what_they_give_alone(predictor: Any) -> None:
     for place in (0, 0, 1, 0, 2, 2, 1):
         theta = points[place].copy()
         weights = rng.standard_normal(functions.count)
-        values, pull = functions.recorded(theta)
+        values, pull = functions.value_and_vjp(theta)
         assert np.array_equal(functions.jacobian(theta), alone[place])
         assert np.allclose(pull(weights), weights @ alone[place])
         assert np.allclose(values, functions.values(theta))
@@ -53,7 +53,7 @@ def test_one_point_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     theta: FloatArray = np.ones(functions.size)
     for _ in range(3):
         functions.jacobian(theta)
-        functions.combined_gradient(theta, np.ones(functions.count))
+        functions.vjp(theta, np.ones(functions.count))
     assert calls == 1
 
 

@@ -86,7 +86,7 @@ def test_combined_gradient_is_the_weighted_sum_of_rows(name: str) -> None:
     weights = np.random.default_rng(2).standard_normal(functions.count)
     rows = functions.jacobian(theta)
     np.testing.assert_allclose(
-        functions.combined_gradient(theta, weights), rows.T @ weights, rtol=1e-12, atol=1e-12
+        functions.vjp(theta, weights), rows.T @ weights, rtol=1e-12, atol=1e-12
     )
 
 

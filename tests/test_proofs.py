@@ -222,12 +222,11 @@ def test_balls_contain_the_whole_box(name: str) -> None:
     for _ in range(5):
         inside = theta + rng.uniform(-radius, radius, theta.size) * 0.999
         values = functions.values(inside)
-        gradient = functions.combined_gradient(inside, weights)
+        gradient = functions.vjp(inside, weights)
         direction = rng.standard_normal(theta.size)
         step = 1e-6 * direction
         change = (
-            functions.combined_gradient(inside + step, weights)
-            - functions.combined_gradient(inside - step, weights)
+            functions.vjp(inside + step, weights) - functions.vjp(inside - step, weights)
         ) / 2e-6
         for n, margin in enumerate(margins):
             assert covers(margin.value, values[n], 1e-10)

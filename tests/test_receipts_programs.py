@@ -85,7 +85,7 @@ CASES: dict[str, tuple[Formulation, Any, Verdict]] = {
     "scaled": (
         lm.ScaledMargin(SHALLOW_DEEP, ONE, 10.0),
         [0.1, R(0.9), R(0.9)],
-        Verdict.STRICT_LOCAL,
+        Verdict.GLOBAL,
     ),
     "scaled-bias": (
         lm.ScaledMargin(FREE_BIAS, BIAS, 10.0),
@@ -115,7 +115,7 @@ CASES: dict[str, tuple[Formulation, Any, Verdict]] = {
     ),
     "w-set-zero": (lm.WSet(SHALLOW_DEEP, ONE), [0.0, 3.0, 0.5], Verdict.GLOBAL),
     # With w_1 = 0 the second level is min u² + v² s.t. uv ≥ 1, of which (1, 1) is a strict minimum.
-    "w-set-second": (lm.WSet(SHALLOW_DEEP, ONE, 2), [0.0, 1.0, 1.0], Verdict.STRICT_LOCAL),
+    "w-set-second": (lm.WSet(SHALLOW_DEEP, ONE, 2), [0.0, 1.0, 1.0], Verdict.GLOBAL),
     "margin-sum": (
         lm.MarginPath(TWO_THREE, ONE, R(6.7)),
         [0, 0, *unit(1, 1, 1)],
@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Formulation, Any, Verdict]] = {
     "min-norm": (
         lm.MarginPath(SHALLOW_DEEP, ONE, 10.0, gamma=50.5),
         [0.1, R(49.5) / 10, R(49.5) / 10],
-        Verdict.STRICT_LOCAL,
+        Verdict.GLOBAL,
     ),
     "margin-log": (lm.MarginPath(lm.Log(), AXES, 100.0), unit(1, 8), Verdict.GLOBAL),
     "margin-wrong": (lm.MarginPath(lm.Log(), AXES, 100.0), unit(1, 7.9), Verdict.NOT_STATIONARY),
@@ -241,7 +241,7 @@ FORGERIES: list[tuple[str, Any]] = [
     ("regularization", put("parameters", "strength", 0.1)),
     ("regularization", put("parameters", "power", 3.0)),
     ("scaled", put("parameters", "gamma", 10.1)),
-    ("scaled", put("claims", "verdict", "GLOBAL")),
+    ("scaled", put("claims", "verdict", "STRICT_LOCAL")),
     ("scaled", put("claims", "curvature", 2.0)),
     ("scaled", put("claims", "feasibility", 0.1)),
     ("scaled", put("evidence", "multipliers", "values", 0, 0.3)),

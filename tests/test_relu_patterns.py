@@ -56,8 +56,8 @@ def test_pieces_are_the_margin_functions_and_their_derivatives(
     step = 1e-6
     numerical = np.array(
         [
-            functions.combined_gradient(theta + step * unit, weights)
-            - functions.combined_gradient(theta - step * unit, weights)
+            functions.vjp(theta + step * unit, weights)
+            - functions.vjp(theta - step * unit, weights)
             for unit in np.eye(functions.size)
         ]
     )

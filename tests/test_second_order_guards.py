@@ -73,7 +73,7 @@ class Cubics(Curved):
         third = np.outer(self._t * self._along(theta) ** 2 / 2.0, self._q)
         return (self._g + self._h @ theta + third)[indices]
 
-    def combined_gradient(self, theta: Any, weights: Any) -> Any:
+    def vjp(self, theta: Any, weights: Any) -> Any:
         exact = weights @ self.rows(theta, np.arange(self.count))
         # Newton's method does not get rid of it.
         sign = -1.0 if theta[-1] > 0.0 else 1.0
@@ -83,7 +83,7 @@ class Cubics(Curved):
         third = float(weights @ self._t) * self._along(theta)
         return np.einsum("n,nij->ij", weights, self._h) + third * np.outer(self._q, self._q)
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return directions @ self.hessian(theta, weights)
 
     def jumps(self, theta: Any, weights: Any, tolerance: float) -> bool:
@@ -96,7 +96,7 @@ class Cubics(Curved):
 class Unbounded(Cubics):
     """Gradients are finite and second derivatives are not."""
 
-    def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+    def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
         return np.full(directions.shape, math.inf)
 
 
@@ -180,7 +180,7 @@ def test_where_no_hessian_is_to_be_had_it_is_said(functions: Cubics, why: str) -
 
 def test_a_predictor_without_second_derivatives_is_said_to_have_none() -> None:
     class Without(Cubics):
-        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
+        def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
             raise UnsupportedError("this operation has none", "Use another.")
 
     assert "no exact second derivatives" in str(reduce(around(Without([0.0], E3[:1]), [1.0])))
@@ -324,8 +324,8 @@ def test_second_order_is_asked_for_where_it_can_say_something() -> None:
 
 def test_hessians_are_compared_with_gradients_by_euler_and_by_differences() -> None:
     class Wrong(Cubics):
-        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
-            return super().products(theta, weights, directions) + self.off * directions
+        def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
+            return super().hessian_products(theta, weights, directions) + self.off * directions
 
     for off, degree, doubted in ((0.0, 1.0, False), (1e-6, None, False), (1e-2, None, True),
                                  (1e-6, 1.0, True)):  # fmt: skip
@@ -339,9 +339,9 @@ def test_a_second_derivative_by_differences_stays_before_a_kink() -> None:
     """The gradient jumps 1e-7 away from e_1, and Hessians agree with differences this side."""
 
     class Jumping(Cubics):
-        def combined_gradient(self, theta: Any, weights: Any) -> Any:
+        def vjp(self, theta: Any, weights: Any) -> Any:
             extra = 1e-3 * float(np.linalg.norm(theta - E3[0]) > 1e-7)
-            return super().combined_gradient(theta, weights) + extra * theta[1] * E3[1] * 1e6
+            return super().vjp(theta, weights) + extra * theta[1] * E3[1] * 1e6
 
     functions = Jumping([0.0], E3[:1])
     reasons = [

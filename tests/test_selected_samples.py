@@ -104,7 +104,7 @@ def test_a_violated_sample_that_was_left_out_is_found_by_pricing() -> None:
     assert rounds[0] == 4
     assert rounds == sorted(rounds)
     assert len(rounds) > 1
-    pulled = problem.functions.combined_gradient(w, found.multipliers[MARGIN])
+    pulled = problem.functions.vjp(w, found.multipliers[MARGIN])
     assert pulled == pytest.approx(w, abs=1e-6 * float(np.linalg.norm(w)))
 
 

@@ -318,11 +318,22 @@ def test_starts_are_the_same_serially_and_in_parallel_processes() -> None:
 
 
 def test_every_distinct_point_is_kept_best_first() -> None:
-    solution = solved("sums/depth-2-plus-3-path-6-8")
+    # s² + r³ on s² + r² = 6.8: its two ends, of which no bound proves the better one global.
+    square, cube = lm.Polynomial(((2,),)), lm.Polynomial(((3,),))
+    both = lm.Sum([lm.Member(square, (0,)), lm.Member(cube, (1,))])
+    data = lm.Dataset([[1.0, 1.0]], [1], one_class=True)
+    solution = lm.solve(lm.MarginPath(both, data, math.sqrt(6.8)))
     margins = [s.margin for s in (solution, *solution.others)]
     assert margins == sorted(margins, reverse=True)
-    assert margins[0] == pytest.approx((6.8 / 3) ** 1.5, rel=1e-9)
-    assert any(m == pytest.approx(3.4, rel=1e-9) for m in margins), "the other branch"
+    assert margins[0] == pytest.approx(6.8**1.5, rel=1e-9)
+    assert any(m == pytest.approx(6.8, rel=1e-9) for m in margins), "the other branch"
+
+
+def test_nothing_else_is_looked_for_once_the_best_is_proved() -> None:
+    solution = solved("sums/depth-2-plus-3-path-6-8")
+    assert solution.certificate is not None
+    assert solution.certificate.verdict is Verdict.GLOBAL
+    assert solution.margin == pytest.approx((6.8 / 3) ** 1.5, rel=1e-9)
 
 
 @pytest.mark.parametrize("bad", [{"starts": 0}, {"starts": -1}, {"workers": 0}, {"seed": -1}])

@@ -135,9 +135,7 @@ def test_stored_multipliers_reproduce_theta(name: str) -> None:
     if answer.multipliers is None:
         pytest.skip("no multipliers stored")
     theta = stored_theta(found, problem)
-    combined = problem.functions.combined_gradient(
-        theta, np.array([m.value for m in answer.multipliers])
-    )
+    combined = problem.functions.vjp(theta, np.array([m.value for m in answer.multipliers]))
     p = problem.norm_p
     dual = {1.0: np.inf, np.inf: 1.0}.get(p) or p / (p - 1.0)
     cosine = combined @ theta / (np.linalg.norm(combined, dual) * np.linalg.norm(theta, p))

@@ -17,7 +17,7 @@ from lexmargin.judge.second_order import curvature
 from lexmargin.judge.second_order.curvature import CurvatureKind
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.trained import trained as trained_module
-from lexmargin.judge.trained.trained_point import TrainedCurved, TrainedPoint
+from lexmargin.judge.trained.trained_point import TrainedPoint
 from lexmargin.judge.trained.trained_symmetries import rotation_tangents
 from lexmargin.linalg.lanczos import smallest_on_tangents
 from lexmargin.margins import MarginFunctions
@@ -174,7 +174,7 @@ def test_a_direction_turned_a_little_is_nothing(framework, case, angle):
 
 def test_wrong_products_are_noticed(framework, monkeypatch):
     scores = framework.margins(framework.diagonal, CASES[4][2], *mirrored(PAIR)).scores
-    monkeypatch.setattr(type(scores), "curved", lambda self, v, *rest: np.zeros_like(v))
+    monkeypatch.setattr(type(scores), "hessian_products", lambda self, v, *rest: np.zeros_like(v))
     found = framework.certify(framework.diagonal, CASES[4][2], *mirrored(PAIR))
     assert found.verdict is Verdict.KKT
     assert "two routes to the second derivative" in found.curvature.reason
@@ -187,7 +187,7 @@ def test_the_derivatives_are_those_of_our_own_predictors(framework, power):
     blocks = [draw.normal(size=(5, 3)), draw.normal(size=5)]
     functions = MarginFunctions(lm.Network((5,), lm.ReLU(power)), lm.Dataset(X, y))
     ours = PredictorCurved(functions)
-    found = TrainedCurved(framework.margins(two_layers(framework.relu(power)), blocks, X, y))
+    found = framework.margins(two_layers(framework.relu(power)), blocks, X, y)
     theta, weights = functions.flatten(blocks), draw.random(8)
     for point in (theta, theta + 0.1):
         np.testing.assert_allclose(found.values(point), ours.values(point), rtol=1e-12)
@@ -196,15 +196,17 @@ def test_the_derivatives_are_those_of_our_own_predictors(framework, power):
             found.rows(point, some), ours.rows(point, some), rtol=1e-12, atol=1e-14
         )
         np.testing.assert_allclose(
-            found.combined_gradient(point, weights),
-            ours.combined_gradient(point, weights),
+            found.vjp(point, weights),
+            ours.vjp(point, weights),
             rtol=1e-11,
         )
         every = np.eye(theta.size)
         np.testing.assert_allclose(
-            found.products(point, weights, every), ours.products(point, weights, every),
-            rtol=1e-10, atol=1e-12,
-        )  # fmt: skip
+            found.hessian_products(point, weights, every),
+            ours.hessian_products(point, weights, every),
+            rtol=1e-10,
+            atol=1e-12,
+        )
 
 
 def test_a_jump_of_the_second_derivative_is_undecided(framework):
@@ -242,7 +244,7 @@ def test_what_is_a_predictor_of_the_toolkit_is_evaluated_exactly(framework, slop
     first = replace(found, verdict=Verdict.KKT, curvature=None, rise=None)
     limit = found.tolerances.kink
     for exact, word in ((None, computed), (plain, verdict)):
-        place = TrainedPoint(margins, 2.0, limit, exact)
+        place = TrainedPoint(replace(margins, plain=exact), 2.0, limit)
         assert beyond_first_order(place, first).verdict is word
 
 
@@ -364,7 +366,7 @@ def test_flat_directions_without_a_known_symmetry_stay_undecided(framework, monk
     assert found.verdict is Verdict.STRICT_LOCAL, found.report()
     assert found.curvature.symmetries == 2
     monkeypatch.setattr(
-        "lexmargin.judge.trained.trained_point.rotation_tangents",
+        "lexmargin.judge.trained.trained_margins.rotation_tangents",
         lambda theta, *rest: np.zeros((0, theta.size)),
     )
     found = framework.certify(forward, blocks, X, y)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from lexmargin.errors import UnsupportedError
 from lexmargin.judge import Tolerances, Verdict
 from lexmargin.judge.autodiff.scores import Scores
+from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.judge.trained.trained_signs import with_sign_of_module
 from lexmargin.judge.unmeasured import negative
 
@@ -61,27 +61,13 @@ class Written(Scores):
         return ()
 
 
-@dataclass
-class Margins:
-    scores: Written
-    seeds: np.ndarray
-
-    @property
-    def samples(self):
-        return np.arange(self.scores.count)
-
-    @property
-    def values(self):
-        return self.scores.values()[:, 0] * self.seeds[:, 0]
-
-
 def word(blocks, X, y=None, relu=False):
     X = np.asarray(X, float)
     y = np.ones(len(X)) if y is None else np.asarray(y, float)
-    margins = Margins(Written(blocks, X, relu), y[:, None])
+    margins = TrainedMargins(Written(blocks, X, relu), np.arange(len(X)), y[:, None])
     degree = 2.0 if relu else float(len(blocks))
     with np.errstate(all="ignore"):
-        found = negative(margins.values, 2.0, Tolerances())
+        found = negative(margins.values(margins.theta), 2.0, Tolerances())
         return with_sign_of_module(found, margins, degree, None).verdict
 
 

@@ -7,6 +7,7 @@ Two classes: ``f_n(θ) = y_n F(x_n; θ)``. C classes: the N(C-1) differences
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, final
@@ -28,14 +29,59 @@ from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.sums import Member, Sum
 
-__all__ = ["MarginFunctions"]
+__all__ = ["MarginFunctions", "Margins"]
 
 T = TypeVar("T")
 
 
+class Margins(ABC):
+    """Margin functions f_n that one can evaluate: of a predictor, of a trained network, and others.
+
+    θ and directions are flat (d,); ``indices`` name margin functions; weights are one number per
+    margin function.
+    """
+
+    size: int
+    """d."""
+    count: int
+    """N, the number of margin functions."""
+
+    @abstractmethod
+    def values(self, theta: FloatArray) -> FloatArray:
+        """Return f(θ) (N,)."""
+
+    @abstractmethod
+    def rows(self, theta: FloatArray, indices: IntArray) -> FloatArray:
+        """Return the rows ∇f_n(θ) (S, d)."""
+
+    @abstractmethod
+    def vjp(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return ``Σ_n weights_n ∇f_n(θ)`` (d,)."""
+
+    @abstractmethod
+    def hessian_products(
+        self, theta: FloatArray, weights: FloatArray, directions: FloatArray
+    ) -> FloatArray:
+        """Return ``Σ_n weights_n ∇²f_n(θ) v`` for every row v of ``directions`` (m, d)."""
+
+    def jacobian(self, theta: FloatArray) -> FloatArray:
+        """Return the rows ∇f_n(θ) of all (N, d)."""
+        return self.rows(theta, np.arange(self.count))
+
+    def jvp(self, theta: FloatArray, direction: FloatArray, indices: IntArray) -> FloatArray:
+        """Return ``∇f_n(θ)·direction`` (S,)."""
+        return np.asarray(self.rows(theta, indices) @ direction)
+
+    def value_and_vjp(
+        self, theta: FloatArray
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+        """Return f(θ) and the map ``weights -> Σ_n weights_n ∇f_n(θ)``."""
+        return self.values(theta), lambda weights: self.vjp(theta, weights)
+
+
 @final
 @dataclass(frozen=True)
-class MarginFunctions:
+class MarginFunctions(Margins):
     """The functions ``f_n(θ) / unit`` of one predictor on one data set.
 
     ``unit`` (a power of two) only changes the scale they are measured in; 1 gives eq. 1's f_n.
@@ -67,7 +113,7 @@ class MarginFunctions:
         return self.predictor.shapes(self.data.n_features)
 
     @functools.cached_property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]  # frozen
         """d, the number of parameters in all blocks together."""
         return int(sum(np.prod(shape, dtype=int) for shape in self.shapes))
 
@@ -82,7 +128,7 @@ class MarginFunctions:
         return self.predictor.outputs > 1
 
     @functools.cached_property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # frozen
         """Number of margin functions: N, or N(C-1)."""
         return self.data.n_samples * (self.predictor.outputs - 1 if self.multi_class else 1)
 
@@ -189,7 +235,7 @@ class MarginFunctions:
     def values(self, theta: FloatArray) -> FloatArray:
         """Return ``f(θ)``, ``(count,)``: of what is kept, where gradients were asked for at θ."""
         if self._is_kept(theta):
-            return self.recorded(theta)[0]
+            return self.value_and_vjp(theta)[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             result = self.evaluate(NumpyOps(), self.blocks(theta))
         return np.asarray(result, dtype=np.float64)
@@ -298,7 +344,9 @@ class MarginFunctions:
         np.add.at(seed, (rows, other), -weights / self.unit)
         return seed
 
-    def recorded(self, theta: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+    def value_and_vjp(
+        self, theta: FloatArray
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
         """Return ``f(θ)`` and the map ``weights -> Σ_n weights_n ∇f_n(θ)``, in one evaluation."""
         kept = self.record(theta)
         parameters, scores = kept.parameters, kept.scores
@@ -316,9 +364,9 @@ class MarginFunctions:
 
         return f, pull
 
-    def combined_gradient(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+    def vjp(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
         """Return ``Σ_n weights_n ∇f_n(θ)``, ``(d,)``, without forming the rows."""
-        return self.recorded(theta)[1](weights)
+        return self.value_and_vjp(theta)[1](weights)
 
     def hessian_products(
         self, theta: FloatArray, weights: FloatArray, directions: FloatArray

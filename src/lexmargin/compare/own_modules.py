@@ -40,9 +40,8 @@ def modules_of(problem: ProblemFile) -> tuple[OwnModule, ...]:
     Raises:
         UnsupportedError: a class of a module that no other process can import.
     """
-    classes = {problem.formulation, *_classes(problem.predictor)}
     found = {}
-    for cls in classes:
+    for cls in {problem.formulation, *_classes(problem.predictor)}:
         name = cls.__module__
         if name.partition(".")[0] == __name__.partition(".")[0]:
             continue

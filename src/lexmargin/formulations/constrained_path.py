@@ -222,7 +222,7 @@ class ConstrainedPath(Formulation):
 
     def angle(self, theta: FloatArray) -> float:
         """Return the angle in radians of ``-∇L(ρθ)`` and θ (Remark 2, ℓ2); NaN if one is 0."""
-        gradient = self.functions.combined_gradient(self.rho * theta, self.loss_weights(theta))
+        gradient = self.functions.vjp(self.rho * theta, self.loss_weights(theta))
         return angle(gradient, theta)
 
 

@@ -39,7 +39,7 @@ def separating_theta(
     degree = functions.homogeneity.degree or 1.0
     best, best_margin, separated_at = theta, -np.inf, steps
     for step in range(steps):
-        values, pull = functions.recorded(theta)
+        values, pull = functions.value_and_vjp(theta)
         size = float(np.linalg.norm(theta))
         if not (np.all(np.isfinite(values)) and size > 0):
             break
@@ -77,7 +77,7 @@ def loss_descent(
     seen: dict[str, Any] = {"margin": -np.inf, "theta": theta, "weights": np.zeros(functions.count)}
 
     def log_loss(x: FloatArray) -> tuple[float, FloatArray]:
-        f, pull = functions.recorded(x)
+        f, pull = functions.value_and_vjp(x)
         least = float(f.min())
         weights = np.exp(least - f)
         total = float(weights.sum())

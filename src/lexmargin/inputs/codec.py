@@ -53,7 +53,6 @@ from lexmargin.inputs.limits import NESTED_TABLES
 __all__ = ["Field", "Table", "Where", "fields_written", "read_as", "schema", "written"]
 
 _T = TypeVar("_T")
-_MISSING: Final = object()
 _LARGEST: Final = 10**9
 """Of a whole number in a receipt: larger ones count nothing that fits a memory."""
 
@@ -191,9 +190,9 @@ class Table:
             UnknownNameError: a word that no class has (with the nearest).
         """
         self.claim(key)
-        word = self._raw.get(key, _MISSING)
-        if word is _MISSING:
+        if key not in self._raw:
             raise self._missing(key)
+        word = self._raw[key]
         if not isinstance(word, str):
             raise _wrong(self.where.at(key), "text in quotes", word)
         if word not in family.classes:

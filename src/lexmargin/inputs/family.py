@@ -59,9 +59,9 @@ class Family:
         Raises:
             ParameterError: it has none of its own, whatever it inherits.
         """
-        for word, known in self._known.items():
-            if known is cls:
-                return word
+        found = [word for word, known in self._known.items() if known is cls]
+        if found:
+            return found[0]
         raise ParameterError(
             f"A {cls.__name__} cannot be described in a file.",
             f"Give the class a word of its own: files hold {self.noun}s that have one.",

@@ -22,7 +22,6 @@ __all__ = [
     "BEATEN_SPHERE_BOXES",
     "BEATEN_SPHERE_VALUES",
     "BIRTH_SUPPORT",
-    "CIRCLE_BOXES",
     "CLARKE_ENTRIES",
     "CLARKE_KINKS",
     "CLARKE_ROWS",
@@ -204,8 +203,6 @@ DEGREE_TERMS: Final = 10_000
 """Terms of a product whose degrees are followed: they multiply with every layer."""
 VERTEX_BASES: Final = 4_000
 """Exact linear systems of a bound by all vertices."""
-CIRCLE_BOXES: Final = 40_000
-"""Pieces of the circle that are halved: what is left of them is still a bound."""
 NETWORK_BOUND_ENTRIES: Final = 200_000
 """N·d of the relaxed program of a two-layer network, which is dense."""
 INSEPARABLE_CASES: Final = 1_000

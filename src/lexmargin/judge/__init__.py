@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from lexmargin.judge.receipts.trained_receipt import module_receipt
     from lexmargin.judge.support_curves import curves
     from lexmargin.judge.trained.trained import (
-        TrainedMargins,
         certify_function,
         certify_module,
         trained_margins,
     )
+    from lexmargin.judge.trained.trained_margins import TrainedMargins
 
 __all__ = [
     "DEFAULT",
@@ -53,7 +53,7 @@ __all__ = [
 # Trained modules need a dozen modules that no other problem does, curves those and others.
 _LATER = {
     "CarriedMultipliers": "multipliers.descent_multipliers",
-    "TrainedMargins": "trained.trained",
+    "TrainedMargins": "trained.trained_margins",
     "carried_multipliers": "multipliers.descent_multipliers",
     "certify_function": "trained.trained",
     "certify_module": "trained.trained",

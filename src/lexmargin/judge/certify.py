@@ -17,11 +17,12 @@ from lexmargin.inputs.kinds import Exponent, checked, described
 from lexmargin.judge.bounds.range import finite_words, out_of_range
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.directions import certify_along
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.programs.directions import certify_along
 from lexmargin.judge.programs.linear_problems import certify_linear_kkt, linear_w_set
 from lexmargin.judge.programs.recentred import recentred
+from lexmargin.judge.proved import names_a_bound
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
 from lexmargin.ops.base import FloatArray
@@ -146,7 +147,11 @@ def judged(kkts: tuple[Kkt, ...], limits: Tolerances, given: Evidence | None = N
 
 def _established(found: Certificate, given: Evidence | None) -> Certificate:
     """Say in one sentence what is established where everything is given."""
-    return found if given is None else replace(found, reasons=(ESTABLISHED[found.verdict],))
+    if given is None:
+        return found
+    # What a receipt quotes comes first; the bound that a GLOBAL rests on is named after it.
+    named = tuple(why for why in found.reasons if names_a_bound(why))
+    return replace(found, reasons=(ESTABLISHED[found.verdict], *named))
 
 
 def flattened(problem: Formulation, theta: ArrayLike | Sequence[FloatArray]) -> FloatArray:

@@ -11,32 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
-from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
 from lexmargin.judge.multipliers.stationarity import Stationarity, lyu_li
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb
-from lexmargin.judge.multipliers.vertex_bounds import (
-    DualBound,
-    best_weights,
-    linear_dual_bound,
-    relative_gap,
-)
+from lexmargin.judge.multipliers.vertex_bounds import improved_bound, relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.proved import linear_proof, with_proved
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
-from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import densified
 
 __all__ = [
     "certify_arrays",
-    "dual_bound",
     "judged",
+    "linear_upper",
     "not_separating",
+    "with_linear_bound",
     "with_multiplier_set",
 ]
 
@@ -101,9 +96,11 @@ def certify_arrays(
         return not_separating(point, tolerances, shortfall, notes)
 
     rung = climb(Rows(point), tolerances)
-    bound = dual_bound(point, rung.measured, tolerances) if linear else None
-    reach = None if bound is None else (bound.upper, _margin_from_below(point))
-    return judged(point, rung, mismatch, tolerances, shortfall, notes, reach, best_margin)
+    found = judged(point, rung, mismatch, tolerances, shortfall, best_margin)
+    if linear:
+        upper = linear_upper(point, rung.measured, tolerances)
+        found = with_linear_bound(found, point, upper, _margin_from_below(point))
+    return replace(found, reasons=found.reasons + notes)
 
 
 def judged(
@@ -112,8 +109,6 @@ def judged(
     mismatch: float,
     tolerances: Tolerances,
     shortfall: float = 0.0,
-    notes: tuple[str, ...] = (),
-    reach: tuple[float, float] | None = None,
     best_margin: float | None = None,
 ) -> Certificate:
     """Return the certificate of what was measured at a point with a positive margin.
@@ -123,47 +118,30 @@ def judged(
     point : the unit direction, its gradients dense or CSR.
     rung : ε and δ with their multipliers.
     mismatch : the largest error of Euler's identity.
-    shortfall, notes, best_margin : as in :func:`certify_arrays`.
-    reach : for linear margins an upper bound on all of them, and a margin that the direction
-        surely has, both in the units of the point.
+    shortfall, best_margin : as in :func:`certify_arrays`.
     """
     measured = rung.measured
     rows = point.jacobian[measured.support]
     word = first_order(Measured.of(measured, point.is_noise, mismatch), tolerances)
     margin = point.unscaled(point.margin)
     found = certificate_of(rung, word, margin, point.norm, tolerances)
-    verdict, reasons = found.verdict, found.reasons
-    gap = bound = None
-    if reach is not None:
-        bound = point.unscaled(reach[0])
-        gap = relative_gap(*reach)
-        if gap > tolerances.gap:
-            reasons += (f"the margin is {gap:.3g} below the best bound found",)
-        elif verdict is Verdict.KKT:
-            verdict = Verdict.GLOBAL
-            reasons += ("weak duality: no direction has a margin above the bound",)
-    best = bound if best_margin is None and verdict is Verdict.GLOBAL else best_margin
-    ratio = None if best is None else margin / best
+    ratio = None if best_margin is None else margin / best_margin
     pair: tuple[float | None, float | None] = (None, None)
     if point.norm == 2.0:
         slacks = measured.multipliers * (point.margins - point.margin)
         pair = lyu_li(measured.residual, slacks, margin, point.degree)
     literal = None
     if ratio is not None:
-        literal = verdict.stationary and ratio >= 1.0 - tolerances.gap
+        literal = found.verdict.stationary and ratio >= 1.0 - tolerances.gap
     return replace(
         with_multiplier_set(found, point, rows),
-        verdict=verdict,
         feasibility=shortfall,
         support=_frozen(measured.support),
         multipliers=_frozen(point.unscaled_multipliers(measured.multipliers)),
         mfcq=mfcq(rows, 0.0, point.theta),
-        gap=gap,
-        bound=bound,
         margin_ratio=ratio,
         definition_3=literal,
         degree=point.degree,
-        reasons=reasons + notes,
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
     )
@@ -196,23 +174,25 @@ def _margin_from_below(point: UnitPoint) -> float:
     return float(np.min(products - rounding)) / (size * (1.0 + 4.0 * EPS))
 
 
-def dual_bound(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> DualBound | None:
-    """Bound all margins by the multipliers in hand, or by better ones where that is cheap."""
-    found = None
-    if np.any(measured.multipliers > 0.0) and np.all(np.isfinite(measured.multipliers)):
-        found = linear_dual_bound(point.jacobian, measured.multipliers, point.norm)
-        if relative_gap(found.upper, point.margin) <= limits.gap:
-            return found
-    count, dimension = point.jacobian.shape
-    smooth = 1.0 < point.norm < math.inf and point.norm != 2.0
-    if count * dimension > IMPROVED_ENTRIES or (smooth and count > 200):
+def linear_upper(point: UnitPoint, measured: Stationarity, limits: Tolerances) -> float | None:
+    """Bound all linear margins by the multipliers in hand, or by better ones where it is cheap."""
+    enough = point.margin / (1.0 - limits.gap) if limits.gap < 1.0 else math.inf
+    found = improved_bound(point.jacobian, measured.multipliers, point.norm, enough)
+    return None if found is None else found.upper
+
+
+def with_linear_bound(
+    found: Certificate, point: UnitPoint, upper: float | None, sure: float
+) -> Certificate:
+    """Add a bound on all linear margins, and a margin that the direction surely has."""
+    if upper is None:
         return found
-    start = None if found is None else found.weights
-    rows = densified(point.jacobian)
-    if rows is None:
+    proof = linear_proof(point.unscaled(upper), None)
+    found = with_proved(found, replace(proof, excess=relative_gap(upper, sure)))
+    if found.gap is None or found.gap <= found.tolerances.gap:
         return found
-    better = linear_dual_bound(rows, best_weights(rows, point.norm, start=start), point.norm)
-    return better if found is None or better.upper < found.upper else found
+    why = f"the margin is {found.gap:.3g} below the best bound found"
+    return replace(found, reasons=(*found.reasons, why))
 
 
 def not_separating(

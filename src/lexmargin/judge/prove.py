@@ -12,13 +12,10 @@ from numpy.typing import ArrayLike
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.limits import SPHERE_PARAMETERS
-from lexmargin.judge.bounds.global_bounds import global_bound
-from lexmargin.judge.bounds.sphere import sphere_bound
+from lexmargin.judge.bounds.table import PROVING, lowest
 from lexmargin.judge.certify import flattened
 from lexmargin.judge.levels.exact_levels import exact_levels
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
-from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.proofs.exact_bias import exact_program
 from lexmargin.judge.proofs.exact_linear import prove_max_margin
 from lexmargin.judge.proofs.krawczyk import prove_kkt, prove_zero_part
@@ -27,12 +24,8 @@ from lexmargin.judge.proofs.proof import Arithmetic, Proof, in_balls
 from lexmargin.judge.tolerances import PROVED_GAP, PROVED_NEAR
 from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.degree import HomogeneityKind
 
 __all__ = ["Arithmetic", "Proof", "prove"]
-
-_BIRTH_TESTS = 2
-"""Exact birth tests of the bound that is added: it must not outlast the proof itself."""
 
 
 @checked
@@ -129,28 +122,21 @@ def _at_level(kkt: Kkt) -> bool:
 
 
 def _bounded(kkt: Kkt, proof: Proof) -> Proof:
-    """Add a bound on all margins of the sphere, where there are few parameters (eq. 6).
-
-    With degrees, points inside the ball are stretched to the sphere and gain margin.
-    """
+    """Add a bound on all margins of the ball (eq. 6), or over all directions."""
     functions, support = kkt.functions, proof.facts["support"]
-    without = functions.homogeneity.kind is HomogeneityKind.NEITHER
-    if functions.size > SPHERE_PARAMETERS or without or not (proof.proved and support):
+    if not (proof.proved and support):
         return proof
-    homogeneous = kkt.degree is not None
-    radius = 1.0 if homogeneous or kkt.radius is None else kkt.radius
+    radius = 1.0 if kkt.is_direction or kkt.radius is None else kkt.radius
     w = kkt.point * (radius / vector_norm(kkt.point, 2.0))
     margin = float(np.min(functions.values(w)))
-    known = global_bound(functions, w, None, 2.0, _BIRTH_TESTS) if homogeneous else None
-    upper = math.inf if known is None else known.upper
-    if relative_gap(upper, margin) > PROVED_GAP:
-        weights = np.zeros(functions.count)
-        share = nonnegative_multipliers(functions.jacobian(w)[support], w / radius).multipliers
-        weights[support] = share if np.any(share > 0.0) else 1.0
-        # No bound is as low as the margin of this point once a point with more of it is met.
-        beaten = margin * (1.0 + PROVED_GAP)
-        upper = min(upper, sphere_bound(functions, radius, weights, w, beaten=beaten).upper)
-    gap, statement = relative_gap(upper, margin), proof.statement
+    weights = np.zeros(functions.count)
+    share = nonnegative_multipliers(functions.jacobian(w)[support], w / radius).multipliers
+    weights[support] = share if np.any(share > 0.0) else 1.0
+    known = lowest(replace(kkt, point=w, unrounded=None), weights, margin, PROVING, PROVED_GAP)
+    if known is None or known.bound is None:
+        return proof
+    gap, statement = known.gap(margin), proof.statement
     if gap <= PROVED_GAP:
-        statement += f"; no point of the ball has a margin above {upper:.12g}: a global maximum"
-    return replace(proof, facts={**proof.facts, "bound": upper}, gap=gap, statement=statement)
+        statement += f"; no point of the ball has a margin above {known.bound:.12g}: "
+        statement += "a global maximum"
+    return replace(proof, facts={**proof.facts, "bound": known.bound}, gap=gap, statement=statement)

@@ -73,8 +73,8 @@ def curves(
             )
         found = certify(problem, theta, y, tolerances=tolerances)
         margins, norm = trained_margins(problem, theta, y), 2.0
-        values, flat, degree = margins.values, margins.theta, found.degree
-        jacobian = margins.rows(np.arange(margins.count))
+        flat, degree = margins.theta, found.degree
+        values, jacobian = margins.values(flat), margins.jacobian(flat)
         place: KinkedPoint = TrainedPoint(margins, degree, tolerances.kink)
     else:
         if not isinstance(problem, Formulation):

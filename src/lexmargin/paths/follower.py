@@ -374,7 +374,7 @@ def _doubtful(points: list[PathPoint]) -> list[int]:
 def _mismatch(kkt: Kkt, term: LossTerm) -> float:
     """Return the angle of -∇L and θ (ℓ2), or the Hölder gap of the two in another norm."""
     weights = softmax(log_weights(term.loss, kkt.values, term.classes))
-    pull, theta, p = kkt.functions.combined_gradient(kkt.point, weights), kkt.point, kkt.norm
+    pull, theta, p = kkt.functions.vjp(kkt.point, weights), kkt.point, kkt.norm
     if p == 2.0:
         return angle(pull, theta)
     if not (np.any(pull) and np.any(theta)):

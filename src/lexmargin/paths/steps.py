@@ -65,7 +65,7 @@ class LossOracle:
 
     def at(self, theta: FloatArray) -> Point:
         """Return the point θ."""
-        f, pull = self.functions.recorded(theta)
+        f, pull = self.functions.value_and_vjp(theta)
         return Point(theta, f, pull, self.loss, max(2, self.functions.predictor.outputs))
 
 

@@ -117,10 +117,12 @@ class WorkingSet:
         predictor = self._functions.predictor
         return parameters, predictor(ops, parameters, ops.constant(self._features))
 
-    def recorded(self, theta: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+    def value_and_vjp(
+        self, theta: FloatArray
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
         """Return ``f_n(θ)`` of the rows and the map ``weights -> Σ_n weights_n ∇f_n(θ)``."""
         if self.whole:
-            return self._functions.recorded(theta)
+            return self._functions.value_and_vjp(theta)
         parameters, scores = self._record(theta)
 
         def pull(weights: FloatArray) -> FloatArray:
@@ -256,7 +258,7 @@ def _approached(
     """Return a point of a lower merit by L-BFGS, whose steps are cheap while they must be short."""
 
     def merit(x: FloatArray) -> tuple[float, FloatArray]:
-        f, pull = part.recorded(x)
+        f, pull = part.value_and_vjp(x)
         weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
         return 0.5 * float(x @ x) + 0.5 * float(weights @ weights) / penalty, x - pull(weights)
 
@@ -280,7 +282,7 @@ def _minimised(
     of gradients.
     """
     radius = 0.1 * float(np.linalg.norm(w))
-    f, pull = part.recorded(w)
+    f, pull = part.value_and_vjp(w)
     fresh = True
     model: _Model | None = None
     for _ in range(_NEWTON):
@@ -323,7 +325,7 @@ def _priced(
     part: WorkingSet, w: FloatArray, lam: FloatArray, penalty: float
 ) -> tuple[FloatArray, FloatArray, Callable[[FloatArray], FloatArray], float]:
     """Return w, the f_n, their pull, and the merit of a round."""
-    f, pull = part.recorded(w)
+    f, pull = part.value_and_vjp(w)
     weights = np.maximum(0.0, penalty * (1.0 - f) + lam)
     return w, f, pull, 0.5 * float(w @ w) + 0.5 * float(weights @ weights) / penalty
 
@@ -368,7 +370,7 @@ class _Model:
             return v
 
         def gradient(x: FloatArray) -> FloatArray:
-            return active.recorded(x)[1](self._weights)
+            return active.value_and_vjp(x)[1](self._weights)
 
         penalised = self._penalty * (self._rows.T @ (self._rows @ v))
         return np.asarray(v + penalised - hessian_product(gradient, self._w, v))

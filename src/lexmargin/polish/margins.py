@@ -158,7 +158,7 @@ class MarginProgram:
         self, s: FloatArray, raw: FloatArray, active: IntArray, *, joined: bool = False
     ) -> Held:
         u, z = self._chart.both(s)
-        f, pull = self.functions.recorded(self._placed(u))
+        f, pull = self.functions.value_and_vjp(self._placed(u))
         g, weights = f / self._reach, np.maximum(raw, 0.0)
         size = float(np.linalg.norm(z))
         misfit = z - self.length * self._part(pull(weights / self._reach))
@@ -197,13 +197,15 @@ class MarginProgram:
         place = np.searchsorted(part.rows, active)
         u, z = self._chart.both(state.s)
         w, reach = self._placed(u), self._reach[active]
-        g = part.recorded(w)[0][place] / reach
+        g = part.value_and_vjp(w)[0][place] / reach
         jacobian = self._part(part.jacobian(w)[place]) * (self.length / reach)[:, None]
         weights = np.zeros(part.rows.size)
         weights[place] = state.raw[active] / reach
 
         def pull(v: FloatArray) -> FloatArray:
-            return np.asarray(self.length * self._part(part.recorded(self._placed(v))[1](weights)))
+            return np.asarray(
+                self.length * self._part(part.value_and_vjp(self._placed(v))[1](weights))
+            )
 
         def product(v: FloatArray) -> FloatArray:
             return hessian_product(pull, u, v) if self._curved else np.zeros_like(v)

@@ -16,10 +16,12 @@ from lexmargin.errors import LexmarginError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import checked
+from lexmargin.judge.bounds.table import Bound
 from lexmargin.judge.certify import certify
 from lexmargin.judge.functions.kinks import measure_kinks
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
+from lexmargin.judge.tolerances import DEFAULT
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Relation
 from lexmargin.ops.curvature import Curvature
@@ -33,7 +35,7 @@ from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Finds, Grade, Profile
 from lexmargin.solution import Claim, Solution
 
-__all__ = ["formulation", "predictor", "profile"]
+__all__ = ["bound", "formulation", "predictor", "profile"]
 
 _STEP: Final = 1e-6
 """Of central differences: the cube root of rounding, where their two errors are alike."""
@@ -52,6 +54,70 @@ _CLAIMS: Final = {
     Finds.LOCAL: (Claim.OPTIMAL, Claim.LOCALLY_OPTIMAL),
 }
 """What a solver says of an answer as good as its profile promises."""
+
+
+_ROUNDING: Final = 1e-12
+"""Relative error of a best value in closed form: a bound may be below it by as much."""
+_WEIGHTS: Final = 4
+"""Random weights of every example; wrong signs and sums show with the first few."""
+
+
+def bound(
+    stated: Bound,
+    examples: Sequence[tuple[Kkt, ArrayLike, float]],
+    elsewhere: Sequence[Kkt] = (),
+) -> tuple[str, ...]:
+    """Return what is wrong with a bound, one sentence each; nothing where it conforms.
+
+    At any weights it must not pass the best value, whatever their scale; at those of an example it
+    must meet the point; what it returns as weights must prove the same again; and it must not
+    apply to programs of which it does not speak.
+
+    Args:
+        stated: the bound.
+        examples: a program at its best point, the weights (N,) that prove it there, and the best
+            value: the largest margin, or the least cost.
+        elsewhere: programs to which it must not apply.
+    """
+    rng, found = np.random.default_rng(0), list[str]()
+    found += [f"it applies to program {n} elsewhere" for n, k in enumerate(elsewhere)
+              if stated.applies(k)]  # fmt: skip
+    for number, (kkt, given, best) in enumerate(examples):
+        name, weights = f"example {number}", np.asarray(given, dtype=np.float64)
+        if not stated.applies(kkt):
+            found.append(f"it does not apply to {name}")
+            continue
+        met = stated.prove(kkt, weights)
+        if met is None or not met.gap(best) <= DEFAULT.gap:
+            found.append(f"it does not meet {name}")
+        tried = [weights, np.zeros(weights.size), *rng.exponential(size=(_WEIGHTS, weights.size))]
+        for one in tried:
+            found += [f"{name}: {why}" for why in _bound_faults(stated, kkt, one, best)]
+    return tuple(dict.fromkeys(found))
+
+
+def _bound_faults(stated: Bound, kkt: Kkt, weights: FloatArray, best: float) -> list[str]:
+    proved = stated.prove(kkt, weights)
+    if proved is None:
+        return []
+    sign, found = 1.0 if proved.reached is None else -1.0, []
+    if not sign * (proved.value - best) >= -_ROUNDING * abs(best):
+        found.append(f"{proved.value:.9g} passes the best value {best:.9g}")
+    again = [stated.prove(kkt, weights * scale) for scale in (2.0**-60, 2.0**60)]
+    if any(one is None or not _near(one.value, proved.value) for one in again):
+        found.append("another scale of the weights proves something else")
+    if proved.weights is None:
+        return found
+    if proved.weights.shape != weights.shape or not np.all(proved.weights >= 0.0):
+        return [*found, "its weights are not one number of at least 0 per margin"]
+    shown = stated.prove(kkt, proved.weights)
+    if shown is None or sign * (shown.value - proved.value) > _ALIKE * abs(proved.value):
+        found.append("its own weights do not prove it")
+    return found
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= _ALIKE * max(abs(a), abs(b))
 
 
 @checked

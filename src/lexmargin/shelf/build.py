@@ -12,14 +12,13 @@ from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
 from lexmargin.errors import LibraryError
 from lexmargin.formulations import Formulation
 from lexmargin.inputs.codec import fields_written, written
-from lexmargin.inputs.expressions import Number
 from lexmargin.inputs.files import write_file
 from lexmargin.inputs.kinds import checked
 from lexmargin.inputs.limits import TOML_BYTES
 from lexmargin.inputs.toml import to_toml
 from lexmargin.ops.base import FloatArray
 from lexmargin.shelf.library import Library
-from lexmargin.shelf.problems import ELSEWHERE, DataSpec, ProblemFile
+from lexmargin.shelf.problems import ELSEWHERE, AnswerSpec, DataSpec, ProblemFile
 
 __all__ = ["build", "build_data", "load", "save", "stated", "stored_theta"]
 
@@ -127,16 +126,9 @@ def stored_theta(problem: ProblemFile, formulation: Formulation) -> FloatArray:
     Raises:
         LibraryError: the file stores no point.
     """
-    answer = problem.answer
-    points: tuple[tuple[Number, ...] | None, ...] = ()
-    if answer is not None:
-        points = (
-            answer.theta,
-            *(answer.thetas or ()),
-            answer.direction,
-            *(answer.directions or ()),
-        )
-    for point in points:
+    answer = problem.answer or AnswerSpec()
+    several = answer.thetas or (), answer.directions or ()
+    for point in (answer.theta, *several[0], answer.direction, *several[1]):
         if point is not None:
             flat = np.array([number.value for number in point])
             formulation.functions.blocks(flat)

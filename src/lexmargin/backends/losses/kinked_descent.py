@@ -46,7 +46,7 @@ def kinked_descent(
     shift = np.zeros(functions.count) if offsets is None else offsets
 
     def loss(w: FloatArray) -> tuple[float, FloatArray]:
-        values, pull = functions.recorded(w)
+        values, pull = functions.value_and_vjp(w)
         values = values - shift
         if not np.all(np.isfinite(values)):
             return math.inf, np.zeros_like(w)

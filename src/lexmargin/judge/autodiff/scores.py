@@ -123,7 +123,7 @@ class Scores(ABC):
             found = [self._values(at, x) for _, x in self._passes(samples)]
         return np.concatenate(found)
 
-    def tangent(
+    def jvp(
         self, direction: Array, samples: Indices | None = None, theta: Array | None = None
     ) -> Array:
         """Return `direction·∇F`, (S, C), by one forward-mode pass."""
@@ -141,7 +141,7 @@ class Scores(ABC):
                 found[part] = _joined(self._rows(at, x, seeds[part]), found[part].shape[0])
         return found
 
-    def pull(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
+    def vjp(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         """Return `Σ_n Σ_c seeds_nc ∇F_c(x_n)`, (d,), by reverse mode."""
         total = np.zeros((1, self.theta.size))
         with self._computing():
@@ -150,7 +150,7 @@ class Scores(ABC):
                 total += _joined(self._gradient(at, x, seeds[part]), 1)
         return np.asarray(total[0])
 
-    def curved(
+    def hessian_products(
         self, directions: Array, samples: Indices, seeds: Array, theta: Array | None = None
     ) -> Array:
         """Return `v·∇² Σ_n Σ_c seeds_nc F_c(x_n)` for every row v of ``directions`` (m, d).

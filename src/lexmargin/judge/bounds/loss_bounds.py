@@ -14,25 +14,115 @@ rounding moves p.
 from __future__ import annotations
 
 import math
-from typing import Final
+import time
+from dataclasses import dataclass
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import LIFTED_ENTRIES
-from lexmargin.judge.bounds.loss_point import LossPoint, combined, own_errors
+from lexmargin.judge.bounds.loss_point import LossPoint, combined, loss_point_of, own_errors
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.losses import Loss, log_loss
+from lexmargin.ops.curvature import Curvature
+from lexmargin.separation.long_losses import least_loss_gap
+from lexmargin.separation.long_measures import affordable
 
-__all__ = ["ball_gap", "penalty_gap"]
+__all__ = ["BallLoss", "LongLoss", "PenalisedLoss", "ball_gap", "penalty_gap"]
 
+_SECONDS: Final = 10.0
+"""For weights in long numbers, which take .05 to 1 s; with less time the weaker word stays."""
 _ROUNDS: Final = 5
 """Newton steps towards weights with `Σ s_n ∇f_n = 0`: each doubles the digits."""
 _ON_FACE: Final = 1e-9
 """Part of ρ within which a coordinate counts as at 0 or at the end when a face is chosen."""
 _FLAT: Final = 1e-11
 """Singular values below this part of the largest count as 0 in such a step."""
+
+
+@final
+@dataclass(frozen=True)
+class BallLoss:
+    """The least log L of a ball, for concave f_n; the gap in nats, relative to max(1, |log L|)."""
+
+    method = BoundMethod.BALL_LOSS
+
+    def applies(self, kkt: Kkt) -> bool:
+        return _concave(kkt) and kkt.radius is not None
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        point = loss_point_of(kkt)
+        if point is None or kkt.radius is None:
+            return None
+        enough = wanted * max(1.0, abs(point.level))
+        return _of_ball(self.method, point, ball_gap(point, kkt.radius, kkt.norm, enough))
+
+
+@final
+@dataclass(frozen=True)
+class PenalisedLoss:
+    """The least `L + R`, for concave f_n; value and gap are parts of that of the point."""
+
+    method = BoundMethod.PENALTY
+
+    def applies(self, kkt: Kkt) -> bool:
+        return _concave(kkt) and kkt.radius is None
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        point = loss_point_of(kkt)
+        if point is None or kkt.loss is None:
+            return None
+        return _of_penalty(self.method, penalty_gap(point, *kkt.loss.penalty, kkt.norm, wanted))
+
+
+@final
+@dataclass(frozen=True)
+class LongLoss:
+    """The same by weights in long numbers, of linear scores and few samples.
+
+    Beside samples of 1e12, or far from the origin, no weights in doubles have a gradient as small
+    as that of the least loss.
+    """
+
+    method = BoundMethod.LONG_LOSS
+
+    def applies(self, kkt: Kkt) -> bool:
+        return kkt.asked_loss is not None and affordable(kkt.functions.count, kkt.functions.size)
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        asked, point = kkt.asked_loss, loss_point_of(kkt)
+        if asked is None or point is None:
+            return None
+        rows = kkt.functions.jacobian(np.zeros(kkt.functions.size))
+        gap = least_loss_gap(rows, kkt.point, asked, time.monotonic() + _SECONDS)
+        if gap is None:
+            return None
+        if kkt.radius is None:
+            return _of_penalty(self.method, gap)
+        return _of_ball(self.method, point, gap)
+
+
+def _of_ball(method: BoundMethod, point: LossPoint, nats: float) -> Proved:
+    return Proved(
+        method=method,
+        value=point.level - nats,
+        sentence="convex: no point of the ball has a smaller loss",
+        reached=point.level,
+        excess=nats / max(1.0, abs(point.level)),
+    )
+
+
+def _of_penalty(method: BoundMethod, gap: float) -> Proved:
+    why = "convex: no point has a smaller objective"
+    return Proved(method=method, value=1.0 - gap, sentence=why, reached=1.0, excess=gap)
+
+
+def _concave(kkt: Kkt) -> bool:
+    return kkt.loss is not None and kkt.functions.curvature <= Curvature.CONCAVE
 
 
 def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:

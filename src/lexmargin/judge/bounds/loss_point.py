@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, Final, final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import EXTENDED_ENTRIES
 from lexmargin.linalg.norms import Array, shifted, vector_norm
 from lexmargin.linalg.rounding import EPS, LONG_EPS
@@ -22,7 +24,7 @@ from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.networks import ConvolutionalNetwork
 from lexmargin.predictors.sums import Sum
 
-__all__ = ["LossPoint", "combined", "loss_point", "own_errors", "vanishes_at_zero"]
+__all__ = ["LossPoint", "combined", "loss_point", "loss_point_of", "own_errors", "vanishes_at_zero"]
 
 
 @final
@@ -106,6 +108,22 @@ def vanishes_at_zero(functions: MarginFunctions) -> bool:
     if found.kind is HomogeneityKind.NEITHER:
         return False
     return all(part.degree > 1.0 for part in found.parts)
+
+
+_POINTS: Final[WeakKeyDictionary[Kkt, LossPoint | None]] = WeakKeyDictionary()
+"""What was measured at a point that is still in use: the word and its bound ask for the same."""
+
+
+def loss_point_of(kkt: Kkt) -> LossPoint | None:
+    """Return the loss at the point of a problem's own data; None where a number is not finite."""
+    if kkt.loss is None:
+        return None
+    if kkt not in _POINTS:
+        term = kkt.loss
+        with np.errstate(all="ignore"):
+            found = loss_point(kkt.functions, term.loss, term.classes, kkt.point, kkt.values)
+        _POINTS[kkt] = found
+    return _POINTS[kkt]
 
 
 def loss_point(

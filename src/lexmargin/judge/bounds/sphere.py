@@ -16,19 +16,23 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import (
     BEATEN_SPHERE_BOXES,
     BEATEN_SPHERE_VALUES,
     SPHERE_BOXES,
     SPHERE_VALUES,
 )
+from lexmargin.judge.bounds.duality import usable
 from lexmargin.judge.functions.enclosure import BallMargins, slopes_of
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
+from lexmargin.ops.curvature import Curvature
 
-__all__ = ["SphereBound", "sphere_bound"]
+__all__ = ["Sphere", "SphereBound", "sphere_bound"]
 
 
 _ENOUGH: Final = 5e-8
@@ -38,6 +42,39 @@ _PRECISION: Final = 80
 """Bits of the balls: 27 more than a double, so that their rounding adds nothing to the boxes."""
 
 _Box = tuple[int, float, tuple[tuple[float, float], ...]]
+
+
+@final
+@dataclass(frozen=True)
+class Sphere:
+    """All directions, or the ball of eq. 6, of at most as many parameters as stated.
+
+    With degrees, points inside the ball are stretched to the sphere and gain margin.
+    """
+
+    method = BoundMethod.SPHERE
+    parameters: int = 2
+
+    def applies(self, kkt: Kkt) -> bool:
+        ball = kkt.is_direction or kkt.radius is not None
+        margins = kkt.loss is None and kkt.norm == 2.0 and not kkt.functions.data.is_sparse
+        curved = kkt.parts is not None and kkt.functions.curvature > Curvature.CONCAVE
+        return ball and margins and curved and 1 < kkt.functions.size <= self.parameters
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        radius = 1.0 if kkt.is_direction or kkt.radius is None else kkt.radius
+        w = kkt.point * (radius / vector_norm(kkt.point, 2.0))
+        if not np.all(np.isfinite(w)):
+            return None
+        known = usable(weights)
+        known = np.ones(kkt.functions.count) if known is None else known
+        # No bound is as low as the margin of this point once a point with more of it is met.
+        beaten = float(np.min(kkt.functions.values(w))) * (1.0 + max(wanted, _ENOUGH))
+        upper = sphere_bound(kkt.functions, radius, known, w, beaten=beaten).upper
+        why = "no direction has a larger margin"
+        if not kkt.is_direction:
+            why = "no point of the ball has a larger margin"
+        return Proved(method=self.method, value=upper, sentence=why, weights=known, bound=upper)
 
 
 @final

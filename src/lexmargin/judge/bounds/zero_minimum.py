@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, final
 
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
+from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
 
-__all__ = ["largest_margins", "origin_is_least"]
+__all__ = ["OriginIsLeast", "largest_margins", "origin_is_least"]
 
 _RATIO: Final = 1.0 + 1e-4
 """Ratio of neighbouring lengths that are checked; wider proves less near the first jump, no
 falsehood."""
 _ROUNDING: Final = 1e-12
 """Covers a few roundings of powers and sums; too small, the minimum at 0 is unproven."""
+
+
+@final
+@dataclass(frozen=True)
+class OriginIsLeast:
+    """θ = 0 of a penalised loss, where the penalty outgrows all that the loss can gain."""
+
+    method = BoundMethod.ORIGIN
+
+    def applies(self, kkt: Kkt) -> bool:
+        convex = kkt.functions.curvature <= Curvature.CONCAVE
+        return kkt.loss is not None and kkt.radius is None and not convex
+
+    def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved | None:
+        if np.any(kkt.point) or not origin_is_least(kkt):
+            return None
+        why = "the penalty outgrows all that the loss can gain"
+        return Proved(method=self.method, value=1.0, sentence=why, reached=1.0, excess=0.0)
 
 
 def largest_margins(functions: MarginFunctions) -> Array | None:

@@ -13,7 +13,7 @@ from lexmargin.judge.levels.level_face import LevelDual, LevelFace, Mask
 from lexmargin.linalg.norms import Array, unit_scale
 from lexmargin.linalg.rounding import EPS
 
-__all__ = ["LevelProof", "checked_levels", "compared", "prove_levels", "recorded_levels"]
+__all__ = ["LevelProof", "checked_levels", "compared", "prove_levels"]
 
 _ROUNDING: Final = 4.0 * EPS
 """Of the comparison itself: levels are doubles."""
@@ -46,7 +46,7 @@ def prove_levels(
     count: int,
     tolerance: float,
     known: Array | None = None,
-) -> LevelProof:
+) -> tuple[LevelProof, tuple[Array, ...]]:
     """Prove by duality, level by level, that linear margins `Z θ` are lexicographically best.
 
     At a level with free samples U, fixed samples F at values v, and t = min_U f: for λ ≥ 0 with
@@ -64,28 +64,12 @@ def prove_levels(
     count : how many smallest margins are asked for.
     tolerance : largest gap of a level, in units of the first margin.
     known : (N,) multipliers of level 1 that are tried first.
+
+    Returns
+    -------
+    LevelProof, tuple of (N,)
+        and the weights λ of each level, which :func:`checked_levels` then accepts.
     """
-    return _found(Z, theta, norm, count, tolerance, known)[0]
-
-
-def recorded_levels(
-    Z: Array,
-    theta: Array,
-    norm: float,
-    count: int,
-    tolerance: float,
-    known: Array | None = None,
-) -> tuple[Array, ...]:
-    """Return the weights λ (N,) of each level that :func:`checked_levels` then accepts (Def. 5).
-
-    Parameters are those of :func:`prove_levels`.
-    """
-    return _found(Z, theta, norm, count, tolerance, known)[1]
-
-
-def _found(
-    Z: Array, theta: Array, norm: float, count: int, tolerance: float, known: Array | None
-) -> tuple[LevelProof, tuple[Array, ...]]:
     from lexmargin.judge.levels.level_duals import level_dual
 
     face = LevelFace(Z, theta, norm)

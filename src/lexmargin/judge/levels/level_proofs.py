@@ -20,6 +20,7 @@ from lexmargin.judge.levels.level_chain import (
 )
 from lexmargin.judge.levels.level_curved import long_norm, margin_errors
 from lexmargin.judge.levels.long_words import found_multipliers, long_levels
+from lexmargin.judge.proved import BoundMethod
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
@@ -64,7 +65,7 @@ def with_ordered_levels(
     found = replace(found, levels_gap=proof.gap)
     if proof.proven >= count:
         why = f"{found.reasons[0]}; duality proves all {count} levels"
-        return replace(found, reasons=(why,))
+        return replace(found, reasons=(why, *found.reasons[1:]))
     why = f"level {proof.proven + 1} is not proven by what is given"
     return replace(found, verdict=Verdict.UNDECIDED, reasons=(why,))
 
@@ -110,7 +111,7 @@ def with_levels(
                     proof = long_levels(Z, theta, found.norm, count, limits.gap, terms) or proof
         else:
             unit = theta / vector_norm(theta, found.norm)
-            proof = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
+            proof, _ = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
             if proof.proven < count and affordable(*Z.shape):
                 exact = exact_levels(Z, found.norm, theta, count)
                 gap = None if isinstance(exact, str) else exact.gap
@@ -128,7 +129,8 @@ def with_levels(
 def levels_word(proof: LevelProof, count: int) -> tuple[Verdict, str]:
     """Return the word and the reason for levels of which the first has the max margin."""
     if proof.proven >= count:
-        return Verdict.GLOBAL, f"all {count} levels are within {proof.gap:.3g} of the optimum's"
+        why = f"all {count} levels are within {proof.gap:.3g} of the optimum's"
+        return Verdict.GLOBAL, f"{why} ({BoundMethod.LEVELS})"
     level, value = proof.proven + 1, proof.values[proof.proven]
     if proof.optimum is not None:
         return Verdict.UNDECIDED, (

@@ -18,6 +18,7 @@ import numpy as np
 from lexmargin.errors import SolverFailedError
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.levels.level_chain import LevelProof, compared
+from lexmargin.judge.proved import linear_proof, with_proved
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
@@ -59,31 +60,31 @@ def with_long_numbers(found: Certificate, Z: Array, theta: Array) -> Certificate
     exact = None if long is None else measured(Z, theta, long.terms, found.norm)
     if long is None or exact is None or not within(exact, found.tolerances):
         return found
-    reasons: tuple[str, ...] = (
-        "ε and δ are within their tolerances",
-        "weak duality: no direction has a margin above the bound",
-    )
     short = measured(Z, theta, (long.rounded,), found.norm)
-    if short is None or not within(short, found.tolerances):
-        reasons += ("multipliers in doubles are too short to show it, those in long numbers do",)
     multipliers = long.rounded
     support = np.flatnonzero(multipliers)
     for array in (multipliers, support):
         array.setflags(write=False)
-    return replace(
-        found,
-        verdict=Verdict.GLOBAL,
-        stationarity=exact.distance,
-        stationarity_bound=min(found.stationarity_bound, exact.distance),
-        complementarity=exact.slackness,
-        euler=exact.euler,
-        margin=exact.margin,
-        support=support,
-        multipliers=multipliers,
-        gap=exact.gap,
-        bound=exact.bound,
-        reasons=reasons,
+    shown = with_proved(
+        replace(
+            found,
+            verdict=Verdict.KKT,
+            stationarity=exact.distance,
+            stationarity_bound=min(found.stationarity_bound, exact.distance),
+            complementarity=exact.slackness,
+            euler=exact.euler,
+            margin=exact.margin,
+            support=support,
+            multipliers=multipliers,
+            gap=None,
+            reasons=("ε and δ are within their tolerances",),
+        ),
+        replace(linear_proof(exact.bound, None), excess=exact.gap),
     )
+    if short is not None and within(short, found.tolerances):
+        return shown
+    why = "multipliers in doubles are too short to show it, those in long numbers do"
+    return replace(shown, reasons=(*shown.reasons, why))
 
 
 def within(exact: Measured, limits: Tolerances) -> bool:

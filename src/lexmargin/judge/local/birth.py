@@ -22,6 +22,7 @@ from lexmargin.linalg.guarded import nonnegative_least_squares
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.networks import Network
 
 __all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widened"]
@@ -53,9 +54,8 @@ class Birth:
     exact: bool
 
 
-def leak(functions: MarginFunctions) -> float | None:
+def leak(predictor: Predictor) -> float | None:
     """Return s of `σ(z) = max(z, 0) + s min(z, 0)` for one-output two-layer networks, else None."""
-    predictor = functions.predictor
     if not isinstance(predictor, Network) or not predictor.two_layer:
         return None
     return predictor.activation.left_slope

@@ -207,7 +207,7 @@ class PredictorPoint(RectifiedPoint, KinkedDirection):
     @functools.cached_property
     def values(self) -> Array:
         # With the gradients, in one evaluation.
-        return self.functions.recorded(self.theta)[0]
+        return self.functions.value_and_vjp(self.theta)[0]
 
     @functools.cached_property
     def jacobian(self) -> Array:

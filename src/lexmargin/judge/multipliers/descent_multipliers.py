@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
 
 from lexmargin.errors import DataError
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.margins import Margins
 
-__all__ = ["CarriedMultipliers", "Recorded", "carried_multipliers"]
-
-
-class Recorded(Protocol):
-    """Margin functions with their combined gradient, such as `MarginFunctions`."""
-
-    def recorded(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """Return f(θ) and `weights -> Σ_n weights_n ∇f_n(θ)`."""
+__all__ = ["CarriedMultipliers", "carried_multipliers"]
 
 
 @final
@@ -43,7 +36,7 @@ class CarriedMultipliers:
     complementarity: float
 
 
-def carried_multipliers(functions: Recorded, theta: Array) -> CarriedMultipliers:
+def carried_multipliers(functions: Margins, theta: Array) -> CarriedMultipliers:
     """Return the multipliers of the exponential loss at θ (math §7.10).
 
     Parameters
@@ -56,7 +49,7 @@ def carried_multipliers(functions: Recorded, theta: Array) -> CarriedMultipliers
     DataError
         where θ or the combined gradient is zero or not finite.
     """
-    values, pull = functions.recorded(theta)
+    values, pull = functions.value_and_vjp(theta)
     with np.errstate(under="ignore"):
         weights = np.exp(np.min(values) - values)
     weights = weights / np.sum(weights)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import numpy as np
 
@@ -21,29 +21,14 @@ from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted
 from lexmargin.linalg.rounding import EPS
+from lexmargin.margins import Margins
 
-__all__ = ["GradientSource", "Gram", "gram_matrix", "row_norms"]
+__all__ = ["Gram", "gram_matrix", "row_norms"]
 
 _REFINEMENTS: Final = 4
 """Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
 RowsOf = Callable[[Indices], Array]
-
-
-class GradientSource(Protocol):
-    """Margins whose gradients are formed a few at a time."""
-
-    @property
-    def theta(self) -> Array: ...
-
-    @property
-    def values(self) -> Array: ...
-
-    def rows(self, indices: Indices) -> Array: ...
-
-    def push(self, indices: Indices, direction: Array) -> Array: ...
-
-    def pull(self, indices: Indices, weights: Array) -> Array: ...
 
 
 def gram_matrix(rows: RowsOf, indices: Indices, dimension: int, memory: float) -> Array:
@@ -79,7 +64,8 @@ class Gram(Ladder):
     """Non-negative least squares `min ‖θ̂ - Jᵀλ‖` on margins whose gradients are not kept.
 
     Args:
-        margins: gradients a few at a time, at θ of any length.
+        margins: gradients a few at a time.
+        theta: θ (d,) of any length.
         degree: α.
         widest: the largest τ of a support.
         memory: bytes that gradients may take at a time.
@@ -88,16 +74,19 @@ class Gram(Ladder):
     whole = False
 
     def __init__(
-        self, margins: GradientSource, degree: float, widest: float, memory: float
+        self, margins: Margins, theta: Array, degree: float, widest: float, memory: float
     ) -> None:
-        size = vector_norm(margins.theta, 2.0)
-        self._source, self._memory, self._degree = margins, memory, degree
-        self.theta = margins.theta / size
+        size = vector_norm(theta, 2.0)
+        self._source, self._at, self._memory, self._degree = margins, theta, memory, degree
+        self.theta = theta / size
         # f/‖θ‖ and ∇f differ from f(θ̂) and ∇f(θ̂) by one factor ‖θ‖^{α-1}.
-        self.margins = margins.values / size
+        self.margins: Array = margins.values(theta) / size
         self.indices = self.support(widest)
-        self.gram = gram_matrix(margins.rows, self.indices, self.theta.size, memory)
-        self.products = margins.push(self.indices, self.theta)
+        self.gram = gram_matrix(self._rows, self.indices, self.theta.size, memory)
+        self.products = margins.jvp(theta, self.theta, self.indices)
+
+    def _rows(self, indices: Indices) -> Array:
+        return self._source.rows(self._at, indices)
 
     @property
     def excess(self) -> Array:
@@ -105,10 +94,8 @@ class Gram(Ladder):
         return self._degree * (self.margins - float(np.min(self.margins)))
 
     def reach(self, far: Indices) -> float:
-        source = self._source
-
         def lengths(some: Indices) -> Array:
-            return row_norms(source.rows, some, self.theta.size, self._memory)
+            return row_norms(self._rows, some, self.theta.size, self._memory)
 
         return weight_reach(far, lengths, self.excess, self.theta, 2.0)
 
@@ -128,7 +115,7 @@ class Gram(Ladder):
         values = _solve(square, products / divisors) / divisors
         best = self._residual(support, values, share)
         for _ in range(_REFINEMENTS):
-            gains = self._source.push(support, best[1]) - share * float(share @ values)
+            gains = self._source.jvp(self._at, best[1], support) - share * float(share @ values)
             passive = np.flatnonzero(values > 0.0)
             if not passive.size:
                 break
@@ -143,7 +130,7 @@ class Gram(Ladder):
                 break
             values, best = moved, trial
         objective, remaining = best
-        gains = self._source.push(support, remaining) - share * float(share @ values)
+        gains = self._source.jvp(self._at, remaining, support) - share * float(share @ values)
         mass = float(values @ norms) + 1.0
         length = vector_norm(remaining, 2.0)
         lower = self._lower(objective, remaining, gains, products, norms, mass)
@@ -158,7 +145,9 @@ class Gram(Ladder):
         )
 
     def _residual(self, samples: Indices, values: Array, share: Array) -> tuple[float, Array]:
-        remaining = self.theta - self._source.pull(samples, values)
+        weights = np.zeros(self.margins.size)
+        weights[samples] = values
+        remaining = self.theta - self._source.vjp(self._at, weights)
         return math.hypot(vector_norm(remaining, 2.0), float(share @ values)), remaining
 
     def _lower(

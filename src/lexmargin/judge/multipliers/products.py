@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES
-from lexmargin.judge.point import row_sums
-from lexmargin.linalg.norms import Array, shifted
+from lexmargin.judge.point import UnitPoint, row_sums
+from lexmargin.linalg.norms import Array, shifted, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import is_dense
 
-__all__ = ["combination", "linear_values", "near_products"]
+__all__ = ["combination", "linear_margin", "linear_values", "near_products"]
 
 _TINY: Final = 2.0**-1020
 """Of one term: what is lost of a product that leaves the range of doubles."""
@@ -47,6 +47,14 @@ def near_products(rows: Any, theta: Array) -> tuple[Array, Array]:
     if doubtful.size * terms <= EXACT_PRODUCT_ENTRIES:
         values[doubtful], errors[doubtful] = _accurate(rows, theta, doubtful)
     return values, errors
+
+
+def linear_margin(point: UnitPoint, theta: Array) -> float:
+    """Return a margin that θ/‖θ‖ surely has, for linear f_n = z_n·θ (d,), in the units of point."""
+    scaled = unit_scale(theta)
+    products, errors = near_products(point.jacobian, scaled)
+    size = vector_norm(scaled, point.norm) * (1.0 + 8.0 * EPS)
+    return float(np.min(products - errors)) / size
 
 
 def linear_values(rows: Array, theta: Array) -> Array:

@@ -9,15 +9,23 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.errors import ParameterError, ShapeError
+from lexmargin.inputs.limits import IMPROVED_ENTRIES
 from lexmargin.judge.multipliers.multiplier_set import smallest_hull_point
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
 from lexmargin.judge.multipliers.products import combination
 from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import is_dense
+from lexmargin.linalg.rows import densified, is_dense
 
-__all__ = ["DualBound", "best_weights", "linear_dual_bound", "relative_excess", "relative_gap"]
+__all__ = [
+    "DualBound",
+    "best_weights",
+    "improved_bound",
+    "linear_dual_bound",
+    "relative_excess",
+    "relative_gap",
+]
 
 _FURTHEST = 1000
 """A power of two that is a double, and whose reciprocal is."""
@@ -82,6 +90,28 @@ def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBoun
     # Σλ is 1 only up to rounding, and so are the sums over coordinates.
     upper = (value + rounding) * (1.0 + EPS * (Z.shape[1] + used.size + 4))
     return DualBound(value, upper, weights)
+
+
+def improved_bound(Z: Any, multipliers: Array, norm: float, enough: float) -> DualBound | None:
+    """Bound all margins by the multipliers in hand, or by better ones where that is cheap.
+
+    Better ones are looked for where the first bound is above ``enough``.
+    """
+    found = None
+    if np.any(multipliers > 0.0) and np.all(np.isfinite(multipliers)):
+        found = linear_dual_bound(Z, multipliers, norm)
+        if found.upper <= enough:
+            return found
+    count, dimension = Z.shape
+    smooth = 1.0 < norm < math.inf and norm != 2.0
+    if count * dimension > IMPROVED_ENTRIES or (smooth and count > 200):
+        return found
+    rows = densified(Z)
+    if rows is None:
+        return found
+    start = None if found is None else found.weights
+    better = linear_dual_bound(rows, best_weights(rows, norm, start=start), norm)
+    return better if found is None or better.upper < found.upper else found
 
 
 def relative_gap(upper: float, margin: float) -> float:

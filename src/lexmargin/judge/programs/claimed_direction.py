@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.judge.bounds.recomputed import linear_margin, proved_bound
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kink, samples_of
@@ -21,11 +22,11 @@ from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.kinked_point import PredictorPoint
-from lexmargin.judge.multipliers.products import linear_values
+from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
-from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.point import UnitPoint, check_euler, unit_point
+from lexmargin.judge.proved import Proved, linear_proof, with_proved
 from lexmargin.judge.reasons import Condition
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
@@ -101,12 +102,12 @@ def claimed_direction(
         first = replace(first, lower=place.bounded(first.lower, others, norm, limits))
     # At kinks the elements that λ combines, where there are slopes for them.
     support_rows = gradients[evidence.support]
-    linear = functions.linear
     weights = evidence.multipliers if evidence.bound is None else evidence.bound
-    bound, gap = proved_bound(functions, point, weights, linear), None
-    if bound is not None:
-        below = linear_margin(point, theta) if linear else point.margin
-        gap = relative_gap(bound, point.unscaled(below))
+    margin = point.unscaled(linear_margin(point, theta) if functions.linear else point.margin)
+    proved = None
+    if not np.any(weights < 0.0):
+        kkt = Kkt(functions=functions, point=theta, norm=norm)
+        proved = lowest(kkt, weights, margin, GIVEN)
     bounded = first.lower
     if on:
         # What separates θ̂ from one element of every margin does not from all.
@@ -126,12 +127,12 @@ def claimed_direction(
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,
         licq=licq(support_rows, limits.rank),
-        gap=gap,
-        bound=bound,
+        gap=None if proved is None else proved.gap(margin),
+        bound=None if proved is None else proved.bound,
         degree=alpha,
         nearest_kink=place.standing(evidence.support).nearest,
     )
-    found = _beyond_first_order(functions, point, unit, evidence, known)
+    found = _beyond_first_order(functions, point, unit, evidence, known, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
@@ -145,18 +146,18 @@ def _in_long_numbers(
     exact = measured(rows, theta, evidence.long, found.norm) if affordable(*rows.shape) else None
     if exact is None or not within(exact, found.tolerances):
         return replace(found, verdict=Verdict.UNDECIDED, reasons=(_SHORT,))
-    return replace(
+    known = replace(
         found,
-        verdict=Verdict.GLOBAL,
+        verdict=Verdict.KKT,
         reasons=("the margin meets an upper bound on all margins, in long numbers",),
         margin=exact.margin,
         stationarity=exact.distance,
         stationarity_bound=min(found.stationarity_bound, exact.distance),
         complementarity=exact.slackness,
         euler=exact.euler,
-        bound=exact.bound,
-        gap=exact.gap,
+        gap=None,
     )
+    return with_proved(known, replace(linear_proof(exact.bound, None), excess=exact.gap))
 
 
 def _beyond_first_order(
@@ -165,6 +166,7 @@ def _beyond_first_order(
     unit: Array,
     evidence: Evidence,
     found: Certificate,
+    proved: Proved | None,
 ) -> Certificate:
     """Return the certificate with the best word that the evidence establishes, and its reason."""
     if not found.verdict.stationary:
@@ -181,8 +183,9 @@ def _beyond_first_order(
         if shown is not None:
             why = "the margin rises along the curve given from its beginning"
             return said(Verdict.SADDLE, why, replace(found, rise=shown))
-    if gap is not None and gap <= limits.gap:
-        return said(Verdict.GLOBAL, "the margin meets an upper bound on all margins")
+    if proved is not None and gap is not None and gap <= limits.gap:
+        met = said(Verdict.KKT, "the margin meets an upper bound on all margins")
+        return with_proved(met, replace(proved, excess=gap))
     affine = functions.curvature is Curvature.AFFINE
     if found.verdict is Verdict.CLARKE_KKT or point.norm != 2.0 or affine:
         return found

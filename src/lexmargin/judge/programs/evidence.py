@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
-from lexmargin.judge.bounds.global_bounds import global_bound
+from lexmargin.judge.bounds.table import lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
 from lexmargin.judge.functions.slopes import rows
@@ -68,7 +69,8 @@ def _of_global(
     facts, _ = claimed_direction(functions, flat, norm, limits, found)
     if facts.verdict is Verdict.GLOBAL:
         return found
-    better = global_bound(functions, flat, certificate, norm)
+    kkt = Kkt(functions=functions, point=flat, norm=norm)
+    better = lowest(kkt, certificate.multipliers, certificate.margin)
     bounded = replace(found, bound=None if better is None else better.weights)
     if not functions.linear:
         return bounded

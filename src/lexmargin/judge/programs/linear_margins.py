@@ -18,9 +18,10 @@ from lexmargin.data.samples import is_sparse, stored_samples
 from lexmargin.errors import DataError, ShapeError, UnsupportedError
 from lexmargin.inputs.arrays import array_of, real_array
 from lexmargin.inputs.kinds import Exponent, checked
+from lexmargin.judge.bounds.balanced import balanced
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence, measured_of
-from lexmargin.judge.judge import dual_bound, judged, not_separating
+from lexmargin.judge.judge import judged, linear_upper, not_separating, with_linear_bound
 from lexmargin.judge.multipliers.products import near_products
 from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb, rungs
@@ -123,8 +124,7 @@ def certify_linear(
         sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
     else:
         sure = _surely(point, unit)
-    reach = None if upper is None else (upper, sure)
-    return judged(point, rung, 0.0, tolerances, reach=reach)
+    return with_linear_bound(judged(point, rung, 0.0, tolerances), point, upper, sure)
 
 
 def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]:
@@ -217,7 +217,7 @@ def _claimed(
         return None
     values = unit_scale(values)
     if point.target is not None:
-        values = _balanced(values, signs)
+        values = balanced(values, signs)
     combination = values @ point.jacobian
     if point.target is None:
         size = vector_norm(combination, dual_exponent(point.norm))
@@ -239,32 +239,22 @@ def _claimed(
     return Rung(tau, measured) if measured.met(limits) else None
 
 
-def _balanced(values: Array, signs: Array) -> Array:
-    """Return λ with `Σ λ y = 0` up to rounding."""
-    plus, minus = float(np.sum(values[signs > 0])), float(np.sum(values[signs < 0]))
-    if not (plus > 0.0 and minus > 0.0):
-        return values
-    middle = 0.5 * (plus + minus)
-    return np.where(signs > 0, values * (middle / plus), values * (middle / minus))
-
-
 def _upper(
     point: UnitPoint, signs: Array, measured: Stationarity, limits: Tolerances
 ) -> float | None:
     """Return an upper bound on all margins, rounding included; None without multipliers."""
     if point.target is None:
-        found = dual_bound(point, measured, limits)
-        return None if found is None else found.upper
+        return linear_upper(point, measured, limits)
     values = measured.multipliers
     if not (np.any(values[signs > 0]) and np.any(values[signs < 0])):
         return None
     # Weights with Σ λ y = 0 lie within a few roundings of these.
-    values = _balanced(values, signs)
+    values = balanced(values, signs)
     used = np.flatnonzero(values)
     rows = point.jacobian[used][:, :-1]
-    balanced = linear_dual_bound(rows, values[used], point.norm)
-    spent = vector_norm(balanced.weights @ abs(rows), 2.0)
-    return balanced.upper + 2.0 * EPS * (used.size + 16) * spent
+    found = linear_dual_bound(rows, values[used], point.norm)
+    spent = vector_norm(found.weights @ abs(rows), 2.0)
+    return found.upper + 2.0 * EPS * (used.size + 16) * spent
 
 
 def _surely(point: UnitPoint, unit: Array) -> float:

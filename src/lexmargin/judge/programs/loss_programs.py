@@ -6,7 +6,6 @@ Neither asks for a separator (math §8): the margin stands beside the verdict an
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -15,9 +14,8 @@ import numpy as np
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt, LossTerm
-from lexmargin.judge.bounds.loss_bounds import ball_gap, penalty_gap
-from lexmargin.judge.bounds.loss_point import LossPoint, loss_point, vanishes_at_zero
-from lexmargin.judge.bounds.zero_minimum import origin_is_least
+from lexmargin.judge.bounds.loss_point import LossPoint, loss_point_of, vanishes_at_zero
+from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.multipliers.stationarity import misfit, sine
@@ -29,15 +27,10 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, angle, dual_exponent, vector_norm
 from lexmargin.linalg.rounding import EPS, TINY
 from lexmargin.margins import MarginFunctions
-from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.linear import Log
-from lexmargin.separation.long_losses import least_loss_gap
-from lexmargin.separation.long_measures import affordable
 
 __all__ = ["certify_loss", "rounding_of_stationarity"]
 
-_SECONDS: Final = 10.0
-"""For weights in long numbers, which take .05 to 1 s; with less time the weaker word stays."""
 _ROOM: Final = 10.0
 """Gaps in units of their tolerance that rounding may make of a minimum."""
 
@@ -98,12 +91,12 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
     """Judge Remark 2 at ρ: ‖θ‖ = 1 and the angle between `-∇L(ρθ)` and θ is 0, or ∇L(ρθ) = 0.
 
     For concave f_n weights of the samples bound the least log L of the ball, whatever the margins
-    are: :func:`~lexmargin.judge.bounds.loss_bounds.ball_gap`. The certificate's ``gap`` is in nats,
-    relative to max(1, |log L|).
+    are: :class:`~lexmargin.judge.bounds.loss_bounds.BallLoss`. The ``gap`` is in nats, relative to
+    max(1, |log L|).
     """
     functions, norm, term = kkt.functions, kkt.norm, _term(kkt)
     with np.errstate(all="ignore"):
-        w, theta, values = kkt.point, kkt.point / rho, kkt.values
+        theta, values = kkt.point / rho, kkt.values
         size = vector_norm(theta, norm)
     if _undefined(functions, values):
         return negative(values, norm, limits)
@@ -111,7 +104,7 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
         why = f"infeasible: ‖θ‖ = {size:.9g} leaves the ball"
         found = blank(Verdict.NOT_STATIONARY, values, norm, limits, (why,))
         return _separating(replace(found, feasibility=size - 1.0), values, None)
-    point = loss_point(functions, term.loss, term.classes, w, values)
+    point = loss_point_of(kkt)
     if point is None:
         return _out_of_range(values, norm, limits)
     inside = size < 1.0 - limits.feasibility
@@ -119,20 +112,6 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
     condition = Condition.INSIDE if inside else Condition.BALL
     verdict, reasons = first_order(apart.measured(condition), limits)
     residual = apart.used(verdict, limits)
-    gap = None
-    if functions.curvature <= Curvature.CONCAVE:
-        scale = max(1.0, abs(point.level))
-        gap = ball_gap(point, rho, norm, limits.gap * scale) / scale
-        gap = min(gap, _long_gap(kkt, apart.possible(verdict, limits), gap, limits) / scale)
-        if apart.possible(verdict, limits) and gap <= limits.gap:
-            verdict = Verdict.GLOBAL
-            reasons += ("convex: no point of the ball has a smaller loss",)
-        verdict, reasons = _doubted(verdict, reasons, gap, limits)
-    hidden = term.hidden()
-    if hidden:
-        reasons += (
-            f"{hidden} dimension(s) of θ are decided by weights below e^-{VISIBLE_NATS:g}, unseen",
-        )
     found = replace(
         blank(verdict, values, norm, limits, reasons),
         stationarity=residual,
@@ -141,10 +120,14 @@ def _certify_ball(kkt: Kkt, rho: float, limits: Tolerances) -> Certificate:
         feasibility=max(0.0, size - 1.0),
         support=point.seen,
         multipliers=_carried(point, norm),
-        gap=gap,
         angle=turned,
         checks=() if inside else (Check("‖θ‖ = 1", abs(size - 1.0), limits.feasibility),),
     )
+    found = _doubted(with_bounds(kkt, found, rises=apart.possible(verdict, limits)))
+    hidden = term.hidden()
+    if hidden:
+        why = f"{hidden} dimension(s) of θ are decided by weights below e^-{VISIBLE_NATS:g}, unseen"
+        found = replace(found, reasons=(*found.reasons, why))
     return _separating(_smooth(found, kkt), values, point.errors)
 
 
@@ -160,7 +143,7 @@ def rounding_of_stationarity(kkt: Kkt, limits: Tolerances) -> float:
         size = vector_norm(theta, kkt.norm)
         if _undefined(kkt.functions, values):
             return 0.0
-        point = loss_point(kkt.functions, kkt.loss.loss, kkt.loss.classes, kkt.point, values)
+        point = loss_point_of(kkt)
         if point is None:
             return 0.0
         inside = size < 1.0 - limits.feasibility
@@ -187,15 +170,15 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
     """Judge `-∇L(θ) = c q ‖θ‖^{q-1} ∇‖θ‖`, in direction and in length, both without a scale.
 
     At θ = 0 that is ∇L = 0, or for q = 1 `‖∇L‖_* ≤ c`. For convex L Fenchel's inequality bounds the
-    distance from the minimum: :func:`~lexmargin.judge.bounds.loss_bounds.penalty_gap`; the
+    distance from the minimum: :class:`~lexmargin.judge.bounds.loss_bounds.PenalisedLoss`; the
     certificate's ``gap`` is relative to `L + R`.
     """
-    functions, norm, term, theta = kkt.functions, kkt.norm, _term(kkt), kkt.point
+    functions, norm, theta = kkt.functions, kkt.norm, kkt.point
     with np.errstate(all="ignore"):
         values = kkt.values
     if _undefined(functions, values):
         return negative(values, norm, limits)
-    point = loss_point(functions, term.loss, term.classes, theta, values)
+    point = loss_point_of(kkt)
     if point is None:
         return _out_of_range(values, norm, limits)
     size = vector_norm(theta, norm)
@@ -204,17 +187,6 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
     condition = Condition.BALANCE if size > 0.0 else Condition.ORIGIN
     verdict, reasons = first_order(apart.measured(condition), limits)
     residual = apart.used(verdict, limits)
-    gap = None
-    if functions.curvature <= Curvature.CONCAVE:
-        gap = penalty_gap(point, *_penalty(kkt), norm, limits.gap)
-        gap = min(gap, _long_gap(kkt, apart.possible(verdict, limits), gap, limits))
-        if apart.possible(verdict, limits) and gap <= limits.gap:
-            verdict = Verdict.GLOBAL
-            reasons += ("convex: no point has a smaller objective",)
-        verdict, reasons = _doubted(verdict, reasons, gap, limits)
-    elif size == 0.0 and verdict is Verdict.KKT and origin_is_least(kkt):
-        verdict, gap = Verdict.GLOBAL, 0.0
-        reasons += ("the penalty outgrows all that the loss can gain",)
     turned = norm == 2.0 and size > 0.0 and np.any(point.gradient)
     name = "‖∇L‖ = c q ‖θ‖^(q-1)" if size > 0.0 else "‖∇L‖ at θ = 0"
     found = replace(
@@ -224,40 +196,24 @@ def _certify_penalty(kkt: Kkt, limits: Tolerances) -> Certificate:
         complementarity=0.0,
         support=point.seen,
         multipliers=_carried(point, norm),
-        gap=gap,
         angle=angle(point.gradient, theta) if turned else None,
         checks=(Check(name, length, limits.stationarity),),
     )
+    found = _doubted(with_bounds(kkt, found, rises=apart.possible(verdict, limits)))
     return _separating(_smooth(found, kkt), values, point.errors)
 
 
-def _doubted(
-    verdict: Verdict, reasons: tuple[str, ...], gap: float, limits: Tolerances
-) -> tuple[Verdict, tuple[str, ...]]:
+def _doubted(found: Certificate) -> Certificate:
     """Withdraw KKT of a convex problem where duality leaves room for a better point.
 
     Gradients are measured in one length. Where columns differ by 1e12, or all samples lie far from
     0, what is left in the others is nothing to the longest, and may be all that counts.
     """
-    if verdict is Verdict.KKT and gap > _ROOM * limits.gap:
-        return Verdict.UNDECIDED, (f"duality leaves a gap of {gap:.3g}", *reasons)
-    return verdict, reasons
-
-
-def _long_gap(kkt: Kkt, possible: bool, gap: float, limits: Tolerances) -> float:
-    """Return a bound by weights in long numbers, where those of doubles leave a point open; or ∞.
-
-    Beside samples of 1e12, or far from the origin, no weights in doubles have a gradient as small
-    as that of the least loss.
-    """
-    asked = kkt.asked_loss
-    if asked is None or not possible or gap <= limits.gap:
-        return math.inf
-    if not affordable(kkt.functions.count, kkt.functions.size):
-        return math.inf
-    rows = kkt.functions.jacobian(np.zeros(kkt.functions.size))
-    found = least_loss_gap(rows, kkt.point, asked, time.monotonic() + _SECONDS)
-    return math.inf if found is None else found
+    gap = found.gap
+    if found.verdict is not Verdict.KKT or gap is None or gap <= _ROOM * found.tolerances.gap:
+        return found
+    reasons = (f"duality leaves a gap of {gap:.3g}", *found.reasons)
+    return replace(found, verdict=Verdict.UNDECIDED, reasons=reasons)
 
 
 def _term(kkt: Kkt) -> LossTerm:

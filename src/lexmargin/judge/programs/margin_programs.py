@@ -6,19 +6,18 @@ Every problem brings its :class:`~lexmargin.formulations.kkt.Kkt`; nothing here 
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
-from lexmargin.judge.bounds.scaled_bound import with_least_cost
+from lexmargin.judge.bounds.held import ZeroCost
+from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.multipliers.vertex_bounds import relative_excess, relative_gap
 from lexmargin.judge.plain import judge_kkt
-from lexmargin.judge.programs.w_levels import judge_later_level, least_first_level
+from lexmargin.judge.programs.w_levels import judge_later_level
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.surroundings import around_program
 from lexmargin.judge.tolerances import Tolerances
@@ -29,8 +28,7 @@ from lexmargin.judge.unmeasured import (
     too_small_or_large,
 )
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify_program", "measured_level"]
@@ -55,15 +53,14 @@ def certify_program(
     if not np.any(first.point) or first.margin <= 0.0:
         return negative(first.values, first.norm, limits)
     done = _free_of_cost(kkts)
-    notes = tuple(_free(kkt) for kkt in kkts[:done])
+    nothing = np.zeros(first.functions.count)
+    notes = tuple(ZeroCost().prove(kkt, nothing).reason for kkt in kkts[:done])
     if done == len(kkts):
-        found = _only_feasible(first, limits, notes)
+        found = _only_feasible(kkts, limits, notes)
     elif kkts[done].costs is None:
         found = _certify_norm(kkts[done], limits, given)
     else:
         found = _certify_costs(kkts[done], limits, notes, given)
-        if done == 0:
-            found = _with_first_level(first, found)
     if first.part is not None:
         found = replace(found, levels=tuple(_cost(kkt) for kkt in kkts))
     return _with_later_levels(kkts, done, found)
@@ -79,17 +76,15 @@ def _cost(kkt: Kkt) -> float:
 def _free_of_cost(kkts: tuple[Kkt, ...]) -> int:
     """Return how many of the first levels cost nothing: an entry, as its square may underflow."""
     count = 0
-    while count < len(kkts) and kkts[count].costs is not None and not np.any(kkts[count].target):
+    while count < len(kkts) and ZeroCost().applies(kkts[count]):
         count += 1
     return count
 
 
-def _free(kkt: Kkt) -> str:
-    name = "the cost" if kkt.part is None else f"‖w_{kkt.part + 1}‖"
-    return f"{name} = 0: no feasible point has less"
-
-
-def _only_feasible(kkt: Kkt, limits: Tolerances, notes: tuple[str, ...]) -> Certificate:
+def _only_feasible(
+    kkts: tuple[Kkt, ...], limits: Tolerances, notes: tuple[str, ...]
+) -> Certificate:
+    kkt = kkts[0]
     level = 1.0 if kkt.level is None else kkt.level
     shortfall = max(0.0, (level - kkt.margin) / level)
     if shortfall > limits.feasibility:
@@ -97,8 +92,9 @@ def _only_feasible(kkt: Kkt, limits: Tolerances, notes: tuple[str, ...]) -> Cert
         found = blank(Verdict.NOT_STATIONARY, kkt.values, kkt.norm, limits, (why,))
         return replace(found, feasibility=shortfall)
     checks = (Check("Σ λ = ‖w_1‖²/α_1 = 0", 0.0, limits.stationarity),)
-    found = blank(Verdict.GLOBAL, kkt.values, kkt.norm, limits, notes)
-    return replace(found, feasibility=shortfall, gap=0.0, checks=checks)
+    found = blank(Verdict.KKT, kkt.values, kkt.norm, limits, notes[:-1])
+    found = with_bounds(kkts[-1], found, (ZeroCost(),))
+    return replace(found, feasibility=shortfall, checks=checks)
 
 
 # -- norms, eq. 6 and 7 ----------------------------------------------------------------------------
@@ -114,10 +110,11 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
     if kkt.radius is not None:
         found = _in_the_ball(found, kkt, vector_norm(kkt.point, kkt.norm) / kkt.radius)
     if kkt.functions.curvature <= Curvature.CONCAVE:
-        return _with_weak_duality(found, kkt)
+        return with_bounds(kkt, found)
     if kkt.norm != 2.0:
         return found
-    return _second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+    found = _second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+    return with_bounds(kkt, found)
 
 
 def _in_the_ball(found: Certificate, kkt: Kkt, size: float) -> Certificate:
@@ -139,40 +136,6 @@ def _in_the_ball(found: Certificate, kkt: Kkt, size: float) -> Certificate:
     reasons: tuple[str, ...] = (f"‖θ‖ = {size:.9g} leaves room in the ball", *found.reasons)
     verdict = Verdict.NOT_STATIONARY if rising else Verdict.UNDECIDED
     return replace(found, verdict=verdict, reasons=reasons, checks=checks)
-
-
-def _with_weak_duality(found: Certificate, kkt: Kkt) -> Certificate:
-    """Bound all points for concave f_n, by p ≥ 0 with Σp = 1 and `o = Σ p_n (f_n - ∇f_n·w)`.
-
-    All margins of the ball: `γ* ≤ ρ‖Jᵀp‖_* + o`; all sizes that reach the level:
-    `‖w‖ ≥ (level - o)/‖Jᵀp‖_*`. With costs the size is that of `√c w`.
-    """
-    total = float(np.sum(found.multipliers))
-    if not (math.isfinite(total) and total > 0.0):
-        return found
-    share, w, root = found.multipliers / total, kkt.point, np.ones(kkt.point.size)
-    if kkt.costs is not None:
-        root = np.sqrt(kkt.costs)
-    size = vector_norm((share @ kkt.jacobian) / root, dual_exponent(kkt.norm))
-    offset = float(share @ (kkt.values - kkt.jacobian @ w))
-    terms = float(share @ (np.abs(kkt.values) + np.abs(kkt.jacobian) @ np.abs(w)))
-    length = vector_norm(root * w, kkt.norm)
-    reach = length if kkt.radius is None else kkt.radius
-    rounding = EPS * (w.size + kkt.values.size + 8) * (terms + reach * size)
-    if kkt.level is None:
-        bound = reach * size + offset + rounding
-        gap = relative_gap(bound, kkt.margin * (1.0 - 8.0 * EPS))
-        why = "weak duality: no point of the ball does better"
-    else:
-        least = (kkt.level - offset - rounding) / size if size > 0.0 else math.inf
-        bound, gap = kkt.level, relative_excess(length, least)
-        why = "weak duality: no point of the ball does better"
-        if kkt.costs is not None:
-            why = "weak duality: no feasible point costs less"
-    if found.verdict is Verdict.KKT and gap <= found.tolerances.gap:
-        reasons = (*found.reasons, why)
-        return replace(found, verdict=Verdict.GLOBAL, gap=gap, bound=bound, reasons=reasons)
-    return replace(found, gap=gap, bound=bound)
 
 
 def _second_order(
@@ -197,16 +160,13 @@ def _certify_costs(
     found = judge_kkt(kkt, limits, notes, given)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, found))
-    if not np.all(kkt.entry_costs[~kkt.held] > 0.0):
-        # Where some entries cost nothing, no metric says how far a step leads.
-        return found
-    whole = kkt.free is None
-    if whole and kkt.functions.curvature <= Curvature.CONCAVE:
-        found = _with_weak_duality(found, kkt)
-    if kkt.functions.curvature is not Curvature.AFFINE:
+    if kkt.functions.curvature <= Curvature.CONCAVE:
+        found = with_bounds(kkt, found)
+    # Where some entries cost nothing, no metric says how far a step leads.
+    movable = bool(np.all(kkt.entry_costs[~kkt.held] > 0.0))
+    if movable and kkt.functions.curvature is not Curvature.AFFINE:
         found = _second_order(kkt, found.multipliers, found, given)
-    # Bounds would move what is held.
-    return with_least_cost(kkt, found) if whole else found
+    return with_bounds(kkt, found)
 
 
 def _identities(kkt: Kkt, parts: Parts, found: Certificate) -> tuple[Check, ...]:
@@ -232,20 +192,6 @@ def _identities(kkt: Kkt, parts: Parts, found: Certificate) -> tuple[Check, ...]
 
 
 # -- levels ----------------------------------------------------------------------------------------
-
-
-def _with_first_level(kkt: Kkt, found: Certificate) -> Certificate:
-    """Raise KKT to GLOBAL where weak duality bounds the size of a linear first part from below."""
-    if found.verdict is not Verdict.KKT:
-        return found
-    least = least_first_level(kkt, found.multipliers)
-    if least is None:
-        return found
-    gap = relative_excess(_cost(kkt), least)
-    if gap > found.tolerances.gap:
-        return replace(found, gap=gap)
-    reasons = (*found.reasons, "weak duality: no feasible point has a smaller ‖w_1‖²")
-    return replace(found, gap=gap, verdict=Verdict.GLOBAL, reasons=reasons)
 
 
 def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> Certificate:

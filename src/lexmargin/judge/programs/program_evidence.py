@@ -11,7 +11,7 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.levels.level_chain import recorded_levels
+from lexmargin.judge.levels.level_chain import prove_levels
 from lexmargin.judge.levels.level_proofs import curved_levels, level_rows
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import spread
@@ -61,7 +61,7 @@ def _evidence(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
         shown = curved_levels(Z, point, first.norm, count, limit, found.multipliers).proven
         return found if shown >= count else with_long(first.functions, found, first.norm)
     unit = point / vector_norm(point, first.norm)
-    chain = recorded_levels(Z, unit, first.norm, count, limit, weights)
+    _, chain = prove_levels(Z, unit, first.norm, count, limit, weights)
     return replace(found, levels=chain)
 
 

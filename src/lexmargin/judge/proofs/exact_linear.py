@@ -70,8 +70,8 @@ def prove_max_margin(Z: Array, norm: float, theta: Array, levels: int = 1) -> Pr
         "ratio_squared": to_text(ratio),
     }
     statement = (
-        f"the max margin is {_root(best):.15g}, in rational arithmetic, and LICQ "
-        f"{'holds' if licq else 'fails'} on its {len(active)} active samples; "
+        f"the max margin is {_root(best):.15g}, in rational arithmetic; "
+        f"LICQ {'holds' if licq else 'fails'} exactly on {len(active)} active samples; "
         f"the direction given is {gap:.3e} below it, relative"
     )
     if levels > 1:

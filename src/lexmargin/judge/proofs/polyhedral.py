@@ -20,7 +20,7 @@ from lexmargin.judge.multipliers.polyhedral import saddle_point
 from lexmargin.judge.proofs.proof import Witness
 from lexmargin.judge.proofs.rational import Vector, first_exact, solve_near
 from lexmargin.linalg.exact import combination, dot, matvec, to_fractions
-from lexmargin.linalg.norms import Array
+from lexmargin.linalg.norms import Array, dual_exponent
 from lexmargin.separation.exact_vertices import exact_vertex
 from lexmargin.separation.long_measures import affordable
 
@@ -51,10 +51,6 @@ def exact_length(vector: Vector, norm: float) -> Fraction:
     """Return `‖x‖` for the norms 1 and inf."""
     sizes = [abs(x) for x in vector]
     return sum(sizes, _ZERO) if norm == 1.0 else max(sizes)
-
-
-def _dual_length(vector: Vector, norm: float) -> Fraction:
-    return exact_length(vector, math.inf if norm == 1.0 else 1.0)
 
 
 def polyhedral_pair(Z: Array, norm: float) -> tuple[Vector, Vector]:
@@ -159,7 +155,7 @@ def level_fails(
         return "the weights are negative, or of another length"
     if sum((x for x, held in zip(weights, fixed, strict=True) if not held), _ZERO) != 1:
         return "the weights of the free samples do not sum to 1"
-    bound = _dual_length(combination(weights, Z), norm)
+    bound = exact_length(combination(weights, Z), dual_exponent(norm))
     bound -= sum((weights[n] * margins[n] for n, held in enumerate(fixed) if held), _ZERO)
     return "" if bound == lowest_free(margins, fixed) else "the weights prove a larger bound"
 

@@ -68,8 +68,9 @@ class Proof:
         return {"proved": self.proved, "reason": self.statement, **self.facts, "gap": gap}
 
     def report(self) -> str:
-        """Return one line."""
-        return f"{'proof':<16}{'proved' if self.proved else 'not proved'}: {self.statement}"
+        """Return a short text, a line for each part of the statement."""
+        word = "proved" if self.proved else "not proved"
+        return f"{'proof':<16}{word}: {self.statement}".replace("; ", "\n" + " " * 16)
 
 
 def in_balls(

@@ -47,10 +47,9 @@ def module_receipt(
         DataError, ShapeError, DegreeError, MissingBackendError: as ``certify``.
     """
     margins = trained_margins(module, X, y)
+    theta, values = margins.theta, margins.values(margins.theta)
     try:
-        functions = plain_margins(
-            module, plain_samples(X), plain_samples(y), margins.theta, margins.values
-        )
+        functions = plain_margins(module, plain_samples(X), plain_samples(y), theta, values)
     except UnsupportedError as error:
         raise UnsupportedError(
             f"There is no receipt for this module, which cannot be checked without torch. "

@@ -183,7 +183,7 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
     last = math.inf
     for _ in range(_STEPS):
         values = vicinity.values if best is None else functions.values(point)
-        off = functions.combined_gradient(point, weights) - point
+        off = functions.vjp(point, weights) - point
         level = vicinity.level
         if level is None:
             shares = weights[held]
@@ -202,7 +202,7 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
         if vicinity.level is None:
             point = point / float(np.linalg.norm(point))
         weights = weights.copy()
-        missing = point - functions.combined_gradient(point, weights)
+        missing = point - functions.vjp(point, weights)
         weights[held] = weights[held] + inverse.T @ missing
     return best
 

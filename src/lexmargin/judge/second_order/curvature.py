@@ -330,7 +330,7 @@ def _by_lanczos(vicinity: Vicinity, error: float) -> SecondOrder:
     own = np.vstack([rows[np.searchsorted(vicinity.support, held)], functions.fixed])
     # Flat orbits do not hide negative curvature, which is all that is looked for here.
     low, vector = smallest_on_tangents(
-        lambda v: np.asarray(v - functions.products(theta, weights, v[None, :])[0]), own
+        lambda v: np.asarray(v - functions.hessian_products(theta, weights, v[None, :])[0]), own
     )
     found = Curvature(
         kind=CurvatureKind.UNDECIDED, smallest=low, dimension=functions.size - len(own)
@@ -361,19 +361,19 @@ def _doubt(vicinity: Vicinity, lagrangian: Array | None) -> str:
     direction /= np.linalg.norm(direction)
     pair = np.array([theta, direction])
     if lagrangian is None:
-        radial, product = functions.products(theta, weights, pair)
+        radial, product = functions.hessian_products(theta, weights, pair)
     else:
         radial, product = pair - pair @ lagrangian
     euler = 0.0
     if vicinity.degree is not None:
-        gradient = functions.combined_gradient(theta, weights)
+        gradient = functions.vjp(theta, weights)
         euler = float(np.linalg.norm(radial - (vicinity.degree - 1.0) * gradient))
         euler /= max(1.0, vicinity.degree)
     step = 1e-6
     if vicinity.nearest_kink is not None:
         step = min(step, 0.1 * vicinity.nearest_kink / vicinity.reach)
-    ahead = functions.combined_gradient(theta + step * direction, weights)
-    behind = functions.combined_gradient(theta - step * direction, weights)
+    ahead = functions.vjp(theta + step * direction, weights)
+    behind = functions.vjp(theta - step * direction, weights)
     error = float(np.linalg.norm((ahead - behind) / (2.0 * step) - product))
     scale = max(1.0, float(np.linalg.norm(product)))
     if euler > HESSIAN_EULER or not error <= HESSIAN_DIFFERENCE * scale + 1e-14 / step:

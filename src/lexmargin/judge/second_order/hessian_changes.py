@@ -187,20 +187,20 @@ def _change(vicinity: Vicinity, asked: Asked, radius: float) -> float:
     here = np.eye(size) - asked.lagrangian
     if size <= BALL_HESSIAN_PARAMETERS:
         whole = np.eye(size)
-        centre = functions.products(point, weights, whole)
+        centre = functions.hessian_products(point, weights, whole)
         squares = 0.0
         for direction in directions:
             sides = [
-                functions.products(point + sign * radius * direction, weights, whole)
+                functions.hessian_products(point + sign * radius * direction, weights, whole)
                 for sign in (1.0, -1.0)
             ]
             squares += max(float(np.linalg.norm(side - centre, 2)) for side in sides) ** 2
         return float(np.linalg.norm(centre - here, 2)) + math.sqrt(squares)
     vectors = np.random.default_rng(1).standard_normal(directions.shape)
-    centre = functions.products(point, weights, vectors)
+    centre = functions.hessian_products(point, weights, vectors)
     moved = np.array(
         [
-            functions.products(point + radius * direction, weights, vector[None, :])[0]
+            functions.hessian_products(point + radius * direction, weights, vector[None, :])[0]
             for direction, vector in zip(directions, vectors, strict=True)
         ]
     )

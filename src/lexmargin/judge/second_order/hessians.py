@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import final
 
 import numpy as np
@@ -13,21 +13,14 @@ from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.linalg.differences import DIFFERENCE, hessian_product
 from lexmargin.linalg.norms import Array
-from lexmargin.margins import MarginFunctions
+from lexmargin.margins import MarginFunctions, Margins
 
 __all__ = ["Curved", "PredictorCurved", "RescaledCurved"]
 
 
-class Curved(ABC):
-    """Margin functions with second derivatives: a predictor of the toolkit, or a trained network.
+class Curved(Margins):
+    """Margin functions whose kinks and symmetries are known: a predictor's, or a network's."""
 
-    All of θ is flat (d,); weights are one number per margin function.
-    """
-
-    size: int
-    """d."""
-    count: int
-    """Number of margin functions."""
     exact: bool = True
     """Whether products are second derivatives, and no differences of gradients."""
 
@@ -35,22 +28,6 @@ class Curved(ABC):
     def fixed(self) -> Array:
         """Unit vectors (k, d) of the coordinates that no f_n depends on, as they are held."""
         return np.zeros((0, self.size))
-
-    @abstractmethod
-    def values(self, theta: Array) -> Array:
-        """Return f(θ) (N,)."""
-
-    @abstractmethod
-    def rows(self, theta: Array, indices: Indices) -> Array:
-        """Return ∇f_n(θ) (S, d)."""
-
-    @abstractmethod
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
-        """Return `Σ_n weights_n ∇f_n(θ)` (d,)."""
-
-    @abstractmethod
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
-        """Return `v·Σ_n weights_n ∇²f_n(θ)` for every row v of ``directions`` (m, d)."""
 
     @abstractmethod
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
@@ -91,15 +68,15 @@ class PredictorCurved(Curved):
     def rows(self, theta: Array, indices: Indices) -> Array:
         return self.functions.rows(theta, indices)
 
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
-        return self.functions.combined_gradient(theta, weights)
+    def vjp(self, theta: Array, weights: Array) -> Array:
+        return self.functions.vjp(theta, weights)
 
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
         if self.exact:
             return self.functions.hessian_products(theta, weights, directions)
 
         def gradient(x: Array) -> Array:
-            return self.combined_gradient(x, weights)
+            return self.vjp(x, weights)
 
         found = [hessian_product(gradient, theta, v, self._step) for v in directions]
         return np.array(found).reshape(directions.shape)
@@ -161,13 +138,13 @@ class RescaledCurved(Curved):
         found = self._inner.rows(self._place(theta), indices) * self._sizes
         return found * self._shares[indices, None]
 
-    def combined_gradient(self, theta: Array, weights: Array) -> Array:
+    def vjp(self, theta: Array, weights: Array) -> Array:
         weights = weights * self._shares
-        return self._inner.combined_gradient(self._place(theta), weights) * self._sizes
+        return self._inner.vjp(self._place(theta), weights) * self._sizes
 
-    def products(self, theta: Array, weights: Array, directions: Array) -> Array:
+    def hessian_products(self, theta: Array, weights: Array, directions: Array) -> Array:
         weights = weights * self._shares
-        found = self._inner.products(self._place(theta), weights, directions * self._sizes)
+        found = self._inner.hessian_products(self._place(theta), weights, directions * self._sizes)
         return found * self._sizes
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:

@@ -84,7 +84,7 @@ def reduce(vicinity: Vicinity) -> Reduced | str:
     if not held.size:
         return "no multiplier is clear of the error, so that no margin holds the point in place"
     try:
-        hessian = functions.products(theta, vicinity.multipliers, np.eye(theta.size))
+        hessian = functions.hessian_products(theta, vicinity.multipliers, np.eye(theta.size))
     except UnsupportedError as unsupported:
         return f"no exact second derivatives: {unsupported}"
     if not np.all(np.isfinite(hessian)):

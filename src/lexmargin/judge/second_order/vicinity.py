@@ -76,7 +76,7 @@ class Vicinity:
     @functools.cached_property
     def error(self) -> float:
         """ε: the length of `θ - Σ λ_n ∇f_n(θ)`."""
-        off = self.functions.combined_gradient(self.theta, self.multipliers) - self.theta
+        off = self.functions.vjp(self.theta, self.multipliers) - self.theta
         return float(np.linalg.norm(off))
 
     @property

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, final
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,87 +21,25 @@ from lexmargin.errors import (
 from lexmargin.inputs.arrays import array_of
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import GRADIENT_BYTES, JACOBIAN_ENTRIES
-from lexmargin.judge.autodiff.scores import Indices, KinkReport, Scores
+from lexmargin.judge.autodiff.scores import Scores
 from lexmargin.judge.certificate import Certificate, Check
-from lexmargin.judge.directions import certify_direction
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
-from lexmargin.judge.multipliers.descent_multipliers import CarriedMultipliers, carried_multipliers
+from lexmargin.judge.programs.directions import certify_direction
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.trained_degree import Degrees, measure_degrees
 from lexmargin.judge.trained.trained_judge import certify_by_gram
+from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.judge.trained.trained_point import TrainedPoint
 from lexmargin.judge.trained.trained_signs import with_sign_of_module
-from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 
 __all__ = [
-    "TrainedMargins",
     "certify_function",
     "certify_module",
     "plain_samples",
     "trained_margins",
 ]
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class TrainedMargins:
-    """The margin functions of a trained network at its own θ.
-
-    Two classes and one output: `f_n = y_n F(x_n)`. C outputs: the differences
-    `f_{n,c} = F_{y_n}(x_n) - F_c(x_n)`, sample by sample, wrong classes in ascending order.
-    """
-
-    scores: Scores
-    samples: Indices
-    seeds: Array
-
-    @property
-    def theta(self) -> Array:
-        """θ (d,), flat in the order of the network's parameters."""
-        return self.scores.theta
-
-    @property
-    def count(self) -> int:
-        """Number of margin functions."""
-        return int(self.samples.size)
-
-    @functools.cached_property
-    def values(self) -> Array:
-        """f (count,)."""
-        return np.asarray(np.sum(self.scores.values()[self.samples] * self.seeds, axis=1))
-
-    def rows(self, indices: Indices) -> Array:
-        """Return ∇f_n (S, d)."""
-        return self.scores.rows(self.samples[indices], self.seeds[indices])
-
-    def push(self, indices: Indices, direction: Array) -> Array:
-        """Return `∇f_n·direction` (S,), without forming gradients."""
-        found = self.scores.tangent(direction, self.samples[indices])
-        return np.asarray(np.sum(found * self.seeds[indices], axis=1))
-
-    def pull(self, indices: Indices, weights: Array) -> Array:
-        """Return `Σ weights_n ∇f_n` (d,), without forming gradients."""
-        used = np.flatnonzero(weights)
-        chosen = indices[used]
-        return self.scores.pull(self.samples[chosen], weights[used, None] * self.seeds[chosen])
-
-    def kinks(self, indices: Indices) -> KinkReport:
-        """Return how near these margins are to a kink."""
-        return self.scores.kinks(self.samples[indices], self.seeds[indices])
-
-    def recorded(self, theta: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """Return f and `weights -> Σ_n weights_n ∇f_n`, at the network's own θ only."""
-        if not np.array_equal(theta, self.theta):
-            raise ParameterError(
-                "A trained network is evaluated at its own weights.", "Pass margins.theta."
-            )
-        return self.values, lambda weights: self.pull(np.arange(self.count), weights)
-
-    def carried(self) -> CarriedMultipliers:
-        """Return gradient descent's own multipliers, `λ_n ∝ e^{-f_n}` (math §7.10)."""
-        return carried_multipliers(self, self.theta)
 
 
 @checked
@@ -209,12 +146,11 @@ def _predictor(
     """Return the module as a predictor of the toolkit, None where it is none of them."""
     from lexmargin.judge.autodiff.torch_network import plain_margins
 
-    if not np.all(np.isfinite(margins.values)):
+    values = margins.values(margins.theta)
+    if not np.all(np.isfinite(values)):
         return None
     try:
-        return plain_margins(
-            module, plain_samples(X), plain_samples(y), margins.theta, margins.values
-        )
+        return plain_margins(module, plain_samples(X), plain_samples(y), margins.theta, values)
     except UnsupportedError:
         return None
 
@@ -291,30 +227,29 @@ def _certify(
     memory: float,
     plain: MarginFunctions | None = None,
 ) -> Certificate:
-    if not np.all(np.isfinite(margins.values)):
+    theta, values = margins.theta, margins.values(margins.theta)
+    if not np.all(np.isfinite(values)):
         raise DataError("Some scores are NaN or infinite.", "Certify a network that is finite.")
     if not (math.isfinite(memory) and memory > 0.0):
         raise ParameterError(f"memory is {memory!r}.", "Give a positive number of bytes.")
     degrees = measure_degrees(margins.scores, limits.euler, degree)
-    small = margins.count * margins.theta.size <= JACOBIAN_ENTRIES
+    small = margins.count * theta.size <= JACOBIAN_ENTRIES
     if small and plain is not None:
-        found = certify_direction(plain, margins.theta, degrees.total, norm, limits)
+        found = certify_direction(plain, theta, degrees.total, norm, limits)
         found = with_sign_of_module(found, margins, degrees.total, plain)
         return _described(found, degrees, limits)
     if small:
-        everyone = np.arange(margins.count)
-        found = certify_arrays(
-            margins.values, margins.rows(everyone), margins.theta, degrees.total, norm, limits
-        )
+        rows = margins.jacobian(theta)
+        found = certify_arrays(values, rows, theta, degrees.total, norm, limits)
     elif norm != 2.0:
         raise ParameterError(
-            f"Norm {norm!r} for {margins.count} gradients of {margins.theta.size} parameters.",
+            f"Norm {norm!r} for {margins.count} gradients of {theta.size} parameters.",
             "Use norm=2, or fewer samples: only inner products of gradients fit in memory.",
         )
     else:
-        found = certify_by_gram(margins, degrees.total, limits, memory)
+        found = certify_by_gram(margins, theta, degrees.total, limits, memory)
     found = with_sign_of_module(found, margins, degrees.total, plain)
-    place = TrainedPoint(margins, degrees.total, limits.kink, plain)
+    place = TrainedPoint(replace(margins, plain=plain), degrees.total, limits.kink)
     return _described(beyond_first_order(place, found), degrees, limits)
 
 

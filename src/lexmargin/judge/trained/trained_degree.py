@@ -73,7 +73,7 @@ def measure_degrees(scores: Scores, tolerance: float, stated: float | None = Non
     """
     everyone = np.arange(scores.count)
     few = everyone[np.unique(np.linspace(0, scores.count - 1, _SAMPLES).astype(np.intp))]
-    values, product = scores.values(), scores.tangent(scores.theta)
+    values, product = scores.values(), scores.jvp(scores.theta)
     if not np.any(values) and not np.any(product):
         raise DataError(
             "Every score is zero.", "Certify a network that has been trained: θ = 0 has no margin."
@@ -136,7 +136,7 @@ def _shares(scores: Scores, theta: Array, samples: Indices, place: slice) -> Arr
     """Return `θ_k·∇_k F`, (S, C), for one block."""
     direction = np.zeros_like(theta)
     direction[place] = theta[place]
-    return scores.tangent(direction, samples, theta)
+    return scores.jvp(direction, samples, theta)
 
 
 def _sizes(scores: Scores, theta: Array, samples: Indices) -> Array:
@@ -146,7 +146,7 @@ def _sizes(scores: Scores, theta: Array, samples: Indices) -> Array:
 
 
 def _mismatch(scores: Scores, theta: Array, samples: Indices, alpha: float) -> float:
-    values, product = scores.values(theta, samples), scores.tangent(theta, samples, theta)
+    values, product = scores.values(theta, samples), scores.jvp(theta, samples, theta)
     size = float(np.max([np.max(np.abs(values)), np.max(np.abs(product))]))
     return float(np.max(np.abs(product - alpha * values))) / size if size != 0.0 else 0.0
 
@@ -177,12 +177,12 @@ def _check_slopes(scores: Scores, points: list[Array]) -> None:
     for seed, point in enumerate(points):
         way = np.random.default_rng(10 + seed).normal(size=point.size)
         way *= float(np.linalg.norm(point)) / float(np.linalg.norm(way))
-        slopes = scores.tangent(way, few, point)
+        slopes = scores.jvp(way, few, point)
         ends = [scores.values(point + sign * _STEP * way, few) for sign in (1.0, -1.0)]
         error = np.abs((ends[0] - ends[1]) / (2.0 * _STEP) - slopes)
         size = max(float(np.max(np.abs(slopes))), float(np.max(np.abs(ends))))
         wrong.append(float(np.mean(np.any(error > _SLOPE_ERROR * size, axis=1))))
-        reverse = float(scores.pull(few, np.ones(slopes.shape), point) @ way)
+        reverse = float(scores.vjp(few, np.ones(slopes.shape), point) @ way)
         if abs(reverse - float(np.sum(slopes))) > _SLOPE_ERROR * size * slopes.size:
             wrong[-1] = 1.0
     if min(wrong) > 0.25:
@@ -265,7 +265,7 @@ def _without(scores: Scores, theta: Array, blocks: list[int]) -> Array:
 
 def _homogeneous(scores: Scores, theta: Array, samples: Indices, tolerance: float) -> bool:
     """Tell whether one point passes what :func:`measure_degrees` asks, with some degree."""
-    values, product = scores.values(theta, samples), scores.tangent(theta, samples, theta)
+    values, product = scores.values(theta, samples), scores.jvp(theta, samples, theta)
     if not np.any(values):
         return False
     alpha = _ratio(values, product)

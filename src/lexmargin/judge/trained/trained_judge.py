@@ -9,7 +9,7 @@ import numpy as np
 
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
-from lexmargin.judge.multipliers.gram import GradientSource, Gram
+from lexmargin.judge.multipliers.gram import Gram
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
 from lexmargin.judge.multipliers.stationarity import lyu_li
 from lexmargin.judge.multipliers.supports import climb
@@ -18,12 +18,13 @@ from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import negative
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import EPS
+from lexmargin.margins import Margins
 
 __all__ = ["certify_by_gram"]
 
 
 def certify_by_gram(
-    margins: GradientSource, degree: float, limits: Tolerances, memory: float
+    margins: Margins, theta: Array, degree: float, limits: Tolerances, memory: float
 ) -> Certificate:
     """Judge θ/‖θ‖ for the ℓ2 ball from `K = J Jᵀ` of the support and passes through the network.
 
@@ -33,22 +34,24 @@ def certify_by_gram(
     Parameters
     ----------
     margins : the margin functions.
+    theta : (d,) of any length.
     degree : α.
     limits : what counts as equal.
     memory : bytes that gradients may take at a time.
     """
-    if float(np.min(margins.values)) <= 0.0:
-        unit = margins.values / vector_norm(margins.theta, 2.0) ** degree
+    length = vector_norm(theta, 2.0)
+    if float(np.min(values := margins.values(theta))) <= 0.0:
+        unit = values / length**degree
         return replace(negative(unit, 2.0, limits), degree=degree)
-    ladder = Gram(margins, degree, max(WIDEST, limits.support), memory)
-    values, theta, gamma = ladder.margins, ladder.theta, float(np.min(ladder.margins))
+    ladder = Gram(margins, theta, degree, max(WIDEST, limits.support), memory)
+    values, gamma = ladder.margins, float(np.min(ladder.margins))
     rung = climb(ladder, limits)
     found = rung.measured
-    smallest = margins.rows(np.flatnonzero(values <= gamma))
-    noisy = is_noise(smallest, theta, degree * gamma)
+    smallest = margins.rows(theta, np.flatnonzero(values <= gamma))
+    noisy = is_noise(smallest, ladder.theta, degree * gamma)
     mismatch = euler_error(ladder.products, degree * values[ladder.indices])
     word = first_order(Measured.of(found, noisy, mismatch), limits)
-    scale = vector_norm(margins.theta, 2.0) ** (degree - 1.0)
+    scale = length ** (degree - 1.0)
     margin = gamma / scale
     pair = lyu_li(found.residual, found.multipliers * (values - gamma), margin, degree)
     gram = ladder.square(found.support)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
-from lexmargin.judge.autodiff.scores import Indices, Scores
 from lexmargin.judge.bounds.signs import UNKNOWN_SIGN, shown_not_positive
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import EPS
@@ -37,24 +37,8 @@ _HIGHER: Final = 300.0
 """Exponents by which margins are stretched once more, so that small samples underflow less."""
 
 
-class Trained(Protocol):
-    """A network at its weights: `f_n = Σ_c seeds_nc F_c(x_n)`."""
-
-    @property
-    def scores(self) -> Scores: ...
-
-    @property
-    def samples(self) -> Indices: ...
-
-    @property
-    def seeds(self) -> Array: ...
-
-    @property
-    def values(self) -> Array: ...
-
-
 def with_sign_of_module(
-    found: Certificate, margins: Trained, degree: float, plain: MarginFunctions | None
+    found: Certificate, margins: TrainedMargins, degree: float, plain: MarginFunctions | None
 ) -> Certificate:
     """Withdraw NOT_SEPARATING where no margin is shown not to be positive.
 
@@ -76,10 +60,11 @@ def with_sign_of_module(
     return replace(found, verdict=Verdict.UNDECIDED, reasons=(UNKNOWN_SIGN, *found.reasons[1:]))
 
 
-def _shown(margins: Trained, degree: float) -> bool:
+def _shown(margins: TrainedMargins, degree: float) -> bool:
     """Say whether some margin is negative beyond its rounding, or 0 with all its derivatives."""
-    order = np.argsort(margins.values, kind="stable")[:_FEW]
-    worst = order[margins.values[order] <= 0.0]
+    known = margins.values(margins.theta)
+    order = np.argsort(known, kind="stable")[:_FEW]
+    worst = order[known[order] <= 0.0]
     if not worst.size:
         # Lost on the way to the unit sphere only.
         return False

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
+from lexmargin.judge.bounds.table import CHEAP, with_bounds
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.functions.linear_networks import linear_network_bound
 from lexmargin.judge.local.beyond_first_order import beyond_first_order, from_to
 from lexmargin.judge.local.birth import (
     Birth,
@@ -19,7 +20,7 @@ from lexmargin.judge.local.birth import (
 )
 from lexmargin.judge.local.birth_choice import best_birth
 from lexmargin.judge.local.kinked_point import PredictorPoint
-from lexmargin.judge.multipliers.vertex_bounds import relative_gap
+from lexmargin.judge.proved import BoundMethod, Proved, with_proved
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
@@ -51,39 +52,14 @@ def refine(
     found = beyond_first_order(place, certificate)
     if found.norm != 2.0:
         return found
-    if found.verdict.certified and found.verdict is not Verdict.GLOBAL:
-        found = _linear_network(functions, found)
-    return found if leak(functions) is None else _birth(place, found)
-
-
-def _linear_network(functions: MarginFunctions, certificate: Certificate) -> Certificate:
-    bound = linear_network_bound(functions, certificate.multipliers)
-    if bound is None:
-        return certificate
-    gap = relative_gap(bound, certificate.margin)
-    found = replace(certificate, gap=gap, bound=bound)
-    if gap > certificate.tolerances.gap:
-        return found
-    return _global(found, "no weights of this linear network have a margin above the bound")
-
-
-def _global(certificate: Certificate, reason: str) -> Certificate:
-    assert certificate.bound is not None
-    return replace(
-        certificate,
-        verdict=Verdict.GLOBAL,
-        radius=None,
-        rise=None,
-        margin_ratio=certificate.margin / certificate.bound,
-        definition_3=True,
-        reasons=(*certificate.reasons, reason),
-    )
+    found = with_bounds(Kkt(functions=functions, point=place.theta), found, CHEAP)
+    return found if leak(functions.predictor) is None else _birth(place, found)
 
 
 def _birth(place: PredictorPoint, certificate: Certificate) -> Certificate:
     """Bound the margin of every width by the multipliers, or show that a new neuron raises it."""
     functions = place.functions
-    slope = leak(functions)
+    slope = leak(functions.predictor)
     total = float(np.sum(certificate.multipliers))
     usable = certificate.verdict.stationary and certificate.verdict is not Verdict.GLOBAL
     if slope is None or not usable or not (np.isfinite(total) and total > 0.0):
@@ -95,18 +71,13 @@ def _birth(place: PredictorPoint, certificate: Certificate) -> Certificate:
         certificate, found, some = _chosen(place, certificate, slope)
         total = float(np.sum(certificate.multipliers))
     bound = 0.5 * found.upper / total
-    gap = relative_gap(bound, margin)
-    result = certificate
-    if certificate.bound is None or bound < certificate.bound:
-        result = replace(result, gap=gap, bound=bound)
-    ratio = 0.5 * found.lower / (total * margin)
-    limits = certificate.tolerances
-    if gap <= limits.gap and certificate.verdict is not Verdict.SADDLE:
-        return _global(
-            result,
-            f"birth test {1.0 / (1.0 - gap):.10g}: no network of any width has a margin above "
-            "the bound",
-        )
+    over = max(1.0, bound / margin)
+    why = f"birth test {over:.10g}: no network of any width has a margin above the bound"
+    proved = Proved(method=BoundMethod.PATTERNS, value=bound, sentence=why, bound=bound)
+    result = with_proved(certificate, proved)
+    if result.verdict is Verdict.GLOBAL:
+        return result
+    ratio, limits = 0.5 * found.lower / (total * margin), certificate.tolerances
     if ratio <= 1.0 + limits.gap:
         return replace(
             result,

@@ -45,8 +45,8 @@ def certify_direction(
             return judged
         return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
-    from lexmargin.judge.bounds.global_bounds import with_global_bound
-    from lexmargin.judge.local.refine import refine
+    from lexmargin.judge.bounds.refine import refine
+    from lexmargin.judge.bounds.table import with_bounds
 
     jacobian, values = functions.jacobian(theta), functions.values(theta)
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
@@ -61,7 +61,7 @@ def certify_direction(
     if functions.linear:
         first = with_long_numbers(first, jacobian, theta)
     refined = refine(functions, theta, degree, first)
-    return with_global_bound(functions, theta, norm, refined)
+    return with_bounds(Kkt(functions=functions, point=theta, norm=norm), refined)
 
 
 def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -> Certificate:
