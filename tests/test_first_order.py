@@ -12,11 +12,10 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge import Tolerances, Verdict, certify_arrays
 from lexmargin.judge.certify import certify_kkt
 from lexmargin.judge.first_order import Measured, first_order
-from lexmargin.judge.reasons import Condition, words_of
-from lexmargin.judge.trained.trained_judge import certify_by_gram
+from lexmargin.judge.reasons import Condition, claimed, words_of
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from test_adversarial import Rows
+from test_adversarial import by_inner_products
 
 LIMITS = Tolerances()
 GOOD = Measured(
@@ -47,6 +46,12 @@ def test_each_number_alone_can_take_the_word(change, verdict, condition):
     # At kinks their place stands before the reason.
     words = words_of(why) + words_of(f"on a kink of relu (1): {why}")
     assert found is verdict and verdict in words
+
+
+@pytest.mark.parametrize("change", [{}, *(change for change, _ in ALONE[1:7])])
+def test_what_a_receipt_says_has_no_digit_that_another_machine_may_miss(change):
+    found, (why,) = first_order(replace(GOOD, **change), LIMITS)
+    assert not any(c.isdigit() for c in claimed(why)) and found in words_of(claimed(why))
 
 
 def test_a_refutation_stands_before_doubts_of_the_multipliers_in_hand():
@@ -132,5 +137,5 @@ def test_no_error_of_the_margins_refutes_a_stationary_point(seed):
         errors = rng.uniform(-1.0, 1.0, f.size) * 10.0 ** rng.uniform(-8.0, -6.01)
         off = f * (1.0 + errors)
         words.add(certify_arrays(off, jacobian, theta, degree).verdict)
-        words.add(certify_by_gram(Rows(theta, off, jacobian), degree, LIMITS, 1e3).verdict)
+        words.add(by_inner_products(off, jacobian, theta, degree, LIMITS).verdict)
     assert words == {Verdict.UNDECIDED, Verdict.KKT}

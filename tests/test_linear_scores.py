@@ -11,7 +11,7 @@ from lexmargin.errors import NotSeparableError
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors.activations import Identity
 from lexmargin.predictors.base import Predictor
-from lexmargin.run.inseparable_data import refuse_inseparable
+from lexmargin.run.inseparable_data import refuse_hopeless, refuse_inseparable
 from lexmargin.separation.gordan import Separability
 
 OF_ONE_SCORE: dict[str, Predictor] = {
@@ -23,6 +23,7 @@ OF_ONE_SCORE: dict[str, Predictor] = {
     "bias": lm.Sum([lm.DiagonalNetwork(2), lm.Bias("signed-square")]),
     "some columns": lm.Sum([lm.Linear(), lm.Member(lm.DiagonalNetwork(2), columns=(1, 2))]),
     "square": lm.Sum([lm.DiagonalNetwork(2), lm.Bias("square")]),
+    "monomials": lm.Polynomial(((2, 0), (1, 1), (0, 2))),
 }
 OF_CLASSES: dict[str, Predictor] = {
     "classes": lm.Sum([lm.Linear(outputs=3), lm.Bias("plain", outputs=3)]),
@@ -70,8 +71,31 @@ def test_overlapping_data_are_refused_with_a_proof(name: str) -> None:
 
 def test_a_sample_at_the_origin_refuses_a_diagonal_network() -> None:
     data = lm.Dataset([[1.0], [0.0], [-2.0]], [1, 1, -1])
-    with pytest.raises(NotSeparableError, match="1 positive entries"):
+    with pytest.raises(NotSeparableError, match=r"Row 1 .* is 0"):
         lm.solve(lm.HardMargin(lm.DiagonalNetwork(2), data, norm=np.inf))
+
+
+@pytest.mark.parametrize("name", [*OF_ONE_SCORE, *OF_CLASSES, *CURVED])
+def test_a_sample_at_the_origin_is_refused_where_its_score_vanishes(name: str) -> None:
+    predictor = (OF_ONE_SCORE | OF_CLASSES | CURVED)[name]
+    X = np.array([[1.0, 2.0, 3.0], [-0.0, 0.0, 0.0], [-1.0, 1.0, 2.0]])
+    y = [0, 1, 2] if predictor.outputs > 1 else [1, 1, -1]
+    problem = lm.MarginPath(predictor, lm.Dataset(X, y), 1.0)
+    rng = np.random.default_rng(1)
+    blocks = [rng.standard_normal(shape) for shape in predictor.shapes(3)]
+    with np.errstate(all="ignore"):
+        vanishes = not np.any(np.asarray(predictor(NumpyOps(), blocks, X[1:2])))
+    assert predictor.vanishes_at_zero == vanishes
+    if vanishes:
+        with pytest.raises(NotSeparableError, match="Row 1") as caught:
+            refuse_hopeless(problem)
+        proof = caught.value.proof
+        assert isinstance(proof, Separability)
+        assert proof.gordan is not None
+        assert sum(proof.gordan) == 1
+        assert len(proof.gordan) == problem.functions.count
+    else:
+        refuse_hopeless(problem)
 
 
 @pytest.mark.parametrize("name", ["linear", "diagonal", "convolution", "layers", "bias", "square"])

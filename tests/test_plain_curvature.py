@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,15 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge import Verdict, certify
 from lexmargin.judge.bounds.parts import Parts
+from lexmargin.judge.certify import certify_kkt
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
-from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind
+from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, second_order
+from lexmargin.judge.second_order.surroundings import around_program
+from lexmargin.judge.second_order.vicinity import Vicinity
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +191,9 @@ def test_the_last_level_of_the_w_set_has_a_second_order(
     assert found.curvature.largest == pytest.approx(largest, abs=1e-6)
     again = verify_receipt(Receipt.from_bytes(receipt(problem, theta, found).to_bytes()))
     assert again.verdict is verdict
+    if found.rise is not None:
+        # The cost is that of the problem, not of the coordinates.
+        assert math.exp(-found.rise.before) == pytest.approx(float(theta @ theta))
     # The first level alone leaves the other part free of cost, and says nothing of curvature.
     assert certify(lm.WSet(predictor, problem.data), theta).curvature is None
     # Feasible points near it with w_1 = 0: one is better exactly where it is a saddle.
@@ -194,6 +203,50 @@ def test_the_last_level_of_the_w_set_has_a_second_order(
         moved[1:] /= math.sqrt(float(problem.functions.values(moved)[0]))
         better |= float(moved @ moved) < float(theta @ theta) * (1.0 - 1e-9)
     assert better is (verdict is Verdict.SADDLE)
+
+
+def stated(costs: list[float], w: list[float]) -> Kkt:
+    """w_1 a_1 + w_2 a_2 ≥ 1, a network of two identity units, with a cost for each weight."""
+    problem = lm.HardMargin(lm.Network((2,), lm.Identity()), ONE)
+    return Kkt(functions=problem.functions, point=np.array(w), costs=np.array(costs), level=1.0)
+
+
+@pytest.mark.parametrize(
+    ("costs", "verdict"),
+    [
+        # Where units cost the same, turning them changes nothing.
+        ([1.0, 1.0, 1.0, 1.0], Verdict.STRICT_LOCAL),
+        # Where the other unit is cheaper, turning to it is what pays.
+        ([1.0, 0.5, 1.0, 0.5], Verdict.SADDLE),
+        ([0.5, 1.0, 0.5, 1.0], Verdict.STRICT_LOCAL),
+    ],
+)
+def test_units_turn_into_each_other_where_they_cost_the_same(
+    costs: list[float], verdict: Verdict
+) -> None:
+    kkt = stated(costs, [1.0, 0.0, 1.0, 0.0])
+    weights, found = np.array([costs[0]]), certify_kkt((kkt,))
+    assert found.verdict in (verdict, Verdict.GLOBAL), found.report()
+    first = replace(
+        found, verdict=Verdict.KKT, curvature=None, radius=None, rise=None,
+        support=np.array([0]), stationarity=0.0, multipliers=weights,
+    )  # fmt: skip
+    around = functools.partial(around_program, kkt, weights, True)
+    judged = second_order(around, first)
+    assert judged.verdict is verdict, judged.report()
+    assert isinstance(judged.curvature, Curvature)
+    assert judged.curvature.symmetries == (1 if len(set(costs)) == 1 else 0)
+
+
+def test_a_step_leads_at_most_as_far_as_it_reaches() -> None:
+    kkt = stated([1.0, 0.04, 1.0, 0.25], [1.0, 0.0, 1.0, 0.0])
+    found = replace(certify_kkt((kkt,)), support=np.array([0]), nearest_kink=None)
+    vicinity = around_program(kkt, np.array([1.0]), True, found)
+    assert isinstance(vicinity, Vicinity)
+    # w = √2 u/√c: the cheapest entry moves by √2/√.04 of a length, over ‖w‖ = √2.
+    assert vicinity.reach == pytest.approx(5.0)
+    little = stated([1.0, 1e-290, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0])
+    assert "cost too little" in str(around_program(little, np.array([1.0]), True, found))
 
 
 def test_flat_directions_are_undecided() -> None:

@@ -6,6 +6,7 @@ every derivative and every bound is known in closed form.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import replace
@@ -16,10 +17,11 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.errors import UnsupportedError
-from lexmargin.judge import Tolerances
+from lexmargin.judge import Tolerances, Verdict
+from lexmargin.judge.given import Evidence
 from lexmargin.judge.second_order import contraction, curvature, hessian_changes
 from lexmargin.judge.second_order.contraction import strict_near
-from lexmargin.judge.second_order.curvature import measured_curvature
+from lexmargin.judge.second_order.curvature import measured_curvature, second_order
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.reduced import (
@@ -29,6 +31,7 @@ from lexmargin.judge.second_order.reduced import (
     strong_margins,
     tangent_ascents,
 )
+from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.linalg.rounding import EPS
 
@@ -286,14 +289,43 @@ def test_what_counts_as_flat(bends: list[float], kind: str) -> None:
 
 def test_what_a_point_may_be_off_by_its_curvature_may_be_too() -> None:
     # An error of 1e-9 leaves the eigenvalues to √1e-8 only.
-    functions = Cubics([0.0], E3[:1], bent([0.0, 1.0 - 5e-5, 0.0]), noise=1e-9)
-    assert measured_curvature(around(functions, [1.0])).curvature.kind.value == "undecided"
+    for noise, kind in ((0.0, "positive"), (1e-9, "undecided")):
+        functions = Cubics([0.0], E3[:1], bent([0.0, 1.0 - 5e-5, 0.0]), noise=noise)
+        # Differences of such gradients say nothing.
+        functions.exact = False
+        assert measured_curvature(around(functions, [1.0])).curvature.kind.value == kind
+
+
+def test_gradients_that_are_not_finite_have_no_curvature() -> None:
+    functions = Cubics([0.0], E3[:1], noise=math.nan)
+    found = measured_curvature(around(functions, [1.0]))
+    assert found.curvature.reason == "the gradients are not finite"
+
+
+def test_second_order_is_asked_for_where_it_can_say_something() -> None:
+    data = lm.Dataset([[1.0, 2.0]], [1], one_class=True)
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), data)
+    theta = np.array([0.0, 1.0, 0.0, 1.0]) / math.sqrt(2.0)
+    best = replace(lm.certify(problem, theta), curvature=None)
+    assert best.verdict is Verdict.GLOBAL
+    place = functools.partial(around_direction, PredictorCurved(problem.functions), theta, 2.0)
+    # GLOBAL gains the numbers, unless everything is given.
+    measured = second_order(place, best)
+    assert measured.verdict is Verdict.GLOBAL and measured.curvature is not None
+    assert measured.curvature.smallest == pytest.approx(0.5)
+    given = Evidence(support=best.support, multipliers=best.multipliers, tau=best.tau)
+    assert second_order(place, best, given) is best
+    # Where 0 is a combination of gradients, no λ belongs to the objective.
+    singular = replace(best, verdict=Verdict.KKT, stationarity=0.3)
+    assert second_order(place, singular) is singular
+    for word in (Verdict.CLARKE_KKT, Verdict.UNDECIDED, Verdict.NOT_STATIONARY):
+        assert second_order(place, replace(best, verdict=word)).curvature is None
 
 
 def test_hessians_are_compared_with_gradients_by_euler_and_by_differences() -> None:
     class Wrong(Cubics):
-        def products(self, theta: Any, weights: Any, directions: Any) -> Any:
-            return super().products(theta, weights, directions) + self.off * directions
+        def hessian_products(self, theta: Any, weights: Any, directions: Any) -> Any:
+            return super().hessian_products(theta, weights, directions) + self.off * directions
 
     for off, degree, doubted in ((0.0, 1.0, False), (1e-6, None, False), (1e-2, None, True),
                                  (1e-6, 1.0, True)):  # fmt: skip
@@ -307,9 +339,9 @@ def test_a_second_derivative_by_differences_stays_before_a_kink() -> None:
     """The gradient jumps 1e-7 away from e_1, and Hessians agree with differences this side."""
 
     class Jumping(Cubics):
-        def combined_gradient(self, theta: Any, weights: Any) -> Any:
+        def vjp(self, theta: Any, weights: Any) -> Any:
             extra = 1e-3 * float(np.linalg.norm(theta - E3[0]) > 1e-7)
-            return super().combined_gradient(theta, weights) + extra * theta[1] * E3[1] * 1e6
+            return super().vjp(theta, weights) + extra * theta[1] * E3[1] * 1e6
 
     functions = Jumping([0.0], E3[:1])
     reasons = [

@@ -21,44 +21,41 @@ class Written(Scores):
     """A network written out in NumPy: what signs ask of any framework."""
 
     def __init__(self, blocks, X, relu):
-        self.blocks, self.X, self.relu = [np.asarray(b, float) for b in blocks], X, relu
-        self.theta = np.concatenate([b.ravel() for b in self.blocks])
+        own = [np.asarray(b, float) for b in blocks]
+        self.X, self.relu = X, relu
+        self.theta = np.concatenate([b.ravel() for b in own])
         self.count = len(X)
         self.names = tuple(str(k) for k in range(len(blocks)))
-        self.shapes = tuple(b.shape for b in self.blocks)
+        self.shapes = tuple(b.shape for b in own)
 
-    def _parts(self, theta):
+    def _at(self, theta):
         flat = self.theta if theta is None else theta
-        return [flat[s].reshape(b.shape) for s, b in zip(self.slices, self.blocks, strict=True)]
+        return [block[0] for block in self.blocks(flat[None, :])]
 
-    def values(self, theta=None, samples=None):
-        X, parts = self.X if samples is None else self.X[samples], self._parts(theta)
+    def _taken(self, samples):
+        return self.X[samples]
+
+    def _values(self, at, x):
         if self.relu:
-            return (np.maximum(X @ parts[0].T, 0.0) @ parts[1])[:, None]
-        for block in parts:
-            X = X * block
-        return X.sum(axis=1)[:, None]
+            return (np.maximum(x @ at[0].T, 0.0) @ at[1])[:, None]
+        for block in at:
+            x = x * block
+        return x.sum(axis=1)[:, None]
 
-    def rows(self, samples, seeds, theta=None):
-        parts = self._parts(theta)
-        found = []
-        for x, seed in zip(self.X[samples], seeds[:, 0], strict=True):
-            if self.relu:
-                on = (parts[0] @ x > 0.0) * 1.0
-                own = [np.outer(on * parts[1], x), np.maximum(parts[0] @ x, 0.0)]
-            else:
-                own = [
-                    x * np.prod([p for j, p in enumerate(parts) if j != k], axis=0)
-                    for k in range(len(parts))
-                ]
-            found.append(seed * np.concatenate([o.ravel() for o in own]))
-        return np.array(found)
+    def _rows(self, at, x, seeds):
+        if self.relu:
+            z = x @ at[0].T
+            on = seeds * (z > 0.0)
+            return [(on * at[1])[:, :, None] * x[:, None, :], seeds * np.maximum(z, 0.0)]
+        return [
+            seeds * x * np.prod([p for j, p in enumerate(at) if j != k], axis=0)
+            for k in range(len(at))
+        ]
 
     def _never(self, *_):
         raise UnsupportedError("Signs ask for values and gradients alone.")
 
-    jvp = vjp = hessian_products = kinked_rows = kinks = _never
-    _at = _taken = _values = _tangent = _rows = _gradient = _products = _never
+    _tangent = _gradient = _products = kinked_rows = kinks = _never
 
     def suspects(self):
         return ()

@@ -27,7 +27,7 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.run.inseparable_data import (
     refuse_claim,
-    refuse_contradiction,
+    refuse_hopeless,
     refuse_inseparable,
     unseparated,
 )
@@ -109,7 +109,7 @@ def solve(
     if problem.data.is_sparse:
         require_linear(problem)
     if problem.is_judged and problem.traits.needs_separator:
-        refuse_contradiction(problem)
+        refuse_hopeless(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     deadline = None if time_limit is None else time.monotonic() + time_limit
     near = None if chosen.backend is BackendName.ACTIVE_SET else recentred_problem(problem)

@@ -18,6 +18,7 @@ from lexmargin.judge.verdict import Verdict
 __all__ = [
     "BESIDE",
     "BEYOND",
+    "CLAIMED",
     "CONTRADICTED",
     "NOISE",
     "NO_BETTER",
@@ -28,6 +29,7 @@ __all__ = [
     "SLACK",
     "VANISHES",
     "Condition",
+    "claimed",
     "filled",
     "template_of",
     "words_of",
@@ -117,6 +119,16 @@ SINGULAR: Final[Mapping[Verdict, str]] = MappingProxyType(
     }
 )
 """What 0 as a combination of the active gradients means, by the word that it gives."""
+CLAIMED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        Condition.GRADIENTS.refuted: "the refutation separates θ̂ from the cone of gradients",
+        CONTRADICTED: "f and the gradients contradict Euler's identity",
+        ROUNDED: "rounding alone may change ε by more than its tolerance",
+        NO_BETTER: "ε or δ of these multipliers misses its tolerance",
+        SLACK: "ε or δ of these multipliers misses its tolerance",
+    }
+)
+"""What a receipt says instead: another machine repeats it to the letter, and no digit of ε."""
 _DOUBTS: Final = (NOISE, CONTRADICTED, ROUNDED, NO_BETTER, SLACK)
 
 _OF_A_LOSS: Final = (Condition.BALL, Condition.INSIDE, Condition.BALANCE, Condition.ORIGIN)
@@ -187,6 +199,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             *(one.refuted for one in _OF_A_LOSS),
             "level {n}: ‖w_{n}‖² = {x}, and {x} is enough",
             "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
+            CLAIMED[Condition.GRADIENTS.refuted],
             "infeasible, or separated from the cone of gradients",
         ),
         Verdict.FRITZ_JOHN: (
@@ -195,6 +208,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
         ),
         Verdict.UNDECIDED: (
             *_DOUBTS,
+            *(CLAIMED[doubt] for doubt in (CONTRADICTED, ROUNDED, SLACK)),
             "f_n, its gradient or the loss leaves the range of doubles",
             "f_n, a gradient or what is made of them leaves the range of doubles",
             "the sign of a margin is not known: what was computed is no more than rounding",
@@ -357,6 +371,11 @@ def filled(template: str, *values: float | str) -> str:
         return value if isinstance(value, str) else f"{value:.3g}"
 
     return re.sub(r"\{[^}]*\}", shown, template)
+
+
+def claimed(reason: str) -> str:
+    """Return what a receipt says where a certificate gives this reason of first order."""
+    return CLAIMED.get(template_of(reason) or "", reason)
 
 
 @functools.cache

@@ -20,6 +20,8 @@ __all__ = [
     "power_of_two",
     "scaled_norm",
     "shifted",
+    "square_gradient",
+    "square_hessian",
     "unit_scale",
     "vector_norm",
 ]
@@ -125,3 +127,19 @@ def norm_gradient(x: Array, p: float) -> Array:
         return unit
     with np.errstate(under="ignore"):
         return cast(Array, np.sign(unit) * np.abs(unit) ** (p - 1.0))
+
+
+def square_gradient(x: Array, p: float) -> Array:
+    """Return ``∇½‖x‖_p²``, 1 < p < ∞; 0 at 0."""
+    size = vector_norm(x, p)
+    if not size > 0.0:
+        return np.zeros_like(x)
+    return np.asarray(size * np.sign(x) * np.abs(x / size) ** (p - 1.0))
+
+
+def square_hessian(x: Array, p: float, least: float = 0.0) -> Array:
+    """Return ``∇²½‖x‖_p²`` (d, d), x not 0; for p < 2 entries count as at least ``least ‖x‖``."""
+    unit = np.abs(x) / vector_norm(x, p)
+    slope = np.sign(x) * unit ** (p - 1.0)
+    bent = (p - 1.0) * np.maximum(unit, least) ** (p - 2.0)
+    return np.asarray(np.diag(bent) + (2.0 - p) * np.outer(slope, slope))

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.linalg.norms import dual_exponent, vector_norm
+from lexmargin.linalg.norms import dual_exponent, square_gradient, square_hessian
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["Chart"]
@@ -42,37 +42,22 @@ class Chart:
 
     def variable(self, w: FloatArray) -> FloatArray:
         """Return s at w."""
-        return w.copy() if self.p >= 2.0 else _gradient(w, self.p)
+        return w.copy() if self.p >= 2.0 else square_gradient(w, self.p)
 
     def both(self, s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return w and ``z = ∇h(w)``."""
         if self.flat:
             return s, self.costs * s
         if self.p > 2.0:
-            return s, _gradient(s, self.p)
-        return _gradient(s, dual_exponent(self.p)), s
+            return s, square_gradient(s, self.p)
+        return square_gradient(s, dual_exponent(self.p)), s
 
     def through(self, rows: FloatArray, s: FloatArray) -> FloatArray:
         """Return ``rows dw/ds`` for derivatives in w (…, d)."""
-        return rows if self.p >= 2.0 else rows @ _hessian(s, dual_exponent(self.p))
+        return rows if self.p >= 2.0 else rows @ square_hessian(s, dual_exponent(self.p))
 
     def bent(self, s: FloatArray) -> FloatArray:
         """Return dz/ds (d, d)."""
         if self.flat:
             return np.diag(self.costs)
-        return _hessian(s, self.p) if self.p > 2.0 else np.eye(s.size)
-
-
-def _gradient(x: FloatArray, p: float) -> FloatArray:
-    """Return ``∇½‖x‖_p²``."""
-    size = vector_norm(x, p)
-    if not size > 0.0:
-        return np.zeros_like(x)
-    return np.asarray(size * np.sign(x) * np.abs(x / size) ** (p - 1.0))
-
-
-def _hessian(x: FloatArray, p: float) -> FloatArray:
-    """Return ``∇²½‖x‖_p²``, p >= 2."""
-    unit = np.abs(x) / vector_norm(x, p)
-    slope = np.sign(x) * unit ** (p - 1.0)
-    return np.asarray((p - 1.0) * np.diag(unit ** (p - 2.0)) + (2.0 - p) * np.outer(slope, slope))
+        return square_hessian(s, self.p) if self.p > 2.0 else np.eye(s.size)

@@ -65,6 +65,9 @@ class Predictor(ABC):
         """The slope left of 0 of the units of a network whose only kinks are theirs; else None."""
         return None
 
+    vanishes_at_zero: ClassVar[bool] = False
+    """True where ``F(0; θ) = 0`` for every θ: no margin of such a sample is ever positive."""
+
     def linear_scores(self, X: FloatArray) -> LinearScores | None:
         """Return the features in which the scores are linear whatever θ is, or None."""
         return None

@@ -31,6 +31,7 @@ class Linear(Predictor):
 
     outputs: Count = 1
 
+    vanishes_at_zero: ClassVar[bool] = True
     kind: ClassVar[str] = "linear"
 
     @property

@@ -32,6 +32,7 @@ class Network(Predictor):
     activation: Activation = field(default_factory=Identity, metadata=BESIDE)
     outputs: Count = 1
 
+    vanishes_at_zero: ClassVar[bool] = True
     kind: ClassVar[str] = "network"
 
     @property
@@ -80,6 +81,7 @@ class DiagonalNetwork(Predictor):
     depth: Count
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
+    vanishes_at_zero: ClassVar[bool] = True
     kind: ClassVar[str] = "diagonal"
 
     @property
@@ -113,6 +115,7 @@ class ConvolutionalNetwork(Predictor):
     depth: Count
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
+    vanishes_at_zero: ClassVar[bool] = True
     kind: ClassVar[str] = "convolution"
 
     @property

@@ -10,8 +10,8 @@ from typing import ClassVar, TypeVar, final
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.inputs.checks import WholeNumber
 from lexmargin.inputs.kinds import checked_class
-from lexmargin.ops.base import Ops
-from lexmargin.predictors.base import Predictor, Shape
+from lexmargin.ops.base import FloatArray, Ops
+from lexmargin.predictors.base import LinearScores, Predictor, Shape
 
 __all__ = ["Polynomial"]
 
@@ -30,6 +30,7 @@ class Polynomial(Predictor):
     exponents: tuple[tuple[WholeNumber, ...], ...]
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
+    vanishes_at_zero: ClassVar[bool] = True
     kind: ClassVar[str] = "polynomial"
 
     def __post_init__(self) -> None:
@@ -52,6 +53,9 @@ class Polynomial(Predictor):
                 "Give one feature (coefficient) per row of exponents.",
             )
         return ((len(self.exponents[0]),),)
+
+    def linear_scores(self, X: FloatArray) -> LinearScores | None:
+        return LinearScores(X, every=False)
 
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         (block,) = theta

@@ -62,6 +62,10 @@ class Sum(Predictor):
         return self.members[0].predictor.outputs
 
     @property
+    def vanishes_at_zero(self) -> bool:  # type: ignore[override]
+        return all(m.predictor.vanishes_at_zero for m in self.members)
+
+    @property
     def reads_sparse(self) -> bool:
         return all(m.columns is None and m.predictor.reads_sparse for m in self.members)
 

@@ -10,13 +10,18 @@ from lexmargin.errors import NotSeparableError, SolverFailedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.linear import Log
-from lexmargin.separation.gordan import Separability, contradiction_proof, separability_of_rows
+from lexmargin.separation.gordan import (
+    Separability,
+    contradiction_proof,
+    separability_of_rows,
+    zero_sample_proof,
+)
 from lexmargin.separation.rows import margin_rows
 from lexmargin.solution import Solution
 
 __all__ = [
     "refuse_claim",
-    "refuse_contradiction",
+    "refuse_hopeless",
     "refuse_inseparable",
     "unseparated",
 ]
@@ -36,8 +41,12 @@ def refuse_claim(problem: Formulation, name: str, error: Exception | None = None
         ) from error
 
 
-def refuse_contradiction(problem: Formulation) -> None:
-    """Raise where two equal rows have different labels: no predictor at all separates them."""
+def refuse_hopeless(problem: Formulation) -> None:
+    """Raise where some samples show at once that no parameters separate them.
+
+    Two equal rows with different labels, whatever the predictor; or a row of zeros where
+    ``F(0; θ) = 0`` for every θ.
+    """
     proof = contradiction_proof(problem.data)
     if proof is not None:
         m, n = problem.data.contradiction or (0, 0)
@@ -46,6 +55,18 @@ def refuse_contradiction(problem: Formulation) -> None:
             "separates them, and λ = 1/2 on both is a Gordan vector.",
             _WITHOUT_A_SEPARATOR,
             proof=proof,
+        )
+    data = problem.data
+    if data.is_sparse or not problem.predictor.vanishes_at_zero:
+        return
+    zero = np.flatnonzero(~np.any(data.X, axis=1))
+    if zero.size:
+        n = int(zero[0])
+        raise NotSeparableError(
+            f"Row {n} (counted from 0) is 0, and so is its margin whatever the parameters: λ = 1 "
+            "on it is a Gordan vector.",
+            f"Add a bias, or leave the row out. {_WITHOUT_A_SEPARATOR}",
+            proof=zero_sample_proof(data, n),
         )
 
 

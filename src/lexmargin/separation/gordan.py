@@ -33,6 +33,7 @@ __all__ = [
     "contradiction_proof",
     "separability_of_rows",
     "verify_separability_of_rows",
+    "zero_sample_proof",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -139,6 +140,12 @@ def contradiction_proof(dataset: Dataset) -> Separability | None:
     one, two = int(dataset.y[m]), int(dataset.y[n])
     parts = {m * others + two - (two > one): half, n * others + one - (one > two): half}
     return _negative(dataset.n_samples * others, parts)
+
+
+def zero_sample_proof(dataset: Dataset, n: int) -> Separability:
+    """Return the Gordan vector of a sample whose margins are always 0: λ = 1 on one of them."""
+    others = 1 if dataset.is_binary else dataset.n_classes - 1
+    return _negative(dataset.n_samples * others, {n * others: Fraction(1)})
 
 
 def verify_separability_of_rows(rows: npt.ArrayLike, result: Separability) -> bool:

@@ -16,7 +16,13 @@ import numpy as np
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.backends.losses.constrained_linear import constrained_linear
-from lexmargin.linalg.norms import dual_norm, power_of_two, vector_norm
+from lexmargin.linalg.norms import (
+    dual_norm,
+    power_of_two,
+    square_gradient,
+    square_hessian,
+    vector_norm,
+)
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separation.long_measures import affordable
@@ -261,7 +267,7 @@ def _face(
     found = (np.inf, w, lam)
     if p < 2.0:
         # ∇½‖w‖² at margin 1 may be far from Aᵀλ: the best λ for it.
-        found = _newton(A, p, w, _least(A, _gradient(w, p), lam), dual=True)
+        found = _newton(A, p, w, _least(A, square_gradient(w, p), lam), dual=True)
     last = _newton(A, p, found[1], found[2], dual=False)
     best = min(found, last, key=lambda state: state[0])
     return (best[1], best[2]) if np.isfinite(best[0]) else None
@@ -281,13 +287,13 @@ def _newton(A: FloatArray, p: float, w: FloatArray, lam: FloatArray, *, dual: bo
     for _ in range(_STEPS):
         if dual:
             u = A.T @ lam
-            w, pull = _gradient(u, q), np.zeros(d)
+            w, pull = square_gradient(u, q), np.zeros(d)
             # move = ∇²½‖u‖_q² (Aᵀ step)
-            matrix[:d, :d], matrix[:d, d:] = np.eye(d), -_hessian(u, q) @ A.T
+            matrix[:d, :d], matrix[:d, d:] = np.eye(d), -square_hessian(u, q, _ZERO) @ A.T
         else:
             # ∇²½‖w‖_p² move - Aᵀ step = Aᵀλ - ∇½‖w‖_p²
-            matrix[:d, :d], matrix[:d, d:] = _hessian(w, p), -A.T
-            pull = A.T @ lam - _gradient(w, p)
+            matrix[:d, :d], matrix[:d, d:] = square_hessian(w, p, _ZERO), -A.T
+            pull = A.T @ lam - square_gradient(w, p)
         # A long row is held above 1 by its own rounding: its λ is small, and so is what that costs.
         room = _ROUNDINGS * EPS * (np.abs(A) @ np.abs(w))
         left = 1.0 + room - A @ w
@@ -342,19 +348,3 @@ def _least(A: FloatArray, target: FloatArray, lam: FloatArray) -> FloatArray:
     scaled = (A / lengths[:, None]).T
     step = np.linalg.lstsq(scaled, target - A.T @ lam, rcond=1e-14)[0]
     return np.asarray(lam + step / lengths)
-
-
-def _gradient(x: FloatArray, p: float) -> FloatArray:
-    """Return ``∇½‖x‖_p²``."""
-    size = vector_norm(x, p)
-    if not size > 0.0:
-        return np.zeros_like(x)
-    return np.asarray(size * np.sign(x) * np.abs(x / size) ** (p - 1.0))
-
-
-def _hessian(x: FloatArray, p: float) -> FloatArray:
-    """Return ``∇²½‖x‖_p²``; entries that are 0 count as the smallest number where p < 2."""
-    unit = np.abs(x) / vector_norm(x, p)
-    slope = np.sign(x) * unit ** (p - 1.0)
-    bent = (p - 1.0) * np.maximum(unit, _ZERO) ** (p - 2.0)
-    return np.asarray(np.diag(bent) + (2.0 - p) * np.outer(slope, slope))

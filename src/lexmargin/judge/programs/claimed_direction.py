@@ -27,14 +27,14 @@ from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
 from lexmargin.judge.point import UnitPoint, check_euler, unit_point
 from lexmargin.judge.proved import Proved, linear_proof, with_proved
-from lexmargin.judge.reasons import Condition
+from lexmargin.judge.reasons import Condition, claimed
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import measured_curvature
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.norms import Array, unit_scale
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_measures import affordable, measured
@@ -87,8 +87,8 @@ def claimed_direction(
     if point.margin <= 0.0:
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
-    unit = theta / vector_norm(theta, 2.0)
-    place = PredictorPoint(functions, unit, alpha, limits.kink)
+    place = PredictorPoint(functions, theta, alpha, limits.kink)
+    unit = place.theta
     kinks, samples = place.kinks, samples_of(functions, evidence.support)
     on = [] if kinks is None else kinks.within(limits.kink, samples)
     gradients = point.jacobian
@@ -113,15 +113,15 @@ def claimed_direction(
         # What separates θ̂ from one element of every margin does not from all.
         first = replace(first, lower=0.0)
     condition = Condition.SLOPES if on else Condition.GRADIENTS
-    word = first_order(
-        replace(Measured.of(first, point.is_noise, mismatch), condition=condition), limits
-    )
+    known = replace(Measured.of(first, point.is_noise, mismatch), condition=condition)
+    verdict, (why,) = first_order(known, limits)
+    word = verdict, (claimed(why),)
     if on and norm != 2.0:
         word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
     elif sloped:
         word = Verdict.UNDECIDED, (sloped,)
     rung = Rung(evidence.tau, first)
-    known = replace(
+    found = replace(
         certificate_of(rung, word, point.unscaled(point.margin), norm, limits),
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
@@ -132,7 +132,7 @@ def claimed_direction(
         degree=alpha,
         nearest_kink=place.standing(evidence.support).nearest,
     )
-    found = _beyond_first_order(functions, point, unit, evidence, known, proved)
+    found = _beyond_first_order(functions, point, unit, evidence, found, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
