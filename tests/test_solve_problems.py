@@ -318,10 +318,10 @@ def test_starts_are_the_same_serially_and_in_parallel_processes() -> None:
 
 
 def test_every_distinct_point_is_kept_best_first() -> None:
-    # s² + r³ on s² + r² = 6.8: its two ends, of which no bound proves the better one global.
-    square, cube = lm.Polynomial(((2,),)), lm.Polynomial(((3,),))
-    both = lm.Sum([lm.Member(square, (0,)), lm.Member(cube, (1,))])
-    data = lm.Dataset([[1.0, 1.0]], [1], one_class=True)
+    # s² + t²/2 + r³ in a ball: two ends, and no bound proves the better one global.
+    square, cube = lm.Polynomial(((2, 0), (0, 2))), lm.Polynomial(((3,),))
+    both = lm.Sum([lm.Member(square, (0, 1)), lm.Member(cube, (2,))])
+    data = lm.Dataset([[1.0, 0.5, 1.0]], [1], one_class=True)
     solution = lm.solve(lm.MarginPath(both, data, math.sqrt(6.8)))
     margins = [s.margin for s in (solution, *solution.others)]
     assert margins == sorted(margins, reverse=True)
