@@ -31,6 +31,8 @@ GAP: Final = 1e-6
 the certificate's own tolerance."""
 DIGITS: Final = 60
 _ROUNDS: Final = 12
+_TIES: Final = (1e-9, 1e-7, 1e-5)
+"""Relative differences of entries that share the largest size: an answer has so many digits."""
 
 
 def _dual(p: float) -> float:
@@ -171,9 +173,10 @@ def penalty_gap(Z: Array, w: Array, strength: float, power: float, norm: float, 
         point, mu, q = _exact(w), mp.mpf(strength), mp.mpf(power)
         whole = _loss(Z, point, loss)[0] + mu * _size(point, norm) ** q
         gap = _penalty_bound(Z, point, whole, (mu, q), norm, loss)
-        if not gap <= GAP:
-            near = _balanced(Z, point, (mu, q), norm, loss)
-            gap = min(gap, _penalty_bound(Z, near, whole, (mu, q), norm, loss))
+        for width in _TIES:
+            if not gap <= GAP:
+                near = _balanced(Z, point, (mu, q), norm, loss, mp.mpf(width))
+                gap = min(gap, _penalty_bound(Z, near, whole, (mu, q), norm, loss))
         return float(gap)
 
 
@@ -198,11 +201,11 @@ def _penalty_bound(
 
 
 def _balanced(
-    Z: Array, w: list[Any], penalty: tuple[Any, Any], norm: float, loss: str
+    Z: Array, w: list[Any], penalty: tuple[Any, Any], norm: float, loss: str, width: Any
 ) -> list[Any]:
     """Return u near w with `-∇L(u) = μ q ‖u‖^{q-1} ∇‖u‖`, for p = 1 on the entries that are not 0.
 
-    For p = ∞ the entries at the largest size are tied: `u = Σ_i v_i e_i + v_0 Σ_tied ± e_i`.
+    For p = ∞ the entries within ``width`` of the largest size are tied: `u = Σ_i v_i e_i + v_0 Σ_tied ± e_i`.
     """
     mu, q = penalty
     longest = max(abs(x) for x in w)
@@ -211,7 +214,7 @@ def _balanced(
     size = len(w)
     if norm == 1.0 or math.isinf(norm):
         signs = [mp.sign(x) if x else mp.mpf(0) for x in w]
-        tied = [abs(x) >= longest * (1 - mp.mpf(10) ** -9) for x in w]
+        tied = [abs(x) >= longest * (1 - width) for x in w]
         if norm == 1.0:
             basis = [[mp.mpf(i == j) for i in range(size)] for j in range(size) if w[j] != 0]
             along = [signs[j] for j in range(size) if w[j] != 0]
