@@ -205,7 +205,8 @@ def _balanced(
 ) -> list[Any]:
     """Return u near w with `-∇L(u) = μ q ‖u‖^{q-1} ∇‖u‖`, for p = 1 on the entries that are not 0.
 
-    For p = ∞ the entries within ``width`` of the largest size are tied: `u = Σ_i v_i e_i + v_0 Σ_tied ± e_i`.
+    For p = ∞ the entries within ``width`` of the largest size are tied:
+    `u = Σ_i v_i e_i + v_0 Σ_tied ± e_i`.
     """
     mu, q = penalty
     longest = max(abs(x) for x in w)
