@@ -447,7 +447,7 @@ PROBLEMS = [
 ]
 
 
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: f"{p.name.value}-{p.norm_p:g}")
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: f"{p.name}-{p.norm_p:g}")
 @pytest.mark.parametrize("unit", [1.0, 0.25])
 def test_backend_agrees_with_cvxpy(problem: HardMargin | MarginPath, unit: float) -> None:
     program = problem.program(unit)

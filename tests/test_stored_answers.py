@@ -38,7 +38,7 @@ DIRECTIONS = ("hard-margin", "margin-path", "lexicographic")
 def _is_direction(name: str) -> bool:
     found = LIBRARY.problem(name)
     kind = build(found).functions.homogeneity.kind
-    return found.formulation.value in DIRECTIONS and kind is HomogeneityKind.HOMOGENEOUS
+    return found.formulation.name in DIRECTIONS and kind is HomogeneityKind.HOMOGENEOUS
 
 
 STORED = _stored()
@@ -99,7 +99,7 @@ def test_stored_numbers_are_those_of_the_stored_point(name: str) -> None:
         if answer.objective is not None and answer.theta:
             assert problem.objective(theta) == pytest.approx(answer.objective.value, rel=tolerance)
         scale = problem.rho_value
-        if stretched is not None and found.formulation.value != "regularization-path":
+        if stretched is not None and found.formulation.name != "regularization-path":
             scale = 1.0 / np.linalg.norm(theta, problem.norm_p)
         elif stretched is not None:
             scale = 1.0 / max(np.linalg.norm(theta), 1e-300)
