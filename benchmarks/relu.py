@@ -24,7 +24,7 @@ from common import Bench, Row, measured
 
 import lexmargin as lm
 from lexmargin.backends import backend
-from lexmargin.backends.kinked.gated import gated_network, kinked_slope
+from lexmargin.backends.kinked.gated import gated_network
 from lexmargin.backends.kinked.pattern_search import pattern_search
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.ops.base import FloatArray
@@ -136,7 +136,7 @@ def answer(instance: lm.HardMargin, route: str, start: FloatArray, polish: bool)
     objective, residual, complementarity, sure = judged(instance, theta)
     polished = sure
     if polish and not sure and math.isfinite(objective):
-        slope = kinked_slope(instance.functions)
+        slope = instance.functions.predictor.kink_slope
         assert slope is not None
         net, _ = gated_network(instance.functions, slope)
         polished = judged(instance, pattern_search(net, theta, rounds=20).theta)[3]
