@@ -14,7 +14,6 @@ from lexmargin.errors import ParameterError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.kinds import Exponent, checked, described
-from lexmargin.judge.bounds.range import finite_words, out_of_range
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
@@ -25,6 +24,7 @@ from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.proved import names_a_bound
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
+from lexmargin.judge.unmeasured import finite_words, out_of_range
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["certify", "certify_kkt", "flattened", "judged"]

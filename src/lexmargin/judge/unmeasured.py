@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rounding import TINY
 
-__all__ = ["against_level", "blank", "negative", "squares_in_range", "too_small_or_large"]
+__all__ = [
+    "against_level",
+    "blank",
+    "finite_words",
+    "negative",
+    "out_of_range",
+    "squares_in_range",
+    "too_small_or_large",
+]
+
+_WHY = "f_n, a gradient or what is made of them leaves the range of doubles"
 
 
 def against_level(margin: float, level: float, limits: Tolerances) -> tuple[float, str]:
@@ -76,3 +88,27 @@ def too_small_or_large(values: Array, norm: float, limits: Tolerances) -> Certif
     """Return the certificate of a point of whose cost doubles say nothing."""
     why = "the square of the point leaves the range of doubles: rescale the data"
     return blank(Verdict.UNDECIDED, values, norm, limits, (why,))
+
+
+def out_of_range(kkt: Kkt, limits: Tolerances) -> Certificate:
+    """Return UNDECIDED, where arithmetic failed on the way to another word."""
+    values = kkt.functions.values(kkt.point)
+    return blank(Verdict.UNDECIDED, values, kkt.norm, limits, (_WHY,))
+
+
+def finite_words(found: Certificate) -> Certificate:
+    """Withdraw a word that rests on numbers that are not finite.
+
+    Where every multiplier is 0 nothing was measured but feasibility (a W-set with w_1 = 0).
+    """
+    word = found.verdict
+    if not word.stationary:
+        return found
+    measured = [found.feasibility, found.margin]
+    if np.any(found.multipliers):
+        measured += [found.stationarity, found.complementarity]
+    if word is Verdict.GLOBAL and found.gap is not None:
+        measured.append(found.gap)
+    if all(math.isfinite(x) for x in measured) and np.all(np.isfinite(found.multipliers)):
+        return found
+    return replace(found, verdict=Verdict.UNDECIDED, reasons=(_WHY, *found.reasons))

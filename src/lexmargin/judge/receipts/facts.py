@@ -14,7 +14,6 @@ import numpy as np
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import MODULAR_ENTRIES
-from lexmargin.judge.bounds.range import out_of_range
 from lexmargin.judge.bounds.signs import shown_word
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import judged
@@ -25,6 +24,7 @@ from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.second_order.curvature import Curvature
 from lexmargin.judge.tolerances import WIDEST, Tolerances
+from lexmargin.judge.unmeasured import out_of_range
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
