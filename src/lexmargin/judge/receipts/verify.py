@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -33,6 +33,7 @@ __all__ = ["Verification", "verify_file", "verify_receipt"]
 # In the unit of the data, in which no absolute error is small.
 _OF_MARGINS: Final = frozenset({"margin", "bound", "levels"})
 _SIGNED: Final = frozenset({"curvature"})
+_STRONGER: Final = (Verdict.CLARKE_KKT, Verdict.KKT, Verdict.STRICT_LOCAL, Verdict.GLOBAL)
 _USEFUL_TO_DIRECTIONS: Final = frozenset({"bound", "slopes", "ascent", "refutation", "tau"})
 _USEFUL_TO_PROGRAMS: Final = frozenset({"ascent", "refutation", "singular", "tau"})
 
@@ -107,7 +108,7 @@ def verify_receipt(found: Receipt) -> Verification:
     for name in CLAIMS[::-1]:
         wrong = _differs(name, content["claims"][name], stated[name], facts.rounding)
         if wrong:
-            raise _rejected(f"claims.{name}", wrong)
+            raise _rejected(f"claims.{name}", wrong, _more(content["claims"], facts.verdict))
     unsigned = {key: value for key, value in content.items() if key != "digest"}
     if digest(unsigned) != content["digest"]:
         raise _rejected("digest", "an entry was changed after the receipt was written")
@@ -206,9 +207,17 @@ def _differs(name: str, claimed: Any, computed: Any, rounding: Sequence[float]) 
     return f"it is {computed!r}, not {claimed!r}"
 
 
-def _rejected(field: str, why: str) -> RejectedReceiptError:
+def _more(claims: Mapping[str, Any], shown: Verdict) -> str:
+    """Return what to do where more is shown of the point than is claimed; else an empty string."""
+    claimed = next((word for word in _STRONGER if word.value == claims["verdict"]), None)
+    if claimed is None or shown not in _STRONGER[_STRONGER.index(claimed) + 1 :]:
+        return ""
+    return f"Of this point {shown.value} is shown, which is more than it claims; certify again."
+
+
+def _rejected(field: str, why: str, advice: str = "") -> RejectedReceiptError:
     return RejectedReceiptError(
         f"The receipt is rejected at {field}: {why}.",
-        "It does not prove its verdict; certify again.",
+        advice or "It does not prove its verdict; certify again.",
         field,
     )
