@@ -16,6 +16,7 @@ from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Verdict
 from lexmargin.judge.bounds.balanced import balanced
+from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.bounds.sphere import Sphere
 from lexmargin.judge.bounds.table import BOUNDS, GIVEN, THOROUGH, with_bounds
 from lexmargin.judge.proved import BoundMethod, Proved, names_a_bound, with_proved
@@ -303,3 +304,24 @@ def test_every_global_of_the_shelf_names_its_bound() -> None:
             assert bounds, f"{name}: {word.reasons}"
             named.add(bounds[-1].rsplit("(", 1)[1].rstrip(")"))
     assert len(named) >= 8 and named <= set(BoundMethod)
+
+
+@pytest.mark.parametrize(
+    ("members", "best"),
+    [
+        # With x = 1: w + b, both of one size; uv ≤ ½(u² + v²), however many share the ball;
+        # and s + ½(1 - s²), largest where the linear score has all of it.
+        ([lm.Linear(), lm.Bias("plain")], math.sqrt(2.0)),
+        ([lm.Linear(), lm.Linear(), lm.Linear()], math.sqrt(3.0)),
+        ([lm.DiagonalNetwork(2), lm.DiagonalNetwork(2)], 0.5),
+        ([lm.Linear(), lm.DiagonalNetwork(2)], 1.0),
+    ],
+)
+def test_summands_share_the_ball(members: list[Any], best: float) -> None:
+    one = lm.Dataset([[1.0]], [1], one_class=True)
+    problem = lm.MarginPath(Sum(members), one, 1.0)
+    size = problem.functions.size
+    kkt = problem.kkt(np.full(size, size**-0.5))[0]
+    proved = Parts().prove(kkt, np.array([1.0]))
+    assert proved is not None
+    assert best <= proved.value <= best * (1.0 + 1e-9)
