@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lexmargin.judge import Tolerances, Verdict, certify_arrays
 from lexmargin.judge.certify import certify_kkt
 from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.reasons import Condition, claimed, words_of
+from lexmargin.judge.unmeasured import finite_words
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from test_adversarial import by_inner_products
@@ -139,3 +141,26 @@ def test_no_error_of_the_margins_refutes_a_stationary_point(seed):
         words.add(certify_arrays(off, jacobian, theta, degree).verdict)
         words.add(by_inner_products(off, jacobian, theta, degree, LIMITS).verdict)
     assert words == {Verdict.UNDECIDED, Verdict.KKT}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stationarity": np.nan},
+        {"complementarity": np.inf},
+        {"margin": np.inf},
+        {"feasibility": np.nan},
+        {"gap": np.nan},
+        {"multipliers": np.array([1.0, np.inf])},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_no_word_rests_on_numbers_that_are_not_finite(change: dict[str, Any]) -> None:
+    rows = lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, 1], one_class=True)
+    found = lm.certify(lm.HardMargin(lm.Linear(), rows), [2.0, 1.0])
+    assert found.verdict is Verdict.GLOBAL
+    assert finite_words(found) is found
+    assert finite_words(replace(found, **change)).verdict is Verdict.UNDECIDED
+    # A refutation needs none of them.
+    refuted = replace(found, verdict=Verdict.NOT_STATIONARY, **change)
+    assert finite_words(refuted) is refuted
