@@ -124,7 +124,9 @@ def certify_linear(
         sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
     else:
         sure = _surely(point, unit)
-    return with_linear_bound(judged(point, rung, 0.0, tolerances), point, upper, sure)
+    return with_linear_bound(
+        judged(point, rung, (point.is_noise, 0.0), tolerances), point, upper, sure
+    )
 
 
 def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]:
