@@ -16,6 +16,7 @@ from lexmargin.formulations import Formulation, HardMargin, MarginPath
 from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
 from lexmargin.inputs.checks import moderate, positive, whole
+from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.kinds import checked
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import Follower
@@ -47,7 +48,7 @@ class PathEnd(StrEnum):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TracedPath:
     """A path on the grid that was solved, and what holds on this grid.
 
@@ -85,6 +86,28 @@ class TracedPath:
         if known is None or not known.traits.path_falls:
             return ()
         return find_jumps([(point.rho, point.theta) for point in self.points])
+
+    def __repr__(self) -> str:
+        return (
+            f"<TracedPath of {self.problem}: {len(self.points)} points, {self.shown.value}, "
+            f"by {self.solver}>"
+        )
+
+    def to_frame(self) -> Any:
+        """Return the points as a ``pandas.DataFrame``, one row per value of the parameter."""
+        return frame(self._columns())
+
+    def _repr_html_(self) -> str:
+        columns = self._columns()
+        return html_table(zip(*columns.values(), strict=True), list(columns))
+
+    def _columns(self) -> dict[str, list[Any]]:
+        points = [point.to_json() for point in self.points]
+        return {
+            name: [point[name] for point in points]
+            for name, value in (points[0] if points else {}).items()
+            if value is None or isinstance(value, (int, float, str))
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; a point is marked where a jump leads to it."""
