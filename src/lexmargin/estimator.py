@@ -16,7 +16,8 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.data.samples import check_structure, is_sparse
 from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
 from lexmargin.formulations import Formulation
-from lexmargin.inputs.kinds import check_kinds
+from lexmargin.inputs.kinds import Exponent, check_kinds
+from lexmargin.losses import LossWord
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors import Bias, Linear, Member, Predictor, Sum
 from lexmargin.solve import solve
@@ -85,8 +86,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         predictor: Predictor | None = None,
         formulation: str = "constrained-path",
-        norm: float | str | None = None,
-        loss: str | None = None,
+        norm: Exponent | None = None,
+        loss: LossWord | None = None,
         rho: float | None = None,
         gamma: float | None = None,
         strength: float | None = None,

@@ -309,7 +309,7 @@ class MarginFunctions(Margins):
         The samples as they are stored, dense or sparse, for a linear score; with a column of ones
         for each plain bias beside it. None for other predictors.
         """
-        members: tuple[Member, ...] = (Member(self.predictor),)
+        members: Sequence[Member] = (Member(self.predictor),)
         if isinstance(self.predictor, Sum):
             members = self.predictor.members
         parts: list[Any] = []

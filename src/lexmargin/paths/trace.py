@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import numpy as np
 
@@ -36,6 +36,13 @@ __all__ = ["PathEnd", "PathPoint", "TracedPath", "trace"]
 
 _MOST_DECADES: Final = 300.0
 """Margins are ρ^α times those of the unit ball; doubles end at 308 decades."""
+
+
+if TYPE_CHECKING:
+    Values: TypeAlias = Sequence[float] | FloatArray | AdaptiveGrid
+else:
+    # An array is held to what a list is.
+    Values = Sequence[float] | AdaptiveGrid
 
 
 class PathEnd(StrEnum):
@@ -136,7 +143,7 @@ class TracedPath:
 @checked
 def trace(
     problem: Formulation | str | Path,
-    rhos: Sequence[float] | AdaptiveGrid,
+    rhos: Values,
     *,
     solver: str = AUTO,
     grade: str = "default",
@@ -224,7 +231,7 @@ def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tupl
     return tuple(grid[len(points) :])
 
 
-def _checked_grid(problem: Formulation, rhos: Sequence[float] | AdaptiveGrid) -> list[float]:
+def _checked_grid(problem: Formulation, rhos: Values) -> list[float]:
     if problem.traits.path is None:
         raise UnsupportedError(
             f"{problem.name} has no path parameter.",
