@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
@@ -89,8 +90,20 @@ class MultiplierSet:
     """
 
     dimension: int | None
-    low: Array | None
-    high: Array | None
+    low: Array | None = None
+    high: Array | None = None
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...] | None:
+        """(low, high) of every multiplier."""
+        if self.low is None or self.high is None:
+            return None
+        return tuple(zip(self.low.tolist(), self.high.tolist(), strict=True))
+
+    def scaled(self, change: Callable[[Array], Array]) -> MultiplierSet:
+        """Return the set with ranges in other units."""
+        low, high = (None if x is None else change(x) for x in (self.low, self.high))
+        return MultiplierSet(self.dimension, low, high)
 
 
 def compact(jacobian: Array) -> Array:
@@ -186,7 +199,7 @@ def multiplier_set(
     if live.size == 0 or not np.any(multipliers[live]):
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if _too_large(live.size, max(live.size, rows.shape[1])):
-        return MultiplierSet(None, None, None)
+        return MultiplierSet(None)
     rows = rows[live]
     weights = multipliers[live] * norms[live]
     total = float(np.sum(weights))
@@ -209,11 +222,11 @@ def multiplier_set(
     small = 1e-3 / live.size
     inner = nonnegative_multipliers(rows, weights @ rows - small * np.sum(rows, axis=0))
     if inner.residual <= 1e-6 * small:
-        return MultiplierSet(_dimension(rows, tolerance), None, None)
+        return MultiplierSet(_dimension(rows, tolerance))
     if null.size > NULL_SPACE_ENTRIES:
-        return MultiplierSet(None, None, None)
+        return MultiplierSet(None)
     positive = _possible(weights, null)
-    return MultiplierSet(_dimension(rows[positive], tolerance), None, None)
+    return MultiplierSet(_dimension(rows[positive], tolerance))
 
 
 def _dimension(rows: Array, tolerance: float) -> int:

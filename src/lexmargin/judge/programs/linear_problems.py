@@ -13,6 +13,8 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate, Check
+from lexmargin.judge.multipliers.later import Later
+from lexmargin.judge.multipliers.qualification import MultiplierSet
 from lexmargin.judge.programs.linear_margins import certify_linear
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.tolerances import Tolerances
@@ -128,7 +130,7 @@ def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Ce
         verdict, reasons = Verdict.NOT_STATIONARY, (missed,)
     return replace(
         found, verdict=verdict, reasons=reasons, feasibility=shortfall, margin=margin, gap=gap,
-        multipliers=multipliers, multiplier_range=_scaled(found.multiplier_range, length),
+        multipliers=multipliers, multiplier_set=_scaled(found.multiplier_set, length),
         bound=None, margin_ratio=None,
         definition_3=None, degree=math.nan, kkt_epsilon=None, kkt_delta=None,
         levels=(length * length,),
@@ -165,10 +167,8 @@ def _without_slope(kkt: Kkt, found: Certificate, multipliers: Array | None) -> C
     )
 
 
-def _scaled(
-    ranges: tuple[tuple[float, float], ...] | None, factor: float
-) -> tuple[tuple[float, float], ...] | None:
-    return None if ranges is None else tuple((factor * a, factor * b) for a, b in ranges)
+def _scaled(found: Later[MultiplierSet] | None, factor: float) -> Later[MultiplierSet] | None:
+    return None if found is None else found.then(lambda found: found.scaled(lambda x: factor * x))
 
 
 def _identities(both: float, second: float, square: float, limits: Tolerances) -> tuple[Check, ...]:
