@@ -19,13 +19,13 @@ from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
 from lexmargin.judge.multipliers.stationarity import Stationarity, lyu_li
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb
 from lexmargin.judge.multipliers.vertex_bounds import improved_bound, relative_gap
-from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.point import UnitPoint, check_euler, unit_point
 from lexmargin.judge.proved import linear_proof, with_proved
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import densified
+from lexmargin.linalg.rows import chosen_rows, densified, row_sums
 
 __all__ = [
     "certify_arrays",
@@ -122,7 +122,7 @@ def judged(
     shortfall, best_margin : as in :func:`certify_arrays`.
     """
     measured = rung.measured
-    rows = point.jacobian[measured.support]
+    rows = chosen_rows(point.jacobian, measured.support)
     word = first_order(Measured.of(measured, point.is_noise, mismatch), tolerances)
     margin = point.unscaled(point.margin)
     found = certificate_of(rung, word, margin, point.norm, tolerances)

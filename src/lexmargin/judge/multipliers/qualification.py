@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 
+_SHORTEST, _LONGEST = 1e-140, 1e140
+"""Lengths of rows whose squares are normal doubles, rounding included."""
+
+
 @final
 class GradientChoice(StrEnum):
     """Whose independence a report speaks of, where a power-1 ReLU has no gradient."""
@@ -164,12 +168,9 @@ def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> Mfc
     a direction the shortest vector of the normalised gradients' convex hull is tried; it proves
     the condition whenever it holds (Gordan).
     """
-    lengths = np.ones(jacobian.shape[0])
-    rows = jacobian
-    if is_dense(jacobian):
-        rows, _ = normalised_rows(jacobian)
-    else:
-        lengths = row_lengths(jacobian)
+    rows, lengths = jacobian, row_lengths(jacobian)
+    if direction is None or (is_dense(rows) and not _in_range(lengths)):
+        rows, lengths = normalised_rows(jacobian)[0], np.ones(jacobian.shape[0])
     if direction is None:
         weights, _ = smallest_hull_point(rows)
         direction = weights @ rows
@@ -178,6 +179,11 @@ def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> Mfc
     divisors = np.where(lengths > 0.0, lengths, 1.0)
     slack = float(np.min((rows @ unit) / divisors, initial=np.inf)) if rows.shape[0] else 1.0
     return MfcqReport(slack > tolerance, slack, unit)
+
+
+def _in_range(lengths: Array) -> bool:
+    """Say whether no square of an entry that matters has left the range of doubles."""
+    return bool(np.all((lengths > _SHORTEST) & (lengths < _LONGEST)))
 
 
 def multiplier_set(

@@ -26,6 +26,7 @@ from lexmargin.judge.unmeasured import (
 )
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
 
@@ -100,9 +101,10 @@ def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Ce
     """Judge `w_1 = Σ λ_n y_n x_n`, `Σ λ_n y_n = 0`, and `‖w_1‖ ≥ 1/γ*` (eq. 13)."""
     functions, w, data, mine = kkt.functions, kkt.point, kkt.functions.data, _entries(kkt)
     linear = w[mine]
-    only_bias = functions.values(np.where(mine, 0.0, w))
     signs = np.asarray(data.signed, dtype=np.float64)
-    score = float(only_bias[0] * signs[0])
+    # The same for every sample.
+    blocks = functions.blocks(np.where(mine, 0.0, w))
+    score = float(functions.predictor(NumpyOps(), blocks, data.samples[:1])[0])
     near = centred(data.samples, signs, linear, score)
     offset = score if near is None else near.bias
     values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
