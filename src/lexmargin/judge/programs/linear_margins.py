@@ -46,7 +46,7 @@ from lexmargin.linalg.rows import (
     with_column,
 )
 
-__all__ = ["certify_linear"]
+__all__ = ["certify_linear", "judged_linear"]
 
 
 @checked
@@ -99,9 +99,33 @@ def certify_linear(
     if bias is not None and p != 2.0:
         raise UnsupportedError("A free bias is judged in the norm ℓ2.", "Leave it out, or norm=2.")
     samples, signs, direction = _checked(X, y, theta)
+    shift = None if bias is None else _offset(bias)
+    return judged_linear(samples, signs, direction, shift, p, multipliers, tolerances)
+
+
+def judged_linear(
+    samples: Any,
+    signs: Array,
+    direction: Array,
+    bias: float | None,
+    p: float,
+    claim: Array | None,
+    tolerances: Tolerances,
+    *,
+    move: bool = True,
+) -> Certificate:
+    """Return :func:`certify_linear` of arrays that fit, labels ±1 (N,).
+
+    ``move``: whether columns may lie so far from 0 that samples with a bias are to be centred.
+    """
+    largest = largest_entry(samples)
+    if not (math.isfinite(largest) and np.all(np.isfinite(direction))):
+        raise DataError("The samples or theta hold NaN or infinities.", "Give finite numbers.")
+    if not np.any(direction):
+        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
     unit = unit_scale(direction)
     unit = unit / vector_norm(unit, p)
-    common = _exponent(samples)
+    common = math.frexp(largest)[1]
     if bias is None:
         rows = _signed(_owned(samples), signs, common)
         # At θ as given: the rounding of θ/‖θ‖ may be larger than the margin of a long row.
@@ -110,11 +134,11 @@ def certify_linear(
         point = UnitPoint(unit, products / length, rows, 1.0, p, 1.0, common)
     else:
         length, exponent = scaled_norm(direction, p)
-        shift = Fraction(_offset(bias)) / Fraction(length) / Fraction(2) ** exponent
-        near = centred(samples, signs, unit, shift)
+        shift = Fraction(bias) / Fraction(length) / Fraction(2) ** exponent
+        near = centred(samples, signs, unit, shift) if move else None
         if near is not None:
             samples, shift = near.samples, Fraction(near.bias)
-            common = _exponent(samples)
+            common = math.frexp(largest_entry(samples))[1]
         # A column of the size of the rows: then Σ λ y is compared with what λ weighs in Σ λ z.
         rows = _signed(with_column(samples, np.zeros(signs.size)), signs, common)
         longest = math.frexp(float(np.max(row_lengths(rows))))[1]
@@ -122,8 +146,7 @@ def certify_linear(
             rows[:, -1] = np.ldexp(signs, longest)
         else:
             rows.data[rows.indptr[1:] - 1] = np.ldexp(signs, longest)
-        largest = common + longest
-        inside = np.append(unit, float(shift / Fraction(2) ** largest))
+        inside = np.append(unit, float(shift / Fraction(2) ** (common + longest)))
         target = np.append(unit, 0.0)
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
@@ -132,7 +155,7 @@ def certify_linear(
         sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
     else:
         sure = _surely(point, unit)
-    rung, upper = _claimed(point, signs, multipliers, tolerances), None
+    rung, upper = _claimed(point, signs, claim, tolerances), None
     if rung is not None:
         upper = _upper(point, signs, rung.measured, tolerances)
     proved = upper is not None and relative_gap(upper, sure) <= tolerances.gap
@@ -165,10 +188,6 @@ def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]
         raise DataError(
             f"The labels name {len(classes)} classes.", "Judge one class against the others."
         )
-    if not (math.isfinite(largest_entry(samples)) and np.all(np.isfinite(direction))):
-        raise DataError("The samples or theta hold NaN or infinities.", "Give finite numbers.")
-    if not np.any(direction):
-        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
     return samples, codes.astype(np.float64), direction
 
 
@@ -179,11 +198,6 @@ def _offset(bias: ArrayLike) -> float:
     if not np.isfinite(value).all():
         raise DataError(f"The bias is {value.item()!r}.", "Give a finite number.")
     return float(value.item())
-
-
-def _exponent(samples: Any) -> int:
-    """Return e with the largest entry in [2^(e-1), 2^e)."""
-    return math.frexp(largest_entry(samples))[1]
 
 
 def _owned(samples: Any) -> Any:

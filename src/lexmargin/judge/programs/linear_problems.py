@@ -15,7 +15,7 @@ from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.qualification import MultiplierSet
-from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import (
@@ -69,10 +69,9 @@ def certify_linear_kkt(
     kkt = kkts[0]
     if kkt.part is not None:
         return _judged_w_set(kkt, limits, multipliers)
-    return certify_linear(
-        kkt.functions.linear_inputs, kkt.functions.data.signed, kkt.point, norm=kkt.norm,
-        multipliers=multipliers, tolerances=limits,
-    )  # fmt: skip
+    signs = np.asarray(kkt.functions.data.signed, dtype=np.float64)
+    inputs = kkt.functions.linear_inputs
+    return judged_linear(inputs, signs, kkt.point, None, kkt.norm, multipliers, limits)
 
 
 def require_linear(problem: Formulation) -> None:
@@ -112,8 +111,8 @@ def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Ce
         return negative(values, 2.0, limits)
     if not squares_in_range(linear):
         return too_small_or_large(values, 2.0, limits)
-    found = certify_linear(
-        data.samples, data.signed, linear, score, multipliers=multipliers, tolerances=limits
+    found = judged_linear(
+        data.samples, signs, linear, score, 2.0, multipliers, limits, move=near is not None
     )
     length = vector_norm(linear, 2.0)
     margin = float(np.min(values))
@@ -155,10 +154,9 @@ def _without_slope(kkt: Kkt, found: Certificate, multipliers: Array | None) -> C
     """
     mine, w, data = _entries(kkt), kkt.point, kkt.functions.data
     linear, limits = w[mine], found.tolerances
-    alone = certify_linear(
-        data.samples, data.signed, linear, multipliers=multipliers, tolerances=limits
-    )
-    pull = abs(float(alone.multipliers @ data.signed))
+    signs = np.asarray(data.signed, dtype=np.float64)
+    alone = judged_linear(data.samples, signs, linear, None, 2.0, multipliers, limits)
+    pull = abs(float(alone.multipliers @ signs))
     slope = 2.0 * vector_norm(w[~mine], 2.0) * pull
     if not (alone.verdict.stationary and slope <= limits.stationarity):
         return found
