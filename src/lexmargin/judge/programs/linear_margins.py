@@ -25,7 +25,7 @@ from lexmargin.judge.judge import judged, linear_upper, not_separating, with_lin
 from lexmargin.judge.multipliers.products import near_products
 from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb, rungs
-from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
+from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound, relative_gap
 from lexmargin.judge.point import UnitPoint, row_sums
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
@@ -118,12 +118,18 @@ def certify_linear(
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
         return not_separating(point, tolerances)
-    rung = _claimed(point, signs, multipliers, tolerances) or climb(Rows(point), tolerances)
-    upper = _upper(point, signs, rung.measured, tolerances)
     if bias is None:
         sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
     else:
         sure = _surely(point, unit)
+    rung, upper = _claimed(point, signs, multipliers, tolerances), None
+    if rung is not None:
+        upper = _upper(point, signs, rung.measured, tolerances)
+    proved = upper is not None and relative_gap(upper, sure) <= tolerances.gap
+    if rung is None or not (proved or is_sparse(samples)):
+        # Sparse ones are too dear to find for a better bound alone.
+        rung = climb(Rows(point), tolerances)
+        upper = _upper(point, signs, rung.measured, tolerances)
     return with_linear_bound(judged(point, rung, 0.0, tolerances), point, upper, sure)
 
 
