@@ -18,7 +18,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kink, samples_of
 from lexmargin.judge.functions.slopes import rows
-from lexmargin.judge.given import Evidence, measured_of
+from lexmargin.judge.given import STRICTLY, Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.kinked_point import PredictorPoint
@@ -43,7 +43,6 @@ from lexmargin.separation.long_measures import affordable, measured
 __all__ = ["claimed_direction"]
 
 _SHORT: Final = "ε, δ or the gap of the multipliers in long numbers misses its tolerance"
-_STRICT: Final = "positive curvature on the critical cone, and a strict maximiser is near"
 
 
 def claimed_direction(
@@ -193,7 +192,7 @@ def _beyond_first_order(
     word = measured_curvature(around, given=evidence)
     found = replace(found, curvature=word.curvature, radius=word.radius)
     if word.verdict is Verdict.STRICT_LOCAL:
-        return said(Verdict.STRICT_LOCAL, _STRICT, found)
+        return said(Verdict.STRICT_LOCAL, STRICTLY, found)
     return found
 
 
