@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
@@ -35,7 +34,7 @@ from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale
+from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_measures import affordable, measured
@@ -71,10 +70,11 @@ def claimed_direction(
     """
     alpha = functions.homogeneity.degree
     assert alpha is not None
-    theta = unit_scale(theta)
     scores = functions.linear_inputs is not None
-    jacobian = functions.jacobian(theta)
-    values = linear_values(jacobian, theta) if scores else functions.values(theta)
+    place = PredictorPoint(functions, theta, alpha, limits.kink, norm)
+    kkt, theta = place.kkt, place.kkt.point
+    jacobian = kkt.jacobian
+    values = linear_values(jacobian, theta) if scores else kkt.values
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
         raise FloatingPointError("f_n or a gradient is not finite")
     point = unit_point(values, jacobian, theta, alpha, norm)
@@ -87,14 +87,12 @@ def claimed_direction(
     if point.margin <= 0.0:
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
-    place = PredictorPoint(functions, theta, alpha, limits.kink)
-    unit = place.theta
     kinks, samples = place.kinks, samples_of(functions, evidence.support)
     on = [] if kinks is None else kinks.within(limits.kink, samples)
     gradients = point.jacobian
     sloped = ""
     if on:
-        gradients, sloped = _sloped(functions, unit, point, evidence, on)
+        gradients, sloped = _sloped(functions, theta, point, evidence, on)
     first = measured_of(point, gradients, evidence, limits, mismatch)
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
@@ -106,7 +104,6 @@ def claimed_direction(
     margin = point.unscaled(linear_margin(point, theta) if functions.linear else point.margin)
     proved = None
     if not np.any(weights < 0.0):
-        kkt = Kkt(functions=functions, point=theta, norm=norm)
         proved = lowest(kkt, weights, margin, GIVEN)
     bounded = first.lower
     if on:
@@ -132,7 +129,7 @@ def claimed_direction(
         degree=alpha,
         nearest_kink=place.standing(evidence.support).nearest,
     )
-    found = _beyond_first_order(functions, point, unit, evidence, found, proved)
+    found = _beyond_first_order(functions, point, theta, evidence, found, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
@@ -206,19 +203,16 @@ def _sloped(
     """Return the gradients with the given slopes at the kinks, or why they prove nothing."""
     if point.norm != 2.0:
         return point.jacobian, ""
-    known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
+    slopes = dict.fromkeys((kink.place for kink in kinks), 0.0)
     recording = functions.record(unit)
     if len(recording.kinked) != 1:
         return point.jacobian, "kinks in several layers: the slopes there are not independent"
-    slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    for layer, sample, column in known:
-        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = 0.0
     for layer, sample, column, slope in evidence.slopes:
-        if (layer, sample, column) not in known or not 0.0 <= slope <= 1.0:
+        if (layer, sample, column) not in slopes or not 0.0 <= slope <= 1.0:
             return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
-        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
+        slopes[layer, sample, column] = slope
     chosen = evidence.support
-    elements = rows(functions, functions.record(unit, slopes), chosen.tolist())
+    elements = rows(functions, recording, chosen.tolist(), slopes)
     gradients = point.jacobian.copy()
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)
