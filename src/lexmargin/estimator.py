@@ -180,7 +180,10 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows, other = np.arange(size), 1 - own
         held = np.flatnonzero(weights > 0.0)
         self.support_ = np.unique(rows[held])
-        if functions.predictor.signed_inputs or functions.predictor.linear_scores(X[:1]) is None:
+        if (
+            functions.predictor.signed_inputs
+            or functions.predictor.linear_scores(np.zeros((1, X.shape[1]))) is None
+        ):
             return
         self.coef_, self.intercept_ = self._affine(X.shape[1])
         dual = np.zeros((self.classes_.size, size))
