@@ -100,7 +100,8 @@ def _at_kink(
 
     def said(why: str, word: Verdict = Verdict.UNDECIDED) -> tuple[Certificate, None]:
         reasons = (f"{where}: {why}", *stated_notes(found))
-        return replace(found, verdict=word, licq=at_slope_zero(found.licq), reasons=reasons), None
+        independence = at_slope_zero(found.independence)
+        return replace(found, verdict=word, independence=independence, reasons=reasons), None
 
     if found.norm != 2.0:
         if place.slope_zero and found.verdict.stationary:

@@ -17,10 +17,11 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of
 from lexmargin.judge.functions.kinks import Kink, samples_of
 from lexmargin.judge.functions.slopes import rows
-from lexmargin.judge.given import Evidence, measured_of
+from lexmargin.judge.given import STRICTLY, Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.kinked_point import PredictorPoint
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
@@ -41,7 +42,6 @@ from lexmargin.separation.long_measures import affordable, measured
 __all__ = ["claimed_direction"]
 
 _SHORT: Final = "ε, δ or the gap of the multipliers in long numbers misses its tolerance"
-_STRICT: Final = "positive curvature on the critical cone, and a strict maximiser is near"
 
 
 def claimed_direction(
@@ -125,7 +125,7 @@ def claimed_direction(
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,
-        licq=licq(support_rows, limits.rank),
+        independence=Later(lambda: licq(support_rows, limits.rank)),
         gap=None if proved is None else proved.gap(margin),
         bound=None if proved is None else proved.bound,
         degree=alpha,
@@ -191,7 +191,7 @@ def _beyond_first_order(
     word = measured_curvature(around, given=evidence)
     found = replace(found, curvature=word.curvature, radius=word.radius)
     if word.verdict is Verdict.STRICT_LOCAL:
-        return said(Verdict.STRICT_LOCAL, _STRICT, found)
+        return said(Verdict.STRICT_LOCAL, STRICTLY, found)
     return found
 
 

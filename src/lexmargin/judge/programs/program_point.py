@@ -20,6 +20,7 @@ from lexmargin.judge.local.beyond_first_order import at_kinks
 from lexmargin.judge.local.clarke import GradientSets
 from lexmargin.judge.local.kinked_point import RectifiedPoint
 from lexmargin.judge.multipliers.fritz_john import fritz_john
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
 from lexmargin.judge.multipliers.stationarity import Stationarity
@@ -201,7 +202,7 @@ def judged_program(
         found,
         feasibility=shortfall,
         euler=measured.euler if homogeneous else math.nan,
-        licq=licq(compact(rows), limits.rank),
+        independence=Later(lambda: licq(compact(rows), limits.rank)),
         mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
@@ -210,10 +211,11 @@ def judged_program(
         found = replace(found, nearest_kink=place.standing(support).nearest)
     else:
         found = at_kinks(place, found, chosen=given is None)[0]
-    ranges = found.multiplier_range
-    if ranges is not None:
-        ranges = tuple((low * unit.size, high * unit.size) for low, high in ranges)
-    return replace(found, multipliers=found.multipliers * unit.size, multiplier_range=ranges)
+    # Not the unit point itself, which has the gradients of all margins.
+    size, described = unit.size, found.multiplier_set
+    if described is not None:
+        described = described.then(lambda found: found.scaled(lambda values: values * size))
+    return replace(found, multipliers=found.multipliers * size, multiplier_set=described)
 
 
 def _singular(
