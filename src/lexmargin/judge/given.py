@@ -10,6 +10,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import EXTENDED_ENTRIES
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.stationarity import Stationarity, away, measured
@@ -23,7 +24,8 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, LONG_EPS
+from lexmargin.linalg.rows import is_dense
 
 __all__ = ["ESTABLISHED", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
@@ -94,9 +96,13 @@ def measured_of(
     """
     chosen = evidence.support
     used = gradients[chosen]
+    few = is_dense(used) and used.size <= EXTENDED_ENTRIES
+    eps = LONG_EPS if few else EPS
+    used = used.astype(np.longdouble) if few else used
     residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
     lower = refuted(point, evidence.refutation, limits, mismatch)
-    floor = EPS * (chosen.size + 2) * (1.0 + spent)
+    # λ at the scale of the point is rounded too.
+    floor = (chosen.size + 2) * (eps * spent + EPS) + EPS * spent
     return measured(point.margins, point.degree, chosen, values, (residual, lower, floor))
 
 
@@ -104,30 +110,35 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     """Return ε, the λ (S,) in the scale of the point that it belongs to, and `‖Σ λ_n |∇f_n|‖`.
 
     Where ε does not feel the scale of λ, as the Hölder gap, δ would: such λ are brought to
-    `‖Σ λ_n ∇f_n‖_* = 1`, as those of a certificate are.
+    `‖Σ λ_n ∇f_n‖_* = 1`, as those of a certificate are. Rows in long floats are summed so:
+    of gradients that are longer than their margin little is left.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         values = np.ldexp(multipliers * point.factor, point.exponent)
         combination = values @ rows
-        spent = float(np.linalg.norm(values @ abs(rows)))
+        spent = vector_norm(_double(values @ abs(rows)), 2.0)
     lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
     if lost:
         values = np.zeros(multipliers.size)
     residual = 1.0
     if not (point.is_polyhedral or lost):
         wanted = point.wanted
-        residual = vector_norm(wanted - combination, 2.0) / vector_norm(wanted, 2.0)
+        residual = vector_norm(_double(wanted - combination), 2.0) / vector_norm(wanted, 2.0)
     if point.target is not None or point.norm == 2.0:
         return residual, values, spent
     free = unit_scale(multipliers)
-    pull = free @ rows
+    pull = _double(free @ rows)
     size = vector_norm(pull, dual_exponent(point.norm))
     if not 0.0 < size < math.inf:
         return residual, values, spent
     other = away(point.theta, pull, point.norm)
     if other > residual:
         return residual, values, spent
-    return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size
+    return other, free / size, vector_norm(_double(free @ abs(rows)), 2.0) / size
+
+
+def _double(sums: Any) -> Array:
+    return np.asarray(sums, dtype=np.float64)
 
 
 def refuted(

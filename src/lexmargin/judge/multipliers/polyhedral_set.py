@@ -134,7 +134,7 @@ def _null_space(matrix: Array, tolerance: float) -> Array:
     if not rows.size:
         return np.eye(matrix.shape[1])
     if rows.shape[0] > rows.shape[1]:
-        rows = np.linalg.qr(rows, mode="r")
+        rows = np.asarray(np.linalg.qr(rows, mode="r"))
     _, sigma, right = np.linalg.svd(rows, full_matrices=True)
     return np.asarray(right[int(np.count_nonzero(sigma > tolerance * sigma[0])) :].T)
 
