@@ -25,7 +25,7 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS, LONG_EPS
-from lexmargin.linalg.rows import is_dense
+from lexmargin.linalg.rows import chosen_rows, is_dense, with_sizes
 
 __all__ = ["ESTABLISHED", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
@@ -95,14 +95,16 @@ def measured_of(
     mismatch : the error of Euler's identity.
     """
     chosen = evidence.support
-    used = gradients[chosen]
-    few = is_dense(used) and used.size <= EXTENDED_ENTRIES
-    eps = LONG_EPS if few else EPS
-    used = used.astype(np.longdouble) if few else used
-    residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
+    used = chosen_rows(gradients, chosen)
+    claim = evidence.multipliers[chosen]
+    residual, values, spent = _closest(point, used, claim)
     lower = refuted(point, evidence.refutation, limits, mismatch)
-    # λ at the scale of the point is rounded too.
-    floor = (chosen.size + 2) * (eps * spent + EPS) + EPS * spent
+    floor = EPS * (chosen.size + 2) * (1.0 + spent)
+    if floor > limits.stationarity and is_dense(used) and used.size <= EXTENDED_ENTRIES:
+        # Of rows that are longer than their margin little is left: long floats keep its digits.
+        residual, values, spent = _closest(point, used.astype(np.longdouble), claim)
+        # λ itself, at the scale of the point, is a double.
+        floor = (chosen.size + 2) * (EPS + LONG_EPS * spent) + EPS * spent
     return measured(point.margins, point.degree, chosen, values, (residual, lower, floor))
 
 
@@ -110,35 +112,32 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     """Return ε, the λ (S,) in the scale of the point that it belongs to, and `‖Σ λ_n |∇f_n|‖`.
 
     Where ε does not feel the scale of λ, as the Hölder gap, δ would: such λ are brought to
-    `‖Σ λ_n ∇f_n‖_* = 1`, as those of a certificate are. Rows in long floats are summed so:
-    of gradients that are longer than their margin little is left.
+    `‖Σ λ_n ∇f_n‖_* = 1`, as those of a certificate are.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         values = np.ldexp(multipliers * point.factor, point.exponent)
-        combination = values @ rows
-        spent = vector_norm(_double(values @ abs(rows)), 2.0)
+        combination, sizes = with_sizes(values, rows)
+        spent = float(np.linalg.norm(sizes))
     lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
     if lost:
         values = np.zeros(multipliers.size)
     residual = 1.0
     if not (point.is_polyhedral or lost):
         wanted = point.wanted
-        residual = vector_norm(_double(wanted - combination), 2.0) / vector_norm(wanted, 2.0)
+        missing = np.asarray(wanted - combination, dtype=np.float64)
+        residual = vector_norm(missing, 2.0) / vector_norm(wanted, 2.0)
     if point.target is not None or point.norm == 2.0:
         return residual, values, spent
     free = unit_scale(multipliers)
-    pull = _double(free @ rows)
+    sums, sizes = with_sizes(free, rows)
+    pull = np.asarray(sums, dtype=np.float64)
     size = vector_norm(pull, dual_exponent(point.norm))
     if not 0.0 < size < math.inf:
         return residual, values, spent
     other = away(point.theta, pull, point.norm)
     if other > residual:
         return residual, values, spent
-    return other, free / size, vector_norm(_double(free @ abs(rows)), 2.0) / size
-
-
-def _double(sums: Any) -> Array:
-    return np.asarray(sums, dtype=np.float64)
+    return other, free / size, float(np.linalg.norm(sizes)) / size
 
 
 def refuted(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from importlib import metadata
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from lexmargin.run.origin_answer import certified_origin
 from lexmargin.run.stages import Run
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, Solution, Times
+from lexmargin.version import installed
 
 __all__ = ["judge", "moved_back", "versions"]
 
@@ -194,13 +194,8 @@ def _shown(levels: tuple[Level, ...], certificate: Certificate | None) -> tuple[
 
 def versions(profile: Profile) -> dict[str, str]:
     """Return the versions of lexmargin, of the modelling system and of the solver's package."""
-    found = {}
-    for package in ("lexmargin", "numpy", profile.backend.value, profile.requires):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    packages = ("lexmargin", "numpy", profile.backend.value, profile.requires)
+    return {package: found for package in packages if (found := installed(package)) is not None}
 
 
 def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:

@@ -26,8 +26,9 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
     Ipopt is reached through Pyomo and cyipopt, or through CasADi where cyipopt is missing.
     """
     # A backend made for a problem of the paper would answer that one.
+    known = library.profiles()
     for name in SPECIALISED if problem.is_judged else ():
-        if name in library.profiles():
+        if name in known:
             profile = library.profile(name)
             engine = backend(profile.backend)
             if not engine.available(profile.solver) and engine.suits(problem):

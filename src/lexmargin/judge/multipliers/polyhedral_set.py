@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from lexmargin.inputs.limits import MULTIPLIER_SET_ENTRIES, RANGED_MULTIPLIERS
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, multiplier_set
+from lexmargin.judge.multipliers.qualification import MultiplierSet, multiplier_set
 from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.guarded import linear_program
 from lexmargin.linalg.norms import Array
@@ -20,11 +21,17 @@ _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tole
 """The tightest that HiGHS takes: looser ones report ranges of λ wider than they are."""
 
 
-def multipliers_of(point: UnitPoint, rows: Array, values: Array, rank: float) -> MultiplierSet:
-    """Return `{λ ≥ 0 : Jᵀλ ∈ ∂‖θ̂‖}` for the rows of the support; an equation unless ℓ1 or ℓ∞."""
+def multipliers_of(
+    point: UnitPoint, turned: Later[Array], values: Array, rank: float
+) -> MultiplierSet | None:
+    """Return `{λ ≥ 0 : Jᵀλ ∈ ∂‖θ̂‖}` for the rows of the support; an equation unless ℓ1 or ℓ∞.
+
+    ``point`` has the rows of the support alone, ``turned`` them after :func:`compact`.
+    """
     if point.is_polyhedral:
-        return polyhedral_multiplier_set(rows, point.theta, point.norm, values, rank)
-    return multiplier_set(compact(rows), values, rank)
+        return polyhedral_multiplier_set(point.jacobian, point.theta, point.norm, values, rank)
+    rows = turned.read()
+    return None if rows is None else multiplier_set(rows, values, rank)
 
 
 def polyhedral_multiplier_set(
@@ -51,7 +58,7 @@ def polyhedral_multiplier_set(
     if live.size == 0 or not np.any(multipliers[live]):
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if rows.size > MULTIPLIER_SET_ENTRIES:
-        return MultiplierSet(None, None, None)
+        return MultiplierSet(None)
     weights = multipliers[live] * norms[live]
     total = float(np.sum(weights))
     weights, columns = weights / total, unit_rows[live].T
@@ -67,7 +74,7 @@ def polyhedral_multiplier_set(
     held = _held(moves, spare, 1e-3 / live.size)
     dimension = null.shape[1] - _rank(moves[held], rank)
     if live.size > RANGED_MULTIPLIERS:
-        return MultiplierSet(dimension, None, None)
+        return MultiplierSet(dimension)
     low, high = multipliers.copy(), multipliers.copy()
     for index in np.flatnonzero(moving[-live.size :]):
         factor = total / norms[live[index]]

@@ -22,6 +22,7 @@ from lexmargin.judge.given import Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.kinked_point import PredictorPoint
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
@@ -126,7 +127,7 @@ def claimed_direction(
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,
-        licq=licq(support_rows, limits.rank),
+        independence=Later(lambda: licq(support_rows, limits.rank)),
         gap=None if proved is None else proved.gap(margin),
         bound=None if proved is None else proved.bound,
         degree=alpha,

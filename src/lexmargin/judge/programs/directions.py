@@ -13,7 +13,7 @@ from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.levels.long_words import with_long_numbers
 from lexmargin.judge.multipliers.products import linear_values
-from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -46,7 +46,7 @@ def certify_direction(
     rows = functions.linear_inputs
     if rows is not None:
         signs = np.asarray(functions.data.signed, dtype=np.float64)
-        judged = certify_linear(rows, signs, theta, norm=norm, multipliers=claim, tolerances=limits)
+        judged = judged_linear(rows, signs, theta, None, norm, claim, limits)
         if functions.data.is_sparse:
             return judged
         return with_long_numbers(judged, lambda: signs[:, None] * np.asarray(rows), theta)
