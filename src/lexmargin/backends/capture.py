@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import io
 import os
 import sys
@@ -212,4 +213,9 @@ def _flush() -> None:
             stream.flush()
     # C libraries keep their own buffers, which would be written after the descriptors are back.
     with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).fflush(None)
+        _c_library().fflush(None)
+
+
+@functools.cache
+def _c_library() -> Any:
+    return ctypes.CDLL(None)
