@@ -175,10 +175,23 @@ class _WorkingSet:
                 rows = rows - np.outer(signs, center)
             scale = power_of_two(float(np.linalg.norm(rows, axis=1).max()))
             return _WorkingSet(source, center, scale, index, rows * (1.0 / scale))
+        return _WorkingSet._of_sparse(source, index, rows)
+
+    @staticmethod
+    def whole(source: SignedRows) -> _WorkingSet:
+        """Return the working set of all rows of sparse samples, as sparse as they are."""
+        rows = source.take(np.arange(source.count))
+        rows.sum_duplicates()
+        if not np.all(np.isfinite(rows.data)):
+            raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
+        return _WorkingSet._of_sparse(source, np.arange(source.count), rows)
+
+    @staticmethod
+    def _of_sparse(source: SignedRows, index: IntArray, rows: Any) -> _WorkingSet:
         squares = type(rows)((rows.data**2, rows.indices, rows.indptr), shape=rows.shape)
         scale = power_of_two(float(np.sqrt(squares.sum(axis=1).max())))
         rows.data *= 1.0 / scale
-        return _WorkingSet(source, center, scale, index, rows)
+        return _WorkingSet(source, None, scale, index, rows)
 
     def _taken(self, index: IntArray) -> Any:
         rows = self.source.take(index)
@@ -276,11 +289,7 @@ def _euclidean(
 
 def _on_all_rows(rows: SignedRows, bias: bool, deadline: float) -> LinearAnswer | None:
     """Return the answer of one problem with all rows, or None where doubles do not settle it."""
-    everything = np.arange(rows.count)
-    working = _WorkingSet.of(rows, bias, everything)
-    working.rows.sum_duplicates()
-    if not np.all(np.isfinite(working.rows.data)):
-        raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
+    working = _WorkingSet.whole(rows)
     try:
         solved = interior_point(working.rows, rows.y if bias else None, deadline)
     except TimeLimitError:
