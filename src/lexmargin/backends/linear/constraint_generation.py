@@ -188,10 +188,12 @@ class _WorkingSet:
 
     @staticmethod
     def _of_sparse(source: SignedRows, index: IntArray, rows: Any) -> _WorkingSet:
+        largest = power_of_two(float(np.max(np.abs(rows.data), initial=0.0)))
+        rows.data /= largest
         squares = type(rows)((rows.data**2, rows.indices, rows.indptr), shape=rows.shape)
-        scale = power_of_two(float(np.sqrt(squares.sum(axis=1).max())))
-        rows.data *= 1.0 / scale
-        return _WorkingSet(source, None, scale, index, rows)
+        length = power_of_two(float(np.sqrt(squares.sum(axis=1).max())))
+        rows.data /= length
+        return _WorkingSet(source, None, largest * length, index, rows)
 
     def _taken(self, index: IntArray) -> Any:
         rows = self.source.take(index)
