@@ -41,9 +41,9 @@ _DENSE_SHARE: Final = 1 / 12
 """Share of entries from which dense products are the faster way to inner products (measured)."""
 _PAIRS: Final = 1 << 17
 """Pairs of entries that are added at a time: they fit a cache."""
-_GAPS: Final = (1e-6, 1e-9, 1e-12)
+_GAPS: Final = (1e-5, 1e-8, 1e-12)
 """Relative gaps at which the active rows are guessed; most guesses at the first are right."""
-_CHANGES: Final = 12
+_CHANGES: Final = 5
 """Corrections of the active rows at most for one guess; a guess that needs more is a poor one."""
 _REFINEMENTS: Final = 30
 """Steps on one guess at most, changes and refinements together."""
@@ -66,7 +66,7 @@ def interior_point(A: Any, y: FloatArray | None, deadline: float = np.inf) -> Re
     state = _State.first(system)
     gaps = list(_GAPS)
     for step in range(_STEPS):
-        if gaps and state.worst < 1e-5 and state.gap < gaps[0]:
+        if gaps and state.worst < 1e-4 and state.gap < gaps[0]:
             found = _faces(system, state)
             if found is not None:
                 return found
@@ -264,7 +264,8 @@ def _faces(system: _System, state: _State) -> Restricted | None:
     """
     x, lam = state.x, state.lam
     values = system.values(x)
-    pressure = lam - state.slack / _REGULAR
+    # At margin 1 slacks are about 1, and multipliers about as large as their mean.
+    pressure = lam - state.slack * float(lam @ lam) / float(lam.sum())
     active = np.zeros(0, dtype=bool)
     factor, changes, best = None, 0, np.inf
     for _ in range(_REFINEMENTS):
@@ -285,7 +286,7 @@ def _faces(system: _System, state: _State) -> Restricted | None:
         off = float(np.linalg.norm(pull)) / norm
         # Both at rounding level, and no longer falling.
         near = size <= 1e-13 + 8.0 * EPS * norm and off <= 1e-12 and lam.min() >= 0.0
-        if near and not changed and max(size, off) > 0.5 * best:
+        if near and not changed and max(size, off) >= 0.5 * best:
             index = np.flatnonzero(lam > 0.0)
             b = 0.0 if system.y is None else float(x[-1])
             w = x[: system.A.shape[1]]
