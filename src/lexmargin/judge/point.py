@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,9 +25,13 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import row_sums
+from lexmargin.linalg.rows import largest_entry, row_sums
 
 __all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "unit_point"]
+
+
+_NEAR: Final = 64
+"""Power of two of the largest gradient from which its squares and sums may leave the doubles."""
 
 
 @final
@@ -124,7 +128,7 @@ def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
             f"The {name} has {array.ndim} dimensions and needs {dimensions}.",
             "Pass f (N,), jacobian (N, d) and theta (d,), flattened.",
         )
-    if not np.all(np.isfinite(array)):
+    if not math.isfinite(largest_entry(array)):
         raise DataError(
             f"The {name} contains NaN or infinite entries.",
             "Evaluate it at a finite direction where every margin is differentiable.",
@@ -173,15 +177,19 @@ def unit_point(
     length, shift = scaled_norm(point, p)
     unit = shifted(point, -shift) / length
     unit = unit / vector_norm(unit, p)
-    largest = float(np.max(np.abs(gradients)))
-    common = math.frexp(largest)[1] if largest > 0.0 else 0
+    common = math.frexp(largest_entry(gradients))[1]
+    if abs(common) <= _NEAR:
+        # No copy: what follows is as exact at this scale.
+        common = 0
     # f/‖θ‖ and ∇f then differ from f(θ̂) and ∇f(θ̂) by the same factor ‖θ‖^{α-1}.
     margins = shifted(values, -shift - common) / length
     power = common - shift * (alpha - 1.0)
     whole = math.floor(power)
     with np.errstate(over="ignore", under="ignore"):
         factor = float(np.float64(length) ** (1.0 - alpha) * 2.0 ** (power - whole))
-    return UnitPoint(unit, margins, shifted(gradients, -common), alpha, p, factor, whole)
+    if common:
+        gradients = shifted(gradients, -common)
+    return UnitPoint(unit, margins, gradients, alpha, p, factor, whole)
 
 
 def check_euler(point: UnitPoint, tolerance: float) -> float:
