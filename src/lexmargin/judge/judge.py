@@ -78,7 +78,7 @@ def certify_arrays(
         for arrays that do not fit, NaN or empty input, θ = 0, a degree that contradicts Euler's
         identity, and a norm exponent below 1.
     """
-    point = unit_point(f, jacobian, theta, degree, norm)
+    point = unit_point(f, jacobian, theta, degree, float(norm))
     if linear and point.degree != 1.0:
         raise DegreeError(
             f"Linear margins have degree 1, not {point.degree:g}.", "Pass degree=1 or linear=False."

@@ -193,7 +193,7 @@ class _ProgramPoint(RectifiedPoint):
     """The point of a margin program, its gradients over r_n, in its metric, 0 where it is held."""
 
     def __init__(self, kkt: Kkt, unit: UnitPoint, limit: float) -> None:
-        self.kkt, self.functions, self.at = kkt, kkt.functions, kkt.point
+        self.kkt = kkt
         self.unit, self.degree, self.limit = unit, unit.degree, limit
         self.theta = unit.theta if unit.target is None else unit.target
 
@@ -216,7 +216,7 @@ class _ProgramPoint(RectifiedPoint):
         if sets is None:
             return None
         rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
-        columns = np.ones(self.at.size) if self.unit.metric is None else 1.0 / self.unit.metric
+        columns = np.ones(kkt.point.size) if self.unit.metric is None else 1.0 / self.unit.metric
         return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
 
 

@@ -95,7 +95,7 @@ def certify_linear(
     UnsupportedError
         a free bias in another norm than ℓ2.
     """
-    p = check_norm(norm)
+    p = check_norm(float(norm))
     if bias is not None and p != 2.0:
         raise UnsupportedError("A free bias is judged in the norm ℓ2.", "Leave it out, or norm=2.")
     samples, signs, direction = _checked(X, y, theta)
