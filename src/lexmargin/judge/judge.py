@@ -122,7 +122,7 @@ def judged(
     shortfall, best_margin : as in :func:`certify_arrays`.
     """
     measured = rung.measured
-    rows = chosen_rows(point.jacobian, measured.support)
+    rows, theta = chosen_rows(point.jacobian, measured.support), point.theta
     word = first_order(Measured.of(measured, point.is_noise, mismatch), tolerances)
     margin = point.unscaled(point.margin)
     found = certificate_of(rung, word, margin, point.norm, tolerances)
@@ -139,7 +139,7 @@ def judged(
         feasibility=shortfall,
         support=_frozen(measured.support),
         multipliers=_frozen(point.unscaled_multipliers(measured.multipliers)),
-        mfcq=mfcq(rows, 0.0, point.theta),
+        interior=Later(lambda: mfcq(rows, 0.0, theta)),
         margin_ratio=ratio,
         definition_3=literal,
         degree=point.degree,

@@ -25,7 +25,7 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import largest_entry, row_sums
+from lexmargin.linalg.rows import chosen_rows, largest_entry, row_lengths, row_sums
 
 __all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "unit_point"]
 
@@ -103,7 +103,8 @@ class UnitPoint:
     def is_noise(self) -> bool:
         """Whether γ is no larger than the rounding of `θ̂·∇f_n = α γ`."""
         smallest = np.flatnonzero(self.margins <= self.margin)
-        return is_noise(self.jacobian[smallest], self.theta, self.degree * self.margin)
+        rows = chosen_rows(self.jacobian, smallest)
+        return is_noise(rows, self.theta, self.degree * self.margin)
 
     def support(self, tau: float) -> NDArray[np.intp]:
         """Return `S_τ = {n : f_n(θ̂) ≤ (1+τ) γ}` as indices in increasing order."""
@@ -209,8 +210,9 @@ def check_euler(point: UnitPoint, tolerance: float) -> float:
     """
     product = point.jacobian @ point.theta
     expected = point.degree * point.margins
-    scale = np.maximum(row_sums(point.jacobian, point.theta), np.abs(expected))
-    error = np.abs(product - expected)
+    error, scale = np.abs(product - expected), np.abs(expected)
+    if np.any(error > tolerance * scale):
+        scale = np.maximum(row_sums(point.jacobian, point.theta), scale)
     if np.any(error > tolerance * scale):
         worst = int(np.argmax(error - tolerance * scale))
         raise DegreeError(
@@ -241,6 +243,10 @@ def is_noise(rows: Any, direction: Array, smallest: float) -> bool:
         direction: v (d,).
         smallest: what the rows times v are, as :func:`euler_error` expects them.
     """
+    # The sum of its terms is at most the product of the lengths.
+    most = float(np.max(row_lengths(rows))) * vector_norm(direction, 2.0)
+    if smallest > 4.0 * EPS * most and math.isfinite(most):
+        return False
     return smallest <= 2.0 * EPS * float(np.max(row_sums(rows, direction)))
 
 
