@@ -21,8 +21,9 @@ __all__ = ["Pivoted", "pivoted"]
 
 _PATIENCE: Final = 5
 """Changes without fewer wrong entries before one at a time, the rule that must end."""
-_PIVOTS: Final = 100
-"""Changes at most beside one for each entry, in case rounding makes it cycle."""
+_PIVOTS: Final = 60
+"""Changes at most: well-conditioned problems take some ten, and others are better solved by
+orthogonal factorisations."""
 _SMALL: Final = 1e-6
 """Relative size of negative entries below which they may be rounding alone: the condition of K,
 which says so, costs as much as a change."""
@@ -76,7 +77,7 @@ def pivoted(
     inside = passive.copy()
     fewest, patience, started = count + 1, _PATIENCE, bool(np.any(start))
     noise = 4.0 * EPS * float(np.max(np.abs(gains), initial=0.0))
-    for _ in range(_PIVOTS + count):
+    for _ in range(_PIVOTS):
         rows = np.flatnonzero(inside)
         factor: Array | None = None
         step = -start

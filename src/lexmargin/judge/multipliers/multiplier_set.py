@@ -22,7 +22,7 @@ from lexmargin.linalg.guarded import nonnegative_or_bounded, packed_cholesky
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import Pivoted, pivoted
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import chosen_rows, densified, gram, is_dense
+from lexmargin.linalg.rows import chosen_rows, densified, gram, is_dense, row_lengths
 
 __all__ = [
     "LeastSquares",
@@ -377,12 +377,15 @@ def _fewer(jacobian: Array, target: Array, interior: Array | None) -> LeastSquar
     if rank == some:
         return None
     basis = factor @ left[:, :rank]
-    inside = jacobian @ basis, basis.T @ target
-    found = _orthogonal(jacobian, target, interior, inside)
-    left_over = vector_norm(inside[1] - found.multipliers @ inside[0], 2.0)
-    expected = math.hypot(left_over, vector_norm(target - basis @ inside[1], 2.0))
-    # Larger where other rows are outside the span.
-    return found if found.residual <= expected + 8.0 * EPS + found.floor else None
+    found = _orthogonal(jacobian, target, interior, (jacobian @ basis, basis.T @ target))
+    # Where other rows are outside the span, one of them still helps.
+    scaled, residual = found.multipliers, target - found.multipliers @ jacobian
+    slopes, lengths = jacobian @ residual, row_lengths(jacobian)
+    mass = 1.0 + float(scaled @ lengths)
+    steepest = np.max(slopes / np.where(lengths > 0.0, lengths, 1.0), initial=0.0)
+    gain = abs(float(scaled @ slopes)) + mass * float(steepest)
+    best = gain <= 64.0 * EPS * mass * max(found.residual, EPS)
+    return found if best or found.residual <= 8.0 * EPS else None
 
 
 def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSquares:
