@@ -16,6 +16,7 @@ from lexmargin.inputs.limits import (
     EXTENDED_ENTRIES,
     ORTHOGONAL_ENTRIES,
     QR_ENTRIES,
+    ROTATED_ENTRIES,
     SPARSE_GRAM_ROWS,
 )
 from lexmargin.linalg.guarded import nonnegative_or_bounded, packed_cholesky
@@ -115,10 +116,10 @@ def _solve_nnls(matrix: Array, target: Array) -> tuple[Array, bool]:
 def _refined(matrix: Array, target: Array, values: Array) -> Array:
     """One step of least squares on the passive set, kept only where it stays feasible and helps."""
     passive = np.flatnonzero(values > 0.0)
-    if passive.size == 0:
-        return values
     columns = matrix[:, passive]
     residual = target - columns @ values[passive]
+    if passive.size == 0 or np.linalg.norm(residual) <= 2.0 * EPS:
+        return values
     step = np.linalg.lstsq(columns, residual, rcond=None)[0]
     moved = values.copy()
     moved[passive] += step
@@ -444,7 +445,9 @@ def _orthogonal(
     rows, norms = normalised_rows(jacobian)
     live = np.flatnonzero(norms > 0.0)
     rows = chosen_rows(rows, live)
-    if inside is None:
+    if inside is None and rows.size <= ROTATED_ENTRIES:
+        matrix, vector = rows.T, target
+    elif inside is None:
         matrix, vector = compressed(rows, target)
     else:
         matrix, vector = (inside[0][live] / norms[live, None]).T, inside[1]
