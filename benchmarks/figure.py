@@ -57,6 +57,10 @@ def _medians(
             markerfacecolor="none" if index >= len(COLOURS) else None,
         )  # fmt: skip
     axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    if high < 10.0 * low:
+        # Less than a decade has ticks that overlap.
+        axis.set_xlim(low / 3.0, 3.0 * high)
     axis.set_yticks(range(len(instances)), [textwrap.fill(name, 24) for name in instances])
     axis.set_ylim(len(instances) - 0.5, -0.5)
     axis.set_xlabel("CPU seconds: median, smallest to largest")

@@ -127,6 +127,13 @@ class Method:
         return text if not size else f"{text} ({number(max(used) / size)} ×)"
 
     @property
+    def memory_of_data(self) -> str:
+        """Memory at the peak as a multiple of the data."""
+        used = [row["memory"] for row in self.rows if row["memory"] is not None]
+        size = self.rows[0]["data"]
+        return number(max(used) / size) if used and size else "–"
+
+    @property
     def further(self) -> str:
         """The verdict, the figures and the note."""
         last = self.rows[-1]
@@ -177,16 +184,16 @@ def overview(documents: Sequence[Document]) -> list[str]:
             rows.append(
                 [
                     instance,
-                    ours.spread,
-                    "–" if engine is None else f"{number(engine.median)} ({engine.name})",
-                    "–" if peer is None else f"{number(peer.least)} ({peer.name})",
+                    number(ours.least),
+                    "–" if engine is None else number(engine.median),
+                    "–" if peer is None else f"{number(peer.least)}, {peer.name}",
                     faster or "–",
                     f"{number(ours.residual)} / {number(None if peer is None else peer.residual)}",
-                    ours.memory,
+                    ours.memory_of_data,
                 ]
             )
     head = ("instance", "ours, CPU s", "engine", "fastest peer", "peer / ours",
-            "residual, ours / peer", "MiB (× data)")  # fmt: skip
+            "residual, ours / peer", "memory / data")  # fmt: skip
     return ["## What a user waits for", "", *table(head, rows)]
 
 
@@ -256,8 +263,9 @@ def section(document: Document, figure: str, before: Mapping[str, float]) -> lis
         for method, found in grown.items():
             pairs = zip(found[-1]["sizes"], found[-1]["seconds"], strict=True)
             sizes = ", ".join(f"{size:g}: {number(seconds)}" for size, seconds in pairs)
-            exponents = over([one["exponent"] for one in found])
-            rows.append([method, f"{found[-1]['variable']} = {sizes}", exponents])
+            exponents = sorted(f"{one['exponent']:.2f}" for one in found)
+            text = exponents[0] if len(found) == 1 else f"{exponents[0]} to {exponents[-1]}"
+            rows.append([method, f"{found[-1]['variable']} = {sizes}", text])
         lines += table(("growth of", "CPU s at four sizes", "exponent"), rows)
     seeds = ", ".join(str(seed) for seed in document["seeds"])
     facts = ", ".join(f"{name} {value}" for name, value in document["machine"].items())
