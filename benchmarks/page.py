@@ -30,6 +30,8 @@ HERE: Final = Path(__file__).resolve().parent
 DOCS: Final = HERE.parent / "docs"
 REMARKS: Final = HERE / "remarks.toml"
 BEFORE: Final = HERE / "before.json"
+LIMITS: Final = "limits.txt"
+"""What `python tests/limits_kept.py --count 200` prints, kept beside the JSON files."""
 Document = Mapping[str, Any]
 
 
@@ -273,6 +275,14 @@ def section(document: Document, figure: str, before: Mapping[str, float]) -> lis
     return lines
 
 
+def limits(path: Path) -> list[str]:
+    """Return how far limited solves came beyond their limits, where that was measured."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8").strip()
+    return ["## Time limits", "", "```text", text, "```", ""]
+
+
 INTRODUCTION: Final = """
 Every row is CPU seconds (wall seconds where its name says so): the median of its runs and their
 range, of ours and of peers in the same run. "Ours" is what a user calls, its certificate included;
@@ -304,7 +314,7 @@ def write(source: Path, docs: Path, remarks: Path = REMARKS, before: Path = BEFO
     lines = ["# Benchmarks", "", *introduction.replace("\0", "\n\n").split("\n"), ""]
     if kept["goals"]:
         lines += [f"The goals before: {kept['about']}.", ""]
-    lines += overview(documents) + missed(documents, known)
+    lines += overview(documents) + missed(documents, known) + limits(source / LIMITS)
     for document in documents:
         draw(document, figures / document["name"])
         lines += section(document, f"benchmarks/{document['name']}.svg", kept["goals"])
