@@ -132,7 +132,7 @@ class Row:
         if not math.isnan(self.memory / self.data):
             parts.append(f"{self.memory / self.data:.3g} x the data")
         parts += [self.note] if self.note else []
-        return f"  {self.method:<26}{parts[0]:<34}{', '.join(parts[1:])}"
+        return f"  {self.method:<28}{parts[0]:<34}{', '.join(parts[1:])}"
 
 
 @final

@@ -171,7 +171,6 @@ def report(
                 math.nan if worst is None else worst.complementarity,
                 "" if worst is None else worst.verdict.value,
                 answers.memory, answers.note, answers.spent, figures, role,
-                data=float(instance.data.X.nbytes),
             )
         )  # fmt: skip
     ratios = bench.ratios(name)

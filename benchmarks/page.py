@@ -183,20 +183,23 @@ def overview(documents: Sequence[Document]) -> list[str]:
             late = [m for m in peers if m.median is None and m.least is not None]
             peer = min(good or late, key=lambda m: m.least or 0.0, default=None)
             faster = "" if peer is None else times(ours, peer)
+            known = peer is not None and peer.median is not None and ours.median is not None
+            wins = known and peer.median < ours.median
             rows.append(
                 [
                     instance,
                     number(ours.least),
                     "–" if engine is None else number(engine.median),
                     "–" if peer is None else f"{number(peer.least)}, {peer.name}",
-                    faster or "–",
+                    f"**{faster}**" if wins else faster or "–",
                     f"{number(ours.residual)} / {number(None if peer is None else peer.residual)}",
                     ours.memory_of_data,
                 ]
             )
     head = ("instance", "ours, CPU s", "engine", "fastest peer", "peer / ours",
             "residual, ours / peer", "memory / data")  # fmt: skip
-    return ["## What a user waits for", "", *table(head, rows)]
+    note = "A ratio in bold is below 1: a peer is faster there."
+    return ["## What a user waits for", "", note, "", *table(head, rows)]
 
 
 def goals(document: Document) -> list[tuple[str, list[Mapping[str, Any]]]]:
