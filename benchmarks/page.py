@@ -321,8 +321,9 @@ def write(source: Path, docs: Path, remarks: Path = REMARKS, before: Path = BEFO
     for document in documents:
         draw(document, figures / document["name"])
         lines += section(document, f"benchmarks/{document['name']}.svg", kept["goals"])
+    drawn = {f"{document['name']}.svg" for document in documents}
     for old in figures.glob("*.*"):
-        if old.stem not in {document["name"] for document in documents}:
+        if old.name not in drawn:
             old.unlink()
     page = docs / "benchmarks.md"
     page.write_text("\n".join(lines), encoding="utf-8")

@@ -24,6 +24,8 @@ from typing import Final
 import numpy as np
 from cases import warm_up
 from common import Bench, Options, Role, Row, options
+from instances import one_hot
+from measure import timed
 
 import lexmargin as lm
 from lexmargin.compare.executors import Processes
@@ -31,6 +33,8 @@ from lexmargin.compare.executors import Processes
 LIMIT: Final = 40.0
 WITH, WITHOUT = "with a limit", "without"
 RUNS: Final = 5
+SHORT: Final = 0.5
+"""Seconds of a limit that is too short for what is asked."""
 MORE: Final = 0.3
 """Wall seconds that a limit may cost, once per call."""
 TINY: Final = """
@@ -106,6 +110,20 @@ def limits(bench: Bench, asked: Options) -> None:
         bench.growth("a limited solve (wall)", "starts", sizes, seconds)
 
 
+def beyond(bench: Bench, asked: Options) -> None:
+    """Time a limit that is far too short for the problem."""
+    name = f"one-hot 20000 x 1000, limit {SHORT:g} s (wall)"
+    if not asked.wants(name):
+        return
+    X, y = one_hot(bench.generator(44), 20_000, 20, 50)
+    problem = lm.WSet(lm.Sum([lm.Linear(), lm.Bias()]), lm.Dataset(X, y))
+    seconds = timed(
+        lambda: lm.solve(problem, time_limit=SHORT), runs=3, budget=4.0, clock=time.perf_counter
+    ).seconds
+    bench.add(Row(name, WITH, seconds, role=Role.OURS))
+    bench.target(f"{name}: seconds beyond it", max(seconds) - SHORT, 1.0, at_least=False)
+
+
 def command(words: list[str]) -> float:
     """Return the CPU seconds of a fresh process."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -173,7 +191,7 @@ def main() -> None:
     warm_up()
     with Bench("waiting", "Limits, commands and comparisons", WITH, asked.seeds) as bench:
         for _ in bench.each_seed():
-            for family in (limits, commands, units):
+            for family in (limits, beyond, commands, units):
                 family(bench, asked)
 
 
