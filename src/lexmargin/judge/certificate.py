@@ -212,6 +212,11 @@ class Certificate:
         """Whether the verdict is positive."""
         return self.verdict.certified
 
+    @property
+    def on_kink(self) -> bool:
+        """Whether a kink is so near that a gradient is one element of several."""
+        return self.nearest_kink is not None and self.nearest_kink <= self.tolerances.kink
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; non-finite numbers are null."""
         licq, independence = None, self.licq

@@ -68,6 +68,10 @@ def certify(
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
+    if isinstance(problem, Formulation) and y is None:
+        with np.errstate(all="ignore"):
+            kkts = problem.kkt(flattened(problem, theta))
+            return certify_kkt(kkts, tolerances, multipliers)
     if is_module(problem):
         if y is None:
             raise ParameterError(
@@ -84,11 +88,7 @@ def certify(
                 "Without a problem, certify needs f, jacobian and degree.", "Give all three."
             )
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
-    if not isinstance(problem, Formulation):
-        raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
-    flat = flattened(problem, theta)
-    with np.errstate(all="ignore"):
-        return certify_kkt(problem.kkt(flat), tolerances, multipliers)
+    raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
 
 
 def certify_kkt(
@@ -140,7 +140,8 @@ def judged(
     """
     # Each kind of program brings its own modules: a linear one needs a third of all.
     first = kkts[0]
-    if given is None and (first.functions.data.is_sparse or linear_w_set(kkts)):
+    sparse = first.functions.data.is_sparse
+    if given is None and (sparse or (first.part is not None and linear_w_set(kkts))):
         return certify_linear_kkt(kkts, limits, claim)
     if first.loss is not None:
         from lexmargin.judge.programs.loss_programs import certify_loss

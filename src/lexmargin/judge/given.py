@@ -27,7 +27,7 @@ from lexmargin.linalg.norms import (
 from lexmargin.linalg.rounding import EPS, LONG_EPS
 from lexmargin.linalg.rows import chosen_rows, is_dense, with_sizes
 
-__all__ = ["ESTABLISHED", "Evidence", "combined_to_zero", "measured_of", "refuted"]
+__all__ = ["ESTABLISHED", "STRICTLY", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
 _FURTHER = 1.000001
 """A millionth more than needed, so that the inequality survives the rounding of the step itself."""
@@ -43,6 +43,8 @@ ESTABLISHED: Final[Mapping[Verdict, str]] = {
     Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
 }
 """Why a program with everything given has its word: what is printed of it."""
+STRICTLY: Final = "positive curvature on the critical cone, and a strict maximiser is near"
+"""Why a direction with everything given is STRICT_LOCAL."""
 
 
 @final

@@ -95,6 +95,7 @@ def judge(
     margins = functions.values(scale)
     return Solution(
         problem=problem.word,
+        formulation=problem.word,
         theta=functions.blocks(theta),
         direction=direction,
         objective=problem.objective(theta),
@@ -210,6 +211,7 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(
         problem=problem.word,
+        formulation=problem.word,
         theta=problem.functions.blocks(nothing),
         direction=nothing,
         objective=float("nan"),

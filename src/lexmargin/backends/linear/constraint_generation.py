@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from lexmargin.backends.linear.block_pivoting import block_pivoting
 from lexmargin.backends.linear.initial_working_set import first_rows, lowest
+from lexmargin.backends.linear.interior_point import interior_point
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows, signed_rows
 from lexmargin.backends.linear.working_set import Restricted, solve_restricted
 from lexmargin.data.translation import column_centres, moved_samples, translated_bias
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
-from lexmargin.inputs.limits import CORNER_ENTRIES, DENSE_COLUMNS
+from lexmargin.inputs.limits import CORNER_ENTRIES, DENSE_COLUMNS, SQUARE_COLUMNS
 from lexmargin.linalg.norms import power_of_two
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
@@ -28,6 +29,9 @@ __all__ = ["hard_margin_linear"]
 
 _ROUNDED_GAP: Final = 1e-9
 """Relative gap of an answer that needs no second method: below it nothing is gained."""
+_FEW_COLUMNS: Final = 100
+"""Up to so many columns few rows are active, and a dual method that moves one at a time is faster
+(measured: 20 against 200 ms at 80 columns, 210 against 110 at 200)."""
 _SECONDS: Final = 10.0
 """For an answer in long numbers, which the judge then spends as much again on."""
 
@@ -179,9 +183,26 @@ class _WorkingSet:
                 center = np.round(np.mean(means, axis=0) / grain) * grain
                 rows = rows - np.outer(signs, center)
             scale = power_of_two(float(np.linalg.norm(rows, axis=1).max()))
-        else:
-            scale = power_of_two(float(np.sqrt(rows.multiply(rows).sum(axis=1).max())))
-        return _WorkingSet(source, center, scale, index, rows * (1.0 / scale))
+            return _WorkingSet(source, center, scale, index, rows * (1.0 / scale))
+        return _WorkingSet._of_sparse(source, index, rows)
+
+    @staticmethod
+    def whole(source: SignedRows) -> _WorkingSet:
+        """Return the working set of all rows of sparse samples, as sparse as they are."""
+        rows = source.take(np.arange(source.count))
+        rows.sum_duplicates()
+        if not np.all(np.isfinite(rows.data)):
+            raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
+        return _WorkingSet._of_sparse(source, np.arange(source.count), rows)
+
+    @staticmethod
+    def _of_sparse(source: SignedRows, index: IntArray, rows: Any) -> _WorkingSet:
+        largest = power_of_two(float(np.max(np.abs(rows.data), initial=0.0)))
+        rows.data /= largest
+        squares = type(rows)((rows.data**2, rows.indices, rows.indptr), shape=rows.shape)
+        length = power_of_two(float(np.sqrt(squares.sum(axis=1).max())))
+        rows.data /= length
+        return _WorkingSet(source, None, largest * length, index, rows)
 
     def _taken(self, index: IntArray) -> Any:
         rows = self.source.take(index)
@@ -224,6 +245,10 @@ class _WorkingSet:
 def _euclidean(
     rows: SignedRows, bias: bool, tolerance: float, deadline: float, max_passes: int
 ) -> LinearAnswer:
+    if rows.sparse and _FEW_COLUMNS < rows.size <= SQUARE_COLUMNS:
+        whole = _on_all_rows(rows, bias, deadline)
+        if whole is not None:
+            return whole
     reach = min(rows.size, 300)
     cap = max(200, 2 * reach)
     index, passes = first_rows(rows, bias, max(300, 4 * reach))
@@ -271,6 +296,22 @@ def _euclidean(
         working.add(lowest(outside, candidates, max(cap, 2 * known.size)))
         order = np.argsort(working.index)
         guess = order[np.searchsorted(working.index, known, sorter=order)]
+
+
+def _on_all_rows(rows: SignedRows, bias: bool, deadline: float) -> LinearAnswer | None:
+    """Return the answer of one problem with all rows, or None where doubles do not settle it."""
+    working = _WorkingSet.whole(rows)
+    try:
+        solved = interior_point(working.rows, rows.y if bias else None, deadline)
+    except TimeLimitError:
+        return _nothing(rows, working, 1, LinearStatus.TIME_LIMIT)
+    if solved is None:
+        return None
+    if not solved.separated:
+        return _not_separable(rows, working, solved, bias, 1)
+    w, b, lam = solved.w / working.scale, solved.b, solved.multipliers
+    f = rows.products(w) + (rows.y * b if bias else 0.0)
+    return _answer(rows, working, solved.active, w, b, lam, f, bias, 1, LinearStatus.OPTIMAL)
 
 
 def _restricted(

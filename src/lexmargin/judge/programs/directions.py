@@ -10,14 +10,13 @@ from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
-from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.judge import judged_direction
 from lexmargin.judge.levels.long_words import with_long_numbers
-from lexmargin.judge.multipliers.products import linear_values
 from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import unit_scale
+from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -53,21 +52,19 @@ def certify_direction(
     # Modules that linear scores have no use for.
     from lexmargin.judge.bounds.refine import refine
     from lexmargin.judge.bounds.table import with_bounds
+    from lexmargin.judge.local.kinked_point import PredictorPoint
 
-    jacobian, values = functions.jacobian(theta), functions.values(theta)
-    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
-        raise FloatingPointError("f_n or a gradient is not finite")
+    place = PredictorPoint(functions, theta, degree, limits.kink, norm)
+    kkt, linear = place.kkt, functions.linear
     try:
-        first = certify_arrays(
-            values, jacobian, theta, degree, norm, limits, linear=functions.linear
-        )
+        first = judged_direction(place.unit, limits, linear=linear)
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
-    if functions.linear:
-        first = with_long_numbers(first, lambda: jacobian, theta)
-    refined = refine(functions, theta, degree, first)
-    return with_bounds(Kkt(functions=functions, point=theta, norm=norm), refined)
+    jacobian = kkt.jacobian
+    if linear:
+        return with_bounds(kkt, with_long_numbers(first, lambda: jacobian, theta))
+    return with_bounds(kkt, refine(place, first))
 
 
 def certify_along(
@@ -92,11 +89,11 @@ def certify_along(
         found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
     if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
         return found
-    margin = kkt.margin
-    if kkt.functions.linear and not kkt.functions.data.is_sparse:
-        # At samples far from the origin the rounding of f_n alone may miss the level.
-        margin = float(np.min(linear_values(kkt.jacobian, kkt.point)))
-    shortfall, missed = against_level(margin, kkt.level, limits)
+    # Of the direction that was measured: at another length only rounding would differ.
+    margin = found.margin * np.float64(vector_norm(kkt.point, kkt.norm)) ** degree
+    if kkt.required is not None:
+        margin = margin / kkt.required[0]
+    shortfall, missed = against_level(float(margin), kkt.level, limits)
     if not missed:
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY

@@ -95,7 +95,7 @@ def certify_linear(
     UnsupportedError
         a free bias in another norm than ℓ2.
     """
-    p = check_norm(norm)
+    p = check_norm(float(norm))
     if bias is not None and p != 2.0:
         raise UnsupportedError("A free bias is judged in the norm ℓ2.", "Leave it out, or norm=2.")
     samples, signs, direction = _checked(X, y, theta)
@@ -163,7 +163,8 @@ def judged_linear(
         # Sparse ones are too dear to find for a better bound alone.
         rung = climb(Rows(point), tolerances)
         upper = _upper(point, signs, rung.measured, tolerances)
-    return with_linear_bound(judged(point, rung, 0.0, tolerances), point, upper, sure)
+    found = judged(point, rung, (point.is_noise, 0.0), tolerances)
+    return with_linear_bound(found, point, upper, sure)
 
 
 def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]:
