@@ -13,7 +13,8 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.backends.levels.face_lp import maximise_minimum, simplex_solver
+from lexmargin.backends.levels.face_lp import maximise_minimum
+from lexmargin.backends.linear.simplex_solver import simplex_solver
 from lexmargin.errors import (
     NotSeparableError,
     ParameterError,
