@@ -149,12 +149,14 @@ def descended(
 
     Args:
         functions: smooth homogeneous margin functions, whose Hessian takes few products.
-        w: (d,) where every margin is positive.
+        w: (d,); where a margin is not positive, it comes back with infinite cost.
         multipliers: λ (N,) >= 0.
         steps: quadratic programs at most.
         deadline: of ``time.perf_counter()``.
     """
     place, tau = _place(functions, w, multipliers), 0.0
+    if not math.isfinite(place.cost):
+        return place
     model = _Model(functions, place, np.array([], dtype=np.intp))
     for _ in range(steps):
         if model.misfit <= _DONE or tau > _MOST or time.perf_counter() > deadline:
