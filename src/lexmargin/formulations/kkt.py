@@ -145,7 +145,12 @@ class Kkt:
     @functools.cached_property
     def values(self) -> FloatArray:
         """f_n(w)/r_n (N,), -∞ where f is not defined: such a sample is not separated."""
-        found = self.functions.values(self.point)
+        functions = self.functions
+        if functions.data.is_sparse:
+            found = functions.values(self.point)
+        else:
+            # Gradients are asked for next: in one evaluation with them.
+            found = functions.value_and_vjp(self.point)[0]
         found = found if self.required is None else found / self.required
         return np.where(np.isnan(found), -np.inf, found)
 
@@ -202,7 +207,7 @@ class Kkt:
             return None
         return np.asarray(self.point / self.parts.spread(self.parts.degrees))
 
-    @property
+    @functools.cached_property
     def degree(self) -> float | None:
         """α where the direction of w is all that counts; None where its length does too.
 

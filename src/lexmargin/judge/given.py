@@ -10,6 +10,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import EXTENDED_ENTRIES
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.stationarity import Stationarity, away, measured
@@ -23,9 +24,10 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, LONG_EPS
+from lexmargin.linalg.rows import chosen_rows, is_dense, with_sizes
 
-__all__ = ["ESTABLISHED", "Evidence", "combined_to_zero", "measured_of", "refuted"]
+__all__ = ["ESTABLISHED", "STRICTLY", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
 _FURTHER = 1.000001
 """A millionth more than needed, so that the inequality survives the rounding of the step itself."""
@@ -41,6 +43,8 @@ ESTABLISHED: Final[Mapping[Verdict, str]] = {
     Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
 }
 """Why a program with everything given has its word: what is printed of it."""
+STRICTLY: Final = "positive curvature on the critical cone, and a strict maximiser is near"
+"""Why a direction with everything given is STRICT_LOCAL."""
 
 
 @final
@@ -93,10 +97,16 @@ def measured_of(
     mismatch : the error of Euler's identity.
     """
     chosen = evidence.support
-    used = gradients[chosen]
-    residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
+    used = chosen_rows(gradients, chosen)
+    claim = evidence.multipliers[chosen]
+    residual, values, spent = _closest(point, used, claim)
     lower = refuted(point, evidence.refutation, limits, mismatch)
     floor = EPS * (chosen.size + 2) * (1.0 + spent)
+    if floor > limits.stationarity and is_dense(used) and used.size <= EXTENDED_ENTRIES:
+        # Of rows that are longer than their margin little is left: long floats keep its digits.
+        residual, values, spent = _closest(point, used.astype(np.longdouble), claim)
+        # λ itself, at the scale of the point, is a double.
+        floor = (chosen.size + 2) * (EPS + LONG_EPS * spent) + EPS * spent
     return measured(point.margins, point.degree, chosen, values, (residual, lower, floor))
 
 
@@ -108,26 +118,28 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         values = np.ldexp(multipliers * point.factor, point.exponent)
-        combination = values @ rows
-        spent = float(np.linalg.norm(values @ abs(rows)))
+        combination, sizes = with_sizes(values, rows)
+        spent = float(np.linalg.norm(sizes))
     lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
     if lost:
         values = np.zeros(multipliers.size)
     residual = 1.0
     if not (point.is_polyhedral or lost):
         wanted = point.wanted
-        residual = vector_norm(wanted - combination, 2.0) / vector_norm(wanted, 2.0)
+        missing = np.asarray(wanted - combination, dtype=np.float64)
+        residual = vector_norm(missing, 2.0) / vector_norm(wanted, 2.0)
     if point.target is not None or point.norm == 2.0:
         return residual, values, spent
     free = unit_scale(multipliers)
-    pull = free @ rows
+    sums, sizes = with_sizes(free, rows)
+    pull = np.asarray(sums, dtype=np.float64)
     size = vector_norm(pull, dual_exponent(point.norm))
     if not 0.0 < size < math.inf:
         return residual, values, spent
     other = away(point.theta, pull, point.norm)
     if other > residual:
         return residual, values, spent
-    return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size
+    return other, free / size, float(np.linalg.norm(sizes)) / size
 
 
 def refuted(

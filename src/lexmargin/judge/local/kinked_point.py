@@ -11,17 +11,18 @@ from typing import final
 import numpy as np
 
 from lexmargin.errors import DegreeError
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of, where_of
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.multipliers.weight_reach import weight_reach
-from lexmargin.judge.point import UnitPoint, check_euler, unit_point
+from lexmargin.judge.point import UnitPoint, check_euler, scaled_to_unit
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import Tolerances
-from lexmargin.linalg.norms import Array
+from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
@@ -125,10 +126,13 @@ class KinkedPoint(ABC):
 class KinkedDirection(KinkedPoint):
     """A unit direction of homogeneous margin functions."""
 
-    curved: Curved
-    """The margin functions with their second derivatives."""
     bends: bool = True
     """Whether second order has anything to say."""
+
+    @property
+    @abstractmethod
+    def curved(self) -> Curved:
+        """The margin functions with their second derivatives."""
 
     @functools.cached_property
     def values(self) -> Array:
@@ -155,15 +159,18 @@ class KinkedDirection(KinkedPoint):
 class RectifiedPoint(KinkedPoint):
     """A point of a predictor of the toolkit, whose kinks are those of its power-1 ReLUs."""
 
-    functions: MarginFunctions
-    """f_n."""
-    at: Array
-    """Where they are evaluated (d,)."""
+    kkt: Kkt
+    """The one record of what is evaluated here."""
+
+    @property
+    def functions(self) -> MarginFunctions:
+        """The f_n."""
+        return self.kkt.functions
 
     @functools.cached_property
     def kinks(self) -> Kinks | None:
         """The distance of every kink; None where there are none."""
-        return measure_kinks(self.functions, self.at, np.arange(self.functions.count))
+        return measure_kinks(self.functions, self.kkt.point, np.arange(self.functions.count))
 
     def standing(self, support: Indices) -> Standing:
         return self._standing(samples_of(self.functions, support))
@@ -188,7 +195,7 @@ class RectifiedPoint(KinkedPoint):
         on = []
         if self.kinks is not None:
             on = self.kinks.within(self.limit, samples_of(self.functions, indices))
-        return gradient_sets(self.functions, self.at, indices, on)
+        return gradient_sets(self.functions, self.kkt.point, indices, on)
 
 
 @final
@@ -196,26 +203,40 @@ class PredictorPoint(RectifiedPoint, KinkedDirection):
     """A direction of a predictor of the toolkit."""
 
     def __init__(
-        self, functions: MarginFunctions, theta: Array, degree: float, limit: float
+        self,
+        functions: MarginFunctions,
+        theta: Array,
+        degree: float,
+        limit: float,
+        norm: float = 2.0,
     ) -> None:
-        scaled = theta / float(np.max(np.abs(theta)))
-        self.theta = self.at = scaled / float(np.linalg.norm(scaled))
-        self.functions, self.degree, self.limit = functions, degree, limit
-        self.curved = PredictorCurved(functions)
+        scaled = theta / (float(np.max(np.abs(theta))) or 1.0)
+        self.theta = scaled / (float(np.linalg.norm(scaled)) or 1.0)
+        # Sums that a linear score cancels in are those of the point as it was given.
+        at = unit_scale(theta) if functions.linear else self.theta
+        self.kkt = Kkt(functions=functions, point=at, norm=norm)
+        self.degree, self.limit = degree, limit
         self.bends = functions.curvature is not Curvature.AFFINE
 
     @functools.cached_property
-    def values(self) -> Array:
-        # With the gradients, in one evaluation.
-        return self.functions.value_and_vjp(self.theta)[0]
+    def curved(self) -> Curved:
+        return PredictorCurved(self.functions)
 
     @functools.cached_property
-    def jacobian(self) -> Array:
-        """∇f_n(θ̂) (N, d), with slope 0 at every kink."""
-        return self.functions.jacobian(self.theta)
+    def unit(self) -> UnitPoint:
+        """The direction as ε is measured there; FloatingPointError where a number is lost."""
+        f, rows = self.kkt.values, self.kkt.jacobian
+        if not (np.all(np.isfinite(f)) and np.all(np.isfinite(rows))):
+            raise FloatingPointError("f_n or a gradient is not finite")
+        return scaled_to_unit(f, rows, self.kkt.point, self.degree, self.kkt.norm)
+
+    @functools.cached_property
+    def values(self) -> Array:
+        size = vector_norm(self.kkt.point, 2.0) if self.functions.linear else 1.0
+        return np.asarray(self.kkt.values / size)
 
     def rows(self, indices: Indices) -> Array:
-        return np.asarray(self.jacobian[indices])
+        return np.asarray(self.kkt.jacobian[indices])
 
     def known(self, support: Indices) -> UnitPoint:
-        return unit_point(self.values, self.jacobian, self.theta, self.degree)
+        return self.unit

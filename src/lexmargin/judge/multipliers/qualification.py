@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import NULL_SPACE_ENTRIES, RANGED_MULTIPLIERS, SVD_WORK
 from lexmargin.judge.multipliers.multiplier_set import (
-    compressed,
     nonnegative_multipliers,
     normalised_rows,
     smallest_hull_point,
@@ -31,6 +31,10 @@ __all__ = [
     "multiplier_set",
     "proved_independent",
 ]
+
+
+_SHORTEST, _LONGEST = 1e-140, 1e140
+"""Lengths of rows whose squares are normal doubles, rounding included."""
 
 
 @final
@@ -89,8 +93,20 @@ class MultiplierSet:
     """
 
     dimension: int | None
-    low: Array | None
-    high: Array | None
+    low: Array | None = None
+    high: Array | None = None
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...] | None:
+        """(low, high) of every multiplier."""
+        if self.low is None or self.high is None:
+            return None
+        return tuple(zip(self.low.tolist(), self.high.tolist(), strict=True))
+
+    def scaled(self, change: Callable[[Array], Array]) -> MultiplierSet:
+        """Return the set with ranges in other units."""
+        low, high = (None if x is None else change(x) for x in (self.low, self.high))
+        return MultiplierSet(self.dimension, low, high)
 
 
 def compact(jacobian: Array) -> Array:
@@ -151,12 +167,9 @@ def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> Mfc
     a direction the shortest vector of the normalised gradients' convex hull is tried; it proves
     the condition whenever it holds (Gordan).
     """
-    lengths = np.ones(jacobian.shape[0])
-    rows = jacobian
-    if is_dense(jacobian):
-        rows, _ = normalised_rows(jacobian)
-    else:
-        lengths = row_lengths(jacobian)
+    rows, lengths = jacobian, row_lengths(jacobian)
+    if direction is None or (is_dense(rows) and not _in_range(lengths)):
+        rows, lengths = normalised_rows(jacobian)[0], np.ones(jacobian.shape[0])
     if direction is None:
         weights, _ = smallest_hull_point(rows)
         direction = weights @ rows
@@ -165,6 +178,11 @@ def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> Mfc
     divisors = np.where(lengths > 0.0, lengths, 1.0)
     slack = float(np.min((rows @ unit) / divisors, initial=np.inf)) if rows.shape[0] else 1.0
     return MfcqReport(slack > tolerance, slack, unit)
+
+
+def _in_range(lengths: Array) -> bool:
+    """Say whether no square of an entry that matters has left the range of doubles."""
+    return bool(np.all((lengths > _SHORTEST) & (lengths < _LONGEST)))
 
 
 def multiplier_set(
@@ -186,19 +204,17 @@ def multiplier_set(
     if live.size == 0 or not np.any(multipliers[live]):
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if _too_large(live.size, max(live.size, rows.shape[1])):
-        return MultiplierSet(None, None, None)
+        return MultiplierSet(None)
     rows = rows[live]
     weights = multipliers[live] * norms[live]
     total = float(np.sum(weights))
     weights = weights / total
-    matrix, _ = compressed(rows, np.zeros(rows.shape[1]))
-    _, sigma, basis = np.linalg.svd(matrix, full_matrices=True)
-    rank = int(np.count_nonzero(sigma > tolerance * sigma[0]))
-    null = basis[rank:].T
-    if null.shape[1] == 0:
+    rows = compact(rows)
+    dimension = _dimension(rows, tolerance)
+    if dimension == 0:
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if live.size <= range_limit:
-        low, high = _ranges(weights, null)
+        low, high = _ranges(weights, _null_space(rows, dimension))
         positive = high > 1e-7
         spread_low, spread_high = multipliers.copy(), multipliers.copy()
         spread_low[live] = low * total / norms[live]
@@ -209,11 +225,17 @@ def multiplier_set(
     small = 1e-3 / live.size
     inner = nonnegative_multipliers(rows, weights @ rows - small * np.sum(rows, axis=0))
     if inner.residual <= 1e-6 * small:
-        return MultiplierSet(_dimension(rows, tolerance), None, None)
-    if null.size > NULL_SPACE_ENTRIES:
-        return MultiplierSet(None, None, None)
-    positive = _possible(weights, null)
-    return MultiplierSet(_dimension(rows[positive], tolerance), None, None)
+        return MultiplierSet(dimension)
+    if live.size * dimension > NULL_SPACE_ENTRIES:
+        return MultiplierSet(None)
+    positive = _possible(weights, _null_space(rows, dimension))
+    return MultiplierSet(_dimension(rows[positive], tolerance))
+
+
+def _null_space(rows: Array, dimension: int) -> Array:
+    """Return an orthonormal basis (S, dimension) of what combines the rows to 0."""
+    basis = np.linalg.svd(rows.T, full_matrices=True)[2]
+    return np.asarray(basis[rows.shape[0] - dimension :].T)
 
 
 def _dimension(rows: Array, tolerance: float) -> int:

@@ -12,20 +12,20 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.first_order import Measured, certificate_of
 from lexmargin.judge.functions.kinks import Kink, samples_of
 from lexmargin.judge.functions.slopes import rows
-from lexmargin.judge.given import Evidence, measured_of
+from lexmargin.judge.given import STRICTLY, Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.kinked_point import PredictorPoint
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
-from lexmargin.judge.point import UnitPoint, check_euler, unit_point
+from lexmargin.judge.point import UnitPoint, check_euler, scaled_to_unit
 from lexmargin.judge.proved import Proved, linear_proof, with_proved
 from lexmargin.judge.reasons import Condition, claimed
 from lexmargin.judge.second_order.ascent import rise
@@ -34,7 +34,7 @@ from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale
+from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_measures import affordable, measured
@@ -42,7 +42,6 @@ from lexmargin.separation.long_measures import affordable, measured
 __all__ = ["claimed_direction"]
 
 _SHORT: Final = "ε, δ or the gap of the multipliers in long numbers misses its tolerance"
-_STRICT: Final = "positive curvature on the critical cone, and a strict maximiser is near"
 
 
 def claimed_direction(
@@ -71,15 +70,16 @@ def claimed_direction(
     """
     alpha = functions.homogeneity.degree
     assert alpha is not None
-    theta = unit_scale(theta)
     scores = functions.linear_inputs is not None
-    jacobian = functions.jacobian(theta)
-    values = linear_values(jacobian, theta) if scores else functions.values(theta)
-    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
-        raise FloatingPointError("f_n or a gradient is not finite")
-    point = unit_point(values, jacobian, theta, alpha, norm)
-    try:
+    place = PredictorPoint(functions, theta, alpha, limits.kink, norm)
+    kkt, theta = place.kkt, place.kkt.point
+    jacobian = kkt.jacobian
+    point = place.unit
+    if scores:
         # Of linear scores the margins are the products themselves.
+        values = linear_values(jacobian, theta)
+        point = scaled_to_unit(values, jacobian, theta, alpha, norm)
+    try:
         mismatch = 0.0 if scores else check_euler(point, limits.euler)
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
@@ -87,14 +87,12 @@ def claimed_direction(
     if point.margin <= 0.0:
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
-    place = PredictorPoint(functions, theta, alpha, limits.kink)
-    unit = place.theta
     kinks, samples = place.kinks, samples_of(functions, evidence.support)
     on = [] if kinks is None else kinks.within(limits.kink, samples)
     gradients = point.jacobian
     sloped = ""
     if on:
-        gradients, sloped = _sloped(functions, unit, point, evidence, on)
+        gradients, sloped = _sloped(functions, theta, point, evidence, on)
     first = measured_of(point, gradients, evidence, limits, mismatch)
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
@@ -106,7 +104,6 @@ def claimed_direction(
     margin = point.unscaled(linear_margin(point, theta) if functions.linear else point.margin)
     proved = None
     if not np.any(weights < 0.0):
-        kkt = Kkt(functions=functions, point=theta, norm=norm)
         proved = lowest(kkt, weights, margin, GIVEN)
     bounded = first.lower
     if on:
@@ -114,25 +111,27 @@ def claimed_direction(
         first = replace(first, lower=0.0)
     condition = Condition.SLOPES if on else Condition.GRADIENTS
     known = replace(Measured.of(first, point.is_noise, mismatch), condition=condition)
-    verdict, (why,) = first_order(known, limits)
-    word = verdict, (claimed(why),)
-    if on and norm != 2.0:
-        word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
-    elif sloped:
-        word = Verdict.UNDECIDED, (sloped,)
     rung = Rung(evidence.tau, first)
+    found = certificate_of(rung, known, point.unscaled(point.margin), norm, limits)
+    word, why = found.verdict, claimed(found.reasons[0])
+    if on and norm != 2.0:
+        word, why = Verdict.UNDECIDED, "a kink, and the ball is not Euclidean"
+    elif sloped:
+        word, why = Verdict.UNDECIDED, sloped
     found = replace(
-        certificate_of(rung, word, point.unscaled(point.margin), norm, limits),
+        found,
+        verdict=word,
+        reasons=(why,),
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,
-        licq=licq(support_rows, limits.rank),
+        independence=Later(lambda: licq(support_rows, limits.rank)),
         gap=None if proved is None else proved.gap(margin),
         bound=None if proved is None else proved.bound,
         degree=alpha,
         nearest_kink=place.standing(evidence.support).nearest,
     )
-    found = _beyond_first_order(functions, point, unit, evidence, found, proved)
+    found = _beyond_first_order(functions, point, theta, evidence, found, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
@@ -192,7 +191,7 @@ def _beyond_first_order(
     word = measured_curvature(around, given=evidence)
     found = replace(found, curvature=word.curvature, radius=word.radius)
     if word.verdict is Verdict.STRICT_LOCAL:
-        return said(Verdict.STRICT_LOCAL, _STRICT, found)
+        return said(Verdict.STRICT_LOCAL, STRICTLY, found)
     return found
 
 
@@ -206,19 +205,16 @@ def _sloped(
     """Return the gradients with the given slopes at the kinks, or why they prove nothing."""
     if point.norm != 2.0:
         return point.jacobian, ""
-    known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
+    slopes = dict.fromkeys((kink.place for kink in kinks), 0.0)
     recording = functions.record(unit)
     if len(recording.kinked) != 1:
         return point.jacobian, "kinks in several layers: the slopes there are not independent"
-    slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    for layer, sample, column in known:
-        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = 0.0
     for layer, sample, column, slope in evidence.slopes:
-        if (layer, sample, column) not in known or not 0.0 <= slope <= 1.0:
+        if (layer, sample, column) not in slopes or not 0.0 <= slope <= 1.0:
             return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
-        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
+        slopes[layer, sample, column] = slope
     chosen = evidence.support
-    elements = rows(functions, functions.record(unit, slopes), chosen.tolist())
+    elements = rows(functions, recording, chosen.tolist(), slopes)
     gradients = point.jacobian.copy()
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)

@@ -16,7 +16,7 @@ from lexmargin.judge.bounds.held import ZeroCost
 from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.plain import judge_kkt
+from lexmargin.judge.programs.program_point import judged_program
 from lexmargin.judge.programs.w_levels import judge_later_level
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.surroundings import around_program
@@ -28,7 +28,7 @@ from lexmargin.judge.unmeasured import (
     too_small_or_large,
 )
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify_program", "measured_level"]
@@ -106,14 +106,14 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
     Max form (eq. 6): the level is the smallest margin at w itself, and ‖w‖ = ρ unless 0 is a
     combination of the active gradients.
     """
-    found = judge_kkt(kkt, limits, given=given)
+    found = judged_program(kkt, limits, given=given)
     if kkt.radius is not None:
         found = _in_the_ball(found, kkt, vector_norm(kkt.point, kkt.norm) / kkt.radius)
     if kkt.functions.curvature <= Curvature.CONCAVE:
         return with_bounds(kkt, found)
     if kkt.norm != 2.0:
         return found
-    found = _second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+    found = _second_order(kkt, found, given)
     return with_bounds(kkt, found)
 
 
@@ -138,11 +138,8 @@ def _in_the_ball(found: Certificate, kkt: Kkt, size: float) -> Certificate:
     return replace(found, verdict=verdict, reasons=reasons, checks=checks)
 
 
-def _second_order(
-    kkt: Kkt, multipliers: Array, found: Certificate, given: Evidence | None
-) -> Certificate:
-    around = functools.partial(around_program, kkt, multipliers, given is None)
-    return second_order(around, found, given)
+def _second_order(kkt: Kkt, found: Certificate, given: Evidence | None) -> Certificate:
+    return second_order(functools.partial(around_program, kkt, given is None), found, given)
 
 
 # -- costs, eq. 13 and 14 --------------------------------------------------------------------------
@@ -157,7 +154,7 @@ def _certify_costs(
     """
     if not squares_in_range(kkt.target):
         return too_small_or_large(kkt.values, 2.0, limits)
-    found = judge_kkt(kkt, limits, notes, given)
+    found = judged_program(kkt, limits, notes, given)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, found))
     if kkt.functions.curvature <= Curvature.CONCAVE:
@@ -165,7 +162,7 @@ def _certify_costs(
     # Where some entries cost nothing, no metric says how far a step leads.
     movable = bool(np.all(kkt.entry_costs[~kkt.held] > 0.0))
     if movable and kkt.functions.curvature is not Curvature.AFFINE:
-        found = _second_order(kkt, found.multipliers, found, given)
+        found = _second_order(kkt, found, given)
     return with_bounds(kkt, found)
 
 
@@ -200,13 +197,11 @@ def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> 
     for level in range(done + 1, len(kkts)):
         if not found.verdict.stationary:
             break
-        later = judge_later_level(kkts[level], level, found.tolerances, unique)
+        later = judge_later_level(kkts[level], found.tolerances, unique)
         unique = unique and later.verdict is Verdict.GLOBAL
         worse = not later.verdict.at_least(found.verdict)
-        check = Check(f"ε of level {level + 1}", later.residual, found.tolerances.stationarity)
-        reasons = (*found.reasons, later.reason)
-        if not later.verdict.stationary:
-            reasons = (later.reason, *found.reasons)
+        check = Check(f"ε of level {level + 1}", later.stationarity, found.tolerances.stationarity)
+        why = f"level {level + 1}: {later.reasons[-1]}"
         gap = found.gap
         if gap is not None:
             gap = None if later.gap is None else max(gap, later.gap)
@@ -215,7 +210,7 @@ def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> 
             verdict=later.verdict if worse else found.verdict,
             gap=gap,
             checks=(*found.checks, check),
-            reasons=reasons,
+            reasons=(*found.reasons, why) if later.verdict.stationary else (why, *found.reasons),
         )
     return found
 
