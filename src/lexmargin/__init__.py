@@ -211,7 +211,6 @@ __all__ = [
     "certify_module",
     "compare",
     "descend",
-    "errors",
     "load",
     "load_csv",
     "load_dataset",
