@@ -400,6 +400,11 @@ class MarginFunctions(Margins):
         scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
         return _second_derivatives(self, samples).matrix(theta, scores)
 
+    @functools.cached_property
+    def hessian_colours(self) -> int:
+        """How many products ``hessian_matrix`` takes."""
+        return _second_derivatives(self, (0,)).colours
+
     def _weighted_samples(self, weights: FloatArray) -> tuple[int, ...]:
         per_sample = self.count // self.data.n_samples
         return tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
