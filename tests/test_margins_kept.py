@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
+from lexmargin.judge.second_order import curvature
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.jacobian import JacobianOps
@@ -108,3 +109,28 @@ def test_of_more_points_than_are_kept_the_one_asked_for_stays() -> None:
     for theta in points[2:]:
         functions.record(theta)
     assert functions.record(points[1]) is not second
+
+
+def test_beside_global_second_order_is_asked_by_whoever_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+
+    def counted(vicinity: Any, *, words: bool = True, given: Any = None) -> Any:
+        asked.append(words)
+        return curvature.SecondOrder(
+            verdict=lm.Verdict.KKT,
+            curvature=curvature.Curvature(kind=curvature.CurvatureKind.POSITIVE),
+            reason="second order undecided: the gradients are not finite",
+        )
+
+    monkeypatch.setattr(curvature, "measured_curvature", counted)
+    data = lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, 1], one_class=True)
+    # A cheap bound meets the point of the first; none speaks of the second, a polynomial.
+    proved = lm.certify(lm.HardMargin(lm.DiagonalNetwork(2), data), np.sqrt([1, 0.5, 1, 0.5]))
+    assert proved.verdict is lm.Verdict.GLOBAL and asked == []
+    assert proved.curvature is not None and asked == [False]
+    open_ = lm.HardMargin(lm.Polynomial(((2, 0), (0, 2), (1, 1))), lm.Dataset(
+        [[1.0, 0.0, 0.0]], [1], one_class=True))  # fmt: skip
+    assert lm.certify(open_, np.array([1.0, 0.0])).verdict is not lm.Verdict.NOT_STATIONARY
+    assert asked == [False, True]
