@@ -305,7 +305,8 @@ def _active_set(
             candidates = np.flatnonzero(held)
             if not candidates.size:
                 break
-            levels, slopes = leading_slopes(basis, weights, rows @ inward, rows @ face)
+            inside = rows @ (face @ basis.directions)
+            levels, slopes = leading_slopes(basis, weights, rows @ inward, inside)
             rising = slopes > _SLOPE
             if not rising.any():
                 break

@@ -178,19 +178,18 @@ def graded_step(
 
 
 def leading_slopes(
-    basis: GradedBasis, log_weights: FloatArray, changes: FloatArray, rows: FloatArray
+    basis: GradedBasis, log_weights: FloatArray, changes: FloatArray, inside: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return, per column d of ``changes`` (N, c), the level and the relative size of ``Σ p_n d_n``.
 
-    At a stationary point of the rows (N, m) any combination of them may be added to d; the one
-    chosen removes the heaviest rows from d, because their balance is what rounding errors hide.
-    ``sizes`` (in [-1, 1]) is the sum divided by the sum of absolute values; 0 where nothing is
-    left.
+    At a stationary point any combination of the rows in the basis, ``inside`` (N, k), may be added
+    to d; the one chosen removes the heaviest rows from d, because their balance is what rounding
+    errors hide. The size (in [-1, 1]) is the sum divided by the sum of absolute values; 0 where
+    nothing is left.
     """
     left = changes
     size = np.abs(changes)
     if basis.pivots.size:
-        inside = rows @ basis.directions
         y = np.linalg.solve(np.tril(inside[basis.pivots]), changes[basis.pivots])
         left = changes - inside @ y
         size = size + np.abs(inside) @ np.abs(y)
