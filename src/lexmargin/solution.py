@@ -166,7 +166,7 @@ class Solution:
     """
 
     unjudged: str = ""
-    """Why an answer has no certificate, where its problem is none that is judged here."""
+    """Why an answer has no certificate: its problem is none that is judged here, or time was up."""
 
     @property
     def claimed_gap(self) -> float | None:
