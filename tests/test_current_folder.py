@@ -145,7 +145,7 @@ def test_the_python_path_is_kept_and_an_interactive_session_finds_its_modules(
     module = "import lexmargin as lm\nclass Mine(lm.HardMargin):\n    pass\n"
     code = (
         "import mine, lexmargin as lm\n"
-        "from lexmargin.run.isolated import Job, isolated, nursery_for\n"
+        "from lexmargin.run.starts import Job, isolated, nursery_for\n"
         "import numpy as np\nfrom lexmargin.shelf.library import Library, grade\n"
         "data = lm.Dataset([[1, 0], [0, 2]], [1, 1], one_class=True)\n"
         "job = Job(mine.Mine(lm.predictors.Linear(), data), Library().profile('clarabel'),\n"
