@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lexmargin.formulations.levels import Level
-from lexmargin.ops.base import FloatArray
-
 if TYPE_CHECKING:
+    from lexmargin.formulations.levels import Level
     from lexmargin.judge.certificate import Certificate
+    from lexmargin.ops.base import FloatArray
 
 __all__ = ["BackendName", "Claim", "Ran", "RawAnswer", "Solution", "SolverSettings", "Times"]
 

@@ -25,7 +25,7 @@ def backend(name: BackendName) -> Backend:
 
             return CasadiBackend()
         case BackendName.NEWTON:
-            from lexmargin.backends.losses.newton import NewtonBackend
+            from lexmargin.backends.losses.newton_backend import NewtonBackend
 
             return NewtonBackend()
         case BackendName.FACE:

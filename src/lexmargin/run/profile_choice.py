@@ -30,7 +30,7 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
         if name in library.profiles():
             profile = library.profile(name)
             engine = backend(profile.backend)
-            if not engine.available(profile.solver) and engine.suits(problem):
+            if engine.suits(problem) and not engine.available(profile.solver):
                 return profile
     if problem.ends_at_vertices:
         # A simplex method ends at a vertex of a face, an interior-point method finds no interior.
