@@ -19,9 +19,9 @@ import lexmargin as lm
 from lexmargin.errors import LexmarginError, ReceiptError
 from lexmargin.judge import Tolerances, Verdict
 from lexmargin.judge.certificate import Ascent
-from lexmargin.judge.given import Evidence
+from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
-from lexmargin.judge.receipts.receipt import CLAIMS, Receipt, facts_of, receipt
+from lexmargin.judge.receipts.receipt import Receipt, facts_of, receipt
 from lexmargin.judge.receipts.receipt_evidence import evidence_to_json
 from lexmargin.judge.receipts.receipt_format import digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
@@ -31,6 +31,34 @@ _TINY: Final = 5e-324
 _MARGINS: Final = ("margin", "bound")
 _ROUGH: Final = ("radius", "rate")
 """A verifier repeats these within a factor only."""
+ABOVE: Final = ("stationarity", "complementarity", "feasibility", "bound", "gap", "levels_gap")
+"""Errors, bounded from above: a larger one says less, and is true."""
+BELOW: Final = "stationarity_bound"
+"""An error, bounded from below."""
+BESIDE: Final = (
+    "licq", "rank", "sigma_min", "sigma_max", "independent", "bound", "gap", "curvature", "radius",
+    "rate", "levels_gap",
+)  # fmt: skip
+"""What may be left unsaid, unless the word rests on it."""
+RESTS: Final[dict[Verdict, tuple[str, ...]]] = {
+    Verdict.GLOBAL: ("bound", "gap", "levels_gap"),
+    Verdict.STRICT_LOCAL: ("curvature", "radius"),
+    Verdict.SADDLE: ("rate",),
+}
+TRUE_TOO: Final = frozenset(
+    {
+        (Verdict.GLOBAL, Verdict.KKT),
+        (Verdict.GLOBAL, Verdict.CLARKE_KKT),
+        (Verdict.GLOBAL, Verdict.UNDECIDED),
+        (Verdict.STRICT_LOCAL, Verdict.KKT),
+        (Verdict.STRICT_LOCAL, Verdict.CLARKE_KKT),
+        (Verdict.STRICT_LOCAL, Verdict.UNDECIDED),
+        (Verdict.KKT, Verdict.CLARKE_KKT),
+        (Verdict.KKT, Verdict.UNDECIDED),
+        (Verdict.CLARKE_KKT, Verdict.UNDECIDED),
+    }
+)
+"""Words that are true where a better one is, and hide nothing that speaks against the point."""
 
 
 @dataclass(frozen=True)
@@ -242,8 +270,9 @@ def misstated(rng: Rng, case: Case) -> Forgery:
     """Return an honest receipt with one claim, or one entry that the claims rest on, made false."""
     content = blank(case)
     claims = content["claims"]
-    numbers = [n for n in CLAIMS[2:] if type(claims[n]) is float]
-    kind = int(rng.integers(6))
+    word = Verdict(claims["verdict"])
+    numbers = [n for n in claims if type(claims[n]) is float]
+    kind = int(rng.integers(7))
     if kind == 0:
         clause = str(rng.choice(["; no other does better", " ", "\n", "; the certificate says"]))
         claims["reason"] += clause
@@ -253,9 +282,12 @@ def misstated(rng: Rng, case: Case) -> Forgery:
         old = claims[name]
         grown = 10.0 ** float(rng.uniform(-6.0, 1.0))
         floor = 0.0 if name in _MARGINS else 1e-3
-        claims[name] = old + float(rng.choice([-1.0, 1.0])) * grown * (abs(old) + floor)
+        sign = float(rng.choice([-1.0, 1.0]))
+        if word.certified or word is Verdict.UNDECIDED:
+            sign = ({BELOW: 1.0} | dict.fromkeys(ABOVE, -1.0)).get(name, sign)
+        claims[name] = old + sign * grown * (abs(old) + floor)
         if abs(claims[name] - old) <= (1e-4 if name == "curvature" else 1e-8) * (1.0 + abs(old)):
-            claims[name] = old + (1.0 if name not in _MARGINS else 0.01 * old)
+            claims[name] = old + sign * (1.0 if name not in _MARGINS else 0.01 * old)
         if name in _ROUGH:
             claims[name] = old * 100.0
         return Forgery(signed(content), f"{name} {claims[name]!r}", f"it is {old!r}")
@@ -265,15 +297,23 @@ def misstated(rng: Rng, case: Case) -> Forgery:
         claims[name] = {"rank": (old or 0) + 1}.get(name, not old)
         return Forgery(signed(content), f"{name} {claims[name]!r}", f"it is {old!r}")
     if kind == 3:
-        name = str(rng.choice(numbers))
+        needed = [n for n in numbers if n not in BESIDE or n in RESTS.get(word, ())]
+        name = str(rng.choice(needed))
         old, claims[name] = claims[name], None
         return Forgery(signed(content), f"no {name}", f"it is {old!r}")
     if kind == 4:
-        absent = [n for n in CLAIMS[2:] if claims[n] is None]
+        absent = [n for n in claims if claims[n] is None]
         name = str(rng.choice(absent))
         fake: Any = {"licq": True, "independent": True, "rank": 1, "levels": [1.0]}.get(name, 0.25)
         claims[name] = fake
         return Forgery(signed(content), f"{name} {fake!r}", "it was not measured")
+    if kind == 5:
+        other = [w for w in Verdict if w is not word and (word, w) not in TRUE_TOO]
+        # Of a global optimum a strict one may be shown too.
+        other = [w for w in other if (word, w) != (Verdict.GLOBAL, Verdict.STRICT_LOCAL)]
+        wrong = other[int(rng.integers(len(other)))]
+        claims |= {"verdict": wrong.value, "reason": ESTABLISHED[wrong]}
+        return Forgery(signed(content), wrong.value, f"{word.value} does not imply it")
     return transplanted(rng, case, content)
 
 

@@ -231,7 +231,7 @@ def test_units_turn_into_each_other_where_they_cost_the_same(
         found, verdict=Verdict.KKT, curvature=None, radius=None, rise=None,
         support=np.array([0]), stationarity=0.0, multipliers=weights,
     )  # fmt: skip
-    around = functools.partial(around_program, kkt, weights, True)
+    around = functools.partial(around_program, kkt, True)
     judged = second_order(around, first)
     assert judged.verdict is verdict, judged.report()
     assert isinstance(judged.curvature, Curvature)
@@ -240,13 +240,18 @@ def test_units_turn_into_each_other_where_they_cost_the_same(
 
 def test_a_step_leads_at_most_as_far_as_it_reaches() -> None:
     kkt = stated([1.0, 0.04, 1.0, 0.25], [1.0, 0.0, 1.0, 0.0])
-    found = replace(certify_kkt((kkt,)), support=np.array([0]), nearest_kink=None)
-    vicinity = around_program(kkt, np.array([1.0]), True, found)
+    found = replace(
+        certify_kkt((kkt,)),
+        support=np.array([0]),
+        nearest_kink=None,
+        multipliers=np.array([1.0]),
+    )
+    vicinity = around_program(kkt, True, found)
     assert isinstance(vicinity, Vicinity)
     # w = √2 u/√c: the cheapest entry moves by √2/√.04 of a length, over ‖w‖ = √2.
     assert vicinity.reach == pytest.approx(5.0)
     little = stated([1.0, 1e-290, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0])
-    assert "cost too little" in str(around_program(little, np.array([1.0]), True, found))
+    assert "cost too little" in str(around_program(little, True, found))
 
 
 def test_flat_directions_are_undecided() -> None:

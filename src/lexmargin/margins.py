@@ -10,7 +10,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,9 +29,16 @@ from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.sums import Member, Sum
 
+if TYPE_CHECKING:
+    from lexmargin.ops.hessian import SecondDerivatives
+
 __all__ = ["MarginFunctions", "Margins"]
 
 T = TypeVar("T")
+
+_KEPT_POINTS: Final = 4
+"""Points whose evaluation is kept: a certificate's own, the two sides of a difference beside it,
+and a step from it; with fewer the first would be evaluated again."""
 
 
 class Margins(ABC):
@@ -63,6 +70,10 @@ class Margins(ABC):
         self, theta: FloatArray, weights: FloatArray, directions: FloatArray
     ) -> FloatArray:
         """Return ``Σ_n weights_n ∇²f_n(θ) v`` for every row v of ``directions`` (m, d)."""
+
+    def hessian_matrix(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return ``Σ_n weights_n ∇²f_n(θ)`` (d, d)."""
+        return self.hessian_products(theta, weights, np.eye(self.size))
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Return the rows ∇f_n(θ) of all (N, d)."""
@@ -234,7 +245,7 @@ class MarginFunctions(Margins):
 
     def values(self, theta: FloatArray) -> FloatArray:
         """Return ``f(θ)``, ``(count,)``: of what is kept, where gradients were asked for at θ."""
-        if self._is_kept(theta):
+        if self._kept_at(theta) is not None:
             return self.value_and_vjp(theta)[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             result = self.evaluate(NumpyOps(), self.blocks(theta))
@@ -243,31 +254,31 @@ class MarginFunctions(Margins):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_kept"}
 
-    def record(self, theta: FloatArray, slopes: Sequence[FloatArray] | None = None) -> Recording:
-        """Return the parameters, the scores and the rectifiers at θ; those of the last θ are kept.
-
-        ``slopes`` replaces the derivative of every power-1 rectifier, as in ``JacobianOps``; such
-        a recording is not kept.
-        """
-        if slopes is not None or self.count * self.size > KEPT_ENTRIES:
-            return self._recorded_now(theta, slopes)
-        if not self._is_kept(theta):
-            # Of a copy: what is given may be changed in place.
-            own = np.array(theta, dtype=np.float64)
-            vars(self)["_kept"] = own.tobytes(), self._recorded_now(own, None)
-        found: Recording = vars(self)["_kept"][1]
-        return found
-
-    def _is_kept(self, theta: FloatArray) -> bool:
-        kept = vars(self).get("_kept")
-        return kept is not None and kept[0] == np.asarray(theta, dtype=np.float64).tobytes()
-
-    def _recorded_now(self, theta: FloatArray, slopes: Sequence[FloatArray] | None) -> Recording:
-        parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(theta))
-        ops = JacobianOps(slopes)
+    def record(self, theta: FloatArray) -> Recording:
+        """Return the parameters, the scores and the rectifiers at θ; those of some θ are kept."""
+        found = self._kept_at(theta)
+        if found is not None:
+            return found
+        # Of a copy: what is given may be changed in place.
+        own = np.array(theta, dtype=np.float64)
+        parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(own))
+        ops = JacobianOps()
         with np.errstate(invalid="ignore", divide="ignore"):
             scores = self.predictor(ops, parameters, ops.constant(self.features))
-        return Recording(parameters, scores, tuple(ops.rectified))
+        found = Recording(parameters, scores, tuple(ops.rectified))
+        most = min(_KEPT_POINTS, KEPT_ENTRIES // (self.count * self.size))
+        vars(self)["_kept"] = ((own.tobytes(), found), *vars(self).get("_kept", ()))[:most]
+        return found
+
+    def _kept_at(self, theta: FloatArray) -> Recording | None:
+        kept: tuple[tuple[bytes, Recording], ...] = vars(self).get("_kept", ())
+        key = np.asarray(theta, dtype=np.float64).tobytes() if kept else b""
+        for entry in kept:
+            if entry[0] == key:
+                # What is asked for again is what stays.
+                vars(self)["_kept"] = (entry, *(other for other in kept if other is not entry))
+                return entry[1]
+        return None
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Return the rows ``∇f_n(θ)``, ``(count, d)``; 0 is taken as the slope of relu at 0."""
@@ -309,7 +320,7 @@ class MarginFunctions(Margins):
         The samples as they are stored, dense or sparse, for a linear score; with a column of ones
         for each plain bias beside it. None for other predictors.
         """
-        members: tuple[Member, ...] = (Member(self.predictor),)
+        members: Sequence[Member] = (Member(self.predictor),)
         if isinstance(self.predictor, Sum):
             members = self.predictor.members
         parts: list[Any] = []
@@ -375,14 +386,23 @@ class MarginFunctions(Margins):
 
         Raises :class:`~lexmargin.errors.UnsupportedError` for operations without a CasADi form.
         """
-        per_sample = self.count // self.data.n_samples
-        samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
+        samples = self._weighted_samples(weights)
         if not samples or not directions.size:
             return np.zeros(directions.shape)
         scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
-        compiled = _hessian_products(self, samples)
-        mapped = compiled.map("hessian", "serial", len(directions), [0, 1], [])
-        return np.asarray(mapped(theta, scores, directions.T).full().T)
+        return _second_derivatives(self, samples).products(theta, scores, directions)
+
+    def hessian_matrix(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return ``Σ_n weights_n ∇²f_n(θ)`` (d, d), exactly; raises as ``hessian_products``."""
+        samples = self._weighted_samples(weights)
+        if not samples:
+            return np.zeros((self.size, self.size))
+        scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
+        return _second_derivatives(self, samples).matrix(theta, scores)
+
+    def _weighted_samples(self, weights: FloatArray) -> tuple[int, ...]:
+        per_sample = self.count // self.data.n_samples
+        return tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
 
     def pre_activations(self, theta: FloatArray) -> list[FloatArray]:
         """Return the arguments of every power-1 ReLU, one ``(N, width)`` array per layer."""
@@ -390,12 +410,13 @@ class MarginFunctions(Margins):
 
 
 @functools.lru_cache(maxsize=16)
-def _hessian_products(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
-    from lexmargin.ops.hessian import compiled_products
+def _second_derivatives(functions: MarginFunctions, samples: tuple[int, ...]) -> SecondDerivatives:
+    # CasADi is imported where second derivatives are asked for.
+    from lexmargin.ops.hessian import SecondDerivatives
 
     outputs = functions.predictor.outputs if functions.multi_class else 1
     features = functions.features[list(samples)]
-    return compiled_products(functions.predictor, functions.shapes, features, outputs)
+    return SecondDerivatives(functions.predictor, functions.shapes, features, outputs)
 
 
 def _is_flat(theta: Any) -> bool:

@@ -35,15 +35,8 @@ from lexmargin.run.judged_answer import LATE, empty, judge, moved_back, unjudged
 from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile, second_choice
 from lexmargin.run.stages import Run, Start, require
-from lexmargin.run.starts import (
-    Job,
-    default_starts,
-    ended_run,
-    outcomes,
-    preload,
-    ranked,
-)
-from lexmargin.shelf.build import stated
+from lexmargin.run.starts import Job, default_starts, ended_run, outcomes, preload, ranked
+from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Finds, Grade, Profile
@@ -65,7 +58,7 @@ def solve(
     problem: Formulation | str | Path,
     solver: str = AUTO,
     grade: str = "default",
-    start: Start | None = None,
+    start: Start | Solution | None = None,
     starts: int | None = None,
     seed: int = 0,
     time_limit: float | None = None,
@@ -83,14 +76,15 @@ def solve(
         solver: a profile's name, or "auto" (see :func:`choose_profile`).
         grade: "default", "low", "mid" or "high": what is asked of the solver; the certificate
             verifies ten times looser.
-        start: θ to start from, flat ``(d,)`` or block by block; random and separating if None.
+        start: θ to start from, flat ``(d,)`` or block by block, or an earlier solution of the same
+            predictor; random and separating if None.
         starts: number of starts of a nonconvex problem; every distinct point is kept, best first.
             None: 12 for small problems (N·d <= 2000), 1 for others and for a given start.
         seed: of every random choice.
-        time_limit: seconds for all starts and their certificates together, from when the modules of
-            the solver are imported; None for none. All is done in one child process, which is ended
-            half a second later at the latest; what it had found by then is returned, and an answer
-            whose certificate was not there yet without one (``unjudged``).
+        time_limit: seconds for all starts and their certificates together, once the solver is
+            imported; None for none. All is done in one child process, which is ended half a second
+            later at the latest. What it had found by then is returned: an answer whose certificate
+            was not there yet comes without one, and ``unjudged`` says so.
         library: the shelves; the shipped ones if None.
         polish: improve the answer by Newton steps on the KKT system before judging it.
         workers: how many starts run at a time, each in a process of its own; the answers are the
@@ -114,9 +108,17 @@ def solve(
         starts = whole(starts, "starts")
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
+    if isinstance(start, Solution):
+        start = start.theta
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     shelves = library or Library()
-    problem = stated(problem, shelves)
+    if not isinstance(problem, Formulation):
+        file = shelves.problem(problem)
+        answer = solve(
+            build(file), solver, grade, start, starts, seed, time_limit, library=shelves,
+            polish=polish, workers=workers, verbose=verbose, progress=progress,
+        )  # fmt: skip
+        return answer.named(file.name)
     if problem.data.is_sparse:
         require_linear(problem)
     if problem.is_judged and problem.traits.needs_separator:
@@ -136,28 +138,12 @@ def solve(
         library=shelves,
         progress=progress,
     )
-    if time_limit is None:
+    if time_limit is None or math.isinf(time_limit):
         return _solved(asked)
     seconds = time_limit - (time.monotonic() - began)
     if within_limit():
         return _solved(replace(asked, deadline=time.monotonic() + seconds))
-    modules = preload(chosen)
-    kept: list[Solution] = []
-    sent = (replace(asked, progress=None), seconds)
-    try:
-        answer: Solution = limited(
-            _solve_here, sent, seconds, progress, kept.append, preloaded=modules, verbose=verbose
-        )
-    except Ended as ended:
-        late = [s for s in kept if s.unjudged == LATE]
-        left = [s for s in kept if s.certificate is not None]
-        # The last one may be without its certificate yet.
-        left = [*left, *(s for s in kept[-1:] if s.unjudged == LATE)] if left else late
-        if not left:
-            return empty(problem, chosen, ended_run(ended, time.monotonic() - began), seed)
-        best = ranked(problem, left)
-        return replace(best[0], others=tuple(best[1:]))
-    return answer
+    return _limited(asked, seconds)
 
 
 @final
@@ -184,6 +170,34 @@ class _Asked:
     def late(self) -> bool:
         """Whether the time limit is over."""
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def _limited(asked: _Asked, seconds: float) -> Solution:
+    """Return the best answer of a child process; where it is ended, of what it had found."""
+    began, modules = time.monotonic(), preload(asked.profile)
+    kept: list[Solution] = []
+    sent = (replace(asked, progress=None), seconds)
+    try:
+        answer: Solution = limited(
+            _solve_here,
+            sent,
+            seconds,
+            asked.progress,
+            kept.append,
+            preloaded=modules,
+            verbose=asked.verbose,
+        )
+    except Ended as ended:
+        late = [s for s in kept if s.unjudged == LATE]
+        left = [s for s in kept if s.certificate is not None]
+        # The last one may be without its certificate yet.
+        left = [*left, *(s for s in kept[-1:] if s.unjudged == LATE)] if left else late
+        if not left:
+            outcome = ended_run(ended, time.monotonic() - began)
+            return empty(asked.problem, asked.profile, outcome, asked.seed)
+        best = ranked(asked.problem, left)
+        return replace(best[0], others=tuple(best[1:]))
+    return answer
 
 
 def _solve_here(asked: _Asked, seconds: float, progress: Progress, keep: Keep) -> Solution:

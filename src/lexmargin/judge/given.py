@@ -24,8 +24,9 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rows import chosen_rows, with_sizes
 
-__all__ = ["ESTABLISHED", "Evidence", "combined_to_zero", "measured_of", "refuted"]
+__all__ = ["ESTABLISHED", "STRICTLY", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
 _FURTHER = 1.000001
 """A millionth more than needed, so that the inequality survives the rounding of the step itself."""
@@ -41,6 +42,8 @@ ESTABLISHED: Final[Mapping[Verdict, str]] = {
     Verdict.GLOBAL: "no point does better, by duality or because the value 0 is reached",
 }
 """Why a program with everything given has its word: what is printed of it."""
+STRICTLY: Final = "positive curvature on the critical cone, and a strict maximiser is near"
+"""Why a direction with everything given is STRICT_LOCAL."""
 
 
 @final
@@ -93,7 +96,7 @@ def measured_of(
     mismatch : the error of Euler's identity.
     """
     chosen = evidence.support
-    used = gradients[chosen]
+    used = chosen_rows(gradients, chosen)
     residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
     lower = refuted(point, evidence.refutation, limits, mismatch)
     floor = EPS * (chosen.size + 2) * (1.0 + spent)
@@ -108,8 +111,8 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         values = np.ldexp(multipliers * point.factor, point.exponent)
-        combination = values @ rows
-        spent = float(np.linalg.norm(values @ abs(rows)))
+        combination, sizes = with_sizes(values, rows)
+        spent = float(np.linalg.norm(sizes))
     lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
     if lost:
         values = np.zeros(multipliers.size)
@@ -120,14 +123,14 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     if point.target is not None or point.norm == 2.0:
         return residual, values, spent
     free = unit_scale(multipliers)
-    pull = free @ rows
+    pull, sizes = with_sizes(free, rows)
     size = vector_norm(pull, dual_exponent(point.norm))
     if not 0.0 < size < math.inf:
         return residual, values, spent
     other = away(point.theta, pull, point.norm)
     if other > residual:
         return residual, values, spent
-    return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size
+    return other, free / size, float(np.linalg.norm(sizes)) / size
 
 
 def refuted(

@@ -13,18 +13,19 @@ from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
 from lexmargin.judge.multipliers.stationarity import Stationarity, lyu_li
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb
 from lexmargin.judge.multipliers.vertex_bounds import improved_bound, relative_gap
-from lexmargin.judge.point import UnitPoint, check_euler, row_sums, unit_point
+from lexmargin.judge.point import UnitPoint, check_euler, unit_point
 from lexmargin.judge.proved import linear_proof, with_proved
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import densified
+from lexmargin.linalg.rows import chosen_rows, densified, row_sums
 
 __all__ = [
     "certify_arrays",
@@ -77,7 +78,7 @@ def certify_arrays(
         for arrays that do not fit, NaN or empty input, θ = 0, a degree that contradicts Euler's
         identity, and a norm exponent below 1.
     """
-    point = unit_point(f, jacobian, theta, degree, norm)
+    point = unit_point(f, jacobian, theta, degree, float(norm))
     if linear and point.degree != 1.0:
         raise DegreeError(
             f"Linear margins have degree 1, not {point.degree:g}.", "Pass degree=1 or linear=False."
@@ -121,7 +122,7 @@ def judged(
     shortfall, best_margin : as in :func:`certify_arrays`.
     """
     measured = rung.measured
-    rows = point.jacobian[measured.support]
+    rows = chosen_rows(point.jacobian, measured.support)
     word = first_order(Measured.of(measured, point.is_noise, mismatch), tolerances)
     margin = point.unscaled(point.margin)
     found = certificate_of(rung, word, margin, point.norm, tolerances)
@@ -152,17 +153,15 @@ def with_multiplier_set(found: Certificate, point: UnitPoint, rows: Any) -> Cert
     dense = densified(rows)
     if dense is None:
         return found
-    limits = found.tolerances
-    polytope = multipliers_of(point, dense, found.multipliers[found.support], limits.rank)
-    ranges = None
-    if polytope.low is not None and polytope.high is not None:
-        low, high = (point.unscaled_multipliers(x) for x in (polytope.low, polytope.high))
-        ranges = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+    values, rank = found.multipliers[found.support], found.tolerances.rank
+    # Of the support alone: these rows are kept for as long as nobody asks.
+    point = replace(point, margins=point.margins[found.support], jacobian=dense)
+    turned = Later(lambda: compact(dense))
+    described = Later(lambda: multipliers_of(point, turned, values, rank))
     return replace(
         found,
-        multiplier_dimension=polytope.dimension,
-        multiplier_range=ranges,
-        licq=licq(compact(dense), limits.rank),
+        multiplier_set=described.then(lambda found: found.scaled(point.unscaled_multipliers)),
+        independence=turned.then(lambda rows: licq(rows, rank)),
     )
 
 

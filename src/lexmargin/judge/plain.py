@@ -20,6 +20,7 @@ from lexmargin.judge.local.clarke import GradientSets
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink
 from lexmargin.judge.local.kinked_point import RectifiedPoint, Standing
 from lexmargin.judge.multipliers.fritz_john import fritz_john
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import (
     compact,
@@ -161,7 +162,7 @@ def judge_kkt(
         found,
         feasibility=shortfall,
         euler=measured.euler if homogeneous else math.nan,
-        licq=licq(compact(rows), limits.rank),
+        independence=Later(lambda: licq(compact(rows), limits.rank)),
         mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
@@ -170,10 +171,11 @@ def judge_kkt(
         found = smooth_only(found, kkt, place, decided=bool(missed))
     else:
         found = _at_kinks(found, place)
-    ranges = found.multiplier_range
-    if ranges is not None:
-        ranges = tuple((low * unit.size, high * unit.size) for low, high in ranges)
-    return replace(found, multipliers=found.multipliers * unit.size, multiplier_range=ranges)
+    # Not the unit point itself, which has the gradients of all margins.
+    size, described = unit.size, found.multiplier_set
+    if described is not None:
+        described = described.then(lambda found: found.scaled(lambda values: values * size))
+    return replace(found, multipliers=found.multipliers * size, multiplier_set=described)
 
 
 def _at_kinks(found: Certificate, place: _ProgramPoint) -> Certificate:
@@ -191,7 +193,7 @@ class _ProgramPoint(RectifiedPoint):
     """The point of a margin program, its gradients over r_n, in its metric, 0 where it is held."""
 
     def __init__(self, kkt: Kkt, unit: UnitPoint, limit: float) -> None:
-        self.kkt, self.functions, self.at = kkt, kkt.functions, kkt.point
+        self.kkt = kkt
         self.unit, self.degree, self.limit = unit, unit.degree, limit
         self.theta = unit.theta if unit.target is None else unit.target
 
@@ -214,7 +216,7 @@ class _ProgramPoint(RectifiedPoint):
         if sets is None:
             return None
         rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
-        columns = np.ones(self.at.size) if self.unit.metric is None else 1.0 / self.unit.metric
+        columns = np.ones(kkt.point.size) if self.unit.metric is None else 1.0 / self.unit.metric
         return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
 
 
@@ -303,7 +305,7 @@ def smooth_only(
         found,
         verdict=Verdict.UNDECIDED,
         nearest_kink=nearest.distance,
-        licq=at_slope_zero(found.licq),
+        independence=at_slope_zero(found.independence),
         gap=None,
         bound=None,
         reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),

@@ -8,7 +8,6 @@ the same problem in other units gives the same verdict to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.errors import DataError, DegreeError, ShapeError
 from lexmargin.inputs.arrays import real_array
-from lexmargin.inputs.limits import SIZED_ENTRIES
 from lexmargin.linalg.norms import (
     Array,
     check_norm,
@@ -27,8 +25,9 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rows import row_sums
 
-__all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "row_sums", "unit_point"]
+__all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "unit_point"]
 
 
 @final
@@ -131,20 +130,6 @@ def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
             "Evaluate it at a finite direction where every margin is differentiable.",
         )
     return array
-
-
-def row_sums(jacobian: Any, theta: Array) -> Array:
-    """Return Σ_i |J_ni θ_i|, the size of the terms that cancel in `∇f_n·θ` (N,)."""
-    sums = np.empty(jacobian.shape[0])
-    for rows in _chunks(jacobian):
-        sums[rows] = abs(jacobian[rows]) @ np.abs(theta)
-    return sums
-
-
-def _chunks(jacobian: Any) -> Iterator[slice]:
-    step = max(1, SIZED_ENTRIES * jacobian.shape[0] // max(1, jacobian.size))
-    for start in range(0, jacobian.shape[0], step):
-        yield slice(start, start + step)
 
 
 def unit_point(

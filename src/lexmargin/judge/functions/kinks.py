@@ -29,6 +29,11 @@ class Kink:
     sample: int
     unit: int
 
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Layer, sample and unit."""
+        return self.layer, self.sample, self.unit
+
     def __str__(self) -> str:
         return f"layer {self.layer + 1}, unit {self.unit}, sample {self.sample}"
 

@@ -80,7 +80,8 @@ def _at_kink(place: KinkedDirection, found: Certificate, where: str) -> Certific
 
     def said(why: str, word: Verdict = Verdict.UNDECIDED) -> Certificate:
         reasons = (f"{where}: {why}", *stated_notes(found))
-        return replace(found, verdict=word, licq=at_slope_zero(found.licq), reasons=reasons)
+        independence = at_slope_zero(found.independence)
+        return replace(found, verdict=word, independence=independence, reasons=reasons)
 
     if found.norm != 2.0:
         if place.slope_zero and found.verdict.stationary:

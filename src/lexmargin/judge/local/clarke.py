@@ -165,16 +165,15 @@ def gradient_sets(
         own.setdefault(kink.sample, []).append(kink)
     found = [own.get(int(n) // per_sample, []) for n in support]
     recording = functions.record(theta)
-    zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    for kink in kinks:
-        zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
+    zero = dict.fromkeys((kink.place for kink in kinks), 0.0)
 
     def at(on: Sequence[Sequence[int]]) -> FloatArray:
-        slopes = [layer.copy() for layer in zero]
-        for own_kinks, chosen in zip(found, on, strict=True):
-            for kink in (own_kinks[i] for i in chosen):
-                slopes[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1
-        return rows(functions, functions.record(theta, slopes), support.tolist())
+        ones = {
+            own_kinks[i].place: 1.0
+            for own_kinks, chosen in zip(found, on, strict=True)
+            for i in chosen
+        }
+        return rows(functions, recording, support.tolist(), zero | ones)
 
     felt = _signs(functions, recording)
     reached = all(_reached(recording, kink) for kink in kinks)

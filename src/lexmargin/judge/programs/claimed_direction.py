@@ -12,16 +12,16 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import Kink, samples_of
 from lexmargin.judge.functions.slopes import rows
-from lexmargin.judge.given import Evidence, measured_of
+from lexmargin.judge.given import STRICTLY, Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.local.kinked_point import PredictorPoint
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
@@ -34,7 +34,7 @@ from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale
+from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_measures import affordable, measured
@@ -42,7 +42,6 @@ from lexmargin.separation.long_measures import affordable, measured
 __all__ = ["claimed_direction"]
 
 _SHORT: Final = "ε, δ or the gap of the multipliers in long numbers misses its tolerance"
-_STRICT: Final = "positive curvature on the critical cone, and a strict maximiser is near"
 
 
 def claimed_direction(
@@ -71,10 +70,11 @@ def claimed_direction(
     """
     alpha = functions.homogeneity.degree
     assert alpha is not None
-    theta = unit_scale(theta)
     scores = functions.linear_inputs is not None
-    jacobian = functions.jacobian(theta)
-    values = linear_values(jacobian, theta) if scores else functions.values(theta)
+    place = PredictorPoint(functions, theta, alpha, limits.kink, norm)
+    kkt, theta = place.kkt, place.kkt.point
+    jacobian = kkt.jacobian
+    values = linear_values(jacobian, theta) if scores else kkt.values
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
         raise FloatingPointError("f_n or a gradient is not finite")
     point = unit_point(values, jacobian, theta, alpha, norm)
@@ -87,14 +87,12 @@ def claimed_direction(
     if point.margin <= 0.0:
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
-    place = PredictorPoint(functions, theta, alpha, limits.kink)
-    unit = place.theta
     kinks, samples = place.kinks, samples_of(functions, evidence.support)
     on = [] if kinks is None else kinks.within(limits.kink, samples)
     gradients = point.jacobian
     sloped = ""
     if on:
-        gradients, sloped = _sloped(functions, unit, point, evidence, on)
+        gradients, sloped = _sloped(functions, theta, point, evidence, on)
     first = measured_of(point, gradients, evidence, limits, mismatch)
     if kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
@@ -106,7 +104,6 @@ def claimed_direction(
     margin = point.unscaled(linear_margin(point, theta) if functions.linear else point.margin)
     proved = None
     if not np.any(weights < 0.0):
-        kkt = Kkt(functions=functions, point=theta, norm=norm)
         proved = lowest(kkt, weights, margin, GIVEN)
     bounded = first.lower
     if on:
@@ -126,13 +123,13 @@ def claimed_direction(
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,
-        licq=licq(support_rows, limits.rank),
+        independence=Later(lambda: licq(support_rows, limits.rank)),
         gap=None if proved is None else proved.gap(margin),
         bound=None if proved is None else proved.bound,
         degree=alpha,
         nearest_kink=place.standing(evidence.support).nearest,
     )
-    found = _beyond_first_order(functions, point, unit, evidence, found, proved)
+    found = _beyond_first_order(functions, point, theta, evidence, found, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 
@@ -192,7 +189,7 @@ def _beyond_first_order(
     word = measured_curvature(around, given=evidence)
     found = replace(found, curvature=word.curvature, radius=word.radius)
     if word.verdict is Verdict.STRICT_LOCAL:
-        return said(Verdict.STRICT_LOCAL, _STRICT, found)
+        return said(Verdict.STRICT_LOCAL, STRICTLY, found)
     return found
 
 
@@ -206,19 +203,16 @@ def _sloped(
     """Return the gradients with the given slopes at the kinks, or why they prove nothing."""
     if point.norm != 2.0:
         return point.jacobian, ""
-    known = {(kink.layer, kink.sample, kink.unit) for kink in kinks}
+    slopes = dict.fromkeys((kink.place for kink in kinks), 0.0)
     recording = functions.record(unit)
     if len(recording.kinked) != 1:
         return point.jacobian, "kinks in several layers: the slopes there are not independent"
-    slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    for layer, sample, column in known:
-        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = 0.0
     for layer, sample, column, slope in evidence.slopes:
-        if (layer, sample, column) not in known or not 0.0 <= slope <= 1.0:
+        if (layer, sample, column) not in slopes or not 0.0 <= slope <= 1.0:
             return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
-        slopes[layer].reshape(functions.data.n_samples, -1)[sample, column] = slope
+        slopes[layer, sample, column] = slope
     chosen = evidence.support
-    elements = rows(functions, functions.record(unit, slopes), chosen.tolist())
+    elements = rows(functions, recording, chosen.tolist(), slopes)
     gradients = point.jacobian.copy()
     with np.errstate(over="ignore", under="ignore"):
         gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)

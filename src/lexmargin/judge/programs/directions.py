@@ -12,12 +12,11 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.levels.long_words import with_long_numbers
-from lexmargin.judge.multipliers.products import linear_values
-from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import unit_scale
+from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -25,7 +24,12 @@ __all__ = ["certify_along", "certify_direction"]
 
 
 def certify_direction(
-    functions: MarginFunctions, theta: FloatArray, degree: float, norm: float, limits: Tolerances
+    functions: MarginFunctions,
+    theta: FloatArray,
+    degree: float,
+    norm: float,
+    limits: Tolerances,
+    claim: FloatArray | None = None,
 ) -> Certificate:
     """Judge θ/‖θ‖: first order, then kinks and curvature, then bounds on all margins.
 
@@ -35,36 +39,41 @@ def certify_direction(
     theta : (d,) the point, at any scale.
     degree, norm : α and the exponent of the ball.
     limits : what counts as equal.
+    claim : λ (N,) of linear margins that is measured before any is sought.
     """
     theta = unit_scale(theta)
     rows = functions.linear_inputs
     if rows is not None:
         signs = np.asarray(functions.data.signed, dtype=np.float64)
-        judged = certify_linear(rows, signs, theta, norm=norm, tolerances=limits)
+        judged = judged_linear(rows, signs, theta, None, norm, claim, limits)
         if functions.data.is_sparse:
             return judged
-        return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
+        return with_long_numbers(judged, lambda: signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
     from lexmargin.judge.bounds.refine import refine
     from lexmargin.judge.bounds.table import with_bounds
+    from lexmargin.judge.local.kinked_point import PredictorPoint
 
-    jacobian, values = functions.jacobian(theta), functions.values(theta)
-    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
+    place = PredictorPoint(functions, theta, degree, limits.kink, norm)
+    kkt, linear = place.kkt, functions.linear
+    if not (np.all(np.isfinite(kkt.values)) and np.all(np.isfinite(kkt.jacobian))):
         raise FloatingPointError("f_n or a gradient is not finite")
     try:
         first = certify_arrays(
-            values, jacobian, theta, degree, norm, limits, linear=functions.linear
+            kkt.values, kkt.jacobian, kkt.point, degree, norm, limits, linear=linear
         )
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
-    if functions.linear:
-        first = with_long_numbers(first, jacobian, theta)
-    refined = refine(functions, theta, degree, first)
-    return with_bounds(Kkt(functions=functions, point=theta, norm=norm), refined)
+    jacobian = kkt.jacobian
+    if linear:
+        return with_bounds(kkt, with_long_numbers(first, lambda: jacobian, theta))
+    return with_bounds(kkt, refine(place, first))
 
 
-def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -> Certificate:
+def certify_along(
+    kkt: Kkt, limits: Tolerances, given: Evidence | None = None, claim: FloatArray | None = None
+) -> Certificate:
     """Judge a program in which every length of w is as good: by its direction, and by its level.
 
     `min ½‖w‖² s.t. f_n(w) ≥ level` has a KKT point on a ray exactly where the direction of the ray
@@ -75,7 +84,7 @@ def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -
     if kkt.level is not None and not np.any(kkt.point):
         return negative(kkt.values, kkt.norm, limits)
     if given is None:
-        found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits)
+        found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits, claim)
     else:
         from lexmargin.judge.programs.claimed_direction import claimed_direction
 
@@ -84,11 +93,11 @@ def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -
         found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
     if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
         return found
-    margin = kkt.margin
-    if kkt.functions.linear and not kkt.functions.data.is_sparse:
-        # At samples far from the origin the rounding of f_n alone may miss the level.
-        margin = float(np.min(linear_values(kkt.jacobian, kkt.point)))
-    shortfall, missed = against_level(margin, kkt.level, limits)
+    # Of the direction that was measured: at another length only rounding would differ.
+    margin = found.margin * np.float64(vector_norm(kkt.point, kkt.norm)) ** degree
+    if kkt.required is not None:
+        margin = margin / kkt.required[0]
+    shortfall, missed = against_level(float(margin), kkt.level, limits)
     if not missed:
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY

@@ -126,20 +126,17 @@ def _slopes(
     clarke = element_at_kink(place, sets, evidence.support, limits).clarke
     per_sample = functions.count // functions.data.n_samples
     recording = functions.record(unit)
-    zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    for kink in kinks:
-        zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
+    zero = dict.fromkeys((kink.place for kink in kinks), 0.0)
     slopes: dict[tuple[int, int, int], float] = {}
     for row, n in enumerate(evidence.support):
         rest = clarke.elements[row] - sets.base[row]
         for kink in (k for k in kinks if k.sample == int(n) // per_sample):
-            one = [layer.copy() for layer in zero]
-            one[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1.0
-            part = rows(functions, functions.record(unit, one), [int(n)])[0] - sets.base[row]
+            one = zero | {kink.place: 1.0}
+            part = rows(functions, recording, [int(n)], one)[0] - sets.base[row]
             size = float(part @ part)
             slope = min(max(float(rest @ part) / size, 0.0), 1.0) if size > 0.0 else 0.0
             if slope > 0.0:
-                slopes[kink.layer, kink.sample, kink.unit] = slope
+                slopes[kink.place] = slope
     weights = np.zeros(functions.count)
     weights[evidence.support] = clarke.multipliers
     ordered = tuple((*key, slope) for key, slope in sorted(slopes.items()))

@@ -28,7 +28,7 @@ from lexmargin.judge.unmeasured import (
     too_small_or_large,
 )
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["certify_program", "measured_level"]
@@ -113,7 +113,7 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
         return with_bounds(kkt, found)
     if kkt.norm != 2.0:
         return found
-    found = _second_order(kkt, found.multipliers * vector_norm(kkt.point, 2.0), found, given)
+    found = _second_order(kkt, found, given)
     return with_bounds(kkt, found)
 
 
@@ -138,11 +138,8 @@ def _in_the_ball(found: Certificate, kkt: Kkt, size: float) -> Certificate:
     return replace(found, verdict=verdict, reasons=reasons, checks=checks)
 
 
-def _second_order(
-    kkt: Kkt, multipliers: Array, found: Certificate, given: Evidence | None
-) -> Certificate:
-    around = functools.partial(around_program, kkt, multipliers, given is None)
-    return second_order(around, found, given)
+def _second_order(kkt: Kkt, found: Certificate, given: Evidence | None) -> Certificate:
+    return second_order(functools.partial(around_program, kkt, given is None), found, given)
 
 
 # -- costs, eq. 13 and 14 --------------------------------------------------------------------------
@@ -165,7 +162,7 @@ def _certify_costs(
     # Where some entries cost nothing, no metric says how far a step leads.
     movable = bool(np.all(kkt.entry_costs[~kkt.held] > 0.0))
     if movable and kkt.functions.curvature is not Curvature.AFFINE:
-        found = _second_order(kkt, found.multipliers, found, given)
+        found = _second_order(kkt, found, given)
     return with_bounds(kkt, found)
 
 

@@ -5,6 +5,7 @@ Its numbers are what a receipt claims. They are recomputed with NumPy alone.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
@@ -19,17 +20,20 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import judged
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.multipliers.qualification import proved_independent
-from lexmargin.judge.point import row_sums
 from lexmargin.judge.programs.claimed_direction import claimed_direction
+from lexmargin.judge.programs.margin_programs import measured_level
 from lexmargin.judge.programs.recentred import recentred
-from lexmargin.judge.second_order.curvature import Curvature
+from lexmargin.judge.second_order.curvature import Curvature, second_order
+from lexmargin.judge.second_order.hessians import PredictorCurved
+from lexmargin.judge.second_order.surroundings import around_direction, around_program
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import out_of_range
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rows import row_sums
 
-__all__ = ["Facts", "establish_problem", "margin_rounding"]
+__all__ = ["Facts", "establish_problem", "margin_rounding", "strictly"]
 
 _ELSEWHERE: Final = 64.0
 """Roundings by which sums differ between machines: far more than was seen, far less than shows."""
@@ -135,6 +139,27 @@ def establish_problem(
     if word is not found.verdict:
         found = replace(found, verdict=word, reasons=(ESTABLISHED[word],))
     return replace(facts, certificate=found)
+
+
+def strictly(problem: Formulation, theta: Array, facts: Facts, evidence: Evidence) -> Facts:
+    """Return the facts of a word that needs no second order with what second order says of it.
+
+    The word is then STRICT_LOCAL where the evidence establishes that, and KKT elsewhere.
+    """
+    shown = facts.certificate
+    found = replace(shown, verdict=Verdict.KKT, support=evidence.support)
+    with np.errstate(all="ignore"):
+        kkts = recentred(problem.kkt(theta))
+        kkt = kkts[0] if kkts[0].is_direction else measured_level(kkts)
+        if kkt is None or kkt.loss is not None or kkt.norm != 2.0 or shown.on_kink:
+            return replace(facts, certificate=found)
+        if kkt.is_direction and kkt.degree is not None:
+            at = unit_scale(kkt.point)
+            curved = PredictorCurved(kkt.functions, exact=False, nearest_kink=shown.nearest_kink)
+            vicinity = around_direction(curved, at / vector_norm(at, 2.0), kkt.degree, found)
+            return replace(facts, certificate=second_order(lambda _: vicinity, found, evidence))
+        around = functools.partial(around_program, kkt, False)
+        return replace(facts, certificate=second_order(around, found, evidence))
 
 
 def _is_finite(found: Certificate) -> bool:

@@ -27,6 +27,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import flattened
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.programs.program_evidence import evidence_for_problem
+from lexmargin.judge.receipts.claims import CLAIMS
 from lexmargin.judge.receipts.facts import Facts, establish_problem
 from lexmargin.judge.receipts.receipt_evidence import evidence_from_json, evidence_to_json
 from lexmargin.judge.receipts.receipt_format import (
@@ -47,7 +48,7 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["CLAIMS", "Receipt", "read_receipt", "receipt", "write_receipt"]
+__all__ = ["Receipt", "read_receipt", "receipt", "write_receipt"]
 
 FORMAT: Final = "lexmargin-receipt-2"
 _DATA: Final = ("sha256", "samples", "features", "X", "y")
@@ -66,35 +67,6 @@ _KEYS: Final = (
     "claims",
     "digest",
 )
-CLAIMS: Final = (
-    "verdict",
-    "reason",
-    "degree",
-    "margin",
-    "stationarity",
-    "stationarity_bound",
-    "complementarity",
-    "euler",
-    "licq",
-    "rank",
-    "sigma_min",
-    "sigma_max",
-    "independent",
-    "nearest_kink",
-    "bound",
-    "gap",
-    "curvature",
-    "radius",
-    "rate",
-    "feasibility",
-    "angle",
-    "levels",
-    "levels_gap",
-)
-"""The names of what a receipt claims."""
-
-_TRUTHS: Final = ("licq", "independent")
-_COUNTS: Final = ("rank",)
 
 
 @final
@@ -118,7 +90,7 @@ class Receipt:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """The claimed numbers, by the names of :data:`CLAIMS`."""
+        """The claimed numbers, by the names of :data:`~lexmargin.judge.receipts.claims.CLAIMS`."""
         found: Mapping[str, Any] = self.content["claims"]
         return found
 
@@ -320,22 +292,12 @@ def _tolerances(value: object) -> Tolerances:
 
 
 def _claims(value: object) -> None:
-    part = Fields(value, "claims", CLAIMS)
+    part = Fields(value, "claims", tuple(CLAIMS))
     if part.text("verdict") not in {word.value for word in Verdict}:
         raise ReceiptError(f"claims.verdict is {part.text('verdict')[:40]!r}.")
     part.text("reason")
-    for name in CLAIMS[2:]:
-        found = part.raw(name)
-        if found is None:
-            continue
-        if name in _TRUTHS:
-            part.truth(name)
-        elif name in _COUNTS:
-            part.whole(name)
-        elif name == "levels":
-            part.numbers(name)
-        else:
-            part.number(name)
+    for name, claim in CLAIMS.items():
+        claim.read_from(part, name)
 
 
 def facts_of(found: Receipt) -> Facts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -13,27 +13,16 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import ReceiptError, RejectedReceiptError
 from lexmargin.inputs.kinds import checked
-from lexmargin.judge.receipts.facts import Facts
-from lexmargin.judge.receipts.receipt import CLAIMS, Receipt, facts_of, read_receipt
+from lexmargin.judge.receipts.claims import CLAIMS, implied_by, is_less, is_said_of
+from lexmargin.judge.receipts.facts import Facts, strictly
+from lexmargin.judge.receipts.receipt import Receipt, facts_of, read_receipt
 from lexmargin.judge.receipts.receipt_format import digest
 from lexmargin.judge.receipts.receipt_state import array_hash, wrong_tensor
-from lexmargin.judge.tolerances import (
-    COARSE,
-    LOOSEST,
-    REPEATED,
-    REPEATED_ZERO,
-    ROUGH,
-    SHARPEST,
-    WIDEST,
-)
+from lexmargin.judge.tolerances import LOOSEST, REPEATED, SHARPEST, WIDEST
 from lexmargin.judge.verdict import Verdict
 
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
-# In the unit of the data, in which no absolute error is small.
-_OF_MARGINS: Final = frozenset({"margin", "bound", "levels"})
-_SIGNED: Final = frozenset({"curvature"})
-_STRONGER: Final = (Verdict.CLARKE_KKT, Verdict.KKT, Verdict.STRICT_LOCAL, Verdict.GLOBAL)
 _USEFUL_TO_DIRECTIONS: Final = frozenset({"bound", "slopes", "ascent", "refutation", "tau"})
 _USEFUL_TO_PROGRAMS: Final = frozenset({"ascent", "refutation", "singular", "tau"})
 
@@ -41,10 +30,15 @@ _USEFUL_TO_PROGRAMS: Final = frozenset({"ascent", "refutation", "singular", "tau
 @final
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """An accepted receipt: its verdict and facts, established again."""
+    """An accepted receipt: its verdict and facts, established again.
+
+    more
+        what is shown of the point where the receipt claims less, by the name of the claim.
+    """
 
     receipt: Receipt
     facts: Facts
+    more: Mapping[str, Any]
 
     @property
     def verdict(self) -> Verdict:
@@ -59,11 +53,15 @@ class Verification:
             "data": self.receipt.content["data"]["sha256"],
             "tolerances": self.receipt.tolerances.to_json(),
             "claims": self.facts.to_json(),
+            "more": dict(self.more),
         }
 
     def report(self) -> str:
         """Return a short text."""
         lines = ["receipt accepted: every claim was recomputed"]
+        if self.more:
+            names = ", ".join(name for name in CLAIMS if name in self.more)
+            lines.append(f"less is claimed than is shown below: {names}")
         for name, value in self.facts.to_json().items():
             if value is not None:
                 shown = f"{value:.12g}" if isinstance(value, float) else str(value)
@@ -104,15 +102,11 @@ def verify_receipt(found: Receipt) -> Verification:
     if not np.array_equal(facts.certificate.support, found.evidence.support):
         raise _rejected("evidence.support", "it is not the support at the tolerance τ stated")
     _check_weights(found, facts)
-    stated = facts.to_json()
-    for name in CLAIMS[::-1]:
-        wrong = _differs(name, content["claims"][name], stated[name], facts.rounding)
-        if wrong:
-            raise _rejected(f"claims.{name}", wrong, _more(content["claims"], facts.verdict))
+    more = _compared(found, facts)
     unsigned = {key: value for key, value in content.items() if key != "digest"}
     if digest(unsigned) != content["digest"]:
         raise _rejected("digest", "an entry was changed after the receipt was written")
-    return Verification(found, facts)
+    return Verification(found, facts, more)
 
 
 @checked
@@ -174,50 +168,35 @@ def _check_unused(found: Receipt) -> None:
             raise _rejected(f"evidence.{name}", "this problem has no use for it")
 
 
-def _differs(name: str, claimed: Any, computed: Any, rounding: Sequence[float]) -> str:
-    """Return what is wrong with a claim, or an empty string.
-
-    ``rounding``: the absolute error of the smallest margins in order, in their own unit.
-    """
-    # 1 is not true, and true is not 1.
-    if type(claimed) is not type(computed):
-        return f"it is {computed!r}"
-    if isinstance(claimed, list):
-        if len(claimed) != len(computed):
-            return f"it has {len(computed)} entries"
-        errors = [*rounding, *[0.0] * len(claimed)]
-        pairs = zip(claimed, computed, errors, strict=False)
-        return next(filter(None, (_differs(name, a, b, [e]) for a, b, e in pairs)), "")
-    if not isinstance(claimed, float):
-        return "" if claimed == computed else f"it is {computed!r}"
-    if name in ROUGH:
-        low, high = sorted((claimed, computed))
-        alike = low > 0.0 and high <= ROUGH[name] * low
-        return "" if alike else f"it is {computed!r}, not {claimed!r}"
-    size = max(abs(claimed), abs(computed))
-    relative = COARSE.get(name, REPEATED)
-    if name in _OF_MARGINS:
-        floor = rounding[0]
-    else:
-        floor = COARSE.get(name, REPEATED_ZERO)
-        if (claimed < 0.0) != (computed < 0.0) and name not in _SIGNED:
-            return f"it is {computed!r}, not {claimed!r}"
-    if abs(claimed - computed) <= relative * size + floor:
-        return ""
-    return f"it is {computed!r}, not {claimed!r}"
+def _compared(found: Receipt, facts: Facts) -> Mapping[str, Any]:
+    """Return what is shown beyond the claims, by name; raise where one is not implied by it."""
+    claims, word, stated = found.claims, found.verdict, facts.to_json()
+    implied = implied_by(facts.certificate, word)
+    if word is Verdict.STRICT_LOCAL and facts.verdict is Verdict.GLOBAL:
+        measured = strictly(found.stated(), found.theta, facts, found.evidence)
+        implied = measured.verdict is word
+        if implied:
+            stated |= {name: measured.to_json()[name] for name in ("curvature", "radius")}
+    more = {}
+    for name, claim in [*CLAIMS.items()][::-1]:
+        claimed, shown = claims[name], stated[name]
+        wrong = claim.differs(name, claimed, shown, facts.rounding)
+        if name == "reason" and word is not facts.verdict:
+            wrong, less = f"it is {shown!r}", is_said_of(word, claimed)
+        elif name == "verdict":
+            less = implied
+        else:
+            less = is_less(name, claimed, shown, word, found.tolerances)
+        if wrong and not less:
+            raise _rejected(f"claims.{name}", wrong)
+        if wrong:
+            more[name] = shown
+    return more
 
 
-def _more(claims: Mapping[str, Any], shown: Verdict) -> str:
-    """Return what to do where more is shown of the point than is claimed; else an empty string."""
-    claimed = next((word for word in _STRONGER if word.value == claims["verdict"]), None)
-    if claimed is None or shown not in _STRONGER[_STRONGER.index(claimed) + 1 :]:
-        return ""
-    return f"Of this point {shown.value} is shown, which is more than it claims; certify again."
-
-
-def _rejected(field: str, why: str, advice: str = "") -> RejectedReceiptError:
+def _rejected(field: str, why: str) -> RejectedReceiptError:
     return RejectedReceiptError(
         f"The receipt is rejected at {field}: {why}.",
-        advice or "It does not prove its verdict; certify again.",
+        "It does not prove its verdict; certify again.",
         field,
     )

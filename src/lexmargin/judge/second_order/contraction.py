@@ -22,7 +22,7 @@ import numpy as np
 
 from lexmargin.inputs.limits import CONTRACTION_ENTRIES
 from lexmargin.judge.autodiff.scores import Indices
-from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
+from lexmargin.judge.second_order.hessian_changes import Asked, Bends, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import FARTHEST
@@ -41,6 +41,10 @@ _RANK: Final = 1e-10
 refused."""
 _EQUAL: Final = 1e-9
 """Difference of unit gradients of one function; what is further apart must be independent."""
+_ROUNDING: Final = 8.0 * EPS
+"""Of a sum, by the size of its terms; a smaller one would claim radii that doubles cannot hold."""
+_ALIKE: Final = 1e-9
+"""Cosines of equal gradients are nearer to 1, rounding included: others are not compared."""
 _BEYOND: Final = 1e-3
 """Relative excess beyond which a margin of many would have to be far steeper than those held."""
 
@@ -105,14 +109,15 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     if found is None:
         return "the residual at the point is no number"
     away = float(np.linalg.norm(found.point - vicinity.theta))
-    held = _grouped(vicinity, reduced, found, np.array([], dtype=np.intp))
+    known = np.array([], dtype=np.intp)
+    held = _grouped(vicinity, reduced, found, known)
     if isinstance(held, str):
         return held
     sphere = vicinity.level is None and vicinity.degree is None
     matrix = reduced.lagrangian
     size = min(float(np.linalg.norm(matrix)), float(np.max(np.sum(np.abs(matrix), axis=1))))
     lowest = float(reduced.eigenvalues[0]) if reduced.eigenvalues.size else math.inf
-    rounded = found.error + 8.0 * EPS * (1.0 + float(np.sum(held.weights)))
+    rounded = found.error + _ROUNDING * (1.0 + float(np.sum(held.weights)))
 
     def least_radius(held: _Held) -> float:
         moved = float(np.linalg.norm(held.gaps)) / held.smallest
@@ -120,6 +125,7 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
 
     radius = least_radius(held)
     total = float(np.sum(found.multipliers))
+    bends: Bends = {}
     for _ in range(_DOUBLINGS):
         whole = away + radius
         if not whole <= FARTHEST:
@@ -127,12 +133,13 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
         if not vicinity.clear_of_kinks(whole):
             return "a kink is as near as the error of the point"
         near, spare = _near(vicinity, reduced, found, held, radius)
-        held = _grouped(vicinity, reduced, found, near)
+        if not np.array_equal(near, known):
+            known, held = near, _grouped(vicinity, reduced, found, near)
         if isinstance(held, str):
             return held
         off, sigma = float(np.linalg.norm(held.gaps)), held.smallest
         error = rounded + held.turned
-        changes = changes_within(vicinity, _asked(reduced, found, held), radius)
+        changes = changes_within(vicinity, _asked(reduced, found, held), radius, bends)
         kappa = math.sqrt(held.lengths.size) * changes.bent
         change = changes.lagrangian + changes.unequal
         least = _turned(lowest, size, kappa * whole / sigma)
@@ -195,6 +202,9 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
             break
         last = residual
         best = _Improved(point=point, multipliers=weights, values=values, level=level, error=error)
+        # The radius counts as much for rounding anyway.
+        if residual <= _ROUNDING:
+            break
         normal = inverse @ gaps
         along = reduced.vectors.T @ (off - reduced.lagrangian @ normal)
         step = normal + reduced.vectors @ (along / reduced.eigenvalues)
@@ -218,11 +228,12 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indic
     lengths = np.linalg.norm(rows, axis=1)
     unit = rows / lengths[:, None]
     groups = np.full(members.size, -1)
+    alike = unit @ unit.T >= 1.0 - _ALIKE
     heads: list[int] = []
     strong = 0
     for i in range(members.size):
-        for g, head in enumerate(heads):
-            if float(np.max(np.abs(unit[i] - unit[head]))) <= _EQUAL:
+        for g in np.flatnonzero(alike[i, heads]):
+            if float(np.max(np.abs(unit[i] - unit[heads[g]]))) <= _EQUAL:
                 groups[i] = g
                 break
         else:
@@ -240,7 +251,7 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indic
     weights = np.zeros(len(heads))
     np.add.at(weights, groups, found.multipliers[members] * lengths)
     values = found.values[members]
-    rounding = 8.0 * EPS * (np.abs(rows) @ np.abs(found.point) + np.abs(values))
+    rounding = _ROUNDING * (np.abs(rows) @ np.abs(found.point) + np.abs(values))
     # A margin without weight may be above the level.
     short = found.level - values
     short[:first] = np.abs(short[:first])
@@ -280,7 +291,7 @@ def _near(
         others, excess = others[excess <= spare], excess[excess <= spare]
     rows = functions.rows(found.point, others)
     lengths = np.linalg.norm(rows, axis=1)
-    rounding = 8.0 * EPS * (np.abs(rows) @ np.abs(found.point) + np.abs(found.values[others]))
+    rounding = _ROUNDING * (np.abs(rows) @ np.abs(found.point) + np.abs(found.values[others]))
     left = excess - 4.0 * lengths * radius - rounding
     return np.asarray(others[left <= 0.0]), float(np.min(left[left > 0.0], initial=spare))
 

@@ -52,7 +52,7 @@ def around_direction(
     )
 
 
-def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate) -> Vicinity | str:
+def around_program(kkt: Kkt, exact: bool, found: Certificate) -> Vicinity | str:
     """Return the surroundings of a point whose length counts, or why nothing is said of them.
 
     Entries that are held stay where they are, and have no cost.
@@ -60,11 +60,11 @@ def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate
     Parameters
     ----------
     kkt : the point w.
-    multipliers : λ (N,) with `c w = Σ λ_n ∇f_n(w)`.
     exact : whether second derivatives are exact, or differences by NumPy alone.
-    found : the certificate of that point.
+    found : the certificate of that point, whose λ are those of `c w`, or of `w/‖w‖`.
     """
     functions, w, held = kkt.functions, kkt.point, kkt.held
+    multipliers = found.multipliers * (vector_norm(w, 2.0) if kkt.costs is None else 1.0)
     costs = np.where(held, 1.0, kkt.entry_costs)
     if not float(np.min(costs)) > _LEAST_COST:
         return "some parameters cost too little to be compared with the others"
@@ -72,7 +72,10 @@ def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate
     size = vector_norm(np.sqrt(costs) * moving, 2.0)
     stretch = np.where(held, 0.0, size / np.sqrt(costs))
     inner = PredictorCurved(functions, exact=exact, nearest_kink=found.nearest_kink)
-    curved = RescaledCurved(inner, stretch, kkt.required, orbits=kkt.even, base=base)
+    unit = moving * np.sqrt(costs) / size
+    curved = RescaledCurved(
+        inner, stretch, kkt.required, orbits=kkt.even, base=base, known=(unit, w)
+    )
     worth = _largest_margin(curved)
     if kkt.level is not None:
         # Beside entries that are held the others are no homogeneous functions.
@@ -82,7 +85,7 @@ def around_program(kkt: Kkt, multipliers: Array, exact: bool, found: Certificate
         worth = _least_cost(curved, kkt.level, exponents, size**2)
     vicinity = Vicinity(
         functions=curved,
-        theta=moving * np.sqrt(costs) / size,
+        theta=unit,
         multipliers=_used(found, multipliers) / size**2,
         support=np.unique(found.support),
         level=kkt.level,

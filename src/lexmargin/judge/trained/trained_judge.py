@@ -10,7 +10,8 @@ import numpy as np
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.multipliers.gram import Gram
-from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport
+from lexmargin.judge.multipliers.later import Later
+from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport, MultiplierSet
 from lexmargin.judge.multipliers.stationarity import lyu_li
 from lexmargin.judge.multipliers.supports import climb
 from lexmargin.judge.point import euler_error, is_noise
@@ -62,8 +63,8 @@ def certify_by_gram(
     return replace(
         certificate,
         multipliers=found.multipliers * scale,
-        multiplier_dimension=0 if independent.holds else None,
-        licq=independent,
+        multiplier_set=Later(lambda: MultiplierSet(0 if independent.holds else None)),
+        independence=Later(lambda: independent),
         mfcq=MfcqReport(slack > 0.0, slack, theta),
         degree=degree,
         reasons=(
