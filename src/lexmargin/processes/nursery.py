@@ -132,8 +132,6 @@ def be_nursery(
     """
     try:
         os.setsid()
-        # Nothing of the owner's is torn down here.
-        gc.freeze()
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals():
             if callable(signal.getsignal(number)) or number == signal.SIGCHLD:
@@ -173,6 +171,8 @@ def _live(
             # What is missing here is reported by the task that needs it.
             with suppress(ImportError, OSError):
                 importlib.import_module(name)
+        # Children neither tear down what is here nor copy it to look for garbage.
+        gc.freeze()
         _send(replies, READY)
         _serve(requests, replies, owner, folder, inherited)
     finally:
