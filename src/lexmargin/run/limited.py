@@ -29,7 +29,7 @@ Keep = Callable[[Any], None]
 WORK = "lexmargin.run.limited:work"
 """What the child is asked to do."""
 
-GRACE_SECONDS: Final = 0.5
+GRACE_SECONDS: Final = 0.4
 """Time for work to end by its own clock; what is ended after it comes within a second of the
 limit, on a busy machine too."""
 START_SECONDS: Final = 60.0
