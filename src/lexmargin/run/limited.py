@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TextIO, final
+from typing import Any, Final, final
 
 from lexmargin.errors import LexmarginError
 from lexmargin.processes.nursery import End, Mark
@@ -167,28 +167,15 @@ def work(errand: Errand, mark: Mark) -> Any:
     """
     _WITHIN.add(os.getpid())
     mark()
-    said: set[tuple[str, str, int]] = set()
-
-    def told(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        known = (str(message), filename, lineno)
-        if known not in said:
-            said.add(known)
-            mark.tell(_Warned(message, category, filename, lineno))
-
-    with warnings.catch_warnings():
-        # The filters of the caller decide, where the warning arrives.
+    with warnings.catch_warnings(record=True) as said:
+        # The filters of the caller decide, where a warning arrives.
         warnings.simplefilter("always")
-        warnings.showwarning = told
         try:
             return errand.function(
                 *errand.arguments, lambda line: mark.tell(_Line(line)), mark.tell
             )
         except LexmarginError as error:
             return error
+        finally:
+            for one in {(str(w.message), w.filename, w.lineno): w for w in said}.values():
+                mark.tell(_Warned(one.message, one.category, one.filename, one.lineno))

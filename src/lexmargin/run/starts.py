@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
 from typing import final
 
 import numpy as np
@@ -16,6 +15,7 @@ from lexmargin.backends.base import import_problem
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import SEVERAL_STARTS_ENTRIES
 from lexmargin.ops.base import FloatArray
+from lexmargin.processes.crew import crew
 from lexmargin.processes.owner import Nursery
 from lexmargin.run.limited import Ended, Errand, Keep, Progress, run_errand
 from lexmargin.run.stages import Run, Start, require, run
@@ -131,33 +131,22 @@ def outcomes(
             if job is not None:
                 yield job.run(engine)
         return
-    modules = preload(jobs[0].profile)
-    nurseries = [Nursery(modules, single=False, loud=jobs[0].verbose) for _ in range(workers)]
-    free: SimpleQueue[Nursery] = SimpleQueue()
-    for nursery in nurseries:
-        free.put(nursery)
 
-    def process(index: int) -> Run | None:
-        nursery = free.get()
-        try:
-            job = limited(index)
-            return None if job is None else isolated(job, nursery)
-        finally:
-            free.put(nursery)
+    def process(index: int, nursery: Nursery) -> tuple[int, Run | None]:
+        job = limited(index)
+        return index, None if job is None else isolated(job, nursery)
 
-    pool = ThreadPoolExecutor(max_workers=workers)
-    try:
-        for outcome in pool.map(process, range(len(jobs))):
+    modules, loud = preload(jobs[0].profile), jobs[0].verbose
+    come: dict[int, Run | None] = {}
+    every = range(len(jobs))
+    # Who has seen enough does not wait for starts that have not begun, or not ended.
+    with closing(crew(every, process, workers, modules, single=False, loud=loud)) as results:
+        for index in every:
+            while index not in come:
+                come.update([next(results)])
+            outcome = come[index]
             if outcome is not None:
                 yield outcome
-    finally:
-        # Who has seen enough does not wait for starts that have not begun, or not ended.
-        pool.shutdown(wait=False, cancel_futures=True)
-        for nursery in nurseries:
-            nursery.stop()
-        pool.shutdown()
-        for nursery in nurseries:
-            nursery.close()
 
 
 def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
