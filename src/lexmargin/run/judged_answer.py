@@ -120,15 +120,17 @@ def _measured(first: Solution, problem: Formulation, theta: FloatArray) -> Solut
     blocks = functions.blocks(theta)
     if all(np.array_equal(a, b) for a, b in zip(blocks, first.theta, strict=True)):
         return first
-    size = vector_norm(theta, problem.norm_p)
-    direction = theta / size if size > 0 else theta
-    scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
-    margins = functions.values(scale)
+    # A point that is not finite is named by the certificate.
+    with np.errstate(all="ignore"):
+        size = vector_norm(theta, problem.norm_p)
+        direction = theta / size if size > 0 else theta
+        scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
+        margins, objective = functions.values(scale), problem.objective(theta)
     return replace(
         first,
         theta=blocks,
         direction=direction,
-        objective=problem.objective(theta),
+        objective=objective,
         margins=margins,
         margin=float(margins.min()),
     )
