@@ -83,6 +83,7 @@ __all__ = [
     "RECEIPT_VALUES",
     "RECEIPT_WEIGHTS",
     "RECORD_BYTES",
+    "ROTATED_ENTRIES",
     "SEVERAL_STARTS_ENTRIES",
     "SHOWN_RECORD_BYTES",
     "SIZED_ENTRIES",
@@ -90,6 +91,7 @@ __all__ = [
     "SPHERE_BOXES",
     "SPHERE_PARAMETERS",
     "SPHERE_VALUES",
+    "SQUARE_COLUMNS",
     "SVD_WORK",
     "SYMMETRY_PAIRS",
     "TENSORS_HEADER_BYTES",
@@ -188,6 +190,9 @@ NORM_ENTRIES: Final = 200_000
 """N·d up to which norms other than 1, 2 and inf, whose steps read all rows, are taken."""
 DENSE_COLUMNS: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
+SQUARE_COLUMNS: Final = 3000
+"""Up to so many columns the interior-point method factors a matrix of their size: 72 MB, and half
+a second a step."""
 NEWTON_PARAMETERS: Final = 300
 """Parameters up to which the toolkit's own Newton methods form dense systems."""
 NEWTON_ENTRIES: Final = 300_000
@@ -257,6 +262,8 @@ EXTENDED_ENTRIES: Final = 2_000_000
 """Entries of J up to which sums over it are formed in extended precision."""
 ORTHOGONAL_ENTRIES: Final = 20_000
 """Entries of J up to which the orthogonal method is no slower than the Gram form."""
+ROTATED_ENTRIES: Final = 1_000_000
+"""Entries of J from which fewer coordinates are worth a factorisation: 8 MB, beyond a cache."""
 RANGED_MULTIPLIERS: Final = 64
 """Multipliers whose ends are reported: two linear programs each."""
 MULTIPLIER_SET_ENTRIES: Final = 200_000
