@@ -20,6 +20,8 @@ __all__ = ["Fork", "forked"]
 
 _PAUSE: Final = 1e-3
 """Seconds between looks at a nursery that is ending: a longer pause delays an answer."""
+_TASKS: Final = Path("/proc/self/task")
+"""Where Linux lists the threads of a process; elsewhere a fork is not safe, or cannot be told."""
 _HELD: Final[set[int]] = set()
 """Ends of pipes that only this process holds: a fork that kept them would hide its end."""
 
@@ -72,7 +74,7 @@ def forked(folder: str, inherited: Any, *, loud: bool) -> Fork | None:
         inherited: the payload of the one task that it is asked.
         loud: let children print.
     """
-    if sys.platform != "linux" or threading.active_count() > 1:
+    if not _TASKS.is_dir() or threading.active_count() > 1:
         return None
     solver = sys.modules.get("highspy")
     if solver is not None:
@@ -97,15 +99,10 @@ def forked(folder: str, inherited: Any, *, loud: bool) -> Fork | None:
         born = Fork(pid, requests[1], replies[0])
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    if _threads() > 1:
+    if sum(1 for _ in _TASKS.iterdir()) > 1:
         end_group(pid)
         born.wait()
         born.stdin.close()
         born.stdout.close()
         return None
     return born
-
-
-def _threads() -> int:
-    """Return how many threads this process has, those of libraries among them."""
-    return sum(1 for _ in Path("/proc/self/task").iterdir())
