@@ -6,15 +6,18 @@ of the process is certain. What the work has told before is kept.
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 from lexmargin.errors import LexmarginError
+from lexmargin.inputs.alone import quiet
 from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery
 from lexmargin.solution import Ran
@@ -81,7 +84,15 @@ class _Warned:
     line: int
 
 
+@final
+@dataclass(frozen=True)
+class _Imported:
+    names: tuple[str, ...]
+
+
 _WITHIN: Final[set[int]] = set()
+_IMPORTED: Final[set[str]] = set()
+"""Modules that a child has imported and this process has not: the next fork is to find them."""
 
 
 def within_limit() -> bool:
@@ -115,6 +126,11 @@ def limited(
         LexmarginError: whatever it raised by name.
         UnsupportedError: what cannot be sent to another process.
     """
+    for name in sorted(_IMPORTED):
+        # What cannot be imported by its name alone is imported where it is needed.
+        with suppress(Exception), quiet():
+            importlib.import_module(name)
+    _IMPORTED.clear()
     nursery = Nursery((__name__, *preloaded), single=False, loud=verbose, near=True)
     try:
         return run_errand(Errand(function, arguments), nursery, seconds, progress, keep)
@@ -137,6 +153,8 @@ def run_errand(
                 progress(message.text)
         elif isinstance(message, _Warned):
             warnings.warn_explicit(message.message, message.category, message.file, message.line)
+        elif isinstance(message, _Imported):
+            _IMPORTED.update(name for name in message.names if name not in sys.modules)
         elif keep is not None:
             keep(message)
 
@@ -167,6 +185,7 @@ def work(errand: Errand, mark: Mark) -> Any:
     """
     _WITHIN.add(os.getpid())
     mark()
+    before = set(sys.modules)
     with warnings.catch_warnings(record=True) as said:
         # The filters of the caller decide, where a warning arrives.
         warnings.simplefilter("always")
@@ -179,3 +198,4 @@ def work(errand: Errand, mark: Mark) -> Any:
         finally:
             for one in {(str(w.message), w.filename, w.lineno): w for w in said}.values():
                 mark.tell(_Warned(one.message, one.category, one.filename, one.lineno))
+            mark.tell(_Imported(tuple(set(sys.modules) - before)))

@@ -28,8 +28,6 @@ DEFAULT_STARTS = 12
 """Starts of a small nonconvex problem where none are asked for: enough for every instance on the
 shelf of problems to show its best known value from the default seed."""
 
-_JUDGED = ("lexmargin.run.starts", "lexmargin.polish.polish", "scipy.optimize")
-"""Modules of most answers that are imported when they are needed first."""
 _SAME_DIRECTION = 1e-5
 """Distance of unit vectors of one answer: solvers repeat them to about this."""
 _TIE = 1e-6
@@ -64,8 +62,8 @@ class Job:
 
 
 def preload(profile: Profile) -> tuple[str, ...]:
-    """Import what runs of a profile and their certificates need; return the modules."""
-    modules = (*_JUDGED, *require(profile).preloads(profile.solver))
+    """Import what runs of a profile need; return the modules."""
+    modules = (__name__, *require(profile).preloads(profile.solver))
     import_problem(modules)
     return modules
 
