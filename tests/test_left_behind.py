@@ -34,9 +34,9 @@ folder of temporary files and has started a program that ignores SIGTERM too."""
 
 COMMAND = """
 import sys
-from lexmargin.run import isolated
+from lexmargin.run import limited
 from lexmargin.cli.main import main
-isolated.WORK = sys.argv.pop(1) or isolated.WORK
+limited.WORK = sys.argv.pop(1) or limited.WORK
 main()
 """
 
@@ -45,8 +45,7 @@ import json, os, sys, tempfile
 from contextlib import suppress
 import lexmargin as lm
 import lexmargin.compare
-from lexmargin.run import isolated
-from lexmargin.run import worker
+from lexmargin.run import limited
 from lexmargin.cli.main import main
 lm.solve(lm.load("networks/diagonal-2"), starts=1)
 print("ready", flush=True)
@@ -67,7 +66,7 @@ os.environ["TMPDIR"], tempfile.tempdir = os.path.join(folder, "tmp"), None
 null = os.open(os.devnull, os.O_RDWR)
 for descriptor in (0, 1, 2):
     os.dup2(null, descriptor)
-isolated.WORK = work or isolated.WORK
+limited.WORK = work or limited.WORK
 main(words)
 """
 """Forks commands from a process that has imported all of them: most of a second command's time."""

@@ -1,38 +1,52 @@
-"""Starts under a time limit: one process gives birth to all of them, and their answers agree."""
+"""A time limit: one fork does all, answers agree, and whatever ends it leaves what was found."""
 
 from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.processes.owner import Nursery
-from lexmargin.run import starts
-from lexmargin.run.isolated import Job, nursery_for
-
-DIAGONAL = lm.MarginPath(lm.DiagonalNetwork(3), lm.Dataset([[1.0, 2.0], [2.0, 1.0]], [1, -1]), 1.0)
-LINEAR = lm.HardMargin(lm.Linear(), lm.Dataset([[1.0, 0.0], [0.0, 2.0]], [1, -1]))
+import limit_stubs
+from limits_kept import FAMILIES, measured
+from process_stubs import PATIENCE_SECONDS, fresh
 
 
-@pytest.mark.parametrize(("problem", "asked"), [(DIAGONAL, 3), (LINEAR, 1)])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_many_starts_share_their_processes(
-    monkeypatch: pytest.MonkeyPatch,
-    problem: lm.HardMargin | lm.MarginPath,
-    asked: int,
-    workers: int,
-) -> None:
-    made: list[Nursery] = []
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong in each case of a process that has one thread; a test runner has more."""
+    done = fresh(Path(limit_stubs.__file__), folder=tmp_path_factory.mktemp("limits"))
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    return {one["case"]: one["wrong"] for one in told}
 
-    def counted(job: Job) -> Nursery:
-        made.append(nursery_for(job))
-        return made[-1]
 
-    monkeypatch.setattr(starts, "nursery_for", counted)
-    limited = lm.solve(problem, starts=asked, time_limit=60.0, workers=workers)
-    # A second profile may be asked, with processes of its own.
-    assert 1 <= len(made) <= 2 * min(workers, asked)
-    free = lm.solve(problem, starts=asked)
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
+@pytest.mark.parametrize("case", [case.__name__ for case in limit_stubs.CASES])
+def test_under_a_limit(found: dict[str, str], case: str) -> None:
+    assert found[case] == "", found[case]
+
+
+def test_starts_at_a_time_give_the_same_answers() -> None:
+    limited = lm.solve(limit_stubs.DIAGONAL, starts=3, time_limit=PATIENCE_SECONDS, workers=2)
+    free = lm.solve(limit_stubs.DIAGONAL, starts=3)
     np.testing.assert_array_equal(limited.direction, free.direction)
-    for nursery in made:
-        assert nursery._process is None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_measured(family: str) -> None:
+    one = measured(family, np.random.default_rng(0))
+    print(one)
+    assert one.end and one.beyond < PATIENCE_SECONDS
+
+
+@pytest.mark.long
+def test_two_hundred_limited_calls_end_within_a_second() -> None:
+    """On a machine that does nothing else; the table is printed."""
+    script = Path(__file__).with_name("limits_kept.py")
+    subprocess.run([sys.executable, str(script), "--count", "200"], check=True)

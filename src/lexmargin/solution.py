@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 
-from lexmargin.formulations.levels import Level
 from lexmargin.inputs.display import frame, html_table
-from lexmargin.ops.base import FloatArray
 
 if TYPE_CHECKING:
+    from lexmargin.formulations.levels import Level
     from lexmargin.judge.certificate import Certificate
+    from lexmargin.ops.base import FloatArray
 
 __all__ = ["BackendName", "Claim", "Ran", "RawAnswer", "Solution", "SolverSettings", "Times"]
 
@@ -178,7 +178,7 @@ class Solution:
     """
 
     unjudged: str = ""
-    """Why an answer has no certificate, where its problem is none that is judged here."""
+    """Why an answer has no certificate: its problem is none that is judged here, or time was up."""
 
     @property
     def claimed_gap(self) -> float | None:

@@ -31,11 +31,11 @@ from lexmargin.run.inseparable_data import (
     refuse_inseparable,
     unseparated,
 )
-from lexmargin.run.isolated import Job
-from lexmargin.run.judged_answer import judge, moved_back
+from lexmargin.run.judged_answer import LATE, empty, judge, moved_back, unjudged
+from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile, second_choice
 from lexmargin.run.stages import Run, Start, require
-from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
+from lexmargin.run.starts import Job, default_starts, ended_run, outcomes, preload, ranked
 from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
@@ -81,7 +81,10 @@ def solve(
         starts: number of starts of a nonconvex problem; every distinct point is kept, best first.
             None: 12 for small problems (N·d <= 2000), 1 for others and for a given start.
         seed: of every random choice.
-        time_limit: seconds for all starts together; None for none.
+        time_limit: seconds for all starts and their certificates together, once the solver is
+            imported; None for none. All is done in one child process, which is ended half a second
+            later at the latest. What it had found by then is returned: an answer whose certificate
+            was not there yet comes without one, and ``unjudged`` says so.
         library: the shelves; the shipped ones if None.
         polish: improve the answer by Newton steps on the KKT system before judging it.
         workers: how many starts run at a time, each in a process of its own; the answers are the
@@ -100,6 +103,7 @@ def solve(
         SolverFailedError: the solver took separable data for inseparable ones.
         ParameterError: starts or workers < 1, or a time limit that is not positive.
     """
+    began = time.monotonic()
     if starts is not None:
         starts = whole(starts, "starts")
     if time_limit is not None:
@@ -120,45 +124,124 @@ def solve(
     if problem.is_judged and problem.traits.needs_separator:
         refuse_hopeless(problem)
     chosen = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
-    deadline = None if time_limit is None else time.monotonic() + time_limit
-    near = None if chosen.backend is BackendName.ACTIVE_SET else recentred_problem(problem)
-    if near is not None and start is not None:
-        start = near.inward(problem.functions.point(start))
     asked = _Asked(
-        problem if near is None else near.problem,
-        named_grade(grade),
-        start,
-        starts,
-        seed,
-        deadline,
-        workers,
-        polish,
-        verbose,
-        progress,
-        solver == AUTO,
+        problem=problem,
+        profile=chosen,
+        grade=named_grade(grade),
+        start=start,
+        starts=starts,
+        seed=seed,
+        workers=workers,
+        polish=polish,
+        verbose=verbose,
+        auto=solver == AUTO,
+        library=shelves,
+        progress=progress,
     )
+    if time_limit is None or math.isinf(time_limit):
+        return _solved(asked)
+    seconds = time_limit - (time.monotonic() - began)
+    if within_limit():
+        return _solved(replace(asked, deadline=time.monotonic() + seconds))
+    return _limited(asked, seconds)
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Asked:
+    """What :func:`solve` was asked, whoever answers."""
+
+    problem: Formulation
+    profile: Profile
+    grade: Grade
+    start: Start | None
+    starts: int | None
+    seed: int
+    workers: int
+    polish: bool
+    verbose: bool
+    auto: bool
+    library: Library
+    progress: Progress | None
+    deadline: float | None = None
+    keep: Keep | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether the time limit is over."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def _limited(asked: _Asked, seconds: float) -> Solution:
+    """Return the best answer of a child process; where it is ended, of what it had found."""
+    began, modules = time.monotonic(), preload(asked.profile)
+    kept: list[Solution] = []
+    sent = (replace(asked, progress=None), seconds)
+    try:
+        answer: Solution = limited(
+            _solve_here,
+            sent,
+            seconds,
+            asked.progress,
+            kept.append,
+            preloaded=modules,
+            verbose=asked.verbose,
+        )
+    except Ended as ended:
+        late = [s for s in kept if s.unjudged == LATE]
+        left = [s for s in kept if s.certificate is not None]
+        # The last one may be without its certificate yet.
+        left = [*left, *(s for s in kept[-1:] if s.unjudged == LATE)] if left else late
+        if not left:
+            outcome = ended_run(ended, time.monotonic() - began)
+            return empty(asked.problem, asked.profile, outcome, asked.seed)
+        best = ranked(asked.problem, left)
+        return replace(best[0], others=tuple(best[1:]))
+    return answer
+
+
+def _solve_here(asked: _Asked, seconds: float, progress: Progress, keep: Keep) -> Solution:
+    """Solve in the child, which has so many seconds."""
+    deadline = time.monotonic() + seconds
+    return _solved(replace(asked, deadline=deadline, progress=progress, keep=keep))
+
+
+def _solved(stated: _Asked) -> Solution:
+    """Return the best answer in this process, the others in it."""
+    problem, chosen, start = stated.problem, stated.profile, stated.start
+    near = None if chosen.backend is BackendName.ACTIVE_SET else recentred_problem(problem)
+    asked = stated
+    if near is not None:
+        if start is not None:
+            start = near.inward(problem.functions.point(start))
+
+        def keep(found: Solution) -> None:
+            if stated.keep is not None and (found.unjudged == LATE or found.certificate):
+                late = replace(found, certificate=None, unjudged=LATE)
+                stated.keep(moved_back(late, near, problem, stated.grade))
+
+        asked = replace(stated, problem=near.problem, start=start, keep=keep)
     found, failed = [], None
     try:
         found = _answers(asked, chosen)
     except SolverFailedError as error:
         # Another may see the separator.
-        if solver != AUTO:
+        if not asked.auto:
             raise
         failed = error
-    if solver == AUTO and not _certified(found):
+    if asked.auto and not _certified(found):
         # Asking whether CVXPY is there imports it, which takes longer than most answers.
-        second = second_choice(asked.problem, shelves, chosen)
-        late = deadline is not None and time.monotonic() >= deadline
-        if second is not None and not late:
+        second = second_choice(asked.problem, asked.library, chosen)
+        if second is not None and not asked.late:
             found += _answers(asked, second)
-    if solver == AUTO and _lost(asked, found):
-        found += _by_way_of_sister(asked, chosen, shelves)
+    if asked.auto and _lost(asked, found):
+        found += _by_way_of_sister(asked, chosen)
     if failed is not None and not found:
         raise failed
     best = ranked(asked.problem, found)
     if near is not None:
         best = [moved_back(s, near, problem, asked.grade) for s in best]
-    if solver == AUTO and _lost(asked, best):
+    if asked.auto and _lost(asked, best):
         # With a separator in reach, a point that does not separate is no answer.
         refuse_claim(problem, best[0].solver)
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
@@ -166,22 +249,16 @@ def solve(
     return replace(best[0], others=tuple(best[1:])) if len(best) > 1 else best[0]
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What :func:`solve` was asked, whoever answers."""
-
-    problem: Formulation
-    grade: Grade
-    start: Start | None
-    starts: int | None
-    seed: int
-    deadline: float | None
-    workers: int
-    polish: bool
-    verbose: bool
-    progress: Progress | None
-    auto: bool
+def _judged(asked: _Asked, profile: Profile, outcome: Run, *, far: bool = False) -> Solution:
+    """Return the judged answer, kept at once without its certificate and then with it."""
+    if asked.keep is not None:
+        asked.keep(unjudged(asked.problem, profile, outcome, asked.seed))
+    found = judge(
+        asked.problem, profile, asked.grade, outcome, asked.seed, polish=asked.polish, far=far
+    )
+    if asked.keep is not None:
+        asked.keep(found)
+    return found
 
 
 def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
@@ -201,12 +278,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
     found: list[Solution] = []
     try:
         for outcome in outcomes(jobs, engine, asked.deadline, asked.workers, asked.progress):
-            found.append(
-                judge(
-                    problem, chosen, asked.grade, outcome, asked.seed,
-                    polish=asked.polish, far=asked.auto,
-                )
-            )  # fmt: skip
+            found.append(_judged(asked, chosen, outcome, far=asked.auto))
             word = found[-1].certificate
             if word is not None and word.verdict is Verdict.GLOBAL:
                 break
@@ -241,19 +313,16 @@ def _beside_saddle(
         beside = theta + _ASIDE * _sizes(asked.problem, theta) * rng.standard_normal(theta.size)
         jobs = [replace(job, start=beside)]
         for outcome in outcomes(jobs, require(chosen), asked.deadline, 1, asked.progress):
-            more.append(
-                judge(asked.problem, chosen, asked.grade, outcome, asked.seed, polish=asked.polish)
-            )
+            more.append(_judged(asked, chosen, outcome))
     return more
 
 
 def _lost(asked: _Asked, found: list[Solution]) -> bool:
     """Return whether no answer separates to a margin problem that has a sister problem."""
     problem = asked.problem
-    late = asked.deadline is not None and time.monotonic() >= asked.deadline
     return (
         problem.is_judged
-        and not (late or any(s.margin > 0.0 for s in found))
+        and not (asked.late or any(s.margin > 0.0 for s in found))
         and _sister(problem) is not None
         and prove_inseparable(problem) is None
     )
@@ -276,14 +345,14 @@ def _sister(problem: Formulation) -> Formulation | None:
     return replace(problem, norm=2.0)
 
 
-def _by_way_of_sister(asked: _Asked, chosen: Profile, library: Library) -> list[Solution]:
+def _by_way_of_sister(asked: _Asked, chosen: Profile) -> list[Solution]:
     """Return answers from the sister problem's, and that one itself where they are lost again."""
     problem, sister = asked.problem, _sister(asked.problem)
     if sister is None:
         return []
     left = None if asked.deadline is None else max(1e-3, asked.deadline - time.monotonic())
     try:
-        two = solve(sister, starts=2, seed=asked.seed, time_limit=left, library=library)
+        two = solve(sister, starts=2, seed=asked.seed, time_limit=left, library=asked.library)
     except SolverFailedError:
         return []
     if not two.margin > 0.0:
@@ -300,9 +369,7 @@ def _by_way_of_sister(asked: _Asked, chosen: Profile, library: Library) -> list[
         child = np.random.SeedSequence(asked.seed)
         job = Job(problem, chosen, asked.grade, two.direction, child, None, asked.verbose)
         runs += outcomes([job], require(chosen), asked.deadline, 1, asked.progress)
-    judged = [
-        judge(problem, chosen, asked.grade, one, asked.seed, polish=asked.polish) for one in runs
-    ]
+    judged = [_judged(asked, chosen, one) for one in runs]
     return [s for s in judged if s.margin > 0.0]
 
 

@@ -2,72 +2,40 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final
+
 from lexmargin.backends.base import Backend, Compiled
 from lexmargin.errors import UnsupportedError
 from lexmargin.solution import BackendName
 
-__all__ = ["Backend", "BackendName", "Compiled", "backend"]
+__all__ = ["BACKEND_MODULES", "Backend", "BackendName", "Compiled", "backend"]
+
+_HOMES: Final = {
+    BackendName.CVXPY: ("models.cvxpy", "CvxpyBackend"),
+    BackendName.PYOMO: ("models.pyomo", "PyomoBackend"),
+    BackendName.CASADI: ("models.casadi", "CasadiBackend"),
+    BackendName.NEWTON: ("losses.newton_backend", "NewtonBackend"),
+    BackendName.FACE: ("levels.face_backend", "FaceBackend"),
+    BackendName.ACTIVE_SET: ("linear.active_set", "ActiveSetBackend"),
+    BackendName.CONVEX_CONCAVE: ("kinked.convex_concave", "ConvexConcaveBackend"),
+    BackendName.FIXED_PATTERN: ("kinked.fixed_pattern", "FixedPatternBackend"),
+    BackendName.AUGMENTED_LAGRANGIAN: ("smooth.augmented_lagrangian", "AugmentedLagrangianBackend"),
+    BackendName.SCIPY: ("models.scipy", "ScipyBackend"),
+    BackendName.UNO: ("models.uno", "UnoBackend"),
+    BackendName.CVXPY_NLP: ("models.cvxpy_nlp", "CvxpyNlpBackend"),
+    BackendName.PYOMO_SOLVER: ("models.pyomo_solver", "PyomoSolverBackend"),
+    BackendName.SKLEARN: ("models.sklearn", "SklearnBackend"),
+}
+BACKEND_MODULES: Final = tuple(f"{__name__}.{module}" for module, _ in _HOMES.values())
 
 
 def backend(name: BackendName) -> Backend:
     """Return the backend of that name; its modelling system is imported when it is used."""
-    match name:
-        case BackendName.CVXPY:
-            from lexmargin.backends.models.cvxpy import CvxpyBackend
-
-            return CvxpyBackend()
-        case BackendName.PYOMO:
-            from lexmargin.backends.models.pyomo import PyomoBackend
-
-            return PyomoBackend()
-        case BackendName.CASADI:
-            from lexmargin.backends.models.casadi import CasadiBackend
-
-            return CasadiBackend()
-        case BackendName.NEWTON:
-            from lexmargin.backends.losses.newton import NewtonBackend
-
-            return NewtonBackend()
-        case BackendName.FACE:
-            from lexmargin.backends.levels.face_backend import FaceBackend
-
-            return FaceBackend()
-        case BackendName.ACTIVE_SET:
-            from lexmargin.backends.linear.active_set import ActiveSetBackend
-
-            return ActiveSetBackend()
-        case BackendName.CONVEX_CONCAVE:
-            from lexmargin.backends.kinked.convex_concave import ConvexConcaveBackend
-
-            return ConvexConcaveBackend()
-        case BackendName.FIXED_PATTERN:
-            from lexmargin.backends.kinked.fixed_pattern import FixedPatternBackend
-
-            return FixedPatternBackend()
-        case BackendName.AUGMENTED_LAGRANGIAN:
-            from lexmargin.backends.smooth.augmented_lagrangian import AugmentedLagrangianBackend
-
-            return AugmentedLagrangianBackend()
-        case BackendName.SCIPY:
-            from lexmargin.backends.models.scipy import ScipyBackend
-
-            return ScipyBackend()
-        case BackendName.UNO:
-            from lexmargin.backends.models.uno import UnoBackend
-
-            return UnoBackend()
-        case BackendName.CVXPY_NLP:
-            from lexmargin.backends.models.cvxpy_nlp import CvxpyNlpBackend
-
-            return CvxpyNlpBackend()
-        case BackendName.PYOMO_SOLVER:
-            from lexmargin.backends.models.pyomo_solver import PyomoSolverBackend
-
-            return PyomoSolverBackend()
-        case BackendName.SKLEARN:
-            from lexmargin.backends.models.sklearn import SklearnBackend
-
-            return SklearnBackend()
-    raise UnsupportedError(
-        f"There is no compiler for {name.value} programs.", "Use cvxpy, pyomo or casadi."
-    )
+    if name not in _HOMES:
+        raise UnsupportedError(
+            f"There is no compiler for {name.value} programs.", "Use cvxpy, pyomo or casadi."
+        )
+    module, kind = _HOMES[name]
+    made: Backend = getattr(import_module(f"{__name__}.{module}"), kind)()
+    return made

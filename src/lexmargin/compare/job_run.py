@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends import Backend, backend
+from lexmargin.backends import BACKEND_MODULES, Backend, backend
 from lexmargin.compare.descent import DescentBackend
 from lexmargin.compare.jobs import Unit, digest, problem_digest
 from lexmargin.compare.own_modules import load_modules
@@ -35,6 +35,17 @@ PRELOADED: Final = (
     "casadi",
     "cyipopt",
     "flint",
+    *BACKEND_MODULES,
+    "lexmargin.backends.levels.face",
+    "lexmargin.backends.losses.newton",
+    "lexmargin.judge.prove",
+    "lexmargin.judge.local.beyond_first_order",
+    "lexmargin.judge.second_order.ascent",
+    "lexmargin.ops.casadi",
+    "lexmargin.ops.cvxpy",
+    "lexmargin.ops.hessian",
+    "lexmargin.ops.pyomo",
+    "cvxpy.cvxcore.python.cppbackend",
     "lexmargin.compare.job_run",
 )
 """What most units need; a nursery imports it once."""

@@ -25,8 +25,9 @@ from lexmargin.paths.records import Monitor, Recorder, Records
 from lexmargin.paths.steps import LineSearch, LossOracle, Point, StepRule
 from lexmargin.polish.polish import Polished, polish
 from lexmargin.predictors.base import Predictor
+from lexmargin.run.limited import Ended, limited, within_limit
 from lexmargin.run.stages import Start
-from lexmargin.solution import finite
+from lexmargin.solution import Ran, finite
 
 __all__ = ["Descent", "EndReason", "Progress", "descend"]
 
@@ -149,7 +150,7 @@ def descend(
         flow: follow gradient flow instead of steps.
         record: records per decade of steps or of times, or the very steps or times.
         monitors: functions of the flat θ to be recorded, by name.
-        time_limit: seconds of wall time; the path so far is returned.
+        time_limit: seconds of wall time, the polish included; the path so far is returned.
         polish: end with Newton steps on the KKT conditions
             (:func:`~lexmargin.polish.polish.polish`).
         progress: called at every record.
@@ -189,7 +190,8 @@ def descend(
         if run.recorder.last != run.at:
             run.recorder.record(run.at, run.point)
     last = run.point.theta
-    polished, problem = _polished(functions, last) if polish else (None, "")
+    left = deadline - time.perf_counter()
+    polished, problem = _polished(functions, last, left) if polish else (None, "")
     return Descent(
         records=run.recorder.records(),
         theta=tuple(block.copy() for block in functions.blocks(last)),
@@ -316,9 +318,31 @@ def _start(functions: MarginFunctions, start: Start | None, seed: int) -> FloatA
     return functions.point(start)
 
 
-def _polished(functions: MarginFunctions, theta: FloatArray) -> tuple[Polished | None, str]:
+def _polished(
+    functions: MarginFunctions, theta: FloatArray, seconds: float
+) -> tuple[Polished | None, str]:
     try:
-        found = polish(functions, theta)
-    except LexmarginError as error:
+        found = _polish_within(functions, theta, seconds)
+    except (LexmarginError, Ended) as error:
         return None, str(error)
     return found, found.reason
+
+
+def _polish_within(functions: MarginFunctions, theta: FloatArray, seconds: float) -> Polished:
+    """Polish, in a child that is ended where there is a limit: its steps have no clock."""
+    if math.isinf(seconds) or within_limit():
+        return polish(functions, theta)
+    if seconds <= 0.0:
+        raise Ended(Ran.TIME_LIMIT, "no time was left")
+    found: Polished = limited(_polish_here, (functions, theta), seconds, None, _forget)
+    return found
+
+
+def _polish_here(
+    functions: MarginFunctions, theta: FloatArray, progress: object, keep: object
+) -> Polished:
+    return polish(functions, theta)
+
+
+def _forget(found: object) -> None:
+    return

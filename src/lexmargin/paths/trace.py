@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,13 +24,15 @@ from lexmargin.paths.follower import Follower
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.paths.shown import Shown
+from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile
 from lexmargin.run.stages import require
-from lexmargin.run.starts import Progress
+from lexmargin.run.starts import preload
 from lexmargin.shelf.build import stated
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
-from lexmargin.solution import finite
+from lexmargin.shelf.profiles import Grade, Profile
+from lexmargin.solution import Ran, finite
 from lexmargin.solve import AUTO, solve
 
 __all__ = ["PathEnd", "PathPoint", "TracedPath", "trace"]
@@ -164,7 +167,8 @@ def trace(
         rhos: increasing positive numbers (strengths: decreasing), or an :class:`AdaptiveGrid`,
             which chooses them along the way.
         solver, grade, seed, library: as for :func:`solve`.
-        time_limit: seconds; what was solved by then is kept, the rest is listed as missing.
+        time_limit: seconds, kept as by :func:`solve`; what was solved by then is kept, the rest is
+            listed as missing.
         margins: also compute γ*(ρ), for Lemma 3 and Assumption 2.
         progress: called with a short line per point.
 
@@ -172,7 +176,7 @@ def trace(
         ParameterError: an empty or unsorted grid, or a value that is not positive.
         UnsupportedError: a problem without a path parameter.
     """
-    shelves = library or Library()
+    began, shelves = time.monotonic(), library or Library()
     problem = stated(problem, shelves)
     grid = _checked_grid(problem, rhos)
     if time_limit is not None:
@@ -180,7 +184,53 @@ def trace(
     seed = whole(seed, "seed", 0)
     problem = problem.at(grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
-    follower = Follower(problem, profile, named_grade(grade), require(profile), seed, time_limit)
+    asked = _Asked(problem, rhos, grid, profile, named_grade(grade), seed, margins, shelves)
+    if time_limit is None or math.isinf(time_limit) or within_limit():
+        return _traced(asked, time_limit, progress, _forget)
+    modules = preload(profile)
+    kept: dict[float, PathPoint] = {}
+
+    def keep(point: PathPoint) -> None:
+        kept[point.rho] = point
+
+    seconds = time_limit - (time.monotonic() - began)
+    try:
+        sent = (asked, seconds)
+        traced: TracedPath = limited(_traced, sent, seconds, progress, keep, preloaded=modules)
+    except Ended as ended:
+        cut = PathEnd.TIME_LIMIT if ended.ran is Ran.TIME_LIMIT else PathEnd.FAILED
+        return _path(asked, [*kept.values()], cut)
+    except KeyboardInterrupt:
+        return _path(asked, [*kept.values()], PathEnd.INTERRUPTED)
+    return traced
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What :func:`trace` was asked."""
+
+    problem: Formulation
+    rhos: Sequence[float] | FloatArray | AdaptiveGrid
+    grid: list[float]
+    profile: Profile
+    grade: Grade
+    seed: int
+    margins: bool
+    library: Library
+
+
+def _forget(point: PathPoint) -> None:
+    return
+
+
+def _traced(
+    asked: _Asked, seconds: float | None, progress: Progress | None, keep: Keep
+) -> TracedPath:
+    """Trace in this process, which has so many seconds."""
+    problem, rhos, grid = asked.problem, asked.rhos, asked.grid
+    engine = require(asked.profile)
+    follower = Follower(problem, asked.profile, asked.grade, engine, asked.seed, seconds)
     walk = Walk(rhos) if isinstance(rhos, AdaptiveGrid) else None
     points: list[PathPoint] = [] if walk is None else walk.points
     values: Iterable[float] = grid if walk is None else walk
@@ -188,9 +238,9 @@ def trace(
     end = PathEnd.COMPLETE
     try:
         best: _Best = _no_best
-        if margins:
+        if asked.margins:
             known = None if walk is not None else grid
-            best = _best_points(problem, known, seed, shelves, follower)
+            best = _best_points(problem, known, asked.seed, asked.library, follower)
         for index, rho in enumerate(values):
             if follower.expired:
                 end = PathEnd.TIME_LIMIT
@@ -203,24 +253,32 @@ def trace(
                 end = PathEnd.FAILED if follower.failed else PathEnd.TIME_LIMIT
                 break
             add(point)
+            keep(point)
         if progress is not None:
             progress("neighbours compared")
         follower.improve(points, best)
-        points[:] = _with_best_margins(problem, points)
     except KeyboardInterrupt:
         end = PathEnd.INTERRUPTED
+    return _path(asked, points, end)
+
+
+def _path(asked: _Asked, points: list[PathPoint], end: PathEnd) -> TracedPath:
+    """Return the path of the points that were reached, in the order of the grid."""
+    problem, adaptive = asked.problem, isinstance(asked.rhos, AdaptiveGrid)
+    points = sorted(points, key=lambda point: point.rho, reverse=problem.traits.path_falls)
+    points = _with_best_margins(problem, points)
+    missing = _missing(asked.grid, points, adaptive)
+    losses = problem.traits.is_loss and not problem.traits.path_falls
     return TracedPath(
         problem=str(problem.name),
         points=tuple(points),
-        missing=_missing(grid, points, walk is not None),
-        end=end,
+        missing=missing,
+        end=end if missing or end is PathEnd.INTERRUPTED else PathEnd.COMPLETE,
         count=problem.functions.count,
-        assumption_1=_decreases([p.objective for p in points])
-        if problem.traits.is_loss and not problem.traits.path_falls
-        else None,
-        assumption_2=_decreases([-p.best_margin for p in points]) if margins else None,
-        seed=seed,
-        solver=profile.name,
+        assumption_1=_decreases([p.objective for p in points]) if losses else None,
+        assumption_2=_decreases([-p.best_margin for p in points]) if asked.margins else None,
+        seed=asked.seed,
+        solver=asked.profile.name,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
@@ -21,7 +21,10 @@ def crew(
     work: Callable[[_Task, Nursery], _Result],
     workers: int,
     preloaded: Sequence[str],
-) -> Iterator[_Result]:
+    *,
+    single: bool = True,
+    loud: bool = False,
+) -> Generator[_Result, None, None]:
     """Yield the result of every task once, in the order in which they come.
 
     The threads only wait for their nurseries. All are ended when the iterator is closed, and by
@@ -31,7 +34,7 @@ def crew(
         tasks: what is done.
         work: carries out a task by asking the nursery.
         workers: how many at a time, 1 or more.
-        preloaded: modules that every nursery imports once.
+        preloaded, single, loud: of every nursery.
     """
     results: SimpleQueue[tuple[_Result, None] | tuple[None, BaseException]] = SimpleQueue()
     waiting = deque(tasks)
@@ -48,7 +51,8 @@ def crew(
         except BaseException as error:
             results.put((None, error))
 
-    nurseries = [Nursery(preloaded) for _ in range(min(workers, len(tasks)))]
+    some = range(min(workers, len(tasks)))
+    nurseries = [Nursery(preloaded, single=single, loud=loud) for _ in some]
     threads = [Thread(target=carry_out, args=(nursery,), daemon=True) for nursery in nurseries]
     try:
         for thread in threads:

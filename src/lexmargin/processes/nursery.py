@@ -10,11 +10,15 @@ The nursery has one thread, so that forking is safe. It imports nothing of its o
 library and runs no solver, so that nothing can keep it from ending its child: at its limits, and
 when its owner closes the input or dies. FOLDER, made here, holds the temporary files of children
 and is their current folder, so that nothing in the folder of a user is ever found by name.
+
+Where its owner has one thread too, it may be a fork of that (:func:`be_nursery`): it has imported
+whatever the owner has, and the payload is there already.
 """
 
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import json
 import math
@@ -25,8 +29,9 @@ import select
 import shutil
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -34,11 +39,30 @@ from typing import Any, Final, NoReturn, final
 
 from lexmargin.processes.tie import end_group, end_with, end_with_parent
 
-__all__ = ["LOUD", "READY", "End", "Mark", "Task", "main"]
+__all__ = ["LOUD", "READY", "End", "Mark", "Task", "be_nursery", "main"]
 
-Mark = Callable[[], None]
+
+@final
+class Mark:
+    """What a child says before it answers: called, that its next phase begins.
+
+    Args:
+        writer: the pipe of its answer.
+    """
+
+    def __init__(self, writer: int) -> None:
+        self._writer = writer
+
+    def __call__(self) -> None:
+        _say(self._writer, _MARK, b"")
+
+    def tell(self, message: object) -> None:
+        """Send the owner a message at once; it is kept whatever becomes of this process."""
+        _say(self._writer, _TOLD, pickle.dumps(message))
+
+
 Task = Callable[[Any, Mark], Any]
-"""What a child runs: payload and the mark "the next phase begins" -> answer, which is pickled."""
+"""What a child runs: payload and mark -> answer, which is pickled."""
 
 LOUD: Final = "--loud"
 READY: Final = b"ready\n"
@@ -52,7 +76,7 @@ _CHUNK: Final = 1 << 20
 _MEBIBYTE: Final = 2**20
 """Limits are given in MiB, kernels count bytes."""
 _LENGTH: Final = 8
-"""Bytes of the length before an answer: what one reads and the other writes must agree."""
+"""Bytes of the length before what a child says: who reads and who writes must agree."""
 _NO_ROOM: Final = frozenset(
     {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}
 )
@@ -79,7 +103,7 @@ class End(StrEnum):
     """It ended without an answer."""
 
 
-_ANSWER, _RAISED, _MEMORY, _ROOM, _MARK = b"a", b"e", b"m", b"r", b"\n"
+_ANSWER, _RAISED, _MEMORY, _ROOM, _MARK, _TOLD = b"a", b"e", b"m", b"r", b"n", b"t"
 _ENDS: Final = {
     _ANSWER: End.ANSWERED,
     _RAISED: End.RAISED,
@@ -91,9 +115,49 @@ _ENDS: Final = {
 def main(arguments: Sequence[str]) -> None:
     """Serve requests until the owner is gone."""
     folder, *modules = arguments
-    requests, replies = os.dup(0), os.dup(1)
+    _live(folder, os.dup(0), os.dup(1), [m for m in modules if m != LOUD], loud=LOUD in modules)
+
+
+def be_nursery(
+    folder: str, requests: int, replies: int, others: Iterable[int], inherited: Any, *, loud: bool
+) -> NoReturn:
+    """Live as the nursery of the process that this one has just been forked from.
+
+    Args:
+        folder: as for :func:`main`.
+        requests, replies: the ends of the pipes of this nursery.
+        others: descriptors that only the owner is to hold.
+        inherited: the payload of the one task that it is asked.
+        loud: let children print.
+    """
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)) or number == signal.SIGCHLD:
+                signal.signal(number, signal.SIG_DFL)
+        for descriptor in others:
+            with suppress(OSError):
+                os.close(descriptor)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if "" in sys.path:
+            # The owner imports from its current folder, which is left.
+            sys.path.append(os.getcwd())
+        _live(folder, requests, replies, (), loud=loud, inherited=inherited)
+    finally:
+        os._exit(0)
+
+
+def _live(
+    folder: str,
+    requests: int,
+    replies: int,
+    modules: Iterable[str],
+    *,
+    loud: bool,
+    inherited: Any = None,
+) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    loud = LOUD in modules
     for descriptor in (0, 1, 2):
         if descriptor == 0 or not loud:
             os.dup2(null, descriptor)
@@ -105,11 +169,12 @@ def main(arguments: Sequence[str]) -> None:
     try:
         for name in modules:
             # What is missing here is reported by the task that needs it.
-            if name != LOUD:
-                with suppress(ImportError, OSError):
-                    importlib.import_module(name)
+            with suppress(ImportError, OSError):
+                importlib.import_module(name)
+        # Children neither tear down what is here nor copy it to look for garbage.
+        gc.freeze()
         _send(replies, READY)
-        _serve(requests, replies, owner, folder)
+        _serve(requests, replies, owner, folder, inherited)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -122,10 +187,10 @@ def _settle(folder: str) -> None:
         os.chdir("/")
         return
     os.chdir(folder)
-    os.environ["TMPDIR"] = folder
+    os.environ["TMPDIR"], tempfile.tempdir = folder, None
 
 
-def _serve(requests: int, replies: int, owner: int, folder: str) -> None:
+def _serve(requests: int, replies: int, owner: int, folder: str, inherited: Any) -> None:
     pending = b""
     while True:
         while b"\n" not in pending:
@@ -143,11 +208,14 @@ def _serve(requests: int, replies: int, owner: int, folder: str) -> None:
             parts.append(received)
             missing -= len(received)
         payload, pending = b"".join(parts), b""
-        reply = _supervised(request, payload, requests, replies, owner)
+
+        def unpacked(payload: bytes = payload) -> Any:
+            return pickle.loads(payload) if payload else inherited
+
+        reply = _supervised(request, unpacked, requests, replies, owner)
         if reply is None:
             return
-        header, answer = reply
-        _send(replies, json.dumps({**header, "size": len(answer)}).encode() + b"\n" + answer)
+        _reply(replies, *reply)
         with suppress(OSError):
             for left in list(Path(folder).iterdir()):
                 # Of a solver that was ended, or that keeps its files.
@@ -169,8 +237,34 @@ def _send(descriptor: int, text: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
+def _say(writer: int, kind: bytes, body: bytes) -> None:
+    """Write what :func:`_frames` reads."""
+    _send(writer, kind + len(body).to_bytes(_LENGTH, "big"))
+    _send(writer, body)
+
+
+def _frames(received: bytearray) -> Iterator[tuple[bytes, bytes]]:
+    """Take from the front what has come as a whole: kinds and bodies."""
+    start = 1 + _LENGTH
+    while len(received) >= start:
+        end = start + int.from_bytes(received[1:start], "big")
+        if len(received) < end:
+            return
+        found = bytes(received[:1]), bytes(received[start:end])
+        del received[:end]
+        yield found
+
+
+def _reply(replies: int, header: Mapping[str, Any], body: bytes) -> None:
+    _send(replies, json.dumps({**header, "size": len(body)}).encode() + b"\n" + body)
+
+
 def _supervised(
-    request: Mapping[str, Any], payload: bytes, requests: int, replies: int, owner: int
+    request: Mapping[str, Any],
+    payload: Callable[[], Any],
+    requests: int,
+    replies: int,
+    owner: int,
 ) -> tuple[dict[str, Any], bytes] | None:
     """Fork a child for one request; return how it ended with its answer, or None if the owner did.
 
@@ -192,9 +286,20 @@ def _supervised(
     try:
         with suppress(OSError):
             os.setpgid(child, child)
-        received = bytearray()
+        received, kind, answer = bytearray(), b"", b""
         clock = began = 0.0
         last, phase, pause, forced = time.monotonic(), 0, 0.001, None
+
+        def hear() -> None:
+            nonlocal phase, began, kind, answer
+            for said, body in _frames(received):
+                if said == _TOLD:
+                    _reply(replies, {"told": True}, body)
+                elif said != _MARK:
+                    kind, answer = said, body
+                elif phase < len(limits) - 1:
+                    phase, began = phase + 1, clock
+
         listened = [requests, reader]
         while True:
             done, status, usage = os.wait4(child, os.WNOHANG | os.WUNTRACED)
@@ -214,13 +319,12 @@ def _supervised(
                 found = os.read(reader, _CHUNK)
                 received += found
                 if not found:
-                    listened = [requests]
+                    # It is about to end.
+                    listened, pause = [requests], 0.0005
             pause = min(2 * pause, _LONGEST_PAUSE)
             now = time.monotonic()
             clock, last = clock + min(now - last, _LONGEST_TICK), now
-            marks = min(_marks(received), len(limits) - 1)
-            if marks > phase:
-                phase, began = marks, clock
+            hear()
             if limits[phase] is not None and clock - began > limits[phase]:
                 forced = End.TIME
             elif allowed < math.inf and _resident(child) > allowed:
@@ -231,40 +335,21 @@ def _supervised(
                 break
         end_group(child)
         received += _rest(reader)
+        hear()
     finally:
         os.close(reader)
         os.close(mine)
-    kind, answer = _answer(received)
-    end = forced or kind or (End.SIGNAL if os.WIFSIGNALED(status) else End.EXIT)
+    end = forced or _ENDS.get(kind) or (End.SIGNAL if os.WIFSIGNALED(status) else End.EXIT)
     unit = 1024.0 if sys.platform != "darwin" else float(_MEBIBYTE)
     header = {
         "end": end.value,
         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
         "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
-        "phase": min(_marks(received), len(limits) - 1),
+        "phase": phase,
         "seconds": clock,
         "peak_mebibytes": usage.ru_maxrss / unit,
     }
     return header, b"" if forced else answer
-
-
-def _marks(received: bytearray) -> int:
-    """Return how many marks came before the answer."""
-    count = 0
-    while received[count : count + 1] == _MARK:
-        count += 1
-    return count
-
-
-def _answer(received: bytearray) -> tuple[End | None, bytes]:
-    """Return the kind of answer and the answer, if all of it has come."""
-    body = bytes(received[_marks(received) :])
-    kind = _ENDS.get(body[:1])
-    start = 1 + _LENGTH
-    if kind is None or len(body) < start:
-        return None, b""
-    size = int.from_bytes(body[1:start], "big")
-    return (kind, body[start:]) if len(body) == start + size else (None, b"")
 
 
 def _rest(reader: int) -> bytes:
@@ -286,7 +371,9 @@ def _resident(process: int) -> int:
     return int(pages[1]) * resource.getpagesize()
 
 
-def _be_child(request: Mapping[str, Any], payload: bytes, writer: int, tie: int) -> NoReturn:
+def _be_child(
+    request: Mapping[str, Any], payload: Callable[[], Any], writer: int, tie: int
+) -> NoReturn:
     """Run the task under its limits, write the answer and end."""
     try:
         os.setpgid(0, 0)
@@ -299,14 +386,13 @@ def _be_child(request: Mapping[str, Any], payload: bytes, writer: int, tie: int)
                 _limit(request["limits"], int(request["mebibytes"]))
             module, _, name = str(request["task"]).partition(":")
             task: Task = getattr(importlib.import_module(module), name)
-            answer = pickle.dumps(task(pickle.loads(payload), lambda: _send(writer, _MARK)))
+            answer = pickle.dumps(task(payload(), Mark(writer)))
         except MemoryError:
             kind, answer = _MEMORY, b""
         except BaseException as error:
             room = isinstance(error, OSError) and error.errno in _NO_ROOM
             kind, answer = _ROOM if room else _RAISED, _text(error)
-        _send(writer, kind + len(answer).to_bytes(_LENGTH, "big"))
-        _send(writer, answer)
+        _say(writer, kind, answer)
     finally:
         os._exit(0)
 

@@ -15,13 +15,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lexmargin.errors import SolverFailedError
+from lexmargin.errors import SolverFailedError, UnsupportedError
+from lexmargin.processes.fork import Fork, forked
 from lexmargin.processes.nursery import LOUD, READY, End
 from lexmargin.processes.tie import end_group
 
@@ -94,15 +95,22 @@ class Nursery:
         preloaded: modules that it imports before the first task; they must start no threads.
         single: one thread of linear algebra per child, and one seed of hashes.
         loud: let children print, to this process's stderr.
+        near: let the nursery be a fork of this process where that is safe, one for each task.
     """
 
     def __init__(
-        self, preloaded: Sequence[str] = (), *, single: bool = True, loud: bool = False
+        self,
+        preloaded: Sequence[str] = (),
+        *,
+        single: bool = True,
+        loud: bool = False,
+        near: bool = False,
     ) -> None:
         self._preloaded = tuple(preloaded)
         self._single = single
         self._loud = loud
-        self._process: subprocess.Popen[bytes] | None = None
+        self._near = near
+        self._process: subprocess.Popen[bytes] | Fork | None = None
         self._folder = ""
         self._owner = 0
         self._closed = threading.Event()
@@ -113,6 +121,7 @@ class Nursery:
         payload: Any,
         limits: Sequence[float | None],
         mebibytes: int | None = None,
+        hear: Callable[[Any], None] | None = None,
     ) -> Reply:
         """Run ``module:function`` on a payload in a fresh process.
 
@@ -120,23 +129,30 @@ class Nursery:
 
         Args:
             task: called with the payload and the mark that ends a phase.
-            payload: pickled here, unpickled in the child; bytes are taken for pickled already.
+            payload: pickled here, unpickled in the child; a fork has it as it is.
             limits: seconds of each phase; None for no limit.
             mebibytes: memory beyond what the nursery has; None for no limit.
+            hear: called with each message of the child; those of one that is started again come
+                again.
 
         Raises:
             SolverFailedError: the nursery cannot be started, or it was closed meanwhile.
+            UnsupportedError: a payload that cannot be sent to another process.
         """
-        content = payload if isinstance(payload, bytes) else pickle.dumps(payload)
         request = {"task": task, "limits": list(limits), "mebibytes": mebibytes}
-        line = json.dumps({**request, "size": len(content)}).encode() + b"\n"
+        content: bytes | None = None
         patience = None
         if all(limit is not None for limit in limits):
             patience = sum(limit or 0.0 for limit in limits) + _SLACK_SECONDS
         children = nurseries = failures = 0
         while not self._closed.is_set():
             short = _killed_for_memory()
-            reply = self._ask(line + content, patience)
+            born = self._near and self._born(payload)
+            if not born and content is None:
+                content = _pickled(payload)
+            sent = b"" if born or content is None else content
+            line = json.dumps({**request, "size": len(sent)}).encode() + b"\n"
+            reply = self._ask(line + sent, patience, hear)
             if reply is None:
                 nurseries += 1
                 failures += self._failed() or _killed_for_memory() > short
@@ -166,11 +182,34 @@ class Nursery:
         self._clear()
         return code is None or code >= 0
 
-    def _ask(self, question: bytes, patience: float | None) -> tuple[dict[str, Any], Any] | None:
+    def _ask(
+        self, question: bytes, patience: float | None, hear: Callable[[Any], None] | None
+    ) -> tuple[dict[str, Any], Any] | None:
         """Return the nursery's reply, or None if it died."""
         try:
-            if not self._started() or not self._written(question):
+            if not self._sent(question):
                 return None
+            while (said := self._heard(patience)) is not None:
+                header, message = said
+                if not header.pop("told", False):
+                    return said
+                if hear is not None:
+                    hear(message)
+        except BaseException:
+            # Interrupted half-way: its next line would be the answer to an old question.
+            self._clear()
+            raise
+        return None
+
+    def _sent(self, question: bytes) -> bool:
+        try:
+            return self._started() and self._written(question)
+        except OSError:
+            return False
+
+    def _heard(self, patience: float | None) -> tuple[dict[str, Any], Any] | None:
+        """Return a header and what belongs to it, or None at the end of the pipe."""
+        try:
             line = self._line(patience)
             if line is None:
                 return None
@@ -178,14 +217,23 @@ class Nursery:
             content = self._read(header.pop("size"), patience)
         except OSError:
             return None
-        except BaseException:
-            # Interrupted half-way: its next line would be the answer to an old question.
-            self._clear()
-            raise
         if content is None:
             return None
         # Written by our own child into a pipe that nobody else has: not a file of a user.
         return header, pickle.loads(content) if content else None
+
+    def _born(self, payload: Any) -> bool:
+        """Fork a nursery for one task, where that is safe."""
+        self._clear()
+        self._name()
+        if not self._closed.is_set():
+            self._process = forked(self._folder, payload, loud=self._loud)
+        return self._process is not None and self._line(None) == READY.strip()
+
+    def _name(self) -> None:
+        """Name the folder that the nursery makes and removes, also if this process dies."""
+        self._owner = os.getpid()
+        self._folder = os.path.join(tempfile.gettempdir(), f"lexmargin-{secrets.token_hex(8)}")
 
     def _started(self) -> bool:
         if self._process is not None and self._process.poll() is None:
@@ -196,9 +244,7 @@ class Nursery:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(child_path())}
         if self._single:
             environment |= {**dict.fromkeys(_ONE_THREAD, "1"), "PYTHONHASHSEED": "0"}
-        self._owner = os.getpid()
-        # Made by the nursery, which removes it too: nothing is left if this process dies now.
-        self._folder = os.path.join(tempfile.gettempdir(), f"lexmargin-{secrets.token_hex(8)}")
+        self._name()
         module = "lexmargin.processes.nursery"
         loud = [LOUD] if self._loud else []
         command = [sys.executable, "-P", "-W", "ignore", "-m", module, self._folder]
@@ -304,6 +350,16 @@ class Nursery:
         # Its child dies with it, but may write until it has.
         while mine and os.path.isdir(self._folder):
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _pickled(payload: Any) -> bytes:
+    try:
+        return pickle.dumps(payload)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UnsupportedError(
+            f"This problem cannot be sent to another process: {error}.",
+            "Define its predictor in a module, or leave out the time limit.",
+        ) from error
 
 
 def _killed_for_memory() -> int:

@@ -21,11 +21,12 @@ from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, Solution, Times
 from lexmargin.version import installed
 
-__all__ = ["judge", "moved_back", "versions"]
+__all__ = ["LATE", "empty", "judge", "moved_back", "unjudged", "versions"]
 
 _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
 )
+LATE = "the time limit ended it before its certificate was there"
 
 _MOST_MOVED = 1e-2
 """A polish that moves the direction further has found another point than the solver's."""
@@ -48,17 +49,11 @@ def judge(
     """
     raw, functions = outcome.raw, problem.functions
     begun = time.monotonic()
-    if not outcome.answers:
-        return _empty(problem, profile, outcome, seed)
-    theta = problem.theta(outcome.answers, outcome.unit)
+    first = unjudged(problem, profile, outcome, seed)
+    if not first.unjudged:
+        return first
+    theta, multipliers = functions.flatten(first.theta), first.multipliers
     foreign, losses = not problem.is_judged, problem.traits.is_loss
-    if not np.any(theta) and not foreign and not losses:
-        # The origin has no direction to judge; solvers return it for data nothing separates.
-        return _empty(problem, profile, outcome, seed)
-    multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
-    claimed = None
-    if not foreign and raw.bound is not None and raw.objective is not None:
-        claimed = problem.bound_of(theta, raw.objective, raw.bound)
     # Newton's method on the path and the active sets of affine margins end where a polish would.
     newton = losses and profile.backend is BackendName.NEWTON
     exact = profile.backend is BackendName.ACTIVE_SET and raw.claim is Claim.OPTIMAL
@@ -89,32 +84,56 @@ def judge(
         if longer is not None:
             theta, multipliers, certificate = longer
             polished = None
-    size = vector_norm(theta, problem.norm_p)
-    direction = theta / size if size > 0 else theta
-    scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
-    margins = functions.values(scale)
-    return Solution(
-        problem=problem.word,
-        formulation=problem.word,
-        theta=functions.blocks(theta),
-        direction=direction,
-        objective=problem.objective(theta),
-        margins=margins,
-        margin=float(margins.min()),
+    return replace(
+        _measured(first, problem, theta),
         multipliers=multipliers,
         levels=_levels(problem, outcome, theta, certificate),
         polished=None if polished is None else (polished.moved, polished.residual),
-        ran=raw.ran,
-        claim=raw.claim,
-        raw_status=raw.raw_status,
         certificate=certificate,
-        times=Times(outcome.build_seconds, outcome.solve_seconds, time.monotonic() - begun),
-        solver=profile.name,
-        versions=versions(profile),
-        seed=seed,
-        iterations=raw.iterations,
-        claimed_bound=claimed,
+        times=replace(first.times, certify=time.monotonic() - begun),
         unjudged=_FOREIGN if foreign else "",
+    )
+
+
+def unjudged(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:
+    """Return the answer of a run as its solver left it, with its margins and no certificate.
+
+    ``Solution.unjudged`` is empty where there is nothing to judge.
+    """
+    raw, found = outcome.raw, empty(problem, profile, outcome, seed)
+    if not outcome.answers:
+        return found
+    theta = problem.theta(outcome.answers, outcome.unit)
+    if not np.any(theta) and problem.is_judged and not problem.traits.is_loss:
+        # The origin has no direction to judge; solvers return it for data nothing separates.
+        return found
+    claimed = None
+    if problem.is_judged and raw.bound is not None and raw.objective is not None:
+        claimed = problem.bound_of(theta, raw.objective, raw.bound)
+    multipliers = problem.margin_multipliers(outcome.answers, outcome.unit)
+    first = replace(found, multipliers=multipliers, claimed_bound=claimed, unjudged=LATE)
+    return _measured(first, problem, theta)
+
+
+def _measured(first: Solution, problem: Formulation, theta: FloatArray) -> Solution:
+    """Return the solution at θ (d,), which a polish may have moved."""
+    functions = problem.functions
+    blocks = functions.blocks(theta)
+    if all(np.array_equal(a, b) for a, b in zip(blocks, first.theta, strict=True)):
+        return first
+    # A point that is not finite is named by the certificate.
+    with np.errstate(all="ignore"):
+        size = vector_norm(theta, problem.norm_p)
+        direction = theta / size if size > 0 else theta
+        scale = direction if functions.homogeneity.degree is not None else problem.rho_value * theta
+        margins, objective = functions.values(scale), problem.objective(theta)
+    return replace(
+        first,
+        theta=blocks,
+        direction=direction,
+        objective=objective,
+        margins=margins,
+        margin=float(margins.min()),
     )
 
 
@@ -155,13 +174,19 @@ def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade:
 
     Its margins are those near the data, where they round less.
     """
-    if solution.certificate is None:
+    late = solution.unjudged == LATE
+    if solution.certificate is None and not late:
         return solution
     begun, functions = time.monotonic(), problem.functions
     theta = near.outward(functions.flatten(solution.theta))
-    certificate = certify(
-        problem, theta, tolerances=Tolerances.at(grade.verified), multipliers=solution.multipliers
-    )
+    certificate = None
+    if not late:
+        certificate = certify(
+            problem,
+            theta,
+            tolerances=Tolerances.at(grade.verified),
+            multipliers=solution.multipliers,
+        )
     spent = solution.times.certify + time.monotonic() - begun
     return replace(
         solution,
@@ -206,7 +231,8 @@ def versions(profile: Profile) -> dict[str, str]:
     return {package: found for package in packages if (found := installed(package)) is not None}
 
 
-def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:
+def empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:
+    """Return the solution of a run without an answer."""
     nothing = np.full(problem.functions.size, np.nan)
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from queue import SimpleQueue
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import final
 
 import numpy as np
 
 from lexmargin.backends import Backend
+from lexmargin.backends.base import import_problem
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import SEVERAL_STARTS_ENTRIES
 from lexmargin.ops.base import FloatArray
+from lexmargin.processes.crew import crew
 from lexmargin.processes.owner import Nursery
-from lexmargin.run.isolated import Job, isolated, nursery_for
-from lexmargin.run.stages import Run
-from lexmargin.solution import Solution
+from lexmargin.run.limited import Ended, Errand, Keep, Progress, run_errand
+from lexmargin.run.stages import Run, Start, require, run
+from lexmargin.shelf.profiles import Grade, Profile
+from lexmargin.solution import Claim, RawAnswer, Solution
 
-__all__ = ["DEFAULT_STARTS", "default_starts", "outcomes", "ranked"]
+__all__ = ["DEFAULT_STARTS", "Job", "default_starts", "ended_run", "outcomes", "preload", "ranked"]
 
 DEFAULT_STARTS = 12
 """Starts of a small nonconvex problem where none are asked for: enough for every instance on the
@@ -30,7 +33,59 @@ _SAME_DIRECTION = 1e-5
 _TIE = 1e-6
 """Relative difference of a level that counts as equal: the next level then decides."""
 
-Progress = Callable[[str], None]
+
+@final
+@dataclass(frozen=True)
+class Job:
+    """Everything one run needs; ``seed`` makes it the same in every process."""
+
+    problem: Formulation
+    profile: Profile
+    grade: Grade
+    start: Start | None
+    seed: np.random.SeedSequence
+    time_limit: float | None
+    verbose: bool = False
+
+    def run(self, engine: Backend | None = None) -> Run:
+        """Run here, in this process."""
+        return run(
+            self.problem,
+            self.profile,
+            self.grade,
+            engine or require(self.profile),
+            self.start,
+            np.random.default_rng(self.seed),
+            self.time_limit,
+            verbose=self.verbose,
+        )
+
+
+def preload(profile: Profile) -> tuple[str, ...]:
+    """Import what runs of a profile need; return the modules."""
+    modules = (__name__, *require(profile).preloads(profile.solver))
+    import_problem(modules)
+    return modules
+
+
+def _run_job(job: Job, progress: Progress, keep: Keep) -> Run:
+    return job.run()
+
+
+def isolated(job: Job, nursery: Nursery) -> Run:
+    """Run in a child process, ended soon after the time limit; that it ended is an answer."""
+    began = time.monotonic()
+    try:
+        outcome: Run = run_errand(Errand(_run_job, (job,)), nursery, job.time_limit)
+    except Ended as ended:
+        return ended_run(ended, time.monotonic() - began)
+    return outcome
+
+
+def ended_run(ended: Ended, seconds: float) -> Run:
+    """Return what came back from a process that ended without an answer: nothing."""
+    raw = RawAnswer({}, {}, ended.ran, Claim.NOTHING, ended.why)
+    return Run((), raw, 1.0, 0.0, seconds, {})
 
 
 def default_starts(problem: Formulation, convex: bool) -> int:
@@ -60,43 +115,36 @@ def outcomes(
     def left() -> float | None:
         return None if deadline is None else deadline - time.monotonic()
 
+    def limited(index: int) -> Job | None:
+        rest = left()
+        if rest is not None and rest <= 0 and index:
+            return None
+        told(index)
+        return jobs[index] if rest is None else replace(jobs[index], time_limit=max(rest, 1e-3))
+
     workers = min(workers, len(jobs))
-    if workers == 1 and deadline is None:
-        for index, job in enumerate(jobs):
-            told(index)
-            yield job.run(engine)
+    if workers == 1:
+        for index in range(len(jobs)):
+            job = limited(index)
+            if job is not None:
+                yield job.run(engine)
         return
-    nurseries = [nursery_for(jobs[0]) for _ in range(workers)]
-    free: SimpleQueue[Nursery] = SimpleQueue()
-    for nursery in nurseries:
-        free.put(nursery)
 
-    def process(index: int) -> Run | None:
-        nursery = free.get()
-        try:
-            rest = left()
-            if rest is not None and rest <= 0 and index:
-                return None
-            told(index)
-            limit = None if rest is None else max(rest, 1e-3)
-            return isolated(replace(jobs[index], time_limit=limit), nursery)
-        finally:
-            free.put(nursery)
+    def process(index: int, nursery: Nursery) -> tuple[int, Run | None]:
+        job = limited(index)
+        return index, None if job is None else isolated(job, nursery)
 
-    pool = ThreadPoolExecutor(max_workers=workers)
-    try:
-        found = map if workers == 1 else pool.map
-        for outcome in found(process, range(len(jobs))):
+    modules, loud = preload(jobs[0].profile), jobs[0].verbose
+    come: dict[int, Run | None] = {}
+    every = range(len(jobs))
+    # Who has seen enough does not wait for starts that have not begun, or not ended.
+    with closing(crew(every, process, workers, modules, single=False, loud=loud)) as results:
+        for index in every:
+            while index not in come:
+                come.update([next(results)])
+            outcome = come[index]
             if outcome is not None:
                 yield outcome
-    finally:
-        # Who has seen enough does not wait for starts that have not begun, or not ended.
-        pool.shutdown(wait=False, cancel_futures=True)
-        for nursery in nurseries:
-            nursery.stop()
-        pool.shutdown()
-        for nursery in nurseries:
-            nursery.close()
 
 
 def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from lexmargin.errors import LibraryError, UnknownNameError, nearest
 from lexmargin.inputs.kinds import checked_class
-from lexmargin.shelf.problems import ProblemFile, read_problem
+from lexmargin.inputs.toml import read_toml
 from lexmargin.shelf.profiles import Grade, Profile, read_grades, read_profile
+
+if TYPE_CHECKING:
+    from lexmargin.shelf.problems import ProblemFile
 
 __all__ = ["GRADES_FILE", "Library", "grade", "grades", "shipped_shelf"]
 
@@ -125,6 +128,18 @@ class Library:
         """Return the names of all problems."""
         return tuple(self.problem_paths())
 
+    def titles(self) -> dict[str, str]:
+        """Return the title of every problem by its name, sorted; nothing else is read.
+
+        Raises:
+            LibraryError: a file that is not TOML, or whose title is no text.
+        """
+        titles = {}
+        for name, path in self.problem_paths().items():
+            title = read_toml(path).get("title")
+            titles[name] = title if isinstance(title, str) else read_problem(path).title
+        return titles
+
     def profiles(self) -> tuple[str, ...]:
         """Return the names of all solver profiles."""
         return tuple(self.profile_paths())
@@ -167,3 +182,10 @@ class Library:
         path = known[name]
         shipped = _shipped_profiles(self._shelves[0]).get(name) == path
         return _shipped_profile(path) if shipped else read_profile(path)
+
+
+def read_problem(path: Path) -> ProblemFile:
+    """Return the problem in a file; the rooms of problems are imported where one is read."""
+    from lexmargin.shelf import problems
+
+    return problems.read_problem(path)

@@ -7,7 +7,6 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found
-from lexmargin.backends.levels.face import solve_face, supports_face
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.lexicographic import Lexicographic
@@ -21,9 +20,15 @@ __all__ = ["FaceBackend"]
 class FaceBackend(Backend):
     """Definition 5 by saturation: linear scores, in any norm."""
 
+    imports = ("lexmargin.backends.levels.face",)
+
     def suits(self, problem: Formulation) -> bool:
         levels = _levels(problem)
-        return levels is not None and levels.saturates and supports_face(levels)
+        if levels is None or not levels.saturates:
+            return False
+        from lexmargin.backends.levels.face import supports_face
+
+        return supports_face(levels)
 
     def compile(self, program: Program) -> Compiled:
         raise UnsupportedError(
@@ -35,6 +40,8 @@ class FaceBackend(Backend):
         levels = _levels(problem)
         if levels is None:
             return None
+        from lexmargin.backends.levels.face import solve_face
+
         answer = solve_face(levels)
         blocks = problem.functions.blocks(answer.theta)
         names = [variable.name for variable in problem.block_variables()]

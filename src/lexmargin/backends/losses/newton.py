@@ -1,4 +1,4 @@
-"""The toolkit's own Newton methods as a backend, for the paths that solvers do not reach.
+"""The programs of the toolkit's own Newton methods, for the paths that solvers do not reach.
 
 The constrained and the regularization path of linear margin functions in any norm, where convex
 solvers stop at 1e-5 and cannot see below 36 nats at all; and the Euclidean paths (eq. 5, eq. 6) of
@@ -11,62 +11,21 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.backends.base import Backend, Compiled, Found, Request
+from lexmargin.backends.base import Compiled, Found, Request
 from lexmargin.backends.losses.constrained_linear import LinearPathPoint, constrained_linear
 from lexmargin.backends.losses.kinked_descent import kinked_descent
-from lexmargin.backends.losses.penalised import NewtonOptions, PenalisedProgram
+from lexmargin.backends.losses.newton_backend import fits, kinked
+from lexmargin.backends.losses.penalised import NewtonOptions
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct, escape, follow
 from lexmargin.backends.shape import Form, LossTerm, Shape, shape_of
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import MARGIN, Formulation
-from lexmargin.inputs.limits import NEWTON_ENTRIES, NEWTON_PARAMETERS
+from lexmargin.formulations.base import MARGIN
+from lexmargin.inputs.limits import NEWTON_PARAMETERS
 from lexmargin.linalg.norms import dual_norm
-from lexmargin.losses import Loss
-from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran
 
-__all__ = ["NewtonBackend", "NewtonProgram", "SmoothProgram"]
-
-
-@final
-class NewtonBackend(Backend):
-    """Eq. 5 and eq. 6 by Newton steps: linear f_n in any norm, smooth f_n in the Euclidean."""
-
-    def suits(self, problem: Formulation) -> bool:
-        functions = problem.functions
-        if not problem.is_judged:
-            return False
-        kkt = problem.kkt(np.ones(functions.size))[0]
-        if kkt.loss is not None and functions.linear:
-            return True
-        if kkt.radius is None or kkt.ordered is not None:
-            return False
-        if kkt.loss is not None:
-            return kkt.loss.loss is Loss.EXPONENTIAL and _fits(functions, kkt.norm)
-        return kkt.level is None and _smooth(functions, kkt.norm)
-
-    def compile(self, program: Program) -> Compiled:
-        found = shape_of(program)
-        if found is None or not found.affine or found.loss is None:
-            return SmoothProgram(program)
-        return (PenalisedProgram if found.form is Form.PENALTY else NewtonProgram)(program)
-
-
-def _fits(functions: MarginFunctions, norm: float) -> bool:
-    small = (
-        functions.size <= NEWTON_PARAMETERS and functions.size * functions.count <= NEWTON_ENTRIES
-    )
-    return norm == 2.0 and small
-
-
-def _kinked(functions: MarginFunctions) -> bool:
-    return bool(functions.pre_activations(np.ones(functions.size)))
-
-
-def _smooth(functions: MarginFunctions, norm: float) -> bool:
-    return _fits(functions, norm) and not _kinked(functions)
+__all__ = ["NewtonProgram", "SmoothProgram"]
 
 
 @final
@@ -131,8 +90,8 @@ class SmoothProgram(Compiled):
             found is None
             or functions is None
             or not (found.form is Form.MAX or (found.loss is not None and found.loss.logarithm))
-            or not _fits(functions, found.norm)
-            or (found.form is Form.MAX and _kinked(functions))
+            or not fits(functions, found.norm)
+            or (found.form is Form.MAX and kinked(functions))
         ):
             raise UnsupportedError(
                 f"This {self.program.name} program is no path (eq. 5, eq. 6) of smooth margin "
@@ -140,7 +99,7 @@ class SmoothProgram(Compiled):
                 "Use cvxpy if the program is convex, else pyomo or casadi.",
             )
         self.functions, self._shape = functions, found
-        self._kinked = _kinked(functions)
+        self._kinked = kinked(functions)
         self._squared = found.power == 2.0
         offsets = () if found.loss is None else found.loss.offsets
         self._offsets = np.array(offsets) if offsets else None
