@@ -20,6 +20,7 @@ from lexmargin.data.translation import column_centres, moved_samples, translated
 from lexmargin.errors import DataError, ParameterError, TimeLimitError
 from lexmargin.inputs.limits import CORNER_ENTRIES, DENSE_COLUMNS, SQUARE_COLUMNS
 from lexmargin.linalg.norms import power_of_two
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.separation.long_margins import long_margin
 from lexmargin.separation.long_measures import affordable
@@ -118,11 +119,19 @@ def _in_doubles(
 
     answer = polyhedral_margin(rows, bias, norm, tolerance, deadline, max_passes)
     small = rows.count * rows.size <= CORNER_ENTRIES
-    if answer.relative_gap > _ROUNDED_GAP and small and not (bias or rows.sparse):
+    if small and not (bias or rows.sparse) and answer.relative_gap > _rounding(rows, answer):
         # Its tolerances are absolute: rows and columns of very different size need the path.
         other = round_margin(rows, norm, deadline)
         answer = other if other.relative_gap < answer.relative_gap else answer
     return answer
+
+
+def _rounding(rows: SignedRows, answer: LinearAnswer) -> float:
+    """Return the relative gap that rounding explains: that of θ in the margins that λ weighs."""
+    support = np.flatnonzero(answer.multipliers)
+    share = answer.multipliers[support] / float(np.sum(answer.multipliers))
+    terms = float(share @ (np.abs(rows.take(support)) @ np.abs(answer.theta)))
+    return max(_ROUNDED_GAP, 4.0 * EPS * terms / answer.margin)
 
 
 def _in_long_numbers(
