@@ -17,6 +17,7 @@ from lexmargin.backends.linear.interior_point import interior_point
 from lexmargin.backends.linear.linear_answer import LinearStatus
 from lexmargin.backends.linear.working_set import solve_restricted
 from lexmargin.errors import NotSeparableError, TimeLimitError
+from lexmargin.linalg import guarded
 from lexmargin.separation.gordan import separability_of_rows, verify_separability_of_rows
 
 Array = NDArray[np.float64]
@@ -187,3 +188,17 @@ def test_weights_that_are_no_gordan_vector_decide_nothing(seed: int) -> None:
     assert separability_of_rows(Z, wrong).separable
     assert separability_of_rows(Z, np.zeros(20)).separable
     assert separability_of_rows(Z, np.full(20, np.nan)).separable
+
+
+def test_factors_by_pivots_give_the_inner_products_and_their_rank() -> None:
+    rows = np.random.default_rng(4).standard_normal((40, 7))
+    found = guarded.semidefinite_factor(rows @ rows.T, 1e-14)
+    assert found.shape == (40, 7)
+    np.testing.assert_allclose(found @ found.T, rows @ rows.T, atol=1e-12)
+    assert guarded.semidefinite_factor(np.zeros((3, 3)), 1e-14).shape == (3, 0)
+    # Elimination takes as many rows as there are independent columns first.
+    first = guarded.pivot_rows(rows)[:7]
+    assert np.linalg.matrix_rank(rows[first]) == 7
+    for door in (guarded.pivot_rows, lambda x: guarded.semidefinite_factor(x, 1e-14)):
+        with pytest.raises(np.linalg.LinAlgError):
+            door(np.full((2, 2), np.nan))

@@ -21,6 +21,7 @@ __all__ = [
     "pivot_rows",
     "pivoted_qr",
     "reciprocal_condition",
+    "semidefinite_factor",
     "smallest_eigenvector",
     "solved_triangle",
     "sparse_least_squares",
@@ -126,6 +127,24 @@ def cholesky_solved(factor: Array, right: Array) -> Array:
     if not np.all(np.isfinite(right)):
         return np.full(right.shape, np.nan)
     return np.asarray(cho_solve((factor, True), right)) if right.size else right
+
+
+def semidefinite_factor(matrix: Array, cutoff: float) -> Array:
+    """Return C (n, r) with ``A = C Cᵀ`` up to ``cutoff`` times the largest entry, by pivots.
+
+    Raises:
+        LinAlgError: an entry is not finite.
+    """
+    from scipy.linalg import lapack
+
+    entering(matrix)
+    largest = float(np.max(np.diagonal(matrix), initial=0.0))
+    if not largest > 0.0:
+        return np.zeros((matrix.shape[0], 0))
+    factor, order, rank, _ = lapack.dpstrf(matrix, tol=cutoff * largest, lower=1)
+    found = np.empty((matrix.shape[0], rank))
+    found[order - 1] = np.tril(factor)[:, :rank]
+    return found
 
 
 def spectrum(matrix: Array) -> tuple[Array, Array]:
