@@ -118,11 +118,9 @@ class Certificate:
         S_τ (indices) and λ ≥ 0 (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)` (a norm gradient at θ̂ unless ℓ2).
     euler
         α γ Σ λ_n, 1 at an exact stationary point.
-    multiplier_set, independence
-        what ``multiplier_dimension``, ``multiplier_range`` and ``licq`` are read from: no word
-        needs them, and the gradients of the support are kept until they are read.
-    mfcq
-        constraint qualification on the support.
+    multiplier_set, independence, interior
+        what ``multiplier_dimension``, ``multiplier_range``, ``licq`` and ``mfcq`` are read from: no
+        word needs them, and the gradients of the support are kept until they are read.
     curvature
         second-order report; None where none was asked for.
     radius
@@ -169,7 +167,7 @@ class Certificate:
     euler: float = math.nan
     multiplier_set: Later[MultiplierSet] | None = None
     independence: Later[LicqReport] | None = None
-    mfcq: MfcqReport | None = None
+    interior: Later[MfcqReport] | None = None
     curvature: Any | None = None
     gap: float | None = None
     bound: float | None = None
@@ -206,6 +204,11 @@ class Certificate:
     def licq(self) -> LicqReport | None:
         """Linear independence of the support's gradients."""
         return None if self.independence is None else self.independence.read()
+
+    @property
+    def mfcq(self) -> MfcqReport | None:
+        """Mangasarian-Fromovitz on the support's gradients."""
+        return None if self.interior is None else self.interior.read()
 
     @property
     def certified(self) -> bool:
