@@ -228,7 +228,7 @@ def main() -> None:
         importlib.import_module(module)
     asked = options(__doc__, LIMIT)
     title = "Smooth nonconvex hard margins, CPU seconds"
-    with Bench("nonconvex", title, OURS, asked.seeds) as bench:
+    with Bench("nonconvex", title, OURS, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             quick = (OURS, ENGINE, HAND, LBFGS, UNO, "SLSQP", PYOMO)
             for shape in SMALL:

@@ -37,7 +37,8 @@ Document = Mapping[str, Any]
 
 def read(folder: Path) -> list[Document]:
     """Return the documents found, in the order of the page."""
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    every = (json.loads(path.read_text()) for path in sorted(folder.glob("*.json")))
+    found = {document["name"]: document for document in every if document["rows"]}
     return [found[name] for name in ORDER if name in found] + [
         document for name, document in found.items() if name not in ORDER
     ]

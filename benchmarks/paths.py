@@ -192,7 +192,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Constrained path, 40 values of ρ to 1e4, CPU seconds"
-    with Bench("paths", title, OURS, asked.seeds) as bench:
+    with Bench("paths", title, OURS, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             large(bench, asked)
             samples = data(bench.generator(51), 200, 10, 0.5)

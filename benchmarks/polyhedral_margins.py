@@ -125,7 +125,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Margins in the ℓ1 and ℓ∞ balls, CPU seconds"
-    with Bench("polyhedral_margins", title, SOLVE, asked.seeds) as bench:
+    with Bench("polyhedral_margins", title, SOLVE, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             for family in (wide_rows, low_margin, levels):
                 family(bench, asked)

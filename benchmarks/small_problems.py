@@ -164,7 +164,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Small problems, CPU seconds of one solve"
-    with Bench("small_problems", title, SOLVE, asked.seeds) as bench:
+    with Bench("small_problems", title, SOLVE, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             for index, kind in enumerate(KINDS):
                 family(bench, asked, index, kind)
