@@ -150,9 +150,11 @@ def case(
         ways[peer] = lambda work=work: work(problem)  # type: ignore[misc]
     if COLD in peers:
         ways[ADAPTIVE] = lambda: lm.trace(problem, GRID)
+    linear = isinstance(problem.predictor, lm.Linear)
+    size = bytes_of(problem.data.X) if linear else math.nan
     patient = {COLD: 60.0, ADAPTIVE: 60.0}
     return Case(
-        name, ways, judge, bytes_of(problem.data.X), runs=3, patience=patient, ours=OURS,
+        name, ways, judge, size, runs=3, patience=patient, ours=OURS,
         engines=(COLD, ADAPTIVE),
     )  # fmt: skip
 
