@@ -57,13 +57,13 @@ class Answer:
         theta: θ, flat.
         multipliers: λ (N,), empty where none are known.
         certificate: ε, δ and the word of the certificate, where there is one.
-        iterations: of the engine, where it counts them.
+        figures: how often the engine read all rows; how the seconds of ours are shared out.
     """
 
     theta: FloatArray
     multipliers: FloatArray
     certificate: tuple[float, float, str] = (math.nan, math.nan, "")
-    iterations: int | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @final
@@ -213,7 +213,10 @@ def solve(problem: Formulation, **words: object) -> Answer:
     if word is None:
         return Answer(theta, found.multipliers)
     told = (word.stationarity, word.complementarity, word.verdict.value)
-    return Answer(theta, word.multipliers, told)
+    times = {name: getattr(found.times, name) for name in ("build", "solve", "certify")}
+    whole = max(sum(times.values()), np.finfo(float).tiny)
+    shares = {f"{name} %": 100.0 * seconds / whole for name, seconds in times.items()}
+    return Answer(theta, word.multipliers, told, shares)
 
 
 def engine(problem: Formulation, start: FloatArray | None = None) -> Answer:
@@ -224,7 +227,8 @@ def engine(problem: Formulation, start: FloatArray | None = None) -> Answer:
         np.random.default_rng(0), None,
     )  # fmt: skip
     theta = problem.theta(done.answers, done.unit)
-    return Answer(theta, np.empty(0), iterations=done.raw.iterations)
+    passes = done.raw.iterations
+    return Answer(theta, np.empty(0), figures={} if passes is None else {"passes": float(passes)})
 
 
 def warm_up() -> None:

@@ -107,7 +107,7 @@ def main() -> None:
     """Print the tables."""
     asked = options(__doc__, LIMIT)
     title = "Certificates of relu² networks, CPU seconds"
-    with Bench("certificates", title, OURS, asked.seeds) as bench:
+    with Bench("certificates", title, OURS, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             report(bench, asked)
 

@@ -161,8 +161,11 @@ class Bench:
     other one is compared with, unless a call names another.
     """
 
-    def __init__(self, name: str, title: str, ours: str, seeds: Sequence[int] = (0,)) -> None:
+    def __init__(
+        self, name: str, title: str, ours: str, seeds: Sequence[int] = (0,), *, only: str = ""
+    ) -> None:
         self.name, self.title, self.ours = name, title, ours
+        self._only = only
         self.seeds, self.seed = tuple(seeds), seeds[0]
         self._rows: list[tuple[int, Row]] = []
         self._ratios: list[dict[str, Any]] = []
@@ -182,7 +185,8 @@ class Bench:
     ) -> None:
         if kind is None:
             self._summary()
-            print(f"-> {self.write()}", flush=True)
+            # A part must not take the place of the whole.
+            print(f"-> {self.write(OUT / 'part' if self._only else OUT)}", flush=True)
 
     def each_seed(self) -> Iterator[int]:
         """Yield the seeds one after another; what is added meanwhile belongs to the seed."""

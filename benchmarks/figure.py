@@ -26,15 +26,16 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     methods = list(dict.fromkeys(row["method"] for row in document["rows"]))
     methods.sort(key=lambda method: method != document["ours"])
     grown = document["growth"]
-    heights = [0.9 + 0.42 * len(instances) + 0.2 * len(methods) / 2]
+    heights = [0.9 + 0.42 * len(instances) + 0.2 * len(methods) / 2] if instances else []
     heights += [2.4 + 0.2 * len(grown)] if grown else []
     figure, axes = plt.subplots(
         len(heights), 1, figsize=(WIDTH, sum(heights)), squeeze=False, height_ratios=heights,
         layout="constrained",
     )  # fmt: skip
-    _medians(document, axes[0][0], instances, methods)
+    if instances:
+        _medians(document, axes[0][0], instances, methods)
     if grown:
-        _growth(grown, axes[1][0])
+        _growth(grown, axes[-1][0])
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     plt.close(figure)
 

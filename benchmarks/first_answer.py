@@ -125,7 +125,7 @@ def main() -> None:
     """Print the table."""
     asked = options(__doc__, 0.0)
     title = "From import to the first answer, CPU seconds"
-    with Bench("first_answer", title, OWN, asked.seeds) as bench:
+    with Bench("first_answer", title, OWN, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             # CVXPY imports JAX where it is installed, which hides what the rest costs.
             if find_spec("jax"):

@@ -223,7 +223,7 @@ def main() -> None:
 
     face_levels(tree(SMALL, np.random.default_rng(0), False), 1.0)
     title = "Lexicographic max margin, the engine beside others, CPU seconds"
-    with Bench("lexicographic", title, OURS, asked.seeds) as bench:
+    with Bench("lexicographic", title, OURS, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             for norm in (1.0, np.inf):
                 for tied in (False, True):

@@ -78,7 +78,7 @@ def linear_case(
         gap = margin_gap(Z, y, bias, norm, answer.theta, known[0]) if known else math.nan
         return Judgement(
             answer.certificate[0], answer.certificate[1], gap, answer.certificate[2],
-            {} if answer.iterations is None else {"passes": float(answer.iterations)},
+            answer.figures,
         )  # fmt: skip
 
     def peer(solver: Solver) -> Callable[[], Answer]:

@@ -196,7 +196,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Linear hard margins, ℓ2, CPU seconds"
-    with Bench("linear_margins", title, SOLVE, asked.seeds) as bench:
+    with Bench("linear_margins", title, SOLVE, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             for family in (one_hot_rows, wide_rows, supporting_rows, clouds_at, text_rows):
                 family(bench, asked)

@@ -161,7 +161,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Multipliers of a given direction, CPU seconds"
-    with Bench("multipliers", title, OURS, asked.seeds) as bench:
+    with Bench("multipliers", title, OURS, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             kinds(bench, asked)
             many_columns(bench, asked)

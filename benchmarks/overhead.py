@@ -299,7 +299,9 @@ def main() -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.argv])
     asked = options(__doc__, 0.0)
-    with Bench("overhead", "Overhead beside the same model by hand", OURS, asked.seeds) as bench:
+    with Bench(
+        "overhead", "Overhead beside the same model by hand", OURS, asked.seeds, only=asked.only
+    ) as bench:
         for _ in bench.each_seed():
             what = "(a) lexmargin / by hand"
             bench.target(what, convex(bench, RUNS, GRADE), TARGET, at_least=False)

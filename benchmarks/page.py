@@ -30,6 +30,7 @@ HERE: Final = Path(__file__).resolve().parent
 DOCS: Final = HERE.parent / "docs"
 REMARKS: Final = HERE / "remarks.toml"
 BEFORE: Final = HERE / "before.json"
+PARTS: Final = ("build", "solve", "certify")
 LIMITS: Final = "limits.txt"
 """What `python tests/limits_kept.py --count 200` prints, kept beside the JSON files."""
 Document = Mapping[str, Any]
@@ -37,7 +38,8 @@ Document = Mapping[str, Any]
 
 def read(folder: Path) -> list[Document]:
     """Return the documents found, in the order of the page."""
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    every = (json.loads(path.read_text()) for path in sorted(folder.glob("*.json")))
+    found = {document["name"]: document for document in every if document["rows"]}
     return [found[name] for name in ORDER if name in found] + [
         document for name, document in found.items() if name not in ORDER
     ]
@@ -223,6 +225,17 @@ def word(targets: Sequence[Mapping[str, Any]]) -> str:
     return "**NOT met**" if met == 0 else f"**NOT met** (met with {met} of {len(targets)} seeds)"
 
 
+def shares(documents: Sequence[Document], what: str) -> list[str]:
+    """Return how the time of ours is shared out on the instance that a goal is about."""
+    for document in documents:
+        for row in document["rows"]:
+            mine = row["role"] == Role.OURS and what.startswith(f"{row['instance']}: ")
+            if mine and "certify %" in row["figures"]:
+                parts = (f"{row['figures'][f'{part} %']:.0f} % {part}" for part in PARTS)
+                return [f"Of ours: {', '.join(parts)}."]
+    return []
+
+
 def missed(documents: Sequence[Document], remarks: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the goals that are not reached, each with its profile and what was tried."""
     every = [goal for document in documents for goal in goals(document)]
@@ -232,6 +245,7 @@ def missed(documents: Sequence[Document], remarks: Sequence[Mapping[str, Any]]) 
     for what, found in open_:
         reached = over([target["reached"] for target in found])
         lines.append(f"* {what}: {reached}, wanted {wanted(found[0])}: {word(found)}.")
+        lines += [f"  {text}" for text in shares(documents, what)]
         for remark in remarks:
             if what.startswith(tuple(remark["goals"])):
                 lines.append(f"  Profile: {remark['profile']}")

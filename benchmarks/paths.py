@@ -150,9 +150,11 @@ def case(
         ways[peer] = lambda work=work: work(problem)  # type: ignore[misc]
     if COLD in peers:
         ways[ADAPTIVE] = lambda: lm.trace(problem, GRID)
+    linear = isinstance(problem.predictor, lm.Linear)
+    size = bytes_of(problem.data.X) if linear else math.nan
     patient = {COLD: 60.0, ADAPTIVE: 60.0}
     return Case(
-        name, ways, judge, bytes_of(problem.data.X), runs=3, patience=patient, ours=OURS,
+        name, ways, judge, size, runs=3, patience=patient, ours=OURS,
         engines=(COLD, ADAPTIVE),
     )  # fmt: skip
 
@@ -192,7 +194,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Constrained path, 40 values of ρ to 1e4, CPU seconds"
-    with Bench("paths", title, OURS, asked.seeds) as bench:
+    with Bench("paths", title, OURS, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             large(bench, asked)
             samples = data(bench.generator(51), 200, 10, 0.5)

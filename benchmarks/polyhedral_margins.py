@@ -96,7 +96,7 @@ def levels_case(name: str, Z: Any, with_peer: bool) -> Case[Answer]:
     def judged(answer: Answer) -> Judgement:
         known.extend([answer.multipliers] if answer.multipliers.size else [])
         gap = margin_gap(Z, y, False, math.inf, answer.theta, known[0]) if known else math.nan
-        return Judgement(*answer.certificate[:2], gap, answer.certificate[2])
+        return Judgement(*answer.certificate[:2], gap, answer.certificate[2], answer.figures)
 
     ways = {SOLVE: lambda: solve(stated()), ENGINE: lambda: engine(stated())}
     if with_peer:
@@ -125,7 +125,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Margins in the ℓ1 and ℓ∞ balls, CPU seconds"
-    with Bench("polyhedral_margins", title, SOLVE, asked.seeds) as bench:
+    with Bench("polyhedral_margins", title, SOLVE, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             for family in (wide_rows, low_margin, levels):
                 family(bench, asked)

@@ -251,7 +251,9 @@ def main() -> None:
     for module in ("casadi", "cvxpy", "cyipopt", "daqp", "pyomo.environ", "scipy.optimize"):
         importlib.import_module(module)
     asked = options(__doc__, LIMIT)
-    with Bench("relu", "Hard margins of ReLU networks", ROUTES[0], asked.seeds) as bench:
+    with Bench(
+        "relu", "Hard margins of ReLU networks", ROUTES[0], asked.seeds, only=asked.only
+    ) as bench:
         for _ in bench.each_seed():
             shallow(bench, asked)
             deep(bench, asked)

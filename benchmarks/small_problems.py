@@ -110,7 +110,7 @@ def case(kind: Kind, batch: Sequence[Samples], with_peers: bool) -> Case[list[An
         certified = {word for _, _, word in words if word}
         return Judgement(
             max(epsilon for epsilon, _, _ in words), max(delta for _, delta, _ in words), max(gaps),
-            "/".join(sorted(certified)),
+            "/".join(sorted(certified)), answers[0].figures,
         )  # fmt: skip
 
     def each(one: Callable[[FloatArray, FloatArray], FloatArray]) -> Callable[[], list[Answer]]:
@@ -164,7 +164,7 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warm_up()
     title = "Small problems, CPU seconds of one solve"
-    with Bench("small_problems", title, SOLVE, asked.seeds) as bench:
+    with Bench("small_problems", title, SOLVE, asked.seeds, only=asked.only) as bench:
         for _ in bench.each_seed():
             for index, kind in enumerate(KINDS):
                 family(bench, asked, index, kind)

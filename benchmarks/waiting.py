@@ -189,7 +189,9 @@ def main() -> None:
     asked = options(__doc__, LIMIT)
     warnings.simplefilter("ignore")
     warm_up()
-    with Bench("waiting", "Limits, commands and comparisons", WITH, asked.seeds) as bench:
+    with Bench(
+        "waiting", "Limits, commands and comparisons", WITH, asked.seeds, only=asked.only
+    ) as bench:
         for _ in bench.each_seed():
             for family in (limits, beyond, commands, units):
                 family(bench, asked)

@@ -108,17 +108,20 @@ def test_the_page_shows_every_row_and_what_was_missed(tmp_path: Path) -> None:
 def test_goals_over_seeds_show_their_spread_and_the_seeds_that_miss_them(tmp_path: Path) -> None:
     bench = common.Bench("sample", "A title", "ours", seeds=(5, 6, 7))
     for seed in bench.each_seed():
-        bench.add(common.Row("one", "ours", (float(seed),), role=common.Role.OURS))
-        bench.target("quick (peer)", seed, 6.0, at_least=False)
+        shares = {"build %": 1.0, "solve %": 2.0, "certify %": 97.0}
+        row = common.Row("one", "ours", (float(seed),), figures=shares, role=common.Role.OURS)
+        bench.add(row)
+        bench.target("one: quick (peer)", seed, 6.0, at_least=False)
     assert bench.own("one").seconds == (7.0,)
     assert bench.generator(1).random() != bench.generator(2).random()
     bench.write(tmp_path)
     page = load("page")
     text = page.write(tmp_path, tmp_path / "docs", tmp_path, tmp_path).read_text()
-    assert "quick: 6 (5 to 7), wanted ≤ 6: **NOT met** (met with 2 of 3 seeds)" in text
+    assert "one: quick: 6 (5 to 7), wanted ≤ 6: **NOT met** (met with 2 of 3 seeds)" in text
+    assert "  Of ours: 1 % build, 2 % solve, 97 % certify.\n" in text
     assert "| ours | 6 (5 to 7) |" in text and "seeds 5, 6, 7" in text
     kept = json.loads(page.keep(tmp_path, tmp_path / "kept.txt").read_text())
-    assert kept["goals"] == {"quick": 6.0}
+    assert kept["goals"] == {"one: quick": 6.0}
 
 
 def test_the_fastest_peer_has_an_answer() -> None:
