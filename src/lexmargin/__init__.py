@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
-    from lexmargin import errors
+    from lexmargin import errors as errors
     from lexmargin.compare import compare
     from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import (
