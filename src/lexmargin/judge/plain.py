@@ -16,7 +16,7 @@ from lexmargin.judge.first_order import Measured, certificate_of, first_order
 from lexmargin.judge.functions.kinks import measure_kinks
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.judge import with_multiplier_set
-from lexmargin.judge.local.clarke import GradientSets
+from lexmargin.judge.local.given_slopes import elements_given
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink
 from lexmargin.judge.local.kinked_point import RectifiedPoint, Standing
 from lexmargin.judge.multipliers.fritz_john import fritz_john
@@ -29,13 +29,14 @@ from lexmargin.judge.multipliers.qualification import (
 from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb
 from lexmargin.judge.point import UnitPoint, euler_error, is_noise
+from lexmargin.judge.reasons import Condition
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
 
-__all__ = ["judge_kkt", "smooth_only", "unit_of"]
+__all__ = ["ProgramPoint", "judge_kkt", "smooth_only", "unit_of"]
 
 
 _HOLDING: Final = 1e-2
@@ -142,11 +143,14 @@ def judge_kkt(
     unit = unit_of(kkt, limits)
     if not unit.is_finite:
         raise FloatingPointError("f_n or a gradient is not finite")
-    doubts = _doubts(kkt)
+    doubts, place = _doubts(kkt), ProgramPoint(kkt, unit, limits.kink)
     if given is None:
         rung = climb(Rows(unit), limits)
     else:
         given = replace(given, multipliers=given.multipliers / unit.size)
+        if place.touched(given.support) and kkt.norm == 2.0 and not missed:
+            sloped = _at_slopes(place, given, limits, doubts)
+            return _rescaled(replace(sloped, feasibility=shortfall), unit)
         rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits, doubts[1]))
     measured = rung.measured
     support = measured.support
@@ -165,18 +169,44 @@ def judge_kkt(
         mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
-    place = _ProgramPoint(kkt, unit, limits.kink)
     if given is not None or missed:
         found = smooth_only(found, kkt, place, decided=bool(missed))
     else:
         found = _at_kinks(found, place)
+    return _rescaled(found, unit)
+
+
+def _rescaled(found: Certificate, unit: UnitPoint) -> Certificate:
+    """Return the certificate with λ of the target itself, not of a target of length 1."""
     ranges = found.multiplier_range
     if ranges is not None:
         ranges = tuple((low * unit.size, high * unit.size) for low, high in ranges)
     return replace(found, multipliers=found.multipliers * unit.size, multiplier_range=ranges)
 
 
-def _at_kinks(found: Certificate, place: _ProgramPoint) -> Certificate:
+def _at_slopes(
+    place: ProgramPoint, given: Evidence, limits: Tolerances, doubts: tuple[bool, float]
+) -> Certificate:
+    """Measure λ that are given with the slopes given at the kinks of their support."""
+    kkt, unit, support = place.kkt, place.unit, given.support
+    rows = unit.jacobian.copy()
+    rows[support], exact, why = elements_given(place, given)
+    measured = measured_of(unit, rows, given, limits, doubts[1])
+    bounded = place.bounded(measured.lower, place.beside(support)[0], kkt.norm, limits)
+    # What separates the target from one element of every margin does not from all.
+    known = Measured.of(replace(measured, lower=0.0), *doubts)
+    word = first_order(replace(known, condition=Condition.SLOPES, exact=exact), limits)
+    word = (Verdict.UNDECIDED, (why,)) if why else word
+    return replace(
+        certificate_of(Rung(given.tau, measured), word, kkt.margin, kkt.norm, limits),
+        stationarity_bound=bounded,
+        euler=measured.euler if kkt.interior is not None else math.nan,
+        licq=licq(compact(rows[support]), limits.rank),
+        nearest_kink=place.standing(support).nearest,
+    )
+
+
+def _at_kinks(found: Certificate, place: ProgramPoint) -> Certificate:
     """Decide stationarity anew where samples of the support are on kinks (math §3, *Kinks*)."""
     standing = place.standing(found.support) if found.support.size else Standing()
     sets = place.sets(found.support) if standing.where and found.norm == 2.0 else None
@@ -187,7 +217,7 @@ def _at_kinks(found: Certificate, place: _ProgramPoint) -> Certificate:
 
 
 @final
-class _ProgramPoint(RectifiedPoint):
+class ProgramPoint(RectifiedPoint):
     """The point of a margin program, its gradients over r_n, in its metric, 0 where it is held."""
 
     def __init__(self, kkt: Kkt, unit: UnitPoint, limit: float) -> None:
@@ -209,13 +239,11 @@ class _ProgramPoint(RectifiedPoint):
     def doubts(self, support: Indices, limits: Tolerances) -> tuple[bool, float]:
         return _doubts(self.kkt)
 
-    def sets(self, indices: Indices) -> GradientSets | None:
-        sets, kkt = super().sets(indices), self.kkt
-        if sets is None:
-            return None
-        rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
-        columns = np.ones(self.at.size) if self.unit.metric is None else 1.0 / self.unit.metric
-        return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
+    def factors(self, indices: Indices) -> tuple[Array, Array]:
+        rows, columns = super().factors(indices)
+        rows = rows if self.kkt.required is None else rows / self.kkt.required[indices]
+        columns = columns if self.unit.metric is None else columns / self.unit.metric
+        return rows, np.where(self.kkt.held, 0.0, columns)
 
 
 def _doubts(kkt: Kkt) -> tuple[bool, float]:

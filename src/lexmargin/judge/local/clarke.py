@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
-from lexmargin.judge.functions.kinks import Kink
+from lexmargin.judge.functions.kinks import Kink, slopes_at_zero, slopes_with
 from lexmargin.judge.functions.slopes import rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
 from lexmargin.linalg.rounding import EPS
@@ -165,15 +165,11 @@ def gradient_sets(
         own.setdefault(kink.sample, []).append(kink)
     found = [own.get(int(n) // per_sample, []) for n in support]
     recording = functions.record(theta)
-    zero = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    for kink in kinks:
-        zero[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 0.0
+    zero = slopes_at_zero(recording, kinks)
 
     def at(on: Sequence[Sequence[int]]) -> FloatArray:
-        slopes = [layer.copy() for layer in zero]
-        for own_kinks, chosen in zip(found, on, strict=True):
-            for kink in (own_kinks[i] for i in chosen):
-                slopes[kink.layer].reshape(functions.data.n_samples, -1)[kink.sample, kink.unit] = 1
+        turned = (own[i] for own, chosen in zip(found, on, strict=True) for i in chosen)
+        slopes = slopes_with(zero, ((kink.layer, kink.sample, kink.unit, 1.0) for kink in turned))
         return rows(functions, functions.record(theta, slopes), support.tolist())
 
     felt = _signs(functions, recording)

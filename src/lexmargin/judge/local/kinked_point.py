@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -13,7 +14,8 @@ import numpy as np
 from lexmargin.errors import DegreeError
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of, where_of
+from lexmargin.judge.functions.kinks import Kink, Kinks, measure_kinks, samples_of, where_of
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler, unit_point
@@ -165,6 +167,22 @@ class RectifiedPoint(KinkedPoint):
         """The distance of every kink; None where there are none."""
         return measure_kinks(self.functions, self.at, np.arange(self.functions.count))
 
+    def touched(self, indices: Indices) -> list[Kink]:
+        """Return the kinks within the limit of the samples of some margins."""
+        if self.kinks is None:
+            return []
+        return self.kinks.within(self.limit, samples_of(self.functions, indices))
+
+    def elements(self, indices: Indices, slopes: Sequence[Array]) -> Array:
+        """Return elements (S, d) of the gradient sets by the slopes of every power-1 ReLU."""
+        found = rows(self.functions, self.functions.record(self.at, slopes), indices.tolist())
+        wide, columns = self.factors(indices)
+        return np.asarray(found * wide[:, None] * columns)
+
+    def factors(self, indices: Indices) -> tuple[Array, Array]:
+        """Return what gradients are multiplied by in the units of the point (S,), (d,)."""
+        return np.ones(indices.size), np.ones(self.at.size)
+
     def standing(self, support: Indices) -> Standing:
         return self._standing(samples_of(self.functions, support))
 
@@ -185,10 +203,8 @@ class RectifiedPoint(KinkedPoint):
         return Standing(self.kinks.nearest_of(samples).distance, where_of(on) if on else "")
 
     def sets(self, indices: Indices) -> GradientSets | None:
-        on = []
-        if self.kinks is not None:
-            on = self.kinks.within(self.limit, samples_of(self.functions, indices))
-        return gradient_sets(self.functions, self.at, indices, on)
+        sets = gradient_sets(self.functions, self.at, indices, self.touched(indices))
+        return None if sets is None else sets.scaled(*self.factors(indices))
 
 
 @final
