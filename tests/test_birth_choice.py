@@ -12,6 +12,7 @@ from lexmargin.judge import Certificate, Verdict, certify_arrays
 from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.local.birth import birth_value
 from lexmargin.judge.local.birth_choice import best_birth
+from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.verify import verify_receipt
 
@@ -52,7 +53,7 @@ def test_global_wherever_any_multiplier_proves_it() -> None:
     stated = problem(FIRST, SECOND, MIDDLE)
     first = at_first_order(stated, [ON_AXIS / 2, ON_AXIS / 2, 0.0])
     assert first.multiplier_dimension == 1
-    found = refine(stated.functions, THETA, 2.0, first)
+    found = refine(PredictorPoint(stated.functions, THETA, 2.0, first.tolerances.kink), first)
     assert found.verdict is Verdict.GLOBAL, found.report()
     assert found.gap is not None and found.gap < 1e-12
     rows = stated.functions.jacobian(THETA / np.linalg.norm(THETA))
@@ -69,7 +70,7 @@ def test_without_the_third_sample_on_the_margin_it_is_not_global(shift: float) -
     """A slightly wrong input: the sample that carries the proof is a little further away."""
     stated = problem(FIRST, SECOND, (1.0 + shift) * MIDDLE)
     first = at_first_order(stated, [ON_AXIS / 2, ON_AXIS / 2, 0.0])
-    found = refine(stated.functions, THETA, 2.0, first)
+    found = refine(PredictorPoint(stated.functions, THETA, 2.0, first.tolerances.kink), first)
     assert found.verdict is Verdict.STRICT_LOCAL
     assert any("birth test 1.93" in why for why in found.reasons)
 
@@ -79,7 +80,7 @@ def test_no_multiplier_passes() -> None:
     stated = problem(FIRST, SECOND, FIRST, SECOND)
     first = at_first_order(stated, [ON_AXIS / 2, ON_AXIS / 2, 0.0, 0.0])
     assert first.multiplier_dimension == 2
-    found = refine(stated.functions, THETA, 2.0, first)
+    found = refine(PredictorPoint(stated.functions, THETA, 2.0, first.tolerances.kink), first)
     assert found.verdict is Verdict.STRICT_LOCAL
     assert any("at least 1.93185165" in why and "for every λ" in why for why in found.reasons)
 

@@ -19,6 +19,7 @@ from lexmargin.judge.local.birth import (
     dead_units,
     leak,
 )
+from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,
@@ -46,7 +47,7 @@ def judge(f: MarginFunctions, theta, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, **options)
-    return refine(f, theta, degree, first)
+    return refine(PredictorPoint(f, theta, degree, first.tolerances.kink), first)
 
 
 def net_of(f: MarginFunctions, W, a) -> np.ndarray:

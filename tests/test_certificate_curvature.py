@@ -19,6 +19,7 @@ from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.given import Evidence
+from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import Curvature, CurvatureKind, measured_curvature
@@ -54,7 +55,7 @@ def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, norm, **options)
-    return refine(f, theta, degree, first)
+    return refine(PredictorPoint(f, theta, degree, first.tolerances.kink), first)
 
 
 def around(f: MarginFunctions, theta, certificate: Certificate, weights=None) -> Vicinity:

@@ -17,6 +17,7 @@ from lexmargin.judge.functions.kinks import Kink, measure_kinks
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.local.clarke import GradientSets, clarke_stationarity, gradient_sets
 from lexmargin.judge.local.kinked import judged_at_kink
+from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors import (
     DiagonalNetwork,
@@ -46,7 +47,7 @@ def judge(f: MarginFunctions, theta, norm=2.0, **options) -> Certificate:
     theta = np.asarray(theta, float)
     degree = f.homogeneity.degree
     first = certify_arrays(f.values(theta), f.jacobian(theta), theta, degree, norm, **options)
-    return refine(f, theta, degree, first)
+    return refine(PredictorPoint(f, theta, degree, first.tolerances.kink), first)
 
 
 def net(f: MarginFunctions, W, a) -> np.ndarray:
@@ -118,11 +119,14 @@ def test_rows_with_the_natural_slopes_are_the_jacobian():
         f = functions(predictor, rng.standard_normal((3, 4)), y)
         theta = rng.standard_normal(f.size)
         every = list(range(f.count))
-        np.testing.assert_allclose(rows(f, f.record(theta), every), f.jacobian(theta), atol=1e-14)
-        slopes = [(z > 0).astype(float) for z in f.pre_activations(theta)]
-        np.testing.assert_allclose(
-            rows(f, f.record(theta, slopes), every), f.jacobian(theta), atol=1e-14
-        )
+        slopes = {
+            (layer, *place): float(z[place] > 0.0)
+            for layer, z in enumerate(f.pre_activations(theta))
+            for place in np.ndindex(z.shape)
+        }
+        for chosen in ({}, slopes):
+            found = rows(f, f.record(theta), every, chosen)
+            np.testing.assert_allclose(found, f.jacobian(theta), atol=1e-14)
 
 
 def test_the_gradient_set_is_spanned_by_the_two_one_sided_gradients():

@@ -39,6 +39,22 @@ def test_chains_hold_in_rationals_whatever_the_scales(norm: float) -> None:
     assert found > 20
 
 
+def test_pivots_that_gain_nothing_end() -> None:
+    """Beale's program (1955), on which the rule of the largest gain goes round for ever.
+
+    `max c·x, A x ≤ 0, x ≥ 0`: samples c, c - A_i and c + e_i, so that the margins of the others are
+    at least that of the first exactly where x is feasible; c small beside them.
+    """
+    gains = np.array([0.75, -20.0, 0.5, -6.0]) / 128
+    limits = np.array([[0.25, -8.0, -1.0, 9.0], [0.5, -12.0, -0.5, 3.0]])
+    x = np.eye(4)
+    others = [-limits[0], x[2], x[3], -limits[1], x[0], x[1]]
+    Z = np.array([gains, *(gains + row for row in others)])
+    vertex = exact_vertex(Z, 1.0, 1, time.monotonic() + 20.0)
+    assert vertex is not None
+    assert check_exact_levels(Z, 1.0, vertex.theta, vertex.chain, 1) == ""
+
+
 def test_a_late_deadline_leaves_nothing() -> None:
     assert exact_vertex(np.eye(3), 1.0, 1, time.monotonic() - 1.0) is None
 

@@ -124,8 +124,11 @@ def test_a_point_that_one_of_many_multipliers_refused_is_certified() -> None:
     values, rows, owners, _ = adversarial_networks._clarke(made, POINT, 1e-7)
     least, noise = adversarial_networks.measured(values, rows, owners, POINT, 2.0)
     assert least + noise < 1e-11
-    found = lm.certify(problem, POINT)
-    assert found.verdict.stationary, found.report()
-    assert found.complementarity < 1e-9
-    again = verify_receipt(receipt(problem, POINT, found))
-    assert again.verdict is found.verdict
+    # Which of the many is met first hangs on the last bits of the point: at some scales one with
+    # weight on samples 3 and 4, at others one with weight on sample 1 too.
+    for scale in (1.0, 3.0, 0.7, 0.0793):
+        found = lm.certify(problem, scale * POINT)
+        assert found.verdict.stationary, found.report()
+        assert found.complementarity < 0.5 * found.tolerances.complementarity
+        again = verify_receipt(receipt(problem, scale * POINT, found))
+        assert again.verdict is found.verdict

@@ -13,7 +13,7 @@ import lexmargin as lm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.jacobian import JacobianOps
-from lexmargin.ops.numpy import NumpyOps
+from way_of_a_certificate import way
 
 DATA = lm.Dataset([[1.0, 2.0], [-1.0, 0.5], [0.3, -2.0]], [1, -1, 1])
 PREDICTORS = (lm.Network((3,), lm.ReLU()), lm.DiagonalNetwork(3), lm.Linear())
@@ -65,21 +65,46 @@ def test_what_is_kept_travels_nowhere() -> None:
     assert again == functions and np.array_equal(again.jacobian(theta), before)
 
 
-def test_a_certificate_on_kinks_evaluates_its_network_five_times(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """At θ, at θ̂, and once for each choice of slopes."""
-    signs, X = [1, 1, -1, -1], [[1, 1], [-1, -1], [1, -1], [-1, 1]]
-    problem = lm.HardMargin(lm.Network((4,), lm.ReLU()), lm.Dataset(X, signs))
-    theta = np.concatenate([np.array(X, float).ravel() / np.sqrt(2.0), np.array(signs, float)])
-    plain, calls = lm.Network.__call__, 0
+STRUCTURE = {"DegreeOps": 1, "CurvatureOps": 1}
+POINTS = {
+    # Its own; every choice of slopes at its kinks is read off the same evaluation.
+    "xor": {"JacobianOps": 1},
+    # Its own and the two sides of a difference beside it, which the Hessian is compared with; and
+    # the ball in which the Hessian is enclosed.
+    "diagonal-2": {"JacobianOps": 3, "ArbOps": 1},
+    "saddle-is-kkt": {"JacobianOps": 3, "ArbOps": 1},
+    # A length that counts: the same in the coordinates of its cost.
+    "depth-1-plus-2-scaled-10": {"JacobianOps": 3, "ArbOps": 1},
+    "two-levels-l1": {"JacobianOps": 1},
+}
 
-    def counted(self: Any, ops: Any, blocks: Sequence[Any], inputs: Any) -> Any:
-        nonlocal calls
-        calls += isinstance(ops, (JacobianOps, NumpyOps))
-        return plain(self, ops, blocks, inputs)
 
-    monkeypatch.setattr(lm.Network, "__call__", counted)
-    found = lm.certify(problem, theta)
-    assert found.verdict is lm.Verdict.GLOBAL and found.nearest_kink == 0.0
-    assert calls == 5
+@pytest.mark.parametrize("name", POINTS)
+def test_a_certificate_evaluates_its_network_where_nothing_is_known(name: str) -> None:
+    found = way(name)
+    assert found.arithmetics == STRUCTURE | POINTS[name]
+    assert set(found.points.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dead-neuron", "xor-leaky-0-5", "depth-1-plus-2-w-set", "depth-1-plus-2-path-half",
+     "convolution-3", "diagonal-pairs-exponential-2"],
+)  # fmt: skip
+def test_no_certificate_evaluates_a_point_twice(name: str) -> None:
+    points = way(name).points
+    assert points and set(points.values()) == {1}
+
+
+def test_of_more_points_than_are_kept_the_one_asked_for_stays() -> None:
+    functions = MarginFunctions(lm.DiagonalNetwork(2), DATA)
+    points = np.random.default_rng(0).standard_normal((6, functions.size))
+    first = functions.record(points[0])
+    for theta in points[1:]:
+        functions.record(theta)
+        assert functions.record(points[0]) is first
+    second = functions.record(points[1])
+    assert functions.record(points[1]) is second
+    for theta in points[2:]:
+        functions.record(theta)
+    assert functions.record(points[1]) is not second

@@ -22,6 +22,7 @@ from lexmargin.judge.given import Evidence
 from lexmargin.judge.second_order import contraction, curvature, hessian_changes
 from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.curvature import measured_curvature, second_order
+from lexmargin.judge.second_order.exact_critical import critical_as_computed
 from lexmargin.judge.second_order.hessian_changes import Asked, Changes, changes_within
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.reduced import (
@@ -472,6 +473,33 @@ def test_norms_of_enclosures_bound_those_of_every_matrix() -> None:
     assert (
         hessian_changes._norm([[arb("nan")]]) == hessian_changes._norm([[arb("inf")]]) == math.inf
     )
+
+
+def test_norms_of_enclosures_are_rounded_up() -> None:
+    """u uᵀ of doubles has the norm u·u in fractions, which a norm in doubles may fall short of."""
+    from flint import arb
+
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        u = np.rint(1e4 * rng.standard_normal(5))
+        exact = sum(int(x) ** 2 for x in u)
+        assert hessian_changes._norm([[arb(float(x * y)) for y in u] for x in u]) >= exact
+
+
+@pytest.mark.parametrize(("units", "open_"), [(12.0, True), (20.0, False)])
+@pytest.mark.parametrize("of", ["excess", "held", "free", "error", "radial"])
+def test_of_floats_a_few_units_of_the_last_place_bar_no_way(
+    of: str, units: float, open_: bool
+) -> None:
+    """f_0 = x holds the point e_1 along e_2, where f_1 = x is level too: up to what rounding is."""
+    off = dict.fromkeys(("excess", "held", "free", "error", "radial"), 0.0) | {of: units * EPS}
+    # Of θ itself and of the λ∇f beside it there is twice as much; both margins stay level then.
+    lean = 2.0 * off["radial"]
+    slopes = [[1.0, off["held"] - lean], [1.0, -off["free"] - lean]]
+    vicinity = around(Cubics([0.0, off["excess"]], slopes), [1.0, 0.0])
+    direction, error = np.array([lean, 1.0]), 2.0 * off["error"]
+    held, free = np.array([0]), np.array([1])
+    assert critical_as_computed(vicinity, direction, held, free, error) is open_
 
 
 def test_what_is_not_finite_in_balls_is_measured() -> None:

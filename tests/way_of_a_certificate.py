@@ -2,7 +2,7 @@
 
 `python tests/way_of_a_certificate.py [NAME ...]` prints for each problem of the shelf: the modules
 entered until the word of first order, the returns to a module already left, and how often one
-certificate evaluates the network, with where from.
+certificate evaluates the network, in which arithmetic and from where.
 """
 
 from __future__ import annotations
@@ -16,23 +16,30 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, final
 
+import numpy as np
+
 import lexmargin
 from lexmargin.cli.main import app
 
 ROOT: Final = str(Path(lexmargin.__file__).parent) + "/"
 PREDICTORS: Final = ROOT + "predictors/"
 DECIDES: Final = ("first_order", "_first_order", "_word")
+FLOATS: Final = ("JacobianOps", "NumpyOps")
 SHELF: Final = ("xor", "saddle-is-kkt", "diagonal-2", "two-levels-l1")
 
 
 @final
 @dataclass
 class Way:
-    """What one certificate entered: modules until stationarity is decided, and evaluations."""
+    """What one certificate entered: modules until stationarity is decided, and evaluations.
+
+    ``evaluations`` by arithmetic and caller, ``points`` those in floats by their parameters.
+    """
 
     entered: list[str] = field(default_factory=list)
     decided: bool = False
-    evaluations: collections.Counter[str] = field(default_factory=collections.Counter)
+    evaluations: collections.Counter[tuple[str, str]] = field(default_factory=collections.Counter)
+    points: collections.Counter[bytes] = field(default_factory=collections.Counter)
     _inside: FrameType | None = None
 
     @property
@@ -59,7 +66,20 @@ class Way:
         predicts = code.co_name == "__call__" and code.co_filename.startswith(PREDICTORS)
         if predicts and self._inside is None:
             self._inside = frame
-            self.evaluations[_asked_by(frame)] += 1
+            _, ops, parameters = (frame.f_locals[name] for name in code.co_varnames[:3])
+            arithmetic = type(ops).__name__
+            self.evaluations[arithmetic, _asked_by(frame)] += 1
+            if arithmetic in FLOATS:
+                blocks = [np.ravel(getattr(one, "value", one)) for one in parameters]
+                self.points[np.concatenate(blocks).tobytes()] += 1
+
+    @property
+    def arithmetics(self) -> dict[str, int]:
+        """How often the network was evaluated in each arithmetic."""
+        found = collections.Counter[str]()
+        for (arithmetic, _), count in self.evaluations.items():
+            found[arithmetic] += count
+        return dict(found)
 
 
 def _asked_by(frame: FrameType) -> str:
@@ -96,8 +116,8 @@ def main(*names: str) -> int:
             f"{name}: {found.modules} modules entered, {found.returns} returns, "
             f"{found.evaluations.total()} evaluations"
         )
-        for asked, count in found.evaluations.most_common():
-            print(f"    {count}  {asked}")
+        for (arithmetic, asked), count in found.evaluations.most_common():
+            print(f"    {count}  {arithmetic}: {asked}")
     return 0
 
 

@@ -10,7 +10,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +32,10 @@ from lexmargin.predictors.sums import Member, Sum
 __all__ = ["MarginFunctions", "Margins"]
 
 T = TypeVar("T")
+
+_KEPT_POINTS: Final = 4
+"""Points whose evaluation is kept: a certificate's own, the two sides of a difference beside it,
+and a step from it; with fewer the first would be evaluated again."""
 
 
 class Margins(ABC):
@@ -234,7 +238,7 @@ class MarginFunctions(Margins):
 
     def values(self, theta: FloatArray) -> FloatArray:
         """Return ``f(θ)``, ``(count,)``: of what is kept, where gradients were asked for at θ."""
-        if self._is_kept(theta):
+        if self._kept_at(theta) is not None:
             return self.value_and_vjp(theta)[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             result = self.evaluate(NumpyOps(), self.blocks(theta))
@@ -243,31 +247,31 @@ class MarginFunctions(Margins):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_kept"}
 
-    def record(self, theta: FloatArray, slopes: Sequence[FloatArray] | None = None) -> Recording:
-        """Return the parameters, the scores and the rectifiers at θ; those of the last θ are kept.
-
-        ``slopes`` replaces the derivative of every power-1 rectifier, as in ``JacobianOps``; such
-        a recording is not kept.
-        """
-        if slopes is not None or self.count * self.size > KEPT_ENTRIES:
-            return self._recorded_now(theta, slopes)
-        if not self._is_kept(theta):
-            # Of a copy: what is given may be changed in place.
-            own = np.array(theta, dtype=np.float64)
-            vars(self)["_kept"] = own.tobytes(), self._recorded_now(own, None)
-        found: Recording = vars(self)["_kept"][1]
-        return found
-
-    def _is_kept(self, theta: FloatArray) -> bool:
-        kept = vars(self).get("_kept")
-        return kept is not None and kept[0] == np.asarray(theta, dtype=np.float64).tobytes()
-
-    def _recorded_now(self, theta: FloatArray, slopes: Sequence[FloatArray] | None) -> Recording:
-        parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(theta))
-        ops = JacobianOps(slopes)
+    def record(self, theta: FloatArray) -> Recording:
+        """Return the parameters, the scores and the rectifiers at θ; those of some θ are kept."""
+        found = self._kept_at(theta)
+        if found is not None:
+            return found
+        # Of a copy: what is given may be changed in place.
+        own = np.array(theta, dtype=np.float64)
+        parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(own))
+        ops = JacobianOps()
         with np.errstate(invalid="ignore", divide="ignore"):
             scores = self.predictor(ops, parameters, ops.constant(self.features))
-        return Recording(parameters, scores, tuple(ops.rectified))
+        found = Recording(parameters, scores, tuple(ops.rectified))
+        most = min(_KEPT_POINTS, KEPT_ENTRIES // (self.count * self.size))
+        vars(self)["_kept"] = ((own.tobytes(), found), *vars(self).get("_kept", ()))[:most]
+        return found
+
+    def _kept_at(self, theta: FloatArray) -> Recording | None:
+        kept: tuple[tuple[bytes, Recording], ...] = vars(self).get("_kept", ())
+        key = np.asarray(theta, dtype=np.float64).tobytes() if kept else b""
+        for entry in kept:
+            if entry[0] == key:
+                # What is asked for again is what stays.
+                vars(self)["_kept"] = (entry, *(other for other in kept if other is not entry))
+                return entry[1]
+        return None
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Return the rows ``∇f_n(θ)``, ``(count, d)``; 0 is taken as the slope of relu at 0."""

@@ -145,7 +145,12 @@ class Kkt:
     @functools.cached_property
     def values(self) -> FloatArray:
         """f_n(w)/r_n (N,), -∞ where f is not defined: such a sample is not separated."""
-        found = self.functions.values(self.point)
+        functions = self.functions
+        if functions.data.is_sparse:
+            found = functions.values(self.point)
+        else:
+            # Gradients are asked for next: in one evaluation with them.
+            found = functions.value_and_vjp(self.point)[0]
         found = found if self.required is None else found / self.required
         return np.where(np.isnan(found), -np.inf, found)
 

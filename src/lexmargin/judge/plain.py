@@ -221,7 +221,7 @@ class ProgramPoint(RectifiedPoint):
     """The point of a margin program, its gradients over r_n, in its metric, 0 where it is held."""
 
     def __init__(self, kkt: Kkt, unit: UnitPoint, limit: float) -> None:
-        self.kkt, self.functions, self.at = kkt, kkt.functions, kkt.point
+        self.kkt = kkt
         self.unit, self.degree, self.limit = unit, unit.degree, limit
         self.theta = unit.theta if unit.target is None else unit.target
 

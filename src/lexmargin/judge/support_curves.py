@@ -90,9 +90,9 @@ def curves(
                 "Curves are those of a direction: of a hard margin, say.",
             )
         degree, norm = problem.require_homogeneous(), problem.norm_p
-        values, jacobian = problem.functions.values(flat), problem.functions.jacobian(flat)
         found = certify(problem, flat, tolerances=tolerances)
-        place = PredictorPoint(problem.functions, flat, degree, tolerances.kink)
+        place = PredictorPoint(problem.functions, flat, degree, tolerances.kink, norm)
+        values, jacobian, flat = place.kkt.values, place.kkt.jacobian, place.kkt.point
     point = unit_point(values, jacobian, flat, degree, norm)
     if point.margin <= 0.0:
         raise UnsupportedError(

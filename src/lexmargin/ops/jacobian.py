@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -112,14 +112,11 @@ def _unbroadcast(cotangent: FloatArray, operand: Node, batched: bool) -> FloatAr
 class JacobianOps(Ops[Node]):
     """The gradient target: values forward, cotangents backward.
 
-    It remembers its rectifiers. ``slopes`` replaces the derivative of every one of power 1: an
-    array of the shape of z for each, in order of evaluation.
+    It remembers its rectifiers.
     """
 
-    def __init__(self, slopes: Sequence[FloatArray] | None = None) -> None:
-        self._slopes = slopes
+    def __init__(self) -> None:
         self._inputs: dict[Node, Node] = {}
-        self._kinked = 0
         self.rectified: list[Rectified] = []
 
     @staticmethod
@@ -191,13 +188,10 @@ class JacobianOps(Ops[Node]):
 
     def relu(self, a: Node, power: float = 1.0) -> Node:
         node = self._relu(a, power)
-        self._kinked += power == 1.0
         self.rectified.append(Rectified(a, node, power, self._inputs.get(a)))
         return node
 
     def _relu(self, a: Node, power: float) -> Node:
-        if power == 1.0 and self._slopes is not None:
-            return self._unary(a, np.maximum(a.value, 0.0), self._slopes[self._kinked])
         if power == 1.0:
             active = a.value > 0
             return self._unary(a, np.where(active, a.value, 0.0), active.astype(np.float64))
@@ -253,13 +247,20 @@ class JacobianOps(Ops[Node]):
 
     @staticmethod
     def pull_back(
-        output: Node, seed: FloatArray, parameters: Sequence[Node], *, reduce: bool
+        output: Node,
+        seed: FloatArray,
+        parameters: Sequence[Node],
+        *,
+        reduce: bool,
+        slopes: Mapping[Node, FloatArray] | None = None,
     ) -> list[FloatArray]:
         """Return the gradients of ``Σ seed * output`` with respect to the parameters.
 
         ``seed`` has the shape of the output. With ``reduce`` the result is summed over samples
         (shape of each parameter), else it keeps the sample axis (``(N, …)`` per parameter).
+        ``slopes`` replaces the derivative of some rectifiers: by output, in the shape of z.
         """
+        slopes = {} if slopes is None else slopes
         order: list[Node] = []
         seen: set[Node] = set()
         stack: list[tuple[Node, bool]] = [(output, False)]
@@ -278,8 +279,9 @@ class JacobianOps(Ops[Node]):
             cotangent = cotangents.get(node)
             if cotangent is None:
                 continue
+            chosen = slopes.get(node)
             for source, pull in node.sources:
-                part = pull(cotangent, reduce)
+                part = pull(cotangent, reduce) if chosen is None else cotangent * chosen
                 known = cotangents.get(source)
                 cotangents[source] = part if known is None else known + part
         lead = () if reduce else (output.value.shape[0],)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.table import CHEAP, with_bounds
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.local.beyond_first_order import beyond_first_order, from_to
@@ -25,15 +24,11 @@ from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.verdict import Verdict
-from lexmargin.margins import MarginFunctions
-from lexmargin.ops.base import FloatArray
 
 __all__ = ["refine"]
 
 
-def refine(
-    functions: MarginFunctions, theta: FloatArray, degree: float, certificate: Certificate
-) -> Certificate:
+def refine(place: PredictorPoint, certificate: Certificate) -> Certificate:
     """Carry a first-order certificate of a direction on, as :func:`beyond_first_order`, to bounds.
 
     For two-layer networks of positively homogeneous units the birth test may prove GLOBAL, or
@@ -41,19 +36,16 @@ def refine(
 
     Parameters
     ----------
-    functions : the margin functions.
-    theta : (d,) the point, at any scale.
-    degree : α.
+    place : the direction.
     certificate : the first-order certificate of the same point.
     """
     if certificate.verdict is Verdict.NOT_SEPARATING or not certificate.support.size:
         return certificate
-    place = PredictorPoint(functions, theta, degree, certificate.tolerances.kink)
     found = beyond_first_order(place, certificate)
     if found.norm != 2.0:
         return found
-    found = with_bounds(Kkt(functions=functions, point=place.theta), found, CHEAP)
-    return found if leak(functions.predictor) is None else _birth(place, found)
+    found = with_bounds(place.kkt, found, CHEAP)
+    return found if leak(place.functions.predictor) is None else _birth(place, found)
 
 
 def _birth(place: PredictorPoint, certificate: Certificate) -> Certificate:

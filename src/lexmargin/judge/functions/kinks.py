@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,7 +14,7 @@ from lexmargin.judge.functions.slopes import sensitivities
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.ops.jacobian import Recording, Rectified
+from lexmargin.ops.jacobian import Rectified
 
 __all__ = [
     "Kink",
@@ -22,8 +22,6 @@ __all__ = [
     "curvature_jumps",
     "measure_kinks",
     "samples_of",
-    "slopes_at_zero",
-    "slopes_with",
     "where_of",
 ]
 
@@ -37,6 +35,11 @@ class Kink:
     layer: int
     sample: int
     unit: int
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Layer, sample and unit."""
+        return self.layer, self.sample, self.unit
 
     def __str__(self) -> str:
         return f"layer {self.layer + 1}, unit {self.unit}, sample {self.sample}"
@@ -84,22 +87,6 @@ class Kinks:
             "sample": kink.sample,
             "unit": kink.unit,
         }
-
-
-def slopes_with(
-    slopes: Sequence[FloatArray], entries: Iterable[tuple[int, int, int, float]]
-) -> list[FloatArray]:
-    """Return slopes of every power-1 ReLU with (layer, sample, unit, slope) put in their places."""
-    found = [layer.copy() for layer in slopes]
-    for layer, sample, unit, slope in entries:
-        found[layer].reshape(len(found[layer]), -1)[sample, unit] = slope
-    return found
-
-
-def slopes_at_zero(recording: Recording, kinks: Iterable[Kink]) -> list[FloatArray]:
-    """Return the slopes of every power-1 ReLU as it stands, 0 at these kinks."""
-    slopes = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in recording.kinked]
-    return slopes_with(slopes, ((kink.layer, kink.sample, kink.unit, 0.0) for kink in kinks))
 
 
 def where_of(kinks: Sequence[Kink]) -> str:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.ops.jacobian import JacobianOps, Recording
+from lexmargin.ops.jacobian import JacobianOps, Node, Recording
 
 __all__ = ["rows", "sensitivities"]
 
 
-def rows(functions: MarginFunctions, recording: Recording, support: Sequence[int]) -> FloatArray:
-    """Return the elements ∇f_n for the margin functions of ``support`` (S, d)."""
+def rows(
+    functions: MarginFunctions,
+    recording: Recording,
+    support: Sequence[int],
+    slopes: Mapping[tuple[int, int, int], float],
+) -> FloatArray:
+    """Return the elements ∇f_n for the margin functions of ``support`` (S, d).
+
+    ``slopes`` of power-1 rectifiers by (layer, sample, unit); the others have that of their side.
+    """
     samples, weights = _seeds(functions, support)
+    chosen = _derivatives(recording, slopes, functions.data.n_samples)
     count = functions.data.n_samples
     result = np.zeros((len(support), functions.size))
     for c in range(weights.shape[1]):
@@ -23,10 +32,22 @@ def rows(functions: MarginFunctions, recording: Recording, support: Sequence[int
         if seed.ndim == 2:
             seed = np.zeros_like(seed)
             seed[:, c] = 1.0
-        parts = JacobianOps.pull_back(recording.scores, seed, recording.parameters, reduce=False)
+        parts = JacobianOps.pull_back(
+            recording.scores, seed, recording.parameters, reduce=False, slopes=chosen
+        )
         flat = np.concatenate([part.reshape(count, -1) for part in parts], axis=1)
         result += weights[:, c, None] * flat[samples]
     return result
+
+
+def _derivatives(
+    recording: Recording, slopes: Mapping[tuple[int, int, int], float], samples: int
+) -> dict[Node, FloatArray]:
+    kinked = recording.kinked
+    found = [np.asarray(one.argument.value > 0.0, dtype=np.float64) for one in kinked]
+    for (layer, sample, unit), slope in slopes.items():
+        found[layer].reshape(samples, -1)[sample, unit] = slope
+    return {one.output: part for one, part in zip(kinked, found, strict=True)}
 
 
 def sensitivities(

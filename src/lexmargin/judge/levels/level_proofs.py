@@ -82,9 +82,9 @@ def ordered_margins(kkt: Kkt) -> tuple[Array, Array, Array | None]:
     functions, alpha = kkt.functions, kkt.degree
     if alpha is None:
         return kkt.point, functions.values(kkt.point), None
-    point = unit_scale(kkt.point)
-    values = functions.values(point) / vector_norm(point, kkt.norm) ** alpha
-    return point, values, functions.jacobian(point) if functions.linear else None
+    at = Kkt(functions=functions, point=unit_scale(kkt.point), norm=kkt.norm)
+    values = at.values / vector_norm(at.point, kkt.norm) ** alpha
+    return at.point, values, at.jacobian if functions.linear else None
 
 
 def with_levels(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
-from lexmargin.judge.functions.kinks import Kink, slopes_at_zero, slopes_with
+from lexmargin.judge.functions.kinks import Kink
 from lexmargin.judge.functions.slopes import rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
 from lexmargin.linalg.rounding import EPS
@@ -165,12 +165,15 @@ def gradient_sets(
         own.setdefault(kink.sample, []).append(kink)
     found = [own.get(int(n) // per_sample, []) for n in support]
     recording = functions.record(theta)
-    zero = slopes_at_zero(recording, kinks)
+    zero = dict.fromkeys((kink.place for kink in kinks), 0.0)
 
     def at(on: Sequence[Sequence[int]]) -> FloatArray:
-        turned = (own[i] for own, chosen in zip(found, on, strict=True) for i in chosen)
-        slopes = slopes_with(zero, ((kink.layer, kink.sample, kink.unit, 1.0) for kink in turned))
-        return rows(functions, functions.record(theta, slopes), support.tolist())
+        ones = {
+            own_kinks[i].place: 1.0
+            for own_kinks, chosen in zip(found, on, strict=True)
+            for i in chosen
+        }
+        return rows(functions, recording, support.tolist(), zero | ones)
 
     felt = _signs(functions, recording)
     reached = all(_reached(recording, kink) for kink in kinks)

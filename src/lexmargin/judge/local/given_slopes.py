@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.functions.kinks import slopes_at_zero, slopes_with
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.clarke import GradientSets
 from lexmargin.judge.local.kinked import element_at_kink
@@ -35,16 +34,14 @@ def elements_given(place: RectifiedPoint, evidence: Evidence) -> tuple[Array, bo
         generalised gradients, and why they prove nothing; an empty text where they may.
     """
     support, functions = evidence.support, place.functions
-    recording = functions.record(place.at)
-    if len(recording.kinked) != 1:
+    if len(functions.record(place.kkt.point).kinked) != 1:
         return place.rows(support), False, _SEVERAL
-    on = place.touched(support)
-    known = {(kink.layer, kink.sample, kink.unit) for kink in on}
-    for *where, slope in evidence.slopes:
-        if tuple(where) not in known or not 0.0 <= slope <= 1.0:
+    slopes = dict.fromkeys((kink.place for kink in place.touched(support)), 0.0)
+    for layer, sample, unit, slope in evidence.slopes:
+        if (layer, sample, unit) not in slopes or not 0.0 <= slope <= 1.0:
             return place.rows(support), False, _OFF
+        slopes[layer, sample, unit] = slope
     sets = place.sets(support)
-    slopes = slopes_with(slopes_at_zero(recording, on), evidence.slopes)
     return place.elements(support, slopes), sets is not None and sets.exact, ""
 
 
@@ -72,16 +69,15 @@ def _slopes(
     """Return the slope of every kink in the elements (S, d): units have orthogonal parts."""
     functions, kinks = place.functions, place.touched(support)
     each = functions.count // functions.data.n_samples
-    zero = slopes_at_zero(functions.record(place.at), kinks)
+    zero = dict.fromkeys((kink.place for kink in kinks), 0.0)
     found: dict[tuple[int, int, int], float] = {}
     for row, n in enumerate(support):
         rest = elements[row] - sets.base[row]
         for kink in (k for k in kinks if k.sample == int(n) // each):
-            key = kink.layer, kink.sample, kink.unit
-            turned = slopes_with(zero, [(*key, 1.0)])
+            turned = zero | {kink.place: 1.0}
             part = place.elements(support[row : row + 1], turned)[0] - sets.base[row]
             size = float(part @ part)
             slope = min(max(float(rest @ part) / size, 0.0), 1.0) if size > 0.0 else 0.0
             if slope > 0.0:
-                found[key] = slope
+                found[kink.place] = slope
     return tuple((*key, slope) for key, slope in sorted(found.items()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
 from lexmargin.errors import DegreeError
+from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.functions.kinks import Kink, Kinks, measure_kinks, samples_of, where_of
@@ -23,7 +24,7 @@ from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import Tolerances
-from lexmargin.linalg.norms import Array
+from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 
@@ -157,15 +158,18 @@ class KinkedDirection(KinkedPoint):
 class RectifiedPoint(KinkedPoint):
     """A point of a predictor of the toolkit, whose kinks are those of its power-1 ReLUs."""
 
-    functions: MarginFunctions
-    """f_n."""
-    at: Array
-    """Where they are evaluated (d,)."""
+    kkt: Kkt
+    """The one record of what is evaluated here."""
+
+    @property
+    def functions(self) -> MarginFunctions:
+        """The f_n."""
+        return self.kkt.functions
 
     @functools.cached_property
     def kinks(self) -> Kinks | None:
         """The distance of every kink; None where there are none."""
-        return measure_kinks(self.functions, self.at, np.arange(self.functions.count))
+        return measure_kinks(self.functions, self.kkt.point, np.arange(self.functions.count))
 
     def touched(self, indices: Indices) -> list[Kink]:
         """Return the kinks within the limit of the samples of some margins."""
@@ -173,15 +177,16 @@ class RectifiedPoint(KinkedPoint):
             return []
         return self.kinks.within(self.limit, samples_of(self.functions, indices))
 
-    def elements(self, indices: Indices, slopes: Sequence[Array]) -> Array:
-        """Return elements (S, d) of the gradient sets by the slopes of every power-1 ReLU."""
-        found = rows(self.functions, self.functions.record(self.at, slopes), indices.tolist())
+    def elements(self, indices: Indices, slopes: Mapping[tuple[int, int, int], float]) -> Array:
+        """Return elements (S, d) of the gradient sets by the slopes of some rectifiers."""
+        recording = self.functions.record(self.kkt.point)
+        found = rows(self.functions, recording, indices.tolist(), slopes)
         wide, columns = self.factors(indices)
         return np.asarray(found * wide[:, None] * columns)
 
     def factors(self, indices: Indices) -> tuple[Array, Array]:
         """Return what gradients are multiplied by in the units of the point (S,), (d,)."""
-        return np.ones(indices.size), np.ones(self.at.size)
+        return np.ones(indices.size), np.ones(self.kkt.point.size)
 
     def standing(self, support: Indices) -> Standing:
         return self._standing(samples_of(self.functions, support))
@@ -203,7 +208,7 @@ class RectifiedPoint(KinkedPoint):
         return Standing(self.kinks.nearest_of(samples).distance, where_of(on) if on else "")
 
     def sets(self, indices: Indices) -> GradientSets | None:
-        sets = gradient_sets(self.functions, self.at, indices, self.touched(indices))
+        sets = gradient_sets(self.functions, self.kkt.point, indices, self.touched(indices))
         return None if sets is None else sets.scaled(*self.factors(indices))
 
 
@@ -212,26 +217,29 @@ class PredictorPoint(RectifiedPoint, KinkedDirection):
     """A direction of a predictor of the toolkit."""
 
     def __init__(
-        self, functions: MarginFunctions, theta: Array, degree: float, limit: float
+        self,
+        functions: MarginFunctions,
+        theta: Array,
+        degree: float,
+        limit: float,
+        norm: float = 2.0,
     ) -> None:
         scaled = theta / float(np.max(np.abs(theta)))
-        self.theta = self.at = scaled / float(np.linalg.norm(scaled))
-        self.functions, self.degree, self.limit = functions, degree, limit
+        self.theta = scaled / float(np.linalg.norm(scaled))
+        # Sums that a linear score cancels in are those of the point as it was given.
+        at = unit_scale(theta) if functions.linear else self.theta
+        self.kkt = Kkt(functions=functions, point=at, norm=norm)
+        self.degree, self.limit = degree, limit
         self.curved = PredictorCurved(functions)
         self.bends = functions.curvature is not Curvature.AFFINE
 
     @functools.cached_property
     def values(self) -> Array:
-        # With the gradients, in one evaluation.
-        return self.functions.value_and_vjp(self.theta)[0]
-
-    @functools.cached_property
-    def jacobian(self) -> Array:
-        """∇f_n(θ̂) (N, d), with slope 0 at every kink."""
-        return self.functions.jacobian(self.theta)
+        size = vector_norm(self.kkt.point, 2.0) if self.functions.linear else 1.0
+        return np.asarray(self.kkt.values / size)
 
     def rows(self, indices: Indices) -> Array:
-        return np.asarray(self.jacobian[indices])
+        return np.asarray(self.kkt.jacobian[indices])
 
     def known(self, support: Indices) -> UnitPoint:
-        return unit_point(self.values, self.jacobian, self.theta, self.degree)
+        return unit_point(self.kkt.values, self.kkt.jacobian, self.kkt.point, self.degree)

@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import DegreeError
-from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of, first_order
@@ -33,7 +32,7 @@ from lexmargin.judge.second_order.hessians import PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale
+from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_measures import affordable, measured
@@ -69,10 +68,11 @@ def claimed_direction(
     """
     alpha = functions.homogeneity.degree
     assert alpha is not None
-    theta = unit_scale(theta)
     scores = functions.linear_inputs is not None
-    jacobian = functions.jacobian(theta)
-    values = linear_values(jacobian, theta) if scores else functions.values(theta)
+    place = PredictorPoint(functions, theta, alpha, limits.kink, norm)
+    kkt, theta = place.kkt, place.kkt.point
+    jacobian = kkt.jacobian
+    values = linear_values(jacobian, theta) if scores else kkt.values
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
         raise FloatingPointError("f_n or a gradient is not finite")
     point = unit_point(values, jacobian, theta, alpha, norm)
@@ -85,8 +85,6 @@ def claimed_direction(
     if point.margin <= 0.0:
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
-    place = PredictorPoint(functions, theta, alpha, limits.kink)
-    unit = place.theta
     on, exact, sloped = bool(place.touched(evidence.support)), True, ""
     gradients = point.jacobian
     if on and norm == 2.0:
@@ -105,7 +103,6 @@ def claimed_direction(
     margin = point.unscaled(linear_margin(point, theta) if functions.linear else point.margin)
     proved = None
     if not np.any(weights < 0.0):
-        kkt = Kkt(functions=functions, point=theta, norm=norm)
         proved = lowest(kkt, weights, margin, GIVEN)
     bounded = first.lower
     if on:
@@ -132,7 +129,7 @@ def claimed_direction(
         degree=alpha,
         nearest_kink=place.standing(evidence.support).nearest,
     )
-    found = _beyond_first_order(functions, point, unit, evidence, found, proved)
+    found = _beyond_first_order(functions, point, theta, evidence, found, proved)
     return _in_long_numbers(found, functions, theta, evidence), support_rows
 
 

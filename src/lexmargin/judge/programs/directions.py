@@ -12,12 +12,11 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.levels.long_words import with_long_numbers
-from lexmargin.judge.multipliers.products import linear_values
 from lexmargin.judge.programs.linear_margins import certify_linear
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import unit_scale
+from lexmargin.linalg.norms import unit_scale, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -47,21 +46,21 @@ def certify_direction(
     # Modules that linear scores have no use for.
     from lexmargin.judge.bounds.refine import refine
     from lexmargin.judge.bounds.table import with_bounds
+    from lexmargin.judge.local.kinked_point import PredictorPoint
 
-    jacobian, values = functions.jacobian(theta), functions.values(theta)
-    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
+    place = PredictorPoint(functions, theta, degree, limits.kink, norm)
+    kkt, linear = place.kkt, functions.linear
+    if not (np.all(np.isfinite(kkt.values)) and np.all(np.isfinite(kkt.jacobian))):
         raise FloatingPointError("f_n or a gradient is not finite")
     try:
         first = certify_arrays(
-            values, jacobian, theta, degree, norm, limits, linear=functions.linear
+            kkt.values, kkt.jacobian, kkt.point, degree, norm, limits, linear=linear
         )
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
-    if functions.linear:
-        first = with_long_numbers(first, jacobian, theta)
-    refined = refine(functions, theta, degree, first)
-    return with_bounds(Kkt(functions=functions, point=theta, norm=norm), refined)
+    found = with_long_numbers(first, kkt.jacobian, theta) if linear else refine(place, first)
+    return with_bounds(kkt, found)
 
 
 def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -> Certificate:
@@ -84,11 +83,11 @@ def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -
         found = replace(found, levels=(float(np.sum(kkt.target * kkt.point)),))
     if kkt.level is None or found.verdict is Verdict.NOT_SEPARATING:
         return found
-    margin = kkt.margin
-    if kkt.functions.linear and not kkt.functions.data.is_sparse:
-        # At samples far from the origin the rounding of f_n alone may miss the level.
-        margin = float(np.min(linear_values(kkt.jacobian, kkt.point)))
-    shortfall, missed = against_level(margin, kkt.level, limits)
+    # Of the direction that was measured: at another length only rounding would differ.
+    margin = found.margin * np.float64(vector_norm(kkt.point, kkt.norm)) ** degree
+    if kkt.required is not None:
+        margin = margin / kkt.required[0]
+    shortfall, missed = against_level(float(margin), kkt.level, limits)
     if not missed:
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY

@@ -107,6 +107,7 @@ class RescaledCurved(Curved):
     """`u -> f_n(b + s u)/r_n` for sizes s (d,) of the coordinates; those of size 0 are held at b.
 
     ``orbits``: whether the orbits of symmetries keep the length of u, as they keep that of s u.
+    ``known``: a u and its b + s u, where that was given and evaluated: rounding would move it.
     """
 
     def __init__(
@@ -117,8 +118,10 @@ class RescaledCurved(Curved):
         *,
         orbits: bool = True,
         base: Array | None = None,
+        known: tuple[Array, Array] | None = None,
     ) -> None:
         self._inner, self._sizes, self._orbits = inner, sizes, orbits
+        self._known = known
         self._required, self._base = required, np.zeros(inner.size) if base is None else base
         self._shares = np.ones(inner.count) if required is None else 1.0 / required
         self.size, self.count, self.exact = inner.size, inner.count, inner.exact
@@ -129,7 +132,9 @@ class RescaledCurved(Curved):
         return held
 
     def _place(self, theta: Array) -> Array:
-        return self._base + self._sizes * theta
+        if self._known is not None and np.array_equal(theta, self._known[0]):
+            return self._known[1]
+        return np.asarray(self._base + self._sizes * theta)
 
     def values(self, theta: Array) -> Array:
         return self._inner.values(self._place(theta)) * self._shares

@@ -72,7 +72,10 @@ def around_program(kkt: Kkt, exact: bool, found: Certificate) -> Vicinity | str:
     size = vector_norm(np.sqrt(costs) * moving, 2.0)
     stretch = np.where(held, 0.0, size / np.sqrt(costs))
     inner = PredictorCurved(functions, exact=exact, nearest_kink=found.nearest_kink)
-    curved = RescaledCurved(inner, stretch, kkt.required, orbits=kkt.even, base=base)
+    unit = moving * np.sqrt(costs) / size
+    curved = RescaledCurved(
+        inner, stretch, kkt.required, orbits=kkt.even, base=base, known=(unit, w)
+    )
     worth = _largest_margin(curved)
     if kkt.level is not None:
         # Beside entries that are held the others are no homogeneous functions.
@@ -82,7 +85,7 @@ def around_program(kkt: Kkt, exact: bool, found: Certificate) -> Vicinity | str:
         worth = _least_cost(curved, kkt.level, exponents, size**2)
     vicinity = Vicinity(
         functions=curved,
-        theta=moving * np.sqrt(costs) / size,
+        theta=unit,
         multipliers=_used(found, multipliers) / size**2,
         support=np.unique(found.support),
         level=kkt.level,
