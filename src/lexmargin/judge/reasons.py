@@ -20,6 +20,7 @@ __all__ = [
     "BEYOND",
     "CLAIMED",
     "CONTRADICTED",
+    "MANY_SLOPES",
     "NOISE",
     "NO_BETTER",
     "OTHER_SLOPES",
@@ -108,6 +109,7 @@ SLACK: Final = "δ = {x} misses its tolerance {x}: weight lies on samples above 
 # A unit that follows others, or a weight that acts twice, may be given slopes here that no limit of
 # gradients has.
 OTHER_SLOPES: Final = "stationary for slopes that need not be those of a generalised gradient"
+MANY_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
 BEYOND: Final = "samples beyond the support could lower ε by {x}"
 VANISHES: Final = "the gradient vanishes within its rounding"
 SINGULAR: Final[Mapping[Verdict, str]] = MappingProxyType(
@@ -218,7 +220,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             *_at_kinks(
                 "the generalised gradient is tried for the ℓ2 ball only",
                 "{n} support margins are too many to choose slopes",
-                "the slopes there cannot be chosen, or are too many to list",
+                MANY_SLOPES,
                 OTHER_SLOPES,
                 *_DOUBTS,
             ),
@@ -230,6 +232,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "level {n} can be raised or is not proven: it may be {x} of the margin away from the "
             "optimum's",
             "level {n}: no constraint qualification, ε = {x}",
+            *(f"level {{n}}: {why}" for why in (MANY_SLOPES, OTHER_SLOPES)),
             "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
             "‖θ‖ = {x} leaves room in the ball",
             SINGULAR[Verdict.UNDECIDED],
@@ -247,6 +250,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
                 "stationary with slope 0 there, one element of the generalised gradient",
             ),
             Condition.SLOPES.met,
+            "level {n}: Clarke KKT with the part before it held {held}",
         ),
         Verdict.KKT: (
             Condition.GRADIENTS.met,

@@ -9,6 +9,7 @@ from lexmargin.judge.certificate import Certificate, Rise
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.judge.local.kinked_point import KinkedDirection
+from lexmargin.judge.reasons import MANY_SLOPES
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.verdict import Verdict
@@ -91,7 +92,7 @@ def _at_kink(place: KinkedDirection, found: Certificate, where: str) -> Certific
         return said(f"{support.size} support margins are too many to choose slopes")
     sets = place.sets(support)
     if sets is None:
-        return said("the slopes there cannot be chosen, or are too many to list")
+        return said(MANY_SLOPES)
     judged, element = judged_at_kink(found, place, sets, where)
     if judged.verdict is not Verdict.CLARKE_KKT:
         return judged

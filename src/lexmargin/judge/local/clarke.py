@@ -14,6 +14,7 @@ from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
 from lexmargin.judge.functions.kinks import Kink
 from lexmargin.judge.functions.slopes import rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
+from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.rounding import EPS
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -26,6 +27,8 @@ __all__ = [
     "balanced_stationarity",
     "clarke_stationarity",
     "gradient_sets",
+    "least_misfit",
+    "single_gradients",
 ]
 
 _GENERATIONS = 200
@@ -58,6 +61,11 @@ class GradientSets:
     signs: tuple[FloatArray, ...]
     vertices: tuple[FloatArray, ...]
     exact: bool
+
+    @property
+    def is_single(self) -> bool:
+        """Whether every set holds one gradient."""
+        return not any(part.size for part in (*self.parts, *self.vertices))
 
     def lifted(self, column: FloatArray) -> GradientSets:
         """Return the sets with one more entry, ``column`` (S,) by function, in every element."""
@@ -145,6 +153,12 @@ class Clarke:
     multipliers: FloatArray
     elements: FloatArray
     exact: bool
+
+
+def single_gradients(gradients: FloatArray) -> GradientSets:
+    """Return the sets of gradients (S, d) that exist, of one element each."""
+    count, none = len(gradients), np.zeros((0, gradients.shape[1]))
+    return GradientSets(gradients, (none,) * count, (np.zeros(0),) * count, (none,) * count, True)
 
 
 def gradient_sets(
@@ -326,6 +340,23 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
         elements=elements * scale,
         exact=sets.exact,
     )
+
+
+def least_misfit(sets: GradientSets, target: FloatArray) -> float:
+    """Return ``min ‖target - Σ λ_n g_n‖`` over λ ≥ 0 and elements g_n, in NumPy alone.
+
+    As :func:`clarke_stationarity`, of any target, and for the verifier of receipts.
+    """
+    generators, left = sets.base, target
+    for _ in range(_GENERATIONS):
+        unit, _ = normalised_rows(generators)
+        left = target - nonnegative(unit.T, target) @ unit
+        gains, elements = sets.steepest(left)
+        rounding = 1e-12 * np.linalg.norm(elements, axis=1) * np.linalg.norm(left)
+        if sets.is_single or not np.any(gains > rounding):
+            break
+        generators = np.vstack([generators, elements[gains > rounding]])
+    return float(np.linalg.norm(left))
 
 
 def balanced_stationarity(sets: GradientSets, theta: FloatArray, price: FloatArray) -> Clarke:
