@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lexmargin as lm
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import Kkt
 from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
@@ -297,6 +298,8 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
         f = functions(predictor, rng.standard_normal((4, 4)))
         theta, weights = rng.standard_normal(f.size), rng.random(4)
         hessian = PredictorCurved(f).hessian_products(theta, weights, np.eye(f.size))
+        # Columns that share a product are read off it apart.
+        np.testing.assert_allclose(f.hessian_matrix(theta, weights), hessian, atol=1e-12)
         step = 1e-6
         for i in range(f.size):
             unit = np.eye(f.size)[i] * step
@@ -304,9 +307,37 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
             np.testing.assert_allclose(column / (2 * step), hessian[i], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("samples", "inputs"), [(60, 9), pytest.param(200, 49, marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize("off", [0.0, 1e-9])
+def test_a_certificate_asks_for_thirty_jacobians_at_most(monkeypatch, samples, inputs, off):
+    """At an answer of 20 relu² units, 200 or 1000 parameters; and beside it."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((samples, inputs))
+    scores = np.maximum(X @ rng.standard_normal((inputs, 2)), 0.0) ** 2 @ np.array([1.0, -1.0])
+    problem = lm.HardMargin(
+        lm.Network((20,), ReLU(2.0)), lm.Dataset(X, np.where(scores > 0, 1, -1))
+    )
+    theta = problem.functions.flatten(lm.solve(problem).theta)
+    theta = theta + off * np.linalg.norm(theta) * rng.standard_normal(theta.size) / theta.size**0.5
+    asked = {"_rows": 0, "hessian_products": 0, "hessian_matrix": 0}
+    for name in asked:
+        own = getattr(type(problem.functions), name)
+
+        def counted(self, *args, own=own, name=name):
+            asked[name] += 1
+            return own(self, *args)
+
+        monkeypatch.setattr(type(problem.functions), name, counted)
+    assert lm.certify(problem, theta).verdict is Verdict.STRICT_LOCAL
+    assert 0 < asked["_rows"] <= 30 and asked["hessian_matrix"] == 1
+    assert asked["hessian_products"] <= 20
+
+
 def test_a_wrong_hessian_is_noticed(monkeypatch):
     f = functions(DiagonalNetwork(3), PAIR)
-    monkeypatch.setattr(PredictorCurved, "hessian_products", lambda *a: np.zeros_like(a[-1]))
+    monkeypatch.setattr(PredictorCurved, "hessian_matrix", lambda *a: np.zeros((f.size, f.size)))
     found = judge(f, diagonal(3, (5 / 8, 5 / 8)))
     assert found.verdict is Verdict.KKT
     assert "two routes to the second derivative" in found.curvature.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,9 +10,15 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
+import lexmargin as lm
 from lexmargin.errors import NotSeparableError, UnknownNameError
-from lexmargin.estimator import MarginClassifier
+from lexmargin.estimator import _PLAIN, MarginClassifier
+from lexmargin.formulations import Formulation
 from lexmargin.predictors import Bias, BiasForm, Linear, Network, ReLU, Sum
 
 CHECKS = """
@@ -53,12 +60,14 @@ def _separable(classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
         ("hard-margin", {"norm": 1}),
         ("margin-path", {"rho": 3.0}),
         ("constrained-path", {"rho": 10.0, "loss": "logistic"}),
+        ("regularization-path", {"strength": 0.1, "power": 3.0}),
+        ("w-set", {"levels": 1}),
         ("lexicographic", {"norm": "inf"}),
     ],
 )
 def test_every_formulation_fits_separable_data(formulation: str, parameters: dict) -> None:  # type: ignore[type-arg]
     X, y = _separable()
-    model = MarginClassifier(formulation=formulation, parameters=parameters).fit(X, y)
+    model = MarginClassifier(formulation=formulation, **parameters).fit(X, y)
     assert list(model.classes_) == ["ant", "bee"]
     assert (model.predict(X) == y).all()
     assert model.certificate_.certified
@@ -69,7 +78,7 @@ def test_a_network_and_a_free_bias_fit() -> None:
     network = MarginClassifier(Network((6,), ReLU(power=2)), "hard-margin").fit(X, y)
     assert network.certificate_.certified
     free = Sum([Linear(), Bias(BiasForm.TWO_SQUARES)])
-    assert MarginClassifier(free, "scaled-margin", {"gamma": 1e6}).fit(X, y).score(X, y) == 1.0
+    assert MarginClassifier(free, "scaled-margin", gamma=1e6).fit(X, y).score(X, y) == 1.0
 
 
 def test_several_classes_have_one_score_each() -> None:
@@ -91,5 +100,72 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         MarginClassifier(formulation="hard-margn").fit(X, y)
     with pytest.raises(UnknownNameError, match="'norm'"):
         MarginClassifier(formulation="hard-margin", parameters={"nrm": 1}).fit(X, y)
+    with pytest.raises(UnknownNameError, match="'rho'"):
+        MarginClassifier(formulation="hard-margin", rho=3.0).fit(X, y)
     with pytest.raises(ValueError, match="one class"):
         MarginClassifier().fit([[1.0], [2.0]], [1, 1])
+
+
+def test_the_papers_parameters_are_plain_ones() -> None:
+    # How a formulation is solved is the solver's affair, but for the paper's own fields.
+    stated = {
+        field.name
+        for kind in Formulation.family.classes.values()
+        if kind.__module__.startswith("lexmargin.")
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+    }
+    assert set(_PLAIN) == stated - {"predictor", "data", "method"}
+    assert set(_PLAIN) <= set(MarginClassifier().get_params())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(
+    ("formulation", "parameters"),
+    [("hard-margin", {}), ("constrained-path", {"rho": 10.0}), ("margin-path", {"rho": 2.0})],
+)
+def test_coefficients_are_sums_of_samples(classes: int, formulation: str, parameters: dict) -> None:  # type: ignore[type-arg]
+    X, y = _separable(classes)
+    model = MarginClassifier(formulation=formulation, **parameters).fit(X, y)
+    rows = 1 if classes == 2 else classes
+    assert model.coef_.shape == (rows, 2)
+    assert model.intercept_.shape == (rows,)
+    assert model.dual_coef_.shape == (rows, model.support_.size)
+    np.testing.assert_allclose(model.dual_coef_ @ X[model.support_], model.coef_, atol=1e-8)
+    scores = X @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(scores.squeeze(), model.decision_function(X), atol=1e-12)
+
+
+def test_a_free_bias_is_the_support_vector_machine() -> None:
+    X, y = _separable()
+    theirs = SVC(kernel="linear", C=1e6, tol=1e-10).fit(X, y)
+    model = MarginClassifier(formulation="w-set").fit(X, y)
+    np.testing.assert_allclose(model.coef_, theirs.coef_, atol=1e-6)
+    np.testing.assert_allclose(model.intercept_, theirs.intercept_, atol=1e-6)
+    dense = np.zeros(30)
+    dense[theirs.support_] = theirs.dual_coef_[0]
+    np.testing.assert_allclose(model.dual_coef_[0], dense[model.support_], atol=1e-6)
+    assert np.abs(np.delete(dense, model.support_)).max() < 1e-6
+
+
+def test_networks_have_no_coefficients() -> None:
+    X, y = _separable()
+    model = MarginClassifier(Network((4,), ReLU(power=2)), "hard-margin").fit(X, y)
+    assert not hasattr(model, "coef_")
+    assert model.support_.size
+
+
+def test_parameters_stand_in_a_grid() -> None:
+    X, y = _separable()
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), MarginClassifier()),
+        {"marginclassifier__rho": [1.0, 10.0], "marginclassifier__norm": [2, "inf"]},
+        cv=2,
+    ).fit(X, y)
+    assert search.best_score_ == 1.0
+
+
+def test_named_errors_are_value_errors() -> None:
+    assert lm.errors.NotSeparableError is lm.NotSeparableError
+    assert {n for n in lm.errors.__all__ if n[0].isupper()} - {"ExitCode"} <= set(lm.__all__)
+    for kind in (lm.BadInputError, lm.DataError, lm.NotSeparableError, lm.UnknownNameError):
+        assert issubclass(kind, ValueError)

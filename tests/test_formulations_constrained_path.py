@@ -220,14 +220,13 @@ def test_what_a_plain_method_cannot_see_is_refused_by_name() -> None:
         visible.warn_invisible(np.array(trap_theta(5.0)))
 
 
-def test_prints_its_equation_and_says_its_route() -> None:
+def test_prints_its_equation() -> None:
     problem = ConstrainedPath(Linear(), margin_data(AXES), 10.0, np.inf)
     text = str(problem.program())
     assert "eq. 5" in text and "log Σ_n exp(-f_n(w))" in text and "‖w‖_∞ ≤ ρ" in text
     assert "ρ = 10" in text
-    assert "CVXPY" in problem.explain()
     net = ConstrainedPath(Network((2,), ReLU(2.0)), margin_data(AXES), 10.0)
-    assert "‖w‖² ≤ ρ²" in str(net.program()) and "Ipopt" in net.explain()
+    assert "‖w‖² ≤ ρ²" in str(net.program())
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,6 @@ def test_a_steep_step_is_not_a_jump_once_refined() -> None:
 def test_prints_its_convention() -> None:
     text = str(RegularizationPath(Linear(), ONE, 0.5).program())
     assert "§2.2" in text and "+ ‖θ‖²" in text and "exp(" in text
-    assert "CVXPY" in RegularizationPath(Linear(), ONE, 0.5).explain()
-    assert "Ipopt" in RegularizationPath(PRODUCT_3, ONE, 0.5).explain()
 
 
 def test_objective_is_the_loss_plus_the_penalty() -> None:

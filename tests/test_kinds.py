@@ -25,8 +25,8 @@ PROBLEM = lm.HardMargin(LINEAR, DATA)
 PATH = lm.ConstrainedPath(LINEAR, DATA)
 ONES = np.ones(2)
 
-# Words of the toolkit, what it returns, and the base of its errors: nobody makes these by hand.
-RETURNED = {"Certificate", "Coefficient", "LexmarginError", "Separation", "Solution"}
+# Words of the toolkit, what it returns and what it raises: nobody makes these by hand.
+RETURNED = {"Certificate", "Coefficient", "Separation", "Solution", *lm.errors.__all__, "errors"}
 # A constructor of scikit-learn checks nothing; `fit` does.
 LATER = {"MarginClassifier"}
 

@@ -14,9 +14,28 @@ from typing import TYPE_CHECKING, Any
 from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
+    from lexmargin import errors
     from lexmargin.compare import compare
     from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
-    from lexmargin.errors import LexmarginError
+    from lexmargin.errors import (
+        BadInputError,
+        DataError,
+        DegreeError,
+        ExpressionError,
+        InvisibleLevelWarning,
+        LexmarginError,
+        LibraryError,
+        MissingBackendError,
+        NotSeparableError,
+        ParameterError,
+        ReceiptError,
+        RejectedReceiptError,
+        ShapeError,
+        SolverFailedError,
+        TimeLimitError,
+        UnknownNameError,
+        UnsupportedError,
+    )
     from lexmargin.estimator import MarginClassifier
     from lexmargin.formulations import (
         ConstrainedPath,
@@ -79,7 +98,25 @@ _ROOMS = {
     ),
     "compare": ("compare",),
     "data.dataset": ("Dataset", "load_csv", "load_dataset", "load_npz"),
-    "errors": ("LexmarginError",),
+    "errors": (
+        "BadInputError",
+        "DataError",
+        "DegreeError",
+        "ExpressionError",
+        "InvisibleLevelWarning",
+        "LexmarginError",
+        "LibraryError",
+        "MissingBackendError",
+        "NotSeparableError",
+        "ParameterError",
+        "ReceiptError",
+        "RejectedReceiptError",
+        "ShapeError",
+        "SolverFailedError",
+        "TimeLimitError",
+        "UnknownNameError",
+        "UnsupportedError",
+    ),
     "estimator": ("MarginClassifier",),
     "formulations": (
         "Coefficient",
@@ -118,38 +155,54 @@ _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "AdaptiveGrid",
+    "BadInputError",
     "Bias",
     "Certificate",
     "Claim",
     "Coefficient",
     "ConstrainedPath",
     "ConvolutionalNetwork",
+    "DataError",
     "Dataset",
+    "DegreeError",
     "DiagonalNetwork",
+    "ExpressionError",
     "HardMargin",
     "Identity",
+    "InvisibleLevelWarning",
     "LeakyReLU",
     "Lexicographic",
     "LexmarginError",
     "Library",
+    "LibraryError",
     "Linear",
     "Log",
     "Loss",
     "MarginClassifier",
     "MarginPath",
     "Member",
+    "MissingBackendError",
     "Network",
+    "NotSeparableError",
+    "ParameterError",
     "Polynomial",
     "Ran",
     "ReLU",
+    "ReceiptError",
     "RegularizationPath",
+    "RejectedReceiptError",
     "ScaledMargin",
     "Separation",
     "SeparationKind",
+    "ShapeError",
     "Solution",
+    "SolverFailedError",
     "Square",
     "Sum",
+    "TimeLimitError",
     "Tolerances",
+    "UnknownNameError",
+    "UnsupportedError",
     "Verdict",
     "WSet",
     "certify",
@@ -158,6 +211,7 @@ __all__ = [
     "certify_module",
     "compare",
     "descend",
+    "errors",
     "load",
     "load_csv",
     "load_dataset",
@@ -189,6 +243,8 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("lexmargin.errors")
     room = _HOME.get(name)
     if room is None:
         raise AttributeError(f"module 'lexmargin' has no attribute {name!r}")

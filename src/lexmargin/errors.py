@@ -58,8 +58,8 @@ class LexmarginError(Exception):
         super().__init__(f"{self.problem} {self.advice}".strip())
 
 
-class BadInputError(LexmarginError):
-    """Something the user gave cannot be used as it is."""
+class BadInputError(LexmarginError, ValueError):
+    """Something the user gave cannot be used as it is; a ``ValueError`` as well."""
 
     code = "bad-input"
 
@@ -129,8 +129,11 @@ class UnsupportedError(BadInputError):
     code = "unsupported"
 
 
-class NotSeparableError(LexmarginError):
-    """No predictor of the family separates the data: the program has no feasible point."""
+class NotSeparableError(LexmarginError, ValueError):
+    """No predictor of the family separates the data: the program has no feasible point.
+
+    A ``ValueError`` as well, as estimators raise for data they cannot be fitted to.
+    """
 
     code = "not-separable"
     exit_code = ExitCode.NEGATIVE

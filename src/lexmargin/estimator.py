@@ -16,12 +16,19 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.data.samples import check_structure, is_sparse
 from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
 from lexmargin.formulations import Formulation
-from lexmargin.inputs.kinds import check_kinds
+from lexmargin.inputs.kinds import Exponent, check_kinds
+from lexmargin.losses import LossWord
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors import Bias, Linear, Member, Predictor, Sum
 from lexmargin.solve import solve
 
 __all__ = ["MarginClassifier"]
+
+_PLAIN = ("norm", "loss", "rho", "gamma", "strength", "power", "levels")
+"""Parameters of the paper's formulations; a test holds them to their fields."""
+_AT_A_TIME = 256
+"""Unit vectors that are scored together: as many rows as columns would be the square of the data's
+width in memory."""
 
 
 @final
@@ -40,8 +47,12 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     formulation : str
         "hard-margin", "margin-path", "constrained-path", "regularization-path", "scaled-margin",
         "w-set" or "lexicographic".
+    norm, loss, rho, gamma, strength, power, levels : float, str, int or None
+        Parameters of the formulation, under its own names, for grids and pipelines
+        (``marginclassifier__rho``); None for its default. The constrained path has rho, norm and
+        loss; the hard margin norm; and so on.
     parameters : mapping or None
-        The formulation's own parameters (rho, norm, gamma, strength, …); None for its defaults.
+        Further parameters, of a formulation of one's own.
     solver, grade, starts : as for :func:`lexmargin.solve`.
     random_state : int
         Seed of every random choice.
@@ -52,6 +63,13 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     problem_ : the formulation that was solved.
     solution_ : the :class:`~lexmargin.solution.Solution`.
     certificate_ : its certificate.
+    n_iter_ : iterations as the solver counts them, or None.
+    support_ : samples (indices) with a positive multiplier.
+    coef_, intercept_ : (1, d) and (1,) for two classes, (C, d) and (C,) for more, where the scores
+        are linear in x.
+    dual_coef_ : (1 or C, |support_|), where the scores are linear in x: coefficients of the samples
+        in `coef_ = dual_coef_ @ X[support_]` (ℓ2); for other norms that sum lies along a
+        subgradient of the norm, and they are scaled as the certificate's multipliers are.
 
     Warns
     -----
@@ -68,6 +86,13 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         predictor: Predictor | None = None,
         formulation: str = "constrained-path",
+        norm: Exponent | None = None,
+        loss: LossWord | None = None,
+        rho: float | None = None,
+        gamma: float | None = None,
+        strength: float | None = None,
+        power: float | None = None,
+        levels: int | None = None,
         parameters: Mapping[str, Any] | None = None,
         solver: str = "auto",
         grade: str = "default",
@@ -76,6 +101,13 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.predictor = predictor
         self.formulation = formulation
+        self.norm = norm
+        self.loss = loss
+        self.rho = rho
+        self.gamma = gamma
+        self.strength = strength
+        self.power = power
+        self.levels = levels
         self.parameters = parameters
         self.solver = solver
         self.grade = grade
@@ -105,6 +137,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
         )
         self.certificate_ = self.solution_.certificate
+        self.n_iter_ = self.solution_.iterations
+        self._tell(X)
         if self.certificate_ is None or not self.certificate_.certified:
             word = "no answer" if self.certificate_ is None else self.certificate_.verdict.value
             warnings.warn(
@@ -122,7 +156,9 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"Unknown formulation {self.formulation!r}.",
                 nearest(self.formulation, Formulation.family.classes),
             )
-        given = {**dict(kind.traits.defaults), **(self.parameters or {})}
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        plain = {name: value for name, value in plain.items() if value is not None}
+        given = {**dict(kind.traits.defaults), **plain, **(self.parameters or {})}
         known = set(getattr(kind, "__dataclass_fields__")) - {"predictor", "data"}  # noqa: B009
         for name in given:
             if name not in known:
@@ -131,6 +167,43 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 )
         stated: Formulation = kind(predictor, data, **given)
         return stated
+
+    def _tell(self, X: Any) -> None:
+        """Set what scikit-learn's linear models and support vector machines tell of a fit."""
+        functions = self.problem_.functions
+        certificate, size = self.certificate_, X.shape[0]
+        weights = self.solution_.multipliers if certificate is None else certificate.multipliers
+        if functions.multi_class:
+            rows, own, other = functions.pairs
+        else:
+            own = (functions.data.signed > 0.0).astype(np.int64)
+            rows, other = np.arange(size), 1 - own
+        held = np.flatnonzero(weights > 0.0)
+        self.support_ = np.unique(rows[held])
+        if (
+            functions.predictor.signed_inputs
+            or functions.predictor.linear_scores(np.zeros((1, X.shape[1]))) is None
+        ):
+            return
+        self.coef_, self.intercept_ = self._affine(X.shape[1])
+        dual = np.zeros((self.classes_.size, size))
+        np.add.at(dual, (own[held], rows[held]), weights[held])
+        np.subtract.at(dual, (other[held], rows[held]), weights[held])
+        dual = dual[:, self.support_] if self.classes_.size > 2 else dual[1:, self.support_]
+        if functions.linear and self.problem_.norm_p == 2.0:
+            combined = dual @ X[self.support_]
+            along, length = np.vdot(combined, self.coef_), np.vdot(combined, combined)
+            dual *= along / length if length > 0.0 else 1.0
+        self.dual_coef_ = dual
+
+    def _affine(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return A (k, d) and b (k,) of scores ``A x + b``, asked at 0 and at the unit vectors."""
+        at_zero = np.atleast_2d(self._scored(np.zeros((1, size))).T)
+        slopes = [
+            np.atleast_2d(self._scored(np.eye(min(_AT_A_TIME, size - first), size, first)).T)
+            for first in range(0, size, _AT_A_TIME)
+        ]
+        return np.hstack(slopes) - at_zero, at_zero[:, 0]
 
     def _accepted(self) -> str | bool:
         kind = Formulation.family.classes.get(str(self.formulation))
@@ -151,19 +224,18 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"X or y cannot be read as arrays ({error}).", "Give plain numbers and labels."
             ) from error
 
-    def _scores(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = self._validated(X, reset=False)
+    def _scored(self, X: Any) -> np.ndarray:
+        """Return the scores of samples that were validated."""
         with np.errstate(over="ignore"):
             scores = self.problem_.predictor(NumpyOps(), self.solution_.theta, X)
-        return np.asarray(scores, dtype=np.float64)
+        scores = np.asarray(scores, dtype=np.float64)
+        binary = self.classes_.size == 2 and scores.ndim == 2
+        return scores[:, 1] - scores[:, 0] if binary else scores
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores: ``(n,)`` for two classes, ``(n, C)`` for more."""
-        scores = self._scores(X)
-        if self.classes_.size == 2 and scores.ndim == 2:
-            return np.asarray(scores[:, 1] - scores[:, 0])
-        return scores
+        check_is_fitted(self)
+        return self._scored(self._validated(X, reset=False))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the label of the largest score."""

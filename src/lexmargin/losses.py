@@ -7,13 +7,14 @@ answer; so nothing here returns ``L`` itself.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from lexmargin.errors import ShapeError
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["Loss", "log_loss", "log_weights"]
+__all__ = ["Loss", "LossWord", "log_loss", "log_weights"]
 
 
 class Loss(StrEnum):
@@ -25,6 +26,13 @@ class Loss(StrEnum):
     """``L = Σ_n log(1 + exp(-f_n))``, one term per margin function."""
     CROSS_ENTROPY = "cross-entropy"
     """``L = Σ_n log(1 + Σ_c exp(-f_{n,c}))``, one term per sample, c over its C-1 wrong classes."""
+
+
+if TYPE_CHECKING:
+    # Words become members where they are given; checkers are told that they are accepted.
+    LossWord: TypeAlias = Loss | Literal["exponential", "logistic", "cross-entropy"]
+else:
+    LossWord = Loss
 
 
 def log_loss(loss: Loss, f: FloatArray, classes: int = 2) -> float:

@@ -10,7 +10,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +28,9 @@ from lexmargin.predictors.base import Predictor, Shape
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
 from lexmargin.predictors.sums import Member, Sum
+
+if TYPE_CHECKING:
+    from lexmargin.ops.hessian import SecondDerivatives
 
 __all__ = ["MarginFunctions", "Margins"]
 
@@ -67,6 +70,10 @@ class Margins(ABC):
         self, theta: FloatArray, weights: FloatArray, directions: FloatArray
     ) -> FloatArray:
         """Return ``Σ_n weights_n ∇²f_n(θ) v`` for every row v of ``directions`` (m, d)."""
+
+    def hessian_matrix(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return ``Σ_n weights_n ∇²f_n(θ)`` (d, d)."""
+        return self.hessian_products(theta, weights, np.eye(self.size))
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Return the rows ∇f_n(θ) of all (N, d)."""
@@ -313,7 +320,7 @@ class MarginFunctions(Margins):
         The samples as they are stored, dense or sparse, for a linear score; with a column of ones
         for each plain bias beside it. None for other predictors.
         """
-        members: tuple[Member, ...] = (Member(self.predictor),)
+        members: Sequence[Member] = (Member(self.predictor),)
         if isinstance(self.predictor, Sum):
             members = self.predictor.members
         parts: list[Any] = []
@@ -379,14 +386,23 @@ class MarginFunctions(Margins):
 
         Raises :class:`~lexmargin.errors.UnsupportedError` for operations without a CasADi form.
         """
-        per_sample = self.count // self.data.n_samples
-        samples = tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
+        samples = self._weighted_samples(weights)
         if not samples or not directions.size:
             return np.zeros(directions.shape)
         scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
-        compiled = _hessian_products(self, samples)
-        mapped = compiled.map("hessian", "serial", len(directions), [0, 1], [])
-        return np.asarray(mapped(theta, scores, directions.T).full().T)
+        return _second_derivatives(self, samples).products(theta, scores, directions)
+
+    def hessian_matrix(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return ``Σ_n weights_n ∇²f_n(θ)`` (d, d), exactly; raises as ``hessian_products``."""
+        samples = self._weighted_samples(weights)
+        if not samples:
+            return np.zeros((self.size, self.size))
+        scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
+        return _second_derivatives(self, samples).matrix(theta, scores)
+
+    def _weighted_samples(self, weights: FloatArray) -> tuple[int, ...]:
+        per_sample = self.count // self.data.n_samples
+        return tuple(np.unique(np.flatnonzero(weights) // per_sample).tolist())
 
     def pre_activations(self, theta: FloatArray) -> list[FloatArray]:
         """Return the arguments of every power-1 ReLU, one ``(N, width)`` array per layer."""
@@ -394,12 +410,13 @@ class MarginFunctions(Margins):
 
 
 @functools.lru_cache(maxsize=16)
-def _hessian_products(functions: MarginFunctions, samples: tuple[int, ...]) -> Any:
-    from lexmargin.ops.hessian import compiled_products
+def _second_derivatives(functions: MarginFunctions, samples: tuple[int, ...]) -> SecondDerivatives:
+    # CasADi is imported where second derivatives are asked for.
+    from lexmargin.ops.hessian import SecondDerivatives
 
     outputs = functions.predictor.outputs if functions.multi_class else 1
     features = functions.features[list(samples)]
-    return compiled_products(functions.predictor, functions.shapes, features, outputs)
+    return SecondDerivatives(functions.predictor, functions.shapes, features, outputs)
 
 
 def _is_flat(theta: Any) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 
 from lexmargin.formulations.levels import Level
+from lexmargin.inputs.display import frame, html_table
 from lexmargin.ops.base import FloatArray
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ class Ran(StrEnum):
     """It raised, or its process died."""
     MISSING = "MISSING"
     """It is not installed."""
+
+
+_ENDED: Final = {
+    Ran.ITERATION_LIMIT: "ended by the limit of iterations",
+    Ran.TIME_LIMIT: "ended by the time limit",
+    Ran.NUMERICAL: "the solver gave up",
+    Ran.CRASHED: "the solver crashed",
+    Ran.MISSING: "the solver is not installed",
+}
 
 
 class Claim(StrEnum):
@@ -134,15 +144,17 @@ class Times:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """One answer, as the solver gave it and as we judge it (design.md §5).
 
+    ``problem`` is its own name, where it came from a file, else the word of its formulation.
     ``polished`` is (distance moved between unit directions, residual reached) where Newton steps
     on the KKT system improved the solver's answer; ``others`` are further stationary points.
     """
 
     problem: str
+    formulation: str
     theta: tuple[FloatArray, ...]
     direction: FloatArray
     objective: float
@@ -179,15 +191,56 @@ class Solution:
         size = max(abs(self.claimed_bound), abs(self.objective))
         return abs(self.claimed_bound - self.objective) / size if size > 0.0 else 0.0
 
+    @property
+    def word(self) -> str:
+        """Our verdict, or why there is none."""
+        if self.certificate is not None:
+            return self.certificate.verdict.value
+        ended = self.raw_status if self.ran is Ran.FINISHED else _ENDED[self.ran]
+        return self.unjudged or f"none: {ended}"
+
+    def named(self, name: str) -> Solution:
+        """Return the solution with the problem's own name."""
+        return replace(self, problem=name, others=tuple(one.named(name) for one in self.others))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Solution of {self.problem}: {self.word}, objective {self.objective:.6g}, "
+            f"margin {self.margin:.6g}, by {self.solver}>"
+        )
+
+    def to_frame(self) -> Any:
+        """Return margins and multipliers as a ``pandas.DataFrame``, one row per margin function.
+
+        The multipliers are the certificate's where there is one, else the solver's; ``support``
+        says which margin functions the word rests on.
+        """
+        found, count = self.certificate, self.margins.size
+        support = np.isin(np.arange(count), [] if found is None else found.support)
+        return frame(
+            {
+                "margin": self.margins,
+                "multiplier": self.multipliers if found is None else found.multipliers,
+                "support": support,
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        shown = "" if self.certificate is None else self.certificate._repr_html_()
+        return html_table(self._rows()) + shown
+
     def report(self) -> str:
         """Return a short text: the run, the solver's claim, then our certificate."""
-        unjudged = self.unjudged or f"{self.ran.value}: {self.raw_status}"
-        word = unjudged if self.certificate is None else self.certificate.verdict.value
+        text = "\n".join(f"{name:<16}{value}" for name, value in self._rows())
+        return text if self.certificate is None else f"{text}\n\n{self.certificate.report()}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        named = self.problem != self.formulation
         lines = [
-            ("problem", self.problem),
+            ("problem", f"{self.problem} ({self.formulation})" if named else self.problem),
             ("solver", f"{self.solver}, {self.ran.value}, iterations {self.iterations}"),
             ("its claim", f"{self.claim.value} ({self.raw_status})"),
-            ("our verdict", word),
+            ("our verdict", self.word),
             ("objective", f"{self.objective:.12g}"),
             (
                 "seconds",
@@ -206,14 +259,14 @@ class Solution:
                 last = ", ".join(f"{value:.6g}" for _, value in level.approached)
                 reach = f"level {k + 1} falls to {last} up to γ = {level.approached[-1][0]:g}"
                 lines.append(("not attained", reach))
-        text = "\n".join(f"{name:<16}{value}" for name, value in lines)
-        return text if self.certificate is None else f"{text}\n\n{self.certificate.report()}"
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of design.md §6; non-finite numbers become None."""
         certificate = None if self.certificate is None else self.certificate.to_json()
         return {
             "problem": self.problem,
+            "formulation": self.formulation,
             "solver": self.solver,
             "ran": self.ran.value,
             "claim": self.claim.value,

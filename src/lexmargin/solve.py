@@ -36,7 +36,7 @@ from lexmargin.run.judged_answer import judge, moved_back
 from lexmargin.run.profile_choice import choose_profile, second_choice
 from lexmargin.run.stages import Run, Start, require
 from lexmargin.run.starts import Progress, default_starts, outcomes, ranked
-from lexmargin.shelf.build import stated
+from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Finds, Grade, Profile
@@ -58,7 +58,7 @@ def solve(
     problem: Formulation | str | Path,
     solver: str = AUTO,
     grade: str = "default",
-    start: Start | None = None,
+    start: Start | Solution | None = None,
     starts: int | None = None,
     seed: int = 0,
     time_limit: float | None = None,
@@ -76,7 +76,8 @@ def solve(
         solver: a profile's name, or "auto" (see :func:`choose_profile`).
         grade: "default", "low", "mid" or "high": what is asked of the solver; the certificate
             verifies ten times looser.
-        start: θ to start from, flat ``(d,)`` or block by block; random and separating if None.
+        start: θ to start from, flat ``(d,)`` or block by block, or an earlier solution of the same
+            predictor; random and separating if None.
         starts: number of starts of a nonconvex problem; every distinct point is kept, best first.
             None: 12 for small problems (N·d <= 2000), 1 for others and for a given start.
         seed: of every random choice.
@@ -103,9 +104,17 @@ def solve(
         starts = whole(starts, "starts")
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
+    if isinstance(start, Solution):
+        start = start.theta
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     shelves = library or Library()
-    problem = stated(problem, shelves)
+    if not isinstance(problem, Formulation):
+        file = shelves.problem(problem)
+        answer = solve(
+            build(file), solver, grade, start, starts, seed, time_limit, library=shelves,
+            polish=polish, workers=workers, verbose=verbose, progress=progress,
+        )  # fmt: skip
+        return answer.named(file.name)
     if problem.data.is_sparse:
         require_linear(problem)
     if problem.is_judged and problem.traits.needs_separator:

@@ -168,6 +168,7 @@ def solve(
             raise
         _show_gordan(error, as_json, said)
         raise typer.Exit(ExitCode.CERTIFIED) from error
+    solution = solution.named(found.name)
     said = reproduced_negative(found, stated, solution)
     if as_json:
         emit(solution.to_json() if said is None else {**solution.to_json(), "reproduced": said})

@@ -81,7 +81,7 @@ class Dataset:
     classes: tuple[Label, ...]
 
     def __init__(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, name: str = "", *, one_class: bool = False
+        self, X: Any, y: npt.ArrayLike, name: str = "", *, one_class: bool = False
     ) -> None:
         samples = sparse_samples(X) if is_sparse(X) else dense_samples(X)
         labels, classes = _labels(y, samples.shape[0], one_class)

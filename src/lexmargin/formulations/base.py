@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -253,17 +254,21 @@ class Formulation(ABC):
         return np.full(self.functions.count, np.nan) if found is None else found / unit
 
     def explain(self) -> str:
-        """Return which route solves this problem, and why."""
+        """Return which route solves this problem, and why: the choice of ``solver="auto"``."""
+        # The choice stands floors above, among the solvers, which no formulation knows.
+        choice = importlib.import_module("lexmargin.run.profile_choice")
+        return str(choice.explain(self))
+
+    def shape_in_words(self) -> str:
+        """Return whether the program is convex, and why."""
         program = self.program()
+        kind = program.curvature.name.lower()
         if program.is_convex:
             kind = "affine" if program.curvature <= Curvature.AFFINE else "concave"
-            return f"convex: every f_n is {kind} in θ -> CVXPY"
+            return f"convex: every f_n is {kind} in θ"
         if program.curvature <= Curvature.CONCAVE:
-            kind = program.curvature.name.lower()
-            why = f"the margin functions are {kind}, but the program is not convex"
-        else:
-            why = "the margin functions are not known to be concave in θ"
-        return f"nonconvex: {why} -> Pyomo -> .nl -> exact derivatives (CasADi) -> Ipopt"
+            return f"nonconvex: every f_n is {kind} in θ, but the program is not convex"
+        return "nonconvex: the f_n are not known to be concave in θ"
 
     def require_homogeneous(self) -> float:
         """Return α (Definition 1), or raise :class:`DegreeError` saying why there is none."""

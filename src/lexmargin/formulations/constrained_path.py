@@ -21,7 +21,7 @@ from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.checks import Moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import angle, vector_norm
-from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.losses import Loss, LossWord, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.base import Predictor
@@ -75,7 +75,7 @@ class ConstrainedPath(Formulation):
     data: Dataset
     rho: Moderate = 1.0
     norm: Exponent = 2.0
-    loss: Loss = Loss.EXPONENTIAL
+    loss: LossWord = Loss.EXPONENTIAL
 
     name: ClassVar[str] = "constrained-path"
     equation: ClassVar[str] = "eq. 5, w = ρθ"
@@ -85,7 +85,7 @@ class ConstrainedPath(Formulation):
 
     @property
     def norm_p(self) -> float:
-        return self.norm
+        return float(self.norm)
 
     @property
     def rho_value(self) -> float:
@@ -106,9 +106,9 @@ class ConstrainedPath(Formulation):
     def _program(self, objective: Expression) -> Program:
         variables = self.block_variables()
         blocks = tuple(v.name for v in variables)
-        size: Expression = Norm(blocks, self.norm)
+        size: Expression = Norm(blocks, self.norm_p)
         radius = Parameter("ρ", self.rho)
-        if self.norm == 2.0 and self.functions.curvature > Curvature.CONCAVE:
+        if self.norm_p == 2.0 and self.functions.curvature > Curvature.CONCAVE:
             # Smooth everywhere, which the nonconvex route needs.
             size, radius = SquaredNorm(blocks), Parameter("ρ²", self.rho**2)
         return Program(
@@ -128,7 +128,7 @@ class ConstrainedPath(Formulation):
         if self.loss is Loss.EXPONENTIAL:
             return None
         points = [self.blocks_of(answer) for answer in answers]
-        found = next_loss(self.loss, [self.functions.values(w) for w in points], self.classes)
+        found = next_loss(Loss(self.loss), [self.functions.values(w) for w in points], self.classes)
         if found is None:
             return None
         if isinstance(found, int):
@@ -139,14 +139,14 @@ class ConstrainedPath(Formulation):
         return self.blocks_of(answers[-1]) / self.rho
 
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
-        size = vector_norm(theta, self.norm)
+        size = vector_norm(theta, self.norm_p)
         w = theta * (self.rho / size) if size > 0 else theta
         blocks = self.functions.blocks(w)
         return {v.name: b for v, b in zip(self.block_variables(), blocks, strict=True)}
 
     def objective(self, theta: FloatArray) -> float:
         """Return ``log L(ρθ)``."""
-        return log_loss(self.loss, self.functions.values(self.rho * theta), self.classes)
+        return log_loss(Loss(self.loss), self.functions.values(self.rho * theta), self.classes)
 
     def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
         """Return the multipliers the loss itself carries: its weights, which sum to 1."""
@@ -158,12 +158,12 @@ class ConstrainedPath(Formulation):
         The direction of ``-∇L(ρθ)`` (Remark 2) is that of ``Σ_n p_n ∇f_n(ρθ)``.
         """
         values = self.functions.values(self.rho * theta)
-        return softmax(log_weights(self.loss, values, self.classes))
+        return softmax(log_weights(Loss(self.loss), values, self.classes))
 
     def invisible(self, theta: FloatArray) -> IntArray:
         """Return the samples whose weight at ρθ is below ``e^-36`` of the heaviest one's."""
         values = self.functions.values(self.rho * theta)
-        weights = log_weights(self.loss, values, self.classes)
+        weights = log_weights(Loss(self.loss), values, self.classes)
         return np.flatnonzero(weights < weights.max() - VISIBLE_NATS)
 
     def undetermined(self, theta: FloatArray) -> int:
@@ -173,14 +173,14 @@ class ConstrainedPath(Formulation):
         while an invisible one does. 0 for other norms, whose curvature decides every direction,
         and for f_n that are not affine, where the question has no such answer.
         """
-        if self.norm not in (1.0, np.inf) or self.functions.curvature > Curvature.AFFINE:
+        if self.norm_p not in (1.0, np.inf) or self.functions.curvature > Curvature.AFFINE:
             return 0
         rows = self.functions.jacobian(self.rho * theta)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = rows / np.where(lengths > 0, lengths, 1.0)
         hidden = self.invisible(theta)
         visible = np.delete(rows, hidden, axis=0)
-        face = _face(theta, self.norm)
+        face = _face(theta, self.norm_p)
         seen = np.linalg.matrix_rank(visible @ face, tol=1e-9) if face.size else 0
         decided = np.linalg.matrix_rank(rows @ face, tol=1e-9) if face.size else 0
         return int(decided - seen)
@@ -207,13 +207,13 @@ class ConstrainedPath(Formulation):
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return Remark 2's data: the weights of the loss at w = ρθ, in the ball of radius ρ."""
         hidden = functools.partial(self.undetermined, theta)
-        term = LossTerm(loss=self.loss, classes=self.classes, hidden=hidden)
+        term = LossTerm(loss=Loss(self.loss), classes=self.classes, hidden=hidden)
         w = self.scaled(theta)
         return (
             Kkt(
                 functions=self.functions,
                 point=w,
-                norm=self.norm,
+                norm=self.norm_p,
                 unrounded=(theta, self.rho),
                 radius=self.rho,
                 loss=term,

@@ -65,7 +65,7 @@ class HardMargin(Formulation):
 
     @property
     def norm_p(self) -> float:
-        return self.norm
+        return float(self.norm)
 
     @property
     def degree(self) -> float:
@@ -76,8 +76,8 @@ class HardMargin(Formulation):
         variables = self.block_variables()
         blocks = tuple(v.name for v in variables)
         size: Expression
-        euclidean = self.norm == 2.0
-        size = SquaredNorm(blocks) if euclidean else Power(Norm(blocks, self.norm), 2.0)
+        euclidean = self.norm_p == 2.0
+        size = SquaredNorm(blocks) if euclidean else Power(Norm(blocks, self.norm_p), 2.0)
         functions = MarginFunctions(self.predictor, self.data, unit)
         margins = Margins(functions, blocks)
         return Program(
@@ -105,7 +105,7 @@ class HardMargin(Formulation):
 
     def objective(self, theta: FloatArray) -> float:
         # A product overflows to infinity, where a power of a float raises.
-        size = vector_norm(theta, self.norm)
+        size = vector_norm(theta, self.norm_p)
         return 0.5 * size * size
 
     def bound_of(self, theta: FloatArray, objective: float, bound: float) -> float | None:
@@ -119,7 +119,7 @@ class HardMargin(Formulation):
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of ``∇½‖w‖² = Σ λ_n ∇f_n(w)``, at any length of w."""
-        return (Kkt(functions=self.functions, point=theta, norm=self.norm),)
+        return (Kkt(functions=self.functions, point=theta, norm=self.norm_p),)
 
     def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
         found = answers[-1].multipliers.get(MARGIN)

@@ -141,7 +141,7 @@ class Lexicographic(Formulation):
 
     @property
     def norm_p(self) -> float:
-        return self.norm
+        return float(self.norm)
 
     @property
     def concave(self) -> bool:
@@ -194,8 +194,8 @@ class Lexicographic(Formulation):
 
     def _ball(self, blocks: tuple[str, ...]) -> Constraint:
         size: Expression = SquaredNorm(blocks, "θ")
-        if self.norm != 2.0:
-            size = Norm(blocks, self.norm, "θ")
+        if self.norm_p != 2.0:
+            size = Norm(blocks, self.norm_p, "θ")
         return Constraint(BALL, size, Relation.AT_MOST, Constant(1.0))
 
     def _saturation_program(self, state: SaturationState, unit: float) -> Program:
@@ -270,7 +270,7 @@ class Lexicographic(Formulation):
 
     def _inside(self, answer: StageAnswer) -> FloatArray:
         theta = self.blocks_of(answer)
-        size = vector_norm(theta, self.norm)
+        size = vector_norm(theta, self.norm_p)
         return theta / size if size > 1.0 else theta
 
     def _margins(self, answer: StageAnswer, unit: float) -> FloatArray:
@@ -301,7 +301,7 @@ class Lexicographic(Formulation):
     ) -> dict[str, FloatArray]:
         # u_k the k-th smallest margin, e_k the shortfalls: feasible if theta answered the stage
         # before.
-        size = vector_norm(theta, self.norm)
+        size = vector_norm(theta, self.norm_p)
         inside = theta / size if size > 0 else theta
         if not self.functions.homogeneity.degree and size <= 1.0:
             inside = theta
@@ -323,7 +323,7 @@ class Lexicographic(Formulation):
     @property
     def ends_at_vertices(self) -> bool:
         # Each sum is a linear program on the face of the one before, often a single point.
-        return self.linear and self.norm in (1.0, np.inf)
+        return self.linear and self.norm_p in (1.0, np.inf)
 
     def ranking(self, margins: FloatArray, levels: tuple[Level, ...]) -> FloatArray | None:
         return np.sort(margins)[: self.wanted]
@@ -344,7 +344,7 @@ class Lexicographic(Formulation):
     def placed(
         self, theta: FloatArray, w: FloatArray, multipliers: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        return w / vector_norm(w, self.norm), multipliers / float(multipliers.sum())
+        return w / vector_norm(w, self.norm_p), multipliers / float(multipliers.sum())
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of level 1, and how many of the smallest margins are in question."""
@@ -352,7 +352,7 @@ class Lexicographic(Formulation):
         found = Kkt(
             functions=self.functions,
             point=theta,
-            norm=self.norm,
+            norm=self.norm_p,
             radius=radius,
             ordered=self.wanted,
         )
@@ -398,13 +398,13 @@ class Lexicographic(Formulation):
 
     @functools.cached_property
     def _whole_face(self) -> Face | None:
-        polyhedral = self.linear and self.norm in (1.0, np.inf)
+        polyhedral = self.linear and self.norm_p in (1.0, np.inf)
         Z = self.score_matrix() if polyhedral else None
-        return None if Z is None else Face.whole(Z, self.norm)
+        return None if Z is None else Face.whole(Z, self.norm_p)
 
     def _single_point(self, answer: StageAnswer, value: float) -> bool:
         """Whether the answer to level 1 is the only one: strictly convex ball, active in all."""
-        if not (self.concave and 1.0 < self.norm < np.inf):
+        if not (self.concave and 1.0 < self.norm_p < np.inf):
             return False
         if self.functions.homogeneity.degree is not None:
             return value > 0

@@ -70,14 +70,14 @@ class MarginPath(Formulation):
 
     @property
     def norm_p(self) -> float:
-        return self.norm
+        return float(self.norm)
 
     @property
     def rho_value(self) -> float:
         return self.rho
 
     def _size(self, blocks: tuple[str, ...]) -> Expression:
-        return SquaredNorm(blocks) if self.norm == 2.0 else Norm(blocks, self.norm)
+        return SquaredNorm(blocks) if self.norm_p == 2.0 else Norm(blocks, self.norm_p)
 
     def program(self, unit: float = 1.0) -> Program:
         variables = self.block_variables()
@@ -91,14 +91,14 @@ class MarginPath(Formulation):
                 name=self.name,
                 equation="eq. 7, w = ρθ",
                 sense=Sense.MINIMIZE,
-                objective=size if self.norm == 2.0 else Power(size, 2.0),
+                objective=size if self.norm_p == 2.0 else Power(size, 2.0),
                 variables=variables,
                 constraints=(Constraint(MARGIN, margins, Relation.AT_LEAST, wanted, "n"),),
                 parameters=(wanted,),
                 curvature=functions.curvature,
             )
         level = Variable("t")
-        euclidean = self.norm == 2.0
+        euclidean = self.norm_p == 2.0
         radius = Parameter("ρ²", self.rho**2) if euclidean else Parameter("ρ", self.rho)
         return Program(
             name=self.name,
@@ -122,7 +122,7 @@ class MarginPath(Formulation):
         return super().margin_multipliers(answers, 1.0 if self.gamma is None else unit)
 
     def initial_values(self, theta: FloatArray, unit: float) -> dict[str, FloatArray]:
-        size = vector_norm(theta, self.norm)
+        size = vector_norm(theta, self.norm_p)
         w = theta * (self.rho / size) if size > 0 else theta
         values = {
             v.name: b for v, b in zip(self.block_variables(), self.functions.blocks(w), strict=True)
@@ -134,7 +134,7 @@ class MarginPath(Formulation):
 
     def objective(self, theta: FloatArray) -> float:
         if self.gamma is not None:
-            size = vector_norm(theta, self.norm)
+            size = vector_norm(theta, self.norm_p)
             return size * size
         return float(self.functions.values(self.rho * theta).min())
 
@@ -159,13 +159,13 @@ class MarginPath(Formulation):
         """Return the data of ``θ = ρ Σ λ_n ∇f_n(ρθ)``; homogeneous f_n have it at any length."""
         functions, w = self.functions, self.scaled(theta)
         if functions.homogeneity.degree is not None:
-            return (Kkt(functions=functions, point=theta, norm=self.norm),)
+            return (Kkt(functions=functions, point=theta, norm=self.norm_p),)
         radius = self.rho if self.gamma is None else None
         return (
             Kkt(
                 functions=functions,
                 point=w,
-                norm=self.norm,
+                norm=self.norm_p,
                 unrounded=(theta, self.rho),
                 level=self.gamma,
                 radius=radius,

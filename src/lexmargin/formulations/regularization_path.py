@@ -23,7 +23,7 @@ from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.inputs.checks import AtLeastOne, Domain, moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import vector_norm
-from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.losses import Loss, LossWord, log_loss, log_weights
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import (
@@ -72,7 +72,7 @@ class RegularizationPath(Formulation):
     strength: Strength
     norm: Exponent = 2.0
     power: AtLeastOne = 2.0
-    loss: Loss = Loss.EXPONENTIAL
+    loss: LossWord = Loss.EXPONENTIAL
 
     name: ClassVar[str] = "regularization-path"
     equation: ClassVar[str] = "§2.2, divided by μ"
@@ -82,7 +82,7 @@ class RegularizationPath(Formulation):
 
     @property
     def norm_p(self) -> float:
-        return self.norm
+        return float(self.norm)
 
     @property
     def coefficient(self) -> float:
@@ -108,7 +108,7 @@ class RegularizationPath(Formulation):
         if not answers:
             return self.program(unit)
         points = [self.blocks_of(answer) for answer in answers]
-        found = next_loss(self.loss, [self.functions.values(w) for w in points], self.classes)
+        found = next_loss(Loss(self.loss), [self.functions.values(w) for w in points], self.classes)
         if found is None:
             return None
         if isinstance(found, int):
@@ -119,8 +119,8 @@ class RegularizationPath(Formulation):
     def _program(self, weight: float, loss: Expression) -> Program:
         variables = self.block_variables()
         blocks = tuple(v.name for v in variables)
-        size: Expression = Norm(blocks, self.norm, "θ")
-        if self.norm == 2.0 and self.power >= 2.0:
+        size: Expression = Norm(blocks, self.norm_p, "θ")
+        if self.norm_p == 2.0 and self.power >= 2.0:
             squared = SquaredNorm(blocks, "θ")
             size = squared if self.power == 2.0 else Power(squared, self.power / 2.0)
         elif self.power > 1.0:
@@ -169,8 +169,8 @@ class RegularizationPath(Formulation):
 
     def log_objective(self, theta: FloatArray) -> float:
         """Return ``log(L(θ) + μ‖θ‖^q)``: finite however small both are."""
-        loss = log_loss(self.loss, self.functions.values(theta), self.classes)
-        size = vector_norm(theta, self.norm)
+        loss = log_loss(Loss(self.loss), self.functions.values(theta), self.classes)
+        size = vector_norm(theta, self.norm_p)
         if size == 0.0:
             return loss
         penalty = math.log(self.coefficient) + self.power * math.log(size)
@@ -186,14 +186,17 @@ class RegularizationPath(Formulation):
 
     def loss_weights(self, theta: FloatArray) -> FloatArray:
         """Return ``p_n ∝ -∂L/∂f_n`` at θ, with Σp = 1 (N,)."""
-        return softmax(log_weights(self.loss, self.functions.values(theta), self.classes))
+        return softmax(log_weights(Loss(self.loss), self.functions.values(theta), self.classes))
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of ``μ q ‖θ‖^{q-1} ∇‖θ‖ = Σ_n (-∂L/∂f_n) ∇f_n(θ)``."""
         term = LossTerm(
-            loss=self.loss, classes=self.classes, coefficient=self.coefficient, power=self.power
+            loss=Loss(self.loss),
+            classes=self.classes,
+            coefficient=self.coefficient,
+            power=self.power,
         )
-        return (Kkt(functions=self.functions, point=theta, norm=self.norm, loss=term),)
+        return (Kkt(functions=self.functions, point=theta, norm=self.norm_p, loss=term),)
 
 
 @final

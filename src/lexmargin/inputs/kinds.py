@@ -17,10 +17,13 @@ from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     Final,
+    Literal,
     ParamSpec,
+    TypeAlias,
     TypeVar,
     Union,
     final,
@@ -35,6 +38,7 @@ from lexmargin.inputs.checks import Domain, domain_of, exponent
 __all__ = [
     "Exponent",
     "KindError",
+    "Listed",
     "Words",
     "check_kinds",
     "checked",
@@ -62,8 +66,15 @@ class Words:
     words: tuple[str, ...]
 
 
-Exponent = Annotated[float, Words(("inf",)), Domain(exponent)]
-"""p of a norm: a number >= 1, or "inf"."""
+if TYPE_CHECKING:
+    # Annotations are read at run time for what is converted, and by checkers for what is accepted.
+    Exponent: TypeAlias = float | Literal["inf"]
+    Listed: TypeAlias = Sequence[_T]
+else:
+    Exponent = Annotated[float, Words(("inf",)), Domain(exponent)]
+    """p of a norm: a number >= 1, or "inf"."""
+    Listed = tuple[_T, ...]
+    """Any sequence; kept as a tuple."""
 _ADVICE: Final = {
     ("Formulation", str): "Load it: lexmargin.load(…).",
     ("Formulation", Path): "Load it: lexmargin.load(…).",

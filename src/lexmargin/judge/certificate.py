@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.judge.autodiff.scores import Indices
-from lexmargin.judge.multipliers.qualification import GradientChoice, LicqReport, MfcqReport
+from lexmargin.judge.multipliers.later import Later
+from lexmargin.judge.multipliers.qualification import (
+    GradientChoice,
+    LicqReport,
+    MfcqReport,
+    MultiplierSet,
+)
 from lexmargin.judge.multipliers.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
@@ -112,10 +118,11 @@ class Certificate:
         S_τ (indices) and λ ≥ 0 (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)` (a norm gradient at θ̂ unless ℓ2).
     euler
         α γ Σ λ_n, 1 at an exact stationary point.
-    multiplier_dimension, multiplier_range
-        dimension of the polytope of multipliers, and (low, high) for each support sample.
-    licq, mfcq
-        constraint qualifications on the support.
+    multiplier_set, independence
+        what ``multiplier_dimension``, ``multiplier_range`` and ``licq`` are read from: no word
+        needs them, and the gradients of the support are kept until they are read.
+    mfcq
+        constraint qualification on the support.
     curvature
         second-order report; None where none was asked for.
     radius
@@ -160,9 +167,8 @@ class Certificate:
     complementarity: float = math.nan
     feasibility: float = 0.0
     euler: float = math.nan
-    multiplier_dimension: int | None = None
-    multiplier_range: tuple[tuple[float, float], ...] | None = None
-    licq: LicqReport | None = None
+    multiplier_set: Later[MultiplierSet] | None = None
+    independence: Later[LicqReport] | None = None
     mfcq: MfcqReport | None = None
     curvature: Any | None = None
     gap: float | None = None
@@ -185,6 +191,23 @@ class Certificate:
     separates: bool | None = None
 
     @property
+    def multiplier_dimension(self) -> int | None:
+        """Dimension of the polytope of multipliers."""
+        found = None if self.multiplier_set is None else self.multiplier_set.read()
+        return None if found is None else found.dimension
+
+    @property
+    def multiplier_range(self) -> tuple[tuple[float, float], ...] | None:
+        """(low, high) of the multiplier of each support sample."""
+        found = None if self.multiplier_set is None else self.multiplier_set.read()
+        return None if found is None else found.ranges
+
+    @property
+    def licq(self) -> LicqReport | None:
+        """Linear independence of the support's gradients."""
+        return None if self.independence is None else self.independence.read()
+
+    @property
     def certified(self) -> bool:
         """Whether the verdict is positive."""
         return self.verdict.certified
@@ -196,15 +219,15 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; non-finite numbers are null."""
-        licq = None
-        if self.licq is not None:
+        licq, independence = None, self.licq
+        if independence is not None:
             licq = {
-                "holds": self.licq.holds,
-                "rank": self.licq.rank,
-                "count": self.licq.count,
-                "sigma_min": _number(self.licq.sigma_min),
-                "sigma_max": _number(self.licq.sigma_max),
-                "of": self.licq.of.value,
+                "holds": independence.holds,
+                "rank": independence.rank,
+                "count": independence.count,
+                "sigma_min": _number(independence.sigma_min),
+                "sigma_max": _number(independence.sigma_max),
+                "of": independence.of.value,
             }
         curvature = self.curvature
         if curvature is not None and hasattr(curvature, "to_json"):
@@ -286,11 +309,12 @@ class Certificate:
         lines.append(("multipliers", _short([f"{value:.6g}" for value in positive])))
         if self.multiplier_dimension is not None:
             lines.append(("multiplier set", f"dimension {self.multiplier_dimension}"))
-        if self.licq is not None:
-            rank = "not computed" if self.licq.rank is None else str(self.licq.rank)
-            word = "holds" if self.licq.holds else "fails"
-            whose = _WHOSE[self.licq.of]
-            text = f"{word}, rank {rank} of {self.licq.count}, σ {self.licq.sigma_min:.3g}{whose}"
+        licq = self.licq
+        if licq is not None:
+            rank = "not computed" if licq.rank is None else str(licq.rank)
+            word = "holds" if licq.holds else "fails"
+            whose = _WHOSE[licq.of]
+            text = f"{word}, rank {rank} of {licq.count}, σ {licq.sigma_min:.3g}{whose}"
             lines.append(("LICQ", text))
         if self.mfcq is not None:
             word = "holds" if self.mfcq.holds else "fails"

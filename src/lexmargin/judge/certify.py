@@ -25,6 +25,7 @@ from lexmargin.judge.proved import names_a_bound
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.trained.modules import is_module
 from lexmargin.judge.unmeasured import finite_words, out_of_range
+from lexmargin.linalg.norms import Array
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["certify", "certify_kkt", "flattened", "judged"]
@@ -42,6 +43,7 @@ def certify(
     norm: Exponent = 2.0,
     linear: bool = False,
     tolerances: Tolerances = DEFAULT,
+    multipliers: Array | None = None,
 ) -> Certificate:
     """Judge a direction: of a problem of the paper, or of plain arrays (Definition 3, rescaled).
 
@@ -55,6 +57,8 @@ def certify(
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
         norm, linear: for plain arrays, as in :func:`certify_arrays`.
         tolerances: what counts as equal.
+        multipliers: λ ``(N,)`` that somebody claims, for a problem of linear margins, at any scale:
+            measured first, negative ones as 0. Others are sought only where they do not serve.
 
     Raises:
         ParameterError: neither a problem nor complete arrays.
@@ -63,6 +67,10 @@ def certify(
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
+    if isinstance(problem, Formulation) and y is None:
+        with np.errstate(all="ignore"):
+            kkts = problem.kkt(flattened(problem, theta))
+            return certify_kkt(kkts, tolerances, multipliers)
     if is_module(problem):
         if y is None:
             raise ParameterError(
@@ -79,24 +87,23 @@ def certify(
                 "Without a problem, certify needs f, jacobian and degree.", "Give all three."
             )
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
-    if not isinstance(problem, Formulation):
-        raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
-    flat = flattened(problem, theta)
-    with np.errstate(all="ignore"):
-        return certify_kkt(problem.kkt(flat), tolerances)
+    raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
 
 
-def certify_kkt(kkts: tuple[Kkt, ...], tolerances: Tolerances = DEFAULT) -> Certificate:
+def certify_kkt(
+    kkts: tuple[Kkt, ...], tolerances: Tolerances = DEFAULT, multipliers: Array | None = None
+) -> Certificate:
     """Judge a point by what its problem says a stationary point satisfies.
 
     Args:
         kkts: :meth:`Formulation.kkt`, one record per level.
         tolerances: what counts as equal.
+        multipliers: λ that is claimed, as in :func:`certify`.
     """
     first = kkts[0]
     with np.errstate(all="ignore"):
         try:
-            found = judged(kkts, tolerances)
+            found = judged(kkts, tolerances, claim=multipliers)
         except (ArithmeticError, np.linalg.LinAlgError):
             found = out_of_range(first, tolerances)
         return finite_words(with_shown_sign(found, first))
@@ -113,27 +120,34 @@ def _advice(given: object) -> str:
     )
 
 
-def judged(kkts: tuple[Kkt, ...], limits: Tolerances, given: Evidence | None = None) -> Certificate:
+def judged(
+    kkts: tuple[Kkt, ...],
+    limits: Tolerances,
+    given: Evidence | None = None,
+    claim: Array | None = None,
+) -> Certificate:
     """Judge a point by its KKT data, with multipliers that are sought, or given.
 
     Args:
         kkts: one record per level.
         limits: what counts as equal.
         given: what a receipt carries: it is measured, and nothing is searched for.
+        claim: λ that is measured before any is sought, as in :func:`certify`.
 
     Raises:
         ArithmeticError: numbers leave the range of doubles.
     """
     # Each kind of program brings its own modules: a linear one needs a third of all.
     first = kkts[0]
-    if given is None and (first.functions.data.is_sparse or linear_w_set(kkts)):
-        return certify_linear_kkt(kkts, limits)
+    sparse = first.functions.data.is_sparse
+    if given is None and (sparse or (first.part is not None and linear_w_set(kkts))):
+        return certify_linear_kkt(kkts, limits, claim)
     if first.loss is not None:
         from lexmargin.judge.programs.loss_programs import certify_loss
 
         return _established(certify_loss(first, limits), given)
     if first.is_direction:
-        found = certify_along(first, limits, given)
+        found = certify_along(first, limits, given, claim)
     else:
         from lexmargin.judge.programs.margin_programs import certify_program
 

@@ -24,6 +24,7 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rows import chosen_rows, with_sizes
 
 __all__ = ["ESTABLISHED", "STRICTLY", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
@@ -95,7 +96,7 @@ def measured_of(
     mismatch : the error of Euler's identity.
     """
     chosen = evidence.support
-    used = gradients[chosen]
+    used = chosen_rows(gradients, chosen)
     residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
     lower = refuted(point, evidence.refutation, limits, mismatch)
     floor = EPS * (chosen.size + 2) * (1.0 + spent)
@@ -110,8 +111,8 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         values = np.ldexp(multipliers * point.factor, point.exponent)
-        combination = values @ rows
-        spent = float(np.linalg.norm(values @ abs(rows)))
+        combination, sizes = with_sizes(values, rows)
+        spent = float(np.linalg.norm(sizes))
     lost = not (np.all(np.isfinite(combination)) and math.isfinite(spent))
     if lost:
         values = np.zeros(multipliers.size)
@@ -122,14 +123,14 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     if point.target is not None or point.norm == 2.0:
         return residual, values, spent
     free = unit_scale(multipliers)
-    pull = free @ rows
+    pull, sizes = with_sizes(free, rows)
     size = vector_norm(pull, dual_exponent(point.norm))
     if not 0.0 < size < math.inf:
         return residual, values, spent
     other = away(point.theta, pull, point.norm)
     if other > residual:
         return residual, values, spent
-    return other, free / size, float(np.linalg.norm(free @ abs(rows))) / size
+    return other, free / size, float(np.linalg.norm(sizes)) / size
 
 
 def refuted(

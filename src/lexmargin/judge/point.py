@@ -8,7 +8,6 @@ the same problem in other units gives the same verdict to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexmargin.errors import DataError, DegreeError, ShapeError
 from lexmargin.inputs.arrays import real_array
-from lexmargin.inputs.limits import SIZED_ENTRIES
 from lexmargin.linalg.norms import (
     Array,
     check_norm,
@@ -27,8 +25,16 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rows import row_sums
 
-__all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "row_sums", "unit_point"]
+__all__ = [
+    "UnitPoint",
+    "check_euler",
+    "euler_error",
+    "is_noise",
+    "scaled_to_unit",
+    "unit_point",
+]
 
 
 @final
@@ -133,20 +139,6 @@ def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
     return array
 
 
-def row_sums(jacobian: Any, theta: Array) -> Array:
-    """Return Σ_i |J_ni θ_i|, the size of the terms that cancel in `∇f_n·θ` (N,)."""
-    sums = np.empty(jacobian.shape[0])
-    for rows in _chunks(jacobian):
-        sums[rows] = abs(jacobian[rows]) @ np.abs(theta)
-    return sums
-
-
-def _chunks(jacobian: Any) -> Iterator[slice]:
-    step = max(1, SIZED_ENTRIES * jacobian.shape[0] // max(1, jacobian.size))
-    for start in range(0, jacobian.shape[0], step):
-        yield slice(start, start + step)
-
-
 def unit_point(
     f: ArrayLike, jacobian: ArrayLike, theta: ArrayLike, degree: float, norm: float = 2.0
 ) -> UnitPoint:
@@ -166,7 +158,6 @@ def unit_point(
         for arrays that do not fit, non-finite or empty arrays, θ = 0, a degree that is not a
         positive number, and a norm exponent below 1.
     """
-    p = check_norm(norm)
     values, gradients = _matrix("margins f", f, 1), _matrix("jacobian", jacobian, 2)
     point = _matrix("direction theta", theta, 1)
     alpha = float(degree) if isinstance(degree, (int, float, np.number)) else math.nan
@@ -182,21 +173,30 @@ def unit_point(
         )
     if values.size == 0:
         raise DataError("There are no margins.", "Pass at least one sample.")
-    if not np.any(point):
-        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
+    return scaled_to_unit(values, gradients, point, alpha, check_norm(norm))
 
-    length, shift = scaled_norm(point, p)
-    unit = shifted(point, -shift) / length
+
+def scaled_to_unit(
+    values: Array, gradients: Array, theta: Array, degree: float, p: float
+) -> UnitPoint:
+    """Return the same of arrays that fit and are finite.
+
+    Raises :class:`~lexmargin.errors.DataError` for θ = 0.
+    """
+    if not np.any(theta):
+        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
+    length, shift = scaled_norm(theta, p)
+    unit = shifted(theta, -shift) / length
     unit = unit / vector_norm(unit, p)
     largest = float(np.max(np.abs(gradients)))
     common = math.frexp(largest)[1] if largest > 0.0 else 0
     # f/‖θ‖ and ∇f then differ from f(θ̂) and ∇f(θ̂) by the same factor ‖θ‖^{α-1}.
     margins = shifted(values, -shift - common) / length
-    power = common - shift * (alpha - 1.0)
+    power = common - shift * (degree - 1.0)
     whole = math.floor(power)
     with np.errstate(over="ignore", under="ignore"):
-        factor = float(np.float64(length) ** (1.0 - alpha) * 2.0 ** (power - whole))
-    return UnitPoint(unit, margins, shifted(gradients, -common), alpha, p, factor, whole)
+        factor = float(np.float64(length) ** (1.0 - degree) * 2.0 ** (power - whole))
+    return UnitPoint(unit, margins, shifted(gradients, -common), degree, p, factor, whole)
 
 
 def check_euler(point: UnitPoint, tolerance: float) -> float:

@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lexmargin.inputs.limits import DENSIFIED_ENTRIES
+from lexmargin.inputs.limits import DENSIFIED_ENTRIES, SIZED_ENTRIES
 from lexmargin.linalg.norms import Array
 
-__all__ = ["densified", "dual_lengths", "gram", "is_dense", "row_lengths", "with_column"]
+__all__ = [
+    "chosen_rows",
+    "densified",
+    "dual_lengths",
+    "gram",
+    "is_dense",
+    "largest_entry",
+    "row_lengths",
+    "row_sums",
+    "with_column",
+    "with_sizes",
+]
 
 
 def is_dense(rows: Any) -> bool:
     """Say whether the rows are a NumPy array; else they are CSR."""
     return isinstance(rows, np.ndarray)
+
+
+def chosen_rows(rows: Any, index: NDArray[np.intp]) -> Any:
+    """Return the rows of an increasing index, without a copy where it holds all of them."""
+    return rows if index.size == rows.shape[0] else rows[index]
+
+
+def largest_entry(rows: Any) -> float:
+    """Return the largest absolute value of an entry, 0 of none."""
+    entries = rows if is_dense(rows) else rows.data
+    return max(float(np.max(entries, initial=0.0)), -float(np.min(entries, initial=0.0)))
+
+
+def _sizes(rows: Any, index: NDArray[np.intp] | None = None) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield a slice of the places, the rows there and their absolute values, a few at a time."""
+    count = rows.shape[0] if index is None else index.size
+    step = max(1, SIZED_ENTRIES * rows.shape[0] // max(1, rows.size))
+    # One buffer: fresh memory costs more than the arithmetic.
+    room = np.empty((min(step, count), rows.shape[1])) if is_dense(rows) else None
+    for start in range(0, count, step):
+        places = slice(start, min(start + step, count))
+        some = rows[places] if index is None else rows[index[places]]
+        yield places, some, abs(some) if room is None else np.abs(some, out=room[: len(some)])
+
+
+def row_sums(rows: Any, theta: Array) -> Array:
+    """Return Σ_i |J_ni θ_i|, the size of the terms that cancel in `∇f_n·θ` (N,)."""
+    sums, weights = np.empty(rows.shape[0]), np.abs(theta)
+    for places, _, sizes in _sizes(rows):
+        sums[places] = sizes @ weights
+    return sums
+
+
+def with_sizes(weights: Array, rows: Any) -> tuple[Array, Array]:
+    """Return `Σ λ_n z_n` and `Σ |λ_n z_n|`, (d,) each, the size of the terms that cancel."""
+    used = np.flatnonzero(weights)
+    sums, spent = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+    share = weights[used]
+    for places, some, sizes in _sizes(rows, None if used.size == weights.size else used):
+        sums += share[places] @ some
+        spent += np.abs(share[places]) @ sizes
+    return sums, spent
 
 
 def row_lengths(rows: Any) -> Array:

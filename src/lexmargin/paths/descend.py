@@ -25,6 +25,7 @@ from lexmargin.paths.records import Monitor, Recorder, Records
 from lexmargin.paths.steps import LineSearch, LossOracle, Point, StepRule
 from lexmargin.polish.polish import Polished, polish
 from lexmargin.predictors.base import Predictor
+from lexmargin.run.stages import Start
 from lexmargin.solution import finite
 
 __all__ = ["Descent", "EndReason", "Progress", "descend"]
@@ -124,7 +125,7 @@ def descend(
     data: Dataset,
     *,
     loss: Loss = Loss.EXPONENTIAL,
-    start: FloatArray | Sequence[FloatArray] | None = None,
+    start: Start | None = None,
     seed: int = 0,
     steps: int = 10_000,
     step_rule: StepRule | None = None,
@@ -309,9 +310,7 @@ def schedule(record: int | Sequence[float], last: float, first: float) -> list[f
     return sorted({0.0, float(last), *(float(g) for g in grid if g < last)})
 
 
-def _start(
-    functions: MarginFunctions, start: FloatArray | Sequence[FloatArray] | None, seed: int
-) -> FloatArray:
+def _start(functions: MarginFunctions, start: Start | None, seed: int) -> FloatArray:
     if start is None:
         return random_theta(functions, np.random.default_rng(seed))
     return functions.point(start)

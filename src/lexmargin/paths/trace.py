@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from lexmargin.formulations import Formulation, HardMargin, MarginPath
 from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
 from lexmargin.formulations.regularization_path import jumps as find_jumps
 from lexmargin.inputs.checks import moderate, positive, whole
+from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.kinds import checked
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import Follower
@@ -37,6 +38,13 @@ _MOST_DECADES: Final = 300.0
 """Margins are ρ^α times those of the unit ball; doubles end at 308 decades."""
 
 
+if TYPE_CHECKING:
+    Values: TypeAlias = Sequence[float] | FloatArray | AdaptiveGrid
+else:
+    # An array is held to what a list is.
+    Values = Sequence[float] | AdaptiveGrid
+
+
 class PathEnd(StrEnum):
     """Why a trace ended."""
 
@@ -47,7 +55,7 @@ class PathEnd(StrEnum):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TracedPath:
     """A path on the grid that was solved, and what holds on this grid.
 
@@ -86,6 +94,28 @@ class TracedPath:
             return ()
         return find_jumps([(point.rho, point.theta) for point in self.points])
 
+    def __repr__(self) -> str:
+        return (
+            f"<TracedPath of {self.problem}: {len(self.points)} points, {self.shown.value}, "
+            f"by {self.solver}>"
+        )
+
+    def to_frame(self) -> Any:
+        """Return the points as a ``pandas.DataFrame``, one row per value of the parameter."""
+        return frame(self._columns())
+
+    def _repr_html_(self) -> str:
+        columns = self._columns()
+        return html_table(zip(*columns.values(), strict=True), list(columns))
+
+    def _columns(self) -> dict[str, list[Any]]:
+        points = [point.to_json() for point in self.points]
+        return {
+            name: [point[name] for point in points]
+            for name, value in (points[0] if points else {}).items()
+            if value is None or isinstance(value, (int, float, str))
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; a point is marked where a jump leads to it."""
         landed = {jump.below for jump in self.jumps()}
@@ -113,7 +143,7 @@ class TracedPath:
 @checked
 def trace(
     problem: Formulation | str | Path,
-    rhos: Sequence[float] | AdaptiveGrid,
+    rhos: Values,
     *,
     solver: str = AUTO,
     grade: str = "default",
@@ -201,7 +231,7 @@ def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tupl
     return tuple(grid[len(points) :])
 
 
-def _checked_grid(problem: Formulation, rhos: Sequence[float] | AdaptiveGrid) -> list[float]:
+def _checked_grid(problem: Formulation, rhos: Values) -> list[float]:
     if problem.traits.path is None:
         raise UnsupportedError(
             f"{problem.name} has no path parameter.",

@@ -99,7 +99,7 @@ class _Loss:
             if self.curved:
                 # No weight is 0: what is compiled for the same samples serves every step.
                 some = np.maximum(weights, TINY)
-                bent = functions.hessian_products(w, some, np.eye(w.size))
+                bent = functions.hessian_matrix(w, some)
                 slope = slope - self.scale * (self.scale * bent)
             return weights, weights @ jacobian, slope
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, TypeVar, final
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar, final
 
 import numpy as np
 
@@ -33,6 +33,13 @@ class BiasForm(StrEnum):
     """``b``: degree 1, the augmented-feature bias."""
 
 
+if TYPE_CHECKING:
+    # Words become members where they are given; checkers are told that they are accepted.
+    BiasWord: TypeAlias = BiasForm | Literal["signed-square", "two-squares", "square", "plain"]
+else:
+    BiasWord = BiasForm
+
+
 @final
 @checked_class
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Bias(Predictor):
     two squares ``(b_+, b_-)`` of shape ``(2,)`` or ``(outputs, 2)``.
     """
 
-    form: BiasForm = BiasForm.SIGNED_SQUARE
+    form: BiasWord = BiasForm.SIGNED_SQUARE
     outputs: Count = field(default=1, metadata=LATER)
 
     kind: ClassVar[str] = "bias"

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar, final
 
 from lexmargin.inputs.checks import Count
 from lexmargin.inputs.family import BESIDE
-from lexmargin.inputs.kinds import checked_class
+from lexmargin.inputs.kinds import Listed, checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.activations import Activation, Identity
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
@@ -28,7 +28,7 @@ class Network(Predictor):
     for several outputs. Degree L for σ of degree 1; ``widths=()`` is the linear predictor.
     """
 
-    widths: tuple[Count, ...]
+    widths: Listed[Count]
     activation: Activation = field(default_factory=Identity, metadata=BESIDE)
     outputs: Count = 1
 

@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar, final
 
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.inputs.checks import WholeNumber
-from lexmargin.inputs.kinds import checked_class
+from lexmargin.inputs.kinds import Listed, checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
 
@@ -27,7 +27,7 @@ class Polynomial(Predictor):
     Blocks: ``θ`` of shape ``(d,)``, d the number of columns of ``exponents``.
     """
 
-    exponents: tuple[tuple[WholeNumber, ...], ...]
+    exponents: Listed[Listed[WholeNumber]]
     outputs: ClassVar[int] = 1  # type: ignore[misc]
 
     vanishes_at_zero: ClassVar[bool] = True

@@ -12,7 +12,7 @@ import numpy as np
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.inputs.checks import WholeNumber
 from lexmargin.inputs.family import BESIDE
-from lexmargin.inputs.kinds import checked_class
+from lexmargin.inputs.kinds import Listed, checked_class
 from lexmargin.ops.base import FloatArray, Ops
 from lexmargin.predictors.base import LinearScores, Predictor, Shape
 from lexmargin.predictors.bias import Bias
@@ -30,7 +30,7 @@ class Member:
     """One summand, and the columns of X it reads (all of them when ``columns`` is None)."""
 
     predictor: Predictor = field(metadata=BESIDE)
-    columns: tuple[WholeNumber, ...] | None = None
+    columns: Listed[WholeNumber] | None = None
 
 
 @final
@@ -42,7 +42,7 @@ class Sum(Predictor):
     ``members`` are predictors or :class:`Member`; blocks are those of the members, in order.
     """
 
-    members: tuple[Member, ...]
+    members: Listed[Member]
 
     kind: ClassVar[str] = "sum"
 
@@ -107,7 +107,7 @@ class Sum(Predictor):
     def __call__(self, ops: Ops[T], theta: Sequence[T], X: T) -> T:
         parts = []
         for member, blocks in zip(self.members, self.split(theta), strict=True):
-            features = X if member.columns is None else ops.columns(X, member.columns)
+            features = X if member.columns is None else ops.columns(X, tuple(member.columns))
             parts.append(member.predictor(ops, blocks, features))
         return functools.reduce(ops.add, parts)
 

@@ -75,10 +75,10 @@ def judge(
     tolerances = Tolerances.at(grade.verified)
     certificate = None
     if problem.data.is_sparse:
-        # Multipliers are dear to find again there; claimed ones are measured like others.
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
-        certificate = certify(problem, theta, tolerances=tolerances)
+        # Multipliers are dear to find again; claimed ones are measured like others.
+        certificate = certify(problem, theta, tolerances=tolerances, multipliers=multipliers)
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
             if origin is not None:
@@ -94,6 +94,7 @@ def judge(
     margins = functions.values(scale)
     return Solution(
         problem=problem.word,
+        formulation=problem.word,
         theta=functions.blocks(theta),
         direction=direction,
         objective=problem.objective(theta),
@@ -151,7 +152,9 @@ def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade:
         return solution
     begun, functions = time.monotonic(), problem.functions
     theta = near.outward(functions.flatten(solution.theta))
-    certificate = certify(problem, theta, tolerances=Tolerances.at(grade.verified))
+    certificate = certify(
+        problem, theta, tolerances=Tolerances.at(grade.verified), multipliers=solution.multipliers
+    )
     spent = solution.times.certify + time.monotonic() - begun
     return replace(
         solution,
@@ -206,6 +209,7 @@ def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> S
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(
         problem=problem.word,
+        formulation=problem.word,
         theta=problem.functions.blocks(nothing),
         direction=nothing,
         objective=float("nan"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lexmargin.backends import backend
 from lexmargin.formulations.base import Formulation
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
 
-__all__ = ["SPECIALISED", "choose_profile", "second_choice"]
+__all__ = ["SPECIALISED", "choose_profile", "explain", "second_choice"]
 
 SPECIALISED = (
     "face",
@@ -25,24 +27,56 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
 
     Ipopt is reached through Pyomo and cyipopt, or through CasADi where cyipopt is missing.
     """
+    asked = None
+    for asked in _best_first(problem, library):
+        if not _missing(asked):
+            break
+    return asked or library.profile("ipopt-casadi")
+
+
+def _best_first(problem: Formulation, library: Library) -> Iterator[Profile]:
+    """Yield who may answer, whether they are installed or not."""
     # A backend made for a problem of the paper would answer that one.
     for name in SPECIALISED if problem.is_judged else ():
         if name in library.profiles():
             profile = library.profile(name)
-            engine = backend(profile.backend)
-            if not engine.available(profile.solver) and engine.suits(problem):
-                return profile
+            if backend(profile.backend).suits(problem):
+                yield profile
     if problem.ends_at_vertices:
         # A simplex method ends at a vertex of a face, an interior-point method finds no interior.
-        simplex = library.profile("highs")
-        if not backend(simplex.backend).available(simplex.solver):
-            return simplex
+        yield library.profile("highs")
     if problem.program().is_convex:
-        return library.profile("clarabel")
-    pyomo = library.profile("ipopt")
-    if not backend(pyomo.backend).available(pyomo.solver):
-        return pyomo
-    return library.profile("ipopt-casadi")
+        yield library.profile("clarabel")
+        return
+    yield library.profile("ipopt")
+    yield library.profile("ipopt-casadi")
+
+
+def _missing(profile: Profile) -> str:
+    return backend(profile.backend).available(profile.solver)
+
+
+def explain(problem: Formulation, library: Library | None = None) -> str:
+    """Return which route :func:`lexmargin.solve` takes with "auto", and why.
+
+    The kind of the program, the profile that answers it and the solver behind it, who is asked
+    second where that answer is not certified, and who is missing here who would come first.
+    """
+    shelves = library or Library()
+    chosen = choose_profile(problem, shelves)
+    second = second_choice(problem, shelves, chosen)
+    words = f"{problem.shape_in_words()} -> {_in_words(chosen)}"
+    if second is not None:
+        words += f"; if that is not certified, {_in_words(second)}"
+    for profile in _best_first(problem, shelves):
+        if profile.name == chosen.name:
+            break
+        words += f"; {profile.name} would come first, but: {_missing(profile)}"
+    return words
+
+
+def _in_words(profile: Profile) -> str:
+    return f"{profile.name} ({profile.solver} through {profile.backend.value})"
 
 
 def second_choice(problem: Formulation, library: Library, first: Profile) -> Profile | None:

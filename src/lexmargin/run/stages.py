@@ -32,7 +32,7 @@ __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
 _START_ATTEMPTS = 4
 """Random directions tried for a separating start; the last goes on, separating or not."""
 
-Start = FloatArray | Sequence[FloatArray]
+Start = FloatArray | Sequence[float] | Sequence[FloatArray]
 
 
 @final

@@ -127,6 +127,11 @@ class ProblemFile:
     answer: AnswerSpec | None = None
 
     @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.path.stem
+
+    @property
     def folder(self) -> Path:
         """The folder that relative paths in the file start from."""
         return self.path.parent

@@ -166,4 +166,4 @@ def gated_network(functions: MarginFunctions, slope: float) -> tuple[GatedNetwor
         seeds = np.zeros((samples.size, classes))
         seeds[np.arange(samples.size), labels[samples]] = 1.0
         seeds[np.arange(samples.size), other] = -1.0
-    return GatedNetwork(X / scale, predictor.widths, slope, samples, seeds), scale
+    return GatedNetwork(X / scale, tuple(predictor.widths), slope, samples, seeds), scale

@@ -73,7 +73,7 @@ def solve_face(problem: Lexicographic) -> FaceAnswer:
             "Following the optimal face needs linear scores and saturation.",
             "Solve the staged programs with a convex or nonlinear backend instead.",
         )
-    answer = face_levels(Z, problem.norm, problem.levels)
+    answer = face_levels(Z, problem.norm_p, problem.levels)
     return problem_scale(problem, answer)
 
 

@@ -85,7 +85,7 @@ class _Scaled:
     def hessian(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
         # No weight is 0: what is compiled for the same samples serves every step.
         some = np.maximum(weights, TINY)
-        found = self.functions.hessian_products(self.rho * theta, some, np.eye(theta.size))
+        found = self.functions.hessian_matrix(self.rho * theta, some)
         return self.rho * (self.rho * found)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lexmargin.compare.job_run import Answered
 from lexmargin.compare.records import Honesty, RowStatus
+from lexmargin.inputs.display import frame, html_table
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
 from lexmargin.shelf.problems import ProblemFile
@@ -113,7 +114,7 @@ class Summary:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """All rows of a comparison, in the order of its plan."""
 
@@ -129,6 +130,20 @@ class Table:
     def lies(self) -> tuple[Row, ...]:
         """Return the rows whose claim is refuted."""
         return tuple(row for row in self.rows if row.honesty is Honesty.FALSE)
+
+    def __repr__(self) -> str:
+        profiles = {row.profile for row in self.rows}
+        return f"<Table of {len(self.rows)} rows, {len(profiles)} solvers>"
+
+    def to_frame(self) -> Any:
+        """Return the rows as a ``pandas.DataFrame``."""
+        rows = self.to_json()
+        return frame({name: [row[name] for row in rows] for name in (rows[0] if rows else ())})
+
+    def _repr_html_(self) -> str:
+        figures = ("profile", "grade", "entered", "certified", "claims", "kept")
+        rows = [one.to_json() for one in self.summaries()]
+        return html_table([[row[name] for name in figures] for row in rows], figures)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the rows as JSON values."""

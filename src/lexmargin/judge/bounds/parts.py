@@ -149,7 +149,7 @@ def is_linear(predictor: Predictor) -> bool:
     return plain or isinstance(predictor, Linear)
 
 
-def members_of(kkt: Kkt) -> tuple[Member, ...]:
+def members_of(kkt: Kkt) -> Sequence[Member]:
     """Return the members of the score; a predictor that is no sum is the only one."""
     predictor = kkt.functions.predictor
     return predictor.members if isinstance(predictor, Sum) else (Member(predictor),)
@@ -200,7 +200,9 @@ def _summand(kkt: Kkt, place: _Place, weights: Array, slack: float) -> _Summand 
     if len(set(each)) > 1:
         cost = math.exp(float(np.mean(np.log(each)))) * (1.0 - len(each) * EPS)
     if bias is not None:
-        return _Summand(BoundMethod.PARTS, 2.0, cost, _bias_reach(bias.form, scores, slack))
+        return _Summand(
+            BoundMethod.PARTS, 2.0, cost, _bias_reach(BiasForm(bias.form), scores, slack)
+        )
     X, columns = kkt.functions.data.X, place.member.columns
     X = X if columns is None else X[:, list(columns)]
     found = linear_network_reach(predictor, X, scores, slack)

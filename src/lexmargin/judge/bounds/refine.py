@@ -59,7 +59,7 @@ def _birth(place: PredictorPoint, certificate: Certificate) -> Certificate:
     found = birth_value(functions.data.X, functions.score_weights(certificate.multipliers), slope)
     margin = certificate.margin
     some = ""
-    if certificate.multiplier_dimension and 0.5 * found.upper / total > margin:
+    if 0.5 * found.upper / total > margin and certificate.multiplier_dimension:
         certificate, found, some = _chosen(place, certificate, slope)
         total = float(np.sum(certificate.multipliers))
     bound = 0.5 * found.upper / total

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -46,16 +46,17 @@ def found_multipliers(Z: Array, norm: float) -> LongMultipliers | None:
         return None
 
 
-def with_long_numbers(found: Certificate, Z: Array, theta: Array) -> Certificate:
+def with_long_numbers(found: Certificate, rows: Callable[[], Array], theta: Array) -> Certificate:
     """Raise UNDECIDED or KKT to GLOBAL where ε, δ and the gap are within tolerance after all.
 
     Args:
         found: of the direction θ in doubles.
-        Z: (N, d) rows z_n of ``f_n = z_n·θ``, at their exact values.
+        rows: the rows z_n of ``f_n = z_n·θ`` (N, d), at their exact values.
         theta: (d,) at any scale.
     """
     if found.verdict not in (Verdict.UNDECIDED, Verdict.KKT):
         return found
+    Z = rows()
     long = found_multipliers(Z, found.norm)
     exact = None if long is None else measured(Z, theta, long.terms, found.norm)
     if long is None or exact is None or not within(exact, found.tolerances):

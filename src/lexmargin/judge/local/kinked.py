@@ -19,6 +19,7 @@ from lexmargin.judge.local.clarke import (
     clarke_stationarity,
 )
 from lexmargin.judge.local.kinked_point import KinkedPoint
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.multipliers.qualification import (
     GradientChoice,
@@ -137,7 +138,7 @@ def judged_at_kink(
     if certificate.kkt_epsilon is not None:
         slacks = multipliers * (values - float(np.min(values)))
         pair = lyu_li(clarke.residual, slacks, certificate.margin, degree)
-    independence = licq(compact(clarke.elements), limits.rank)
+    elements, chosen = clarke.elements, GradientChoice.CHOSEN
     found = replace(
         certificate,
         verdict=verdict,
@@ -148,9 +149,8 @@ def judged_at_kink(
         multipliers=multipliers,
         tau=tau,
         euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
-        multiplier_dimension=None,
-        multiplier_range=None,
-        licq=replace(independence, of=GradientChoice.CHOSEN),
+        multiplier_set=None,
+        independence=Later(lambda: replace(licq(compact(elements), limits.rank), of=chosen)),
         mfcq=mfcq(element.sets.base, 0.0, place.ascent),
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
@@ -222,9 +222,11 @@ def _lifted_bound(place: KinkedPoint, indices: NDArray[np.intp], limits: Toleran
     return math.sqrt(max(0.0, lower**2 - limits.complementarity**2))
 
 
-def at_slope_zero(found: LicqReport | None) -> LicqReport | None:
+def at_slope_zero(found: Later[LicqReport] | None) -> Later[LicqReport] | None:
     """Say that a report speaks of the elements with slope 0 at the kinks."""
-    return None if found is None else replace(found, of=GradientChoice.SLOPE_ZERO)
+    if found is None:
+        return None
+    return found.then(lambda report: replace(report, of=GradientChoice.SLOPE_ZERO))
 
 
 def stated_notes(certificate: Certificate) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from lexmargin.inputs.limits import MULTIPLIER_SET_ENTRIES, RANGED_MULTIPLIERS
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.multipliers.qualification import MultiplierSet, compact, multiplier_set
+from lexmargin.judge.multipliers.qualification import MultiplierSet, multiplier_set
 from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.guarded import linear_program
 from lexmargin.linalg.norms import Array
@@ -20,11 +21,17 @@ _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tole
 """The tightest that HiGHS takes: looser ones report ranges of λ wider than they are."""
 
 
-def multipliers_of(point: UnitPoint, rows: Array, values: Array, rank: float) -> MultiplierSet:
-    """Return `{λ ≥ 0 : Jᵀλ ∈ ∂‖θ̂‖}` for the rows of the support; an equation unless ℓ1 or ℓ∞."""
+def multipliers_of(
+    point: UnitPoint, turned: Later[Array], values: Array, rank: float
+) -> MultiplierSet | None:
+    """Return `{λ ≥ 0 : Jᵀλ ∈ ∂‖θ̂‖}` for the rows of the support; an equation unless ℓ1 or ℓ∞.
+
+    ``point`` has the rows of the support alone, ``turned`` them after :func:`compact`.
+    """
     if point.is_polyhedral:
-        return polyhedral_multiplier_set(rows, point.theta, point.norm, values, rank)
-    return multiplier_set(compact(rows), values, rank)
+        return polyhedral_multiplier_set(point.jacobian, point.theta, point.norm, values, rank)
+    rows = turned.read()
+    return None if rows is None else multiplier_set(rows, values, rank)
 
 
 def polyhedral_multiplier_set(
@@ -51,27 +58,32 @@ def polyhedral_multiplier_set(
     if live.size == 0 or not np.any(multipliers[live]):
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if rows.size > MULTIPLIER_SET_ENTRIES:
-        return MultiplierSet(None, None, None)
+        return MultiplierSet(None)
     weights = multipliers[live] * norms[live]
     total = float(np.sum(weights))
     weights, columns = weights / total, unit_rows[live].T
-    equations, sides = _subdifferential(columns, theta, norm, weights, zero)
+    equations, sides = _subdifferential(columns, theta, norm, zero)
+    null = _null_space(equations, rank)
+    if null.shape[1] == 0:
+        return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     sides = np.vstack([sides, np.eye(live.size)])
-    spare = np.maximum(sides @ weights - _offsets(columns, norm, total, sides), 0.0)
-    held = _held(equations, sides, spare)
-    dimension = live.size - _rank(np.vstack([equations, sides[held]]), rank)
+    spare = np.maximum(sides @ weights - _offsets(norm, total, sides), 0.0)
+    moves = sides @ null
+    moving = np.linalg.norm(moves, axis=1) > rank * np.linalg.norm(sides, axis=1)
+    moves, spare = moves[moving], spare[moving]
+    held = _held(moves, spare, 1e-3 / live.size)
+    dimension = null.shape[1] - _rank(moves[held], rank)
     if live.size > RANGED_MULTIPLIERS:
-        return MultiplierSet(dimension, None, None)
+        return MultiplierSet(dimension)
     low, high = multipliers.copy(), multipliers.copy()
-    for place, (least, most) in enumerate(_ends(equations, sides, spare, weights)):
-        factor = total / norms[live[place]]
-        low[live[place]], high[live[place]] = least * factor, most * factor
+    for index in np.flatnonzero(moving[-live.size :]):
+        factor = total / norms[live[index]]
+        least, most = _ends(moves, spare, null[index], float(weights[index]))
+        low[live[index]], high[live[index]] = least * factor, most * factor
     return MultiplierSet(dimension, low, high)
 
 
-def _subdifferential(
-    columns: Array, theta: Array, norm: float, weights: Array, zero: float
-) -> tuple[Array, Array]:
+def _subdifferential(columns: Array, theta: Array, norm: float, zero: float) -> tuple[Array, Array]:
     """Return (E, B): E λ is fixed, and B λ is bounded below, on the set."""
     size = np.abs(theta)
     top = float(np.max(size))
@@ -84,63 +96,64 @@ def _subdifferential(
     return np.vstack([columns[~peak], total]), signs[peak] * columns[peak]
 
 
-def _offsets(columns: Array, norm: float, total: float, sides: Array) -> Array:
+def _offsets(norm: float, total: float, sides: Array) -> Array:
     """Return the lower bounds of B λ: -1 for the entries of g that ℓ1 leaves free, else 0."""
     found = np.zeros(sides.shape[0])
     if norm == 1.0:
-        found[: sides.shape[0] - columns.shape[1]] = -1.0 / total
+        found[: sides.shape[0] - sides.shape[1]] = -1.0 / total
     return found
 
 
-def _held(equations: Array, sides: Array, spare: Array) -> Array:
-    """Return which inequalities hold with equality on the whole set: one program decides all."""
-    count = sides.shape[1]
-    small = 1e-3 / count
+def _held(moves: Array, spare: Array, small: float) -> Array:
+    """Return which of `moves c ≥ -spare` hold with equality throughout: one program decides all."""
+    size = moves.shape[1]
     answer = linear_program(
-        np.append(np.zeros(count), -np.ones(spare.size)),
-        A_ub=np.hstack([-sides, np.eye(spare.size)]),
+        np.append(np.zeros(size), -np.ones(spare.size)),
+        A_ub=np.hstack([-moves, np.eye(spare.size)]),
         b_ub=spare,
-        A_eq=np.hstack([equations, np.zeros((equations.shape[0], spare.size))]),
-        b_eq=np.zeros(equations.shape[0]),
-        bounds=[(None, None)] * count + [(0.0, small)] * spare.size,
+        bounds=[(None, None)] * size + [(0.0, small)] * spare.size,
         method="highs",
         options=_OPTIONS,
     )
     if answer.x is None:
         return np.asarray(spare <= 1e-3 * small)
-    return np.asarray(answer.x[count:] <= 1e-3 * small)
+    return np.asarray(answer.x[size:] <= 1e-3 * small)
+
+
+def _unit_rows(matrix: Array) -> Array:
+    """Return the rows that are more than rounding, each of length 1."""
+    sizes = np.linalg.norm(matrix, axis=1)
+    used = sizes > 1e-12 * float(np.max(sizes, initial=0.0))
+    return np.asarray(matrix[used] / sizes[used, None])
 
 
 def _rank(matrix: Array, tolerance: float) -> int:
-    sizes = np.linalg.norm(matrix, axis=1)
-    used = sizes > 1e-12 * float(np.max(sizes, initial=0.0))
-    if not np.any(used):
+    rows = _unit_rows(matrix)
+    if not rows.size:
         return 0
-    sigma = np.linalg.svd(matrix[used] / sizes[used, None], compute_uv=False)
+    sigma = np.linalg.svd(rows, compute_uv=False)
     return int(np.count_nonzero(sigma > tolerance * sigma[0]))
 
 
-def _ends(
-    equations: Array, sides: Array, spare: Array, weights: Array
-) -> list[tuple[float, float]]:
-    """Return the smallest and largest value of every weight on the set."""
-    found = []
-    for index in range(weights.size):
-        ends = []
-        for sign in (1.0, -1.0):
-            cost = np.zeros(weights.size)
-            cost[index] = sign
-            answer = linear_program(
-                cost,
-                A_ub=-sides,
-                b_ub=spare,
-                A_eq=equations,
-                b_eq=np.zeros(equations.shape[0]),
-                bounds=(None, None),
-                method="highs",
-                options=_OPTIONS,
-            )
-            move = 0.0 if answer.x is None else float(answer.x[index])
-            ends.append(-sign * math.inf if answer.status == 3 else weights[index] + move)
-        found.append((max(0.0, min(ends[0], weights[index])), max(ends[1], weights[index])))
-    return found
+def _null_space(matrix: Array, tolerance: float) -> Array:
+    """Return an orthonormal basis (S, m) of `E c = 0`."""
+    rows = _unit_rows(matrix)
+    if not rows.size:
+        return np.eye(matrix.shape[1])
+    if rows.shape[0] > rows.shape[1]:
+        rows = np.asarray(np.linalg.qr(rows, mode="r"))
+    _, sigma, right = np.linalg.svd(rows, full_matrices=True)
+    return np.asarray(right[int(np.count_nonzero(sigma > tolerance * sigma[0])) :].T)
+
+
+def _ends(moves: Array, spare: Array, toward: Array, weight: float) -> tuple[float, float]:
+    """Return the smallest and largest value of `weight + toward·c` where `moves c ≥ -spare`."""
+    ends = []
+    for sign in (1.0, -1.0):
+        answer = linear_program(
+            sign * toward, A_ub=-moves, b_ub=spare, bounds=(None, None), method="highs",
+            options=_OPTIONS,
+        )  # fmt: skip
+        move = 0.0 if answer.x is None else float(toward @ answer.x)
+        ends.append(-sign * math.inf if answer.status == 3 else weight + move)
+    return max(0.0, min(ends[0], weight)), max(ends[1], weight)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES
-from lexmargin.judge.point import UnitPoint, row_sums
+from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.norms import Array, shifted, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import is_dense
+from lexmargin.linalg.rows import is_dense, row_sums, with_sizes
 
 __all__ = ["combination", "linear_margin", "linear_values", "near_products"]
 
@@ -70,25 +70,26 @@ def linear_values(rows: Array, theta: Array) -> Array:
     return shifted(values, row + point)
 
 
-def combination(weights: Array, rows: Any) -> tuple[Array, Array]:
-    """Return `Σ λ_n z_n` and bounds on the errors of its entries, (d,) each.
+def combination(weights: Array, rows: Any) -> tuple[Array, Array, Array]:
+    """Return `Σ λ_n z_n`, bounds on the errors of its entries, and `Σ |λ_n z_n|`, (d,) each.
 
     Parameters
     ----------
     weights : (N,) of entries of at most 1.
     rows : (N, d) of entries of at most 1, dense or CSR.
     """
-    values = np.asarray(weights @ rows)
-    errors = EPS * (weights.size + 4) * np.asarray(np.abs(weights) @ abs(rows))
-    errors += weights.size * _TINY
+    values, sizes = with_sizes(weights, rows)
+    count = int(np.count_nonzero(weights))
+    errors = EPS * (count + 4) * sizes + count * _TINY
     largest = float(np.max(np.abs(values), initial=0.0))
     doubtful = np.flatnonzero(errors > _HARMLESS * largest)
-    if doubtful.size and doubtful.size * weights.size <= EXACT_PRODUCT_ENTRIES:
-        columns = rows[:, doubtful]
+    if doubtful.size and doubtful.size * count <= EXACT_PRODUCT_ENTRIES:
+        used = np.flatnonzero(weights)
+        columns = rows[:, doubtful][used]
         columns = columns.T if is_dense(rows) else columns.toarray().T
-        found = _accurate(columns, weights, np.arange(doubtful.size))
+        found = _accurate(columns, weights[used], np.arange(doubtful.size))
         values[doubtful], errors[doubtful] = found
-    return values, errors
+    return values, errors, sizes
 
 
 def _accurate(rows: Any, theta: Array, chosen: NDArray[np.intp]) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
@@ -31,6 +32,10 @@ __all__ = [
     "multiplier_set",
     "proved_independent",
 ]
+
+
+_SHORTEST, _LONGEST = 1e-140, 1e140
+"""Lengths of rows whose squares are normal doubles, rounding included."""
 
 
 @final
@@ -89,8 +94,20 @@ class MultiplierSet:
     """
 
     dimension: int | None
-    low: Array | None
-    high: Array | None
+    low: Array | None = None
+    high: Array | None = None
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...] | None:
+        """(low, high) of every multiplier."""
+        if self.low is None or self.high is None:
+            return None
+        return tuple(zip(self.low.tolist(), self.high.tolist(), strict=True))
+
+    def scaled(self, change: Callable[[Array], Array]) -> MultiplierSet:
+        """Return the set with ranges in other units."""
+        low, high = (None if x is None else change(x) for x in (self.low, self.high))
+        return MultiplierSet(self.dimension, low, high)
 
 
 def compact(jacobian: Array) -> Array:
@@ -151,12 +168,9 @@ def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> Mfc
     a direction the shortest vector of the normalised gradients' convex hull is tried; it proves
     the condition whenever it holds (Gordan).
     """
-    lengths = np.ones(jacobian.shape[0])
-    rows = jacobian
-    if is_dense(jacobian):
-        rows, _ = normalised_rows(jacobian)
-    else:
-        lengths = row_lengths(jacobian)
+    rows, lengths = jacobian, row_lengths(jacobian)
+    if direction is None or (is_dense(rows) and not _in_range(lengths)):
+        rows, lengths = normalised_rows(jacobian)[0], np.ones(jacobian.shape[0])
     if direction is None:
         weights, _ = smallest_hull_point(rows)
         direction = weights @ rows
@@ -165,6 +179,11 @@ def mfcq(jacobian: Any, tolerance: float, direction: Array | None = None) -> Mfc
     divisors = np.where(lengths > 0.0, lengths, 1.0)
     slack = float(np.min((rows @ unit) / divisors, initial=np.inf)) if rows.shape[0] else 1.0
     return MfcqReport(slack > tolerance, slack, unit)
+
+
+def _in_range(lengths: Array) -> bool:
+    """Say whether no square of an entry that matters has left the range of doubles."""
+    return bool(np.all((lengths > _SHORTEST) & (lengths < _LONGEST)))
 
 
 def multiplier_set(
@@ -186,7 +205,7 @@ def multiplier_set(
     if live.size == 0 or not np.any(multipliers[live]):
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if _too_large(live.size, max(live.size, rows.shape[1])):
-        return MultiplierSet(None, None, None)
+        return MultiplierSet(None)
     rows = rows[live]
     weights = multipliers[live] * norms[live]
     total = float(np.sum(weights))
@@ -209,11 +228,11 @@ def multiplier_set(
     small = 1e-3 / live.size
     inner = nonnegative_multipliers(rows, weights @ rows - small * np.sum(rows, axis=0))
     if inner.residual <= 1e-6 * small:
-        return MultiplierSet(_dimension(rows, tolerance), None, None)
+        return MultiplierSet(_dimension(rows, tolerance))
     if null.size > NULL_SPACE_ENTRIES:
-        return MultiplierSet(None, None, None)
+        return MultiplierSet(None)
     positive = _possible(weights, null)
-    return MultiplierSet(_dimension(rows[positive], tolerance), None, None)
+    return MultiplierSet(_dimension(rows[positive], tolerance))
 
 
 def _dimension(rows: Array, tolerance: float) -> int:

@@ -16,7 +16,7 @@ from lexmargin.judge.multipliers.products import combination
 from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import densified, is_dense
+from lexmargin.linalg.rows import densified, largest_entry
 
 __all__ = [
     "DualBound",
@@ -27,6 +27,8 @@ __all__ = [
     "relative_gap",
 ]
 
+_NEAR = 100
+"""Powers of two of entries whose products with shares stay in the range of doubles by far."""
 _FURTHEST = 1000
 """A power of two that is a double, and whose reciprocal is."""
 
@@ -38,11 +40,14 @@ class DualBound:
 
     weights
         the λ ≥ 0, Σλ = 1 that proves it (N,).
+    spent
+        ``‖Σ λ_n |z_n|‖_*``, the size of what cancels.
     """
 
     value: float
     upper: float
     weights: Array
+    spent: float
 
 
 def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBound:
@@ -76,20 +81,23 @@ def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBoun
             "Weak duality needs λ ≥ 0 with a positive sum.",
         )
     weights = multipliers / total
-    used = np.flatnonzero(weights)
-    rows, share = Z[used], weights[used]
+    used, rows, share = int(np.count_nonzero(weights)), Z, weights
     dual = dual_exponent(norm)
-    # By a power of two, so that no product of the sums leaves the range of doubles.
-    entries = rows if is_dense(rows) else rows.data
-    exponent = math.frexp(float(np.max(np.abs(entries), initial=0.0)))[1]
-    exponent = min(max(exponent, -_FURTHEST), _FURTHEST)
-    pull, errors = combination(share, rows * 2.0**-exponent)
+    exponent = math.frexp(largest_entry(Z))[1]
+    if abs(exponent) > _NEAR:
+        # By a power of two, so that no product of the sums leaves the range of doubles.
+        index = np.flatnonzero(weights)
+        rows, share = Z[index], weights[index]
+        exponent = min(max(math.frexp(largest_entry(rows))[1], -_FURTHEST), _FURTHEST)
+        rows = rows * 2.0**-exponent
+    else:
+        exponent = 0
+    found = combination(share, rows)
     with np.errstate(over="ignore"):
-        value = float(np.ldexp(vector_norm(pull, dual), exponent))
-        rounding = float(np.ldexp(vector_norm(errors, dual), exponent))
+        value, rounding, spent = (float(np.ldexp(vector_norm(x, dual), exponent)) for x in found)
     # Σλ is 1 only up to rounding, and so are the sums over coordinates.
-    upper = (value + rounding) * (1.0 + EPS * (Z.shape[1] + used.size + 4))
-    return DualBound(value, upper, weights)
+    upper = (value + rounding) * (1.0 + EPS * (Z.shape[1] + used + 4))
+    return DualBound(value, upper, weights, spent)
 
 
 def improved_bound(Z: Any, multipliers: Array, norm: float, enough: float) -> DualBound | None:

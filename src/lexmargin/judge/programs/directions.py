@@ -10,9 +10,9 @@ from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
-from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.judge import judged_direction
 from lexmargin.judge.levels.long_words import with_long_numbers
-from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -24,7 +24,12 @@ __all__ = ["certify_along", "certify_direction"]
 
 
 def certify_direction(
-    functions: MarginFunctions, theta: FloatArray, degree: float, norm: float, limits: Tolerances
+    functions: MarginFunctions,
+    theta: FloatArray,
+    degree: float,
+    norm: float,
+    limits: Tolerances,
+    claim: FloatArray | None = None,
 ) -> Certificate:
     """Judge θ/‖θ‖: first order, then kinks and curvature, then bounds on all margins.
 
@@ -34,15 +39,16 @@ def certify_direction(
     theta : (d,) the point, at any scale.
     degree, norm : α and the exponent of the ball.
     limits : what counts as equal.
+    claim : λ (N,) of linear margins that is measured before any is sought.
     """
     theta = unit_scale(theta)
     rows = functions.linear_inputs
     if rows is not None:
         signs = np.asarray(functions.data.signed, dtype=np.float64)
-        judged = certify_linear(rows, signs, theta, norm=norm, tolerances=limits)
+        judged = judged_linear(rows, signs, theta, None, norm, claim, limits)
         if functions.data.is_sparse:
             return judged
-        return with_long_numbers(judged, signs[:, None] * np.asarray(rows), theta)
+        return with_long_numbers(judged, lambda: signs[:, None] * np.asarray(rows), theta)
     # Modules that linear scores have no use for.
     from lexmargin.judge.bounds.refine import refine
     from lexmargin.judge.bounds.table import with_bounds
@@ -50,20 +56,20 @@ def certify_direction(
 
     place = PredictorPoint(functions, theta, degree, limits.kink, norm)
     kkt, linear = place.kkt, functions.linear
-    if not (np.all(np.isfinite(kkt.values)) and np.all(np.isfinite(kkt.jacobian))):
-        raise FloatingPointError("f_n or a gradient is not finite")
     try:
-        first = certify_arrays(
-            kkt.values, kkt.jacobian, kkt.point, degree, norm, limits, linear=linear
-        )
+        first = judged_direction(place.unit, limits, linear=linear)
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error
-    found = with_long_numbers(first, kkt.jacobian, theta) if linear else refine(place, first)
-    return with_bounds(kkt, found)
+    jacobian = kkt.jacobian
+    if linear:
+        return with_bounds(kkt, with_long_numbers(first, lambda: jacobian, theta))
+    return with_bounds(kkt, refine(place, first))
 
 
-def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -> Certificate:
+def certify_along(
+    kkt: Kkt, limits: Tolerances, given: Evidence | None = None, claim: FloatArray | None = None
+) -> Certificate:
     """Judge a program in which every length of w is as good: by its direction, and by its level.
 
     `min ½‖w‖² s.t. f_n(w) ≥ level` has a KKT point on a ray exactly where the direction of the ray
@@ -74,7 +80,7 @@ def certify_along(kkt: Kkt, limits: Tolerances, given: Evidence | None = None) -
     if kkt.level is not None and not np.any(kkt.point):
         return negative(kkt.values, kkt.norm, limits)
     if given is None:
-        found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits)
+        found = certify_direction(kkt.functions, kkt.point, degree, kkt.norm, limits, claim)
     else:
         from lexmargin.judge.programs.claimed_direction import claimed_direction
 

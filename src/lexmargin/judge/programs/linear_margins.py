@@ -25,8 +25,8 @@ from lexmargin.judge.judge import judged, linear_upper, not_separating, with_lin
 from lexmargin.judge.multipliers.products import near_products
 from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb, rungs
-from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound
-from lexmargin.judge.point import UnitPoint, row_sums
+from lexmargin.judge.multipliers.vertex_bounds import linear_dual_bound, relative_gap
+from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.linalg.norms import (
@@ -38,9 +38,15 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import is_dense, with_column
+from lexmargin.linalg.rows import (
+    is_dense,
+    largest_entry,
+    row_lengths,
+    row_sums,
+    with_column,
+)
 
-__all__ = ["certify_linear"]
+__all__ = ["certify_linear", "judged_linear"]
 
 
 @checked
@@ -89,13 +95,37 @@ def certify_linear(
     UnsupportedError
         a free bias in another norm than ℓ2.
     """
-    p = check_norm(norm)
+    p = check_norm(float(norm))
     if bias is not None and p != 2.0:
         raise UnsupportedError("A free bias is judged in the norm ℓ2.", "Leave it out, or norm=2.")
     samples, signs, direction = _checked(X, y, theta)
+    shift = None if bias is None else _offset(bias)
+    return judged_linear(samples, signs, direction, shift, p, multipliers, tolerances)
+
+
+def judged_linear(
+    samples: Any,
+    signs: Array,
+    direction: Array,
+    bias: float | None,
+    p: float,
+    claim: Array | None,
+    tolerances: Tolerances,
+    *,
+    move: bool = True,
+) -> Certificate:
+    """Return :func:`certify_linear` of arrays that fit, labels ±1 (N,).
+
+    ``move``: whether columns may lie so far from 0 that samples with a bias are to be centred.
+    """
+    largest = largest_entry(samples)
+    if not (math.isfinite(largest) and np.all(np.isfinite(direction))):
+        raise DataError("The samples or theta hold NaN or infinities.", "Give finite numbers.")
+    if not np.any(direction):
+        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
     unit = unit_scale(direction)
     unit = unit / vector_norm(unit, p)
-    common = _exponent(samples)
+    common = math.frexp(largest)[1]
     if bias is None:
         rows = _signed(_owned(samples), signs, common)
         # At θ as given: the rounding of θ/‖θ‖ may be larger than the margin of a long row.
@@ -104,27 +134,37 @@ def certify_linear(
         point = UnitPoint(unit, products / length, rows, 1.0, p, 1.0, common)
     else:
         length, exponent = scaled_norm(direction, p)
-        shift = Fraction(_offset(bias)) / Fraction(length) / Fraction(2) ** exponent
-        near = centred(samples, signs, unit, shift)
+        shift = Fraction(bias) / Fraction(length) / Fraction(2) ** exponent
+        near = centred(samples, signs, unit, shift) if move else None
         if near is not None:
             samples, shift = near.samples, Fraction(near.bias)
-            common = _exponent(samples)
+            common = math.frexp(largest_entry(samples))[1]
         # A column of the size of the rows: then Σ λ y is compared with what λ weighs in Σ λ z.
-        largest = common + math.frexp(_longest(samples, common))[1]
-        column = np.full(signs.size, math.ldexp(1.0, largest))
-        rows = _signed(with_column(samples, column), signs, common)
-        inside = np.append(unit, float(shift / Fraction(2) ** largest))
+        rows = _signed(with_column(samples, np.zeros(signs.size)), signs, common)
+        longest = math.frexp(float(np.max(row_lengths(rows))))[1]
+        if is_dense(rows):
+            rows[:, -1] = np.ldexp(signs, longest)
+        else:
+            rows.data[rows.indptr[1:] - 1] = np.ldexp(signs, longest)
+        inside = np.append(unit, float(shift / Fraction(2) ** (common + longest)))
         target = np.append(unit, 0.0)
         point = UnitPoint(inside, rows @ inside, rows, 1.0, p, 1.0, common, target, inside)
     if point.margin <= 0.0:
         return not_separating(point, tolerances)
-    rung = _claimed(point, signs, multipliers, tolerances) or climb(Rows(point), tolerances)
-    upper = _upper(point, signs, rung.measured, tolerances)
     if bias is None:
         sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
     else:
         sure = _surely(point, unit)
-    return with_linear_bound(judged(point, rung, 0.0, tolerances), point, upper, sure)
+    rung, upper = _claimed(point, signs, claim, tolerances), None
+    if rung is not None:
+        upper = _upper(point, signs, rung.measured, tolerances)
+    proved = upper is not None and relative_gap(upper, sure) <= tolerances.gap
+    if rung is None or not (proved or is_sparse(samples)):
+        # Sparse ones are too dear to find for a better bound alone.
+        rung = climb(Rows(point), tolerances)
+        upper = _upper(point, signs, rung.measured, tolerances)
+    found = judged(point, rung, (point.is_noise, 0.0), tolerances)
+    return with_linear_bound(found, point, upper, sure)
 
 
 def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]:
@@ -149,11 +189,6 @@ def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]
         raise DataError(
             f"The labels name {len(classes)} classes.", "Judge one class against the others."
         )
-    entries = samples if is_dense(samples) else samples.data
-    if not (np.all(np.isfinite(entries)) and np.all(np.isfinite(direction))):
-        raise DataError("The samples or theta hold NaN or infinities.", "Give finite numbers.")
-    if not np.any(direction):
-        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
     return samples, codes.astype(np.float64), direction
 
 
@@ -166,27 +201,11 @@ def _offset(bias: ArrayLike) -> float:
     return float(value.item())
 
 
-def _exponent(samples: Any) -> int:
-    """Return e with the largest entry in [2^(e-1), 2^e)."""
-    entries = samples if is_dense(samples) else samples.data
-    largest = max(float(np.max(entries, initial=0.0)), -float(np.min(entries, initial=0.0)))
-    return math.frexp(largest)[1] if largest > 0.0 else 0
-
-
 def _owned(samples: Any) -> Any:
     """Return the samples with entries that may be written to."""
     if is_dense(samples):
         return samples.copy()
     return type(samples)((samples.data.copy(), samples.indices, samples.indptr), samples.shape)
-
-
-def _longest(samples: Any, common: int) -> float:
-    """Return max ‖x_n‖/2^e, whose squares stay in the range of doubles."""
-    squares = _owned(samples)
-    entries = squares if is_dense(squares) else squares.data
-    np.ldexp(entries, -common, out=entries)
-    entries *= entries
-    return math.sqrt(float(np.max(squares @ np.ones(squares.shape[1]))))
 
 
 def _signed(rows: Any, signs: Array, common: int) -> Any:
@@ -250,11 +269,8 @@ def _upper(
         return None
     # Weights with Σ λ y = 0 lie within a few roundings of these.
     values = balanced(values, signs)
-    used = np.flatnonzero(values)
-    rows = point.jacobian[used][:, :-1]
-    found = linear_dual_bound(rows, values[used], point.norm)
-    spent = vector_norm(found.weights @ abs(rows), 2.0)
-    return found.upper + 2.0 * EPS * (used.size + 16) * spent
+    found = linear_dual_bound(point.jacobian[:, :-1], values, point.norm)
+    return found.upper + 2.0 * EPS * (np.count_nonzero(values) + 16) * found.spent
 
 
 def _surely(point: UnitPoint, unit: Array) -> float:

@@ -13,7 +13,9 @@ from lexmargin.formulations.base import Formulation
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.bounds.signs import with_shown_sign
 from lexmargin.judge.certificate import Certificate, Check
-from lexmargin.judge.programs.linear_margins import certify_linear
+from lexmargin.judge.multipliers.later import Later
+from lexmargin.judge.multipliers.qualification import MultiplierSet
+from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.programs.translated import centred
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import (
@@ -24,6 +26,7 @@ from lexmargin.judge.unmeasured import (
 )
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.predictors.sums import linear_and_bias
 
@@ -66,10 +69,9 @@ def certify_linear_kkt(
     kkt = kkts[0]
     if kkt.part is not None:
         return _judged_w_set(kkt, limits, multipliers)
-    return certify_linear(
-        kkt.functions.linear_inputs, kkt.functions.data.signed, kkt.point, norm=kkt.norm,
-        multipliers=multipliers, tolerances=limits,
-    )  # fmt: skip
+    signs = np.asarray(kkt.functions.data.signed, dtype=np.float64)
+    inputs = kkt.functions.linear_inputs
+    return judged_linear(inputs, signs, kkt.point, None, kkt.norm, multipliers, limits)
 
 
 def require_linear(problem: Formulation) -> None:
@@ -98,9 +100,10 @@ def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Ce
     """Judge `w_1 = Σ λ_n y_n x_n`, `Σ λ_n y_n = 0`, and `‖w_1‖ ≥ 1/γ*` (eq. 13)."""
     functions, w, data, mine = kkt.functions, kkt.point, kkt.functions.data, _entries(kkt)
     linear = w[mine]
-    only_bias = functions.values(np.where(mine, 0.0, w))
     signs = np.asarray(data.signed, dtype=np.float64)
-    score = float(only_bias[0] * signs[0])
+    # The same for every sample.
+    blocks = functions.blocks(np.where(mine, 0.0, w))
+    score = float(functions.predictor(NumpyOps(), blocks, data.samples[:1])[0])
     near = centred(data.samples, signs, linear, score)
     offset = score if near is None else near.bias
     values = functions.values(w) if near is None else signs * (near.samples @ linear + offset)
@@ -108,8 +111,8 @@ def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Ce
         return negative(values, 2.0, limits)
     if not squares_in_range(linear):
         return too_small_or_large(values, 2.0, limits)
-    found = certify_linear(
-        data.samples, data.signed, linear, score, multipliers=multipliers, tolerances=limits
+    found = judged_linear(
+        data.samples, signs, linear, score, 2.0, multipliers, limits, move=near is not None
     )
     length = vector_norm(linear, 2.0)
     margin = float(np.min(values))
@@ -128,7 +131,7 @@ def _judged_w_set(kkt: Kkt, limits: Tolerances, multipliers: Array | None) -> Ce
         verdict, reasons = Verdict.NOT_STATIONARY, (missed,)
     return replace(
         found, verdict=verdict, reasons=reasons, feasibility=shortfall, margin=margin, gap=gap,
-        multipliers=multipliers, multiplier_range=_scaled(found.multiplier_range, length),
+        multipliers=multipliers, multiplier_set=_scaled(found.multiplier_set, length),
         bound=None, margin_ratio=None,
         definition_3=None, degree=math.nan, kkt_epsilon=None, kkt_delta=None,
         levels=(length * length,),
@@ -151,10 +154,9 @@ def _without_slope(kkt: Kkt, found: Certificate, multipliers: Array | None) -> C
     """
     mine, w, data = _entries(kkt), kkt.point, kkt.functions.data
     linear, limits = w[mine], found.tolerances
-    alone = certify_linear(
-        data.samples, data.signed, linear, multipliers=multipliers, tolerances=limits
-    )
-    pull = abs(float(alone.multipliers @ data.signed))
+    signs = np.asarray(data.signed, dtype=np.float64)
+    alone = judged_linear(data.samples, signs, linear, None, 2.0, multipliers, limits)
+    pull = abs(float(alone.multipliers @ signs))
     slope = 2.0 * vector_norm(w[~mine], 2.0) * pull
     if not (alone.verdict.stationary and slope <= limits.stationarity):
         return found
@@ -165,10 +167,8 @@ def _without_slope(kkt: Kkt, found: Certificate, multipliers: Array | None) -> C
     )
 
 
-def _scaled(
-    ranges: tuple[tuple[float, float], ...] | None, factor: float
-) -> tuple[tuple[float, float], ...] | None:
-    return None if ranges is None else tuple((factor * a, factor * b) for a, b in ranges)
+def _scaled(found: Later[MultiplierSet] | None, factor: float) -> Later[MultiplierSet] | None:
+    return None if found is None else found.then(lambda found: found.scaled(lambda x: factor * x))
 
 
 def _identities(both: float, second: float, square: float, limits: Tolerances) -> tuple[Check, ...]:

@@ -16,9 +16,9 @@ from lexmargin.judge.levels.level_proofs import curved_levels, level_rows
 from lexmargin.judge.local.given_slopes import with_slopes
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import spread
-from lexmargin.judge.plain import ProgramPoint, unit_of
 from lexmargin.judge.programs.evidence import evidence_for, refutation_at, with_long
 from lexmargin.judge.programs.margin_programs import measured_level
+from lexmargin.judge.programs.program_point import ProgramPoint
 from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
@@ -76,13 +76,13 @@ def _of_program(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
     kkt = measured_level(kkts)
     if kkt is None:
         return found
-    verdict, unit = certificate.verdict, unit_of(kkt, limits)
+    verdict, place = certificate.verdict, ProgramPoint(kkt, limits)
     if verdict.stationary and kkt.norm == 2.0:
-        place = ProgramPoint(kkt, unit, limits.kink)
         sloped = with_slopes(place, found, limits)
         if sloped is not found:
-            return replace(sloped, multipliers=sloped.multipliers * unit.size)
+            return replace(sloped, multipliers=sloped.multipliers * place.unit.size)
     if verdict is Verdict.NOT_STATIONARY:
+        unit = place.unit
         if unit.target is None and unit.norm != 2.0:
             return found
         return replace(found, refutation=refutation_at(unit, limits))

@@ -110,7 +110,7 @@ def _forms(functions: MarginFunctions) -> list[BiasForm] | None:
         inner = member.predictor
         if not isinstance(inner, (Linear, Bias)):
             return None
-        form = inner.form if isinstance(inner, Bias) else BiasForm.PLAIN
+        form = BiasForm(inner.form) if isinstance(inner, Bias) else BiasForm.PLAIN
         found += [form] * math.prod(shape)
     return found
 

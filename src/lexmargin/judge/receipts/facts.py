@@ -20,7 +20,6 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.certify import judged
 from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.multipliers.qualification import proved_independent
-from lexmargin.judge.point import row_sums
 from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.programs.margin_programs import measured_level
 from lexmargin.judge.programs.recentred import recentred
@@ -32,6 +31,7 @@ from lexmargin.judge.unmeasured import out_of_range
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rows import row_sums
 
 __all__ = ["Facts", "establish_problem", "margin_rounding", "strictly"]
 

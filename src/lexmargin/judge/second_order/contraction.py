@@ -22,7 +22,7 @@ import numpy as np
 
 from lexmargin.inputs.limits import CONTRACTION_ENTRIES
 from lexmargin.judge.autodiff.scores import Indices
-from lexmargin.judge.second_order.hessian_changes import Asked, changes_within
+from lexmargin.judge.second_order.hessian_changes import Asked, Bends, changes_within
 from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import FARTHEST
@@ -43,6 +43,8 @@ _EQUAL: Final = 1e-9
 """Difference of unit gradients of one function; what is further apart must be independent."""
 _ROUNDING: Final = 8.0 * EPS
 """Of a sum, by the size of its terms; a smaller one would claim radii that doubles cannot hold."""
+_ALIKE: Final = 1e-9
+"""Cosines of equal gradients are nearer to 1, rounding included: others are not compared."""
 _BEYOND: Final = 1e-3
 """Relative excess beyond which a margin of many would have to be far steeper than those held."""
 
@@ -107,7 +109,8 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     if found is None:
         return "the residual at the point is no number"
     away = float(np.linalg.norm(found.point - vicinity.theta))
-    held = _grouped(vicinity, reduced, found, np.array([], dtype=np.intp))
+    known = np.array([], dtype=np.intp)
+    held = _grouped(vicinity, reduced, found, known)
     if isinstance(held, str):
         return held
     sphere = vicinity.level is None and vicinity.degree is None
@@ -122,6 +125,7 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
 
     radius = least_radius(held)
     total = float(np.sum(found.multipliers))
+    bends: Bends = {}
     for _ in range(_DOUBLINGS):
         whole = away + radius
         if not whole <= FARTHEST:
@@ -129,12 +133,13 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
         if not vicinity.clear_of_kinks(whole):
             return "a kink is as near as the error of the point"
         near, spare = _near(vicinity, reduced, found, held, radius)
-        held = _grouped(vicinity, reduced, found, near)
+        if not np.array_equal(near, known):
+            known, held = near, _grouped(vicinity, reduced, found, near)
         if isinstance(held, str):
             return held
         off, sigma = float(np.linalg.norm(held.gaps)), held.smallest
         error = rounded + held.turned
-        changes = changes_within(vicinity, _asked(reduced, found, held), radius)
+        changes = changes_within(vicinity, _asked(reduced, found, held), radius, bends)
         kappa = math.sqrt(held.lengths.size) * changes.bent
         change = changes.lagrangian + changes.unequal
         least = _turned(lowest, size, kappa * whole / sigma)
@@ -223,11 +228,12 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indic
     lengths = np.linalg.norm(rows, axis=1)
     unit = rows / lengths[:, None]
     groups = np.full(members.size, -1)
+    alike = unit @ unit.T >= 1.0 - _ALIKE
     heads: list[int] = []
     strong = 0
     for i in range(members.size):
-        for g, head in enumerate(heads):
-            if float(np.max(np.abs(unit[i] - unit[head]))) <= _EQUAL:
+        for g in np.flatnonzero(alike[i, heads]):
+            if float(np.max(np.abs(unit[i] - unit[heads[g]]))) <= _EQUAL:
                 groups[i] = g
                 break
         else:

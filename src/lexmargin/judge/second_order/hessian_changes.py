@@ -16,7 +16,10 @@ from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.arb import KinkInBox
 
-__all__ = ["Asked", "Changes", "changes_within"]
+__all__ = ["Asked", "Bends", "Changes", "changes_within"]
+
+Bends = dict[tuple[float, bytes], tuple[float, float]]
+"""What :func:`changes_within` measured around one point, by length of differences and members."""
 
 _SAMPLES: Final = 16
 """Random directions that measure a norm; with fewer the safety factor below would be larger."""
@@ -72,7 +75,9 @@ class Changes:
     enclosed: bool
 
 
-def changes_within(vicinity: Vicinity, asked: Asked, radius: float) -> Changes:
+def changes_within(
+    vicinity: Vicinity, asked: Asked, radius: float, bends: Bends | None = None
+) -> Changes:
     """Bound the changes of Hessians over a ball.
 
     Enclosed in ball arithmetic up to ``BALL_HESSIAN_PARAMETERS`` and few samples. Else differences,
@@ -83,6 +88,7 @@ def changes_within(vicinity: Vicinity, asked: Asked, radius: float) -> Changes:
     vicinity : the point.
     asked : what must not change.
     radius : of the ball around ``asked.point``.
+    bends : what was measured in smaller balls around the same point; it is added to.
     """
     balls = vicinity.functions.balls
     samples = max(1, int(np.unique(asked.members).size))
@@ -94,7 +100,11 @@ def changes_within(vicinity: Vicinity, asked: Asked, radius: float) -> Changes:
         found = _enclosed(balls, asked, radius)
         if found is not None:
             return found
-    bent, unequal = _bent(vicinity, asked, radius)
+    span, known = _span(vicinity, radius), {} if bends is None else bends
+    key = span, asked.members.tobytes()
+    if key not in known:
+        known[key] = _bent(vicinity, asked, span)
+    bent, unequal = known[key]
     return Changes(
         lagrangian=_change(vicinity, asked, radius), bent=bent, unequal=unequal, enclosed=False
     )
@@ -162,16 +172,16 @@ def _directions(dimension: int) -> tuple[Array, float]:
     return drawn, _SAFETY**2 * dimension / _SAMPLES
 
 
-def _bent(vicinity: Vicinity, asked: Asked, radius: float) -> tuple[float, float]:
+def _bent(vicinity: Vicinity, asked: Asked, span: float) -> tuple[float, float]:
     """Bound ‖∇²f‖/‖∇f‖ near the point, and its differences in groups, from gradients."""
-    functions, span = vicinity.functions, _span(vicinity, radius)
+    functions = vicinity.functions
     directions, factor = _directions(asked.point.size)
     heads = _heads(asked)
     squares, apart = np.zeros(asked.members.size), np.zeros(asked.members.size)
+    here = functions.rows(asked.point, asked.members)
     for direction in directions:
         ahead = functions.rows(asked.point + span * direction, asked.members)
-        behind = functions.rows(asked.point - span * direction, asked.members)
-        bend = (ahead - behind) / (2.0 * span * asked.lengths[:, None])
+        bend = (ahead - here) / (span * asked.lengths[:, None])
         squares += np.sum(bend**2, axis=1)
         apart += np.sum((bend - bend[heads]) ** 2, axis=1)
     most = np.zeros(asked.weights.size)

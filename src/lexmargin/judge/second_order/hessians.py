@@ -81,6 +81,11 @@ class PredictorCurved(Curved):
         found = [hessian_product(gradient, theta, v, self._step) for v in directions]
         return np.array(found).reshape(directions.shape)
 
+    def hessian_matrix(self, theta: Array, weights: Array) -> Array:
+        if self.exact:
+            return self.functions.hessian_matrix(theta, weights)
+        return super().hessian_matrix(theta, weights)
+
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
         return curvature_jumps(self.functions, theta, weights, tolerance)
 
@@ -151,6 +156,10 @@ class RescaledCurved(Curved):
         weights = weights * self._shares
         found = self._inner.hessian_products(self._place(theta), weights, directions * self._sizes)
         return found * self._sizes
+
+    def hessian_matrix(self, theta: Array, weights: Array) -> Array:
+        found = self._inner.hessian_matrix(self._place(theta), weights * self._shares)
+        return self._sizes[:, None] * found * self._sizes
 
     def jumps(self, theta: Array, weights: Array, tolerance: float) -> bool:
         return self._inner.jumps(self._place(theta), weights, tolerance)

@@ -84,7 +84,7 @@ def reduce(vicinity: Vicinity) -> Reduced | str:
     if not held.size:
         return "no multiplier is clear of the error, so that no margin holds the point in place"
     try:
-        hessian = functions.hessian_products(theta, vicinity.multipliers, np.eye(theta.size))
+        hessian = functions.hessian_matrix(theta, vicinity.multipliers)
     except UnsupportedError as unsupported:
         return f"no exact second derivatives: {unsupported}"
     if not np.all(np.isfinite(hessian)):
@@ -128,11 +128,15 @@ def _split(rows: Array, outside: Array) -> tuple[Array, Array]:
     """Return that basis, and the pseudo-inverse (d, h) of the rows beside ``outside``."""
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
     sizes = np.where(sizes > 0.0, sizes, 1.0)
-    left, sigma, basis = np.linalg.svd(np.vstack([rows / sizes, outside]), full_matrices=True)
+    # Of a triangle, which is as small as the rows are few.
+    orthogonal, triangle = np.linalg.qr(np.vstack([rows / sizes, outside]).T, mode="complete")
+    turned, sigma, left = np.linalg.svd(triangle[: min(triangle.shape)])
     # Nearly dependent rows free a direction too many rather than too few.
     rank = int(np.count_nonzero(sigma > _RANK * sigma[0])) if sigma.size else 0
-    inverse = (basis[:rank].T / sigma[:rank]) @ left[: len(rows), :rank].T / sizes.T
-    return np.asarray(basis[rank:].T), np.asarray(inverse)
+    within = orthogonal[:, : len(turned)] @ turned
+    inverse = (within[:, :rank] / sigma[:rank]) @ left[:rank, : len(rows)] / sizes.T
+    tangents = np.hstack([within[:, rank:], orthogonal[:, len(turned) :]])
+    return tangents, np.asarray(inverse)
 
 
 def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterator[Ascent]:

@@ -105,7 +105,9 @@ def certify_module(
         MissingBackendError: torch is not installed.
     """
     margins = trained_margins(module, X, y)
-    return _certify(margins, degree, norm, tolerances, memory, _predictor(module, X, y, margins))
+    return _certify(
+        margins, degree, float(norm), tolerances, memory, _predictor(module, X, y, margins)
+    )
 
 
 @checked
@@ -137,7 +139,7 @@ def certify_function(
         scores = JaxScores(f, params, _samples(X, y))
     except ModuleNotFoundError as error:
         raise _missing("jax", error) from error
-    return _certify(_margins(scores, X, y), degree, norm, tolerances, memory)
+    return _certify(_margins(scores, X, y), degree, float(norm), tolerances, memory)
 
 
 def _predictor(
