@@ -238,6 +238,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             SINGULAR[Verdict.UNDECIDED],
             "duality leaves a gap of {x}",
             "ε, δ or the gap of the multipliers in long numbers misses its tolerance",
+            OTHER_SLOPES,
             "a kink, and the ball is not Euclidean",
             "kinks in several layers: the slopes there are not independent",
             "a slope is given where there is no kink, or outside [0, 1]",
