@@ -14,7 +14,7 @@ from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.errors import DataError, MissingBackendError
 from lexmargin.linalg.guarded import add_rows
 from lexmargin.linalg.norms import dual_norm, power_of_two
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import ROUNDED
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["polyhedral_margin"]
@@ -71,7 +71,7 @@ def polyhedral_margin(
         passes += 1
         if not np.all(np.isfinite(f)):
             raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
-        slack = max(tolerance * abs(t), 8.0 * EPS)
+        slack = max(tolerance * abs(t), ROUNDED)
         below = np.flatnonzero(f < min(t - slack, float(f[index].min())))
         status = LinearStatus.OPTIMAL
         if below.size and t > 0.0:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import KinkedRows, KinkReport, relative_distance
+from lexmargin.judge.tolerances import UNFELT
 from lexmargin.linalg.norms import Array
 
 __all__ = ["function_kinks", "kinked_gradients"]
@@ -99,7 +100,7 @@ def function_kinks(
         nearest = min(nearest, (float(np.min(distance)), names[index]))
         slope = slopes.get(index)
         if slope is not None and slope.shape == distance.shape:
-            distance = np.where(slope <= 1e-6 * np.max(slope), math.inf, distance)
+            distance = np.where(slope <= UNFELT * np.max(slope), math.inf, distance)
         felt = min(felt, (float(np.min(distance)), names[index]))
     where = felt[1] if math.isfinite(felt[0]) else nearest[1]
     return KinkReport(nearest[0], felt[0], where, tuple(sorted(unknown)), tuple(distances))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from lexmargin.predictors.sums import Sum
 
 __all__ = ["symmetry_tangents"]
 
+_RANK: Final = 1e-8
+"""Relative singular value of tangents that depend: a false one would hide a direction."""
 _EQUAL = 1e-9
 """Relative slope of margins, or difference of units, of a symmetry; a false one hides a
 direction."""
@@ -55,7 +58,7 @@ def symmetry_tangents(
     if not kept:
         return np.zeros((0, theta.size))
     _, sigma, basis = np.linalg.svd(np.array(kept), full_matrices=False)
-    result: FloatArray = basis[sigma > 1e-8 * sigma[0]]
+    result: FloatArray = basis[sigma > _RANK * sigma[0]]
     return result
 
 

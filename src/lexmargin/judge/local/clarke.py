@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from lexmargin.judge.functions.kinks import Kink
 from lexmargin.judge.functions.slopes import rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
 from lexmargin.linalg.nonnegative import nonnegative
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, FURTHER, ROUNDED
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.jacobian import Recording
@@ -31,6 +31,10 @@ __all__ = [
     "single_gradients",
 ]
 
+_GAIN_BY_SETS: Final = 1e-12
+"""The same where NumPy alone solves: its residual has a thousand times that rounding."""
+_GAIN: Final = 1e-15
+"""Of an element: a gain as small is rounding, and the element one that is known."""
 _GENERATIONS = 200
 """Elements generated at most; fewer leave a larger ε, never a smaller one."""
 _INDEPENDENT = 1e-6
@@ -319,7 +323,7 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
         current = np.full(count, -np.inf)
         np.maximum.at(current, owners, generators @ residual)
         size = np.linalg.norm(elements, axis=1)
-        new = np.flatnonzero(gains > np.maximum(current, 0.0) + 1e-15 * size)
+        new = np.flatnonzero(gains > np.maximum(current, 0.0) + _GAIN * size)
         if not new.size or found.residual <= 4.0 * found.floor:
             break
         generators = np.vstack([generators, elements[new]])
@@ -352,7 +356,7 @@ def least_misfit(sets: GradientSets, target: FloatArray) -> float:
         unit, _ = normalised_rows(generators)
         left = target - nonnegative(unit.T, target) @ unit
         gains, elements = sets.steepest(left)
-        rounding = 1e-12 * np.linalg.norm(elements, axis=1) * np.linalg.norm(left)
+        rounding = _GAIN_BY_SETS * np.linalg.norm(elements, axis=1) * np.linalg.norm(left)
         if sets.is_single or not np.any(gains > rounding):
             break
         generators = np.vstack([generators, elements[gains > rounding]])
@@ -395,7 +399,7 @@ def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float
     repaired = residual
     for _ in range(4):
         gains, elements = sets.steepest(repaired)
-        rounding = 8.0 * EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
+        rounding = ROUNDED * elements.shape[1] * np.linalg.norm(elements, axis=1)
         slopes = elements @ theta - rounding
         if np.any(slopes <= 0.0):
             return 0.0
@@ -404,5 +408,5 @@ def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float
             length = float(np.linalg.norm(repaired))
             return max(0.0, float(theta @ repaired)) / length if length > 0.0 else 0.0
         # Further than is asked for: what is left must be clear of the rounding of the products.
-        repaired = repaired - 1.000001 * float(np.max((gains + 2.0 * noise) / slopes)) * theta
+        repaired = repaired - FURTHER * float(np.max((gains + 2.0 * noise) / slopes)) * theta
     return 0.0

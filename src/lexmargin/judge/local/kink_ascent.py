@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import Indices
@@ -12,6 +14,8 @@ from lexmargin.ops.base import FloatArray
 
 __all__ = ["ascent_direction", "kink_ascent"]
 
+_SETTLED: Final = 1e-14
+"""Of a gradient: across as little the direction has settled, and further steps gain nothing."""
 _ALTERNATIONS = 50
 """Steps of the local search: each raises the value, and it ends earlier where none does."""
 
@@ -46,7 +50,7 @@ def ascent_direction(sets: GradientSets, clarke: Clarke) -> tuple[float, FloatAr
             value = float(gradient @ d)
             if value > best:
                 best, where = value, d
-            if np.linalg.norm(gradient - (gradient @ d) * d) <= 1e-14 * np.linalg.norm(gradient):
+            if np.linalg.norm(gradient - (gradient @ d) * d) <= _SETTLED * np.linalg.norm(gradient):
                 break
             d = gradient
     return best, where

@@ -12,6 +12,8 @@ from lexmargin.linalg.norms import Array
 
 __all__ = ["rotation_tangents"]
 
+_RANK: Final = 1e-8
+"""Relative singular value of tangents that depend: a false one would hide a direction."""
 _EQUAL: Final = 1e-9
 """Relative slope of margins along a rotation that keeps them: above rounding; then it is tried."""
 _ANGLES: Final = (0.01, -0.02)
@@ -74,7 +76,7 @@ def rotation_tangents(
     if not found:
         return np.zeros((0, theta.size))
     _, sigma, basis = np.linalg.svd(np.array(found), full_matrices=False)
-    result: Array = basis[sigma > 1e-8 * sigma[0]]
+    result: Array = basis[sigma > _RANK * sigma[0]]
     return result
 
 
