@@ -269,7 +269,7 @@ def test_a_later_level_is_global_only_where_what_it_holds_is_the_only_one():
     problem = WSet(TWO_SQUARES, BIAS, 2)
     best = np.array([0.8, -0.4, 0.0, R(1.4)])
     for unique, verdict in ((True, Verdict.GLOBAL), (False, Verdict.KKT)):
-        found = judge_later_level(problem.kkt(best)[1], 1, Tolerances(), unique)
+        found = judge_later_level(problem.kkt(best)[1], Tolerances(), unique)
         assert found.verdict is verdict
 
 

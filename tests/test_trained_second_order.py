@@ -10,8 +10,7 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.judge import Verdict
-from lexmargin.judge.functions.symmetry import symmetry_tangents
-from lexmargin.judge.functions.symmetry_generators import generators
+from lexmargin.judge.functions.symmetry import generators, symmetry_tangents
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.second_order import curvature
 from lexmargin.judge.second_order.curvature import CurvatureKind

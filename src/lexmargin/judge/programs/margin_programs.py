@@ -197,13 +197,11 @@ def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> 
     for level in range(done + 1, len(kkts)):
         if not found.verdict.stationary:
             break
-        later = judge_later_level(kkts[level], level, found.tolerances, unique)
+        later = judge_later_level(kkts[level], found.tolerances, unique)
         unique = unique and later.verdict is Verdict.GLOBAL
         worse = not later.verdict.at_least(found.verdict)
-        check = Check(f"ε of level {level + 1}", later.residual, found.tolerances.stationarity)
-        reasons = (*found.reasons, later.reason)
-        if not later.verdict.stationary:
-            reasons = (later.reason, *found.reasons)
+        check = Check(f"ε of level {level + 1}", later.stationarity, found.tolerances.stationarity)
+        why = f"level {level + 1}: {later.reasons[-1]}"
         gap = found.gap
         if gap is not None:
             gap = None if later.gap is None else max(gap, later.gap)
@@ -212,7 +210,7 @@ def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> 
             verdict=later.verdict if worse else found.verdict,
             gap=gap,
             checks=(*found.checks, check),
-            reasons=reasons,
+            reasons=(*found.reasons, why) if later.verdict.stationary else (why, *found.reasons),
         )
     return found
 

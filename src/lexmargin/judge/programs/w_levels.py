@@ -9,8 +9,7 @@ remaining blocks is; and where level 1 is convex, w_1 is the only one and nothin
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import final
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,7 +19,8 @@ from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.bounds.held import HeldScores, ZeroCost
 from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.functions.kinks import measure_kinks, samples_of
+from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.functions.kinks import measure_kinks, samples_of, where_of
 from lexmargin.judge.local.clarke import (
     GradientSets,
     gradient_sets,
@@ -28,31 +28,14 @@ from lexmargin.judge.local.clarke import (
     single_gradients,
 )
 from lexmargin.judge.multipliers.fritz_john import fritz_john
-from lexmargin.judge.proved import BoundMethod
-from lexmargin.judge.reasons import MANY_SLOPES, OTHER_SLOPES
+from lexmargin.judge.proved import with_proved
+from lexmargin.judge.reasons import MANY_SLOPES, UNQUALIFIED, Condition, filled
 from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.unmeasured import blank
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import vector_norm
 
-__all__ = ["LaterLevel", "judge_later_level", "proofs_of_levels"]
-
-
-@final
-@dataclass(frozen=True)
-class LaterLevel:
-    """What was found about a level after a positive one, the parts before it held.
-
-    Attributes:
-        verdict: GLOBAL, KKT, CLARKE_KKT, UNDECIDED or NOT_STATIONARY.
-        residual: ε, relative to ‖w_j‖.
-        gap: proven distance of ‖w_j‖² from its least value, relative; None without a bound.
-        reason: one line.
-    """
-
-    verdict: Verdict
-    residual: float
-    gap: float | None
-    reason: str
+__all__ = ["judge_later_level", "proofs_of_levels"]
 
 
 def proofs_of_levels(kkts: tuple[Kkt, ...], certificate: Certificate) -> tuple[Proof, ...]:
@@ -79,7 +62,7 @@ def proofs_of_levels(kkts: tuple[Kkt, ...], certificate: Certificate) -> tuple[P
 # -- the levels after a positive one ---------------------------------------------------------------
 
 
-def judge_later_level(kkt: Kkt, level: int, limits: Tolerances, unique: bool) -> LaterLevel:
+def judge_later_level(kkt: Kkt, limits: Tolerances, unique: bool) -> Certificate:
     """Judge ``‖w_j‖²`` of a level after a positive one, the parts before it held where they are.
 
     ``(w_j, 0, …, 0) = Σ λ_n (∇_j f_n, …, ∇_K f_n)``, λ ≥ 0 where f_n(w) = 1. It is necessary at an
@@ -89,66 +72,64 @@ def judge_later_level(kkt: Kkt, level: int, limits: Tolerances, unique: bool) ->
 
     Args:
         kkt: of the level.
-        level: its number, from 0.
         limits: what counts as equal.
         unique: the held parts are shown to be the only ones.
+
+    Returns:
+        GLOBAL, KKT, CLARKE_KKT, UNDECIDED or NOT_STATIONARY, with ε relative to ‖w_j‖ and, where a
+        bound stands, the relative distance of ‖w_j‖² from its least value as the gap.
     """
-    name, values = f"w_{level + 1}", kkt.values
-    size = vector_norm(kkt.target, 2.0)
-    best = Verdict.GLOBAL if unique else Verdict.KKT
-    if size == 0.0:
-        return LaterLevel(best, 0.0, 0.0, f"‖{name}‖ = 0: no point has less ({BoundMethod.ZERO})")
+    values, size = kkt.values, vector_norm(kkt.target, 2.0)
+    table = [bound for bound in (ZeroCost(), HeldScores()) if bound.applies(kkt)]
+    least = table[0].prove(kkt, np.zeros(values.size)) if table else None
     active = np.flatnonzero(values <= 1.0 + limits.support)
+    sets, where = _sets(kkt, active, limits.kink if size > 0.0 else 0.0)
     target = np.where(kkt.held, 0.0, kkt.target)
-    sets, kinked = _sets(kkt, active, limits.kink)
+    residual = least_misfit(sets, target) / size if sets is not None and size > 0.0 else 0.0
+    lower, missed, qualified = 0.0, "", True
+    if least is not None and least.gap(kkt.margin) > limits.gap:
+        stated = f"‖w_{(kkt.part or 0) + 1}‖² = {size**2:.9g}"
+        missed = f"{stated}, and {least.value:.9g} is enough"
+    elif least is not None and unique and size**2 <= limits.gap:
+        residual = min(residual, size**2)
     if sets is None:
-        return LaterLevel(Verdict.UNDECIDED, math.nan, None, f"level {level + 1}: {MANY_SLOPES}")
-    residual = least_misfit(sets, target) / size
-    held = HeldScores()
-    least = held.prove(kkt, np.zeros(values.size)) if held.applies(kkt) else None
-    if least is not None:
-        gap = least.gap(kkt.margin)
-        if gap > limits.gap:
-            enough = f"‖{name}‖² = {size**2:.9g}, and {least.value:.9g} is enough"
-            reason = f"level {level + 1}: {enough}"
-            return LaterLevel(Verdict.NOT_STATIONARY, residual, None, reason)
-        if unique and (residual <= limits.stationarity or size**2 <= limits.gap):
-            return LaterLevel(best, min(residual, size**2), gap, least.reason)
+        return blank(Verdict.UNDECIDED, values, 2.0, limits, (f"{where}: {MANY_SLOPES}",))
     if residual > limits.stationarity:
-        if _unqualified(sets, limits.stationarity):
-            reason = f"level {level + 1}: no constraint qualification, ε = {residual:.3g}"
-            return LaterLevel(Verdict.UNDECIDED, residual, None, reason)
+        qualified = not _unqualified(sets, limits.stationarity)
         # With the other samples at the price of their slack: neither ε nor δ can be small.
-        everyone, _ = _sets(kkt, np.arange(values.size), limits.kink)
-        wider = 0.0
+        everyone, beside = _sets(kkt, np.arange(values.size), limits.kink)
+        where = where or beside
         if everyone is not None:
             priced = everyone.lifted((values - 1.0) / size)
             wider = least_misfit(priced, np.append(target, 0.0)) / size
-        least_of = 2.0 * max(limits.stationarity, limits.complementarity)
-        word = Verdict.NOT_STATIONARY if wider > least_of else Verdict.UNDECIDED
-        reason = f"level {level + 1}: ‖{name}‖ can be reduced with the parts before it held"
-        return LaterLevel(word, residual, None, f"{reason}: ε = {residual:.3g}")
-    if not sets.exact:
-        return LaterLevel(Verdict.UNDECIDED, residual, None, f"level {level + 1}: {OTHER_SLOPES}")
-    word, whose = (Verdict.CLARKE_KKT, "Clarke ") if kinked else (Verdict.KKT, "")
-    where = "the only one" if unique else "where it is"
-    reason = f"level {level + 1}: {whose}KKT with the part before it held {where}"
-    return LaterLevel(word, residual, None, reason)
+            lower = math.sqrt(max(0.0, wider**2 - limits.complementarity**2))
+    condition = Condition.ELEMENTS if where else Condition.GRADIENTS
+    known = Measured(residual=residual, lower=lower, floor=0.0, missed=missed)
+    word, reasons = first_order(replace(known, condition=condition, exact=sets.exact), limits)
+    if where and not missed:
+        reasons = (f"{where}: {reasons[0]}",)
+    if not (qualified or missed):
+        word, reasons = Verdict.UNDECIDED, (filled(UNQUALIFIED, residual),)
+    found = replace(blank(word, values, 2.0, limits, reasons), stationarity=residual)
+    if least is None or not (word.stationary and (unique or size == 0.0)):
+        return found
+    return with_proved(found, least, kkt.margin, rises=unique)
 
 
-def _sets(kkt: Kkt, indices: Indices, limit: float) -> tuple[GradientSets | None, bool]:
-    """Return the gradients of some margins by what may move, and whether some are on kinks.
+def _sets(kkt: Kkt, indices: Indices, limit: float) -> tuple[GradientSets | None, str]:
+    """Return the gradients of some margins by what may move, and on which kinks they are, in words.
 
     None where elements cannot be chosen.
     """
     functions = kkt.functions
-    kinks = measure_kinks(functions, kkt.point, indices)
+    kinks = measure_kinks(functions, kkt.point, indices) if limit > 0.0 else None
     on = [] if kinks is None else kinks.within(limit, samples_of(functions, indices))
     if not on:
-        return single_gradients(kkt.moving[indices]), False
+        return single_gradients(kkt.moving[indices]), ""
     sets = gradient_sets(functions, kkt.point, indices, on)
     rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
-    return None if sets is None else sets.scaled(rows, np.where(kkt.held, 0.0, 1.0)), True
+    scaled = None if sets is None else sets.scaled(rows, np.where(kkt.held, 0.0, 1.0))
+    return scaled, where_of(on)
 
 
 def _unqualified(sets: GradientSets, limit: float) -> bool:

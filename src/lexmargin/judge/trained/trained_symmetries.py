@@ -8,12 +8,11 @@ from typing import Final
 import numpy as np
 
 from lexmargin.inputs.limits import TRAINED_SYMMETRIES, TRAINED_UNITS
+from lexmargin.judge.functions.symmetry import orbit_basis
 from lexmargin.linalg.norms import Array
 
 __all__ = ["rotation_tangents"]
 
-_RANK: Final = 1e-8
-"""Relative singular value of tangents that depend: a false one would hide a direction."""
 _EQUAL: Final = 1e-9
 """Relative slope of margins along a rotation that keeps them: above rounding; then it is tried."""
 _ANGLES: Final = (0.01, -0.02)
@@ -73,11 +72,7 @@ def rotation_tangents(
                 found.append(tangent / length)
             if len(found) >= TRAINED_SYMMETRIES:
                 break
-    if not found:
-        return np.zeros((0, theta.size))
-    _, sigma, basis = np.linalg.svd(np.array(found), full_matrices=False)
-    result: Array = basis[sigma > _RANK * sigma[0]]
-    return result
+    return orbit_basis(found, theta.size)
 
 
 def _axes(shapes: Sequence[tuple[int, ...]]) -> Iterator[Axes]:
