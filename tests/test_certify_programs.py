@@ -528,9 +528,7 @@ def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
     Z, flat = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, 0.0])
     weights = np.array([1.0 - trace, trace])
     assert checked_levels(Z, flat, INF, 2, 1e-4, [weights]).proven == 1
-    monkeypatch.setattr(
-        level_duals, "level_dual", lambda face, free, known=None: face.measured(weights, free)
-    )
+    monkeypatch.setattr(level_duals, "level_dual", lambda face, free: face.measured(weights, free))
     assert prove_levels(Z, flat, INF, 2, 1e-4)[0].proven == 1
     # A chain that is too short, or not of weights, proves what it proves.
     assert checked_levels(Z, flat, INF, 2, 1e-4, []).proven == 0

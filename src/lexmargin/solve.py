@@ -163,7 +163,7 @@ def solve(
         refuse_claim(problem, best[0].solver)
     if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
-    return replace(best[0], others=tuple(best[1:]))
+    return replace(best[0], others=tuple(best[1:])) if len(best) > 1 else best[0]
 
 
 @final
@@ -189,7 +189,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
     problem, start = asked.problem, asked.start
     engine = require(chosen)
     # A method that finds the global optimum needs one start, whatever the program looks like.
-    convex = problem.program().is_convex or chosen.finds is Finds.GLOBAL
+    convex = chosen.finds is Finds.GLOBAL or problem.program().is_convex
     starts = asked.starts
     if starts is None:
         starts = default_starts(problem, convex) if start is None else 1

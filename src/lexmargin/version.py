@@ -1,7 +1,19 @@
-"""The version, in a module of its own so that every floor may say it."""
+"""Versions: this package's, and those of others, in a module that every floor may read."""
 
+import functools
 from typing import Final
 
-__all__ = ["VERSION"]
+__all__ = ["VERSION", "installed"]
 
 VERSION: Final = "0.1.0"
+
+
+@functools.cache
+def installed(package: str) -> str | None:
+    """Return the version of a package that is installed, else None; read once in a process."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -265,6 +266,8 @@ class Backend(ABC):
 def import_problem(modules: Sequence[str]) -> str:
     """Return "" if all modules can be imported, else a sentence naming the first that cannot."""
     for module in modules:
+        if sys.modules.get(module) is not None:
+            continue
         try:
             importlib.import_module(module)
         except (ImportError, OSError) as error:

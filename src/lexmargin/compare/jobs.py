@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -18,6 +17,7 @@ from lexmargin.inputs.limits import HASHED_BYTES
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.problems import ProblemFile
 from lexmargin.shelf.profiles import Grade, Profile
+from lexmargin.version import installed
 
 __all__ = [
     "FORMAT",
@@ -162,13 +162,7 @@ def unit_of(
 
 def _versions(profile: Profile) -> tuple[tuple[str, str], ...]:
     names = sorted({*_PACKAGES, profile.requires} - {""})
-    found = []
-    for name in names:
-        try:
-            found.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            continue
-    return tuple(found)
+    return tuple((name, found) for name in names if (found := installed(name)) is not None)
 
 
 @functools.cache

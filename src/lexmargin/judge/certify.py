@@ -57,8 +57,9 @@ def certify(
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
         norm, linear: for plain arrays, as in :func:`certify_arrays`.
         tolerances: what counts as equal.
-        multipliers: λ ``(N,)`` that somebody claims, for a problem of linear margins, at any scale:
-            measured first, negative ones as 0. Others are sought only where they do not serve.
+        multipliers: λ ``(N,)`` that somebody claims, for a problem of linear margins, at any scale,
+            or those of one level after another ``(L, N)``: measured first, negative ones as 0.
+            Others are sought only where they do not serve.
 
     Raises:
         ParameterError: neither a problem nor complete arrays.
@@ -147,7 +148,8 @@ def judged(
 
         return _established(certify_loss(first, limits), given)
     if first.is_direction:
-        found = certify_along(first, limits, given, claim)
+        alone = claim[0] if claim is not None and claim.ndim == 2 else claim
+        found = certify_along(first, limits, given, alone)
     else:
         from lexmargin.judge.programs.margin_programs import certify_program
 
@@ -156,7 +158,7 @@ def judged(
         return found
     from lexmargin.judge.levels.level_proofs import with_ordered_levels
 
-    return with_ordered_levels(first, found, limits, given)
+    return with_ordered_levels(first, found, limits, given, claim)
 
 
 def _established(found: Certificate, given: Evidence | None) -> Certificate:

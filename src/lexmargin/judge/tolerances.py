@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, fields
 from typing import Final, final
@@ -92,6 +93,7 @@ class Tolerances:
                 )
 
     @staticmethod
+    @functools.cache
     def at(t: float) -> Tolerances:
         """Return the tolerances of a grade whose answers are verified to ``t``.
 

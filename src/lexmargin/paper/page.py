@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.metadata
 import importlib.util
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Statement
 from lexmargin.plots import save
 from lexmargin.shelf.library import Library
-from lexmargin.version import VERSION
+from lexmargin.version import VERSION, installed
 
 __all__ = ["write_pages"]
 
@@ -228,13 +227,9 @@ def _problem_files(entries: Sequence[_Entry]) -> list[tuple[str, str]]:
 
 
 def _versions() -> str:
-    found = [f"lexmargin {VERSION}"]
-    for name in _VERSIONS:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ", ".join(found)
+    others = ((name, installed(name)) for name in _VERSIONS)
+    found = (f"{name} {version}" for name, version in others if version is not None)
+    return ", ".join([f"lexmargin {VERSION}", *found])
 
 
 def _short(value: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from importlib import metadata
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from lexmargin.run.origin_answer import certified_origin
 from lexmargin.run.stages import Run
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, Solution, Times
+from lexmargin.version import installed
 
 __all__ = ["judge", "moved_back", "versions"]
 
@@ -78,7 +78,8 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         # Multipliers are dear to find again; claimed ones are measured like others.
-        certificate = certify(problem, theta, tolerances=tolerances, multipliers=multipliers)
+        claims = _claims(raw.levels, multipliers)
+        certificate = certify(problem, theta, tolerances=tolerances, multipliers=claims)
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
             if origin is not None:
@@ -115,6 +116,12 @@ def judge(
         claimed_bound=claimed,
         unjudged=_FOREIGN if foreign else "",
     )
+
+
+def _claims(levels: tuple[Level, ...], multipliers: FloatArray) -> FloatArray:
+    """Return λ as it is claimed: of one level after another (L, N) where a solver has them."""
+    later = [level.multipliers for level in levels[1:] if level.multipliers is not None]
+    return np.vstack([multipliers, *later]) if later else multipliers
 
 
 _NEARLY = (Verdict.UNDECIDED, Verdict.KKT)
@@ -195,13 +202,8 @@ def _shown(levels: tuple[Level, ...], certificate: Certificate | None) -> tuple[
 
 def versions(profile: Profile) -> dict[str, str]:
     """Return the versions of lexmargin, of the modelling system and of the solver's package."""
-    found = {}
-    for package in ("lexmargin", "numpy", profile.backend.value, profile.requires):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    packages = ("lexmargin", "numpy", profile.backend.value, profile.requires)
+    return {package: found for package in packages if (found := installed(package)) is not None}
 
 
 def _empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:

@@ -37,8 +37,9 @@ def choose_profile(problem: Formulation, library: Library) -> Profile:
 def _best_first(problem: Formulation, library: Library) -> Iterator[Profile]:
     """Yield who may answer, whether they are installed or not."""
     # A backend made for a problem of the paper would answer that one.
+    known = library.profiles()
     for name in SPECIALISED if problem.is_judged else ():
-        if name in library.profiles():
+        if name in known:
             profile = library.profile(name)
             if backend(profile.backend).suits(problem):
                 yield profile

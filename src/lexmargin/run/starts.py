@@ -106,6 +106,8 @@ def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
     the sorted margins do (Definition 5). The minimiser of a regularization path may be the origin,
     which separates nothing: there the objective alone decides.
     """
+    if len(found) < 2:
+        return found
     sign = -1.0 if problem.program().sense.value == "maximize" else 1.0
     regularised, free = problem.traits.origin_may_win, problem.traits.is_loss
 

@@ -24,6 +24,7 @@ __all__ = ["GRADES_FILE", "Library", "grade", "grades", "shipped_shelf"]
 GRADES_FILE: Final = "_grades.toml"
 
 
+@cache
 def shipped_shelf() -> Path:
     """Return the folder of the shipped shelf: in the wheel, else in the checkout around it.
 
@@ -50,13 +51,20 @@ def _names_a_file(text: str) -> bool:
 
 
 @cache
-def _grades(path: Path) -> tuple[Grade, ...]:
-    return read_grades(path)
-
-
 def grades() -> tuple[Grade, ...]:
     """Return the grades, the same for all solvers: default, then from loose to tight."""
-    return _grades(shipped_shelf() / "solvers" / GRADES_FILE)
+    return read_grades(shipped_shelf() / "solvers" / GRADES_FILE)
+
+
+def _profiles_of(shelf: Path) -> dict[str, Path]:
+    paths = (shelf / "solvers").glob("*.toml")
+    found = {path.stem: path for path in paths if not path.name.startswith("_")}
+    return dict(sorted(found.items()))
+
+
+# What is shipped does not change while a process runs.
+_shipped_profiles = cache(_profiles_of)
+_shipped_profile = cache(read_profile)
 
 
 def grade(name: str) -> Grade:
@@ -107,13 +115,11 @@ class Library:
 
     def profile_paths(self) -> dict[str, Path]:
         """Return the file of every solver profile by its name, sorted."""
-        found = {
-            path.stem: path
-            for shelf in self._shelves
-            for path in (shelf / "solvers").glob("*.toml")
-            if not path.name.startswith("_")
-        }
-        return dict(sorted(found.items()))
+        shipped, *others = self._shelves
+        found = dict(_shipped_profiles(shipped))
+        for shelf in others:
+            found |= _profiles_of(shelf)
+        return dict(sorted(found.items())) if others else found
 
     def problems(self) -> tuple[str, ...]:
         """Return the names of all problems."""
@@ -158,4 +164,6 @@ class Library:
         known = self.profile_paths()
         if name not in known:
             raise UnknownNameError(f"There is no solver profile {name!r}.", nearest(name, known))
-        return read_profile(known[name])
+        path = known[name]
+        shipped = _shipped_profiles(self._shelves[0]).get(name) == path
+        return _shipped_profile(path) if shipped else read_profile(path)

@@ -177,7 +177,7 @@ def solve_restricted(
 
 def _polished(A: FloatArray, y: FloatArray | None, active: IntArray) -> Restricted | None:
     """Return the exact solution whose active rows are near ``active``; None if none is found."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", A, A))
+    lengths, outside = np.sqrt(np.einsum("ij,ij->i", A, A)), np.ones(A.shape[0], dtype=bool)
     for _ in range(_REPAIRS):
         if active.size == 0:
             return None
@@ -190,8 +190,9 @@ def _polished(A: FloatArray, y: FloatArray | None, active: IntArray) -> Restrict
         w, b, lam = face.refined(chosen, chosen.T @ lam, lam)
         margins = A @ w if y is None else A @ w + y * b
         rounding = 1e-12 + ROUNDED * float(np.linalg.norm(w)) * lengths
-        violated = np.flatnonzero(margins < 1.0 - rounding)
-        violated = np.setdiff1d(violated, active)
+        outside[:] = True
+        outside[active] = False
+        violated = np.flatnonzero((margins < 1.0 - rounding) & outside)
         negative = lam < -_NEGATIVE * float(np.max(np.abs(lam)))
         if not violated.size and not np.any(negative):
             return Restricted(True, True, active, w, b, np.maximum(lam, 0.0), face)

@@ -62,7 +62,7 @@ def _evidence(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
         shown = curved_levels(Z, point, first.norm, count, limit, found.multipliers).proven
         return found if shown >= count else with_long(first.functions, found, first.norm)
     unit = point / vector_norm(point, first.norm)
-    _, chain = prove_levels(Z, unit, first.norm, count, limit, weights)
+    _, chain = prove_levels(Z, unit, first.norm, count, limit, [weights])
     return replace(found, levels=chain)
 
 

@@ -194,15 +194,13 @@ def read_receipt(path: str | Path, data: Dataset | None = None) -> Receipt:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    from lexmargin.version import VERSION
+    from lexmargin.version import VERSION, installed
 
     return {
         "lexmargin": VERSION,
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "python-flint": version("python-flint"),
+        "python-flint": installed("python-flint") or "",
     }
 
 

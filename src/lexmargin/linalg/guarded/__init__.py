@@ -24,6 +24,7 @@ from lexmargin.linalg.guarded.least_squares import nonnegative_least_squares, no
 from lexmargin.linalg.guarded.minimisers import least_between, minimised, root_between, stepper
 from lexmargin.linalg.guarded.programs import (
     TIGHT,
+    add_columns,
     add_rows,
     conic_program,
     linear_program,
@@ -32,6 +33,7 @@ from lexmargin.linalg.guarded.programs import (
 
 __all__ = [
     "TIGHT",
+    "add_columns",
     "add_rows",
     "cholesky_factor",
     "cholesky_solved",
