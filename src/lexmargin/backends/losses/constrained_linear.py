@@ -296,7 +296,7 @@ def _active_set(
             candidates = np.flatnonzero(held)
             if not candidates.size:
                 break
-            levels, slopes = leading_slopes(basis, weights, rows @ inward, reduced)
+            levels, slopes = leading_slopes(basis, weights, rows @ inward)
             rising = slopes > _SLOPE
             if not rising.any():
                 break

@@ -101,7 +101,7 @@ def graded_step(
 
 
 def leading_slopes(
-    basis: GradedBasis, log_weights: FloatArray, changes: FloatArray, rows: FloatArray
+    basis: GradedBasis, log_weights: FloatArray, changes: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return, per column d of ``changes`` (N, c), the level and the relative size of ``Σ p_n d_n``.
 

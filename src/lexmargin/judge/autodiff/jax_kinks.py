@@ -214,7 +214,7 @@ def _walk(
         if not equation.primitive.multiple_results:
             outputs = [outputs]
         if live:
-            outputs = _watched(name, values, outputs, equation.params, seen, unknown)
+            outputs = _watched(name, values, outputs, seen, unknown)
         known.update((v, (value, live)) for v, value in zip(equation.outvars, outputs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
@@ -223,7 +223,6 @@ def _watched(
     name: str,
     values: list[Any],
     outputs: list[Any],
-    params: dict[str, Any],
     seen: _Seen,
     unknown: set[str],
 ) -> list[Any]:
