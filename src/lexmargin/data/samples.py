@@ -20,6 +20,7 @@ __all__ = [
     "check_structure",
     "contradiction",
     "dense_samples",
+    "first_equal",
     "is_sparse",
     "sparse_samples",
     "stored_samples",
@@ -218,11 +219,11 @@ def arrays_of(samples: Any) -> tuple[npt.NDArray[Any], ...]:
     return (samples.data, samples.indices, samples.indptr)
 
 
-def _row_keys(samples: Any) -> Iterator[bytes]:
+def _row_keys(samples: Any, rows: list[int]) -> Iterator[bytes]:
     """Yield what equal rows have in common, row by row: 16 bytes, not a second copy of the data."""
     if isinstance(samples, np.ndarray):
-        for row in samples:
-            yield hashlib.blake2b(row, digest_size=16).digest()
+        for n in rows:
+            yield hashlib.blake2b(samples[n].tobytes(), digest_size=16).digest()
         return
     for begin, end in pairwise(samples.indptr.tolist()):
         digest = hashlib.blake2b(samples.indices[begin:end], digest_size=16)
@@ -232,22 +233,26 @@ def _row_keys(samples: Any) -> Iterator[bytes]:
 
 def contradiction(samples: Any, labels: npt.NDArray[np.int64]) -> tuple[int, int] | None:
     """Return the first two equal rows with different labels, or None."""
-    first: dict[bytes, int] = {}
-    alike = _alike(samples)
-    for n, key in zip(alike.tolist(), _row_keys(samples[alike]), strict=True):
-        m = first.setdefault(key, n)
-        if labels[m] != labels[n]:
-            return m, n
-    return None
+    first = first_equal(samples)
+    wrong = np.flatnonzero(labels[first] != labels)
+    return (int(first[wrong[0]]), int(wrong[0])) if wrong.size else None
+
+
+def first_equal(samples: Any) -> npt.NDArray[np.intp]:
+    """Return for every row the first one that it is equal to (N,): itself, mostly."""
+    found, first = np.arange(samples.shape[0]), dict[bytes, int]()
+    alike = _alike(samples).tolist()
+    for n, key in zip(alike, _row_keys(samples, alike), strict=True):
+        found[n] = first.setdefault(key, n)
+    return found
 
 
 def _alike(samples: Any) -> npt.NDArray[np.intp]:
     """Return, in order, the rows that share a few of their entries with others: equal ones do."""
-    rows = np.arange(samples.shape[0])
+    rows, size = np.arange(samples.shape[0]), samples.shape[1]
     if not isinstance(samples, np.ndarray):
         return rows
-    size = samples.shape[1]
-    for column in sorted({0, size // 2, size - 1}):
+    for column in sorted({0, size // 2, size - 1} if size else ()):
         entries = samples[rows, column]
         order = np.argsort(entries, kind="stable")
         equal = entries[order[1:]] == entries[order[:-1]]
@@ -268,9 +273,7 @@ def _refuse_merged(given: Any, samples: Any) -> None:
     large = np.abs(rounded) >= 2.0**53
     if not any(int(a) != b for a, b in zip(entries[large], rounded[large].tolist(), strict=True)):
         return
-    first: dict[bytes, int] = {}
-    for n, key in enumerate(_row_keys(samples)):
-        m = first.setdefault(key, n)
+    for n, m in enumerate(first_equal(samples).tolist()):
         one, other = (
             given.data[given.indptr[k] : given.indptr[k + 1]] if sparse else given[k]
             for k in (m, n)

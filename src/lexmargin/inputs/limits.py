@@ -83,6 +83,7 @@ __all__ = [
     "RECEIPT_VALUES",
     "RECEIPT_WEIGHTS",
     "RECORD_BYTES",
+    "ROTATED_ENTRIES",
     "SEVERAL_STARTS_ENTRIES",
     "SHOWN_RECORD_BYTES",
     "SIZED_ENTRIES",
@@ -261,6 +262,8 @@ EXTENDED_ENTRIES: Final = 2_000_000
 """Entries of J up to which sums over it are formed in extended precision."""
 ORTHOGONAL_ENTRIES: Final = 20_000
 """Entries of J up to which the orthogonal method is no slower than the Gram form."""
+ROTATED_ENTRIES: Final = 1_000_000
+"""Entries of J from which fewer coordinates are worth a factorisation: 8 MB, beyond a cache."""
 RANGED_MULTIPLIERS: Final = 64
 """Multipliers whose ends are reported: two linear programs each."""
 MULTIPLIER_SET_ENTRIES: Final = 200_000

@@ -130,7 +130,7 @@ def judged(
     doubts : whether the margin is noise, and the largest error of Euler's identity.
     """
     measured = rung.measured
-    rows = chosen_rows(point.jacobian, measured.support)
+    rows, theta = chosen_rows(point.jacobian, measured.support), point.theta
     known, margin = Measured.of(measured, *doubts), point.unscaled(point.margin)
     found = certificate_of(rung, known, margin, point.norm, limits)
     pair: tuple[float | None, float | None] = (None, None)
@@ -141,7 +141,7 @@ def judged(
         with_multiplier_set(found, point, rows),
         support=_frozen(measured.support),
         multipliers=_frozen(point.unscaled_multipliers(measured.multipliers)),
-        mfcq=mfcq(rows, 0.0, point.theta),
+        interior=Later(lambda: mfcq(rows, 0.0, theta)),
         degree=point.degree,
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],

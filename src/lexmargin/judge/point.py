@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,7 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import row_sums
+from lexmargin.linalg.rows import chosen_rows, largest_entry, row_lengths, row_sums
 
 __all__ = [
     "UnitPoint",
@@ -35,6 +35,10 @@ __all__ = [
     "scaled_to_unit",
     "unit_point",
 ]
+
+
+_NEAR: Final = 64
+"""Power of two of the largest gradient from which its squares and sums may leave the doubles."""
 
 
 @final
@@ -106,7 +110,8 @@ class UnitPoint:
     def is_noise(self) -> bool:
         """Whether γ is no larger than the rounding of `θ̂·∇f_n = α γ`."""
         smallest = np.flatnonzero(self.margins <= self.margin)
-        return is_noise(self.jacobian[smallest], self.theta, self.degree * self.margin)
+        rows = chosen_rows(self.jacobian, smallest)
+        return is_noise(rows, self.theta, self.degree * self.margin)
 
     def support(self, tau: float) -> NDArray[np.intp]:
         """Return `S_τ = {n : f_n(θ̂) ≤ (1+τ) γ}` as indices in increasing order."""
@@ -131,7 +136,7 @@ def _matrix(name: str, value: ArrayLike, dimensions: int) -> Array:
             f"The {name} has {array.ndim} dimensions and needs {dimensions}.",
             "Pass f (N,), jacobian (N, d) and theta (d,), flattened.",
         )
-    if not np.all(np.isfinite(array)):
+    if not math.isfinite(largest_entry(array)):
         raise DataError(
             f"The {name} contains NaN or infinite entries.",
             "Evaluate it at a finite direction where every margin is differentiable.",
@@ -188,15 +193,19 @@ def scaled_to_unit(
     length, shift = scaled_norm(theta, p)
     unit = shifted(theta, -shift) / length
     unit = unit / vector_norm(unit, p)
-    largest = float(np.max(np.abs(gradients)))
-    common = math.frexp(largest)[1] if largest > 0.0 else 0
+    common = math.frexp(largest_entry(gradients))[1]
+    if abs(common) <= _NEAR:
+        # No copy: what follows is as exact at this scale.
+        common = 0
     # f/‖θ‖ and ∇f then differ from f(θ̂) and ∇f(θ̂) by the same factor ‖θ‖^{α-1}.
     margins = shifted(values, -shift - common) / length
     power = common - shift * (degree - 1.0)
     whole = math.floor(power)
     with np.errstate(over="ignore", under="ignore"):
         factor = float(np.float64(length) ** (1.0 - degree) * 2.0 ** (power - whole))
-    return UnitPoint(unit, margins, shifted(gradients, -common), degree, p, factor, whole)
+    if common:
+        gradients = shifted(gradients, -common)
+    return UnitPoint(unit, margins, gradients, degree, p, factor, whole)
 
 
 def check_euler(point: UnitPoint, tolerance: float) -> float:
@@ -216,8 +225,9 @@ def check_euler(point: UnitPoint, tolerance: float) -> float:
     """
     product = point.jacobian @ point.theta
     expected = point.degree * point.margins
-    scale = np.maximum(row_sums(point.jacobian, point.theta), np.abs(expected))
-    error = np.abs(product - expected)
+    error, scale = np.abs(product - expected), np.abs(expected)
+    if np.any(error > tolerance * scale):
+        scale = np.maximum(row_sums(point.jacobian, point.theta), scale)
     if np.any(error > tolerance * scale):
         worst = int(np.argmax(error - tolerance * scale))
         raise DegreeError(
@@ -248,6 +258,10 @@ def is_noise(rows: Any, direction: Array, smallest: float) -> bool:
         direction: v (d,).
         smallest: what the rows times v are, as :func:`euler_error` expects them.
     """
+    # The sum of its terms is at most the product of the lengths.
+    most = float(np.max(row_lengths(rows))) * vector_norm(direction, 2.0)
+    if smallest > 4.0 * EPS * most and math.isfinite(most):
+        return False
     return smallest <= 2.0 * EPS * float(np.max(row_sums(rows, direction)))
 
 

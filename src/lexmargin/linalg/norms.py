@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+_NEAR: Final = 400
+"""Power of two of entries whose squares, and sums of them, stay in the range of doubles by far."""
+
 
 def check_norm(p: float) -> float:
     """Return ``p`` as a float, or raise `ParameterError` unless 1 ≤ p ≤ ∞."""
@@ -50,10 +53,13 @@ def dual_exponent(p: float) -> float:
 
 def scaled_norm(x: Array, p: float) -> tuple[float, int]:
     """Return (m, e) with ‖x‖_p = m · 2^e; m depends on no power of two in ``x``."""
-    largest = float(np.max(np.abs(x), initial=0.0))
+    largest = max(float(np.max(x, initial=0.0)), -float(np.min(x, initial=0.0)))
     if largest == 0.0:
         return 0.0, 0
     exponent = math.frexp(largest)[1]
+    if p == 2.0 and abs(exponent) <= _NEAR:
+        # The same digits, and no copy.
+        return math.ldexp(math.sqrt(float(x @ x)), -exponent), exponent
     # Two halves, because 2^-e itself may leave the range of doubles.
     scaled = np.abs(np.ldexp(np.ldexp(x, -(exponent // 2)), -(exponent - exponent // 2)))
     if math.isinf(p):

@@ -6,6 +6,7 @@ problem of 1000 rows takes some ten Cholesky factorisations instead of hundreds 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -20,8 +21,12 @@ __all__ = ["Pivoted", "pivoted"]
 
 _PATIENCE: Final = 5
 """Changes without fewer wrong entries before one at a time, the rule that must end."""
-_PIVOTS: Final = 100
-"""Changes at most beside one for each entry, in case rounding makes it cycle."""
+_PIVOTS: Final = 60
+"""Changes at most: well-conditioned problems take some ten, and others are better solved by
+orthogonal factorisations."""
+_SMALL: Final = 1e-6
+"""Relative size of negative entries below which they may be rounding alone: the condition of K,
+which says so, costs as much as a change."""
 
 
 @final
@@ -34,12 +39,23 @@ class Pivoted:
     passive
         (S,) the rows that may carry weight.
     condition
-        reciprocal condition number of K on the passive rows, in the 1-norm.
+        reciprocal condition number of K on the rows that were solved for, in the 1-norm.
+    rows, factor
+        those rows (k,), and the Cholesky factor of K there; None without any.
     """
 
     values: Array
     passive: NDArray[np.bool_]
     condition: float
+    rows: NDArray[np.intp]
+    factor: Array | None
+
+    def stepped(self, values: Array, gains: Array) -> Array:
+        """Return values corrected on the same rows for ``gains = J (t - Jᵀ values)``."""
+        moved = values.copy()
+        if self.factor is not None:
+            moved[self.rows] += packed_solved(self.factor, gains[self.rows])
+        return moved
 
 
 def pivoted(
@@ -59,15 +75,17 @@ def pivoted(
     """
     count = gains.size
     inside = passive.copy()
-    fewest, patience = count + 1, _PATIENCE
+    fewest, patience, started = count + 1, _PATIENCE, bool(np.any(start))
     noise = 4.0 * EPS * float(np.max(np.abs(gains), initial=0.0))
-    for _ in range(_PIVOTS + count):
+    for _ in range(_PIVOTS):
         rows = np.flatnonzero(inside)
         factor: Array | None = None
         step = -start
         if rows.size:
             block = square[np.ix_(rows, rows)]
-            right = (gains + square @ np.where(inside, 0.0, start))[rows]
+            right = gains[rows]
+            if started:
+                right = right + square[rows] @ np.where(inside, 0.0, start)
             norm = float(np.max(np.sum(np.abs(block), axis=0)))
             factor = packed_cholesky(block)
             if factor is None or not np.all(np.isfinite(right)):
@@ -75,11 +93,19 @@ def pivoted(
             step[rows] = packed_solved(factor, right)
         values = np.where(inside, start + step, 0.0)
         limit = noise + 4.0 * EPS * float(np.sum(np.abs(step)))
-        wrong = np.where(inside, values < 0.0, gains - square @ step > limit)
+        slopes = gains - square @ step
+        wrong = np.where(inside, values < 0.0, slopes > limit)
         many = int(np.count_nonzero(wrong))
-        if not many:
+        size, low = float(np.max(values, initial=0.0)), float(np.min(values, initial=0.0))
+        small = many and -low <= _SMALL * size
+        if not many or small:
             condition = 1.0 if factor is None else reciprocal_condition(factor, norm)
-            return Pivoted(values, inside, condition)
+            # What the solution of the equations is not known to: such rows would come and go.
+            blur = 4.0 * EPS / condition if condition > 0.0 else math.inf
+            high = float(np.max(slopes[~inside], initial=0.0))
+            if not many or (-low <= blur * size and high <= limit * math.sqrt(blur / EPS)):
+                passive = inside & (values >= 0.0)
+                return Pivoted(np.maximum(values, 0.0), passive, condition, rows, factor)
         if many < fewest:
             fewest, patience = many, _PATIENCE
         elif patience:

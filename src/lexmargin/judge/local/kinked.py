@@ -139,6 +139,7 @@ def judged_at_kink(
         slacks = multipliers * (values - float(np.min(values)))
         pair = lyu_li(clarke.residual, slacks, certificate.margin, degree)
     elements, chosen = clarke.elements, GradientChoice.CHOSEN
+    base, ascent = element.sets.base, place.ascent
     found = replace(
         certificate,
         verdict=verdict,
@@ -151,7 +152,7 @@ def judged_at_kink(
         euler=degree * certificate.margin * float(np.sum(clarke.multipliers)),
         multiplier_set=None,
         independence=Later(lambda: replace(licq(compact(elements), limits.rank), of=chosen)),
-        mfcq=mfcq(element.sets.base, 0.0, place.ascent),
+        interior=Later(lambda: mfcq(base, 0.0, ascent)),
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
         reasons=(f"{where}: {why}", *stated_notes(certificate)),

@@ -10,18 +10,20 @@ from typing import Any, Final, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.data.samples import first_equal
 from lexmargin.errors import ShapeError
 from lexmargin.inputs.limits import (
     EXTENDED_ENTRIES,
     ORTHOGONAL_ENTRIES,
     QR_ENTRIES,
+    ROTATED_ENTRIES,
     SPARSE_GRAM_ROWS,
 )
-from lexmargin.linalg.guarded import nonnegative_or_bounded
+from lexmargin.linalg.guarded import nonnegative_or_bounded, packed_cholesky
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.linalg.pivoting import pivoted
+from lexmargin.linalg.pivoting import Pivoted, pivoted
 from lexmargin.linalg.rounding import EPS, ROUNDED
-from lexmargin.linalg.rows import densified, gram, is_dense
+from lexmargin.linalg.rows import chosen_rows, densified, gram, is_dense, row_lengths
 
 __all__ = [
     "LeastSquares",
@@ -39,7 +41,11 @@ _LEAST: Final = 1e-200
 """Square of a length whose products with others stay normal doubles; its inverse likewise."""
 _CONDITION = 1e-10
 """Reciprocal condition number of K below which the orthogonal method is worth its price."""
-_REFINEMENTS = 4
+_SPANNING = 128
+"""Rows that are asked whether they span all: their factorisation is cheap beside K."""
+_SURELY = 1e-6
+"""Pivot of unit rows that rounding, whose root is 1e-8, cannot make of dependent ones."""
+_REFINEMENTS = 6
 """Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
 
@@ -86,12 +92,15 @@ class LeastSquares:
 
 def normalised_rows(jacobian: Array) -> tuple[Array, Array]:
     """Return the rows of J divided by their ℓ2 norms, and the norms (0 for zero rows)."""
-    largest = np.max(np.abs(jacobian), axis=1, initial=0.0)
+    largest = np.maximum(
+        np.max(jacobian, axis=1, initial=0.0), -np.min(jacobian, axis=1, initial=0.0)
+    )
     exponents: NDArray[np.int32] = np.frexp(largest)[1]
     rows: Array = np.ldexp(jacobian, -exponents[:, None])
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     divisors: Array = np.where(norms > 0.0, norms, 1.0)
-    return rows / divisors[:, None], np.ldexp(norms, exponents)
+    rows /= divisors[:, None]
+    return rows, np.ldexp(norms, exponents)
 
 
 def compressed(rows: Array, target: Array) -> tuple[Array, Array]:
@@ -111,10 +120,10 @@ def _solve_nnls(matrix: Array, target: Array) -> tuple[Array, bool]:
 def _refined(matrix: Array, target: Array, values: Array) -> Array:
     """One step of least squares on the passive set, kept only where it stays feasible and helps."""
     passive = np.flatnonzero(values > 0.0)
-    if passive.size == 0:
-        return values
     columns = matrix[:, passive]
     residual = target - columns @ values[passive]
+    if passive.size == 0 or np.linalg.norm(residual) <= 2.0 * EPS:
+        return values
     step = np.linalg.lstsq(columns, residual, rcond=None)[0]
     moved = values.copy()
     moved[passive] += step
@@ -157,7 +166,8 @@ def _products(jacobian: Any, target: Array) -> _Products | None:
     if not (squares.min() > _LEAST and squares.max() < 1.0 / _LEAST):
         return None
     norms = np.sqrt(squares)
-    square = square / norms[:, None] / norms
+    square /= norms[:, None]
+    square /= norms
     return _Products(jacobian, norms, square, (jacobian @ target) / norms)
 
 
@@ -190,20 +200,34 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
         return None
     residual = products.residual(target, scaled)
     length = vector_norm(residual, 2.0)
-    settled = False
-    slopes = products.slopes(residual)
+    settled, slopes = False, products.slopes(residual)
+    # By the rows in hand for as long as that helps: only then may rows change sides again.
+    held = found
     for _ in range(_REFINEMENTS):
-        moved = _corrected(products.square, slopes, scaled, passive, found is not None)
-        if moved is None:
+        if length <= 4.0 * EPS:
+            settled = True
             break
+        feasible = True
+        if held is not None:
+            step = held.stepped(scaled, slopes)
+            moved, feasible = (np.maximum(step, 0.0), passive), bool(np.min(step) >= 0.0)
+        else:
+            answer = _corrected(products.square, slopes, scaled, passive, found)
+            if answer is None:
+                break
+            moved = answer
         trial = products.residual(target, moved[0])
         size = vector_norm(trial, 2.0)
+        better, halved = size <= length, size <= 0.5 * length
         settled = abs(size - length) <= ROUNDED
-        if size > length:
-            break
-        (scaled, passive), residual, length = moved, trial, size
-        slopes = products.slopes(residual)
-        if settled:
+        if better:
+            (scaled, passive), residual, length = moved, trial, size
+            slopes = products.slopes(residual)
+        most = ROUNDED * (1.0 + float(np.sum(scaled)))
+        at_rest = feasible and np.max(slopes[~passive], initial=0.0) <= most
+        if held is not None and not (halved or at_rest):
+            held, settled = None, False
+        elif settled or not better:
             break
     if not (settled or required):
         return None
@@ -211,9 +235,13 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
 
 
 def _corrected(
-    square: Array, slopes: Array, scaled: Array, passive: NDArray[np.bool_], regular: bool
+    square: Array,
+    slopes: Array,
+    scaled: Array,
+    passive: NDArray[np.bool_],
+    regular: Pivoted | None,
 ) -> tuple[Array, NDArray[np.bool_]] | None:
-    if regular:
+    if regular is not None:
         found = pivoted(square, slopes, scaled, passive)
         return None if found is None else (found.values, found.passive)
     rows = np.flatnonzero(passive)
@@ -311,6 +339,10 @@ def nonnegative_multipliers(
         return LeastSquares(np.zeros(count), length, length, 0.0, MultiplierMethod.EMPTY, True)
     if method is None and (count > size or jacobian.size <= ORTHOGONAL_ENTRIES):
         method = MultiplierMethod.ORTHOGONAL
+    if method is None:
+        fewer = _fewer(jacobian, target, interior)
+        if fewer is not None:
+            return fewer
     if method is not MultiplierMethod.ORTHOGONAL:
         products = _products(jacobian, target)
         if products is None:
@@ -325,6 +357,40 @@ def nonnegative_multipliers(
         if answer is not None:
             return _gram_result(products, answer, target, interior)
     return _orthogonal(jacobian, target, interior)
+
+
+def _fewer(jacobian: Array, target: Array, interior: Array | None) -> LeastSquares | None:
+    """Answer without the rows that repeat others, or in coordinates of a few rows that span all.
+
+    None where there are none of either.
+    """
+    count = jacobian.shape[0]
+    own = np.flatnonzero(first_equal(jacobian) == np.arange(count))
+    if own.size < count:
+        found = nonnegative_multipliers(jacobian[own], target, interior)
+        return replace(found, multipliers=spread(own, count, found.multipliers))
+    some = max(_SPANNING, count // 8)
+    if count < 2 * some:
+        return None
+    rows = normalised_rows(jacobian[np.linspace(0, count - 1, some).astype(np.intp)])[0]
+    quick = packed_cholesky(rows @ rows.T)
+    if quick is not None and np.min(np.diagonal(quick)) > _SURELY:
+        return None
+    factor, triangle = np.linalg.qr(rows.T)
+    left, sigma, _ = np.linalg.svd(triangle)
+    rank = int(np.count_nonzero(sigma > some * EPS * sigma[0]))
+    if rank == some:
+        return None
+    basis = factor @ left[:, :rank]
+    found = _orthogonal(jacobian, target, interior, (jacobian @ basis, basis.T @ target))
+    # Where other rows are outside the span, one of them still helps.
+    scaled, residual = found.multipliers, target - found.multipliers @ jacobian
+    slopes, lengths = jacobian @ residual, row_lengths(jacobian)
+    mass = 1.0 + float(scaled @ lengths)
+    steepest = np.max(slopes / np.where(lengths > 0.0, lengths, 1.0), initial=0.0)
+    gain = abs(float(scaled @ slopes)) + mass * float(steepest)
+    best = gain <= 8.0 * ROUNDED * mass * max(found.residual, EPS)
+    return found if best or found.residual <= ROUNDED else None
 
 
 def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSquares:
@@ -372,12 +438,23 @@ def _gram_result(
     )
 
 
-def _orthogonal(jacobian: Array, target: Array, interior: Array | None) -> LeastSquares:
+def _orthogonal(
+    jacobian: Array,
+    target: Array,
+    interior: Array | None,
+    inside: tuple[Array, Array] | None = None,
+) -> LeastSquares:
+    """Solve by orthogonal factorisations, in coordinates of J and t where they are given."""
     values = np.zeros(jacobian.shape[0])
     rows, norms = normalised_rows(jacobian)
     live = np.flatnonzero(norms > 0.0)
-    rows = rows if live.size == rows.shape[0] else rows[live]
-    matrix, vector = compressed(rows, target)
+    rows = chosen_rows(rows, live)
+    if inside is None and rows.size <= ROTATED_ENTRIES:
+        matrix, vector = rows.T, target
+    elif inside is None:
+        matrix, vector = compressed(rows, target)
+    else:
+        matrix, vector = (inside[0][live] / norms[live, None]).T, inside[1]
     found, converged = _solve_nnls(matrix, vector)
     found = _refined(matrix, vector, found)
     values[live] = np.maximum(found, 0.0) / norms[live]

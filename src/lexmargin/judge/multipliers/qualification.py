@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import NULL_SPACE_ENTRIES, RANGED_MULTIPLIERS, SVD_WORK
 from lexmargin.judge.multipliers.multiplier_set import (
-    compressed,
     nonnegative_multipliers,
     normalised_rows,
     smallest_hull_point,
@@ -218,14 +217,12 @@ def multiplier_set(
     weights = multipliers[live] * norms[live]
     total = float(np.sum(weights))
     weights = weights / total
-    matrix, _ = compressed(rows, np.zeros(rows.shape[1]))
-    _, sigma, basis = np.linalg.svd(matrix, full_matrices=True)
-    rank = int(np.count_nonzero(sigma > tolerance * sigma[0]))
-    null = basis[rank:].T
-    if null.shape[1] == 0:
+    rows = compact(rows)
+    dimension = _dimension(rows, tolerance)
+    if dimension == 0:
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if live.size <= range_limit:
-        low, high = _ranges(weights, null)
+        low, high = _ranges(weights, _null_space(rows, dimension))
         positive = high > _CARRIED
         spread_low, spread_high = multipliers.copy(), multipliers.copy()
         spread_low[live] = low * total / norms[live]
@@ -236,11 +233,17 @@ def multiplier_set(
     small = _SHARE / live.size
     inner = nonnegative_multipliers(rows, weights @ rows - small * np.sum(rows, axis=0))
     if inner.residual <= _MET * small:
-        return MultiplierSet(_dimension(rows, tolerance))
-    if null.size > NULL_SPACE_ENTRIES:
+        return MultiplierSet(dimension)
+    if live.size * dimension > NULL_SPACE_ENTRIES:
         return MultiplierSet(None)
-    positive = _possible(weights, null)
+    positive = _possible(weights, _null_space(rows, dimension))
     return MultiplierSet(_dimension(rows[positive], tolerance))
+
+
+def _null_space(rows: Array, dimension: int) -> Array:
+    """Return an orthonormal basis (S, dimension) of what combines the rows to 0."""
+    basis = np.linalg.svd(rows.T, full_matrices=True)[2]
+    return np.asarray(basis[rows.shape[0] - dimension :].T)
 
 
 def _dimension(rows: Array, tolerance: float) -> int:

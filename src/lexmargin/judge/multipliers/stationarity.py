@@ -16,7 +16,7 @@ from lexmargin.judge.point import UnitPoint
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.linalg.norms import Array, angle, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import densified, with_column
+from lexmargin.linalg.rows import chosen_rows, densified, with_column
 
 __all__ = [
     "WEIGHTS",
@@ -162,7 +162,7 @@ def on_support(
     """
     if point.is_polyhedral:
         return _polyhedral(point, support, penalised)
-    rows, target = point.jacobian[support], point.wanted
+    rows, target = chosen_rows(point.jacobian, support), point.wanted
     size = vector_norm(target, 2.0)
     if penalised:
         excess = point.degree * (point.margins[support] - point.margin) * size

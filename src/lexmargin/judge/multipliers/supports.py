@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
 __all__ = ["Ladder", "Rows", "Rung", "climb", "rungs"]
+
+
+_LITTLE: Final = 1e-3
+"""Part of the tolerance of δ whose square is lost beside that of the tolerance."""
 
 
 @final
@@ -110,27 +114,32 @@ def climb(ladder: Ladder, limits: Tolerances) -> Rung:
     within tolerance: `ε² ≥ min(ε² + δ²) - δ²` (a sum for ℓ1, ℓ∞).
     """
     best: Rung | None = None
-    support, balanced = np.zeros(0, dtype=np.intp), None
+    last: Stationarity | None = None
+    support, balanced, much = np.zeros(0, dtype=np.intp), None, False
     for tau in rungs(limits.support):
         wider = ladder.support(tau)
         if wider.size == support.size:
             continue
         support, balanced = wider, None
-        measured = ladder.on(support)
+        measured = last = ladder.on(support)
         if measured.met(limits):
             return Rung(tau, measured)
         # A measure whose δ is too large has an ε below the bound and would contradict it.
         usable = measured.complementarity <= limits.complementarity
         if best is None or (usable and measured.residual < best.measured.residual):
             best = Rung(tau, measured)
-        # Where δ is 0, λ of least ε has the least of both too.
-        if measured.residual <= limits.stationarity or measured.complementarity > 0.0:
+        # Where δ is next to nothing, λ of least ε has the least of both too.
+        much = measured.complementarity > _LITTLE * limits.complementarity
+        if measured.residual <= limits.stationarity or much:
             balanced = ladder.on(support, penalised=True)
             if balanced.met(limits):
                 return Rung(tau, replace(balanced, lower=min(measured.lower, balanced.residual)))
-    if best is None:
+    if best is None or last is None:
         raise ValueError("There are no margins.")
-    lower = _bound(ladder, balanced or ladder.on(support, penalised=True), limits)
+    if balanced is None:
+        # What bounds ε bounds both.
+        balanced = ladder.on(support, penalised=True) if much else last
+    lower = _bound(ladder, balanced, limits)
     beyond = 0.0
     if lower > limits.stationarity:
         everyone = np.arange(ladder.margins.size)

@@ -199,13 +199,13 @@ def judged_program(
     found = certificate_of(rung, known, margin, kkt.norm, limits)
     if given is None:
         found = with_multiplier_set(found, unit, unit.jacobian[support])
-    homogeneous = kkt.interior is not None
+    homogeneous, inside = kkt.interior is not None, kkt.interior
     found = replace(
         found,
         feasibility=shortfall,
         euler=measured.euler if homogeneous else math.nan,
         independence=Later(lambda: licq(compact(rows), limits.rank)),
-        mfcq=mfcq(rows, 0.0, kkt.interior) if given is None or homogeneous else None,
+        interior=Later(lambda: mfcq(rows, 0.0, inside)) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
     if missed:

@@ -64,7 +64,7 @@ def certify_by_gram(
         multipliers=found.multipliers * scale,
         multiplier_set=Later(lambda: MultiplierSet(0 if independent.holds else None)),
         independence=Later(lambda: independent),
-        mfcq=MfcqReport(slack > 0.0, slack, theta),
+        interior=Later(lambda: MfcqReport(slack > 0.0, slack, theta)),
         degree=degree,
         reasons=(
             *certificate.reasons,
