@@ -24,6 +24,7 @@ __all__ = [
     "FLAT",
     "HESSIAN_DIFFERENCE",
     "HESSIAN_EULER",
+    "IDENTITY",
     "LOCAL",
     "LOOSEST",
     "MISFIT",
@@ -38,6 +39,7 @@ __all__ = [
     "STEEP",
     "STRONG",
     "UNFELT",
+    "WELL_ABOVE",
     "WIDEST",
     "Tolerances",
 ]
@@ -159,6 +161,10 @@ ASIDE: Final = 0.1
 """Part of the way to the nearest kink that differences may go: no kink is crossed by rounding."""
 CONTRADICTING: Final = 0.25
 """Share of samples whose differences may contradict their slopes, at kinks: more do at no θ."""
+WELL_ABOVE: Final = 10.0
+"""Times an error, or a length, from which a number is no part of it."""
+IDENTITY: Final = 10.0
+"""Times ``stationarity`` that an identity may miss: it sums what several entries miss."""
 MISFIT: Final = 1e-3
 """ε, or distance of the margin, beyond which no true point can be near: it words the refusal."""
 

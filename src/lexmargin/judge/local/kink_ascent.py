@@ -9,7 +9,7 @@ import numpy as np
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.local.clarke import Clarke, GradientSets
-from lexmargin.judge.tolerances import RISING
+from lexmargin.judge.tolerances import RISING, WELL_ABOVE
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["ascent_direction", "kink_ascent"]
@@ -64,6 +64,6 @@ def kink_ascent(support: Indices, sets: GradientSets, clarke: Clarke) -> Ascent 
         # Of class differences it is not known on which side a unit is on.
         return None
     value, direction = ascent_direction(sets, clarke)
-    if value <= RISING + 10.0 * clarke.residual:
+    if value <= RISING + WELL_ABOVE * clarke.residual:
         return None
     return Ascent(direction, support[clarke.multipliers > 0.0], 1)

@@ -24,7 +24,7 @@ from lexmargin.judge.second_order.reduced import (
     units_doubt,
 )
 from lexmargin.judge.second_order.vicinity import Vicinity
-from lexmargin.judge.tolerances import ASIDE, FLAT, HESSIAN_DIFFERENCE, HESSIAN_EULER
+from lexmargin.judge.tolerances import ASIDE, FLAT, HESSIAN_DIFFERENCE, HESSIAN_EULER, WELL_ABOVE
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.base import FloatArray
@@ -264,7 +264,7 @@ def _with(found: Curvature, kind: CurvatureKind, reason: str) -> Curvature:
 
 def _zero(low: float, high: float, error: float) -> float:
     """Return the size below which an eigenvalue counts as zero."""
-    return max(FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
+    return max(FLAT * max(1.0, high, -low), math.sqrt(WELL_ABOVE * error))
 
 
 def _strict(vicinity: Vicinity, reduced: Reduced, positive: Curvature) -> SecondOrder:
