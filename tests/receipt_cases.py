@@ -21,7 +21,9 @@ from scipy.optimize import linprog, lsq_linear, minimize
 import lexmargin as lm
 from lexmargin.formulations.base import Formulation
 from lexmargin.judge import Verdict
+from uneven_margin import Uneven
 
+_BOTH: Final = lm.Sum([lm.Linear(), lm.Network((4,), lm.ReLU())])
 Array = NDArray[np.float64]
 Rng = np.random.Generator
 
@@ -451,6 +453,80 @@ def relu_single(rng: Rng) -> Case:
     return Case(problem, theta, false, 1e-9, here, there)
 
 
+def _four_units(rng: Rng) -> tuple[Array, Array, Array, Array]:
+    """Return costs, levels, and a point of a linear part and four units, one for each sample.
+
+    Every unit is 0 at both samples of the other class, exactly. Costs per part, or per unit.
+    """
+    X, y = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]), [1.0, 1.0, -1.0, -1.0]
+    costs = np.repeat(rng.uniform(0.2, 5.0, 3), (2, 8, 4))
+    costs[2:10] *= np.repeat(rng.uniform(0.5, 2.0, 4), 2)
+    wanted = np.repeat(rng.uniform(0.5, 2.0, 2), 2)
+    units, outer = np.zeros((4, 2)), np.zeros(4)
+    for n in range(4):
+        inner, out = costs[2 + 2 * n], costs[10 + n]
+        size = np.sqrt(wanted[n] / np.sqrt(2.0))
+        units[n] = X[n] / np.sqrt(2.0) * size * (out / inner) ** 0.25
+        outer[n] = y[n] * size * (inner / out) ** 0.25
+    return costs, wanted, np.concatenate([np.zeros(2), units.ravel(), outer]), X
+
+
+def sum_at_kinks(rng: Rng) -> Case:
+    """A linear part and four units on kinks, and no slopes that make the point stationary."""
+    y = np.array([1.0, 1.0, -1.0, -1.0])
+    while True:
+        costs, _, w, X = _four_units(rng)
+        if rng.random() < 0.5:
+            w[:2] = rng.uniform(-0.3, 0.3, 2)
+        else:
+            w[2 + 2 * int(rng.integers(4)) :][:2] *= float(rng.uniform(1.1, 2.0))
+        units, outer = w[2:10].reshape(4, 2), w[10:]
+        scores = X @ w[:2] + np.maximum(X @ units.T, 0.0) @ outer
+        levels = y * scores
+        if np.min(levels) < 0.2:
+            continue
+        root, rows = np.sqrt(costs), []
+        for n, x in enumerate(X):
+            z = units @ x
+            free = np.flatnonzero(z == 0.0)
+            assert free.size == 2
+            for choice in itertools.product((0.0, 1.0), repeat=2):
+                slopes = np.where(z > 0.0, 1.0, 0.0)
+                slopes[free] = choice
+                inner = np.outer(outer * slopes, x)
+                row = np.concatenate([x, inner.ravel(), np.maximum(z, 0.0)])
+                rows.append(y[n] * row / levels[n] / root)
+        target = root * w / np.linalg.norm(root * w)
+        if least_misfit(target, np.array(rows), np.zeros(len(rows))) > FAR:
+            break
+    false = dict.fromkeys(STATIONARY, "no slopes and multipliers come nearer than 0.03")
+    false[Verdict.FRITZ_JOHN] = "every margin grows along a positive multiple of each part"
+    false[Verdict.NOT_SEPARATING] = "the levels are positive, and met"
+    problem = Uneven(_BOTH, points(X, [1, 1, -1, -1]), tuple(costs), tuple(levels))
+    return Case(problem, w, false, 0.0, 1.0)
+
+
+def sum_at_kinks_best(rng: Rng) -> Case:
+    """The same in balance: each sample has its own unit, and the linear part is not needed."""
+    costs, wanted, w, X = _four_units(rng)
+    # λ of the samples of a class are equal, so that Σ λ y x = 0.
+    costs = np.repeat(costs[[0, 2, 10]], (2, 8, 4))
+    costs[2:10], costs[10:] = costs[2], costs[2]
+    y = np.array([1.0, 1.0, -1.0, -1.0])
+    size = np.sqrt(wanted / np.sqrt(2.0))
+    w[2:10] = (X / np.sqrt(2.0) * size[:, None]).ravel()
+    w[10:] = y * size
+    why = "λ_n = c √2 r_n/2 serves every unit, slope 0 every kink, and the linear part is 0"
+    false = {
+        Verdict.NOT_STATIONARY: why,
+        Verdict.FRITZ_JOHN: why,
+        Verdict.SADDLE: "each sample has its own unit, and the four are orthogonal or opposite",
+        Verdict.NOT_SEPARATING: "the levels are positive, and met",
+    }
+    problem = Uneven(_BOTH, points(X, [1, 1, -1, -1]), tuple(costs), tuple(wanted))
+    return Case(problem, w, false, 1e-9, 1.0)
+
+
 # -- polynomials -----------------------------------------------------------------------------------
 
 
@@ -690,6 +766,8 @@ FAMILIES: Final[dict[str, Callable[[Rng], Case]]] = {
     "ReLU at a kink": relu_kink,
     "ReLU, exclusive or": relu_xor,
     "ReLU, one unit for two samples": relu_single,
+    "sum at kinks, not stationary": sum_at_kinks,
+    "sum at kinks, stationary": sum_at_kinks_best,
     "polynomial, two maxima": polynomial_peaks,
     "polynomial, weakly active margins": weak_margins,
     "polynomial, rising": rising_cubic,

@@ -221,7 +221,7 @@ def _useful(found: Evidence, problem: Any) -> Evidence:
         found = replace(found, levels=())
     if directions and not isinstance(problem, (lm.WSet, lm.ScaledMargin)):
         return replace(found, singular=None)
-    return replace(found, bound=None, slopes=())
+    return replace(found, bound=None)
 
 
 # -- receipts --------------------------------------------------------------------------------------

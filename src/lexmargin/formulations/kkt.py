@@ -36,11 +36,6 @@ class Powers:
     base: float
     degrees: tuple[float, ...]
 
-    @property
-    def log_largest(self) -> float:
-        """Logarithm of the largest cost."""
-        return float(max(2.0 / degree * np.log(self.base) for degree in self.degrees))
-
     def spread(self, functions: MarginFunctions) -> FloatArray:
         """Return the costs of all entries (d,), over the largest of them."""
         logs = 2.0 / np.array(self.degrees) * np.log(self.base)

@@ -24,13 +24,11 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
-from lexmargin.linalg.rounding import EPS, LONG_EPS
+from lexmargin.linalg.rounding import EPS, FURTHER, LONG_EPS, ROUNDED
 from lexmargin.linalg.rows import chosen_rows, is_dense, with_sizes
 
 __all__ = ["ESTABLISHED", "STRICTLY", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
-_FURTHER = 1.000001
-"""A millionth more than needed, so that the inequality survives the rounding of the step itself."""
 ESTABLISHED: Final[Mapping[Verdict, str]] = {
     Verdict.NOT_SEPARATING: "a margin is not positive",
     Verdict.NOT_STATIONARY: "infeasible, or separated from the cone of gradients",
@@ -164,7 +162,7 @@ def refuted(
     first = unit_scale(first)
     # Of a product with a row, in its own and in the margins', which are sums of such terms too.
     lengths = np.linalg.norm(rows, axis=1)
-    rounding = 8.0 * EPS * rows.shape[1] * lengths
+    rounding = ROUNDED * rows.shape[1] * lengths
     doubt = rounding * max(1.0, float(np.linalg.norm(point.ascent)))
     climbs = rows @ point.ascent - doubt
     gains = rows @ first
@@ -172,7 +170,7 @@ def refuted(
     for tau in rungs(limits.support):
         far = (point.margins > (1.0 + tau) * point.margin) & (gains > 0.0)
         with np.errstate(over="ignore"):
-            prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * _FURTHER)
+            prices.add(float(np.max(gains[far] / excess[far], initial=0.0)) * FURTHER)
     best = 0.0
     for price in filter(math.isfinite, prices):
         allowed = price * (excess - point.degree * doubt)
@@ -182,7 +180,7 @@ def refuted(
             lacking = rows @ residual + rounding * length - allowed
             if np.all(lacking <= 0.0):
                 # The product t·r and its terms are rounded as well.
-                pull = float(target @ residual) - 8.0 * EPS * rows.shape[1] * length
+                pull = float(target @ residual) - ROUNDED * rows.shape[1] * length
                 if length > 0.0:
                     # Margins that contradict their gradients say too much of what δ allows.
                     slack = limits.complementarity + 2.0 * mismatch
@@ -193,7 +191,7 @@ def refuted(
                 break
             # Further than is asked for: what is left must be clear of the rounding.
             noise = rounding[wrong] * length
-            step = _FURTHER * float(np.max((lacking[wrong] + noise) / climbs[wrong]))
+            step = FURTHER * float(np.max((lacking[wrong] + noise) / climbs[wrong]))
             residual = residual - step * point.ascent
     return best
 

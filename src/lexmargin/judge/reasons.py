@@ -20,6 +20,7 @@ __all__ = [
     "BEYOND",
     "CLAIMED",
     "CONTRADICTED",
+    "MANY_SLOPES",
     "NOISE",
     "NO_BETTER",
     "OTHER_SLOPES",
@@ -108,6 +109,7 @@ SLACK: Final = "δ = {x} misses its tolerance {x}: weight lies on samples above 
 # A unit that follows others, or a weight that acts twice, may be given slopes here that no limit of
 # gradients has.
 OTHER_SLOPES: Final = "stationary for slopes that need not be those of a generalised gradient"
+MANY_SLOPES: Final = "the slopes there cannot be chosen, or are too many to list"
 BEYOND: Final = "samples beyond the support could lower ε by {x}"
 VANISHES: Final = "the gradient vanishes within its rounding"
 UNQUALIFIED: Final = "no constraint qualification, ε = {x}"
@@ -218,7 +220,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             *_at_kinks(
                 "the generalised gradient is tried for the ℓ2 ball only",
                 "{n} support margins are too many to choose slopes",
-                "the slopes there cannot be chosen, or are too many to list",
+                MANY_SLOPES,
                 OTHER_SLOPES,
                 *_DOUBTS,
             ),
@@ -234,6 +236,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             SINGULAR[Verdict.UNDECIDED],
             "duality leaves a gap of {x}",
             "ε, δ or the gap of the multipliers in long numbers misses its tolerance",
+            OTHER_SLOPES,
             "a kink, and the ball is not Euclidean",
             "kinks in several layers: the slopes there are not independent",
             "a slope is given where there is no kink, or outside [0, 1]",

@@ -14,13 +14,17 @@ from lexmargin.errors import ParameterError
 from lexmargin.inputs.kinds import checked_class
 
 __all__ = [
+    "ASIDE",
+    "CLEAR",
     "CLEARLY_NEGATIVE",
     "COARSE",
+    "CONTRADICTING",
     "DEFAULT",
     "FARTHEST",
     "FLAT",
     "HESSIAN_DIFFERENCE",
     "HESSIAN_EULER",
+    "IDENTITY",
     "LOCAL",
     "LOOSEST",
     "MISFIT",
@@ -34,6 +38,8 @@ __all__ = [
     "STEADY",
     "STEEP",
     "STRONG",
+    "UNFELT",
+    "WELL_ABOVE",
     "WIDEST",
     "Tolerances",
 ]
@@ -147,6 +153,18 @@ PROVED_NEAR: Final = 1e-6
 """Distance, gap and shortfall up to which a proof is one of this point: ten times the default."""
 PROVED_GAP: Final = 1e-7
 """Gap up to which a proof of a KKT point adds that it is a global maximum: the default ``gap``."""
+UNFELT: Final = 1e-6
+"""Share of the steepest slope up to which margins do not feel a unit: its kinks are none then."""
+CLEAR: Final = 100.0
+"""Times the error of the point by which a multiplier is clear of 0: then its margin holds."""
+ASIDE: Final = 0.1
+"""Part of the way to the nearest kink that differences may go: no kink is crossed by rounding."""
+CONTRADICTING: Final = 0.25
+"""Share of samples whose differences may contradict their slopes, at kinks: more do at no θ."""
+WELL_ABOVE: Final = 10.0
+"""Times an error, or a length, from which a number is no part of it."""
+IDENTITY: Final = 10.0
+"""Times ``stationarity`` that an identity may miss: it sums what several entries miss."""
 MISFIT: Final = 1e-3
 """ε, or distance of the margin, beyond which no true point can be near: it words the refusal."""
 

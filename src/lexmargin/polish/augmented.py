@@ -177,7 +177,7 @@ def augmented_lagrangian(
         penalty = 5.0 * float(w @ w) / max(1, int(np.count_nonzero(lam)))
     first, accuracy = penalty, 1e-2
     if (inner or in_order(functions)[0]) is Inner.LBFGS:
-        for coarse in _coarse_rounds(functions, w, lam, penalty, deadline):
+        for coarse in _coarse_rounds(functions, w, lam, penalty):
             w, lam, worst = coarse
             yield w, lam
             if worst <= _ARRIVED or time.perf_counter() > deadline:
@@ -204,7 +204,7 @@ def augmented_lagrangian(
 
 
 def _coarse_rounds(
-    functions: MarginFunctions, w: FloatArray, lam: FloatArray, penalty: float, deadline: float
+    functions: MarginFunctions, w: FloatArray, lam: FloatArray, penalty: float
 ) -> Iterator[tuple[FloatArray, FloatArray, float]]:
     """Yield ``(w, λ, violation)`` after rounds of L-BFGS steps.
 

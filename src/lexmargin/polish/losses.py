@@ -120,7 +120,7 @@ class _At:
     matrix: FloatArray
 
 
-def _solved(loss: _Loss, x: FloatArray, size: int, system: System) -> tuple[FloatArray, float, int]:
+def _solved(x: FloatArray, size: int, system: System) -> tuple[FloatArray, float, int]:
     """Return the best x of Newton's steps, its residual, and their number.
 
     Steps are damped by the first ``size`` entries.
@@ -150,7 +150,7 @@ def _constrained(loss: _Loss, start: FloatArray) -> LossAnswer:
         apart = float(np.linalg.norm(right[:d])) / max(float(np.linalg.norm(pull)), TINY)
         return max(apart, abs(1.0 - length)), right, matrix
 
-    x, residual, taken = _solved(loss, np.append(chart.variable(start), 1.0), d, system)
+    x, residual, taken = _solved(np.append(chart.variable(start), 1.0), d, system)
     theta = chart.both(x[:d])[0]
     return theta, softmax(loss.logs(theta)), residual if x[d] > 0.0 else math.inf, taken
 
@@ -171,7 +171,7 @@ def _penalised(loss: _Loss, theta: FloatArray, size: float) -> LossAnswer:
         right = pull - grown * z
         return float(np.linalg.norm(right)) / (grown * float(np.linalg.norm(z))), right, matrix
 
-    s, residual, taken = _solved(loss, chart.variable(theta), theta.size, system)
+    s, residual, taken = _solved(chart.variable(theta), theta.size, system)
     point = chart.both(s)[0]
     return point, loss.push(point, shift)[0], residual, taken
 
@@ -213,7 +213,7 @@ def _on_a_face(loss: _Loss, theta: FloatArray, size: float, width: float) -> Los
         matrix[:d, :d], matrix[:d, d], matrix[d, :d] = inner, slopes, slopes
         return max(apart, abs(1.0 - length)), np.append(right, 1.0 - length), matrix
 
-    solved, residual, taken = _solved(loss, u, d, system)
+    solved, residual, taken = _solved(u, d, system)
     point = basis @ solved[:d]
     weights, pull, _ = loss.push(point, shift)
     length = vector_norm(point, p)

@@ -99,7 +99,7 @@ def search(
         if first is None or first.violation > 0.0:
             v = v if first is None else first.v
             return _nothing(data, v, signs, budget)
-        found = _descended(data, first.v, signs, programs) or _live(data, first, signs)
+        found = _descended(data, first.v, signs, programs) or _live(first, signs)
     found = Exchange(data, width, programs, seed).improved(found, exchanges)
     programs.left = max(programs.left, _LAST)
     found = local_descent(data, found.v, found.signs, programs, accuracy=1e-7) or found
@@ -116,7 +116,7 @@ def _descended(
     return local_descent(data, v[alive], signs[alive], programs, accuracy=_ROUGH)
 
 
-def _live(data: TwoLayer, first: Round, signs: FloatArray) -> Descent:
+def _live(first: Round, signs: FloatArray) -> Descent:
     """Return the answer of cone programs as a descent's."""
     sizes = np.linalg.norm(first.v, axis=1)
     alive = sizes > _DEAD * sizes.max(initial=0.0)

@@ -17,7 +17,7 @@ from lexmargin.backends.linear.working_set import Restricted
 from lexmargin.errors import TimeLimitError
 from lexmargin.inputs.limits import PRODUCT_BYTES
 from lexmargin.linalg.guarded import packed_cholesky, packed_solved
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import ROUNDED
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["interior_point"]
@@ -285,7 +285,7 @@ def _faces(system: _System, state: _State) -> Restricted | None:
         norm = float(np.linalg.norm(system.costs * x))
         off = float(np.linalg.norm(pull)) / norm
         # Both at rounding level, and no longer falling.
-        near = size <= 1e-13 + 8.0 * EPS * norm and off <= 1e-12 and lam.min() >= 0.0
+        near = size <= 1e-13 + ROUNDED * norm and off <= 1e-12 and lam.min() >= 0.0
         if near and not changed and max(size, off) >= 0.5 * best:
             index = np.flatnonzero(lam > 0.0)
             b = 0.0 if system.y is None else float(x[-1])

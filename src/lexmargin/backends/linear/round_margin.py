@@ -110,7 +110,7 @@ def round_margin(rows: SignedRows, p: float, deadline: float) -> LinearAnswer:
         best = found
     if best.gap <= _ACCEPTED:
         status = LinearStatus.OPTIMAL
-    return _answer(rows, best, scale, passes, status)
+    return _answer(best, scale, passes, status)
 
 
 def _along_the_path(Z: FloatArray, p: float, deadline: float) -> tuple[_Pair, int, LinearStatus]:
@@ -160,9 +160,7 @@ def _from_two(Z: FloatArray, p: float, euclidean: _Pair) -> _Pair | None:
     return at
 
 
-def _answer(
-    rows: SignedRows, best: _Pair, scale: float, passes: int, status: LinearStatus
-) -> LinearAnswer:
+def _answer(best: _Pair, scale: float, passes: int, status: LinearStatus) -> LinearAnswer:
     margin, lam, theta = best.margin * scale, best.multipliers, best.theta
     if status is LinearStatus.NOT_SEPARABLE or not margin > 0.0:
         margin, theta = -np.inf, np.zeros_like(theta)

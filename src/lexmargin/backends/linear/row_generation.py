@@ -14,7 +14,7 @@ from lexmargin.backends.linear.simplex_solver import DUAL, PRIMAL, simplex_solve
 from lexmargin.errors import DataError
 from lexmargin.linalg.guarded import add_columns, add_rows
 from lexmargin.linalg.norms import dual_norm, power_of_two
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["polyhedral_margin"]
@@ -73,7 +73,7 @@ def polyhedral_margin(
         passes += 1
         if not np.all(np.isfinite(f)):
             raise DataError("The rows hold NaN or infinities.", "Drop or fill such entries.")
-        slack = max(tolerance * abs(t), 8.0 * EPS)
+        slack = max(tolerance * abs(t), ROUNDED)
         below = np.flatnonzero(f < min(t - slack, float(f[index].min())))
         status = LinearStatus.OPTIMAL
         if below.size and t > 0.0:
@@ -145,7 +145,7 @@ class _Model:
         if np.all(self.inside):
             return False
         pull = np.where(self.inside, 0.0, np.abs(lam @ self.rows))
-        above = np.flatnonzero(pull > t + 8.0 * EPS)
+        above = np.flatnonzero(pull > t + ROUNDED)
         if not above.size:
             return False
         self._widen(lowest(-pull, above, max(_FEW_COLUMNS, self.rows.shape[0]) // 2))

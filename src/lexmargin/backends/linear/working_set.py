@@ -10,7 +10,7 @@ import numpy as np
 
 from lexmargin.errors import TimeLimitError
 from lexmargin.linalg.guarded import nonnegative_least_squares, quadratic_program, solved_triangle
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import ROUNDED
 from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["Face", "Restricted", "separation_or_gordan", "solve_restricted"]
@@ -189,7 +189,7 @@ def _polished(A: FloatArray, y: FloatArray | None, active: IntArray) -> Restrict
         lam = face.solve(np.ones(active.size))
         w, b, lam = face.refined(chosen, chosen.T @ lam, lam)
         margins = A @ w if y is None else A @ w + y * b
-        rounding = 1e-12 + 8.0 * EPS * float(np.linalg.norm(w)) * lengths
+        rounding = 1e-12 + ROUNDED * float(np.linalg.norm(w)) * lengths
         outside[:] = True
         outside[active] = False
         violated = np.flatnonzero((margins < 1.0 - rounding) & outside)

@@ -19,7 +19,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.linalg.guarded import least_norm
-from lexmargin.linalg.rounding import EPS, TINY
+from lexmargin.linalg.rounding import ROUNDED, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -310,7 +310,7 @@ class _State:
         off = float(np.abs(self.gaps).max(initial=0.0)) / self.size
         total = abs(float(self.weights.sum()) - 1.0)
         self.residual = max(turn, off, total) if np.all(np.isfinite(values)) else math.inf
-        self.noise = 8.0 * EPS
+        self.noise = ROUNDED
 
     def step(self) -> _State | None:
         """Return the state after one Newton step; None where the system cannot be solved."""

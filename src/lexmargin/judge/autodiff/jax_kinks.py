@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import KinkedRows, KinkReport, relative_distance
+from lexmargin.judge.tolerances import UNFELT
 from lexmargin.linalg.norms import Array
 
 __all__ = ["function_kinks", "kinked_gradients"]
@@ -99,7 +100,7 @@ def function_kinks(
         nearest = min(nearest, (float(np.min(distance)), names[index]))
         slope = slopes.get(index)
         if slope is not None and slope.shape == distance.shape:
-            distance = np.where(slope <= 1e-6 * np.max(slope), math.inf, distance)
+            distance = np.where(slope <= UNFELT * np.max(slope), math.inf, distance)
         felt = min(felt, (float(np.min(distance)), names[index]))
     where = felt[1] if math.isfinite(felt[0]) else nearest[1]
     return KinkReport(nearest[0], felt[0], where, tuple(sorted(unknown)), tuple(distances))
@@ -213,7 +214,7 @@ def _walk(
         if not equation.primitive.multiple_results:
             outputs = [outputs]
         if live:
-            outputs = _watched(name, values, outputs, equation.params, seen, unknown)
+            outputs = _watched(name, values, outputs, seen, unknown)
         known.update((v, (value, live)) for v, value in zip(equation.outvars, outputs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
@@ -222,7 +223,6 @@ def _watched(
     name: str,
     values: list[Any],
     outputs: list[Any],
-    params: dict[str, Any],
     seen: _Seen,
     unknown: set[str],
 ) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import KinkReport, relative_distance
+from lexmargin.judge.tolerances import UNFELT
 
 __all__ = ["module_kinks"]
 
@@ -148,7 +149,7 @@ def _distances(name: str, args: Any, kwargs: Any) -> list[Any]:
 def _unfelt(slope: Any) -> Any:
     """Tell where the margins do not feel an operation's output: the gradient is smooth there."""
     size = np.abs(slope)
-    return size <= 1e-6 * np.max(size, initial=0.0)
+    return size <= UNFELT * np.max(size, initial=0.0)
 
 
 def _sensitivities(scores: Any, objective: Any, names: list[str]) -> list[Any] | None:

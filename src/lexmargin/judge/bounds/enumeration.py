@@ -11,13 +11,11 @@ import numpy as np
 from lexmargin.inputs.limits import VERTEX_BASES
 from lexmargin.linalg.exact import integer_rows, matvec, solve_integer
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import OUTWARD
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.networks import DiagonalNetwork
 
 __all__ = ["signed_rows", "vertex_bound"]
-
-_ROUNDING = 1e-12
-"""Raises the bound above what doubles lose in its few sums and powers; too small is unproven."""
 
 
 def signed_rows(functions: MarginFunctions) -> Array:
@@ -60,7 +58,7 @@ def vertex_bound(functions: MarginFunctions) -> float | None:
                     smallest = cost
     if math.isinf(smallest):
         return None
-    return float((depth * smallest) ** (-0.5 * depth)) * (1.0 + _ROUNDING)
+    return float((depth * smallest) ** (-0.5 * depth)) * (1.0 + OUTWARD)
 
 
 def _vertex(

@@ -26,7 +26,7 @@ from lexmargin.inputs.limits import LIFTED_ENTRIES
 from lexmargin.judge.bounds.loss_point import LossPoint, combined, loss_point_of, own_errors
 from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.losses import Loss, log_loss
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_losses import least_loss_gap
@@ -34,6 +34,8 @@ from lexmargin.separation.long_measures import affordable
 
 __all__ = ["BallLoss", "LongLoss", "PenalisedLoss", "ball_gap", "penalty_gap"]
 
+_SERIES: Final = 1e-4
+"""|x| up to which φ(1+x) is bounded by its series: beyond, its two terms cancel less."""
 _SECONDS: Final = 10.0
 """For weights in long numbers, which take .05 to 1 s; with less time the weaker word stays."""
 _ROUNDS: Final = 5
@@ -139,7 +141,7 @@ def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
     below = other.level - _best(other, rho, norm, wanted)
     # log log(1 + e^x), the logistic loss of one sample.
     least = log_loss(Loss.LOGISTIC, np.array([-below])) if math.isfinite(below) else -math.inf
-    rounding = 8.0 * EPS * (2.0 + abs(point.level) + abs(other.level))
+    rounding = ROUNDED * (2.0 + abs(point.level) + abs(other.level))
     for one in (point, other):
         rounding += 2.0 * float(np.sum(own_errors(one.errors, one.weights)))
     return min(best, max(0.0, point.level - least) + rounding)
@@ -331,7 +333,7 @@ def _divergence(point: LossPoint, lift: Array) -> float:
     x = loss * moved / left
     if not np.all(x >= -1.0):
         return math.inf
-    small = np.abs(x) < 1e-4
+    small = np.abs(x) < _SERIES
     near = 0.5 * moved * x * (1.0 + np.abs(x))
     safe = np.where(small | (x <= -1.0), 0.0, x)
     far = (1.0 + safe) * np.log1p(safe) - safe

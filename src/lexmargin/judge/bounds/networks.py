@@ -19,9 +19,10 @@ from lexmargin.judge.bounds.enumeration import signed_rows, vertex_bound
 from lexmargin.judge.local.birth import Birth, birth_value, leak
 from lexmargin.judge.multipliers.vertex_bounds import best_weights
 from lexmargin.judge.proved import BoundMethod, Proved
-from lexmargin.linalg.guarded import linear_program
+from lexmargin.linalg.guarded import TIGHT, linear_program
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import OUTWARD
 from lexmargin.predictors.activations import Identity
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
@@ -33,8 +34,10 @@ __all__ = [
     "linear_network_reach",
 ]
 
-_ROUNDING: Final = 1e-12
-"""Covers the products of the bound relative to their terms; too small, the bound is unproven."""
+_SETTLED: Final = 1e-15
+"""Move of a unit vector that is rounding: further steps find nothing new."""
+_LONGER: Final = 1e-8
+"""Relative length up to which a birth test is met: what is left of the gap is within tolerance."""
 _ROUNDS: Final = 100
 """Cuts of the relaxed program at most; fewer leave a weaker bound, never a wrong one."""
 _STARTS: Final = 400
@@ -92,7 +95,7 @@ def linear_network_reach(
     else:
         return None
     spent = vector_norm(np.abs(scores) @ np.abs(X), 2.0)
-    return depth, float(depth ** (-0.5 * depth)) * (size + (_ROUNDING + slack) * spent)
+    return depth, float(depth ** (-0.5 * depth)) * (size + (OUTWARD + slack) * spent)
 
 
 @final
@@ -200,7 +203,7 @@ class Patterns:
             if not deeper.size:
                 looked += 1
                 birth = tried(weights)
-                met = birth.lower <= length * (1.0 + 1e-8)
+                met = birth.lower <= length * (1.0 + _LONGER)
                 if looked == self.looks or met or not birth.exact:
                     return
                 deeper = birth.direction[None, :]
@@ -227,10 +230,10 @@ def _maximisers(X: Array, c: Array, slope: float, starts: Array) -> Array:
             gradient = sign * X.T @ (c[:, None] * slopes)
             lengths = np.linalg.norm(gradient, axis=0)
             moved = np.where(lengths > 0.0, gradient / np.where(lengths > 0.0, lengths, 1.0), u)
-            if np.allclose(moved, u, rtol=0.0, atol=1e-15):
+            if np.allclose(moved, u, rtol=0.0, atol=_SETTLED):
                 break
             u = moved
-        good = top > 1.0 + 1e-9
+        good = top > 1.0 + _MET
         found.append(where.T[good][np.argsort(-top[good])])
     every = np.vstack(found)
     if not every.size:
@@ -249,7 +252,7 @@ def _relaxed(directions: Array, X: Array, signs: Array, slope: float) -> Array |
         b_ub=np.ones(2 * directions.shape[0]),
         bounds=(0.0, None),
         method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+        options=TIGHT,
     )
     if answer.x is None or not float(np.sum(answer.x)) > 0.0:
         return None

@@ -26,7 +26,7 @@ from lexmargin.judge.local.birth import birth_value, leak
 from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.linear import Linear
@@ -278,12 +278,12 @@ def _largest(moving: Sequence[_Summand], radius: float, price: float) -> float:
     """Return a bound on `Σ q_n f_n` over the ball."""
     if len(moving) == 1:
         (one,) = moving
-        return one.reach * float(radius**one.degree) * (1.0 + 16.0 * EPS)
+        return one.reach * float(radius**one.degree) * (1.0 + 2.0 * ROUNDED)
     most = radius * radius
 
     def above(mu: float) -> float:
         parts = mu * most + sum(one.excess(mu, most) for one in moving)
-        return parts * (1.0 + 16.0 * EPS * len(moving))
+        return parts * (1.0 + 2.0 * ROUNDED * len(moving))
 
     return _least_over(above, moving, most, price)
 
@@ -295,11 +295,11 @@ def _least_cost(moving: Sequence[_Summand], size: float, needed: float, price: f
     """
     if len(moving) == 1 and moving[0].cost > 0.0:
         (one,) = moving
-        return float(one.cost * (needed / one.reach) ** (2.0 / one.degree)) * (1.0 - 16.0 * EPS)
+        return float(one.cost * (needed / one.reach) ** (2.0 / one.degree)) * (1.0 - 2.0 * ROUNDED)
 
     def below(mu: float) -> float:
         gained = sum(one.excess(mu, size) for one in moving)
-        rounding = 16.0 * EPS * len(moving) * (needed + gained)
+        rounding = 2.0 * ROUNDED * len(moving) * (needed + gained)
         return -(needed - gained - rounding) / mu
 
     return min(size, -_least_over(below, moving, size, price))

@@ -10,6 +10,7 @@ import numpy as np
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rounding import OUTWARD
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
@@ -22,8 +23,6 @@ __all__ = ["OriginIsLeast", "largest_margins", "origin_is_least"]
 _RATIO: Final = 1.0 + 1e-4
 """Ratio of neighbouring lengths that are checked; wider proves less near the first jump, no
 falsehood."""
-_ROUNDING: Final = 1e-12
-"""Covers a few roundings of powers and sums; too small, the minimum at 0 is unproven."""
 
 
 @final
@@ -87,9 +86,9 @@ def origin_is_least(kkt: Kkt) -> bool:
     if total == 0.0:
         return True
     if not alpha > power:
-        return alpha == power and total <= c * (1.0 - _ROUNDING)
-    low = (c / total) ** (1.0 / (alpha - power)) * (1.0 - _ROUNDING)
-    high = (at_zero * most.size / c) ** (1.0 / power) * (1.0 + _ROUNDING)
+        return alpha == power and total <= c * (1.0 - OUTWARD)
+    low = (c / total) ** (1.0 / (alpha - power)) * (1.0 - OUTWARD)
+    high = (at_zero * most.size / c) ** (1.0 / power) * (1.0 + OUTWARD)
     if high <= low:
         return True
     steps = int(np.ceil(np.log(high / low) / np.log(_RATIO))) + 1
@@ -102,4 +101,4 @@ def origin_is_least(kkt: Kkt) -> bool:
     else:
         gains = at_zero - np.log1p(np.exp(-margins))
     room = c * ends[:-1] ** power
-    return bool(np.all(np.sum(gains, axis=0) * (1.0 + _ROUNDING) <= room * (1.0 - _ROUNDING)))
+    return bool(np.all(np.sum(gains, axis=0) * (1.0 + OUTWARD) <= room * (1.0 - OUTWARD)))

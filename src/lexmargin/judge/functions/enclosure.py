@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.linalg.norms import Array
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import OUTWARD, ROUNDED
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import ArbOps, Ball, combined_gradient
 
 __all__ = ["BallMargins", "Equations", "enclosed", "floats_of", "off_sphere", "slopes_of"]
 
+_NEARBY: Final = 1e-2
+"""Part of the point that Newton may move: farther off it is another one, and proves nothing."""
+_REFINED: Final = 1e-30
+"""Step at which Newton has more digits than the smallest box tried is wide."""
 _REFINEMENTS: Final = 8
 """Newton steps before the test, each gaining digits; too few make the test fail, not pass."""
 _RADII: Final = (2.0**-70, 2.0**-60, 2.0**-50, 2.0**-40, 2.0**-30)
@@ -74,7 +78,7 @@ class Equations(ABC):
         furthest = [float(abs(there - float(here)).upper()) for there, here in pairs]
         # Upper bounds of every entry, a part in 1e12 for their norm, and the rounding of w itself.
         ratio = math.hypot(*furthest) / math.hypot(*self.w.tolist())
-        return ratio * (1.0 + 1e-12) + 8.0 * EPS
+        return ratio * (1.0 + OUTWARD) + ROUNDED
 
 
 def enclosed(equations: Equations) -> list[Any] | str:
@@ -105,11 +109,11 @@ def enclosed(equations: Equations) -> list[Any] | str:
         step = inverse @ (values / sizes)
         moves = zip(x, step, units, strict=True)
         x = [(a - float(b) * float(u)).mid() for a, b, u in moves]
-        if np.max(np.abs(step)) <= 1e-30:
+        if np.max(np.abs(step)) <= _REFINED:
             break
     lead = equations.lead
     moved = np.array([float(a - float(b)) for a, b in zip(x, equations.start, strict=True)])
-    near = 1e-2 * float(np.linalg.norm(equations.start[:lead] / units[:lead]))
+    near = _NEARBY * float(np.linalg.norm(equations.start[:lead] / units[:lead]))
     if float(np.linalg.norm(moved[:lead] / units[:lead])) > near:
         return "Newton's method leaves the neighbourhood of the point"
     Y = arb_mat(n, n, [arb(float(value)) for value in inverse.ravel()])

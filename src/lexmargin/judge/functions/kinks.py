@@ -16,7 +16,14 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.jacobian import Rectified
 
-__all__ = ["Kink", "Kinks", "curvature_jumps", "measure_kinks", "samples_of", "where_of"]
+__all__ = [
+    "Kink",
+    "Kinks",
+    "curvature_jumps",
+    "measure_kinks",
+    "samples_of",
+    "where_of",
+]
 
 
 @final

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import LEVEL_ROWS
 from lexmargin.linalg.norms import Array, dual_exponent, unit_scale, vector_norm
-from lexmargin.linalg.rounding import EPS, LONG_EPS
+from lexmargin.linalg.rounding import EPS, LONG_EPS, OUTWARD, ROUNDED
 
 __all__ = ["long_norm", "margin_errors"]
 
+_MIDDLE: Final = 1e-4
+"""First factor of a bisection by ratios that begins at 0; another one takes more halvings."""
 _ROUNDS: Final = 12
 """Each bound on θ* - θ narrows the next; a few rounds reach what there is to reach."""
 _HALVINGS: Final = 60
@@ -93,7 +95,7 @@ def margin_errors(Z: Array, theta: Array, norm: float, multipliers: Array) -> Ar
         better = None if finer is None else _setting(scaled, *finer)
         if finer is not None and better is not None:
             apart = np.asarray(np.abs(scaled @ (finer[0] - unit)), dtype=np.float64)
-            errors = np.minimum(errors, _errors(better) + better.noise + (1.0 + 1e-12) * apart)
+            errors = np.minimum(errors, _errors(better) + better.noise + (1.0 + OUTWARD) * apart)
         return np.asarray(np.ldexp(errors, exponent), dtype=np.float64)
 
 
@@ -197,7 +199,7 @@ def _cap(setting: _Setting, ball: float) -> float:
     bent = vector_norm(np.asarray(setting.residual, dtype=np.float64), dual)
     # Norms of doubles rounded from long floats, and θ of norm 1 up to long floats.
     rounding = LONG_EPS * (16 * setting.theta.size + 64)
-    return float(p * (setting.gap / setting.lower + (1.0 + 1e-12) * bent * ball + rounding))
+    return float(p * (setting.gap / setting.lower + (1.0 + OUTWARD) * bent * ball + rounding))
 
 
 def _reach(setting: _Setting, cap: float) -> Array:
@@ -209,7 +211,7 @@ def _reach(setting: _Setting, cap: float) -> Array:
     slope = p * size ** (p - 1.0)
     low, high = np.zeros(theta.size), np.full(theta.size, 2.0)
     for _ in range(_HALVINGS):
-        middle = np.where(low > 0.0, np.sqrt(low * high), 1e-4 * high)
+        middle = np.where(low > 0.0, np.sqrt(low * high), _MIDDLE * high)
         up = (size + middle) ** p - size**p - slope * middle
         down = np.abs(size - middle) ** p - size**p + slope * middle
         # The terms of the difference are rounded; half a cap below is surely below.
@@ -224,7 +226,7 @@ def _reach(setting: _Setting, cap: float) -> Array:
 
 def _by_multipliers(setting: _Setting, box: Array, errors: Array) -> tuple[Array, Array] | None:
     """Return bounds on |θ*_j - θ_j| and on the errors of the margins, θ* within box and errors."""
-    possible = setting.margins - setting.noise - errors <= setting.upper * (1.0 + 8.0 * EPS)
+    possible = setting.margins - setting.noise - errors <= setting.upper * (1.0 + ROUNDED)
     if np.any((setting.weights > 0.0) & ~possible):
         return None
     active = np.flatnonzero(possible)
@@ -236,7 +238,7 @@ def _by_multipliers(setting: _Setting, box: Array, errors: Array) -> tuple[Array
     still = ~np.any(rows != 0.0, axis=0)
     moving = ~still
     misfit = np.asarray(residual[moving] / np.sqrt(least[moving]), dtype=np.float64)
-    bent = vector_norm(misfit, 2.0) * (1.0 + 1e-12)
+    bent = vector_norm(misfit, 2.0) * (1.0 + OUTWARD)
     solid = setting.weights[active] >= _SOLID * float(np.max(setting.weights))
     weights = setting.weights[active]
     slack = np.where(solid, setting.gap / np.where(solid, weights, 1.0), setting.gap)
@@ -261,7 +263,7 @@ def _by_multipliers(setting: _Setting, box: Array, errors: Array) -> tuple[Array
     narrower = np.where(moving, length * inverse, fixed)
     sizes = np.abs(setting.Z)
     closer = np.sqrt((setting.Z**2) @ inverse**2) * length + sizes @ fixed
-    closer = np.minimum(closer * (1.0 + 1e-12), sizes @ np.minimum(box, narrower))
+    closer = np.minimum(closer * (1.0 + OUTWARD), sizes @ np.minimum(box, narrower))
     two_sided = active[solid]
     closer[two_sided] = np.minimum(closer[two_sided], slack[solid])
     return narrower, closer
@@ -275,7 +277,7 @@ def _slopes(setting: _Setting, box: Array) -> tuple[Array, Array]:
     near, far = np.maximum(size - box, 0.0), np.minimum(size + box, 1.0)
     ends = (p - 1.0) * near ** (p - 2.0), (p - 1.0) * far ** (p - 2.0)
     least, most = np.minimum(*ends), np.maximum(*ends)
-    return (1.0 - 1e-12) * least, (1.0 + 1e-12) * most
+    return (1.0 - OUTWARD) * least, (1.0 + OUTWARD) * most
 
 
 def _ratio(least: Array, most: Array, moving: NDArray[np.bool_]) -> float:
@@ -320,5 +322,5 @@ def _smallest_singular(rows: Array) -> float:
     if not (np.all(np.isfinite(rows)) and np.all(lengths > 0.0)):
         return 0.0
     values = np.linalg.svd(rows / lengths[:, None], compute_uv=False)
-    rounding = 8.0 * EPS * rows.shape[1] * float(values[0])
+    rounding = ROUNDED * rows.shape[1] * float(values[0])
     return float(max(0.0, float(values[-1]) - rounding) * np.min(lengths))

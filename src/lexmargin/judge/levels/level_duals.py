@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lexmargin.judge.levels.level_face import POSITIVE, LevelDual, LevelFace, Mask
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
-from lexmargin.linalg.guarded import linear_program
+from lexmargin.linalg.guarded import TIGHT, linear_program
 from lexmargin.linalg.norms import Array
 from lexmargin.linalg.rows import row_lengths
 
@@ -28,9 +28,6 @@ _ZERO: Final = 1e-12
 """Singular values below this are rounding of rows of unit length."""
 _TIGHT: Final = 1e-6
 """Constraints with more room than this are left out of the first program: θ is near a vertex."""
-_OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-"""The tightest that HiGHS takes: looser multipliers only prove less, they are measured
-afterwards."""
 
 
 def level_dual(face: LevelFace, free: Mask) -> LevelDual:
@@ -94,7 +91,7 @@ def _on_face(face: LevelFace, free: Mask) -> tuple[Array, Mask]:
             b_ub=sides[kept],
             bounds=(None, None),
             method="highs",
-            options=_OPTIONS,
+            options=TIGHT,
         )
         if answer.x is not None:
             break

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
-from lexmargin.linalg.rounding import EPS, LONG_EPS
+from lexmargin.linalg.rounding import EPS, LONG_EPS, ROUNDED
 from lexmargin.linalg.rows import dual_lengths, row_lengths
 
 __all__ = ["POSITIVE", "Held", "LevelDual", "LevelFace", "Mask"]
@@ -293,7 +293,7 @@ class LevelFace:
                 self.signs = np.where(outside, np.sign(point), self.signs)
             values = self.Z @ np.asarray(point, dtype=np.float64)
             level = float(np.min(values[self.held[last].samples], initial=math.inf))
-            below = self.held[last].free & (values < level - 8.0 * EPS * self._reach)
+            below = self.held[last].free & (values < level - ROUNDED * self._reach)
             below[samples] = False
             if not np.any(outside) and not np.any(below):
                 break

@@ -10,6 +10,7 @@ from lexmargin.judge.certificate import Certificate, Rise
 from lexmargin.judge.local.kink_ascent import kink_ascent
 from lexmargin.judge.local.kinked import Element, at_slope_zero, judged_at_kink, stated_notes
 from lexmargin.judge.local.kinked_point import KinkedDirection, KinkedPoint
+from lexmargin.judge.reasons import MANY_SLOPES
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.verdict import Verdict
@@ -120,7 +121,7 @@ def _at_kink(
         return said(f"{support.size} support margins are too many to choose slopes")
     sets = place.sets(support) if chosen else None
     if sets is None:
-        return said("the slopes there cannot be chosen, or are too many to list")
+        return said(MANY_SLOPES)
     return judged_at_kink(found, place, sets, where)
 
 

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from lexmargin.inputs.limits import ARC_PATTERNS, ARC_SIGNS
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.linalg.guarded import nonnegative_least_squares
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, OUTWARD, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.base import Predictor
@@ -29,6 +29,10 @@ __all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widene
 
 _NonNegative = Callable[[FloatArray, FloatArray], FloatArray]
 
+_SETTLED: Final = 1e-15
+"""Move of a unit vector that is rounding: the search ends, and only its start is lost."""
+_RANK: Final = 1e-14
+"""Relative singular value that is rounding; what is dropped is added to the bound."""
 _ALL_PATTERNS = 10
 """Samples up to which all 2ⁿ patterns are listed, in any dimension: a thousand are cheap."""
 _SLIVER = 1e-12
@@ -119,7 +123,7 @@ def birth_value(
 def _coordinates(rows: FloatArray) -> tuple[FloatArray, FloatArray, float]:
     """Return the rows in an orthonormal basis of their span, the basis, and what was dropped."""
     _, sigma, basis = np.linalg.svd(rows, full_matrices=False)
-    rank = int(np.count_nonzero(sigma > 1e-14 * max(rows.shape) * sigma[0]))
+    rank = int(np.count_nonzero(sigma > _RANK * max(rows.shape) * sigma[0]))
     lost = float(sigma[rank]) if rank < sigma.size else 0.0
     return rows @ basis[:rank].T, basis[:rank], lost
 
@@ -142,7 +146,7 @@ def _search(
     )
     best, where, outer = 0.0, np.eye(dimension)[0], 1.0
     for sign in (1.0, -1.0):
-        u = begin.T / np.maximum(np.linalg.norm(begin, axis=1), 1e-300)
+        u = begin.T / np.maximum(np.linalg.norm(begin, axis=1), TINY)
         for _ in range(rounds):
             values = sign * _value(rows, c, slope, u)
             top = int(np.argmax(values))
@@ -152,7 +156,7 @@ def _search(
             gradient = sign * rows.T @ (c[:, None] * slopes)
             lengths = np.linalg.norm(gradient, axis=0)
             moved = np.where(lengths > 0.0, gradient / np.where(lengths > 0.0, lengths, 1.0), u)
-            if np.abs(moved - u).max() <= 1e-15:
+            if np.abs(moved - u).max() <= _SETTLED:
                 break
             u = moved
     return best, where / float(np.linalg.norm(where)), outer
@@ -263,7 +267,7 @@ def _moment_bound(rows: FloatArray, c: FloatArray, slope: float) -> float:
         best = max(
             best, 0.5 * (1.0 + slope) * linear + 0.5 * (1.0 - slope) * min(triangle, spectral)
         )
-    return best * (1.0 + 1e-12)
+    return best * (1.0 + OUTWARD)
 
 
 def dead_units(functions: MarginFunctions, theta: FloatArray, tolerance: float) -> list[int]:

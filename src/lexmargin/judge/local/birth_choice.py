@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lexmargin.inputs.limits import BIRTH_SUPPORT
 from lexmargin.judge.local.birth import Birth, birth_value
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.linalg.guarded import linear_program
+from lexmargin.linalg.guarded import TIGHT, linear_program
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -29,8 +29,6 @@ _RANK: Final = 1e-10
 alone."""
 _SETTLED: Final = 1e-10
 """Relative distance to the lower bound at which no other λ can do better."""
-_OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-"""The tightest that HiGHS takes: a looser λ is only a worse choice, its birth test is exact."""
 
 
 @final
@@ -125,7 +123,7 @@ def _smallest(cuts: FloatArray, start: FloatArray, null: FloatArray) -> FloatArr
         b_ub=np.concatenate([-(cuts @ start) / (scale * size), start / size]),
         bounds=(None, None),
         method="highs-ds",
-        options=_OPTIONS,
+        options=TIGHT,
     )
     if answer.x is None or not math.isfinite(float(np.sum(answer.x))):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from lexmargin.inputs.limits import CLARKE_ENTRIES, CLARKE_KINKS
 from lexmargin.judge.functions.kinks import Kink
 from lexmargin.judge.functions.slopes import rows, sensitivities
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers, normalised_rows
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.nonnegative import nonnegative
+from lexmargin.linalg.rounding import EPS, FURTHER, ROUNDED
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.jacobian import Recording
@@ -26,8 +27,14 @@ __all__ = [
     "balanced_stationarity",
     "clarke_stationarity",
     "gradient_sets",
+    "least_misfit",
+    "single_gradients",
 ]
 
+_GAIN_BY_SETS: Final = 1e-12
+"""The same where NumPy alone solves: its residual has a thousand times that rounding."""
+_GAIN: Final = 1e-15
+"""Of an element: a gain as small is rounding, and the element one that is known."""
 _GENERATIONS = 200
 """Elements generated at most; fewer leave a larger ε, never a smaller one."""
 _INDEPENDENT = 1e-6
@@ -58,6 +65,11 @@ class GradientSets:
     signs: tuple[FloatArray, ...]
     vertices: tuple[FloatArray, ...]
     exact: bool
+
+    @property
+    def is_single(self) -> bool:
+        """Whether every set holds one gradient."""
+        return not any(part.size for part in (*self.parts, *self.vertices))
 
     def lifted(self, column: FloatArray) -> GradientSets:
         """Return the sets with one more entry, ``column`` (S,) by function, in every element."""
@@ -145,6 +157,12 @@ class Clarke:
     multipliers: FloatArray
     elements: FloatArray
     exact: bool
+
+
+def single_gradients(gradients: FloatArray) -> GradientSets:
+    """Return the sets of gradients (S, d) that exist, of one element each."""
+    count, none = len(gradients), np.zeros((0, gradients.shape[1]))
+    return GradientSets(gradients, (none,) * count, (np.zeros(0),) * count, (none,) * count, True)
 
 
 def gradient_sets(
@@ -305,7 +323,7 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
         current = np.full(count, -np.inf)
         np.maximum.at(current, owners, generators @ residual)
         size = np.linalg.norm(elements, axis=1)
-        new = np.flatnonzero(gains > np.maximum(current, 0.0) + 1e-15 * size)
+        new = np.flatnonzero(gains > np.maximum(current, 0.0) + _GAIN * size)
         if not new.size or found.residual <= 4.0 * found.floor:
             break
         generators = np.vstack([generators, elements[new]])
@@ -326,6 +344,23 @@ def clarke_stationarity(sets: GradientSets, theta: FloatArray) -> Clarke:
         elements=elements * scale,
         exact=sets.exact,
     )
+
+
+def least_misfit(sets: GradientSets, target: FloatArray) -> float:
+    """Return ``min ‖target - Σ λ_n g_n‖`` over λ ≥ 0 and elements g_n, in NumPy alone.
+
+    As :func:`clarke_stationarity`, of any target, and for the verifier of receipts.
+    """
+    generators, left = sets.base, target
+    for _ in range(_GENERATIONS):
+        unit, _ = normalised_rows(generators)
+        left = target - nonnegative(unit.T, target) @ unit
+        gains, elements = sets.steepest(left)
+        rounding = _GAIN_BY_SETS * np.linalg.norm(elements, axis=1) * np.linalg.norm(left)
+        if sets.is_single or not np.any(gains > rounding):
+            break
+        generators = np.vstack([generators, elements[gains > rounding]])
+    return float(np.linalg.norm(left))
 
 
 def balanced_stationarity(sets: GradientSets, theta: FloatArray, price: FloatArray) -> Clarke:
@@ -364,7 +399,7 @@ def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float
     repaired = residual
     for _ in range(4):
         gains, elements = sets.steepest(repaired)
-        rounding = 8.0 * EPS * elements.shape[1] * np.linalg.norm(elements, axis=1)
+        rounding = ROUNDED * elements.shape[1] * np.linalg.norm(elements, axis=1)
         slopes = elements @ theta - rounding
         if np.any(slopes <= 0.0):
             return 0.0
@@ -373,5 +408,5 @@ def _lower(sets: GradientSets, theta: FloatArray, residual: FloatArray) -> float
             length = float(np.linalg.norm(repaired))
             return max(0.0, float(theta @ repaired)) / length if length > 0.0 else 0.0
         # Further than is asked for: what is left must be clear of the rounding of the products.
-        repaired = repaired - 1.000001 * float(np.max((gains + 2.0 * noise) / slopes)) * theta
+        repaired = repaired - FURTHER * float(np.max((gains + 2.0 * noise) / slopes)) * theta
     return 0.0

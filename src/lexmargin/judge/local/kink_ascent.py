@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.local.clarke import Clarke, GradientSets
-from lexmargin.judge.tolerances import RISING
+from lexmargin.judge.tolerances import RISING, WELL_ABOVE
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["ascent_direction", "kink_ascent"]
 
+_SETTLED: Final = 1e-14
+"""Of a gradient: across as little the direction has settled, and further steps gain nothing."""
 _ALTERNATIONS = 50
 """Steps of the local search: each raises the value, and it ends earlier where none does."""
 
@@ -46,7 +50,7 @@ def ascent_direction(sets: GradientSets, clarke: Clarke) -> tuple[float, FloatAr
             value = float(gradient @ d)
             if value > best:
                 best, where = value, d
-            if np.linalg.norm(gradient - (gradient @ d) * d) <= 1e-14 * np.linalg.norm(gradient):
+            if np.linalg.norm(gradient - (gradient @ d) * d) <= _SETTLED * np.linalg.norm(gradient):
                 break
             d = gradient
     return best, where
@@ -60,6 +64,6 @@ def kink_ascent(support: Indices, sets: GradientSets, clarke: Clarke) -> Ascent 
         # Of class differences it is not known on which side a unit is on.
         return None
     value, direction = ascent_direction(sets, clarke)
-    if value <= RISING + 10.0 * clarke.residual:
+    if value <= RISING + WELL_ABOVE * clarke.residual:
         return None
     return Ascent(direction, support[clarke.multipliers > 0.0], 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -14,7 +15,8 @@ from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of, where_of
+from lexmargin.judge.functions.kinks import Kink, Kinks, measure_kinks, samples_of, where_of
+from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.judge.point import UnitPoint, check_euler, scaled_to_unit
@@ -172,6 +174,23 @@ class RectifiedPoint(KinkedPoint):
         """The distance of every kink; None where there are none."""
         return measure_kinks(self.functions, self.kkt.point, np.arange(self.functions.count))
 
+    def touched(self, indices: Indices) -> list[Kink]:
+        """Return the kinks within the limit of the samples of some margins."""
+        if self.kinks is None:
+            return []
+        return self.kinks.within(self.limit, samples_of(self.functions, indices))
+
+    def elements(self, indices: Indices, slopes: Mapping[tuple[int, int, int], float]) -> Array:
+        """Return elements (S, d) of the gradient sets by the slopes of some rectifiers."""
+        recording = self.functions.record(self.kkt.point)
+        found = rows(self.functions, recording, indices.tolist(), slopes)
+        wide, columns = self.factors(indices)
+        return np.asarray(found * wide[:, None] * columns)
+
+    def factors(self, indices: Indices) -> tuple[Array, Array]:
+        """Return what gradients are multiplied by in the units of the point (S,), (d,)."""
+        return np.ones(indices.size), np.ones(self.kkt.point.size)
+
     def standing(self, support: Indices) -> Standing:
         return self._standing(samples_of(self.functions, support))
 
@@ -192,10 +211,8 @@ class RectifiedPoint(KinkedPoint):
         return Standing(self.kinks.nearest_of(samples).distance, where_of(on) if on else "")
 
     def sets(self, indices: Indices) -> GradientSets | None:
-        on = []
-        if self.kinks is not None:
-            on = self.kinks.within(self.limit, samples_of(self.functions, indices))
-        return gradient_sets(self.functions, self.kkt.point, indices, on)
+        sets = gradient_sets(self.functions, self.kkt.point, indices, self.touched(indices))
+        return None if sets is None else sets.scaled(*self.factors(indices))
 
 
 @final

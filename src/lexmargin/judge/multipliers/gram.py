@@ -20,11 +20,13 @@ from lexmargin.judge.multipliers.weight_reach import weight_reach
 from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import pivoted
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.margins import Margins
 
 __all__ = ["Gram", "gram_matrix", "row_norms"]
 
+_DEPENDENT: Final = 1e-14
+"""Relative singular value of inner products that is rounding: a step along it would be noise."""
 _REFINEMENTS: Final = 4
 """Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
@@ -120,7 +122,7 @@ class Gram(Ladder):
             if not passive.size:
                 break
             right = (gains / divisors)[passive]
-            step = np.linalg.lstsq(square[np.ix_(passive, passive)], right, rcond=1e-14)[0]
+            step = np.linalg.lstsq(square[np.ix_(passive, passive)], right, rcond=_DEPENDENT)[0]
             moved = values.copy()
             moved[passive] += step / divisors[passive]
             if np.any(moved < 0.0):
@@ -163,7 +165,7 @@ class Gram(Ladder):
 
         The second entry of r in the penalised problem belongs to a target of 0.
         """
-        noise = 16.0 * EPS * math.sqrt(self.theta.size) * norms
+        noise = 2.0 * ROUNDED * math.sqrt(self.theta.size) * norms
         slopes = slopes - noise
         if objective == 0.0 or np.any(slopes <= 0.0):
             return 0.0

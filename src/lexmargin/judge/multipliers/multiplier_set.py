@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, cast, final
+from typing import Any, Final, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from lexmargin.inputs.limits import (
 from lexmargin.linalg.guarded import nonnegative_or_bounded, packed_cholesky
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import Pivoted, pivoted
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.linalg.rows import chosen_rows, densified, gram, is_dense, row_lengths
 
 __all__ = [
@@ -35,6 +35,10 @@ __all__ = [
     "spread",
 ]
 
+_DEPENDENT: Final = 1e-14
+"""Relative singular value of inner products that is rounding: a step along it would be noise."""
+_LEAST: Final = 1e-200
+"""Square of a length whose products with others stay normal doubles; its inverse likewise."""
 _CONDITION = 1e-10
 """Reciprocal condition number of K below which the orthogonal method is worth its price."""
 _SPANNING = 128
@@ -159,7 +163,7 @@ def _products(jacobian: Any, target: Array) -> _Products | None:
     with np.errstate(all="ignore"):
         square = gram(jacobian)
     squares = np.diag(square)
-    if not (squares.min() > 1e-200 and squares.max() < 1e200):
+    if not (squares.min() > _LEAST and squares.max() < 1.0 / _LEAST):
         return None
     norms = np.sqrt(squares)
     square /= norms[:, None]
@@ -215,11 +219,11 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
         trial = products.residual(target, moved[0])
         size = vector_norm(trial, 2.0)
         better, halved = size <= length, size <= 0.5 * length
-        settled = abs(size - length) <= 8.0 * EPS
+        settled = abs(size - length) <= ROUNDED
         if better:
             (scaled, passive), residual, length = moved, trial, size
             slopes = products.slopes(residual)
-        most = 8.0 * EPS * (1.0 + float(np.sum(scaled)))
+        most = ROUNDED * (1.0 + float(np.sum(scaled)))
         at_rest = feasible and np.max(slopes[~passive], initial=0.0) <= most
         if held is not None and not (halved or at_rest):
             held, settled = None, False
@@ -243,7 +247,7 @@ def _corrected(
     rows = np.flatnonzero(passive)
     if not rows.size:
         return None
-    step = np.linalg.lstsq(square[np.ix_(rows, rows)], slopes[rows], rcond=1e-14)[0]
+    step = np.linalg.lstsq(square[np.ix_(rows, rows)], slopes[rows], rcond=_DEPENDENT)[0]
     moved = scaled.copy()
     moved[rows] += step
     return None if np.any(moved < 0.0) else (moved, passive)
@@ -385,8 +389,8 @@ def _fewer(jacobian: Array, target: Array, interior: Array | None) -> LeastSquar
     mass = 1.0 + float(scaled @ lengths)
     steepest = np.max(slopes / np.where(lengths > 0.0, lengths, 1.0), initial=0.0)
     gain = abs(float(scaled @ slopes)) + mass * float(steepest)
-    best = gain <= 64.0 * EPS * mass * max(found.residual, EPS)
-    return found if best or found.residual <= 8.0 * EPS else None
+    best = gain <= 8.0 * ROUNDED * mass * max(found.residual, EPS)
+    return found if best or found.residual <= ROUNDED else None
 
 
 def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSquares:
@@ -404,7 +408,7 @@ def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSqu
     if answer is None:
         # Repeated samples make K singular; what a small ridge spoils, the corrections with J mend.
         size = float(np.max(np.sum(np.abs(products.square), axis=0)))
-        lifted = products.square + 16.0 * EPS * size * np.eye(jacobian.shape[0])
+        lifted = products.square + 2.0 * ROUNDED * size * np.eye(jacobian.shape[0])
         answer = _by_gram(replace(products, square=lifted), target, True)
     return nothing if answer is None else _gram_result(products, answer, target, interior)
 

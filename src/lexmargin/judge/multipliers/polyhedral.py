@@ -10,14 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.errors import ParameterError
-from lexmargin.linalg.guarded import linear_program
+from lexmargin.linalg.guarded import TIGHT, linear_program
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import ROUNDED
 
 __all__ = ["Pairing", "largest_pairing", "saddle_point", "smallest_dual_norm"]
-
-_OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-"""The tightest that HiGHS takes: what λ proves is measured afterwards, so looser proves less."""
 
 
 @final
@@ -42,7 +39,7 @@ def _dual_ball(rows: Array, norm: float) -> tuple[Array, int]:
 
 
 def _solved(**problem: Any) -> Any:
-    return linear_program(problem.pop("c"), method="highs", options=_OPTIONS, **problem)
+    return linear_program(problem.pop("c"), method="highs", options=TIGHT, **problem)
 
 
 def largest_pairing(rows: Array, theta: Array, norm: float, gains: Array | None = None) -> Pairing:
@@ -88,7 +85,7 @@ def _refutation(
     rows: Array, gains: Array, slopes: Array, theta: Array, dual: Array, norm: float
 ) -> float:
     """Return `1 - ‖u'‖` for the repaired dual u' = u + cθ̂ with `J u' ≥ gains`, or 0."""
-    rounding = 8.0 * EPS * math.sqrt(rows.shape[1])
+    rounding = ROUNDED * math.sqrt(rows.shape[1])
     if np.any(slopes <= rounding):
         return 0.0
     shortfall = gains - rows @ dual + rounding

@@ -12,13 +12,16 @@ from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.qualification import MultiplierSet, multiplier_set
 from lexmargin.judge.point import UnitPoint
-from lexmargin.linalg.guarded import linear_program
+from lexmargin.linalg.guarded import TIGHT, linear_program
 from lexmargin.linalg.norms import Array
 
 __all__ = ["multipliers_of", "polyhedral_multiplier_set"]
 
-_OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-"""The tightest that HiGHS takes: looser ones report ranges of λ wider than they are."""
+
+_ROUNDED: Final = 1e-12
+"""Relative length of a row that is rounding, and says nothing of a rank."""
+_SHARE: Final = 1e-3
+"""Part of an equal share up to which a bound counts as held throughout."""
 
 
 def multipliers_of(
@@ -71,7 +74,7 @@ def polyhedral_multiplier_set(
     moves = sides @ null
     moving = np.linalg.norm(moves, axis=1) > rank * np.linalg.norm(sides, axis=1)
     moves, spare = moves[moving], spare[moving]
-    held = _held(moves, spare, 1e-3 / live.size)
+    held = _held(moves, spare, _SHARE / live.size)
     dimension = null.shape[1] - _rank(moves[held], rank)
     if live.size > RANGED_MULTIPLIERS:
         return MultiplierSet(dimension)
@@ -113,17 +116,17 @@ def _held(moves: Array, spare: Array, small: float) -> Array:
         b_ub=spare,
         bounds=[(None, None)] * size + [(0.0, small)] * spare.size,
         method="highs",
-        options=_OPTIONS,
+        options=TIGHT,
     )
     if answer.x is None:
-        return np.asarray(spare <= 1e-3 * small)
-    return np.asarray(answer.x[size:] <= 1e-3 * small)
+        return np.asarray(spare <= _SHARE * small)
+    return np.asarray(answer.x[size:] <= _SHARE * small)
 
 
 def _unit_rows(matrix: Array) -> Array:
     """Return the rows that are more than rounding, each of length 1."""
     sizes = np.linalg.norm(matrix, axis=1)
-    used = sizes > 1e-12 * float(np.max(sizes, initial=0.0))
+    used = sizes > _ROUNDED * float(np.max(sizes, initial=0.0))
     return np.asarray(matrix[used] / sizes[used, None])
 
 
@@ -152,7 +155,7 @@ def _ends(moves: Array, spare: Array, toward: Array, weight: float) -> tuple[flo
     for sign in (1.0, -1.0):
         answer = linear_program(
             sign * toward, A_ub=-moves, b_ub=spare, bounds=(None, None), method="highs",
-            options=_OPTIONS,
+            options=TIGHT,
         )  # fmt: skip
         move = 0.0 if answer.x is None else float(toward @ answer.x)
         ends.append(-sign * math.inf if answer.status == 3 else weight + move)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.norms import Array, shifted, unit_scale, vector_norm
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.linalg.rows import is_dense, row_sums, with_sizes
 
 __all__ = ["combination", "linear_margin", "linear_values", "near_products"]
@@ -53,7 +53,7 @@ def linear_margin(point: UnitPoint, theta: Array) -> float:
     """Return a margin that θ/‖θ‖ surely has, for linear f_n = z_n·θ (d,), in the units of point."""
     scaled = unit_scale(theta)
     products, errors = near_products(point.jacobian, scaled)
-    size = vector_norm(scaled, point.norm) * (1.0 + 8.0 * EPS)
+    size = vector_norm(scaled, point.norm) * (1.0 + ROUNDED)
     return float(np.min(products - errors)) / size
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from lexmargin.judge.multipliers.multiplier_set import (
     normalised_rows,
     smallest_hull_point,
 )
-from lexmargin.linalg.guarded import linear_program
+from lexmargin.linalg.guarded import TIGHT, linear_program
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rows import is_dense, row_lengths
 
@@ -33,6 +33,14 @@ __all__ = [
 ]
 
 
+_MOVES: Final = 1e-9
+"""Entry of a null space in which a weight does not move; a false one costs two programs."""
+_MET: Final = 1e-6
+"""Of a share: a residual as small is rounding, and every gradient can carry weight."""
+_CARRIED: Final = 1e-7
+"""Largest share of a weight that is 0 throughout: more than the programs are off by."""
+_SHARE: Final = 1e-3
+"""Part of an equal share that shows a weight can be positive: programs resolve 1e-10 of it."""
 _SHORTEST, _LONGEST = 1e-140, 1e140
 """Lengths of rows whose squares are normal doubles, rounding included."""
 
@@ -215,16 +223,16 @@ def multiplier_set(
         return MultiplierSet(0, multipliers.copy(), multipliers.copy())
     if live.size <= range_limit:
         low, high = _ranges(weights, _null_space(rows, dimension))
-        positive = high > 1e-7
+        positive = high > _CARRIED
         spread_low, spread_high = multipliers.copy(), multipliers.copy()
         spread_low[live] = low * total / norms[live]
         spread_high[live] = high * total / norms[live]
         return MultiplierSet(_dimension(rows[positive], tolerance), spread_low, spread_high)
     # λ = μ + δ > 0 with Jᵀλ = g exists exactly where g - δ Σ rows lies in the cone: one least
     # squares settles the common case that every gradient can carry weight.
-    small = 1e-3 / live.size
+    small = _SHARE / live.size
     inner = nonnegative_multipliers(rows, weights @ rows - small * np.sum(rows, axis=0))
-    if inner.residual <= 1e-6 * small:
+    if inner.residual <= _MET * small:
         return MultiplierSet(dimension)
     if live.size * dimension > NULL_SPACE_ENTRIES:
         return MultiplierSet(None)
@@ -247,9 +255,8 @@ def _dimension(rows: Array, tolerance: float) -> int:
 def _ranges(weights: Array, null: Array) -> tuple[Array, Array]:
     """Return the smallest and largest entry n of `weights + null z ≥ 0`, for every n."""
     low, high = weights.copy(), weights.copy()
-    options = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
     for index in range(weights.size):
-        if not np.any(np.abs(null[index]) > 1e-9):
+        if not np.any(np.abs(null[index]) > _MOVES):
             continue
         for sign, ends in ((1.0, low), (-1.0, high)):
             answer = linear_program(
@@ -258,7 +265,7 @@ def _ranges(weights: Array, null: Array) -> tuple[Array, Array]:
                 b_ub=weights,
                 bounds=(None, None),
                 method="highs",
-                options=options,
+                options=TIGHT,
             )
             if answer.status == 3:
                 ends[index] = -sign * np.inf
@@ -270,15 +277,15 @@ def _ranges(weights: Array, null: Array) -> tuple[Array, Array]:
 def _possible(weights: Array, null: Array) -> NDArray[np.bool_]:
     """Return which entries can be positive: one program maximises Σ min(entry, small)."""
     count, nullity = null.shape
-    small = 1e-3 / count
+    small = _SHARE / count
     answer = linear_program(
         np.append(np.zeros(nullity), -np.ones(count)),
         A_ub=np.hstack([-null, np.eye(count)]),
         b_ub=weights,
         bounds=[(None, None)] * nullity + [(0.0, small)] * count,
         method="highs",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+        options=TIGHT,
     )
     if answer.x is None:
         return np.asarray(weights > 0.0)
-    return np.asarray(answer.x[nullity:] > 1e-3 * small)
+    return np.asarray(answer.x[nullity:] > _SHARE * small)

@@ -15,11 +15,10 @@ from lexmargin.errors import DegreeError
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of
-from lexmargin.judge.functions.kinks import Kink, samples_of
-from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import STRICTLY, Evidence, measured_of
 from lexmargin.judge.judge import not_separating
 from lexmargin.judge.levels.long_words import within
+from lexmargin.judge.local.given_slopes import elements_given
 from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
@@ -87,14 +86,15 @@ def claimed_direction(
     if point.margin <= 0.0:
         blank = replace(not_separating(point, limits), reasons=("a margin is not positive",))
         return blank, point.jacobian[:0]
-    kinks, samples = place.kinks, samples_of(functions, evidence.support)
-    on = [] if kinks is None else kinks.within(limits.kink, samples)
+    on, exact, sloped = bool(place.touched(evidence.support)), True, ""
     gradients = point.jacobian
-    sloped = ""
-    if on:
-        gradients, sloped = _sloped(functions, theta, point, evidence, on)
+    if on and norm == 2.0:
+        gradients = point.jacobian.copy()
+        chosen, exact, sloped = elements_given(place, evidence)
+        with np.errstate(over="ignore", under="ignore"):
+            gradients[evidence.support] = np.ldexp(chosen / point.factor, -point.exponent)
     first = measured_of(point, gradients, evidence, limits, mismatch)
-    if kinks is not None and first.lower > 0.0:
+    if place.kinks is not None and first.lower > 0.0:
         # Every margin within reach of δ has its part in a lower bound on ε.
         others = place.beside(evidence.support)[0]
         first = replace(first, lower=place.bounded(first.lower, others, norm, limits))
@@ -110,7 +110,8 @@ def claimed_direction(
         # What separates θ̂ from one element of every margin does not from all.
         first = replace(first, lower=0.0)
     condition = Condition.SLOPES if on else Condition.GRADIENTS
-    known = replace(Measured.of(first, point.is_noise, mismatch), condition=condition)
+    known = Measured.of(first, point.is_noise, mismatch)
+    known = replace(known, condition=condition, exact=exact)
     rung = Rung(evidence.tau, first)
     found = certificate_of(rung, known, point.unscaled(point.margin), norm, limits)
     word, why = found.verdict, claimed(found.reasons[0])
@@ -193,29 +194,3 @@ def _beyond_first_order(
     if word.verdict is Verdict.STRICT_LOCAL:
         return said(Verdict.STRICT_LOCAL, STRICTLY, found)
     return found
-
-
-def _sloped(
-    functions: MarginFunctions,
-    unit: Array,
-    point: UnitPoint,
-    evidence: Evidence,
-    kinks: list[Kink],
-) -> tuple[Array, str]:
-    """Return the gradients with the given slopes at the kinks, or why they prove nothing."""
-    if point.norm != 2.0:
-        return point.jacobian, ""
-    slopes = dict.fromkeys((kink.place for kink in kinks), 0.0)
-    recording = functions.record(unit)
-    if len(recording.kinked) != 1:
-        return point.jacobian, "kinks in several layers: the slopes there are not independent"
-    for layer, sample, column, slope in evidence.slopes:
-        if (layer, sample, column) not in slopes or not 0.0 <= slope <= 1.0:
-            return point.jacobian, "a slope is given where there is no kink, or outside [0, 1]"
-        slopes[layer, sample, column] = slope
-    chosen = evidence.support
-    elements = rows(functions, recording, chosen.tolist(), slopes)
-    gradients = point.jacobian.copy()
-    with np.errstate(over="ignore", under="ignore"):
-        gradients[chosen] = np.ldexp(elements / point.factor, -point.exponent)
-    return gradients, ""

@@ -10,19 +10,16 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.inputs.limits import ALL_WEIGHTS_ENTRIES
 from lexmargin.judge.bounds.table import lowest
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.functions.kinks import Kink, measure_kinks, samples_of
-from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import Evidence, refuted
 from lexmargin.judge.levels.long_words import found_multipliers
-from lexmargin.judge.local.clarke import gradient_sets
-from lexmargin.judge.local.kinked import element_at_kink
+from lexmargin.judge.local.given_slopes import with_slopes
 from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.multipliers.stationarity import on_support
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.programs.claimed_direction import claimed_direction
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array, unit_scale, vector_norm
+from lexmargin.linalg.norms import Array, unit_scale
 from lexmargin.margins import MarginFunctions
 
 __all__ = ["evidence_for", "refutation_at", "with_long"]
@@ -48,12 +45,9 @@ def evidence_for(
         if norm != 2.0:
             return found
         return replace(found, refutation=refutation_at(point, certificate.tolerances))
-    unit = flat / vector_norm(flat, 2.0)
-    kinks = measure_kinks(functions, unit, certificate.support)
-    if kinks is not None and norm == 2.0:
-        on = kinks.within(certificate.tolerances.kink, samples_of(functions, certificate.support))
-        if on:
-            found = _slopes(functions, unit, found, on, alpha, certificate.tolerances)
+    if norm == 2.0:
+        limits = certificate.tolerances
+        found = with_slopes(PredictorPoint(functions, flat, alpha, limits.kink), found, limits)
     if verdict is Verdict.SADDLE:
         return replace(found, ascent=None if certificate.rise is None else certificate.rise.ascent)
     if verdict is Verdict.GLOBAL:
@@ -108,36 +102,3 @@ def refutation_at(point: UnitPoint, limits: Tolerances) -> Array:
         return weights
     everyone = on_support(point, np.arange(point.margins.size), penalised=True)
     return point.unscaled_multipliers(everyone.multipliers)
-
-
-def _slopes(
-    functions: MarginFunctions,
-    unit: Array,
-    evidence: Evidence,
-    kinks: list[Kink],
-    degree: float,
-    limits: Tolerances,
-) -> Evidence:
-    """Find λ and one slope per kink; independent units have orthogonal parts."""
-    sets = gradient_sets(functions, unit, evidence.support, kinks)
-    if sets is None or any(vertices.size for vertices in sets.vertices):
-        return evidence
-    place = PredictorPoint(functions, unit, degree, limits.kink)
-    clarke = element_at_kink(place, sets, evidence.support, limits).clarke
-    per_sample = functions.count // functions.data.n_samples
-    recording = functions.record(unit)
-    zero = dict.fromkeys((kink.place for kink in kinks), 0.0)
-    slopes: dict[tuple[int, int, int], float] = {}
-    for row, n in enumerate(evidence.support):
-        rest = clarke.elements[row] - sets.base[row]
-        for kink in (k for k in kinks if k.sample == int(n) // per_sample):
-            one = zero | {kink.place: 1.0}
-            part = rows(functions, recording, [int(n)], one)[0] - sets.base[row]
-            size = float(part @ part)
-            slope = min(max(float(rest @ part) / size, 0.0), 1.0) if size > 0.0 else 0.0
-            if slope > 0.0:
-                slopes[kink.place] = slope
-    weights = np.zeros(functions.count)
-    weights[evidence.support] = clarke.multipliers
-    ordered = tuple((*key, slope) for key, slope in sorted(slopes.items()))
-    return replace(evidence, multipliers=weights, slopes=ordered)

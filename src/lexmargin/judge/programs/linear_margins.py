@@ -37,7 +37,7 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.linalg.rows import (
     is_dense,
     largest_entry,
@@ -152,7 +152,7 @@ def judged_linear(
     if point.margin <= 0.0:
         return not_separating(point, tolerances)
     if bias is None:
-        sure = float(np.min(products - errors)) / (length * (1.0 + 8.0 * EPS))
+        sure = float(np.min(products - errors)) / (length * (1.0 + ROUNDED))
     else:
         sure = _surely(point, unit)
     rung, upper = _claimed(point, signs, claim, tolerances), None

@@ -17,7 +17,7 @@ from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.qualification import MultiplierSet
 from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.programs.translated import centred
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import IDENTITY, Tolerances
 from lexmargin.judge.unmeasured import (
     against_level,
     negative,
@@ -173,7 +173,7 @@ def _scaled(found: Later[MultiplierSet] | None, factor: float) -> Later[Multipli
 
 def _identities(both: float, second: float, square: float, limits: Tolerances) -> tuple[Check, ...]:
     """Return the errors of `Σ λ_n z_n·w_1 = ‖w_1‖²` and `Σ λ_n y_n β = 0`, relative to ‖w_1‖²."""
-    limit = 10.0 * limits.stationarity
+    limit = IDENTITY * limits.stationarity
     return (
         Check("Σ λ f^(1) = target_1·w_1/α", abs(both - second - square) / square, limit),
         Check("Σ λ f^(2) = 0", abs(second) / square, limit),

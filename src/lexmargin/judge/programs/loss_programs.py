@@ -31,6 +31,10 @@ from lexmargin.predictors.linear import Log
 
 __all__ = ["certify_loss", "rounding_of_stationarity"]
 
+_DWARFED: Final = 1e-9
+"""Share of the largest margin below which rounding may have made the sign of another."""
+_NATS: Final = 50.0
+"""Of a ratio: beyond them it is out of proportion, and its exponential need not be formed."""
 _ROOM: Final = 10.0
 """Gaps in units of their tolerance that rounding may make of a minimum."""
 
@@ -237,8 +241,8 @@ def _balanced(kkt: Kkt, point: LossPoint, size: float) -> tuple[_Misfit, float]:
         apart, length, floor, part = 1.0, 1.0, rounding, 1.0
     else:
         log_pull = math.log(slope) + point.exponent * math.log(2.0) + point.level
-        ratio = math.exp(min(50.0, max(-50.0, log_pull - log_push)))
-        length = abs(math.expm1(min(50.0, log_pull - log_push)))
+        ratio = math.exp(min(_NATS, max(-_NATS, log_pull - log_push)))
+        length = abs(math.expm1(min(_NATS, log_pull - log_push)))
         turned = misfit(theta / size, point.gradient, norm)
         apart, part = math.hypot(turned, length), turned + length / ratio
         lost = vector_norm(point.slack, 2.0) / vector_norm(point.gradient, 2.0)
@@ -258,7 +262,7 @@ def _at_zero(kkt: Kkt, point: LossPoint) -> tuple[_Misfit, float]:
     dual = dual_exponent(kkt.norm)
     slope, slack = vector_norm(point.gradient, dual), vector_norm(point.slack, dual)
     logs = point.exponent * math.log(2.0) + point.level - math.log(coefficient)
-    over = math.exp(min(50.0, math.log(slope) + logs)) if slope > 0.0 else 0.0
+    over = math.exp(min(_NATS, math.log(slope) + logs)) if slope > 0.0 else 0.0
     error = over * (slack / slope if slope > 0.0 else 0.0) + 4.0 * EPS * (1.0 + abs(logs)) * over
     excess = max(0.0, over - 1.0)
     return _Misfit(min(1.0, excess), error, flat, flat_floor), excess
@@ -314,7 +318,7 @@ def _separating(found: Certificate, values: Array, errors: Array | None) -> Cert
     if not np.all(np.isfinite(values)):
         return found
     # Without gradients at hand, a margin that the others dwarf is left open.
-    least = 1e-9 * np.abs(values).max() if errors is None else errors + TINY
+    least = _DWARFED * np.abs(values).max() if errors is None else errors + TINY
     if found.margin <= 0.0:
         return replace(found, separates=False)
     return replace(found, separates=True if np.all(values > least) else None)

@@ -20,7 +20,7 @@ from lexmargin.judge.programs.program_point import judged_program
 from lexmargin.judge.programs.w_levels import judge_later_level
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.surroundings import around_program
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import IDENTITY, Tolerances
 from lexmargin.judge.unmeasured import (
     blank,
     negative,
@@ -179,7 +179,7 @@ def _identities(kkt: Kkt, parts: Parts, found: Certificate) -> tuple[Check, ...]
     # The measure works with a target of length 1; the identities need one common scale only.
     values = jacobian @ v
     scaled = found.multipliers * (weight / float(found.multipliers @ values))
-    limit = 10.0 * found.tolerances.stationarity
+    limit = IDENTITY * found.tolerances.stationarity
     checks = []
     for k in range(len(parts.items)):
         mine = parts.entries(k)

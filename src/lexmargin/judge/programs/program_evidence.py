@@ -13,6 +13,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.levels.level_chain import prove_levels
 from lexmargin.judge.levels.level_proofs import curved_levels, level_rows
+from lexmargin.judge.local.given_slopes import with_slopes
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import spread
 from lexmargin.judge.programs.evidence import evidence_for, refutation_at, with_long
@@ -75,9 +76,13 @@ def _of_program(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
     kkt = measured_level(kkts)
     if kkt is None:
         return found
-    verdict = certificate.verdict
+    verdict, place = certificate.verdict, ProgramPoint(kkt, limits)
+    if verdict.stationary and kkt.norm == 2.0:
+        sloped = with_slopes(place, found, limits)
+        if sloped is not found:
+            return replace(sloped, multipliers=sloped.multipliers * place.unit.size)
     if verdict is Verdict.NOT_STATIONARY:
-        unit = ProgramPoint(kkt, limits).unit
+        unit = place.unit
         if unit.target is None and unit.norm != 2.0:
             return found
         return replace(found, refutation=refutation_at(unit, limits))

@@ -17,7 +17,7 @@ from lexmargin.judge.first_order import Measured, certificate_of
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.judge import with_multiplier_set
 from lexmargin.judge.local.beyond_first_order import at_kinks
-from lexmargin.judge.local.clarke import GradientSets
+from lexmargin.judge.local.given_slopes import elements_given
 from lexmargin.judge.local.kinked_point import RectifiedPoint
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.later import Later
@@ -26,6 +26,7 @@ from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
 from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb
 from lexmargin.judge.point import UnitPoint, euler_error, is_noise
+from lexmargin.judge.reasons import Condition
 from lexmargin.judge.tolerances import WIDEST, Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -110,13 +111,11 @@ class ProgramPoint(RectifiedPoint):
         noisy = is_noise(kkt.moving[smallest], kkt.interior, kkt.margin)
         return noisy, euler_error(kkt.moving @ kkt.interior, kkt.values)
 
-    def sets(self, indices: Indices) -> GradientSets | None:
-        sets, kkt = super().sets(indices), self.kkt
-        if sets is None:
-            return None
-        rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
-        columns = np.ones(kkt.point.size) if self.unit.metric is None else 1.0 / self.unit.metric
-        return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
+    def factors(self, indices: Indices) -> tuple[Array, Array]:
+        rows, columns = super().factors(indices)
+        rows = rows if self.kkt.required is None else rows / self.kkt.required[indices]
+        columns = columns if self.unit.metric is None else columns / self.unit.metric
+        return rows, np.where(self.kkt.held, 0.0, columns)
 
 
 def _metric(kkt: Kkt, limits: Tolerances) -> Array:
@@ -189,6 +188,9 @@ def judged_program(
         rung = climb(Rows(unit), limits)
     else:
         given = replace(given, multipliers=given.multipliers / unit.size)
+        if place.touched(given.support) and kkt.norm == 2.0 and not missed:
+            sloped = replace(_at_slopes(place, given, limits, doubts), feasibility=shortfall)
+            return replace(sloped, multipliers=sloped.multipliers * unit.size)
         rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits, doubts[1]))
     measured = rung.measured
     support, rows = measured.support, kkt.moving[measured.support]
@@ -216,6 +218,31 @@ def judged_program(
     if described is not None:
         described = described.then(lambda found: found.scaled(lambda values: values * size))
     return replace(found, multipliers=found.multipliers * size, multiplier_set=described)
+
+
+def _at_slopes(
+    place: ProgramPoint, given: Evidence, limits: Tolerances, doubts: tuple[bool, float]
+) -> Certificate:
+    """Measure λ that are given with the slopes given at the kinks of their support."""
+    kkt, unit, support = place.kkt, place.unit, given.support
+    rows = unit.jacobian.copy()
+    rows[support], exact, why = elements_given(place, given)
+    measured = measured_of(unit, rows, given, limits, doubts[1])
+    bounded = place.bounded(measured.lower, place.beside(support)[0], kkt.norm, limits)
+    # What separates the target from one element of every margin does not from all.
+    known = Measured.of(replace(measured, lower=0.0), *doubts)
+    known = replace(known, condition=Condition.SLOPES, exact=exact)
+    found = certificate_of(Rung(given.tau, measured), known, kkt.margin, kkt.norm, limits)
+    chosen = rows[support]
+    return replace(
+        found,
+        verdict=Verdict.UNDECIDED if why else found.verdict,
+        reasons=(why,) if why else found.reasons,
+        stationarity_bound=bounded,
+        euler=measured.euler if kkt.interior is not None else math.nan,
+        independence=Later(lambda: licq(compact(chosen), limits.rank)),
+        nearest_kink=place.standing(support).nearest,
+    )
 
 
 def _singular(

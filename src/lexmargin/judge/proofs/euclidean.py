@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from lexmargin.linalg.norms import Array, vector_norm
 
 __all__ = ["euclidean_pair", "inseparable"]
 
+_BELOW: Final = 1e-9
+"""Relative margin below the level that adds a sample: what is missed costs pivots."""
+_SHARE: Final = 1e-10
+"""Share of the largest weight that starts the support; a wrong guess only costs pivots."""
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _GUESSED = 1e-6
 """Relative margin up to which samples start the support; a wrong guess only costs pivots."""
@@ -48,20 +52,20 @@ def _support(Z: Array, theta: Array | None) -> list[int]:
             if near.size <= 4 * Z.shape[1] + 50:
                 direction = theta / vector_norm(theta, 2.0)
                 share = nonnegative_multipliers(Z[near], direction).multipliers
-                return [int(n) for n in near[share > 1e-10 * float(np.max(share, initial=0.0))]]
+                return [int(n) for n in near[share > _SHARE * float(np.max(share, initial=0.0))]]
     working = np.argsort(Z @ Z.sum(axis=0), kind="stable")[: 3 * Z.shape[1] + 50]
     for _ in range(50):
         share = smallest_hull_point(Z[working])[0]
         w = share @ Z[working]
         margins = Z @ w
         level = float(w @ w)
-        bad = np.flatnonzero(margins < level * (1.0 - 1e-9))
+        bad = np.flatnonzero(margins < level * (1.0 - _BELOW))
         bad = np.setdiff1d(bad, working)
         if not bad.size or level <= 0.0:
             break
         order = np.argsort(margins[bad], kind="stable")
         working = np.concatenate([working, bad[order[: 3 * Z.shape[1] + 50]]])
-    return [int(n) for n in working[share > 1e-10 * float(np.max(share))]]
+    return [int(n) for n in working[share > _SHARE * float(np.max(share))]]
 
 
 @final

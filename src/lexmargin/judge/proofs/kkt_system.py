@@ -11,7 +11,7 @@ bordered system).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from lexmargin.judge.functions.symmetry import Generator, generators
 from lexmargin.linalg.norms import Array
 
 __all__ = ["KktSystem"]
+
+_NEW: Final = 1e-6
+"""Part of ‖w‖ by which a tangent is new; one too many makes the system singular: no proof."""
 
 
 @final
@@ -74,7 +77,7 @@ class KktSystem(Equations):
         for generator in order:
             tangent = generator.tangent(self.w)
             rest = tangent - kept.T @ (kept @ tangent)
-            if np.linalg.norm(rest) > 1e-6 * np.linalg.norm(self.w):
+            if np.linalg.norm(rest) > _NEW * np.linalg.norm(self.w):
                 chosen.append(generator)
                 kept = np.vstack([kept, rest / np.linalg.norm(rest)])
         return chosen

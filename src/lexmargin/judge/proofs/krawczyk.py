@@ -20,13 +20,17 @@ from lexmargin.judge.proofs.proof import Proof, in_balls
 from lexmargin.judge.tolerances import MISFIT, PROVED_NEAR
 from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import ROUNDED
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.arb import KinkInBox
 from lexmargin.ops.curvature import Curvature
 
 __all__ = ["on_ball", "prove_kkt", "prove_solution", "prove_zero_part"]
 
+_WIDER: Final = 1e-9
+"""Of a radius in doubles: it must not be below what was proven in balls."""
+_DEPENDENT: Final = 1e-12
+"""Relative singular value from which no box would be small enough for the test to pass."""
 _CARRIES: Final = 1e-9
 """Share of the largest multiplier that belongs to the support: wrong, the test fails, no more."""
 _CHEAP: Final = 1e-140
@@ -145,7 +149,7 @@ def _carrying(rows: Array, target: Array) -> tuple[NDArray[np.intp], Array] | st
     carries = np.flatnonzero(found.multipliers > _CARRIES * top)
     if not carries.size or found.residual > MISFIT:
         return f"ε = {found.residual:.3g} is far from stationary"
-    if not licq(rows[carries], 1e-12).holds:
+    if not licq(rows[carries], _DEPENDENT).holds:
         return "the gradients of the samples that carry weight are dependent"
     return carries, found.multipliers[carries] * length
 
@@ -187,8 +191,8 @@ def prove_zero_part(kkts: tuple[Kkt, ...]) -> Proof:
     least = min(float(value.lower()) for value in values)
     radius = 0.0
     if least < 1.0:
-        radius = max(least ** (-1.0 / a) - 1.0 for a in parts.degrees) * (1.0 + 1e-9)
-        radius += 8.0 * EPS
+        radius = max(least ** (-1.0 / a) - 1.0 for a in parts.degrees) * (1.0 + _WIDER)
+        radius += ROUNDED
     if radius > PROVED_NEAR:
         return in_balls(False, f"the smallest margin {least:.9g} is far below 1", size)
     zero = "w_1 = 0" if len(kkts) == 1 else f"the first {len(kkts)} parts are 0"

@@ -24,7 +24,7 @@ from lexmargin.judge.verdict import Verdict
 __all__ = ["Verification", "verify_file", "verify_receipt"]
 
 _USEFUL_TO_DIRECTIONS: Final = frozenset({"bound", "slopes", "ascent", "refutation", "tau"})
-_USEFUL_TO_PROGRAMS: Final = frozenset({"ascent", "refutation", "singular", "tau"})
+_USEFUL_TO_PROGRAMS: Final = frozenset({"slopes", "ascent", "refutation", "singular", "tau"})
 
 
 @final
@@ -101,6 +101,8 @@ def verify_receipt(found: Receipt) -> Verification:
     facts = facts_of(found)
     if not np.array_equal(facts.certificate.support, found.evidence.support):
         raise _rejected("evidence.support", "it is not the support at the tolerance τ stated")
+    if found.evidence.slopes and not facts.certificate.on_kink:
+        raise _rejected("evidence.slopes", "no margin of the support is on a kink")
     _check_weights(found, facts)
     more = _compared(found, facts)
     unsigned = {key: value for key, value in content.items() if key != "digest"}

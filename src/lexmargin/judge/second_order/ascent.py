@@ -26,6 +26,10 @@ from lexmargin.linalg.rounding import EPS
 
 __all__ = ["first_rise", "rise"]
 
+_DEPENDENT: Final = 1e-10
+"""Relative singular value of gradients that a curve cannot hold apart: it then holds one."""
+_STEEPER: Final = 1e3
+"""Times the longest gradient of the support that others are taken to be before they are known."""
 _CORRECTIONS: Final = 6
 """Newton steps back to the held margins: quadratic from a short curve; unfinished ones refuse
 it."""
@@ -72,7 +76,7 @@ def rise(vicinity: Vicinity, ascent: Ascent, error: float) -> Rise | None:
     scale = float(np.max(np.abs(rows), initial=0.0))
     if not (math.isfinite(scale) and scale > 0.0):
         return None
-    inverse = np.asarray(np.linalg.pinv(rows / scale, rcond=1e-10) / scale, dtype=np.float64)
+    inverse = np.asarray(np.linalg.pinv(rows / scale, rcond=_DEPENDENT) / scale, dtype=np.float64)
     used = vicinity.multipliers > 0.0
     spent = vicinity.rows(np.flatnonzero(used))
     slack = float(vicinity.multipliers[used] @ (values[used] - margin))
@@ -153,8 +157,7 @@ def _open(vicinity: Vicinity, ascent: Ascent, values: Array, length: float, erro
     functions = vicinity.functions
     margin = float(np.min(values))
     sizes = np.linalg.norm(vicinity.support_rows, axis=1)
-    # Gradients of the others are not known yet, and are taken to be a thousand times as long.
-    near = np.flatnonzero(values - margin <= 2e3 * float(np.max(sizes)) * length)
+    near = np.flatnonzero(values - margin <= 2.0 * _STEEPER * float(np.max(sizes)) * length)
     sizes = np.linalg.norm(vicinity.rows(near), axis=1)
     active = near[values[near] - margin <= 2.0 * sizes * length]
     held = functions.distinct(ascent.held)

@@ -27,7 +27,7 @@ from lexmargin.judge.second_order.reduced import Reduced
 from lexmargin.judge.second_order.vicinity import Vicinity
 from lexmargin.judge.tolerances import FARTHEST
 from lexmargin.linalg.norms import Array
-from lexmargin.linalg.rounding import EPS
+from lexmargin.linalg.rounding import ROUNDED
 
 __all__ = ["strict_near"]
 
@@ -41,8 +41,6 @@ _RANK: Final = 1e-10
 refused."""
 _EQUAL: Final = 1e-9
 """Difference of unit gradients of one function; what is further apart must be independent."""
-_ROUNDING: Final = 8.0 * EPS
-"""Of a sum, by the size of its terms; a smaller one would claim radii that doubles cannot hold."""
 _ALIKE: Final = 1e-9
 """Cosines of equal gradients are nearer to 1, rounding included: others are not compared."""
 _BEYOND: Final = 1e-3
@@ -117,7 +115,7 @@ def strict_near(vicinity: Vicinity, reduced: Reduced) -> float | str:
     matrix = reduced.lagrangian
     size = min(float(np.linalg.norm(matrix)), float(np.max(np.sum(np.abs(matrix), axis=1))))
     lowest = float(reduced.eigenvalues[0]) if reduced.eigenvalues.size else math.inf
-    rounded = found.error + _ROUNDING * (1.0 + float(np.sum(held.weights)))
+    rounded = found.error + ROUNDED * (1.0 + float(np.sum(held.weights)))
 
     def least_radius(held: _Held) -> float:
         moved = float(np.linalg.norm(held.gaps)) / held.smallest
@@ -203,7 +201,7 @@ def _improved(vicinity: Vicinity, reduced: Reduced) -> _Improved | None:
         last = residual
         best = _Improved(point=point, multipliers=weights, values=values, level=level, error=error)
         # The radius counts as much for rounding anyway.
-        if residual <= _ROUNDING:
+        if residual <= ROUNDED:
             break
         normal = inverse @ gaps
         along = reduced.vectors.T @ (off - reduced.lagrangian @ normal)
@@ -251,7 +249,7 @@ def _grouped(vicinity: Vicinity, reduced: Reduced, found: _Improved, near: Indic
     weights = np.zeros(len(heads))
     np.add.at(weights, groups, found.multipliers[members] * lengths)
     values = found.values[members]
-    rounding = _ROUNDING * (np.abs(rows) @ np.abs(found.point) + np.abs(values))
+    rounding = ROUNDED * (np.abs(rows) @ np.abs(found.point) + np.abs(values))
     # A margin without weight may be above the level.
     short = found.level - values
     short[:first] = np.abs(short[:first])
@@ -291,7 +289,7 @@ def _near(
         others, excess = others[excess <= spare], excess[excess <= spare]
     rows = functions.rows(found.point, others)
     lengths = np.linalg.norm(rows, axis=1)
-    rounding = _ROUNDING * (np.abs(rows) @ np.abs(found.point) + np.abs(found.values[others]))
+    rounding = ROUNDED * (np.abs(rows) @ np.abs(found.point) + np.abs(found.values[others]))
     left = excess - 4.0 * lengths * radius - rounding
     return np.asarray(others[left <= 0.0]), float(np.min(left[left > 0.0], initial=spare))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from lexmargin.judge.second_order.reduced import (
     units_doubt,
 )
 from lexmargin.judge.second_order.vicinity import Vicinity
-from lexmargin.judge.tolerances import FLAT, HESSIAN_DIFFERENCE, HESSIAN_EULER
+from lexmargin.judge.tolerances import ASIDE, FLAT, HESSIAN_DIFFERENCE, HESSIAN_EULER, WELL_ABOVE
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.base import FloatArray
@@ -36,6 +36,11 @@ __all__ = [
     "measured_curvature",
     "second_order",
 ]
+
+_NOISE: Final = 1e-14
+"""Rounding of a difference of unit gradients, which a short step magnifies."""
+_STEP: Final = 1e-6
+"""Of differences of gradients: its square, their error, is far below what is not believed."""
 
 
 @final
@@ -259,7 +264,7 @@ def _with(found: Curvature, kind: CurvatureKind, reason: str) -> Curvature:
 
 def _zero(low: float, high: float, error: float) -> float:
     """Return the size below which an eigenvalue counts as zero."""
-    return max(FLAT * max(1.0, high, -low), math.sqrt(10.0 * error))
+    return max(FLAT * max(1.0, high, -low), math.sqrt(WELL_ABOVE * error))
 
 
 def _strict(vicinity: Vicinity, reduced: Reduced, positive: Curvature) -> SecondOrder:
@@ -373,13 +378,13 @@ def _doubt(vicinity: Vicinity, lagrangian: Array | None) -> str:
         gradient = functions.vjp(theta, weights)
         euler = float(np.linalg.norm(radial - (vicinity.degree - 1.0) * gradient))
         euler /= max(1.0, vicinity.degree)
-    step = 1e-6
+    step = _STEP
     if vicinity.nearest_kink is not None:
-        step = min(step, 0.1 * vicinity.nearest_kink / vicinity.reach)
+        step = min(step, ASIDE * vicinity.nearest_kink / vicinity.reach)
     ahead = functions.vjp(theta + step * direction, weights)
     behind = functions.vjp(theta - step * direction, weights)
     error = float(np.linalg.norm((ahead - behind) / (2.0 * step) - product))
     scale = max(1.0, float(np.linalg.norm(product)))
-    if euler > HESSIAN_EULER or not error <= HESSIAN_DIFFERENCE * scale + 1e-14 / step:
+    if euler > HESSIAN_EULER or not error <= HESSIAN_DIFFERENCE * scale + _NOISE / step:
         return f"two routes to the second derivative differ by {max(euler, error):.3g}"
     return ""

@@ -12,6 +12,7 @@ from lexmargin.inputs.limits import BALL_HESSIAN_ENTRIES, BALL_HESSIAN_PARAMETER
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
 from lexmargin.judge.second_order.vicinity import Vicinity
+from lexmargin.judge.tolerances import ASIDE
 from lexmargin.linalg.long_numbers import precision
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.arb import KinkInBox
@@ -156,7 +157,7 @@ def _span(vicinity: Vicinity, radius: float) -> float:
     """Return a length for differences that stays on this side of the nearest kink."""
     longest = max(radius, _SPAN)
     if vicinity.nearest_kink is not None:
-        longest = min(longest, 0.1 * vicinity.nearest_kink / vicinity.reach)
+        longest = min(longest, ASIDE * vicinity.nearest_kink / vicinity.reach)
     return longest
 
 

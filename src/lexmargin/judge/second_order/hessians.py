@@ -11,6 +11,7 @@ from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.functions.kinks import curvature_jumps
 from lexmargin.judge.functions.symmetry import symmetry_tangents
 from lexmargin.judge.second_order.curved_balls import CurvedBalls
+from lexmargin.judge.tolerances import ASIDE
 from lexmargin.linalg.differences import DIFFERENCE, hessian_product
 from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions, Margins
@@ -60,7 +61,7 @@ class PredictorCurved(Curved):
     ) -> None:
         self.functions, self.exact = functions, exact
         self.size, self.count = functions.size, functions.count
-        self._step = DIFFERENCE if nearest_kink is None else min(DIFFERENCE, 0.1 * nearest_kink)
+        self._step = DIFFERENCE if nearest_kink is None else min(DIFFERENCE, ASIDE * nearest_kink)
 
     def values(self, theta: Array) -> Array:
         return self.functions.values(theta)

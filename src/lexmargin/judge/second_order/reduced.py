@@ -12,12 +12,14 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.second_order.vicinity import Vicinity
-from lexmargin.judge.tolerances import STRONG
+from lexmargin.judge.tolerances import CLEAR, STRONG
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Reduced", "null_space", "reduce", "strong_margins", "tangent_ascents"]
 
+_LEFT: Final = 1e-3
+"""Part of an eigenvector that the cone must leave of it: less is the rounding of what it lost."""
 _SMALL: Final = 1e-150
 """Length of gradients whose squares, and those of their inverses, stay in the range of doubles."""
 _RANK: Final = 1e-8
@@ -66,7 +68,7 @@ def strong_margins(vicinity: Vicinity) -> Indices:
     """
     support = vicinity.support
     weights = vicinity.multipliers[support] * np.linalg.norm(vicinity.support_rows, axis=1)
-    least = max(STRONG, 100.0 * vicinity.error) * float(np.max(weights, initial=0.0))
+    least = max(STRONG, CLEAR * vicinity.error) * float(np.max(weights, initial=0.0))
     tight = vicinity.limits.tight(vicinity.values)[support]
     return np.asarray(support[(weights > least) & tight])
 
@@ -174,7 +176,7 @@ def tangent_ascents(vicinity: Vicinity, reduced: Reduced, zero: float) -> Iterat
             y = reduced.vectors.T @ start
             y = y + slopes.T @ nonnegative(slopes.T, -y)
             size = float(np.linalg.norm(y))
-            if not size > 1e-3:
+            if not size > _LEFT:
                 continue
             y = y / size
             if float(reduced.eigenvalues @ (y * y)) < -zero:

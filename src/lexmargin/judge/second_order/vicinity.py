@@ -11,7 +11,7 @@ import numpy as np
 
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.second_order.hessians import Curved
-from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.tolerances import WELL_ABOVE, Tolerances
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Vicinity"]
@@ -97,7 +97,7 @@ class Vicinity:
         Kinks are measured by what the weights of one layer must move; all of them together may
         reach a kink sooner.
         """
-        wide = 10.0 * length * self.reach
+        wide = WELL_ABOVE * length * self.reach
         if self.nearest_kink is not None and self.nearest_kink <= wide:
             return False
         tolerance = self.limits.kink

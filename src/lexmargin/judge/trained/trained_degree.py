@@ -9,10 +9,13 @@ import numpy as np
 
 from lexmargin.errors import DataError, DegreeError, UnsupportedError
 from lexmargin.judge.autodiff.scores import Indices, Scores
+from lexmargin.judge.tolerances import CONTRADICTING
 from lexmargin.linalg.norms import Array
 
 __all__ = ["Degrees", "measure_degrees"]
 
+_WHOLE: Final = 1e-9
+"""Distance from a whole degree that is rounding: a wrong one would contradict Euler at once."""
 _SAMPLES: Final = 128
 """Samples tested at other points and scales, spread over all; at θ itself everyone is."""
 # Far scales show what θ itself hides: a cap that is not reached yet, a bias beside huge samples.
@@ -120,7 +123,7 @@ def _ratio(values: Array, product: Array) -> float:
     # Layers have whole degrees as a rule; the ratio carries rounding.
     whole = float(np.round(ratio))
     # Adding 0 turns -0 into 0.
-    return whole + 0.0 if abs(ratio - whole) <= 1e-9 * max(1.0, abs(ratio)) else ratio
+    return whole + 0.0 if abs(ratio - whole) <= _WHOLE * max(1.0, abs(ratio)) else ratio
 
 
 def _around(scores: Scores) -> list[Array]:
@@ -185,7 +188,7 @@ def _check_slopes(scores: Scores, points: list[Array]) -> None:
         reverse = float(scores.vjp(few, np.ones(slopes.shape), point) @ way)
         if abs(reverse - float(np.sum(slopes))) > _SLOPE_ERROR * size * slopes.size:
             wrong[-1] = 1.0
-    if min(wrong) > 0.25:
+    if min(wrong) > CONTRADICTING:
         raise UnsupportedError(
             "The derivatives of the network are not those of its scores: differences of the scores "
             f"contradict them for {min(wrong):.0%} of the samples tried.",

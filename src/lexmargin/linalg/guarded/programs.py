@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from lexmargin.linalg.guarded.entries import entering, entries_of
 
-__all__ = ["add_columns", "add_rows", "conic_program", "linear_program", "quadratic_program"]
+__all__ = [
+    "TIGHT",
+    "add_columns",
+    "add_rows",
+    "conic_program",
+    "linear_program",
+    "quadratic_program",
+]
 
 Array = NDArray[np.float64]
 
+TIGHT: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""The tightest that HiGHS takes: looser multipliers prove less, their ranges are too wide."""
 _NUMERICAL: Final = 4
 """SciPy's status of a linear program given up for numerical reasons."""
 
