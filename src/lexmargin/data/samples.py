@@ -233,6 +233,8 @@ def _row_keys(samples: Any, rows: list[int]) -> Iterator[bytes]:
 
 def contradiction(samples: Any, labels: npt.NDArray[np.int64]) -> tuple[int, int] | None:
     """Return the first two equal rows with different labels, or None."""
+    if not np.any(labels != labels[:1]):
+        return None
     first = first_equal(samples)
     wrong = np.flatnonzero(labels[first] != labels)
     return (int(first[wrong[0]]), int(wrong[0])) if wrong.size else None
