@@ -261,7 +261,7 @@ class MarginFunctions(Margins):
             return found
         # Of a copy: what is given may be changed in place.
         own = np.array(theta, dtype=np.float64)
-        parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(own))
+        parameters = tuple(map(JacobianOps.parameter, self.blocks(own)))
         ops = JacobianOps()
         with np.errstate(invalid="ignore", divide="ignore"):
             scores = self.predictor(ops, parameters, ops.constant(self.features))
