@@ -95,6 +95,29 @@ def test_they_are_for_small_smooth_networks_whose_hessians_have_few_colours() ->
     assert not of(lm.Network((10, 8), lm.ReLU(2.0)), 9)
 
 
+@pytest.mark.parametrize(
+    ("predictor", "inputs", "colours"),
+    [
+        (lm.Network((20,), lm.ReLU(2.0)), 9, 10),
+        (lm.Network((8, 8), lm.Identity()), 9, 30),
+        (lm.Network((6, 5), lm.ReLU(3.0)), 4, 59),
+        (lm.DiagonalNetwork(4), 12, 4),
+    ],
+)
+def test_a_hessian_is_read_off_few_products(
+    predictor: lm.Predictor, inputs: int, colours: int
+) -> None:
+    """The matrix of products with unit vectors, one by one, is the same; colours are bounds."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((25, inputs))
+    functions = lm.HardMargin(predictor, lm.Dataset(X, np.sign(X[:, 0]))).functions
+    theta, weights = rng.standard_normal(functions.size), rng.random(25)
+    whole = functions.hessian_products(theta, weights, np.eye(functions.size))
+    found = functions.hessian_matrix(theta, weights)
+    np.testing.assert_allclose(found, whole, rtol=1e-12, atol=1e-12 * np.abs(whole).max())
+    assert functions.hessian_colours <= colours
+
+
 def test_rounds_that_swing_between_two_points_are_ended() -> None:
     """μ is too small for the curvature here: 80 rounds of L-BFGS swing and arrive nowhere."""
     rng = np.random.default_rng(0)

@@ -17,6 +17,12 @@ __all__ = ["SecondDerivatives"]
 
 _WORTH: Final = 0.5
 """Colours per parameter beyond which columns are asked for one by one: colouring takes longer."""
+_SPARSE: Final = 0.25
+"""Share of entries up to which star colourings, which use that the matrix is symmetric, are few."""
+_STARS: Final = 400
+"""Parameters up to which they are sought: the time grows with the square of the entries."""
+
+_Places = tuple[IntArray, IntArray]
 
 
 @final
@@ -71,14 +77,14 @@ class SecondDerivatives:
         return self._product.map("hessian", "serial", count, [0, 1], [])
 
     def matrix(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
-        """Return ``Σ V ∇²F(θ)`` (d, d): columns that share no row come of one product."""
+        """Return ``Σ V ∇²F(θ)`` (d, d), of as few products as its pattern allows."""
         if self._coloured is None:
             return self.products(theta, weights, np.eye(self._size))
-        rows, columns, colours = self._coloured
+        places, sources, colours = self._coloured
         seeds = np.zeros((self.colours, self._size))
         seeds[colours, np.arange(self._size)] = 1.0
         found = np.zeros((self._size, self._size))
-        found[rows, columns] = self.products(theta, weights, seeds)[colours[columns], rows]
+        found[places] = self.products(theta, weights, seeds)[sources]
         return found
 
     @property
@@ -87,14 +93,26 @@ class SecondDerivatives:
         return self._size if self._coloured is None else int(self._coloured[2].max()) + 1
 
     @functools.cached_property
-    def _coloured(self) -> tuple[IntArray, IntArray, IntArray] | None:
-        """Rows and columns of entries that may be nonzero, and the colour of every column (d,)."""
+    def _coloured(self) -> tuple[_Places, _Places, IntArray] | None:
+        """Rows and columns of entries that may be nonzero, where they are read off, and colours.
+
+        An entry stands in the product of the colour of its column, where no other column of it
+        meets the row; else in that of its row, which a star colouring keeps free (Coleman &
+        Moré 1984).
+        """
         pattern = self._product.jac_sparsity(0, 2)
-        if np.diff(pattern.colind()).max() > _WORTH * self._size:
+        if np.diff(pattern.colind()).max() <= _WORTH * self._size:
+            groups = pattern.uni_coloring()
+        elif pattern.nnz() <= _SPARSE * self._size**2 and self._size <= _STARS:
+            groups = pattern.star_coloring()
+        else:
             return None
-        groups = pattern.uni_coloring()
         colours = np.zeros(self._size, dtype=np.int64)
         members, group = groups.get_triplet()
         colours[members] = group
-        rows, columns = pattern.get_triplet()
-        return np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64), colours
+        rows, columns = (np.array(part, dtype=np.int64) for part in pattern.get_triplet())
+        met = np.zeros((self._size, int(colours.max()) + 1), dtype=np.int64)
+        np.add.at(met, (rows, colours[columns]), 1)
+        alone = met[rows, colours[columns]] == 1
+        source = np.where(alone, colours[columns], colours[rows]), np.where(alone, rows, columns)
+        return (rows, columns), source, colours

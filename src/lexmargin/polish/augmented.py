@@ -57,7 +57,8 @@ _SETTLED = 0.05
 _SPENT = 1e-2
 """Violation after L-BFGS from which Newton's rounds would start too far away."""
 _FEW_PARAMETERS = 20
-"""Parameters up to which a dense Newton step is the cheapest of all."""
+"""Parameters up to which Newton's steps come first: above, quadratic programs follow L-BFGS and
+need no more than its first rounds."""
 _MANY_PARAMETERS = 500
 """Parameters beyond which L-BFGS comes first however many samples there are."""
 _FEW_SAMPLES = 2.5
