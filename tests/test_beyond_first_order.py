@@ -15,6 +15,8 @@ from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.local.clarke import GradientSets
 from lexmargin.judge.local.kinked_point import KinkedDirection, PredictorPoint, Standing
 from lexmargin.judge.point import UnitPoint, unit_point
+from lexmargin.judge.receipts.receipt import receipt
+from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order.hessians import PredictorCurved
 
 E1, E2 = np.eye(2)
@@ -30,13 +32,16 @@ class Place(KinkedDirection):
         data = lm.Dataset(rows, [1, 1], one_class=True)
         self.functions = lm.HardMargin(lm.Polynomial(exponents), data).functions
         self.theta, self.degree, self.limit = E1, 2.0, LIMITS.kink
-        self.curved = PredictorCurved(self.functions)
         self.support_standing, self.other_standing = Standing(), Standing()
         self.others: list[int] = []
         self.told_sets: GradientSets | None = self.smooth([0])
         self.known_rows = self.functions.jacobian(E1)
         for name, value in told.items():
             setattr(self, name, value)
+
+    @property
+    def curved(self) -> PredictorCurved:
+        return PredictorCurved(self.functions)
 
     def smooth(self, indices: Any) -> GradientSets:
         rows, none = self.functions.jacobian(E1)[indices], np.zeros((0, 2))
@@ -205,3 +210,21 @@ def test_a_predictor_is_on_every_kink_of_its_support() -> None:
     smooth = PredictorPoint(diagonal.functions, np.ones(4), 2.0, LIMITS.kink)
     assert smooth.standing(np.array([0])).nearest is None
     assert smooth.beside(np.array([0]))[0].size == 0 and smooth.bends
+
+
+@pytest.mark.parametrize("norm", [1.0, 3.0, math.inf])
+def test_a_program_is_at_a_kink_what_a_direction_is(norm: float) -> None:
+    """Of degrees 1 and 2, with a dead unit: the linear part alone is the answer of its norm."""
+    predictor = lm.Sum([lm.Linear(), lm.Network((1,), lm.ReLU())])
+    x = np.array([2.0, 1.0])
+    problem = lm.MarginPath(
+        predictor, lm.Dataset(x[None, :], [1], one_class=True), rho=1.0, gamma=1.0, norm=norm
+    )
+    pull = {1.0: np.array([1.0, 0.0]), 3.0: np.sqrt(x), math.inf: np.ones(2)}[norm]
+    theta = np.concatenate([pull / (pull @ x), np.zeros(3)])
+    found = lm.certify(problem, theta)
+    assert found.verdict is lm.Verdict.CLARKE_KKT and "slope 0" in found.reasons[0]
+    assert verify_receipt(receipt(problem, theta, found)).verdict is found.verdict
+    # A point that is none of the linear part's is none here.
+    theta[:2] = x[::-1] / 4.0
+    assert lm.certify(problem, theta).verdict is lm.Verdict.UNDECIDED

@@ -269,7 +269,7 @@ def test_a_later_level_is_global_only_where_what_it_holds_is_the_only_one():
     problem = WSet(TWO_SQUARES, BIAS, 2)
     best = np.array([0.8, -0.4, 0.0, R(1.4)])
     for unique, verdict in ((True, Verdict.GLOBAL), (False, Verdict.KKT)):
-        found = judge_later_level(problem.kkt(best)[1], 1, Tolerances(), unique)
+        found = judge_later_level(problem.kkt(best)[1], Tolerances(), unique)
         assert found.verdict is verdict
 
 
@@ -528,9 +528,7 @@ def test_a_trace_of_weight_does_not_fix_a_sample(trace, monkeypatch):
     Z, flat = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, 0.0])
     weights = np.array([1.0 - trace, trace])
     assert checked_levels(Z, flat, INF, 2, 1e-4, [weights]).proven == 1
-    monkeypatch.setattr(
-        level_duals, "level_dual", lambda face, free, known=None: face.measured(weights, free)
-    )
+    monkeypatch.setattr(level_duals, "level_dual", lambda face, free: face.measured(weights, free))
     assert prove_levels(Z, flat, INF, 2, 1e-4)[0].proven == 1
     # A chain that is too short, or not of weights, proves what it proves.
     assert checked_levels(Z, flat, INF, 2, 1e-4, []).proven == 0

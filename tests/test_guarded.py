@@ -160,7 +160,9 @@ def test_numbers_that_are_not_finite_are_named(value: float) -> None:
         guarded.stepper("LSODA", lambda t, x: x, np.array([value]), 1.0)
     with pytest.raises(np.linalg.LinAlgError, match="not finite"):
         ends = np.zeros(1)
-        guarded.add_rows(None, ends, ends, np.zeros(1), np.zeros(1), np.array([value]))
+        guarded.add_rows(None, np.array([[value]]), ends, ends)
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
+        guarded.add_columns(None, np.array([[value]]), ends, ends, ends)
 
 
 def test_empty_problems_have_empty_answers() -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any, TextIO, final
 
 from lexmargin.inputs.alone import alone, held
+from lexmargin.inputs.interrupts import interrupts_kept
 from lexmargin.inputs.limits import OUTPUT_CHARACTERS
 
 __all__ = ["Captured", "captured"]
@@ -50,9 +51,9 @@ def captured(verbose: bool = False) -> Iterator[Captured]:
         if verbose:
             yield result
             return
-        with tempfile.TemporaryFile() as sink:
+        with interrupts_kept() as kept, tempfile.TemporaryFile() as sink:
             try:
-                with _redirected(sink):
+                with _redirected(sink), kept.let_through():
                     yield result
             finally:
                 sink.seek(0)
@@ -61,6 +62,7 @@ def captured(verbose: bool = False) -> Iterator[Captured]:
 
 @contextmanager
 def _redirected(sink: IO[bytes]) -> Iterator[None]:
+    """Lead the streams into a file; whoever interrupts waits until they lead back."""
     _flush()
     with ExitStack() as undo:
         # Notebooks and test runners replace sys.stdout by objects that do not write to 1.

@@ -207,7 +207,7 @@ class Kkt:
             return None
         return np.asarray(self.point / self.parts.spread(self.parts.degrees))
 
-    @property
+    @functools.cached_property
     def degree(self) -> float | None:
         """α where the direction of w is all that counts; None where its length does too.
 

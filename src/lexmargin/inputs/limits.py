@@ -91,6 +91,7 @@ __all__ = [
     "SPHERE_BOXES",
     "SPHERE_PARAMETERS",
     "SPHERE_VALUES",
+    "SQUARE_COLUMNS",
     "SVD_WORK",
     "SYMMETRY_PAIRS",
     "TENSORS_HEADER_BYTES",
@@ -189,6 +190,9 @@ NORM_ENTRIES: Final = 200_000
 """N·d up to which norms other than 1, 2 and inf, whose steps read all rows, are taken."""
 DENSE_COLUMNS: Final = 400
 """Up to so many columns the working rows are dense, and their problem is solved in w itself."""
+SQUARE_COLUMNS: Final = 3000
+"""Up to so many columns the interior-point method factors a matrix of their size: 72 MB, and half
+a second a step."""
 NEWTON_PARAMETERS: Final = 300
 """Parameters up to which the toolkit's own Newton methods form dense systems."""
 NEWTON_ENTRIES: Final = 300_000

@@ -57,8 +57,9 @@ def certify(
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
         norm, linear: for plain arrays, as in :func:`certify_arrays`.
         tolerances: what counts as equal.
-        multipliers: λ ``(N,)`` that somebody claims, for a problem of linear margins, at any scale:
-            measured first, negative ones as 0. Others are sought only where they do not serve.
+        multipliers: λ ``(N,)`` that somebody claims, for a problem of linear margins, at any scale,
+            or those of one level after another ``(L, N)``: measured first, negative ones as 0.
+            Others are sought only where they do not serve.
 
     Raises:
         ParameterError: neither a problem nor complete arrays.
@@ -67,6 +68,10 @@ def certify(
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
+    if isinstance(problem, Formulation) and y is None:
+        with np.errstate(all="ignore"):
+            kkts = problem.kkt(flattened(problem, theta))
+            return certify_kkt(kkts, tolerances, multipliers)
     if is_module(problem):
         if y is None:
             raise ParameterError(
@@ -83,11 +88,7 @@ def certify(
                 "Without a problem, certify needs f, jacobian and degree.", "Give all three."
             )
         return certify_arrays(f, jacobian, theta, degree, norm, tolerances, linear=linear)
-    if not isinstance(problem, Formulation):
-        raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
-    flat = flattened(problem, theta)
-    with np.errstate(all="ignore"):
-        return certify_kkt(problem.kkt(flat), tolerances, multipliers)
+    raise ParameterError(f"{described(problem)} cannot be certified.", _advice(problem))
 
 
 def certify_kkt(
@@ -139,14 +140,16 @@ def judged(
     """
     # Each kind of program brings its own modules: a linear one needs a third of all.
     first = kkts[0]
-    if given is None and (first.functions.data.is_sparse or linear_w_set(kkts)):
+    sparse = first.functions.data.is_sparse
+    if given is None and (sparse or (first.part is not None and linear_w_set(kkts))):
         return certify_linear_kkt(kkts, limits, claim)
     if first.loss is not None:
         from lexmargin.judge.programs.loss_programs import certify_loss
 
         return _established(certify_loss(first, limits), given)
     if first.is_direction:
-        found = certify_along(first, limits, given, claim)
+        alone = claim[0] if claim is not None and claim.ndim == 2 else claim
+        found = certify_along(first, limits, given, alone)
     else:
         from lexmargin.judge.programs.margin_programs import certify_program
 
@@ -155,7 +158,7 @@ def judged(
         return found
     from lexmargin.judge.levels.level_proofs import with_ordered_levels
 
-    return with_ordered_levels(first, found, limits, given)
+    return with_ordered_levels(first, found, limits, given, claim)
 
 
 def _established(found: Certificate, given: Evidence | None) -> Certificate:

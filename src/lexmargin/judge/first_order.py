@@ -128,14 +128,10 @@ def _refuting(mismatch: float, limits: Tolerances) -> float:
 
 
 def certificate_of(
-    rung: Rung,
-    word: tuple[Verdict, tuple[str, ...]],
-    margin: float,
-    norm: float,
-    limits: Tolerances,
+    rung: Rung, known: Measured, margin: float, norm: float, limits: Tolerances
 ) -> Certificate:
     """Return the certificate of what was measured on a rung, with the word that it gives."""
-    verdict, reasons = word
+    verdict, reasons = first_order(known, limits)
     if rung.beyond > 0.0 and verdict is Verdict.UNDECIDED:
         reasons += (filled(BEYOND, rung.beyond),)
     found = rung.measured

@@ -10,6 +10,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lexmargin.inputs.limits import EXTENDED_ENTRIES
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
 from lexmargin.judge.multipliers.stationarity import Stationarity, away, measured
@@ -23,8 +24,8 @@ from lexmargin.linalg.norms import (
     unit_scale,
     vector_norm,
 )
-from lexmargin.linalg.rounding import EPS
-from lexmargin.linalg.rows import chosen_rows, with_sizes
+from lexmargin.linalg.rounding import EPS, LONG_EPS
+from lexmargin.linalg.rows import chosen_rows, is_dense, with_sizes
 
 __all__ = ["ESTABLISHED", "STRICTLY", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
@@ -97,9 +98,15 @@ def measured_of(
     """
     chosen = evidence.support
     used = chosen_rows(gradients, chosen)
-    residual, values, spent = _closest(point, used, evidence.multipliers[chosen])
+    claim = evidence.multipliers[chosen]
+    residual, values, spent = _closest(point, used, claim)
     lower = refuted(point, evidence.refutation, limits, mismatch)
     floor = EPS * (chosen.size + 2) * (1.0 + spent)
+    if floor > limits.stationarity and is_dense(used) and used.size <= EXTENDED_ENTRIES:
+        # Of rows that are longer than their margin little is left: long floats keep its digits.
+        residual, values, spent = _closest(point, used.astype(np.longdouble), claim)
+        # λ itself, at the scale of the point, is a double.
+        floor = (chosen.size + 2) * (EPS + LONG_EPS * spent) + EPS * spent
     return measured(point.margins, point.degree, chosen, values, (residual, lower, floor))
 
 
@@ -119,11 +126,13 @@ def _closest(point: UnitPoint, rows: Any, multipliers: Array) -> tuple[float, Ar
     residual = 1.0
     if not (point.is_polyhedral or lost):
         wanted = point.wanted
-        residual = vector_norm(wanted - combination, 2.0) / vector_norm(wanted, 2.0)
+        missing = np.asarray(wanted - combination, dtype=np.float64)
+        residual = vector_norm(missing, 2.0) / vector_norm(wanted, 2.0)
     if point.target is not None or point.norm == 2.0:
         return residual, values, spent
     free = unit_scale(multipliers)
-    pull, sizes = with_sizes(free, rows)
+    sums, sizes = with_sizes(free, rows)
+    pull = np.asarray(sums, dtype=np.float64)
     size = vector_norm(pull, dual_exponent(point.norm))
     if not 0.0 < size < math.inf:
         return residual, values, spent

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from lexmargin.errors import DegreeError, ParameterError
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.first_order import Measured, certificate_of
 from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.polyhedral_set import multipliers_of
 from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
@@ -23,6 +23,7 @@ from lexmargin.judge.point import UnitPoint, check_euler, unit_point
 from lexmargin.judge.proved import linear_proof, with_proved
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
 from lexmargin.judge.unmeasured import negative
+from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import chosen_rows, densified, row_sums
@@ -30,6 +31,7 @@ from lexmargin.linalg.rows import chosen_rows, densified, row_sums
 __all__ = [
     "certify_arrays",
     "judged",
+    "judged_direction",
     "linear_upper",
     "not_separating",
     "with_linear_bound",
@@ -86,62 +88,60 @@ def certify_arrays(
     for name, value in (("best_margin", best_margin), ("target", target)):
         if value is not None and not (math.isfinite(value) and value > 0.0):
             raise ParameterError(f"{name} is {value!r}.", "Give a positive number, or leave it.")
-    mismatch = check_euler(point, tolerances.euler)
-    shortfall = 0.0
+    found = judged_direction(point, tolerances, linear=linear)
     if target is not None:
         shortfall = max(0.0, (target - float(np.min(np.asarray(f, dtype=np.float64)))) / target)
-    notes: tuple[str, ...] = ()
-    if shortfall > tolerances.feasibility:
-        notes = (f"the stated margin misses its target by {shortfall:.3g} of it",)
-    if point.margin <= 0.0:
-        return not_separating(point, tolerances, shortfall, notes)
+        found = replace(found, feasibility=shortfall)
+        if shortfall > tolerances.feasibility:
+            note = f"the stated margin misses its target by {shortfall:.3g} of it"
+            found = replace(found, reasons=(*found.reasons, note))
+    if best_margin is None or found.verdict is Verdict.NOT_SEPARATING:
+        return found
+    ratio = found.margin / best_margin
+    literal = found.verdict.stationary and ratio >= 1.0 - tolerances.gap
+    return replace(found, margin_ratio=ratio, definition_3=literal)
 
-    rung = climb(Rows(point), tolerances)
-    found = judged(point, rung, mismatch, tolerances, shortfall, best_margin)
+
+def judged_direction(point: UnitPoint, limits: Tolerances, *, linear: bool = False) -> Certificate:
+    """Judge a unit direction from its margins and gradients: Euler's identity, ε and δ, the word.
+
+    Raises :class:`~lexmargin.errors.DegreeError` where Euler's identity fails.
+    """
+    mismatch = check_euler(point, limits.euler)
+    if point.margin <= 0.0:
+        return not_separating(point, limits)
+    rung = climb(Rows(point), limits)
+    found = judged(point, rung, (point.is_noise, mismatch), limits)
     if linear:
-        upper = linear_upper(point, rung.measured, tolerances)
+        upper = linear_upper(point, rung.measured, limits)
         found = with_linear_bound(found, point, upper, _margin_from_below(point))
-    return replace(found, reasons=found.reasons + notes)
+    return found
 
 
 def judged(
-    point: UnitPoint,
-    rung: Rung,
-    mismatch: float,
-    tolerances: Tolerances,
-    shortfall: float = 0.0,
-    best_margin: float | None = None,
+    point: UnitPoint, rung: Rung, doubts: tuple[bool, float], limits: Tolerances
 ) -> Certificate:
-    """Return the certificate of what was measured at a point with a positive margin.
+    """Return the certificate of what was measured at a direction with a positive margin.
 
     Parameters
     ----------
     point : the unit direction, its gradients dense or CSR.
     rung : ε and δ with their multipliers.
-    mismatch : the largest error of Euler's identity.
-    shortfall, best_margin : as in :func:`certify_arrays`.
+    doubts : whether the margin is noise, and the largest error of Euler's identity.
     """
     measured = rung.measured
     rows, theta = chosen_rows(point.jacobian, measured.support), point.theta
-    word = first_order(Measured.of(measured, point.is_noise, mismatch), tolerances)
-    margin = point.unscaled(point.margin)
-    found = certificate_of(rung, word, margin, point.norm, tolerances)
-    ratio = None if best_margin is None else margin / best_margin
+    known, margin = Measured.of(measured, *doubts), point.unscaled(point.margin)
+    found = certificate_of(rung, known, margin, point.norm, limits)
     pair: tuple[float | None, float | None] = (None, None)
     if point.norm == 2.0:
         slacks = measured.multipliers * (point.margins - point.margin)
         pair = lyu_li(measured.residual, slacks, margin, point.degree)
-    literal = None
-    if ratio is not None:
-        literal = found.verdict.stationary and ratio >= 1.0 - tolerances.gap
     return replace(
         with_multiplier_set(found, point, rows),
-        feasibility=shortfall,
         support=_frozen(measured.support),
         multipliers=_frozen(point.unscaled_multipliers(measured.multipliers)),
         interior=Later(lambda: mfcq(rows, 0.0, theta)),
-        margin_ratio=ratio,
-        definition_3=literal,
         degree=point.degree,
         kkt_epsilon=pair[0],
         kkt_delta=pair[1],
@@ -194,15 +194,12 @@ def with_linear_bound(
     return replace(found, reasons=(*found.reasons, why))
 
 
-def not_separating(
-    point: UnitPoint, limits: Tolerances, shortfall: float = 0.0, notes: tuple[str, ...] = ()
-) -> Certificate:
+def not_separating(point: UnitPoint, limits: Tolerances) -> Certificate:
     """Return the certificate of a direction with a margin that is not positive."""
-    found = negative(point.margins, point.norm, limits, notes)
+    found = negative(point.margins, point.norm, limits)
     return replace(
         found,
         margin=point.unscaled(point.margin),
-        feasibility=shortfall,
         degree=point.degree,
         support=_frozen(found.support),
         multipliers=_frozen(found.multipliers),

@@ -27,7 +27,14 @@ from lexmargin.linalg.norms import (
 from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import chosen_rows, largest_entry, row_lengths, row_sums
 
-__all__ = ["UnitPoint", "check_euler", "euler_error", "is_noise", "unit_point"]
+__all__ = [
+    "UnitPoint",
+    "check_euler",
+    "euler_error",
+    "is_noise",
+    "scaled_to_unit",
+    "unit_point",
+]
 
 
 _NEAR: Final = 64
@@ -156,7 +163,6 @@ def unit_point(
         for arrays that do not fit, non-finite or empty arrays, θ = 0, a degree that is not a
         positive number, and a norm exponent below 1.
     """
-    p = check_norm(norm)
     values, gradients = _matrix("margins f", f, 1), _matrix("jacobian", jacobian, 2)
     point = _matrix("direction theta", theta, 1)
     alpha = float(degree) if isinstance(degree, (int, float, np.number)) else math.nan
@@ -172,11 +178,20 @@ def unit_point(
         )
     if values.size == 0:
         raise DataError("There are no margins.", "Pass at least one sample.")
-    if not np.any(point):
-        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
+    return scaled_to_unit(values, gradients, point, alpha, check_norm(norm))
 
-    length, shift = scaled_norm(point, p)
-    unit = shifted(point, -shift) / length
+
+def scaled_to_unit(
+    values: Array, gradients: Array, theta: Array, degree: float, p: float
+) -> UnitPoint:
+    """Return the same of arrays that fit and are finite.
+
+    Raises :class:`~lexmargin.errors.DataError` for θ = 0.
+    """
+    if not np.any(theta):
+        raise DataError("The direction is zero.", "A direction needs a non-zero theta.")
+    length, shift = scaled_norm(theta, p)
+    unit = shifted(theta, -shift) / length
     unit = unit / vector_norm(unit, p)
     common = math.frexp(largest_entry(gradients))[1]
     if abs(common) <= _NEAR:
@@ -184,13 +199,13 @@ def unit_point(
         common = 0
     # f/‖θ‖ and ∇f then differ from f(θ̂) and ∇f(θ̂) by the same factor ‖θ‖^{α-1}.
     margins = shifted(values, -shift - common) / length
-    power = common - shift * (alpha - 1.0)
+    power = common - shift * (degree - 1.0)
     whole = math.floor(power)
     with np.errstate(over="ignore", under="ignore"):
-        factor = float(np.float64(length) ** (1.0 - alpha) * 2.0 ** (power - whole))
+        factor = float(np.float64(length) ** (1.0 - degree) * 2.0 ** (power - whole))
     if common:
         gradients = shifted(gradients, -common)
-    return UnitPoint(unit, margins, gradients, alpha, p, factor, whole)
+    return UnitPoint(unit, margins, gradients, degree, p, factor, whole)
 
 
 def check_euler(point: UnitPoint, tolerance: float) -> float:

@@ -27,6 +27,7 @@ __all__ = [
     "ROUNDED",
     "SINGULAR",
     "SLACK",
+    "UNQUALIFIED",
     "VANISHES",
     "Condition",
     "claimed",
@@ -47,7 +48,6 @@ _PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "{rises|falls}": r"(?:rises|falls)",
         "{maximum|optimum}": r"(?:maximum|optimum)",
         "{method}": r"[a-z-]+",
-        "{held}": r"(?:the only one|where it is)",
     }
 )
 
@@ -110,6 +110,7 @@ SLACK: Final = "δ = {x} misses its tolerance {x}: weight lies on samples above 
 OTHER_SLOPES: Final = "stationary for slopes that need not be those of a generalised gradient"
 BEYOND: Final = "samples beyond the support could lower ε by {x}"
 VANISHES: Final = "the gradient vanishes within its rounding"
+UNQUALIFIED: Final = "no constraint qualification, ε = {x}"
 SINGULAR: Final[Mapping[Verdict, str]] = MappingProxyType(
     {
         Verdict.FRITZ_JOHN: "0 is a combination of the active gradients, and no multiplier of the "
@@ -197,8 +198,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "no constraint is active: every f_n exceeds {x}",
             "‖θ‖ = {x} leaves room in the ball",
             *(one.refuted for one in _OF_A_LOSS),
-            "level {n}: ‖w_{n}‖² = {x}, and {x} is enough",
-            "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
+            "‖w_{n}‖² = {x}, and {x} is enough",
             CLAIMED[Condition.GRADIENTS.refuted],
             "infeasible, or separated from the cone of gradients",
         ),
@@ -229,8 +229,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "level {n} can be raised or is not proven: no bound was found",
             "level {n} can be raised or is not proven: it may be {x} of the margin away from the "
             "optimum's",
-            "level {n}: no constraint qualification, ε = {x}",
-            "level {n}: ‖w_{n}‖ can be reduced with the parts before it held: ε = {x}",
+            UNQUALIFIED,
             "‖θ‖ = {x} leaves room in the ball",
             SINGULAR[Verdict.UNDECIDED],
             "duality leaves a gap of {x}",
@@ -254,8 +253,6 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             VANISHES,
             "the bias is 0, where it has no slope",
             SINGULAR[Verdict.KKT],
-            "level {n}: KKT with the part before it held {held}",
-            "‖w_{n}‖ = 0: no point has less ({method})",
             "stationary within tolerance",
         ),
         Verdict.SADDLE: (
@@ -295,8 +292,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "all {n} levels are within {x} of the optimum's ({method})",
             "‖w_{n}‖ = 0: no feasible point has less ({method})",
             "the cost = 0: no feasible point has less ({method})",
-            "‖w_{n}‖ = 0: no point has less ({method})",
-            "level {n}: no bias is smaller ({method})",
+            "no bias is smaller ({method})",
             "the margin meets an upper bound on all margins",
             "the margin meets an upper bound on all margins; duality proves all {n} levels",
             "the margin meets an upper bound on all margins, in long numbers",
@@ -335,13 +331,13 @@ BESIDE: Final = (
 )
 """What stands beside a word and does not decide it."""
 
-_FIRST_LEVEL: Final = "level 1: "
-"""What a receipt says of the first level stands after this, where later ones are not judged."""
+_LEVEL: Final = re.compile(r"^level \d+: ")
+"""What is said of one level of several stands after this."""
 
 
 def words_of(reason: str) -> tuple[Verdict, ...]:
     """Return the words that this reason may give; none where it only stands beside one."""
-    plain = reason.removeprefix(_FIRST_LEVEL)
+    plain = _LEVEL.sub("", reason, count=1)
     return tuple(
         word
         for word, templates in REASONS.items()
@@ -351,7 +347,7 @@ def words_of(reason: str) -> tuple[Verdict, ...]:
 
 def template_of(reason: str) -> str | None:
     """Return the template that this reason fills, None for a reason that is not listed."""
-    plain = reason.removeprefix(_FIRST_LEVEL)
+    plain = _LEVEL.sub("", reason, count=1)
     for templates in (*REASONS.values(), BESIDE):
         for template in templates:
             if _pattern(template).fullmatch(plain):

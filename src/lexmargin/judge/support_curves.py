@@ -74,7 +74,7 @@ def curves(
         found = certify(problem, theta, y, tolerances=tolerances)
         margins, norm = trained_margins(problem, theta, y), 2.0
         flat, degree = margins.theta, found.degree
-        values, jacobian = margins.values(flat), margins.jacobian(flat)
+        point = unit_point(margins.values(flat), margins.jacobian(flat), flat, degree, norm)
         place: KinkedPoint = TrainedPoint(margins, degree, tolerances.kink)
     else:
         if not isinstance(problem, Formulation):
@@ -92,8 +92,7 @@ def curves(
         degree, norm = problem.require_homogeneous(), problem.norm_p
         found = certify(problem, flat, tolerances=tolerances)
         place = PredictorPoint(problem.functions, flat, degree, tolerances.kink, norm)
-        values, jacobian, flat = place.kkt.values, place.kkt.jacobian, place.kkt.point
-    point = unit_point(values, jacobian, flat, degree, norm)
+        point = place.unit
     if point.margin <= 0.0:
         raise UnsupportedError(
             "A direction that does not separate has no curves.", "Certify it to see which fail."

@@ -61,10 +61,14 @@ def row_sums(rows: Any, theta: Array) -> Array:
     return sums
 
 
-def with_sizes(weights: Array, rows: Any) -> tuple[Array, Array]:
-    """Return `Σ λ_n z_n` and `Σ |λ_n z_n|`, (d,) each, the size of the terms that cancel."""
+def with_sizes(weights: Array, rows: Any) -> tuple[Any, Array]:
+    """Return `Σ λ_n z_n` and `Σ |λ_n z_n|`, (d,) each, the size of the terms that cancel.
+
+    The sum is in the floats of the rows.
+    """
     used = np.flatnonzero(weights)
-    sums, spent = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+    sums = np.zeros(rows.shape[1], dtype=np.result_type(rows.dtype, np.float64))
+    spent = np.zeros(rows.shape[1])
     share = weights[used]
     for places, some, sizes in _sizes(rows, None if used.size == weights.size else used):
         sums += share[places] @ some

@@ -10,6 +10,7 @@ from typing import Any, final
 import casadi as ca
 import numpy as np
 
+from lexmargin.inputs.interrupts import interrupts_kept
 from lexmargin.ops.base import (
     FloatArray,
     IntArray,
@@ -19,7 +20,7 @@ from lexmargin.ops.base import (
     circulant_indices,
 )
 
-__all__ = ["CasadiArray", "CasadiModel", "CasadiOps"]
+__all__ = ["CasadiArray", "CasadiModel", "CasadiOps", "matrix", "numbers"]
 
 _ROOT_FLOOR = 1e-20
 """Keeps the root differentiable at 0; moves a norm of 1 by 5e-21, which no double holds."""
@@ -37,6 +38,22 @@ class CasadiArray:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+
+def matrix(values: FloatArray) -> Any:
+    """Return numbers as a CasADi matrix.
+
+    CasADi drops what Ctrl-C raises while arrays go in and out, and says that they are of a wrong
+    type, or gives None; so it waits outside.
+    """
+    with interrupts_kept():
+        return ca.DM(values)
+
+
+def numbers(found: Any) -> FloatArray:
+    """Return a CasADi matrix of numbers as a dense array; see :func:`matrix`."""
+    with interrupts_kept():
+        return np.asarray(found.full(), dtype=np.float64)
 
 
 @final
@@ -79,7 +96,7 @@ class CasadiOps(ModelOps[Any]):
         return CasadiArray(matrix, shape)
 
     def constant(self, values: FloatArray) -> CasadiArray:
-        return self._wrap(self._kind(ca.DM(np.atleast_1d(values))), np.shape(values))
+        return self._wrap(self._kind(matrix(np.atleast_1d(values))), np.shape(values))
 
     def linear(self, inputs: CasadiArray, weights: CasadiArray) -> CasadiArray:
         if weights.ndim == 2:

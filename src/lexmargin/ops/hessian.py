@@ -9,8 +9,9 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from lexmargin.inputs.interrupts import interrupts_kept
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.ops.casadi import CasadiArray, CasadiOps
+from lexmargin.ops.casadi import CasadiArray, CasadiOps, matrix, numbers
 
 __all__ = ["SecondDerivatives"]
 
@@ -29,6 +30,7 @@ class SecondDerivatives:
         outputs: columns of the scores and of their weights V (n, outputs).
     """
 
+    @interrupts_kept()
     def __init__(
         self,
         predictor: Callable[..., CasadiArray],
@@ -60,7 +62,9 @@ class SecondDerivatives:
         self, theta: FloatArray, weights: FloatArray, directions: FloatArray
     ) -> FloatArray:
         """Return ``Σ V ∇²F(θ) v`` for every row v of ``directions`` (m, d)."""
-        return np.asarray(self._mapped(len(directions))(theta, weights, directions.T).full().T)
+        return numbers(
+            self._mapped(len(directions))(matrix(theta), matrix(weights), matrix(directions.T))
+        ).T
 
     @functools.lru_cache(maxsize=4)  # noqa: B019  as few as there are kinds of callers
     def _mapped(self, count: int) -> Any:

@@ -78,7 +78,8 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         # Multipliers are dear to find again; claimed ones are measured like others.
-        certificate = certify(problem, theta, tolerances=tolerances, multipliers=multipliers)
+        claims = _claims(raw.levels, multipliers)
+        certificate = certify(problem, theta, tolerances=tolerances, multipliers=claims)
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
             if origin is not None:
@@ -115,6 +116,12 @@ def judge(
         claimed_bound=claimed,
         unjudged=_FOREIGN if foreign else "",
     )
+
+
+def _claims(levels: tuple[Level, ...], multipliers: FloatArray) -> FloatArray:
+    """Return λ as it is claimed: of one level after another (L, N) where a solver has them."""
+    later = [level.multipliers for level in levels[1:] if level.multipliers is not None]
+    return np.vstack([multipliers, *later]) if later else multipliers
 
 
 _NEARLY = (Verdict.UNDECIDED, Verdict.KKT)

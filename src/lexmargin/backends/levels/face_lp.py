@@ -108,11 +108,11 @@ def maximise_minimum(
     solver.addVars(size + 1, lower, upper)
     solver.changeColCost(size, -1.0)
     if R.shape[0]:
-        _add_rows(solver, np.hstack([R, np.zeros((R.shape[0], 1))]), *row_bounds)
+        add_rows(solver, np.hstack([R, np.zeros((R.shape[0], 1))]), *row_bounds)
 
     def add_samples(samples: IntArray) -> None:
         block = np.hstack([A[samples], np.full((samples.size, 1), -1.0)])
-        _add_rows(solver, block, -r[samples], np.full(samples.size, infinity))
+        add_rows(solver, block, -r[samples], np.full(samples.size, infinity))
 
     chosen: BoolArray = np.zeros(count, dtype=bool)
     batch = min(count, 2 * size + 50)
@@ -147,12 +147,6 @@ def maximise_minimum(
     raise SolverFailedError(
         "Row generation did not end.", "The data are scaled beyond what the LP solver resolves."
     )
-
-
-def _add_rows(solver: Any, block: FloatArray, lower: FloatArray, upper: FloatArray) -> None:
-    nonzero = block != 0.0
-    starts = np.concatenate([[0], np.cumsum(nonzero.sum(axis=1))[:-1]]).astype(np.int32)
-    add_rows(solver, lower, upper, starts, np.nonzero(nonzero)[1], block[nonzero])
 
 
 def _require_optimal(solver: Any, highspy: Any) -> None:

@@ -12,7 +12,7 @@ from lexmargin.backends.linear.initial_working_set import first_rows, lowest
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows
 from lexmargin.errors import DataError, MissingBackendError
-from lexmargin.linalg.guarded import add_rows
+from lexmargin.linalg.guarded import add_columns, add_rows
 from lexmargin.linalg.norms import dual_norm, power_of_two
 from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray, IntArray
@@ -21,6 +21,12 @@ __all__ = ["polyhedral_margin"]
 
 _FEASIBILITY: Final = 1e-10
 """The tightest tolerance that HiGHS accepts."""
+_FEW_COLUMNS: Final = 200
+"""Columns that are cheap whatever the rows: fewer only make more rounds (measured)."""
+_DUAL, _PRIMAL = 1, 4
+"""HiGHS's numbers for ``simplex_strategy``."""
+_POLISHED: Final = 1_000_000
+"""Entries of a system that is polished, and of rows summed in long floats: milliseconds."""
 
 
 def polyhedral_margin(
@@ -52,8 +58,7 @@ def polyhedral_margin(
     model = _Model(rows.size, norm, bias)
     model.add(_scaled(taken, scale), rows.y[index])
     while True:
-        finished = model.run(deadline)
-        if not finished:
+        if not model.run(deadline):
             w, b, lam = np.zeros(rows.size), 0.0, np.zeros(index.size)
             status = LinearStatus.TIME_LIMIT
             if time.monotonic() < deadline:
@@ -62,9 +67,10 @@ def polyhedral_margin(
                 rows, index, scale, w, b, lam, np.zeros(rows.count), bias, norm, passes, status
             )
         w, b, t, lam = model.solution()
-        w, b, t, lam = _polished(
-            _scaled(rows.take(index), scale), rows.y[index] if bias else None, norm, w, b, t, lam
-        )
+        if model.widened(t, lam):
+            continue
+        signs = rows.y[index] if bias else None
+        w, b, t, lam = _polished(model.rows, signs, norm, w, b, t, lam)
         f = rows.products(w / scale)
         if bias:
             f += rows.y * b
@@ -93,14 +99,18 @@ def polyhedral_margin(
 
 @final
 class _Model:
-    """The restricted linear program in HiGHS; rows are added to a live basis."""
+    """The restricted linear program in HiGHS; rows and columns are added to a live basis.
+
+    In the ℓ1 ball no more entries of w than rows are not 0: few columns stand for all, and those
+    that the multipliers price out enter.
+    """
 
     def __init__(self, size: int, norm: float, bias: bool) -> None:
         try:
             import highspy
         except ImportError as error:
             raise MissingBackendError("highspy is not installed.", "pip install highspy") from error
-        self.size, self.norm, self.bias = size, norm, bias
+        self.norm = norm
         with captured():  # The banner comes before the option that silences it.
             self.highs: Any = highspy.Highs()  # type: ignore[no-untyped-call,unused-ignore]
         for name, value in (
@@ -108,37 +118,71 @@ class _Model:
             ("primal_feasibility_tolerance", _FEASIBILITY),
             ("dual_feasibility_tolerance", _FEASIBILITY),
             ("solver", "simplex"),
+            ("presolve", "off"),
         ):
             self.highs.setOptionValue(name, value)
-        infinity = highspy.kHighsInf
-        box = (0.0, infinity) if norm == 1.0 else (-1.0, 1.0)
-        blocks = 2 * size if norm == 1.0 else size
-        free = 1 + int(bias)
-        lower = np.concatenate([np.full(blocks, box[0]), np.full(free, -infinity)])
-        upper = np.concatenate([np.full(blocks, box[1]), np.full(free, infinity)])
-        self.columns = blocks + free
-        self.highs.addVars(self.columns, lower, upper)
-        self.highs.changeColCost(self.columns - 1, -1.0)
-        self.infinity = infinity
-        self.first = 0
-        if norm == 1.0:
-            self.highs.addRow(-infinity, 1.0, blocks, np.arange(blocks), np.ones(blocks))
-            self.first = 1
-        self.optimal = highspy.HighsModelStatus.kOptimal
+        self.optimal, self.infinity = highspy.HighsModelStatus.kOptimal, highspy.kHighsInf
+        # t, b where it is free, and then the entries of w, for ℓ1 as differences p - q.
+        self.free = 1 + int(bias)
+        every = np.full(self.free, self.infinity)
+        self.highs.addVars(self.free, -every, every)
+        self.highs.changeColCost(0, -1.0)
+        self.first = int(norm == 1.0)
+        if self.first:
+            self.highs.addRow(-self.infinity, 1.0, 0, np.zeros(0, np.int32), np.zeros(0))
+        self.rows: Any = None
+        self.inside = np.zeros(size, dtype=bool)
+        self.entries: IntArray = np.zeros(0, dtype=np.int64)
+        self.signs = np.zeros(0)
 
     def add(self, rows: Any, y: FloatArray) -> None:
         """Append ``z·w + y b - t >= 0``."""
-        from scipy import sparse
+        if self.rows is None:
+            self.rows = rows[:0]
+            self._widen(self._foremost(rows))
+        count = rows.shape[0]
+        free = np.column_stack([np.full(count, -1.0), y])[:, : self.free]
+        block = _beside(free, _columns(rows, self.entries, self.signs))
+        add_rows(self.highs, block, np.zeros(count), np.full(count, self.infinity))
+        self.rows = _below(self.rows, rows) if self.rows.shape[0] else rows
+        self.highs.setOptionValue("simplex_strategy", _DUAL)
 
-        z = sparse.csr_array(rows)
-        parts = [z, -z] if self.norm == 1.0 else [z]
-        if self.bias:
-            parts.append(sparse.csr_array(y[:, None]))
-        m = z.shape[0]
-        parts.append(sparse.csr_array(-np.ones((m, 1))))
-        matrix = sparse.csr_array(sparse.hstack(parts, format="csr"))
-        upper = np.full(m, self.infinity)
-        add_rows(self.highs, np.zeros(m), upper, matrix.indptr[:-1], matrix.indices, matrix.data)
+    def _foremost(self, rows: Any) -> IntArray:
+        """Return the entries of w to begin with: those of the largest pull of even multipliers."""
+        few = max(_FEW_COLUMNS, 2 * rows.shape[0])
+        pull = np.abs(np.asarray(rows.sum(axis=0)).reshape(-1))
+        if self.norm != 1.0 or 2 * few > pull.size:
+            return np.arange(pull.size)
+        return np.argpartition(-pull, few - 1)[:few]
+
+    def widened(self, t: float, lam: FloatArray) -> bool:
+        """Add the entries of w whose pull is above the multiplier t of the ball; say if any."""
+        if np.all(self.inside):
+            return False
+        pull = np.where(self.inside, 0.0, np.abs(lam @ self.rows))
+        above = np.flatnonzero(pull > t + 8.0 * EPS)
+        if not above.size:
+            return False
+        self._widen(lowest(-pull, above, max(_FEW_COLUMNS, self.rows.shape[0]) // 2))
+        # The vertex stays feasible.
+        self.highs.setOptionValue("simplex_strategy", _PRIMAL)
+        return True
+
+    def _widen(self, entries: IntArray) -> None:
+        self.inside[entries] = True
+        if self.norm == 1.0:
+            entries, signs = np.repeat(entries, 2), np.tile([1.0, -1.0], entries.size)
+        else:
+            signs = np.ones(entries.size)
+        self.entries = np.concatenate([self.entries, entries])
+        self.signs = np.concatenate([self.signs, signs])
+        nothing, one = np.zeros(signs.size), np.ones(signs.size)
+        block = _columns(self.rows, entries, signs).T
+        if self.norm == 1.0:
+            block = _beside(one[:, None], block)
+            add_columns(self.highs, block, nothing, nothing, self.infinity * one)
+        else:
+            add_columns(self.highs, block, nothing, -one, one)
 
     def run(self, deadline: float) -> bool:
         """Solve; return whether HiGHS calls it optimal."""
@@ -153,57 +197,85 @@ class _Model:
         """Return w, b, t and the normalised multipliers of the rows."""
         found = self.highs.getSolution()
         x = np.asarray(found.col_value, dtype=np.float64)
-        w = x[: self.size]
-        if self.norm == 1.0:
-            w = w - x[self.size : 2 * self.size]
+        w = np.zeros(self.inside.size)
+        np.add.at(w, self.entries, self.signs * x[self.free :])
         lam = np.maximum(np.asarray(found.row_dual, dtype=np.float64)[self.first :], 0.0)
-        b = float(x[-2]) if self.bias else 0.0
-        return w, b, float(x[-1]), lam / max(float(lam.sum()), 1e-300)
+        b = float(x[1]) if self.free == 2 else 0.0
+        return w, b, float(x[0]), lam / max(float(lam.sum()), 1e-300)
+
+
+def _columns(rows: Any, entries: IntArray, signs: FloatArray) -> Any:
+    if isinstance(rows, np.ndarray):
+        return rows[:, entries] * signs
+    from scipy import sparse
+
+    return sparse.csr_array(rows[:, entries] @ sparse.diags_array(signs))
+
+
+def _beside(first: FloatArray, rest: Any) -> Any:
+    if isinstance(rest, np.ndarray):
+        return np.hstack([first, rest])
+    from scipy import sparse
+
+    return sparse.csr_array(sparse.hstack([sparse.csr_array(first), rest], format="csr"))
+
+
+def _below(rows: Any, more: Any) -> Any:
+    if isinstance(rows, np.ndarray):
+        return np.vstack([rows, more])
+    from scipy import sparse
+
+    return sparse.csr_array(sparse.vstack([rows, more], format="csr"))
 
 
 def _polished(
     A: Any, y: FloatArray | None, norm: float, w: FloatArray, b: float, t: float, lam: FloatArray
 ) -> tuple[FloatArray, float, float, FloatArray]:
-    """Return the vertex and its multipliers after a Newton step on the equations they satisfy.
+    """Return the vertex and its multipliers after Newton steps on the equations they satisfy.
 
-    HiGHS leaves residuals up to its tolerance 1e-10; the step is kept only where it is small.
+    HiGHS leaves residuals up to its tolerance 1e-10; the steps are kept only where they are small.
+    What the equations miss is summed in long floats: a margin may be 1e-6 of its terms.
     """
     active = np.flatnonzero(lam > 1e-11)
     inner = np.abs(w) > 1e-11 if norm == 1.0 else np.abs(w) < 1.0 - 1e-11
-    if not active.size or active.size * max(int(inner.sum()), 1) > 1_000_000:
+    if not active.size or active.size * max(int(inner.sum()), 1) > _POLISHED:
         return w, b, t, lam
     w = np.where(inner, w, 0.0 if norm == 1.0 else np.sign(w))
-    chosen = A[active]
-    chosen = chosen if isinstance(chosen, np.ndarray) else chosen.tocsc()[:, np.flatnonzero(inner)]
-    block = chosen[:, inner] if isinstance(chosen, np.ndarray) else chosen.toarray()
-    k = active.size
+    rows = A[active]
+    used = np.flatnonzero(w != 0.0) if norm == 1.0 else np.arange(w.size)
+    rows = rows[:, used] if isinstance(rows, np.ndarray) else rows.tocsc()[:, used].toarray()
+    block, k = rows[:, inner[used]], active.size
+    wide = np.longdouble if rows.size <= _POLISHED else np.float64
     signs = np.sign(w[inner])
+    rows = rows.astype(wide)
     extra = np.zeros((k, 0)) if y is None else y[active, None]
     # Unknowns w on its free coordinates, b, t; equations: active rows, and for ℓ1 the sphere.
     system = np.hstack([block, extra, -np.ones((k, 1))])
-    value = A[active] @ w + (0.0 if y is None else y[active] * b) - t
-    residual = -value
     if norm == 1.0:
         system = np.vstack([system, np.concatenate([signs, np.zeros(extra.shape[1] + 1)])])
-        residual = np.append(residual, 1.0 - float(np.abs(w).sum()))
-    step = np.linalg.lstsq(system, residual, rcond=1e-13)[0]
-    count = int(inner.sum())
-    if np.max(np.abs(step), initial=0.0) < 1e-6:
-        w = w.copy()
-        w[inner] += step[:count]
-        b += float(step[count]) if y is not None else 0.0
-        t += float(step[-1])
-        w = np.clip(w, -1.0, 1.0)
-    # The same matrix, transposed, holds the equations of λ (and of the sphere's multiplier).
+    x, free = np.concatenate([w[inner], np.full(extra.shape[1], b), [t]]), int(inner.sum())
+    duals = lam[active] if norm == np.inf else np.append(lam[active], -t)
     right = np.zeros(system.shape[1])
     right[-1] = -1.0
-    duals = lam[active] if norm == np.inf else np.append(lam[active], -t)
-    change = np.linalg.lstsq(system.T, right - system.T @ duals, rcond=1e-13)[0][:k]
-    corrected = lam[active] + change
-    if np.max(np.abs(change), initial=0.0) < 1e-6 and corrected.min() >= 0.0:
-        lam = np.zeros_like(lam)
-        lam[active] = corrected / corrected.sum()
-    return w, b, t, lam
+    inverse = np.linalg.pinv(system, rcond=1e-13)
+    tall: Any = system.astype(wide)
+    for _ in range(2):
+        w[inner] = x[:free]
+        missing = x[-1] - rows @ w[used] - (extra @ x[free:-1])
+        if norm == 1.0:
+            missing = np.append(missing, 1.0 - np.sum(np.abs(w[inner].astype(wide))))
+        step = inverse @ np.asarray(missing, dtype=np.float64)
+        if np.max(np.abs(step), initial=0.0) < 1e-6:
+            x = x + step
+        # The same matrix, transposed, holds the equations of λ (and of the sphere's multiplier).
+        missing = right - tall.T @ duals
+        change = inverse.T @ np.asarray(missing, dtype=np.float64)
+        if np.max(np.abs(change[:k]), initial=0.0) < 1e-6 and (duals + change)[:k].min() >= 0.0:
+            duals = duals + change
+    w[inner] = x[:free]
+    lam = np.zeros_like(lam)
+    lam[active] = duals[:k] / duals[:k].sum()
+    return np.clip(w, -1.0, 1.0), float(x[free]) if y is not None else b, float(x[-1]), lam
 
 
 def _scaled(rows: Any, scale: float) -> Any:

@@ -62,7 +62,9 @@ class SignedRows:
         if self.sparse:
             from scipy import sparse
 
-            return sparse.csr_array(sparse.diags_array(self.y[index]) @ self.X[index])
+            rows = sparse.csr_array(self.X[index], dtype=np.float64)
+            rows.data *= np.repeat(self.y[index], np.diff(rows.indptr))
+            return rows
         taken = np.array(self.X[index], dtype=np.float64, order="C")
         taken *= self.y[index, None]
         return taken

@@ -14,6 +14,7 @@ from lexmargin.backends.models.ipopt import IPOPT_STATUSES, Run, ipopt_options, 
 from lexmargin.backends.models.nlp import ModelNlp, Nlp, Rows, Slot, multiplier_vector, row_sign
 from lexmargin.backends.smooth.sample_generation import on_selected_samples
 from lexmargin.errors import ParameterError
+from lexmargin.inputs.interrupts import interrupts_kept
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran, SolverSettings
@@ -95,6 +96,7 @@ class CompiledNlp(Compiled):
         self.nlp.prepare(second_order=second_order)
         request.watch.lap(_DERIVATIVES)
 
+    @interrupts_kept()
     def _plugin(self, settings: SolverSettings, warm: bool) -> Any:
         import casadi as ca
 
@@ -125,16 +127,20 @@ class CompiledNlp(Compiled):
         p: FloatArray,
         warm: FloatArray | None,
     ) -> Run:
+        from lexmargin.ops.casadi import matrix, numbers
+
         failure, found, stats = "", {}, {}
         with captured(settings.verbose) as output:
-            bounds = {"lbx": self.nlp.x_lower, "lbg": self.nlp.lower, "ubg": self.nlp.upper}
+            given = {
+                "x0": x,
+                "p": p,
+                "lam_g0": np.zeros(self.nlp.lower.size) if warm is None else warm,
+                "lbx": self.nlp.x_lower,
+                "lbg": self.nlp.lower,
+                "ubg": self.nlp.upper,
+            }
             try:
-                found = plugin(
-                    x0=x,
-                    p=p,
-                    lam_g0=np.zeros(self.nlp.lower.size) if warm is None else warm,
-                    **bounds,
-                )
+                found = plugin(**{name: matrix(value) for name, value in given.items()})
                 stats = plugin.stats()
             except Exception as error:
                 failure = f"{type(error).__name__}: {_last_line(error)}"
@@ -144,8 +150,8 @@ class CompiledNlp(Compiled):
             raw = str(stats.get("return_status", "unknown"))
             ran, claim = _plugin_status(settings.solver, raw, bool(stats.get("success")))
         return Run(
-            x=x if failure else np.array(found["x"]).reshape(-1),
-            multipliers=np.array(found["lam_g"]).reshape(-1) if found else np.zeros(0),
+            x=x if failure else numbers(found["x"]).reshape(-1),
+            multipliers=numbers(found["lam_g"]).reshape(-1) if found else np.zeros(0),
             ran=ran,
             claim=claim,
             raw_status=raw,
@@ -189,6 +195,7 @@ class CasadiBackend(Backend):
 class CasadiProgram(CompiledNlp):
     """A program in CasADi matrices."""
 
+    @interrupts_kept()
     def _build(self) -> None:
         import casadi as ca
 
@@ -237,14 +244,16 @@ class CasadiProgram(CompiledNlp):
     def _auxiliaries(self, values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
         if not self._natural_names:
             return {}
+        from lexmargin.ops.casadi import matrix, numbers
+
         given = [
             np.reshape(values[name], -1) if name in values else self.nlp.variables[name].shape
             for name in self._names
         ]
-        arguments = [np.zeros(g) if isinstance(g, tuple) else g for g in given]
+        arguments = [matrix(np.zeros(g) if isinstance(g, tuple) else g) for g in given]
         found = self._natural.call(arguments)
         return {
-            name: np.nan_to_num(np.array(value).reshape(-1))
+            name: np.nan_to_num(numbers(value).reshape(-1))
             for name, value in zip(self._natural_names, found, strict=True)
         }
 

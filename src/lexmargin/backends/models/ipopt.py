@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Final, final
 
 import numpy as np
@@ -17,6 +13,7 @@ from lexmargin.backends.base import Found, Request
 from lexmargin.backends.capture import captured
 from lexmargin.backends.models.nlp import Nlp
 from lexmargin.errors import ParameterError
+from lexmargin.inputs.interrupts import Kept, interrupts_kept
 from lexmargin.linalg.guarded import entering
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.solution import Claim, Ran, SolverSettings
@@ -131,16 +128,20 @@ class _Callbacks:
         self._p = p
         self._deadline = deadline
         self.error: BaseException | None = None
+        self.kept = Kept()
         self.iterations = 0
 
+    @property
+    def _runs(self) -> bool:
+        return self.error is None and self.kept.error is None
+
     def _guarded(self, compute: Callable[[], FloatArray], size: int) -> FloatArray:
-        if self.error is None:
+        if self._runs:
             try:
                 if time.perf_counter() > self._deadline:
                     raise _OutOfTime
                 return compute()
             except BaseException as error:
-                # Also KeyboardInterrupt: it is raised again once Ipopt has returned.
                 self.error = error
         return np.full(size, np.nan)
 
@@ -169,7 +170,7 @@ class _Callbacks:
 
     def intermediate(self, *state: float) -> bool:
         self.iterations = int(state[1])
-        return self.error is None
+        return self._runs
 
 
 @final
@@ -215,7 +216,7 @@ def run_cyipopt(
             for name, value in options.items():
                 _add_option(problem, name, value)
             lagrange: Any = [] if multipliers is None else multipliers
-            with _interrupts_kept(callbacks):
+            with interrupts_kept() as callbacks.kept:
                 found, info = problem.solve(x, lagrange=lagrange)
         finally:
             problem.close()
@@ -237,31 +238,6 @@ def run_cyipopt(
         iterations=callbacks.iterations,
         log=output.text,
     )
-
-
-@contextmanager
-def _interrupts_kept(callbacks: _Callbacks) -> Iterator[None]:
-    """Keep what Ctrl-C raises until Ipopt has returned.
-
-    Raised anywhere in a callback but inside its own guard it would pass through cyipopt, which
-    drops some exceptions. Only the main thread is interrupted.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if not callable(before) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def keep(number: int, frame: FrameType | None) -> None:
-        try:
-            before(number, frame)
-        except BaseException as error:
-            callbacks.error = callbacks.error or error
-
-    signal.signal(signal.SIGINT, keep)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _add_option(problem: Any, name: str, value: float | int | str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from lexmargin.errors import ShapeError, UnknownNameError, nearest
+from lexmargin.inputs.interrupts import interrupts_kept
 from lexmargin.ops.base import FloatArray, IntArray, Relation
 
 __all__ = [
@@ -130,6 +131,7 @@ class Nlp(ABC):
     def hessian(self) -> Evaluator:
         """Lower triangle of ``σ ∇²f + Σ μ_i ∇²g_i``, sparse; arguments x, p, σ, μ."""
 
+    @interrupts_kept()
     def prepare(self, *, second_order: bool) -> None:
         """Generate the derivatives a solver will ask for; once done they are kept."""
         first_order = (self.objective, self.gradient, self.constraints, self.jacobian)

@@ -22,6 +22,7 @@ from lexmargin.backends.smooth.sample_generation import (
     on_selected_samples,
     restricted,
 )
+from lexmargin.inputs.interrupts import interrupts_kept
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
 from lexmargin.program import Constraint, Program
@@ -95,6 +96,7 @@ class PyomoProgram(CompiledNlp):
             return super()._run(request)
         return Found(Ran.FINISHED, self._contradiction, Claim.INFEASIBLE)
 
+    @interrupts_kept()
     def _nlp(self, imported: Any, columns: list[str], rows: list[str]) -> Nlp:
         import casadi as ca
 

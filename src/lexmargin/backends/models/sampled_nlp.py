@@ -50,8 +50,10 @@ class SampledNlp(Nlp):
         """Return a function of one sample at all of them, side by side, in matrix operations."""
         import casadi as ca
 
+        from lexmargin.ops.casadi import matrix
+
         count = self.samples.shape[0]
-        each = ca.repmat(x, 1, count), ca.repmat(p, 1, count), ca.DM(self.samples.T)
+        each = ca.repmat(x, 1, count), ca.repmat(p, 1, count), matrix(self.samples.T)
         return function.map(count)(*each)
 
     def _matrices(self) -> tuple[Any, Any]:
@@ -63,8 +65,11 @@ class SampledNlp(Nlp):
         """Return a function of x and p of an expression without s."""
         import casadi as ca
 
+        from lexmargin.ops.casadi import matrix
+
         x, p, s, *_ = self._scalars
-        return ca.Function("rest", [x, p], [ca.substitute(expression, s, self.samples[0])])
+        first = matrix(self.samples[0])
+        return ca.Function("rest", [x, p], [ca.substitute(expression, s, first)])
 
     @functools.cached_property
     def expressions(self) -> tuple[Any, Any, Any, Any]:

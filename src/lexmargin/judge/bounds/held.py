@@ -61,7 +61,7 @@ class HeldScores:
         return Proved(
             method=self.method,
             value=least,
-            sentence=f"level {kkt.part + 1 if kkt.part else 1}: no bias is smaller",
+            sentence="no bias is smaller",
             reached=size,
             # |β| is part of a score, and scores are compared with 1.
             excess=max(0.0, size - least) / max(1.0, least),

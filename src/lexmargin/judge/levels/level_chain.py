@@ -45,7 +45,7 @@ def prove_levels(
     norm: float,
     count: int,
     tolerance: float,
-    known: Array | None = None,
+    known: Sequence[Array] = (),
 ) -> tuple[LevelProof, tuple[Array, ...]]:
     """Prove by duality, level by level, that linear margins `Z θ` are lexicographically best.
 
@@ -63,32 +63,39 @@ def prove_levels(
     norm : 1 or `math.inf`.
     count : how many smallest margins are asked for.
     tolerance : largest gap of a level, in units of the first margin.
-    known : (N,) multipliers of level 1 that are tried first.
+    known : λ (N,) that somebody claims for the levels, in their order; measured first.
 
     Returns
     -------
     LevelProof, tuple of (N,)
         and the weights λ of each level, which :func:`checked_levels` then accepts.
     """
-    from lexmargin.judge.levels.level_duals import level_dual
+    from lexmargin.judge.levels.level_duals import claimed_dual, level_dual
 
-    face = LevelFace(Z, theta, norm)
     kept: list[Array] = []
 
-    def next_level(free: Mask) -> LevelDual:
-        dual = level_dual(face, free, None if kept else _shifted(known))
-        # As it is read again, so that both walks see the same weights.
-        dual = face.measured(np.maximum(dual.weights, 0.0), free)
-        kept.append(dual.weights)
-        return dual
+    def begun(face: LevelFace) -> _NextLevel:
+        kept.clear()
+        claims = [unit_scale(np.maximum(one, 0.0)) for one in known]
 
-    return _walk(face, next_level, count, tolerance), tuple(kept)
+        def next_level(free: Mask) -> LevelDual:
+            # What is claimed of samples that are settled here has no level of its own.
+            while claims and not 2.0 * np.sum(claims[0][free]) > np.sum(claims[0]):
+                del claims[0]
+            dual = claimed_dual(face, free, claims[0]) if claims else None
+            if dual is None:
+                dual = level_dual(face, free)
+            else:
+                del claims[0]
+            # As it is read again, so that both walks see the same weights.
+            dual = face.measured(np.maximum(dual.weights, 0.0), free)
+            kept.append(dual.weights)
+            return dual
 
+        return next_level
 
-def _shifted(known: Array | None) -> Array | None:
-    if known is None or not np.any(known > 0.0):
-        return None
-    return known / float(np.max(known))
+    proof = _walk(Z, theta, norm, begun, count, tolerance)
+    return proof, tuple(kept)
 
 
 def checked_levels(
@@ -99,25 +106,47 @@ def checked_levels(
     As :func:`prove_levels`, with the weights of the levels given. Weights of samples whose margin
     the levels before settle are passed over.
     """
-    face, rest = LevelFace(Z, theta, norm), iter(chain)
 
-    def next_level(free: Mask) -> LevelDual | None:
-        for weights in rest:
-            if np.any(weights < 0.0):
-                return None
-            if np.any(weights[free] > 0.0):
-                return face.measured(unit_scale(weights), free)
-        return None
+    def begun(face: LevelFace) -> _NextLevel:
+        rest = iter(chain)
 
-    return _walk(face, next_level, count, tolerance)
+        def next_level(free: Mask) -> LevelDual | None:
+            for weights in rest:
+                if np.any(weights < 0.0):
+                    return None
+                if np.any(weights[free] > 0.0):
+                    return face.measured(unit_scale(weights), free)
+            return None
+
+        return next_level
+
+    return _walk(Z, theta, norm, begun, count, tolerance)
+
+
+_NextLevel = Callable[[Mask], LevelDual | None]
 
 
 def _walk(
-    face: LevelFace,
-    next_level: Callable[[Mask], LevelDual | None],
+    Z: Array,
+    theta: Array,
+    norm: float,
+    begun: Callable[[LevelFace], _NextLevel],
     count: int,
     tolerance: float,
 ) -> LevelProof:
+    """Return what the levels prove; all of them are measured at the last point.
+
+    Where that lost one of them, they are measured at every point on the way.
+    """
+    face = LevelFace(Z, theta, norm)
+    proof = _walked(face, begun(face), count, tolerance)
+    if not face.reached(tolerance):
+        face = LevelFace(Z, theta, norm, strict=True)
+        proof = _walked(face, begun(face), count, tolerance)
+    return proof
+
+
+def _walked(face: LevelFace, next_level: _NextLevel, count: int, tolerance: float) -> LevelProof:
     given = np.sort(face.given)[:count]
     values = tuple(float(v) for v in np.ldexp(given, face.exponent))
     first = missed = math.inf

@@ -14,12 +14,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.judge.levels.level_face import POSITIVE, LevelDual, LevelFace, Mask, row_lengths
+from lexmargin.judge.levels.level_face import POSITIVE, LevelDual, LevelFace, Mask
 from lexmargin.judge.multipliers.polyhedral import smallest_dual_norm
 from lexmargin.linalg.guarded import linear_program
 from lexmargin.linalg.norms import Array
+from lexmargin.linalg.rows import row_lengths
 
-__all__ = ["level_dual", "made_positive"]
+__all__ = ["claimed_dual", "level_dual", "made_positive"]
 
 _RANK: Final = 1e-9
 """A coordinate that moves less than this on the face is fixed there."""
@@ -32,19 +33,14 @@ _OPTIONS: Final = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tole
 afterwards."""
 
 
-def level_dual(face: LevelFace, free: Mask, known: Array | None = None) -> LevelDual:
+def level_dual(face: LevelFace, free: Mask) -> LevelDual:
     """Return the proof of the level of the free samples, as good as it could be found.
 
     Args:
         face: what the levels before hold, and the point.
         free: (N,) the samples in competition.
-        known: (N,) multipliers of level 1 that somebody has; used where they prove it to rounding.
     """
     if not face.held:
-        if known is not None and np.any(known > 0.0):
-            given = face.measured(np.maximum(known, 0.0), free)
-            if given.gap <= given.noise:
-                return given
         guess = smallest_dual_norm(face.Z, np.zeros(face.values.size), face.norm, free)
         bound = face.exposed_by(guess @ face.Z)
     else:
@@ -52,6 +48,21 @@ def level_dual(face: LevelFace, free: Mask, known: Array | None = None) -> Level
     guess = np.where(guess > POSITIVE, guess, 0.0)
     found = face.measured(_absorbed(face, guess, free, bound), free)
     return found if face.held else min(found, face.measured(guess, free), key=_gap)
+
+
+def claimed_dual(face: LevelFace, free: Mask, claim: Array) -> LevelDual | None:
+    """Return what claimed multipliers of the free samples prove; None if not the whole level.
+
+    Those of the earlier samples are completed; every entry at a bound of the ball may be pushed.
+    """
+    if not face.held:
+        given = face.measured(claim, free)
+    else:
+        size = np.abs(face.point)
+        low, high = POSITIVE * np.max(size), (1.0 - POSITIVE) * np.max(size)
+        bound = size <= low if face.norm == 1.0 else size >= high
+        given = face.measured(_absorbed(face, np.where(free, claim, 0.0), free, bound), free)
+    return given if given.gap <= given.noise else None
 
 
 def _on_face(face: LevelFace, free: Mask) -> tuple[Array, Mask]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lexmargin.linalg.norms import Array, dual_exponent, vector_norm
 from lexmargin.linalg.rounding import EPS, LONG_EPS
+from lexmargin.linalg.rows import dual_lengths, row_lengths
 
-__all__ = ["POSITIVE", "Held", "LevelDual", "LevelFace", "Mask", "row_lengths"]
+__all__ = ["POSITIVE", "Held", "LevelDual", "LevelFace", "Mask"]
 
 POSITIVE: Final = 1e-9
 """Share of the largest entry above which an entry of `Zᵀλ` is one: programs leave 1e-10."""
@@ -93,14 +94,15 @@ class LevelFace:
         known: (N,) the samples with one margin at all optima.
         errors: (N,) by how much that margin may differ from ``values``; inf where not known.
         sharp: the levels held are reached as well as doubles can.
+        strict: all levels are measured again at every point, not at the last one alone.
     """
 
-    def __init__(self, Z: Array, theta: Array, norm: float) -> None:
+    def __init__(self, Z: Array, theta: Array, norm: float, *, strict: bool = False) -> None:
         # Rows beside the signs of an ℓ1 face, in one system: of one size whatever the data's unit.
         self.exponent = math.frexp(float(np.max(np.abs(Z), initial=0.0)))[1]
         half = self.exponent // 2
         self.Z = np.ldexp(np.ldexp(Z, -half), half - self.exponent)
-        self.norm = norm
+        self.norm, self.strict = norm, strict
         self.held: list[Held] = []
         self.core: Indices = np.zeros(0, dtype=np.int64)
         self.exposed: Mask = np.zeros(theta.size, dtype=bool)
@@ -165,7 +167,7 @@ class LevelFace:
 
         A sample is held where ``gap/λ_n`` is within the tolerance, in units of the first margin.
         """
-        limit, before = tolerance * self.unit, self._long
+        limit, before, count = tolerance * self.unit, self._long, len(self.held)
         close = free & (self.values <= np.min(self.values[free]) + 10.0 * limit)
         tight = close & (dual.weights > 0.0) & (dual.gap <= limit * dual.weights)
         if not np.any(tight):
@@ -173,15 +175,22 @@ class LevelFace:
             tight = close & (dual.weights > POSITIVE * float(np.max(dual.weights[free])))
         self.extend(dual, free, np.flatnonzero(tight))
         self._move(self._repaired())
-        gaps = [self.measured(level.fine, level.free) for level in self.held]
+        held = self.held if self.strict else self.held[-1:]
+        gaps = [self.measured(level.fine, level.free) for level in held]
         last = gaps[-1]
         surely = np.any(tight) and bool(np.all(last.gap <= limit * last.weights[tight]))
         if not surely or any(found.gap > limit for found in gaps):
             self._move(before)
+            del self.held[count:]
             return False
         self.sharp = self.sharp and all(found.sharp for found in gaps)
-        self._settle(gaps)
+        self._settle(last)
         return True
+
+    def reached(self, tolerance: float) -> bool:
+        """Say whether the point has all levels held, as well as when each of them was."""
+        gaps = [self.measured(level.fine, level.free) for level in self.held]
+        return all(x.gap <= tolerance * self.unit and (x.sharp or not self.sharp) for x in gaps)
 
     def extend(self, dual: LevelDual, free: Mask, samples: Indices) -> None:
         """Add a level to the equalities of the face, unless it has them; the point stays."""
@@ -318,14 +327,14 @@ class LevelFace:
 
     # -- the margins that the levels settle -------------------------------------------------------
 
-    def _settle(self, gaps: list[LevelDual]) -> None:
+    def _settle(self, dual: LevelDual) -> None:
         """Bound the margins of θ* on the samples of the last level and on what they span.
 
         At θ* the level leaves ``Σ_U λ_n (f_n - level) + ‖Zᵀλ‖_* - θ*·Zᵀλ ≤ slack``: its gap, and
         what the samples before may lie lower there than here; twice that where the level itself may
         be lower there.
         """
-        last, dual = self.held[-1], gaps[-1]
+        last = self.held[-1]
         fixed = ~last.free & (dual.weights > 0.0)
         slack = dual.gap + float(dual.weights[fixed] @ (self.values[fixed] - self._low[fixed]))
         level = float(np.min(self.values[last.free]))
@@ -357,7 +366,7 @@ class LevelFace:
         shares /= size[:, None]
         left = aims[:, open_] - shares.T @ rows
         # θ* and the point differ by at most 2 in the norm of the ball.
-        found = 2.0 * np.array([vector_norm(x, dual_exponent(self.norm)) for x in left])
+        found = 2.0 * dual_lengths(left, self.norm)
         beside = np.zeros(still.size)
         own = np.abs(shares[: self.core.size])
         outer = np.abs(aims - shares[: self.core.size].T @ self.Z[self.core])
@@ -397,8 +406,3 @@ class LevelFace:
         below = self.known & (self.values <= bar * (1.0 + 4.0 * EPS))
         high = np.sort((self.values + errors)[below])
         return np.sort(low)[: high.size], high
-
-
-def row_lengths(rows: Array) -> Array:
-    """Return the Euclidean length of every row."""
-    return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows)))

@@ -38,16 +38,21 @@ __all__ = [
 
 
 def with_ordered_levels(
-    kkt: Kkt, found: Certificate, limits: Tolerances, given: Evidence | None = None
+    kkt: Kkt,
+    found: Certificate,
+    limits: Tolerances,
+    given: Evidence | None = None,
+    claim: Array | None = None,
 ) -> Certificate:
     """Extend the certificate of level 1 to the smallest margins in order (Definition 5).
 
-    ``given``: the chain of duals of a receipt, or the multipliers of level 1.
+    ``given``: the chain of duals of a receipt, or the multipliers of level 1. ``claim``: (L, N) λ
+    of the levels, in their order, measured before any are sought.
     """
     unit, values, Z = ordered_margins(kkt)
     count = kkt.ordered or values.size
     if given is None:
-        return with_levels(found, Z, unit, values, count, limits)
+        return with_levels(found, Z, unit, values, count, limits, claim)
     found = replace(found, levels=tuple(float(v) for v in np.sort(values)[:count]))
     if not found.verdict.stationary or count == 1:
         return found
@@ -88,7 +93,13 @@ def ordered_margins(kkt: Kkt) -> tuple[Array, Array, Array | None]:
 
 
 def with_levels(
-    found: Certificate, Z: Array | None, theta: Array, values: Array, count: int, limits: Tolerances
+    found: Certificate,
+    Z: Array | None,
+    theta: Array,
+    values: Array,
+    count: int,
+    limits: Tolerances,
+    claim: Array | None = None,
 ) -> Certificate:
     """Extend the certificate of level 1 to ``count`` levels.
 
@@ -111,7 +122,10 @@ def with_levels(
                     proof = long_levels(Z, theta, found.norm, count, limits.gap, terms) or proof
         else:
             unit = theta / vector_norm(theta, found.norm)
-            proof, _ = prove_levels(Z, unit, found.norm, count, limits.gap, weights)
+            known = [weights]
+            if claim is not None and claim.ndim == 2 and claim.shape[1] == values.size:
+                known.extend(claim[1:][np.all(np.isfinite(claim[1:]), axis=1)])
+            proof, _ = prove_levels(Z, unit, found.norm, count, limits.gap, known)
             if proof.proven < count and affordable(*Z.shape):
                 exact = exact_levels(Z, found.norm, theta, count)
                 gap = None if isinstance(exact, str) else exact.gap

@@ -7,23 +7,21 @@ from dataclasses import replace
 
 from lexmargin.judge.certificate import Certificate, Rise
 from lexmargin.judge.local.kink_ascent import kink_ascent
-from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink, stated_notes
-from lexmargin.judge.local.kinked_point import KinkedDirection
+from lexmargin.judge.local.kinked import Element, at_slope_zero, judged_at_kink, stated_notes
+from lexmargin.judge.local.kinked_point import KinkedDirection, KinkedPoint
 from lexmargin.judge.second_order.ascent import rise
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.verdict import Verdict
 
-__all__ = ["beyond_first_order", "from_to"]
+__all__ = ["at_kinks", "beyond_first_order", "from_to"]
 
 
 def beyond_first_order(place: KinkedDirection, found: Certificate) -> Certificate:
     """Carry a first-order certificate of a direction on to kinks and second order.
 
-    At a kink (``Tolerances.kink``) of a support sample no smooth verdict stands: stationarity is
-    decided anew with one element of the generalised gradient per support sample. A refutation
-    counts the kinks of other samples too, as far as δ lets these carry weight. Elsewhere, for the
-    ℓ2 ball, the reduced Hessian of `½‖w‖² - Σ λ_n f_n(w)` decides between STRICT_LOCAL, SADDLE (an
-    increase of the margin was evaluated) and KKT.
+    What :func:`at_kinks` leaves stationary at a kink is a saddle where turning units on raises the
+    margin. Elsewhere, for the ℓ2 ball, the reduced Hessian of `½‖w‖² - Σ λ_n f_n(w)` decides
+    between STRICT_LOCAL, SADDLE (an increase of the margin was evaluated) and KKT.
 
     Parameters
     ----------
@@ -33,23 +31,57 @@ def beyond_first_order(place: KinkedDirection, found: Certificate) -> Certificat
     Returns
     -------
     Certificate
-        with ``nearest_kink``, ``curvature``, ``verdict`` and ``reasons`` updated, and with the
-        multipliers and residuals of the generalised gradient at a kink.
+        as :func:`at_kinks`, with ``curvature`` too.
     """
-    # Where margins alone have decided, nothing else was measured.
-    if math.isnan(found.stationarity) or not found.support.size:
-        return found
-    standing = place.standing(found.support)
-    found = replace(found, nearest_kink=standing.nearest)
-    if standing.doubt:
-        return _unknown(found, standing.doubt)
-    if standing.where:
-        return _at_kink(place, found, standing.where)
-    if found.verdict is Verdict.NOT_STATIONARY:
-        return _beside_kinks(place, found)
+    found, element = at_kinks(place, found)
+    if found.verdict is Verdict.CLARKE_KKT and element is not None:
+        return _raised(place, found, element)
     if found.norm != 2.0 or not place.bends:
         return found
     return second_order(place.around, found)
+
+
+def at_kinks(
+    place: KinkedPoint, found: Certificate, *, chosen: bool = True
+) -> tuple[Certificate, Element | None]:
+    """Decide stationarity anew where samples are on kinks (math §3, *Kinks*).
+
+    At a kink (``Tolerances.kink``) of a support sample no smooth verdict stands: one element of the
+    generalised gradient per support sample decides. A refutation counts the kinks of other samples
+    too, as far as δ lets these carry weight.
+
+    Parameters
+    ----------
+    place : the point and its kinks.
+    found : the first-order certificate of it.
+    chosen : whether elements may be looked for.
+
+    Returns
+    -------
+    Certificate, Element or None
+        with ``nearest_kink``, ``verdict`` and ``reasons`` updated, and with the multipliers and
+        residuals of the generalised gradient at a kink; and the elements there.
+    """
+    # Where margins alone have decided, nothing else was measured.
+    if math.isnan(found.stationarity) or not found.support.size:
+        return found, None
+    standing = place.standing(found.support)
+    found = replace(found, nearest_kink=standing.nearest)
+    if standing.doubt:
+        return _unknown(found, standing.doubt), None
+    where = standing.where
+    if not where and found.verdict is Verdict.NOT_STATIONARY:
+        # Elements of other samples on kinks may escape the refutation, within δ.
+        on, standing = place.beside(found.support)
+        if standing.doubt:
+            return _unknown(found, standing.doubt), None
+        if on.size:
+            limits = found.tolerances
+            lower = place.bounded(found.stationarity_bound, on, found.norm, limits)
+            if lower > limits.stationarity:
+                return replace(found, stationarity_bound=lower), None
+            where = standing.where
+    return _at_kink(place, found, where, chosen) if where else (found, None)
 
 
 def from_to(shown: Rise) -> str:
@@ -61,27 +93,15 @@ def _unknown(found: Certificate, doubt: str) -> Certificate:
     return replace(found, verdict=Verdict.UNDECIDED, reasons=(doubt, *found.reasons))
 
 
-def _beside_kinks(place: KinkedDirection, found: Certificate) -> Certificate:
-    """Withdraw a refutation that elements of other samples on kinks may escape, within δ."""
-    on, standing = place.beside(found.support)
-    if standing.doubt:
-        return _unknown(found, standing.doubt)
-    if not on.size:
-        return found
-    limits = found.tolerances
-    lower = place.bounded(found.stationarity_bound, on, found.norm, limits)
-    if lower > limits.stationarity:
-        return replace(found, stationarity_bound=lower)
-    return _at_kink(place, found, standing.where)
-
-
-def _at_kink(place: KinkedDirection, found: Certificate, where: str) -> Certificate:
+def _at_kink(
+    place: KinkedPoint, found: Certificate, where: str, chosen: bool
+) -> tuple[Certificate, Element | None]:
     support = found.support
 
-    def said(why: str, word: Verdict = Verdict.UNDECIDED) -> Certificate:
+    def said(why: str, word: Verdict = Verdict.UNDECIDED) -> tuple[Certificate, None]:
         reasons = (f"{where}: {why}", *stated_notes(found))
         independence = at_slope_zero(found.independence)
-        return replace(found, verdict=word, independence=independence, reasons=reasons)
+        return replace(found, verdict=word, independence=independence, reasons=reasons), None
 
     if found.norm != 2.0:
         if place.slope_zero and found.verdict.stationary:
@@ -90,12 +110,13 @@ def _at_kink(place: KinkedDirection, found: Certificate, where: str) -> Certific
         return said("the generalised gradient is tried for the ℓ2 ball only")
     if support.size > place.most_rows:
         return said(f"{support.size} support margins are too many to choose slopes")
-    sets = place.sets(support)
+    sets = place.sets(support) if chosen else None
     if sets is None:
         return said("the slopes there cannot be chosen, or are too many to list")
-    judged, element = judged_at_kink(found, place, sets, where)
-    if judged.verdict is not Verdict.CLARKE_KKT:
-        return judged
+    return judged_at_kink(found, place, sets, where)
+
+
+def _raised(place: KinkedDirection, judged: Certificate, element: Element) -> Certificate:
     ascent = kink_ascent(element.indices, element.sets, element.clarke)
     if ascent is None:
         return judged

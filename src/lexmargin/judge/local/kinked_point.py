@@ -17,7 +17,7 @@ from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.functions.kinks import Kinks, measure_kinks, samples_of, where_of
 from lexmargin.judge.local.clarke import GradientSets, gradient_sets
 from lexmargin.judge.multipliers.weight_reach import weight_reach
-from lexmargin.judge.point import UnitPoint, check_euler, unit_point
+from lexmargin.judge.point import UnitPoint, check_euler, scaled_to_unit
 from lexmargin.judge.second_order.hessians import Curved, PredictorCurved
 from lexmargin.judge.second_order.surroundings import around_direction
 from lexmargin.judge.second_order.vicinity import Vicinity
@@ -126,10 +126,13 @@ class KinkedPoint(ABC):
 class KinkedDirection(KinkedPoint):
     """A unit direction of homogeneous margin functions."""
 
-    curved: Curved
-    """The margin functions with their second derivatives."""
     bends: bool = True
     """Whether second order has anything to say."""
+
+    @property
+    @abstractmethod
+    def curved(self) -> Curved:
+        """The margin functions with their second derivatives."""
 
     @functools.cached_property
     def values(self) -> Array:
@@ -207,14 +210,25 @@ class PredictorPoint(RectifiedPoint, KinkedDirection):
         limit: float,
         norm: float = 2.0,
     ) -> None:
-        scaled = theta / float(np.max(np.abs(theta)))
-        self.theta = scaled / float(np.linalg.norm(scaled))
+        scaled = theta / (float(np.max(np.abs(theta))) or 1.0)
+        self.theta = scaled / (float(np.linalg.norm(scaled)) or 1.0)
         # Sums that a linear score cancels in are those of the point as it was given.
         at = unit_scale(theta) if functions.linear else self.theta
         self.kkt = Kkt(functions=functions, point=at, norm=norm)
         self.degree, self.limit = degree, limit
-        self.curved = PredictorCurved(functions)
         self.bends = functions.curvature is not Curvature.AFFINE
+
+    @functools.cached_property
+    def curved(self) -> Curved:
+        return PredictorCurved(self.functions)
+
+    @functools.cached_property
+    def unit(self) -> UnitPoint:
+        """The direction as ε is measured there; FloatingPointError where a number is lost."""
+        f, rows = self.kkt.values, self.kkt.jacobian
+        if not (np.all(np.isfinite(f)) and np.all(np.isfinite(rows))):
+            raise FloatingPointError("f_n or a gradient is not finite")
+        return scaled_to_unit(f, rows, self.kkt.point, self.degree, self.kkt.norm)
 
     @functools.cached_property
     def values(self) -> Array:
@@ -225,4 +239,4 @@ class PredictorPoint(RectifiedPoint, KinkedDirection):
         return np.asarray(self.kkt.jacobian[indices])
 
     def known(self, support: Indices) -> UnitPoint:
-        return unit_point(self.kkt.values, self.kkt.jacobian, self.kkt.point, self.degree)
+        return self.unit

@@ -14,7 +14,7 @@ import numpy as np
 from lexmargin.errors import DegreeError
 from lexmargin.judge.bounds.table import GIVEN, lowest
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.first_order import Measured, certificate_of
 from lexmargin.judge.functions.kinks import Kink, samples_of
 from lexmargin.judge.functions.slopes import rows
 from lexmargin.judge.given import STRICTLY, Evidence, measured_of
@@ -25,7 +25,7 @@ from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.products import linear_margin, linear_values
 from lexmargin.judge.multipliers.qualification import licq
 from lexmargin.judge.multipliers.supports import Rung
-from lexmargin.judge.point import UnitPoint, check_euler, unit_point
+from lexmargin.judge.point import UnitPoint, check_euler, scaled_to_unit
 from lexmargin.judge.proved import Proved, linear_proof, with_proved
 from lexmargin.judge.reasons import Condition, claimed
 from lexmargin.judge.second_order.ascent import rise
@@ -74,12 +74,12 @@ def claimed_direction(
     place = PredictorPoint(functions, theta, alpha, limits.kink, norm)
     kkt, theta = place.kkt, place.kkt.point
     jacobian = kkt.jacobian
-    values = linear_values(jacobian, theta) if scores else kkt.values
-    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian))):
-        raise FloatingPointError("f_n or a gradient is not finite")
-    point = unit_point(values, jacobian, theta, alpha, norm)
-    try:
+    point = place.unit
+    if scores:
         # Of linear scores the margins are the products themselves.
+        values = linear_values(jacobian, theta)
+        point = scaled_to_unit(values, jacobian, theta, alpha, norm)
+    try:
         mismatch = 0.0 if scores else check_euler(point, limits.euler)
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
@@ -111,15 +111,17 @@ def claimed_direction(
         first = replace(first, lower=0.0)
     condition = Condition.SLOPES if on else Condition.GRADIENTS
     known = replace(Measured.of(first, point.is_noise, mismatch), condition=condition)
-    verdict, (why,) = first_order(known, limits)
-    word = verdict, (claimed(why),)
-    if on and norm != 2.0:
-        word = Verdict.UNDECIDED, ("a kink, and the ball is not Euclidean",)
-    elif sloped:
-        word = Verdict.UNDECIDED, (sloped,)
     rung = Rung(evidence.tau, first)
+    found = certificate_of(rung, known, point.unscaled(point.margin), norm, limits)
+    word, why = found.verdict, claimed(found.reasons[0])
+    if on and norm != 2.0:
+        word, why = Verdict.UNDECIDED, "a kink, and the ball is not Euclidean"
+    elif sloped:
+        word, why = Verdict.UNDECIDED, sloped
     found = replace(
-        certificate_of(rung, word, point.unscaled(point.margin), norm, limits),
+        found,
+        verdict=word,
+        reasons=(why,),
         stationarity_bound=bounded,
         support=point.support(min(evidence.tau, WIDEST)),
         multipliers=evidence.multipliers,

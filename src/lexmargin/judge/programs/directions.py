@@ -10,7 +10,7 @@ from lexmargin.errors import DegreeError
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.given import ESTABLISHED, Evidence
-from lexmargin.judge.judge import certify_arrays
+from lexmargin.judge.judge import judged_direction
 from lexmargin.judge.levels.long_words import with_long_numbers
 from lexmargin.judge.programs.linear_margins import judged_linear
 from lexmargin.judge.tolerances import Tolerances
@@ -56,12 +56,8 @@ def certify_direction(
 
     place = PredictorPoint(functions, theta, degree, limits.kink, norm)
     kkt, linear = place.kkt, functions.linear
-    if not (np.all(np.isfinite(kkt.values)) and np.all(np.isfinite(kkt.jacobian))):
-        raise FloatingPointError("f_n or a gradient is not finite")
     try:
-        first = certify_arrays(
-            kkt.values, kkt.jacobian, kkt.point, degree, norm, limits, linear=linear
-        )
+        first = judged_direction(place.unit, limits, linear=linear)
     except DegreeError as error:
         # The degree is the predictor's own: it is the numbers that are lost.
         raise FloatingPointError("f_n and its gradient contradict Euler's identity") from error

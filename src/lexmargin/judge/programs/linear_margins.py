@@ -163,7 +163,8 @@ def judged_linear(
         # Sparse ones are too dear to find for a better bound alone.
         rung = climb(Rows(point), tolerances)
         upper = _upper(point, signs, rung.measured, tolerances)
-    return with_linear_bound(judged(point, rung, 0.0, tolerances), point, upper, sure)
+    found = judged(point, rung, (point.is_noise, 0.0), tolerances)
+    return with_linear_bound(found, point, upper, sure)
 
 
 def _checked(X: Any, y: ArrayLike, theta: ArrayLike) -> tuple[Any, Array, Array]:

@@ -18,8 +18,8 @@ from lexmargin.judge.bounds.loss_point import LossPoint, loss_point_of, vanishes
 from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.first_order import Measured, first_order
+from lexmargin.judge.functions.kinks import measure_kinks
 from lexmargin.judge.multipliers.stationarity import misfit, sine
-from lexmargin.judge.plain import smooth_only
 from lexmargin.judge.reasons import Condition
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import blank, negative
@@ -289,7 +289,24 @@ def _smooth(found: Certificate, kkt: Kkt) -> Certificate:
     """Withdraw a verdict at a kink; at 0 there is none where every degree is above 1."""
     if not np.any(kkt.point) and vanishes_at_zero(kkt.functions):
         return found
-    return smooth_only(found, kkt)
+    kinks = measure_kinks(kkt.functions, kkt.point, found.support)
+    if kinks is None:
+        return found
+    # A refutation counts what every sample may carry.
+    refuted = found.verdict is Verdict.NOT_STATIONARY
+    inside = found.feasibility <= found.tolerances.feasibility
+    nearest = kinks.nearest if refuted and inside else kinks.nearest_on_support
+    found = replace(found, nearest_kink=nearest.distance)
+    if nearest.distance > found.tolerances.kink or found.verdict is Verdict.NOT_SEPARATING:
+        return found
+    why = f"on a kink of relu ({nearest}): one gradient decides nothing"
+    return replace(
+        found,
+        verdict=Verdict.UNDECIDED,
+        gap=None,
+        bound=None,
+        reasons=(why, *found.reasons),
+    )
 
 
 def _separating(found: Certificate, values: Array, errors: Array | None) -> Certificate:

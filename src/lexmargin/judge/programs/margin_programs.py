@@ -16,7 +16,7 @@ from lexmargin.judge.bounds.held import ZeroCost
 from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
-from lexmargin.judge.plain import judge_kkt
+from lexmargin.judge.programs.program_point import judged_program
 from lexmargin.judge.programs.w_levels import judge_later_level
 from lexmargin.judge.second_order.curvature import second_order
 from lexmargin.judge.second_order.surroundings import around_program
@@ -106,7 +106,7 @@ def _certify_norm(kkt: Kkt, limits: Tolerances, given: Evidence | None) -> Certi
     Max form (eq. 6): the level is the smallest margin at w itself, and ‖w‖ = ρ unless 0 is a
     combination of the active gradients.
     """
-    found = judge_kkt(kkt, limits, given=given)
+    found = judged_program(kkt, limits, given=given)
     if kkt.radius is not None:
         found = _in_the_ball(found, kkt, vector_norm(kkt.point, kkt.norm) / kkt.radius)
     if kkt.functions.curvature <= Curvature.CONCAVE:
@@ -154,7 +154,7 @@ def _certify_costs(
     """
     if not squares_in_range(kkt.target):
         return too_small_or_large(kkt.values, 2.0, limits)
-    found = judge_kkt(kkt, limits, notes, given)
+    found = judged_program(kkt, limits, notes, given)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, found))
     if kkt.functions.curvature <= Curvature.CONCAVE:
@@ -197,13 +197,11 @@ def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> 
     for level in range(done + 1, len(kkts)):
         if not found.verdict.stationary:
             break
-        later = judge_later_level(kkts[level], level, found.tolerances, unique)
+        later = judge_later_level(kkts[level], found.tolerances, unique)
         unique = unique and later.verdict is Verdict.GLOBAL
         worse = not later.verdict.at_least(found.verdict)
-        check = Check(f"ε of level {level + 1}", later.residual, found.tolerances.stationarity)
-        reasons = (*found.reasons, later.reason)
-        if not later.verdict.stationary:
-            reasons = (later.reason, *found.reasons)
+        check = Check(f"ε of level {level + 1}", later.stationarity, found.tolerances.stationarity)
+        why = f"level {level + 1}: {later.reasons[-1]}"
         gap = found.gap
         if gap is not None:
             gap = None if later.gap is None else max(gap, later.gap)
@@ -212,7 +210,7 @@ def _with_later_levels(kkts: tuple[Kkt, ...], done: int, found: Certificate) -> 
             verdict=later.verdict if worse else found.verdict,
             gap=gap,
             checks=(*found.checks, check),
-            reasons=reasons,
+            reasons=(*found.reasons, why) if later.verdict.stationary else (why, *found.reasons),
         )
     return found
 

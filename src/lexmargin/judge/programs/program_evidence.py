@@ -15,9 +15,9 @@ from lexmargin.judge.levels.level_chain import prove_levels
 from lexmargin.judge.levels.level_proofs import curved_levels, level_rows
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import spread
-from lexmargin.judge.plain import unit_of
 from lexmargin.judge.programs.evidence import evidence_for, refutation_at, with_long
 from lexmargin.judge.programs.margin_programs import measured_level
+from lexmargin.judge.programs.program_point import ProgramPoint
 from lexmargin.judge.programs.recentred import recentred
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array, vector_norm
@@ -61,7 +61,7 @@ def _evidence(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
         shown = curved_levels(Z, point, first.norm, count, limit, found.multipliers).proven
         return found if shown >= count else with_long(first.functions, found, first.norm)
     unit = point / vector_norm(point, first.norm)
-    _, chain = prove_levels(Z, unit, first.norm, count, limit, weights)
+    _, chain = prove_levels(Z, unit, first.norm, count, limit, [weights])
     return replace(found, levels=chain)
 
 
@@ -77,7 +77,7 @@ def _of_program(kkts: tuple[Kkt, ...], certificate: Certificate) -> Evidence:
         return found
     verdict = certificate.verdict
     if verdict is Verdict.NOT_STATIONARY:
-        unit = unit_of(kkt, limits)
+        unit = ProgramPoint(kkt, limits).unit
         if unit.target is None and unit.norm != 2.0:
             return found
         return replace(found, refutation=refutation_at(unit, limits))

@@ -8,8 +8,8 @@ remaining blocks is; and where level 1 is convex, w_1 is the only one and nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import final
+import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,33 +18,18 @@ from lexmargin.formulations.levels import Proof
 from lexmargin.judge.bounds.held import HeldScores, ZeroCost
 from lexmargin.judge.bounds.parts import Parts
 from lexmargin.judge.certificate import Certificate
+from lexmargin.judge.first_order import Measured, first_order
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.proved import BoundMethod
+from lexmargin.judge.proved import with_proved
+from lexmargin.judge.reasons import UNQUALIFIED, filled
 from lexmargin.judge.tolerances import Tolerances
+from lexmargin.judge.unmeasured import blank
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, vector_norm
 
-__all__ = ["LaterLevel", "judge_later_level", "proofs_of_levels"]
-
-
-@final
-@dataclass(frozen=True)
-class LaterLevel:
-    """What was found about a level after a positive one, the parts before it held.
-
-    Attributes:
-        verdict: GLOBAL, KKT, UNDECIDED or NOT_STATIONARY.
-        residual: ε, relative to ‖w_j‖.
-        gap: proven distance of ‖w_j‖² from its least value, relative; None without a bound.
-        reason: one line.
-    """
-
-    verdict: Verdict
-    residual: float
-    gap: float | None
-    reason: str
+__all__ = ["judge_later_level", "proofs_of_levels"]
 
 
 def proofs_of_levels(kkts: tuple[Kkt, ...], certificate: Certificate) -> tuple[Proof, ...]:
@@ -71,7 +56,7 @@ def proofs_of_levels(kkts: tuple[Kkt, ...], certificate: Certificate) -> tuple[P
 # -- the levels after a positive one ---------------------------------------------------------------
 
 
-def judge_later_level(kkt: Kkt, level: int, limits: Tolerances, unique: bool) -> LaterLevel:
+def judge_later_level(kkt: Kkt, limits: Tolerances, unique: bool) -> Certificate:
     """Judge ``‖w_j‖²`` of a level after a positive one, the parts before it held where they are.
 
     ``(w_j, 0, …, 0) = Σ λ_n (∇_j f_n, …, ∇_K f_n)``, λ ≥ 0 where f_n(w) = 1. It is necessary at an
@@ -80,44 +65,41 @@ def judge_later_level(kkt: Kkt, level: int, limits: Tolerances, unique: bool) ->
 
     Args:
         kkt: of the level.
-        level: its number, from 0.
         limits: what counts as equal.
         unique: the held parts are shown to be the only ones.
+
+    Returns:
+        GLOBAL, KKT, UNDECIDED or NOT_STATIONARY, with ε relative to ‖w_j‖ and, where a bound
+        stands, the relative distance of ‖w_j‖² from its least value as the gap.
     """
-    name, values, moving = f"w_{level + 1}", kkt.values, ~kkt.held
-    size = vector_norm(kkt.target, 2.0)
-    best = Verdict.GLOBAL if unique else Verdict.KKT
-    if size == 0.0:
-        return LaterLevel(best, 0.0, 0.0, f"‖{name}‖ = 0: no point has less ({BoundMethod.ZERO})")
+    values, moving, size = kkt.values, ~kkt.held, vector_norm(kkt.target, 2.0)
+    table = [bound for bound in (ZeroCost(), HeldScores()) if bound.applies(kkt)]
+    least = table[0].prove(kkt, np.zeros(values.size)) if table else None
     active = np.flatnonzero(values <= 1.0 + limits.support)
     jacobian, target = kkt.jacobian[:, moving], kkt.target[moving]
-    residual = _misfit(jacobian[active], target) / size
-    held = HeldScores()
-    least = held.prove(kkt, np.zeros(values.size)) if held.applies(kkt) else None
-    if least is not None:
-        gap = least.gap(kkt.margin)
-        if gap > limits.gap:
-            enough = f"‖{name}‖² = {size**2:.9g}, and {least.value:.9g} is enough"
-            reason = f"level {level + 1}: {enough}"
-            return LaterLevel(Verdict.NOT_STATIONARY, residual, None, reason)
-        if unique and (residual <= limits.stationarity or size**2 <= limits.gap):
-            return LaterLevel(best, min(residual, size**2), gap, least.reason)
+    residual = _misfit(jacobian[active], target) / size if size > 0.0 else 0.0
+    lower, missed, qualified = 0.0, "", True
+    if least is not None and least.gap(kkt.margin) > limits.gap:
+        stated = f"‖w_{(kkt.part or 0) + 1}‖² = {size**2:.9g}"
+        missed = f"{stated}, and {least.value:.9g} is enough"
+    elif least is not None and unique and size**2 <= limits.gap:
+        residual = min(residual, size**2)
     if residual > limits.stationarity:
         # Constraints that the moving blocks do not touch qualify nothing and forbid nothing.
         touched = active[np.any(jacobian[active] != 0.0, axis=1)]
-        if touched.size and fritz_john(jacobian[touched], limits.stationarity).holds:
-            reason = f"level {level + 1}: no constraint qualification, ε = {residual:.3g}"
-            return LaterLevel(Verdict.UNDECIDED, residual, None, reason)
+        qualified = not (touched.size and fritz_john(jacobian[touched], limits.stationarity).holds)
         # With the other samples at the price of their slack: neither ε nor δ can be small.
         priced = np.column_stack([jacobian, (values - 1.0) / size])
         wider = _misfit(priced, np.append(target, 0.0)) / size
-        least_of = 2.0 * max(limits.stationarity, limits.complementarity)
-        word = Verdict.NOT_STATIONARY if wider > least_of else Verdict.UNDECIDED
-        reason = f"level {level + 1}: ‖{name}‖ can be reduced with the parts before it held"
-        return LaterLevel(word, residual, None, f"{reason}: ε = {residual:.3g}")
-    where = "the only one" if unique else "where it is"
-    reason = f"level {level + 1}: KKT with the part before it held {where}"
-    return LaterLevel(Verdict.KKT, residual, None, reason)
+        lower = math.sqrt(max(0.0, wider**2 - limits.complementarity**2))
+    known = Measured(residual=residual, lower=lower, floor=0.0, missed=missed)
+    word, reasons = first_order(known, limits)
+    if not (qualified or missed):
+        word, reasons = Verdict.UNDECIDED, (filled(UNQUALIFIED, residual),)
+    found = replace(blank(word, values, 2.0, limits, reasons), stationarity=residual)
+    if least is None or not (word.stationary and (unique or size == 0.0)):
+        return found
+    return with_proved(found, least, kkt.margin, rises=unique)
 
 
 def _misfit(rows: Array, target: Array) -> float:

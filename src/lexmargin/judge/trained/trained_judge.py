@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, certificate_of, first_order
+from lexmargin.judge.first_order import Measured, certificate_of
 from lexmargin.judge.multipliers.gram import Gram
 from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.qualification import LicqReport, MfcqReport, MultiplierSet
@@ -51,7 +51,6 @@ def certify_by_gram(
     smallest = margins.rows(theta, np.flatnonzero(values <= gamma))
     noisy = is_noise(smallest, ladder.theta, degree * gamma)
     mismatch = euler_error(ladder.products, degree * values[ladder.indices])
-    word = first_order(Measured.of(found, noisy, mismatch), limits)
     scale = length ** (degree - 1.0)
     margin = gamma / scale
     pair = lyu_li(found.residual, found.multipliers * (values - gamma), margin, degree)
@@ -59,7 +58,7 @@ def certify_by_gram(
     independent, norms = _independent(gram), np.sqrt(np.diag(gram))
     products = ladder.products[np.searchsorted(ladder.indices, found.support)]
     slack = float(np.min(products / norms)) if np.all(norms > 0.0) else 0.0
-    certificate = certificate_of(rung, word, margin, 2.0, limits)
+    certificate = certificate_of(rung, Measured.of(found, noisy, mismatch), margin, 2.0, limits)
     return replace(
         certificate,
         multipliers=found.multipliers * scale,

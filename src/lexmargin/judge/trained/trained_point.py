@@ -42,7 +42,10 @@ class TrainedPoint(KinkedDirection):
         self.theta = margins.theta / size
         # Gradients are taken at θ; at θ̂ they are smaller by ‖θ‖^{α-1}.
         self._shrunk = size ** (1.0 - degree)
-        self.curved = margins
+
+    @property
+    def curved(self) -> TrainedMargins:
+        return self._margins
 
     def rows(self, indices: Indices) -> Array:
         return np.asarray(self.curved.rows(self._margins.theta, indices) * self._shrunk)

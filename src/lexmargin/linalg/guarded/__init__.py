@@ -23,6 +23,7 @@ from lexmargin.linalg.guarded.entries import entering
 from lexmargin.linalg.guarded.least_squares import nonnegative_least_squares, nonnegative_or_bounded
 from lexmargin.linalg.guarded.minimisers import least_between, minimised, root_between, stepper
 from lexmargin.linalg.guarded.programs import (
+    add_columns,
     add_rows,
     conic_program,
     linear_program,
@@ -30,6 +31,7 @@ from lexmargin.linalg.guarded.programs import (
 )
 
 __all__ = [
+    "add_columns",
     "add_rows",
     "cholesky_factor",
     "cholesky_solved",

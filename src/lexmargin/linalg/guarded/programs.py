@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lexmargin.linalg.guarded.entries import entering, entries_of
 
-__all__ = ["add_rows", "conic_program", "linear_program", "quadratic_program"]
+__all__ = ["add_columns", "add_rows", "conic_program", "linear_program", "quadratic_program"]
 
 Array = NDArray[np.float64]
 
@@ -49,26 +49,39 @@ def quadratic_program(
     return np.asarray(x), int(flag), details
 
 
-def add_rows(
-    solver: Any, lower: Array, upper: Array, starts: Any, columns: Any, values: Array
-) -> None:
-    """Append rows ``l <= a·x <= u`` to a HiGHS model, in compressed form; bounds may be infinite.
+def add_rows(solver: Any, block: Any, lower: Array, upper: Array) -> None:
+    """Append rows ``l <= a·x <= u`` to a HiGHS model, dense or CSR; bounds may be infinite.
 
     Raises:
         LinAlgError: a coefficient is not finite, or a bound is no number.
     """
+    starts, places, values = _entering_rows(block, lower, upper)
+    solver.addRows(lower.size, lower, upper, values.size, starts, places, values)
+
+
+def add_columns(solver: Any, block: Any, cost: Array, lower: Array, upper: Array) -> None:
+    """Append variables to a HiGHS model; the rows of ``block`` are their columns, dense or CSR.
+
+    Raises:
+        LinAlgError: as :func:`add_rows`.
+    """
+    starts, places, values = _entering_rows(block, lower, upper)
+    entering(cost)
+    solver.addCols(lower.size, cost, lower, upper, values.size, starts, places, values)
+
+
+def _entering_rows(block: Any, lower: Array, upper: Array) -> tuple[Any, Any, Array]:
+    """Return the starts, places and values of the entries that are not 0, row by row."""
+    if hasattr(block, "indptr"):
+        starts, places, values = block.indptr[:-1], block.indices, block.data
+    else:
+        nonzero = block != 0.0
+        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(nonzero, axis=1))[:-1]])
+        places, values = np.nonzero(nonzero)[1], block[nonzero]
     entering(values)
     if np.any(np.isnan(lower)) or np.any(np.isnan(upper)):
-        raise LinAlgError("A bound of a row is no number.")
-    solver.addRows(
-        lower.size,
-        np.ascontiguousarray(lower, dtype=np.float64),
-        np.ascontiguousarray(upper, dtype=np.float64),
-        values.size,
-        starts.astype(np.int32),
-        columns.astype(np.int32),
-        values,
-    )
+        raise LinAlgError("A bound is no number.")
+    return starts.astype(np.int32), places.astype(np.int32), np.asarray(values, dtype=np.float64)
 
 
 def conic_program(

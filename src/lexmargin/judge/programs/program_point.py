@@ -1,7 +1,8 @@
-"""Plain KKT of `f_n(w) ≥ level` at a point whose scale matters (math §3): sums, and neither."""
+"""A point of a program whose length counts (math §3): plain KKT of `f_n(w) ≥ level` there."""
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from typing import Final, final
@@ -12,21 +13,16 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
-from lexmargin.judge.first_order import Measured, certificate_of, first_order
-from lexmargin.judge.functions.kinks import measure_kinks
+from lexmargin.judge.first_order import Measured, certificate_of
 from lexmargin.judge.given import Evidence, combined_to_zero, measured_of
 from lexmargin.judge.judge import with_multiplier_set
+from lexmargin.judge.local.beyond_first_order import at_kinks
 from lexmargin.judge.local.clarke import GradientSets
-from lexmargin.judge.local.kinked import at_slope_zero, judged_at_kink
-from lexmargin.judge.local.kinked_point import RectifiedPoint, Standing
+from lexmargin.judge.local.kinked_point import RectifiedPoint
 from lexmargin.judge.multipliers.fritz_john import fritz_john
 from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
-from lexmargin.judge.multipliers.qualification import (
-    compact,
-    licq,
-    mfcq,
-)
+from lexmargin.judge.multipliers.qualification import compact, licq, mfcq
 from lexmargin.judge.multipliers.stationarity import Stationarity
 from lexmargin.judge.multipliers.supports import Rows, Rung, climb
 from lexmargin.judge.point import UnitPoint, euler_error, is_noise
@@ -36,47 +32,91 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
 
-__all__ = ["judge_kkt", "smooth_only", "unit_of"]
+__all__ = ["ProgramPoint", "judged_program"]
 
 
 _HOLDING: Final = 1e-2
 """Margins up to 1 % above the smallest count for a block's scale; only a scale hangs on it."""
 
 
-def unit_of(kkt: Kkt, limits: Tolerances) -> UnitPoint:
-    """Return a point at its own scale in the form that the measures of stationarity take.
+@final
+class ProgramPoint(RectifiedPoint):
+    """The point of a margin program, its gradients over r_n, in its metric, 0 where it is held."""
 
-    With costs the target and the gradients stand divided by a metric D (d,), so that the residual
-    of every block is compared with what there is of it.
-    """
-    interior = kkt.point if kkt.interior is None else kkt.interior
-    if kkt.costs is None:
-        length = vector_norm(kkt.point, kkt.norm)
-        direction = kkt.point / length
-        if kkt.norm == 1.0 or math.isinf(kkt.norm):
-            interior, rate = kkt.point, length
-        else:
-            rate = float(norm_gradient(direction, kkt.norm) @ interior)
+    def __init__(self, kkt: Kkt, limits: Tolerances) -> None:
+        self.kkt, self._limits, self.limit = kkt, limits, limits.kink
+
+    @functools.cached_property
+    def unit(self) -> UnitPoint:
+        """The point at its own scale, as ε is measured there.
+
+        With costs the target and the gradients stand divided by a metric D (d,), so that the
+        residual of every block is compared with what there is of it.
+        """
+        kkt = self.kkt
+        interior = kkt.point if kkt.interior is None else kkt.interior
+        if kkt.costs is None:
+            length = vector_norm(kkt.point, kkt.norm)
+            direction = kkt.point / length
+            if kkt.norm == 1.0 or math.isinf(kkt.norm):
+                interior, rate = kkt.point, length
+            else:
+                rate = float(norm_gradient(direction, kkt.norm) @ interior)
+            return UnitPoint(
+                direction, kkt.values, kkt.moving, 1.0 / rate, kkt.norm, 1.0, 0, None, interior
+            )
+        metric = _metric(kkt, self._limits)
+        target = kkt.target / metric
+        size = vector_norm(target, 2.0)
+        unit, interior = target / size, interior * metric
         return UnitPoint(
-            direction, kkt.values, kkt.moving, 1.0 / rate, kkt.norm, 1.0, 0, None, interior
+            kkt.point / vector_norm(kkt.point, 2.0),
+            kkt.values,
+            kkt.moving / metric,
+            1.0 / float(unit @ interior),
+            2.0,
+            1.0,
+            0,
+            unit,
+            interior,
+            metric,
+            size,
         )
-    metric = _metric(kkt, limits)
-    target = kkt.target / metric
-    size = vector_norm(target, 2.0)
-    unit, interior = target / size, interior * metric
-    return UnitPoint(
-        kkt.point / vector_norm(kkt.point, 2.0),
-        kkt.values,
-        kkt.moving / metric,
-        1.0 / float(unit @ interior),
-        2.0,
-        1.0,
-        0,
-        unit,
-        interior,
-        metric,
-        size,
-    )
+
+    @property
+    def theta(self) -> Array:  # type: ignore[override]  # what the cone must hold
+        return self.unit.theta if self.unit.target is None else self.unit.target
+
+    @property
+    def degree(self) -> float:  # type: ignore[override]
+        return self.unit.degree
+
+    @property
+    def values(self) -> Array:
+        return self.unit.margins
+
+    @property
+    def ascent(self) -> Array | None:
+        return None if self.kkt.interior is None else self.unit.ascent
+
+    def rows(self, indices: Indices) -> Array:
+        return np.asarray(self.unit.jacobian[indices])
+
+    def doubts(self, support: Indices, limits: Tolerances) -> tuple[bool, float]:
+        kkt = self.kkt
+        if kkt.interior is None:
+            return False, 0.0
+        smallest = np.flatnonzero(kkt.values <= kkt.margin)
+        noisy = is_noise(kkt.moving[smallest], kkt.interior, kkt.margin)
+        return noisy, euler_error(kkt.moving @ kkt.interior, kkt.values)
+
+    def sets(self, indices: Indices) -> GradientSets | None:
+        sets, kkt = super().sets(indices), self.kkt
+        if sets is None:
+            return None
+        rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
+        columns = np.ones(kkt.point.size) if self.unit.metric is None else 1.0 / self.unit.metric
+        return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
 
 
 def _metric(kkt: Kkt, limits: Tolerances) -> Array:
@@ -121,7 +161,7 @@ def _block_metric(kkt: Kkt, parts: Parts, limits: Tolerances) -> Array:
     return parts.spread(found)
 
 
-def judge_kkt(
+def judged_program(
     kkt: Kkt, limits: Tolerances, notes: tuple[str, ...] = (), given: Evidence | None = None
 ) -> Certificate:
     """Judge `target = Σ λ_n ∇f_n(w)`, λ ≥ 0 on `{n : f_n(w) = level}`, and feasibility.
@@ -140,24 +180,24 @@ def judge_kkt(
     if margin <= 0.0:
         return negative(kkt.values, kkt.norm, limits, notes)
     shortfall, missed = against_level(margin, margin if kkt.level is None else kkt.level, limits)
-    unit = unit_of(kkt, limits)
+    place = ProgramPoint(kkt, limits)
+    unit = place.unit
     if not unit.is_finite:
         raise FloatingPointError("f_n or a gradient is not finite")
-    doubts = _doubts(kkt)
+    doubts = place.doubts(np.arange(kkt.values.size), limits)
     if given is None:
         rung = climb(Rows(unit), limits)
     else:
         given = replace(given, multipliers=given.multipliers / unit.size)
         rung = Rung(given.tau, measured_of(unit, unit.jacobian, given, limits, doubts[1]))
     measured = rung.measured
-    support = measured.support
-    singular = _singular(kkt, unit, measured, limits, given)
-    known = Measured.of(measured, *doubts)
-    word = first_order(replace(known, missed=missed, singular=singular), limits)
-    found = certificate_of(rung, word, margin, kkt.norm, limits)
+    support, rows = measured.support, kkt.moving[measured.support]
+    singular = _singular(place, measured, limits, given)
+    known = replace(Measured.of(measured, *doubts), missed=missed, singular=singular)
+    found = certificate_of(rung, known, margin, kkt.norm, limits)
     if given is None:
         found = with_multiplier_set(found, unit, unit.jacobian[support])
-    homogeneous, rows, inside = kkt.interior is not None, kkt.moving[support], kkt.interior
+    homogeneous, inside = kkt.interior is not None, kkt.interior
     found = replace(
         found,
         feasibility=shortfall,
@@ -166,11 +206,11 @@ def judge_kkt(
         interior=Later(lambda: mfcq(rows, 0.0, inside)) if given is None or homogeneous else None,
         reasons=found.reasons + notes,
     )
-    place = _ProgramPoint(kkt, unit, limits.kink)
-    if given is not None or missed:
-        found = smooth_only(found, kkt, place, decided=bool(missed))
+    if missed:
+        # Margins alone have decided, whatever the gradients are.
+        found = replace(found, nearest_kink=place.standing(support).nearest)
     else:
-        found = _at_kinks(found, place)
+        found = at_kinks(place, found, chosen=given is None)[0]
     # Not the unit point itself, which has the gradients of all margins.
     size, described = unit.size, found.multiplier_set
     if described is not None:
@@ -178,69 +218,15 @@ def judge_kkt(
     return replace(found, multipliers=found.multipliers * size, multiplier_set=described)
 
 
-def _at_kinks(found: Certificate, place: _ProgramPoint) -> Certificate:
-    """Decide stationarity anew where samples of the support are on kinks (math §3, *Kinks*)."""
-    standing = place.standing(found.support) if found.support.size else Standing()
-    sets = place.sets(found.support) if standing.where and found.norm == 2.0 else None
-    if sets is None:
-        return smooth_only(found, place.kkt, place)
-    found = replace(found, nearest_kink=standing.nearest)
-    return judged_at_kink(found, place, sets, standing.where)[0]
-
-
-@final
-class _ProgramPoint(RectifiedPoint):
-    """The point of a margin program, its gradients over r_n, in its metric, 0 where it is held."""
-
-    def __init__(self, kkt: Kkt, unit: UnitPoint, limit: float) -> None:
-        self.kkt = kkt
-        self.unit, self.degree, self.limit = unit, unit.degree, limit
-        self.theta = unit.theta if unit.target is None else unit.target
-
-    @property
-    def values(self) -> Array:
-        return self.unit.margins
-
-    @property
-    def ascent(self) -> Array | None:
-        return None if self.kkt.interior is None else self.unit.ascent
-
-    def rows(self, indices: Indices) -> Array:
-        return np.asarray(self.unit.jacobian[indices])
-
-    def doubts(self, support: Indices, limits: Tolerances) -> tuple[bool, float]:
-        return _doubts(self.kkt)
-
-    def sets(self, indices: Indices) -> GradientSets | None:
-        sets, kkt = super().sets(indices), self.kkt
-        if sets is None:
-            return None
-        rows = np.ones(indices.size) if kkt.required is None else 1.0 / kkt.required[indices]
-        columns = np.ones(kkt.point.size) if self.unit.metric is None else 1.0 / self.unit.metric
-        return sets.scaled(rows, np.where(kkt.held, 0.0, columns))
-
-
-def _doubts(kkt: Kkt) -> tuple[bool, float]:
-    """Return whether the margin is no more than its rounding, and the error of Euler's identity."""
-    if kkt.interior is None:
-        return False, 0.0
-    smallest = np.flatnonzero(kkt.values <= kkt.margin)
-    noisy = is_noise(kkt.moving[smallest], kkt.interior, kkt.margin)
-    return noisy, euler_error(kkt.moving @ kkt.interior, kkt.values)
-
-
 def _singular(
-    kkt: Kkt,
-    unit: UnitPoint,
-    measured: Stationarity,
-    limits: Tolerances,
-    given: Evidence | None,
+    place: ProgramPoint, measured: Stationarity, limits: Tolerances, given: Evidence | None
 ) -> Verdict | None:
     """Return the word that 0 as a combination of the active gradients gives; None where it is none.
 
     With degrees, `J v = f > 0` rules such multipliers out. No δ bounds what weight there may lie
     above the smallest margin, so that a support as wide as δ allows is too wide.
     """
+    kkt = place.kkt
     if measured.met(limits) or kkt.interior is not None:
         return None
     tight = np.flatnonzero(limits.tight(kkt.values))
@@ -255,7 +241,7 @@ def _singular(
     if kkt.level is None:
         # The level may be traded for the objective (eq. 6).
         return Verdict.KKT
-    withheld = given is not None and _has_multiplier(unit, limits)
+    withheld = given is not None and _has_multiplier(place.unit, limits)
     return Verdict.UNDECIDED if withheld else Verdict.FRITZ_JOHN
 
 
@@ -269,44 +255,3 @@ def _has_multiplier(unit: UnitPoint, limits: Tolerances) -> bool:
     rows, _ = normalised_rows(unit.jacobian[unit.support(WIDEST)])
     left = unit.wanted - nonnegative(rows.T, unit.wanted) @ rows
     return vector_norm(left, 2.0) <= limits.stationarity * vector_norm(unit.wanted, 2.0)
-
-
-def smooth_only(
-    found: Certificate, kkt: Kkt, place: RectifiedPoint | None = None, *, decided: bool = False
-) -> Certificate:
-    """Withdraw a verdict that rests on gradients at a kink of a power-1 ReLU.
-
-    Away from kinks only ``nearest_kink`` is filled in.
-
-    Parameters
-    ----------
-    found : the certificate, with slope 0 at every kink.
-    kkt : the point.
-    place : the same as it was measured, where samples above the margin carry little weight within
-        δ; None where every sample carries weight.
-    decided : margins alone have decided, whatever the gradients are.
-    """
-    limits = found.tolerances
-    kinks = measure_kinks(kkt.functions, kkt.point, found.support) if found.support.size else None
-    if kinks is None:
-        return found
-    nearest = kinks.nearest_on_support
-    if found.verdict is Verdict.NOT_STATIONARY and found.feasibility <= limits.feasibility:
-        # Samples above the margin may carry weight within δ, with any element at their kinks.
-        if kinks.nearest.distance <= limits.kink and place is not None:
-            on = place.beside(found.support)[0]
-            lower = place.bounded(found.stationarity_bound, on, found.norm, limits)
-            if lower > limits.stationarity:
-                return replace(found, stationarity_bound=lower, nearest_kink=nearest.distance)
-        nearest = kinks.nearest
-    if nearest.distance > limits.kink or decided or found.verdict is Verdict.NOT_SEPARATING:
-        return replace(found, nearest_kink=nearest.distance)
-    return replace(
-        found,
-        verdict=Verdict.UNDECIDED,
-        nearest_kink=nearest.distance,
-        independence=at_slope_zero(found.independence),
-        gap=None,
-        bound=None,
-        reasons=(f"on a kink of relu ({nearest}): one gradient decides nothing", *found.reasons),
-    )
