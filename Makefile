@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install run train-digits test test-long adversarial instances check bench bench-page docs paper known-issues format clean
+.PHONY: install run train-digits test test-long adversarial instances check bench bench-long bench-page docs paper known-issues format clean
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "install: there is no $(PYTHON): name a Python 3.11 to 3.13, for example \`make install PYTHON=python3.12\`."; exit 1; }
@@ -37,15 +37,23 @@ check: install
 	$(VENV)/python -m pytest -q tests/test_packaging.py
 
 # The slow peers have limits of their own. cvxpy_leximin is one of the peers, asked for without its
-# dependencies, which would overwrite CVXPY.
-BENCHES := first_answer overhead multipliers paths lexicographic linear_hard_margin relu nonconvex
+# dependencies, which would overwrite CVXPY. The seed of the instances is the date unless SEED says
+# another; `make bench-long` takes five of them and ten times the limit of a peer.
+BENCHES := linear_margins polyhedral_margins multipliers small_problems waiting paths nonconvex \
+	certificates relu lexicographic first_answer overhead
+SEED ?= $(shell date -u +%Y%m%d)
+BENCH_FLAGS := --seed $(SEED)
 
 bench: install
 	@$(VENV)/python -m pip install -q --no-deps --upgrade --target out/bench/peers cvxpy_leximin || echo "bench: cvxpy_leximin could not be fetched; its rows say so."
 	@for name in $(BENCHES); do \
-		echo "== benchmarks/$$name.py"; $(VENV)/python benchmarks/$$name.py || exit 1; \
+		echo "== benchmarks/$$name.py"; $(VENV)/python benchmarks/$$name.py $(BENCH_FLAGS) || exit 1; \
 	done
 	@$(MAKE) --no-print-directory bench-page
+
+# Hours: five seeds, whose spread is printed and stands on the page.
+bench-long:
+	@$(MAKE) --no-print-directory bench BENCH_FLAGS="--seed $(SEED) --seeds 5 --limit 60"
 
 bench-page: install
 	$(VENV)/python benchmarks/page.py

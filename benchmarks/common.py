@@ -1,214 +1,76 @@
-"""What every benchmark measures: medians with spread, ratios, growth, memory, the machine."""
+"""What every benchmark keeps: rows, ratios, growth and goals, for one seed or several."""
 
 from __future__ import annotations
 
-import ctypes
+import argparse
 import json
 import math
 import os
-import platform
-import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, final
+from typing import Any, Final, Self, final
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
+from measure import fitted_exponent, machine, machine_facts, median_with_spread
 
-__all__ = [
-    "OUT",
-    "Bench",
-    "Ratio",
-    "Row",
-    "Timing",
-    "Unanswered",
-    "available_memory",
-    "fitted_exponent",
-    "machine",
-    "machine_facts",
-    "measured",
-    "median_with_spread",
-    "peak_memory",
-    "timed",
-    "within",
-]
-
-T = TypeVar("T")
+__all__ = ["OUT", "Bench", "Options", "Ratio", "Role", "Row", "options"]
 
 OUT: Final = Path(__file__).resolve().parents[1] / "out" / "bench"
 """Where every benchmark leaves ``<name>.json``; the page is made from these files."""
 
-_PACKAGES: Final = (
-    "lexmargin", "numpy", "scipy", "cvxpy", "clarabel", "highspy", "daqp", "casadi", "cyipopt",
-    "pyomo", "scikit-learn",
-)  # fmt: skip
-
-# Waiting BLAS threads spin, which costs small problems ten times their time. The variables reach
-# libraries that are loaded later, the call those that are loaded already.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-threadpool_limits(1)
+ENOUGH: Final = 1e-6
+"""A peer whose residual is larger has not solved the problem: no goal is measured by its speed."""
 
 
 @final
 @dataclass(frozen=True)
-class Timing(Generic[T]):
-    """CPU seconds of each run (of all its threads), and the last result."""
+class Options:
+    """What the command line asks of a benchmark.
 
-    seconds: tuple[float, ...]
-    result: T
+    Attributes:
+        seeds: of the random instances, one run each.
+        limit: wall seconds of a peer.
+        only: measure the instances alone whose name holds this.
+        long: whether more than one seed is asked.
+    """
+
+    seeds: tuple[int, ...]
+    limit: float
+    only: str
 
     @property
-    def median(self) -> float:
-        """Median seconds."""
-        return statistics.median(self.seconds)
+    def long(self) -> bool:
+        return len(self.seeds) > 1
 
-    def __str__(self) -> str:
-        return median_with_spread(self.seconds)
-
-
-def median_with_spread(seconds: Sequence[float]) -> str:
-    """Return ``median s [smallest, largest]``."""
-    return f"{statistics.median(seconds):.4g} s [{min(seconds):.4g}, {max(seconds):.4g}]"
+    def wants(self, name: str) -> bool:
+        """Return whether an instance is to be measured."""
+        return self.only in name
 
 
-def timed(work: Callable[[], T], runs: int = 5, budget: float = 5.0) -> Timing[T]:
-    """Run ``work`` up to ``runs`` times, fewer once ``budget`` seconds are spent.
-
-    CPU seconds, because wall time on a shared machine measures the neighbours.
-    """
-    seconds: list[float] = []
-    while True:
-        began = time.process_time()
-        result = work()
-        seconds.append(time.process_time() - began)
-        if len(seconds) >= runs or sum(seconds) >= budget:
-            return Timing(tuple(seconds), result)
-
-
-@final
-@dataclass(frozen=True)
-class Unanswered:
-    """Why work gave nothing, and the CPU seconds it had until its time was up; else NaN."""
-
-    why: str
-    spent: float = math.nan
+def options(about: str | None, limit: float) -> Options:
+    """Read the command line; without a seed the date is it, so that every day has fresh data."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    today = int(time.strftime("%Y%m%d", time.gmtime()))
+    parser.add_argument("--seed", type=int, default=today, help="of the first run's instances")
+    parser.add_argument("--seeds", type=int, default=1, help="how many runs, each with a seed")
+    parser.add_argument("--limit", type=float, default=limit, help="wall seconds of a peer")
+    parser.add_argument("--only", default="", help="a part of the names of the instances")
+    asked = parser.parse_args()
+    seeds = tuple(range(asked.seed, asked.seed + asked.seeds))
+    return Options(seeds, asked.limit, asked.only)
 
 
-def within(work: Callable[[], T], limit: float) -> T | Unanswered:
-    """Return what ``work`` returns in a forked process, or why it gave nothing in ``limit`` s."""
-    context = get_context("fork")
-    here, there = context.Pipe(duplex=False)
-    before = _children_seconds()
-    child = context.Process(target=_send, args=(there, work), daemon=True)
-    child.start()
-    there.close()
-    late = False
-    try:
-        late = not here.poll(limit)
-        if not late:
-            found: T | Unanswered = here.recv()
-            return found
-    except EOFError:
-        return Unanswered("the process died")
-    finally:
-        child.kill()
-        child.join()
-    return Unanswered(f"no answer in {limit:.3g} s", _children_seconds() - before)
+class Role(StrEnum):
+    """Who answered: what a user calls, its engine without the certificate, or somebody else."""
 
-
-def _children_seconds() -> float:
-    """Return the CPU seconds of all processes of ours that have ended, killed ones included."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _send(there: Connection, work: Callable[[], object]) -> None:
-    try:
-        result = work()
-    except Exception as error:
-        result = Unanswered(f"{type(error).__name__}: {error}".splitlines()[0])
-    there.send(result)
-
-
-def fitted_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return the exponent of ``seconds ~ size^exponent``, least squares on logarithms."""
-    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-
-
-def peak_memory(work: Callable[[], object]) -> float:
-    """Return by how many bytes ``work`` raises the resident memory at its peak; nan off Linux."""
-    try:
-        # What the allocator keeps from earlier work would hide what this work needs.
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _memory("VmRSS")
-        work()
-        return _memory("VmHWM") - before
-    except (OSError, AttributeError):
-        return float("nan")
-
-
-def measured(work: Callable[[], T], runs: int = 5, budget: float = 5.0) -> tuple[Timing[T], float]:
-    """Return the timing of ``work`` and the bytes by which its runs raised the memory."""
-    kept: list[Timing[T]] = []
-    memory = peak_memory(lambda: kept.append(timed(work, runs, budget)))
-    return (kept or [timed(work, runs, budget)])[0], memory
-
-
-def available_memory() -> float:
-    """Return the bytes that can be had now; infinity where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024.0 * next(float(x.split()[1]) for x in lines if x.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return math.inf
-
-
-def _memory(name: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return 1024.0 * float(line.split()[1])
-    raise OSError(f"no {name}")
-
-
-def machine_facts() -> dict[str, str]:
-    """Return the processor, its cores, the BLAS threads, and the versions of what was measured."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.machine()
-    threads = max((int(found["num_threads"]) for found in threadpool_info()), default=1)
-    facts = {
-        "processor": name,
-        "cores": str(os.cpu_count()),
-        "BLAS threads": str(threads),
-        "system": platform.system(),
-        "Python": platform.python_version(),
-    }
-    for package in _PACKAGES:
-        try:
-            facts[package] = version(package)
-        except PackageNotFoundError:
-            facts[package] = "not installed"
-    return facts
-
-
-def machine() -> str:
-    """Return one line: processor, cores, Python, NumPy and the threads BLAS may use."""
-    facts = machine_facts()
-    return (
-        f"{facts['processor']}, {facts['cores']} cores, Python {facts['Python']}, "
-        f"NumPy {facts['numpy']}, BLAS threads {facts['BLAS threads']}"
-    )
+    OURS = "ours"
+    ENGINE = "engine"
+    PEER = "peer"
 
 
 @final
@@ -224,7 +86,10 @@ class Row:
         memory: bytes by which the work raised the resident memory at its peak.
         note: why there is no answer, or a remark.
         spent: CPU seconds after which a method without an answer was stopped; else NaN.
-        figures: further named numbers (an objective, a gap, a share of certified starts).
+        figures: further named numbers (an objective, a share of certified starts).
+        role: see :class:`Role`.
+        gap: relative distance of the answer to a proven bound.
+        data: bytes of the instance.
     """
 
     instance: str
@@ -237,6 +102,9 @@ class Row:
     note: str = ""
     spent: float = math.nan
     figures: Mapping[str, float] = field(default_factory=dict)
+    role: Role = Role.PEER
+    gap: float = math.nan
+    data: float = math.nan
 
     @property
     def least(self) -> float:
@@ -248,18 +116,23 @@ class Row:
         """Median seconds; NaN without an answer."""
         return statistics.median(self.seconds) if self.seconds else math.nan
 
+    @property
+    def residual(self) -> float:
+        """The gap, or ε where no bound is known."""
+        return self.stationarity if math.isnan(self.gap) else self.gap
+
     def __str__(self) -> str:
         parts = [median_with_spread(self.seconds) if self.seconds else "no answer"]
-        if not math.isnan(self.stationarity):
-            parts.append(f"ε {self.stationarity:.1e}")
-        if not math.isnan(self.complementarity):
-            parts.append(f"δ {self.complementarity:.1e}")
+        words = (("gap", self.gap), ("ε", self.stationarity), ("δ", self.complementarity))
+        parts += [f"{word} {value:.1e}" for word, value in words if not math.isnan(value)]
         parts += [self.verdict] if self.verdict else []
         parts += [f"{name} {value:.6g}" for name, value in self.figures.items()]
         if not math.isnan(self.memory):
             parts.append(f"{self.memory / 2**20:.0f} MiB")
+        if not math.isnan(self.memory / self.data):
+            parts.append(f"{self.memory / self.data:.3g} x the data")
         parts += [self.note] if self.note else []
-        return f"  {self.method:<26}{parts[0]:<34}{', '.join(parts[1:])}"
+        return f"  {self.method:<28}{parts[0]:<34}{', '.join(parts[1:])}"
 
 
 @final
@@ -288,13 +161,13 @@ class Bench:
     other one is compared with, unless a call names another.
     """
 
-    def __init__(self, name: str, title: str, ours: str) -> None:
+    def __init__(self, name: str, title: str, ours: str, seeds: Sequence[int] = (0,)) -> None:
         self.name, self.title, self.ours = name, title, ours
-        self._rows: list[Row] = []
+        self.seeds, self.seed = tuple(seeds), seeds[0]
+        self._rows: list[tuple[int, Row]] = []
         self._ratios: list[dict[str, Any]] = []
         self._growth: list[dict[str, Any]] = []
         self._targets: list[dict[str, Any]] = []
-        self._remarks: list[str] = []
         self._began = time.time()
 
     def __enter__(self) -> Self:
@@ -308,32 +181,60 @@ class Bench:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
+            self._summary()
             print(f"-> {self.write()}", flush=True)
+
+    def each_seed(self) -> Iterator[int]:
+        """Yield the seeds one after another; what is added meanwhile belongs to the seed."""
+        for seed in self.seeds:
+            self.seed = seed
+            print(f"\nseed {seed}", flush=True)
+            yield seed
+
+    def generator(self, *words: int) -> np.random.Generator:
+        """Return a fresh generator of the present seed, the same for the same words."""
+        return np.random.default_rng([self.seed, *words])
 
     def add(self, row: Row) -> Row:
         """Print and keep a row; the instance is named above its first one."""
-        if not self._rows or self._rows[-1].instance != row.instance:
+        if not self._rows or self._rows[-1][1].instance != row.instance:
             print(f"\n{row.instance}")
         print(row, flush=True)
-        self._rows.append(row)
+        self._rows.append((self.seed, row))
         return row
 
     def find(self, instance: str, method: str) -> Row | None:
-        """Return the row of a method on an instance."""
-        return next((r for r in self._rows if (r.instance, r.method) == (instance, method)), None)
+        """Return the row of a method on an instance, of the present seed."""
+        wanted = (self.seed, instance, method)
+        return next((r for s, r in self._rows if (s, r.instance, r.method) == wanted), None)
+
+    def rows(self, instance: str) -> list[Row]:
+        """Return the rows of an instance, of the present seed."""
+        return [row for seed, row in self._rows if (seed, row.instance) == (self.seed, instance)]
+
+    def own(self, instance: str) -> Row | None:
+        """Return the row of what a user of this package calls."""
+        return next((row for row in self.rows(instance) if row.role is Role.OURS), None)
+
+    def fastest(self, instance: str) -> Row | None:
+        """Return the fastest peer whose answer is one, or the one that was stopped last."""
+        peers = [row for row in self.rows(instance) if row.role is Role.PEER]
+        good = [row for row in peers if row.seconds and not row.residual > ENOUGH]
+        late = [row for row in peers if not row.seconds and math.isfinite(row.spent)]
+        return min(good or late, key=lambda row: row.least, default=None)
 
     def ratios(self, instance: str, ours: str | None = None) -> dict[str, Ratio]:
-        """Print, keep and return how many times slower every peer is than ours, by medians.
+        """Print, keep and return how many times slower every other is than ours, by medians.
 
-        A peer that was stopped has the ratio of what it had spent by then, a lower bound.
+        One that was stopped has the ratio of what it had spent by then, a lower bound.
         """
         base = self.find(instance, ours or self.ours)
         if base is None or not base.seconds:
             return {}
         found = {
             row.method: Ratio(row.least / base.median, not row.seconds)
-            for row in self._rows
-            if row.instance == instance and row.method != base.method
+            for row in self.rows(instance)
+            if row.method != base.method
             if math.isfinite(row.least)
         }
         for method, one in found.items():
@@ -344,6 +245,7 @@ class Bench:
                     "ours": base.method,
                     "ratio": one.value,
                     "bound": one.bound,
+                    "seed": self.seed,
                 }
             )
         if found:
@@ -363,6 +265,7 @@ class Bench:
                 "sizes": list(sizes),
                 "seconds": list(seconds),
                 "exponent": exponent,
+                "seed": self.seed,
             }
         )
         text = ", ".join(f"{size:g}: {s:.4g} s" for size, s in zip(sizes, seconds, strict=True))
@@ -371,18 +274,33 @@ class Bench:
 
     def target(self, what: str, reached: float, wanted: float, *, at_least: bool = True) -> bool:
         """Print, keep and return whether a figure reaches what is asked of it."""
-        met = reached >= wanted if at_least else reached <= wanted
+        met = bool(reached >= wanted if at_least else reached <= wanted)
         self._targets.append(
-            {"what": what, "reached": reached, "wanted": wanted, "at_least": at_least, "met": met}
+            {
+                "what": what,
+                "reached": float(reached),
+                "wanted": wanted,
+                "at_least": at_least,
+                "met": met,
+                "seed": self.seed,
+            }
         )
         sign, word = ("≥" if at_least else "≤"), ("met" if met else "NOT met")
         print(f"  -> {what}: {reached:.4g} (target {sign} {wanted:g}): {word}", flush=True)
         return met
 
-    def remark(self, text: str) -> None:
-        """Print and keep what stands below the goals: where the time of a missed one goes."""
-        print(f"  -> {text}", flush=True)
-        self._remarks.append(text)
+    def _summary(self) -> None:
+        """Print every goal over the seeds."""
+        if len(self.seeds) == 1:
+            return
+        print(f"\ngoals over {len(self.seeds)} seeds: median [smallest, largest]")
+        for what in dict.fromkeys(target["what"] for target in self._targets):
+            same = [target for target in self._targets if target["what"] == what]
+            values = [target["reached"] for target in same]
+            text = f"{statistics.median(values):.4g} [{min(values):.4g}, {max(values):.4g}]"
+            met = sum(target["met"] for target in same)
+            sign = "≥" if same[0]["at_least"] else "≤"
+            print(f"  {what}: {text} (target {sign} {same[0]['wanted']:g}): {met} of {len(same)}")
 
     def write(self, folder: Path = OUT) -> Path:
         """Write everything kept; numbers that are not finite become null."""
@@ -390,15 +308,17 @@ class Bench:
             "name": self.name,
             "title": self.title,
             "ours": self.ours,
+            "seeds": self.seeds,
             "machine": machine_facts(),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "wall_seconds": time.time() - self._began,
             "cpu_seconds": sum(os.times()[:4]),
-            "rows": [{**asdict(row), "median": row.median} for row in self._rows],
+            "rows": [
+                {**asdict(row), "median": row.median, "seed": seed} for seed, row in self._rows
+            ],
             "ratios": self._ratios,
             "growth": self._growth,
             "targets": self._targets,
-            "remarks": self._remarks,
         }
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"

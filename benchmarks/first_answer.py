@@ -4,7 +4,7 @@ Every run is a fresh process whose clock starts after NumPy and the data are the
 turns, so that all see the same neighbours; a first round, which only fills the bytecode caches, is
 not counted. "in all" is from the start of the process. The peer gets no certificate of its own:
 ours judges its answer here. How our cost grows from 100 to 100,000 samples is measured too.
-Usage: python benchmarks/first_answer.py [runs]
+Usage: python benchmarks/first_answer.py [--seed S] [--seeds K]
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from common import Bench, Row
+from common import Bench, Role, Row, options
+from instances import clouds
 
 from lexmargin.judge import certify_arrays
-from lexmargin.ops.base import FloatArray
 
 OWN: Final = "lexmargin"
 PEER: Final = "plain CVXPY"
@@ -60,15 +60,8 @@ ROUTES: Final = {
     "lexmargin through CVXPY": OURS.format(solver="clarabel"),
     PEER: PLAIN,
 }
-
-
-def clouds(count: int = 100) -> tuple[FloatArray, FloatArray]:
-    """Return two Gaussian clouds that a plane through 0 separates."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((count, 10))
-    hidden = rng.standard_normal(10) / np.sqrt(10.0)
-    y = np.where(X @ hidden > 0, 1.0, -1.0)
-    return X + 0.3 * y[:, None] * hidden, y
+ROLES: Final = {OWN: Role.OURS, "lexmargin through CVXPY": Role.ENGINE, PEER: Role.PEER}
+RUNS: Final = 5
 
 
 def fresh(route: str, path: str, blocked: str) -> dict[str, Any]:
@@ -84,7 +77,7 @@ def fresh(route: str, path: str, blocked: str) -> dict[str, Any]:
 
 def compare(bench: Bench, name: str, runs: int, blocked: str) -> None:
     """Print the rows of one condition."""
-    X, y = clouds()
+    X, y = clouds(bench.generator(101), 100, 10, 0.3)
     found: dict[str, list[dict[str, Any]]] = {route: [] for route in ROUTES}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clouds.npz")
@@ -104,6 +97,7 @@ def compare(bench: Bench, name: str, runs: int, blocked: str) -> None:
                 judged.complementarity, judged.verdict.value,
                 statistics.median(one["memory"] for one in runs_of),
                 figures={"in all": statistics.median(one["all"] for one in runs_of)},
+                role=ROLES[route],
             )
         )  # fmt: skip
     for route in list(ROUTES)[:-1]:
@@ -120,22 +114,25 @@ def grow(bench: Bench, runs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clouds.npz")
         for count in GROWTH:
-            X, y = clouds(count)
+            X, y = clouds(bench.generator(102, count), count, 10, 0.3)
             np.savez(path, X=X, y=y)
             found = [fresh(ROUTES[OWN], path, WITHOUT_JAX) for _ in range(runs)]
             seconds.append(statistics.median(one["seconds"] for one in found))
     bench.growth(f"{OWN}, 10 features", "N", GROWTH, seconds)
 
 
-def main(runs: int) -> None:
+def main() -> None:
     """Print the table."""
-    with Bench("first_answer", "From import to the first answer, CPU seconds", OWN) as bench:
-        # CVXPY imports JAX where it is installed, which hides what the rest costs.
-        if find_spec("jax"):
-            compare(bench, "with JAX installed", runs, "")
-        compare(bench, "without JAX", runs, WITHOUT_JAX)
-        grow(bench, min(runs, 3))
+    asked = options(__doc__, 0.0)
+    title = "From import to the first answer, CPU seconds"
+    with Bench("first_answer", title, OWN, asked.seeds) as bench:
+        for _ in bench.each_seed():
+            # CVXPY imports JAX where it is installed, which hides what the rest costs.
+            if find_spec("jax"):
+                compare(bench, "with JAX installed", RUNS, "")
+            compare(bench, "without JAX", RUNS, WITHOUT_JAX)
+            grow(bench, 3)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 5)
+    main()

@@ -10,7 +10,7 @@ and its ratio is then a lower bound.
 
 "apart" is the largest difference of the sorted margins to ours; ε, δ and the verdict are those of
 our certificate of the first level, "proof" the CPU seconds that proving all levels takes.
-Usage: python benchmarks/lexicographic.py [seconds per peer]
+Usage: python benchmarks/lexicographic.py [--seed S] [--seeds K] [--limit SECONDS] [--only WORD]
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import numpy as np
-from common import OUT, Bench, Row, Unanswered, measured, timed, within
+from common import OUT, Bench, Options, Role, Row, options
+from instances import blocks, tree
+from measure import Unanswered, measured, timed, within
 
 import lexmargin as lm
 from lexmargin.backends.levels.face import face_levels
@@ -41,47 +43,6 @@ LEXIMIN: Final = "cvxpy_leximin"
 SIZES: Final = (500, 1000, 2000, 4000)
 PEERS: Final = (SMALL, 500, 2000)
 """Sizes with peers and proofs; the others show how the cost grows."""
-
-
-def tree(count: int, rng: np.random.Generator, tied: bool) -> FloatArray:
-    """Return rows z_n whose ℓ1 optimum splits the unit mass along a binary tree, node by node."""
-    depth = 6 if count >= 500 else 2
-    rows, waiting, level = [], [(np.arange(2**depth), 1.0, 0)], 0
-    while waiting:
-        columns, share, generation = waiting.pop(0)
-        level = generation if tied else level + 1
-        part = 0.5 if tied else rng.uniform(0.35, 0.65)
-        half = columns.size // 2
-        for kept, mass in ((columns[:half], part * share), (columns[half:], (1 - part) * share)):
-            row = np.zeros(2**depth)
-            row[kept] = (1.0 + level / 16.0) / mass
-            rows.append(row)
-            if kept.size > 1:
-                waiting.append((kept, mass, generation + 1))
-    top = 1.0 + (level + 1) / 16.0
-    times = 1 if not tied else 4 if count >= 500 else 2
-    repeated = np.repeat(np.array(rows), times, axis=0)[:count]
-    rest = rng.uniform(1.2 * top, 4.0 * top, size=(count - len(repeated), 2**depth))
-    return np.vstack([repeated, np.round(8.0 * rest) / 8.0 if tied else rest])
-
-
-def blocks(count: int, rng: np.random.Generator, tied: bool) -> FloatArray:
-    """Return rows z_n in independent blocks of 4 columns."""
-    each = 100 if count >= 500 else 6
-    total = count // each
-    Z = np.zeros((count, 4 * total))
-    for k in range(total):
-        hidden = rng.choice([-1.0, 1.0], 4)
-        if tied:
-            X = np.repeat(rng.integers(-3, 4, size=(-(-each // 4), 4)), 4, axis=0)[:each] * 1.0
-        else:
-            X = rng.standard_normal((each, 4))
-        along = X @ hidden
-        # The margin of the block's rows along the hidden corner is at least this.
-        wanted = 1.0 + (k // 4 if tied else 0.3 * k)
-        X += np.outer((np.abs(along) + wanted - along) / 4.0, hidden)
-        Z[k * each : (k + 1) * each, 4 * k : 4 * k + 4] = X
-    return Z
 
 
 @final
@@ -184,7 +145,7 @@ def apart(one: FloatArray, other: FloatArray) -> float:
     return float(np.max(np.abs(np.sort(one) - np.sort(other))))
 
 
-def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float) -> float:
+def run(bench: Bench, name: str, Z: FloatArray, norm: float, asked: Options) -> float:
     """Print the rows of one instance; return our median seconds."""
     timing, memory = measured(lambda: face_levels(Z, norm), runs=5, budget=3.0)
     answer = timing.result
@@ -197,13 +158,14 @@ def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float) -> fl
                 "levels": len(answer.levels), "LPs": answer.solves,
                 "proof": max(0.0, whole - timing.median),
             },
+            role=Role.OURS,
         )
     )  # fmt: skip
     one, memory = measured(lambda: first_level(Z, norm), runs=5, budget=2.0)
     gap = abs(one.result - answer.levels[0].value)
     bench.add(Row(name, ONE, one.seconds, memory=memory, figures={"apart": gap}))
     budget = max(2.0, 101.0 * timing.median)
-    naive = within(lambda: timed(lambda: one_by_one(Z, norm, budget), 1), 10.0 * budget)
+    naive = within(lambda: timed(lambda: one_by_one(Z, norm, budget), 1), 2.0 * budget)
     if isinstance(naive, Unanswered):
         bench.add(Row(name, NAIVE, note=naive.why, spent=naive.spent))
     else:
@@ -217,7 +179,7 @@ def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float) -> fl
         row = Row(name, NAIVE, naive.seconds, figures=figures)
         bench.add(row if done else replace(row, seconds=(), note="stopped", spent=spent))
     if len(Z) == SMALL:
-        found = within(lambda: timed(lambda: leximin(Z, norm), 1), limit)
+        found = within(lambda: timed(lambda: leximin(Z, norm), 1), asked.limit)
         if isinstance(found, Unanswered):
             bench.add(Row(name, LEXIMIN, note=found.why, spent=found.spent))
         else:
@@ -233,33 +195,40 @@ def run(bench: Bench, name: str, Z: FloatArray, norm: float, limit: float) -> fl
     return timing.median
 
 
-def main(limit: float) -> None:
+def family(bench: Bench, asked: Options, norm: float, tied: bool) -> None:
+    """Measure one kind of data at all sizes."""
+    data: Callable[[int, np.random.Generator, bool], FloatArray]
+    data = tree if norm == 1.0 else blocks
+    words = f"{'tied' if tied else 'nested'}, norm {norm:g}"
+    if not asked.wants(words):
+        return
+    seconds = []
+    for count in (SMALL, *SIZES):
+        Z = data(count, bench.generator(91, int(tied), count), tied)
+        if count in PEERS:
+            seconds.append(run(bench, f"{words}, N = {count}, d = {Z.shape[1]}", Z, norm, asked))
+        else:
+            timing = timed(lambda Z=Z: face_levels(Z, norm), runs=3, budget=2.0)
+            seconds.append(timing.median)
+    bench.growth(f"{OURS}, {words}", "N", SIZES, seconds[1:])
+
+
+def main() -> None:
     """Print the table."""
+    asked = options(__doc__, LIMIT)
     warnings.simplefilter("ignore")
     sys.path.append(str(OUT / "peers"))
     import cvxpy  # noqa: F401  so that no child pays for it
     from scipy.optimize import linprog  # noqa: F401
 
-    make: dict[float, Callable[[int, np.random.Generator, bool], FloatArray]]
-    make = {1.0: tree, np.inf: blocks}
     face_levels(tree(SMALL, np.random.default_rng(0), False), 1.0)
-    with Bench("lexicographic", "Lexicographic max margin, CPU seconds", OURS) as bench:
-        for norm, data in make.items():
-            for tied in (False, True):
-                words = f"{'tied' if tied else 'nested'}, norm {norm:g}"
-                seconds = []
-                for count in (SMALL, *SIZES):
-                    Z = data(count, np.random.default_rng(0), tied)
-                    name = f"{words}, N = {count}, d = {Z.shape[1]}"
-                    if count in PEERS:
-                        seconds.append(run(bench, name, Z, norm, limit))
-                    else:
-                        timing = timed(
-                            lambda Z=Z, norm=norm: face_levels(Z, norm), runs=3, budget=2.0
-                        )
-                        seconds.append(timing.median)
-                bench.growth(f"{OURS}, {words}", "N", SIZES, seconds[1:])
+    title = "Lexicographic max margin, the engine beside others, CPU seconds"
+    with Bench("lexicographic", title, OURS, asked.seeds) as bench:
+        for _ in bench.each_seed():
+            for norm in (1.0, np.inf):
+                for tied in (False, True):
+                    family(bench, asked, norm, tied)
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if sys.argv[1:] else LIMIT)
+    main()

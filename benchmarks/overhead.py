@@ -7,7 +7,7 @@
 Both sides get the same solver, options, start and data, in one process, alternating, after a
 warm-up; medians of the runs are compared. Our certificate judges both answers. How (a) grows is
 fitted to Gaussian clouds of four sizes.
-Usage: python benchmarks/overhead.py [runs] [grade]
+Usage: python benchmarks/overhead.py [--seed S] [--seeds K]
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
-from common import Bench, Row, peak_memory
+from common import Bench, Role, Row, options
+from instances import clouds
+from measure import peak_memory
 
 import lexmargin as lm
 from lexmargin.backends import backend
@@ -36,6 +38,8 @@ from lexmargin.solution import SolverSettings
 TARGET: Final = 1.15
 OURS, HAND = "lexmargin", "by hand"
 GROWTH: Final = (250, 500, 1000, 2000)
+RUNS: Final = 21
+GRADE: Final = "mid"
 
 
 @final
@@ -114,6 +118,7 @@ def report(
             Row(
                 title, name, side.seconds, certificate.stationarity, certificate.complementarity,
                 certificate.verdict.value, side.memory, figures=figures,
+                role=Role.PEER if name == HAND else Role.ENGINE,
             )
         )  # fmt: skip
     first, *_, last = sides
@@ -176,11 +181,7 @@ def grow(bench: Bench, runs: int, asked: str) -> None:
     """Fit how the seconds of both ways of (a) grow with the number of samples."""
     seconds: dict[str, list[float]] = {OURS: [], HAND: []}
     for count in GROWTH:
-        rng = np.random.default_rng(0)
-        X = rng.standard_normal((count, 30))
-        hidden = rng.standard_normal(30) / np.sqrt(30.0)
-        y = np.where(X @ hidden > 0, 1, -1)
-        X += 0.3 * y[:, None] * hidden
+        X, y = clouds(bench.generator(112, count), count, 30, 0.3)
         problem = lm.HardMargin(lm.Linear(), lm.Dataset(X, y))
         for name, side in alternate(both(problem, asked), runs).items():
             seconds[name].append(side.median)
@@ -243,7 +244,7 @@ def nonconvex(bench: Bench, runs: int, asked: str) -> None:
     """(b) Against cyipopt by hand."""
     import cyipopt
 
-    rng = np.random.default_rng(0)
+    rng = bench.generator(111)
     X = rng.standard_normal((100, 9))
     radius = np.sum(X[:, :2] ** 2, axis=1)
     y = np.where(radius > np.median(radius), 1, -1)
@@ -297,13 +298,13 @@ def main() -> None:
         # More threads would measure the linear algebra of the cores instead of the toolkit.
         os.environ["OMP_NUM_THREADS"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.argv])
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
-    asked = sys.argv[2] if len(sys.argv) > 2 else "mid"
-    with Bench("overhead", "Overhead beside the same model by hand", OURS) as bench:
-        what = "(a) lexmargin / by hand"
-        bench.target(what, convex(bench, runs, asked), TARGET, at_least=False)
-        nonconvex(bench, min(runs, 5), asked)
-        grow(bench, min(runs, 5), asked)
+    asked = options(__doc__, 0.0)
+    with Bench("overhead", "Overhead beside the same model by hand", OURS, asked.seeds) as bench:
+        for _ in bench.each_seed():
+            what = "(a) lexmargin / by hand"
+            bench.target(what, convex(bench, RUNS, GRADE), TARGET, at_least=False)
+            nonconvex(bench, 5, GRADE)
+            grow(bench, 5, GRADE)
 
 
 if __name__ == "__main__":

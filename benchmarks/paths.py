@@ -1,46 +1,48 @@
-"""The constrained path (eq. 5) at 40 values of ρ from 0.1 to 1e4: traced, beside 40 cold solves.
+"""The constrained path (eq. 5) at 40 values of ρ from 0.1 to 1e4, beside cold and warm solves.
 
-Data: two Gaussian clouds moved apart along a hidden direction. Linear scores in the norms 1, 2 and
-inf, N = 200, d = 10, beside CVXPY with ρ as a Parameter and warm start (Clarabel); a two-layer
-relu² network of width 6, N = 60, d = 30. "Cold" is `lexmargin.solve` at every ρ: one start for
-linear scores, its default of 12 for the network, where one start loses most points. The trace of
-the network includes γ*(ρ), which its restarts need.
+Data: two Gaussian clouds moved apart along a hidden direction, linear scores in the norms 1, 2 and
+inf, and a two-layer relu² network of width 6, N = 60, d = 30. Peers at N = 200, d = 10: CVXPY with
+ρ as a Parameter and warm start (Clarabel), 40 cold solves; at N = 2000, d = 50: scipy from the
+answer before (L-BFGS-B in the box, SLSQP in the cross-polytope). "Cold" is `lexmargin.solve` at
+every ρ: one start for linear scores, its default of 12 for the network, where one start loses most
+points. The trace of the network includes γ*(ρ), which its restarts need.
 
 The adaptive trace chooses its values of ρ itself, for a path that is straight between them to 1 %.
-Times are CPU seconds, median [smallest, largest]. Every point of every method is judged by the
-same code: "certified" counts the points that pass, at the tolerance the trace states for that ρ;
-ε and δ are those of the worst one.
-Usage: python benchmarks/paths.py
+Every point of every method is judged by the same code: "certified" counts the points that pass, at
+the tolerance the trace states for that ρ; ε and δ are those of the worst one.
+Usage: python benchmarks/paths.py [--seed S] [--seeds K] [--limit SECONDS] [--only WORD]
 """
 
 from __future__ import annotations
 
 import math
-import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
-from common import Bench, Row, measured, timed
+from cases import Case, Judgement, grow, measure, warm_up
+from common import Bench, Options, options
+from instances import bytes_of, clouds
 
 import lexmargin as lm
 from lexmargin.judge import Tolerances, certify
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import PathPoint, TracedPath
 
-RHOS = [float(rho) for rho in np.geomspace(1e-1, 1e4, 40)]
-GRID = lm.AdaptiveGrid(RHOS[0], RHOS[-1], 1e-2)
+LIMIT: Final = 12.0
+RHOS: Final = [float(rho) for rho in np.geomspace(1e-1, 1e4, 40)]
+GRID: Final = lm.AdaptiveGrid(RHOS[0], RHOS[-1], 1e-2)
+OURS, COLD, ADAPTIVE = "trace", "40 cold solves", "trace, adaptive"
+NORMS: Final = ((1, "ℓ1"), (2, "ℓ2"), ("inf", "ℓ∞"))
 Thetas = list[FloatArray]
-OURS, COLD = "trace", "40 cold solves"
+Answer = TracedPath | Thetas
 
 
-def clouds(count: int, features: int, apart: float) -> lm.Dataset:
+def data(rng: np.random.Generator, count: int, features: int, apart: float) -> lm.Dataset:
     """Return two Gaussian clouds that a plane through 0 separates."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((count, features))
-    direction = rng.standard_normal(features)
-    direction /= np.linalg.norm(direction)
-    y = np.where(X @ direction > 0, 1, -1)
-    return lm.Dataset(X + apart * y[:, None] * direction, y)
+    X, y = clouds(rng, count, features, apart)
+    return lm.Dataset(X, y)
 
 
 def cold(problem: lm.ConstrainedPath) -> Thetas:
@@ -72,9 +74,44 @@ def with_parameter(problem: lm.ConstrainedPath) -> Thetas:
     return found
 
 
-def judged(
-    problem: lm.ConstrainedPath, thetas: Thetas, path: TracedPath
-) -> tuple[int, float, float]:
+def warm_scipy(problem: lm.ConstrainedPath) -> Thetas:
+    """Return θ of scipy's minimize, every ρ from the answer before; SLSQP splits θ = p - q."""
+    from scipy.optimize import minimize
+
+    Z = problem.functions.jacobian(np.zeros(problem.functions.size))
+    d, split = Z.shape[1], problem.norm == 1
+    x = np.zeros(2 * d if split else d)
+    found = []
+    for rho in RHOS:
+
+        def cost(v: FloatArray, rho: float = rho) -> tuple[float, FloatArray]:
+            f = rho * (Z @ (v[:d] - v[d:] if split else v))
+            low = float(f.min())
+            p = np.exp(low - f)
+            gradient = -(p @ Z) / p.sum()
+            value = (math.log(float(p.sum())) - low) / rho
+            return value, np.concatenate([gradient, -gradient]) if split else gradient
+
+        if split:
+            ball = {
+                "type": "ineq",
+                "fun": lambda v: 1.0 - v.sum(),
+                "jac": lambda v: -np.ones(2 * d),
+            }
+            x = minimize(
+                cost, x, jac=True, method="SLSQP", bounds=[(0.0, None)] * (2 * d),
+                constraints=[ball], options={"ftol": 1e-14, "maxiter": 500},
+            ).x  # fmt: skip
+        else:
+            x = minimize(
+                cost, x, jac=True, method="L-BFGS-B", bounds=[(-1.0, 1.0)] * d,
+                options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 2000, "maxfun": 4000},
+            ).x  # fmt: skip
+        found.append(x[:d] - x[d:] if split else x)
+    return found
+
+
+def judged(problem: lm.ConstrainedPath, thetas: Thetas, path: TracedPath) -> Judgement:
     """Return how many points pass, each at the tolerance of the trace there, and the worst ε, δ."""
     count, worst = 0, (0.0, 0.0)
     for theta, point in zip(thetas, path.points, strict=True):
@@ -88,60 +125,94 @@ def judged(
             worst = (max(worst[0], found.stationarity), max(worst[1], found.complementarity))
         near = float(np.linalg.norm(theta - point.theta)) <= limits.stationarity
         count += separates or (same.certified and near)
-    return count, *worst
+    return Judgement(*worst, figures={"certified": float(count)})
 
 
-def report(bench: Bench, words: str, problem: lm.ConstrainedPath, linear: bool) -> None:
-    """Print the rows of one path."""
+def case(
+    name: str, problem: lm.ConstrainedPath, peers: dict[str, Callable[[lm.ConstrainedPath], Thetas]]
+) -> Case[Answer]:
+    """Return one path with its peers; the tolerances are those of the trace, which comes first."""
+    known: list[TracedPath] = []
+
+    def judge(answer: Answer) -> Judgement:
+        if not isinstance(answer, TracedPath):
+            return judged(problem, answer, known[0])
+        if len(answer.points) == len(RHOS) and not known:
+            known.append(answer)
+            return judged(problem, [point.theta for point in answer.points], answer)
+        good = [point for point in answer.points if point.certified]
+        worst = max((point.certificate.stationarity for point in good), default=math.nan)
+        count = float(len(answer.points))
+        return Judgement(worst, figures={"points": count, "certified": float(len(good))})
+
+    ways: dict[str, Callable[[], Answer]] = {OURS: lambda: traced(problem)}
+    for peer, work in peers.items():
+        ways[peer] = lambda work=work: work(problem)  # type: ignore[misc]
+    if COLD in peers:
+        ways[ADAPTIVE] = lambda: lm.trace(problem, GRID)
+    patient = {COLD: 60.0, ADAPTIVE: 60.0}
+    return Case(
+        name, ways, judge, bytes_of(problem.data.X), runs=3, patience=patient, ours=OURS,
+        engines=(COLD, ADAPTIVE),
+    )  # fmt: skip
+
+
+def report(bench: Bench, asked: Options, words: str, problem: lm.ConstrainedPath) -> None:
+    """Measure a small path with its cold solves."""
     name = f"{words}: N = {problem.data.n_samples}, d = {problem.functions.size}"
-    path, memory = measured(lambda: traced(problem), runs=9, budget=6.0)
-
-    def add(method: str, thetas: Thetas, seconds: tuple[float, ...], used: float) -> int:
-        count, epsilon, delta = judged(problem, thetas, path.result)
-        figures = {"certified": float(count)}
-        bench.add(Row(name, method, seconds, epsilon, delta, memory=used, figures=figures))
-        return count
-
-    own = [point.theta for point in path.result.points]
-    count = add(OURS, own, path.seconds, memory)
-    apart, memory = measured(lambda: cold(problem), runs=5, budget=6.0)
-    add(COLD, apart.result, apart.seconds, memory)
-    if linear:
-        other, memory = measured(lambda: with_parameter(problem), runs=3, budget=3.0)
-        add("CVXPY with a Parameter", other.result, other.seconds, memory)
-    few, memory = measured(lambda: lm.trace(problem, GRID), runs=5, budget=3.0)
-    worst = max(p.certificate.stationarity for p in few.result.points if p.certificate.certified)
-    good = sum(point.certified for point in few.result.points)
-    figures = {"points": float(len(few.result.points)), "certified": float(good)}
-    bench.add(Row(name, "trace, adaptive", few.seconds, worst, memory=memory, figures=figures))
-    ratios = bench.ratios(name)
-    bench.target(f"{words}: trace / cold", 1.0 / ratios[COLD].value, 1.0 / 6.0, at_least=False)
+    if not asked.wants(name):
+        return
+    peers = {COLD: cold}
+    if isinstance(problem.predictor, lm.Linear):
+        peers["CVXPY with a Parameter"] = with_parameter
+    rows = measure(bench, case(name, problem, peers), asked)
+    ratio = rows[OURS].median / rows[COLD].least
+    bench.target(f"{words}: trace / cold", ratio, 1.0 / 6.0, at_least=False)
+    count = rows[OURS].figures.get("certified", 0.0)
     bench.target(f"{words}: certified points of 40", count, 40)
 
 
-def main() -> None:
-    """Print the table."""
-    import cvxpy  # noqa: F401  so that the peer does not pay for it
+def large(bench: Bench, asked: Options) -> None:
+    """Measure many samples in the polyhedral norms."""
+    for norm, word in NORMS[::2]:
+        name = f"linear, {word}: N = 2000, d = 50"
+        if not asked.wants(name):
+            continue
+        samples = data(bench.generator(52), 2000, 50, 0.5)
+        problem = lm.ConstrainedPath(lm.Linear(), samples, norm=norm)
+        peers = {"scipy, warm": warm_scipy}
+        rows = measure(bench, case(name, problem, peers), asked)
+        bench.target(f"{name}: CPU s", rows[OURS].least, 2.0, at_least=False)
+        count = rows[OURS].figures.get("certified", 0.0)
+        bench.target(f"{name}: certified points of 40", count, 40)
 
-    warnings.simplefilter("ignore")
-    with Bench("paths", "Constrained path, 40 values of ρ to 1e4, CPU seconds", OURS) as bench:
-        data = clouds(200, 10, 0.5)
-        for norm in (1, 2, "inf"):
-            report(
-                bench,
-                f"linear, norm {norm}",
-                lm.ConstrainedPath(lm.Linear(), data, norm=norm),
-                True,
-            )
-        network = lm.Network((6,), lm.ReLU(power=2))
-        report(bench, "relu², two layers", lm.ConstrainedPath(network, clouds(60, 4, 0.4)), False)
-        sizes = (200, 400, 800, 1600)
-        for norm in (1, 2, "inf"):
-            seconds = []
-            for count in sizes:
-                problem = lm.ConstrainedPath(lm.Linear(), clouds(count, 10, 0.5), norm=norm)
-                seconds.append(timed(lambda p=problem: traced(p), runs=3, budget=2.0).median)
-            bench.growth(f"{OURS}, linear, norm {norm}", "N", sizes, seconds)
+
+def main() -> None:
+    """Print the tables."""
+    asked = options(__doc__, LIMIT)
+    warm_up()
+    title = "Constrained path, 40 values of ρ to 1e4, CPU seconds"
+    with Bench("paths", title, OURS, asked.seeds) as bench:
+        for _ in bench.each_seed():
+            large(bench, asked)
+            samples = data(bench.generator(51), 200, 10, 0.5)
+            for norm, word in NORMS:
+                problem = lm.ConstrainedPath(lm.Linear(), samples, norm=norm)
+                report(bench, asked, f"linear, {word}", problem)
+            network = lm.Network((6,), lm.ReLU(power=2))
+            samples = data(bench.generator(53), 60, 4, 0.4)
+            report(bench, asked, "relu², two layers", lm.ConstrainedPath(network, samples))
+            for norm, word in NORMS:
+                if not asked.wants("growth"):
+                    continue
+
+                def sized(n: int, norm: float | str = norm) -> Case[Answer]:
+                    problem = lm.ConstrainedPath(
+                        lm.Linear(), data(bench.generator(54, n), n, 10, 0.5), norm=norm
+                    )
+                    return case("", problem, {})
+
+                grow(bench, f"{OURS}, d = 10, {word}", "N", (200, 400, 800, 1600), sized)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ Every route gets the same separating starts, peers half of them and slow ones fe
 note), and random labels half of them. Counted as certified: a positive verdict of our certificate
 and a residual of at most 1e-9, on the raw answer; "after polish" gives the same after our own
 polish of what the route returned from the first ten starts. Excess is that of the median objective
-of all starts over the best one that any route found.
-Usage: python benchmarks/relu.py [starts] [starts of slow routes]
+of all starts over the best one that any route found; "bound %" how far the best one of ours is, at
+most, above the least objective of ten units, by the bound of its certificate.
+Usage: python benchmarks/relu.py [--seed S] [--seeds K] [--limit SECONDS] [--only WORD]
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from __future__ import annotations
 import importlib
 import math
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from common import Bench, Row, measured
+from common import Bench, Options, Role, Row, options
+from measure import measured
 
 import lexmargin as lm
 from lexmargin.backends import backend
@@ -44,18 +45,13 @@ DEEP: Final = {
     "4 layers 6-6-6-4-1, 30 samples": ((6, 6, 4), 6, 30, 0.0),
     "3 layers 6-6-5-1, leaky 0.1, 30 samples": ((6, 5), 6, 30, 0.1),
 }
-REMARK: Final = (
-    "Random labels ask for more than a teacher's. Profile of such a start (27 November 2026): 64 % "
-    "local descent, of which half is 460 least-distance programs in DAQP, 19 % the search for "
-    "births, 16 % the last polish. Tried for their excess: exchanges of up to three births, "
-    "elimination from the wide optimum, half as many programs again (3.5 % in 1.4 times the time). "
-    "Tried for their time: fewer random births (worse optima), shorter descents (worse optima)."
-)
 DEEP_ROUTES: Final = ("fixed-pattern", "slsqp", "ipopt-casadi")
 GROWTH: Final = (20, 40, 80, 160)
 CERTIFIED: Final = 1e-9
 LIMIT: Final = 6.0
-POLISHED: Final = 10
+POLISHED: Final = 5
+STARTS: Final = 20
+SLOW_STARTS: Final = 1
 
 
 @final
@@ -70,14 +66,14 @@ class Outcome:
     complementarity: float
     certified: bool
     polished: bool
+    theta: FloatArray
 
 
 def problem(
-    labels: str, widths: tuple[int, ...] = (UNITS,), inputs: int = INPUTS,
-    samples: int = SAMPLES, slope: float = 0.0, seed: int = 0,
+    rng: np.random.Generator, labels: str, widths: tuple[int, ...] = (UNITS,),
+    inputs: int = INPUTS, samples: int = SAMPLES, slope: float = 0.0,
 ) -> lm.HardMargin:  # fmt: skip
     """Return an instance with labels of a teacher, or with random ones."""
-    rng = np.random.default_rng(seed)
     X = rng.standard_normal((samples, inputs))
     coins = rng.random(samples) < 0.5
     teacher = np.maximum(X @ rng.standard_normal((inputs, 3)), 0.0) @ np.array([1.0, -1.0, 1.0])
@@ -86,11 +82,11 @@ def problem(
     return lm.HardMargin(lm.Network(widths, activation), lm.Dataset(X, y))
 
 
-def starts_of(instance: lm.HardMargin, count: int) -> list[FloatArray]:
+def starts_of(instance: lm.HardMargin, rng: np.random.Generator, count: int) -> list[FloatArray]:
     """Return separating starts."""
     starts: list[FloatArray] = []
-    for seed in range(100 * count):
-        begin = random_theta(instance.functions, np.random.default_rng(seed))
+    for _ in range(100 * count):
+        begin = random_theta(instance.functions, rng)
         theta, separates = separating_theta(instance.functions, begin)
         starts += [theta] if separates else []
         if len(starts) == count:
@@ -140,14 +136,25 @@ def answer(instance: lm.HardMargin, route: str, start: FloatArray, polish: bool)
         assert slope is not None
         net, _ = gated_network(instance.functions, slope)
         polished = judged(instance, pattern_search(net, theta, rounds=20).theta)[3]
-    return Outcome(timing.median, memory, objective, residual, complementarity, sure, polished)
+    return Outcome(
+        timing.median, memory, objective, residual, complementarity, sure, polished, theta
+    )
+
+
+def above_bound(instance: lm.HardMargin, found: list[Outcome]) -> float:
+    """Return how far the best objective is, at most, above the least; NaN without a bound."""
+    theta = min(found, key=lambda outcome: outcome.objective).theta
+    certificate = lm.certify(instance, theta)
+    if certificate.bound is None or not certificate.margin > 0.0:
+        return math.nan
+    return float((certificate.bound / certificate.margin) ** (2.0 / instance.degree) - 1.0)
 
 
 def compare(
     bench: Bench, name: str, instance: lm.HardMargin, routes: tuple[str, ...], count: int, few: int
 ) -> dict[str, float]:
     """Add one row per route; return the excess of the median objective of each."""
-    starts = starts_of(instance, count)
+    starts = starts_of(instance, bench.generator(81), count)
     outcomes: dict[str, list[Outcome]] = {}
     for route in routes:
         if route != "gradient-descent":
@@ -167,6 +174,7 @@ def compare(
     for route, found in outcomes.items():
         middle = statistics.median(o.objective for o in found)
         excesses[route] = middle / best - 1.0
+        bounded = {"bound %": 100.0 * above_bound(instance, found)} if route == routes[0] else {}
         separating = [o for o in found if math.isfinite(o.objective)]
         bench.add(
             Row(
@@ -186,7 +194,9 @@ def compare(
                     "excess %": 100.0 * excesses[route],
                     "reached the best %": 100.0
                     * statistics.mean(o.objective <= best * (1 + 1e-6) for o in found),
+                    **bounded,
                 },
+                role=Role.OURS if route == routes[0] else Role.PEER,
             )
         )
     bench.ratios(name, routes[0])
@@ -197,9 +207,9 @@ def grow(bench: Bench, route: str, widths: tuple[int, ...]) -> None:
     """Fit how the time of one start grows with the number of samples."""
     seconds = []
     for samples in GROWTH:
-        instance = problem("teacher", widths, samples=samples)
+        instance = problem(bench.generator(82, samples), "teacher", widths, samples=samples)
         taken = []
-        for start in starts_of(instance, 3):
+        for start in starts_of(instance, bench.generator(83, samples), 3):
             began = time.process_time()
             theta_of(instance, route, start)
             taken.append(time.process_time() - began)
@@ -207,32 +217,47 @@ def grow(bench: Bench, route: str, widths: tuple[int, ...]) -> None:
     bench.growth(f"{route}, widths {widths}", "N", GROWTH, seconds)
 
 
+def shallow(bench: Bench, asked: Options) -> None:
+    """Two layers, with the labels of a teacher and with random ones."""
+    for index, (labels, share, routes) in enumerate((("teacher", 1, ROUTES), ("random", 2, FAST))):
+        name = f"{labels} labels, N={SAMPLES}, {INPUTS} inputs, {UNITS} units"
+        if not asked.wants(name):
+            continue
+        count = (5 if asked.long else 1) * STARTS // share
+        instance = problem(bench.generator(84, index), labels)
+        excesses = compare(bench, name, instance, routes, count, SLOW_STARTS)
+        ours = bench.own(name)
+        assert ours is not None
+        bench.target(f"{labels}: certified %", ours.figures["certified %"], 100.0)
+        bench.target(f"{labels}: seconds of a start", ours.median, 0.2, at_least=False)
+        bench.target(f"{labels}: excess", excesses[ROUTES[0]], 1e-3, at_least=False)
+
+
+def deep(bench: Bench, asked: Options) -> None:
+    """Three and four layers."""
+    for index, (name, (widths, inputs, samples, slope)) in enumerate(DEEP.items()):
+        if not asked.wants(name):
+            continue
+        instance = problem(bench.generator(85, index), "teacher", widths, inputs, samples, slope)
+        compare(bench, name, instance, DEEP_ROUTES, 10, 1)
+        row = bench.own(name)
+        assert row is not None
+        bench.target(f"{name}: certified %", row.figures["certified %"], 100.0)
+
+
 def main() -> None:
-    """Read the arguments, print the tables, keep them."""
+    """Print the tables."""
     # Imported here, so that no route pays for it.
     for module in ("casadi", "cvxpy", "cyipopt", "daqp", "pyomo.environ", "scipy.optimize"):
         importlib.import_module(module)
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    few = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-    title = "Hard margins of ReLU networks"
-    with Bench("relu", title, ours=ROUTES[0]) as bench:
-        for labels, share, routes in (("teacher", 1, ROUTES), ("random", 2, FAST)):
-            name = f"{labels} labels, N={SAMPLES}, {INPUTS} inputs, {UNITS} units"
-            excesses = compare(bench, name, problem(labels), routes, max(1, count // share), few)
-            ours = bench.find(name, ROUTES[0])
-            assert ours is not None
-            bench.target(f"{labels}: certified %", ours.figures["certified %"], 100.0)
-            bench.target(f"{labels}: seconds of a start", ours.median, 0.2, at_least=False)
-            bench.target(f"{labels}: excess", excesses[ROUTES[0]], 1e-3, at_least=False)
-        bench.remark(REMARK)
-        for name, (widths, inputs, samples, slope) in DEEP.items():
-            instance = problem("teacher", widths, inputs, samples, slope)
-            compare(bench, name, instance, DEEP_ROUTES, min(count, 10), 1)
-            row = bench.find(name, DEEP_ROUTES[0])
-            assert row is not None
-            bench.target(f"{name}: certified %", row.figures["certified %"], 100.0)
-        grow(bench, "convex-concave", (UNITS,))
-        grow(bench, "fixed-pattern", (6, 5))
+    asked = options(__doc__, LIMIT)
+    with Bench("relu", "Hard margins of ReLU networks", ROUTES[0], asked.seeds) as bench:
+        for _ in bench.each_seed():
+            shallow(bench, asked)
+            deep(bench, asked)
+            if asked.wants("growth"):
+                grow(bench, "convex-concave", (UNITS,))
+                grow(bench, "fixed-pattern", (6, 5))
 
 
 if __name__ == "__main__":

@@ -327,7 +327,7 @@ def known_as_floats(rng: np.random.Generator) -> Trial:
         return Trial(first.verdict)
     unit = theta / np.linalg.norm(theta)
     around = functools.partial(around_direction, _FloatsOnly(problem.functions), unit, 2.0)
-    found = replace(first, verdict=Verdict.KKT, curvature=None, rise=None, radius=None)
+    found = replace(first, verdict=Verdict.KKT, second_order=None, rise=None, radius=None)
     found = second_order(around, found)
     circle = Circle(exponents, whole, unit)
     if found.verdict is Verdict.SADDLE and found.rise is not None:

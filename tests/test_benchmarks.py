@@ -23,17 +23,23 @@ def load(name: str) -> ModuleType:
 
 
 common = load("common")
+measure = load("measure")
 
 
 def test_the_exponent_of_a_power_law_and_the_spread() -> None:
     sizes = [10, 20, 40, 80]
-    assert common.fitted_exponent(sizes, [3e-3 * s**1.5 for s in sizes]) == pytest.approx(1.5)
-    assert common.median_with_spread([3.0, 1.0, 2.0]) == "2 s [1, 3]"
+    assert measure.fitted_exponent(sizes, [3e-3 * s**1.5 for s in sizes]) == pytest.approx(1.5)
+    assert measure.median_with_spread([3.0, 1.0, 2.0]) == "2 s [1, 3]"
 
 
 def filled(tmp_path: Path) -> Path:
     bench = common.Bench("sample", "A | title", "ours")
-    bench.add(common.Row("one", "ours", (1.0, 2.0, 3.0), 1e-12, 0.0, "KKT", 2.0**20))
+    ours, data = common.Role.OURS, 2.0**19
+    bench.add(
+        common.Row(
+            "one", "ours", (1.0, 2.0, 3.0), 1e-12, 0.0, "KKT", 2.0**20, role=ours, data=data
+        )
+    )  # fmt: skip
     bench.add(common.Row("one", "peer", (20.0,), figures={"gap": np.float64(0.5)}))
     bench.add(common.Row("one", "late", note="no answer in 5 s", spent=5.0))
     bench.add(common.Row("one", "broken", note="ZeroDivisionError"))
@@ -45,7 +51,6 @@ def filled(tmp_path: Path) -> Path:
     assert bench.target("faster", 10.0, 10.0) and not bench.target(
         "slower", 1.3, 1.2, at_least=False
     )
-    bench.remark("Most of it is set-up.")
     path: Path = bench.write(tmp_path)
     return path
 
@@ -65,23 +70,83 @@ def test_results_are_plain_json(tmp_path: Path) -> None:
     assert found["machine"]["Python"] and found["machine"]["numpy"] == np.__version__
 
 
+REMARKS = """
+[[remark]]
+goals   = ["slower"]
+profile = "Most of it is set-up."
+tried   = ["One thing.", "Another."]
+"""
+
+
 def test_the_page_shows_every_row_and_what_was_missed(tmp_path: Path) -> None:
     filled(tmp_path)
-    page = load("page").write(tmp_path, tmp_path / "docs")
-    text = page.read_text(encoding="utf-8")
+    page = load("page")
+    remarks, before = tmp_path / "remarks.toml", tmp_path / "kept.txt"
+    remarks.write_text(REMARKS)
+    before.write_text('{"about": "on another day", "goals": {"faster": 4.0}}')
+    written = page.write(tmp_path, tmp_path / "docs", remarks, before)
+    text = written.read_text(encoding="utf-8")
     for word in (
         "no answer in 5 s",
-        "**not met**",
-        "N^1.00",
+        "1 of 2 goals are met",
+        "* slower: 1.3, wanted ≤ 1.2: **NOT met**.\n  Profile: Most of it is set-up.\n",
+        "  Tried: Another.\n",
+        "| faster | 4 | 10 | ≥ 10 | met |",
+        "| 1.00 |",
         "2 (1 to 3)",
         "20 (one run)",
         "≥ 2.5",
-        "\nMost of it is set-up.\n",
+        "1 (2 ×)",
+        "seeds 0: ",
         "Python",
     ):
         assert word in text, word
-    for ending in (".svg", ".png"):
-        assert (tmp_path / "docs" / "benchmarks" / f"sample{ending}").stat().st_size > 1000
+    assert "Most of it" not in page.write(tmp_path, tmp_path / "docs", tmp_path).read_text()
+    assert (tmp_path / "docs" / "benchmarks" / "sample.svg").stat().st_size > 1000
+
+
+def test_goals_over_seeds_show_their_spread_and_the_seeds_that_miss_them(tmp_path: Path) -> None:
+    bench = common.Bench("sample", "A title", "ours", seeds=(5, 6, 7))
+    for seed in bench.each_seed():
+        bench.add(common.Row("one", "ours", (float(seed),), role=common.Role.OURS))
+        bench.target("quick (peer)", seed, 6.0, at_least=False)
+    assert bench.own("one").seconds == (7.0,)
+    assert bench.generator(1).random() != bench.generator(2).random()
+    bench.write(tmp_path)
+    page = load("page")
+    text = page.write(tmp_path, tmp_path / "docs", tmp_path, tmp_path).read_text()
+    assert "quick: 6 (5 to 7), wanted ≤ 6: **NOT met** (met with 2 of 3 seeds)" in text
+    assert "| ours | 6 (5 to 7) |" in text and "seeds 5, 6, 7" in text
+    kept = json.loads(page.keep(tmp_path, tmp_path / "kept.txt").read_text())
+    assert kept["goals"] == {"quick": 6.0}
+
+
+def test_the_fastest_peer_has_an_answer() -> None:
+    bench = common.Bench("sample", "A title", "ours")
+    bench.add(common.Row("one", "ours", (1.0,), role=common.Role.OURS))
+    bench.add(common.Row("one", "wrong", (0.1,), gap=1e-3))
+    bench.add(common.Row("one", "right", (0.5,), gap=1e-9))
+    bench.add(common.Row("one", "late", spent=0.2))
+    assert bench.fastest("one").method == "right"
+    bench.add(common.Row("two", "late", spent=9.0))
+    assert bench.fastest("two").method == "late" and bench.fastest("three") is None
+
+
+def test_a_gap_is_measured_against_a_bound_that_holds() -> None:
+    linear, instances = load("linear"), load("instances")
+    rng = np.random.default_rng(0)
+    for norm, bias in ((2.0, False), (2.0, True), (1.0, False), (np.inf, False)):
+        X, y = instances.dense(rng, 30, 3)
+        X = X if bias else X - X.mean(axis=0)
+        Z = y[:, None] * X
+        for _ in range(20):
+            theta, lam = rng.standard_normal(3 + bias), rng.random(30)
+            gap = linear.margin_gap(Z, y, bias, norm, theta, lam)
+            assert gap > 0.0, (norm, bias)
+    Z, y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([1.0, -1.0])
+    best, lam = np.array([2.0, 1.0]) / 5**0.5, np.array([0.8, 0.2])
+    assert abs(linear.margin_gap(Z, y, False, 2.0, best, lam)) < 1e-15
+    assert linear.margin_gap(Z, y, False, 2.0, best + 1e-3 * np.eye(2)[0], lam) > 1e-4
 
 
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
@@ -95,8 +160,8 @@ def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
 def test_work_past_its_limit_or_with_an_error_gives_a_sentence() -> None:
     import time
 
-    assert common.within(lambda: 7, 30.0) == 7
-    late = common.within(lambda: time.sleep(30.0), 0.2)
+    assert measure.within(lambda: 7, 30.0) == 7
+    late = measure.within(lambda: time.sleep(30.0), 0.2)
     assert late.why == "no answer in 0.2 s" and 0.0 <= late.spent < 30.0
-    broken = common.within(lambda: 1 / 0, 30.0)
+    broken = measure.within(lambda: 1 / 0, 30.0)
     assert "ZeroDivisionError" in broken.why and np.isnan(broken.spent)

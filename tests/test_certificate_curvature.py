@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from lexmargin.judge import Certificate, Tolerances, Verdict, certify_arrays
 from lexmargin.judge.bounds.networks import LinearNetwork
 from lexmargin.judge.bounds.refine import refine
 from lexmargin.judge.certificate import Ascent
-from lexmargin.judge.functions.symmetry import symmetry_tangents
+from lexmargin.judge.functions.symmetry import generators, symmetry_tangents
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.local.kinked_point import PredictorPoint
 from lexmargin.judge.programs.claimed_direction import claimed_direction
@@ -34,6 +35,7 @@ from lexmargin.predictors import (
     Identity,
     LeakyReLU,
     Linear,
+    Member,
     Network,
     Polynomial,
     Predictor,
@@ -248,7 +250,9 @@ def test_without_its_symmetries_the_same_point_is_undecided(monkeypatch):
 
 SYMMETRIC = [
     ("identity", Network((3, 2), Identity()), 3 + 1),
-    ("relu", Network((3,), ReLU()), 0),
+    # The first and the third unit are on the same side of their kinks on every sample.
+    ("relu", Network((3,), ReLU()), 1),
+    ("relu-deep", Network((3, 3), ReLU()), 0),
     ("square", Network((3,), Square()), 0),
     ("diagonal", DiagonalNetwork(3), 0),
     ("convolution", ConvolutionalNetwork(3), 2),
@@ -273,6 +277,31 @@ def test_symmetry_tangents_keep_margins_and_norm(predictor, count):
     assert np.abs(basis @ theta).max(initial=0.0) < 1e-12
 
 
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        Network((4, 3), Identity()),
+        Network((5,), ReLU()),
+        Network((5,), LeakyReLU(0.3), outputs=3),
+        Sum([Linear(), Member(Network((4,), ReLU()), columns=(1, 2, 3))]),
+    ],
+    ids=str,
+)
+def test_rotations_turn_by_any_small_angle_and_no_margin_moves(predictor):
+    """`exp(tA)` of each generator, whatever layer or summand its units are of."""
+    rng = np.random.default_rng(0)
+    y = np.arange(3) % 3 if predictor.outputs == 3 else [1, -1, 1]
+    f = functions(predictor, rng.standard_normal((3, 4)), y)
+    theta = rng.standard_normal(f.size)
+    found = generators(f, theta, range(3))
+    assert found
+    for one in found:
+        A = np.array([one.tangent(e) for e in np.eye(f.size)]).T
+        turned = scipy.linalg.expm(1e-3 * A) @ theta
+        np.testing.assert_allclose(f.values(turned), f.values(theta), rtol=1e-12)
+        assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(theta), rel=1e-14)
+
+
 def test_a_rotation_that_changes_a_gradient_given_is_no_symmetry():
     f = functions(Network((2,), Identity()), np.eye(2))
     theta = np.random.default_rng(0).standard_normal(f.size)
@@ -282,10 +311,11 @@ def test_a_rotation_that_changes_a_gradient_given_is_no_symmetry():
 
 def test_units_on_one_ray_and_equal_squares_turn():
     for activation, expected in ((ReLU(), 1), (LeakyReLU(0.1), 1), (ReLU(2.0), 0), (Square(), 1)):
-        f = functions(Network((2,), activation), [[1, 2], [2, 0.5], [0.3, 1]])
+        f = functions(Network((2,), activation), [[1, 2], [2, 0.5], [0.3, 1], [1, -1.00002]])
         blocks = [np.array([[1.0, 1.0], [2.0, 2.0]]), np.array([0.7, 0.7])]
         basis = symmetry_tangents(f, f.flatten(blocks), f.jacobian(f.flatten(blocks)))
         assert basis.shape[0] == expected, activation
+        # Off the ray, with a sample in between.
         blocks[0][1, 0] += 1e-4
         blocks[1][1] += 1e-4
         basis = symmetry_tangents(f, f.flatten(blocks), f.jacobian(f.flatten(blocks)))

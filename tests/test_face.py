@@ -9,7 +9,8 @@ import pytest
 
 from exact_leximin import leximin_margins
 from lexmargin.backends.levels.face import face_levels, solve_face
-from lexmargin.backends.levels.face_lp import maximise_minimum, simplex_solver
+from lexmargin.backends.levels.face_lp import maximise_minimum
+from lexmargin.backends.linear.simplex_solver import simplex_solver
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
 from lexmargin.formulations.lexicographic import Lexicographic

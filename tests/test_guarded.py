@@ -35,6 +35,7 @@ MODELS = {
     "highspy": {
         "backends/levels/face_lp.py",
         "backends/linear/row_generation.py",
+        "backends/linear/simplex_solver.py",
         "separation/gordan_program.py",
     },
 }

@@ -17,6 +17,7 @@ from lexmargin.backends.linear.interior_point import interior_point
 from lexmargin.backends.linear.linear_answer import LinearStatus
 from lexmargin.backends.linear.working_set import solve_restricted
 from lexmargin.errors import NotSeparableError, TimeLimitError
+from lexmargin.separation.gordan import separability_of_rows, verify_separability_of_rows
 
 Array = NDArray[np.float64]
 
@@ -161,3 +162,28 @@ def test_inseparable_rows_are_refused_with_a_proof() -> None:
         for j in X.indices[X.indptr[n] : X.indptr[n + 1]].tolist():
             sums[j] += value
     assert not any(sums)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_gordan_vector_up_to_rounding_is_completed_exactly(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    Z = rng.integers(-3, 4, (30, 6)).astype(float) * 2.0 ** rng.integers(-4, 5, (30, 1))
+    Z[:, 5] = Z[:, 0] - Z[:, 1]
+    answer = hard_margin_linear(Z, np.ones(30))
+    assert answer.status is LinearStatus.NOT_SEPARABLE
+    found = separability_of_rows(Z, answer.multipliers)
+    assert not found.separable
+    assert verify_separability_of_rows(Z, found)
+    assert set(found.support) <= set(np.flatnonzero(answer.multipliers).tolist())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_that_are_no_gordan_vector_decide_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    Z = rng.standard_normal((20, 4))
+    wrong = rng.random(20)
+    assert verify_separability_of_rows(Z, separability_of_rows(Z, wrong))
+    Z[:, 0] = np.abs(Z[:, 0])
+    assert separability_of_rows(Z, wrong).separable
+    assert separability_of_rows(Z, np.zeros(20)).separable
+    assert separability_of_rows(Z, np.full(20, np.nan)).separable

@@ -71,8 +71,8 @@ POINTS = {
     "xor": {"JacobianOps": 1},
     # Its own and the two sides of a difference beside it, which the Hessian is compared with; and
     # the ball in which the Hessian is enclosed.
-    "diagonal-2": {"JacobianOps": 3, "ArbOps": 1},
-    "saddle-is-kkt": {"JacobianOps": 3, "ArbOps": 1},
+    "diagonal-2": {"JacobianOps": 3},
+    "saddle-is-kkt": {"JacobianOps": 3},
     # A length that counts: the same in the coordinates of its cost.
     "depth-1-plus-2-scaled-10": {"JacobianOps": 3, "ArbOps": 1},
     "two-levels-l1": {"JacobianOps": 1},

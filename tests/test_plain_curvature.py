@@ -228,7 +228,7 @@ def test_units_turn_into_each_other_where_they_cost_the_same(
     weights, found = np.array([costs[0]]), certify_kkt((kkt,))
     assert found.verdict in (verdict, Verdict.GLOBAL), found.report()
     first = replace(
-        found, verdict=Verdict.KKT, curvature=None, radius=None, rise=None,
+        found, verdict=Verdict.KKT, second_order=None, radius=None, rise=None,
         support=np.array([0]), stationarity=0.0, multipliers=weights,
     )  # fmt: skip
     around = functools.partial(around_program, kkt, True)

@@ -307,7 +307,7 @@ def test_second_order_is_asked_for_where_it_can_say_something() -> None:
     data = lm.Dataset([[1.0, 2.0]], [1], one_class=True)
     problem = lm.HardMargin(lm.DiagonalNetwork(2), data)
     theta = np.array([0.0, 1.0, 0.0, 1.0]) / math.sqrt(2.0)
-    best = replace(lm.certify(problem, theta), curvature=None)
+    best = replace(lm.certify(problem, theta), second_order=None)
     assert best.verdict is Verdict.GLOBAL
     place = functools.partial(around_direction, PredictorCurved(problem.functions), theta, 2.0)
     # GLOBAL gains the numbers, unless everything is given.

@@ -10,8 +10,7 @@ import pytest
 
 import lexmargin as lm
 from lexmargin.judge import Verdict
-from lexmargin.judge.functions.symmetry import symmetry_tangents
-from lexmargin.judge.functions.symmetry_generators import generators
+from lexmargin.judge.functions.symmetry import generators, symmetry_tangents
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.second_order import curvature
 from lexmargin.judge.second_order.curvature import CurvatureKind
@@ -241,7 +240,7 @@ def test_what_is_a_predictor_of_the_toolkit_is_evaluated_exactly(framework, slop
     computed = Verdict.SADDLE if slope < 1e-15 else Verdict.KKT
     assert found.verdict is computed, found.report()
     plain = MarginFunctions(lm.Polynomial(powers), lm.Dataset(X, y))
-    first = replace(found, verdict=Verdict.KKT, curvature=None, rise=None)
+    first = replace(found, verdict=Verdict.KKT, second_order=None, rise=None)
     limit = found.tolerances.kink
     for exact, word in ((None, computed), (plain, verdict)):
         place = TrainedPoint(replace(margins, plain=exact), 2.0, limit)

@@ -263,7 +263,7 @@ class MarginFunctions(Margins):
             return found
         # Of a copy: what is given may be changed in place.
         own = np.array(theta, dtype=np.float64)
-        parameters = tuple(JacobianOps.parameter(block) for block in self.blocks(own))
+        parameters = tuple(map(JacobianOps.parameter, self.blocks(own)))
         ops = JacobianOps()
         with np.errstate(invalid="ignore", divide="ignore"):
             scores = self.predictor(ops, parameters, ops.constant(self.features))
@@ -401,6 +401,11 @@ class MarginFunctions(Margins):
             return np.zeros((self.size, self.size))
         scores = self.score_weights(weights)[list(samples)].reshape(len(samples), -1)
         return _second_derivatives(self, samples).matrix(theta, scores)
+
+    @functools.cached_property
+    def hessian_colours(self) -> int:
+        """How many products ``hessian_matrix`` takes."""
+        return _second_derivatives(self, (0,)).colours
 
     def _weighted_samples(self, weights: FloatArray) -> tuple[int, ...]:
         per_sample = self.count // self.data.n_samples

@@ -251,6 +251,10 @@ class Backend(ABC):
         """Say whether this backend is made for such problems, and should be the default."""
         return False
 
+    def starts_anywhere(self, problem: Formulation) -> bool:
+        """Say whether a start that does not separate is as good as one that does."""
+        return False
+
     @final
     def whole(self, problem: Formulation, settings: SolverSettings) -> RawAnswer | None:
         """Answer all stages of a formulation at once; None to go program by program."""

@@ -159,17 +159,20 @@ class Lexicographic(Formulation):
         return self.functions.linear
 
     @property
+    def scored(self) -> bool:
+        """Whether every f_n is one increasing function of ``θ·z_n``."""
+        return self.linear or (isinstance(self.predictor, Log) and self.predictor.power == 1.0)
+
+    @property
     def wanted(self) -> int:
         """How many smallest margins are to be settled."""
         return self.functions.count if self.levels is None else self.levels
 
     def score_matrix(self) -> FloatArray | None:
-        """Return Z (N, d) when every f_n is one increasing function of ``θ·z_n``, else None."""
+        """Return Z (N, d) of the scores ``θ·z_n``, None where there are none."""
         if self.linear:
             return self.functions.jacobian(np.zeros(self.functions.size))
-        if isinstance(self.predictor, Log) and self.predictor.power == 1.0:
-            return np.asarray(self.data.signed[:, None] * self.data.X)
-        return None
+        return np.asarray(self.data.signed[:, None] * self.data.X) if self.scored else None
 
     def margin_of_score(self, score: float) -> float:
         """Return f_n where ``θ·z_n = score``; the score itself unless the predictor is a log."""

@@ -118,11 +118,10 @@ class Certificate:
         S_τ (indices) and λ ≥ 0 (N,) with `θ̂ ≈ Σ λ_n ∇f_n(θ̂)` (a norm gradient at θ̂ unless ℓ2).
     euler
         α γ Σ λ_n, 1 at an exact stationary point.
-    multiplier_set, independence, interior
-        what ``multiplier_dimension``, ``multiplier_range``, ``licq`` and ``mfcq`` are read from: no
-        word needs them, and the gradients of the support are kept until they are read.
-    curvature
-        second-order report; None where none was asked for.
+    multiplier_set, independence, interior, second_order
+        what ``multiplier_dimension``, ``multiplier_range``, ``licq``, ``mfcq`` and ``curvature``
+        are read from: where no word needs them they are computed when they are read, and the
+        gradients of the support are kept until then.
     radius
         with STRICT_LOCAL: a strict local optimum lies within this part of ‖θ‖ (for costs, in the
         metric of the cost); None with other words.
@@ -168,7 +167,7 @@ class Certificate:
     multiplier_set: Later[MultiplierSet] | None = None
     independence: Later[LicqReport] | None = None
     interior: Later[MfcqReport] | None = None
-    curvature: Any | None = None
+    second_order: Later[Any] | None = None
     gap: float | None = None
     bound: float | None = None
     margin_ratio: float | None = None
@@ -209,6 +208,11 @@ class Certificate:
     def mfcq(self) -> MfcqReport | None:
         """Mangasarian-Fromovitz on the support's gradients."""
         return None if self.interior is None else self.interior.read()
+
+    @property
+    def curvature(self) -> Any | None:
+        """The second-order report; None where there is none."""
+        return None if self.second_order is None else self.second_order.read()
 
     @property
     def certified(self) -> bool:

@@ -134,8 +134,7 @@ def _kinked_trade_off(place: KinkedPoint) -> tuple[TradeOffPoint, ...] | None:
     sets = place.sets(np.arange(place.values.size))
     if sets is None:
         return None
-    excess = place.degree * (place.values - float(np.min(place.values)))
-    found = []
+    excess, found = place.excess, []
     for weight in WEIGHTS:
         clarke = balanced_stationarity(sets, place.theta, weight * excess)
         found.append(TradeOffPoint(weight, clarke.residual, float(clarke.multipliers @ excess)))

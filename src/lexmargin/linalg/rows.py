@@ -44,7 +44,9 @@ def largest_entry(rows: Any) -> float:
 def _sizes(rows: Any, index: NDArray[np.intp] | None = None) -> Iterator[tuple[Any, Any, Any]]:
     """Yield a slice of the places, the rows there and their absolute values, a few at a time."""
     count = rows.shape[0] if index is None else index.size
-    step = max(1, SIZED_ENTRIES * rows.shape[0] // max(1, rows.size))
+    # CSR rows are copied with their places, and copied again with their sizes.
+    entries = SIZED_ENTRIES if is_dense(rows) else SIZED_ENTRIES // 8
+    step = max(1, entries * rows.shape[0] // max(1, rows.size))
     # One buffer: fresh memory costs more than the arithmetic.
     room = np.empty((min(step, count), rows.shape[1])) if is_dense(rows) else None
     for start in range(0, count, step):
@@ -81,8 +83,10 @@ def row_lengths(rows: Any) -> Array:
     if is_dense(rows):
         squares = np.einsum("ij,ij->i", rows, rows)
     else:
-        entries = type(rows)((rows.data**2, rows.indices, rows.indptr), rows.shape)
-        squares = entries @ np.ones(rows.shape[1])
+        squares, ones = np.empty(rows.shape[0]), np.ones(rows.shape[1])
+        for places, _, sizes in _sizes(rows):
+            sizes.data *= sizes.data
+            squares[places] = sizes @ ones
     return np.asarray(np.sqrt(squares))
 
 

@@ -72,17 +72,22 @@ class SecondDerivatives:
 
     def matrix(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
         """Return ``Σ V ∇²F(θ)`` (d, d): columns that share no row come of one product."""
-        if self._colours is None:
+        if self._coloured is None:
             return self.products(theta, weights, np.eye(self._size))
-        rows, columns, colours = self._colours
-        seeds = np.zeros((int(colours.max()) + 1, self._size))
+        rows, columns, colours = self._coloured
+        seeds = np.zeros((self.colours, self._size))
         seeds[colours, np.arange(self._size)] = 1.0
         found = np.zeros((self._size, self._size))
         found[rows, columns] = self.products(theta, weights, seeds)[colours[columns], rows]
         return found
 
+    @property
+    def colours(self) -> int:
+        """How many products a matrix takes."""
+        return self._size if self._coloured is None else int(self._coloured[2].max()) + 1
+
     @functools.cached_property
-    def _colours(self) -> tuple[IntArray, IntArray, IntArray] | None:
+    def _coloured(self) -> tuple[IntArray, IntArray, IntArray] | None:
         """Rows and columns of entries that may be nonzero, and the colour of every column (d,)."""
         pattern = self._product.jac_sparsity(0, 2)
         if np.diff(pattern.colind()).max() > _WORTH * self._size:

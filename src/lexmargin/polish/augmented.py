@@ -56,7 +56,7 @@ _SETTLED = 0.05
 """Violation below which a point counts as near: smaller sets are safe, leaps are not normal."""
 _SPENT = 1e-2
 """Violation after L-BFGS from which Newton's rounds would start too far away."""
-_FEW_PARAMETERS = 150
+_FEW_PARAMETERS = 20
 """Parameters up to which a dense Newton step is the cheapest of all."""
 _MANY_PARAMETERS = 500
 """Parameters beyond which L-BFGS comes first however many samples there are."""

@@ -35,8 +35,8 @@ from lexmargin.polish.newton import EXACT, GOAL, ROUGH, damping, newton
 __all__ = ["Held", "MarginProgram"]
 
 _DENSE = 150
-"""Parameters up to which the Hessian is formed; above, products in an iterative solver are
-cheaper."""
+"""Parameters, or products, up to which the Hessian is formed; above, products in an iterative
+solver are cheaper."""
 _INNER = 400
 """Steps of the iterative solver: a system that needs more is singular to it."""
 _LONGEST = 0.1
@@ -187,6 +187,15 @@ class MarginProgram:
             return state, 0
         return newton(state, lambda one: self._step(one, inner), steps, limit=limit)
 
+    def _hessian(self, w: FloatArray, raw: FloatArray) -> FloatArray | None:
+        """Return ``Σ λ_n ∇²g_n(u)``, of the entries that may move; None where products are less."""
+        few = min(self.functions.hessian_colours, self._part(w).size) <= _DENSE
+        if self._chart.flat and not few:
+            return None
+        # relu^p has no second derivative at a dead unit for p < 2: it does not move.
+        found = np.nan_to_num(self.functions.hessian_matrix(w, raw / self._reach), posinf=0.0)
+        return self.length**2 * self._part(self._part(found).T)
+
     def _step(self, state: Held, inner: int) -> Held:
         """Return the next state: the step of least norm, without the samples whose λ it makes < 0.
 
@@ -207,15 +216,18 @@ class MarginProgram:
                 self.length * self._part(part.value_and_vjp(self._placed(v))[1](weights))
             )
 
+        matrix = self._hessian(w, state.raw) if self._curved else None
+
         def product(v: FloatArray) -> FloatArray:
-            return hessian_product(pull, u, v) if self._curved else np.zeros_like(v)
+            if not self._curved:
+                return np.zeros_like(v)
+            return hessian_product(pull, u, v) if matrix is None else np.asarray(matrix @ v)
 
         dense, cutoff = None, ROUGH if self._curved else EXACT
         if u.size <= _DENSE or not self._chart.flat:
             dense = self._chart.bent(state.s)
-            if self._curved:
-                hessian = np.array([product(e) for e in np.eye(u.size)])
-                dense = dense - self._chart.through(0.5 * (hessian + hessian.T), state.s)
+            if matrix is not None:
+                dense = dense - self._chart.through(matrix, state.s)
         kept = np.ones(active.size, dtype=bool)
         for drop in range(_DROPS + 1):
             rows, raw = jacobian[kept], state.raw[active[kept]]

@@ -26,6 +26,7 @@ from lexmargin.polish.augmented import augmented_lagrangian
 from lexmargin.polish.losses import least_loss
 from lexmargin.polish.margins import Held, MarginProgram
 from lexmargin.polish.newton import GOAL
+from lexmargin.polish.sequential import descended, small_hessian
 
 __all__ = ["Polished", "finished", "polish", "polish_kkt", "polish_problem", "settled"]
 
@@ -39,6 +40,12 @@ _NEAR = 0.1
 """Residual from which Newton's steps are tried: further away they need not converge."""
 _CLOSE = 5e-3
 """Residual at which a round of the augmented Lagrangian is first handed to Newton's steps."""
+_FAR = 0.3
+"""The same for quadratic programs, which go down from wherever they begin."""
+_PROGRAMS = 120
+"""Quadratic programs of such a try: most end within 40, and saddles on the way take longer."""
+_TRIES = 2
+"""Such tries at most: Newton's steps alone come after them."""
 _RISE = 30.0
 """Factor by which a residual may rise before such a try is stopped: it goes elsewhere."""
 _TRIED = 150
@@ -296,7 +303,8 @@ def settled(
     """End the rounds of an augmented Lagrangian by Newton steps as soon as these arrive.
 
     A try begins where the residual is below 5e-3, and is given up where it rises thirtyfold; the
-    next one waits until the residual is a third of what it was.
+    next one waits until the residual is a third of what it was. Where Hessians are small, quadratic
+    programs come first, from a residual of 0.3.
 
     Args:
         functions: homogeneous margin functions.
@@ -308,7 +316,9 @@ def settled(
         is 0, and a last point that does not separate is returned as it is, with residual inf.
     """
     _degree(functions)
-    count, taken, close, last = 0, 0, _CLOSE, None
+    formed = small_hessian(functions)
+    count, taken, last = 0, 0, None
+    close, tries = _FAR if formed else _CLOSE, 0
     smooth = functions.curvature > Curvature.CONCAVE
     for w, multipliers in rounds:
         count, last = count + 1, (w, multipliers)
@@ -319,11 +329,18 @@ def settled(
         if state.residual > close:
             continue
         close = 0.3 * state.residual
-        limit = min(_NEAR, _RISE * state.residual)
-        state, more = program.run(state, 20, limit, _TRIED)
-        taken += more
+        if formed:
+            tries += 1
+            place = descended(functions, w, multipliers, _PROGRAMS, deadline)
+            program, state = _normalized(functions, place.w, place.multipliers)
+        else:
+            limit = min(_NEAR, _RISE * state.residual)
+            state, more = program.run(state, 20, limit, _TRIED)
+            taken += more
         if state.done:
             return Polished(*program.answer(state), taken, count, 0.0, True)
+        if formed and tries == _TRIES:
+            formed, close = False, _CLOSE
     if last is None:
         raise ParameterError("No round came.", "Give at least one point with its multipliers.")
     if not float(functions.values(last[0]).min()) > 0.0:

@@ -80,7 +80,7 @@ def refuse_inseparable(problem: Formulation) -> bool:
     if found is None:
         return False
     rows, every = found
-    proof = separability_of_rows(rows)
+    proof = separability_of_rows(rows, None if some is None else some.weights)
     if proof.separable:
         return every
     raise NotSeparableError(

@@ -87,7 +87,7 @@ def run(
             StageAnswer(at_once.values, at_once.multipliers),
         ) * at_once.has_values
         return Run(answers, at_once, 1.0, at_once.build_seconds, at_once.solve_seconds, {})
-    first = starting_theta(problem, start, rng)
+    first = starting_theta(problem, start, rng, anywhere=engine.starts_anywhere(problem))
     unit = natural_unit(problem, first) if unit is None else unit
     needs_start = Handles.NONCONVEX in profile.handles
     initial = problem.initial_values(first, unit) if needs_start else None
@@ -127,9 +127,16 @@ def _starts_the_next(problem: Formulation, raw: RawAnswer) -> bool:
 
 
 def starting_theta(
-    problem: Formulation, start: Start | None, rng: np.random.Generator
+    problem: Formulation,
+    start: Start | None,
+    rng: np.random.Generator,
+    *,
+    anywhere: bool = False,
 ) -> FloatArray:
-    """Return the given start, or a seeded one that separates where a short descent finds one."""
+    """Return the given start, or a seeded one that separates where a short descent finds one.
+
+    ``anywhere``: whether a start that does not separate will do.
+    """
     functions = problem.functions
     if start is not None:
         return functions.point(start)
@@ -139,7 +146,7 @@ def starting_theta(
         if verdict.witness is not None:
             return verdict.witness / np.linalg.norm(verdict.witness)
     theta = _balanced(functions, random_theta(functions, rng), rng)
-    if functions.curvature <= Curvature.CONCAVE:
+    if anywhere or functions.curvature <= Curvature.CONCAVE:
         return theta
     for _ in range(_START_ATTEMPTS):
         fresh = _balanced(functions, random_theta(functions, rng), rng)

@@ -90,13 +90,16 @@ class Separability:
         return tuple(n for n, value in enumerate(self.gordan or ()) if value > 0)
 
 
-def separability_of_rows(rows: npt.ArrayLike) -> Separability:
+def separability_of_rows(
+    rows: npt.ArrayLike, near: npt.NDArray[np.float64] | None = None
+) -> Separability:
     """Decide exactly whether some w has ``z_n·w > 0`` for all rows of an (N, d) array.
 
     Columns and rows are scaled by powers of two, which is exact and changes nothing; HiGHS solves
     ``min ‖Zᵀλ‖₁, λ ≥ 0, Σλ = 1``, whose dual is the ℓ∞ max margin. Its dual vector is tried as w,
     then its basis is solved in rationals for λ. Margins near rounding level take a second, sharper
-    look around the best direction, and at last exact simplex pivots.
+    look around the best direction, and at last exact simplex pivots. ``near`` is a Gordan vector
+    (N,) up to rounding, where there is one: it is completed exactly before anything is solved for.
 
     Raises:
         ShapeError: not an (N, d) array with at least one row and one column.
@@ -113,6 +116,10 @@ def separability_of_rows(rows: npt.ArrayLike) -> Separability:
     if zero.size:
         return _negative(Z.shape[0], {int(zero[0]): Fraction(1)})
     scaled, row_exponents = _scaled(Z, columns)
+    if near is not None:
+        found = GordanProgram.build(Z, scaled, columns, row_exponents).completed(near)
+        if found is not None:
+            return _negative(Z.shape[0], found)
     direction, basis = guess(scaled)
     w = _unscaled_floats(direction, columns)
     if w is not None and all_positive(Z, w):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lexmargin.errors import SolverFailedError
 from lexmargin.linalg.exact import integer_rows, solve_integer
+from lexmargin.linalg.guarded import pivot_rows, pivoted_qr
 
 __all__ = ["GordanProgram", "alternative", "guess"]
 
@@ -21,6 +22,12 @@ IntArray = npt.NDArray[np.int64]
 
 _MAX_PIVOTS = 20_000
 """Exact pivots at most: Bland's rule is finite, but rationals grow with every pivot."""
+_DIGITS = 20
+"""Binary digits of the weights that are kept as they are: enough to stay positive, few to solve
+with."""
+_DEPENDENT = 1e-11
+"""Diagonal of a pivoted factor, beside the largest, below which a column depends on others: that of
+inner products, so that 3e-6 of the column's own."""
 _REFINEMENTS = 4
 """Corrections of a float direction in exact products: each gains most of a double's digits."""
 
@@ -84,6 +91,45 @@ class GordanProgram:
             j: value / Fraction(2) ** self.exponents[j]
             for j, value in zip(basis, x, strict=True)
             if j < count and value > 0
+        }
+
+    def completed(self, weights: FloatArray) -> dict[int, Fraction] | None:
+        """Return a Gordan vector, by row, near weights (N,) that are one up to rounding, or None.
+
+        Most weights are rounded to few digits and kept; those of as many rows as there are
+        independent columns are solved for exactly, and stay positive where rounding was small.
+        """
+        count, exponents = len(self.rows), np.array(self.exponents)
+        units = np.array([float(unit) for unit in self.units])
+        with np.errstate(over="ignore", under="ignore"):
+            pulls = np.ldexp(weights, exponents) * units
+        if not (np.all(np.isfinite(pulls)) and np.any(pulls > 0.0)):
+            return None
+        pulls = pulls / float(np.max(pulls))
+        weighted = pulls[:, None] * np.column_stack([self.floats, np.ones(count)])
+        _, triangle, order = pivoted_qr(weighted.T @ weighted)
+        sizes = np.abs(np.diagonal(triangle))
+        independent = order[: int(np.count_nonzero(sizes > _DEPENDENT * sizes[0]))]
+        if independent.size > count or self.size not in independent:
+            return None
+        solved = pivot_rows(weighted[:, independent])[: independent.size].tolist()
+        rest = np.setdiff1d(np.arange(self.size), independent)
+        basis = [*solved, *(count + 2 * rest).tolist()]
+        whole = [round(value * 2**_DIGITS) for value in pulls.tolist()]
+        kept = np.setdiff1d(np.flatnonzero(whole), solved).tolist()
+        # In units of 2^-20/unit, so that every row counts alike in Σ λ.
+        most = max(self.units)
+        parts = {n: whole[n] * (most // self.units[n]) for n in kept}
+        columns = zip(*(self.rows[n] for n in kept), strict=True) if kept else [()] * self.size
+        shares = list(parts.values())
+        right = [-sum(map(int.__mul__, column, shares)) for column in columns]
+        x = self.solve(basis, [*right, most * sum(whole[n] for n in solved)])
+        if x is None or min(x) < 0 or any(x[len(solved) :]):
+            return None
+        values = {n: Fraction(part) for n, part in parts.items()}
+        values |= dict(zip(solved, x[: len(solved)], strict=True))
+        return {
+            n: value / Fraction(2) ** self.exponents[n] for n, value in values.items() if value > 0
         }
 
     def separator(self, direction: FloatArray) -> tuple[Fraction, ...] | None:

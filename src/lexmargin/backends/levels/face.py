@@ -13,7 +13,8 @@ from typing import final
 
 import numpy as np
 
-from lexmargin.backends.levels.face_lp import maximise_minimum, simplex_solver
+from lexmargin.backends.levels.face_lp import maximise_minimum
+from lexmargin.backends.linear.simplex_solver import simplex_solver
 from lexmargin.errors import (
     NotSeparableError,
     ParameterError,
@@ -56,8 +57,8 @@ class FaceAnswer:
 
 def supports_face(problem: Lexicographic) -> bool:
     """Say whether :func:`solve_face` handles the problem: linear scores, in any norm."""
-    Z = problem.score_matrix()
-    return Z is not None and (problem.norm in (1.0, 2.0, np.inf) or Z.size <= NORM_ENTRIES)
+    size = problem.functions.count * problem.functions.size
+    return problem.scored and (problem.norm in (1.0, 2.0, np.inf) or size <= NORM_ENTRIES)
 
 
 def solve_face(problem: Lexicographic) -> FaceAnswer:

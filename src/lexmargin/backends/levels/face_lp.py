@@ -7,23 +7,18 @@ from typing import Any, final
 
 import numpy as np
 
-from lexmargin.backends.capture import captured
-from lexmargin.errors import MissingBackendError, SolverFailedError
+from lexmargin.backends.linear.simplex_solver import DUAL, PRIMAL
+from lexmargin.errors import SolverFailedError
 from lexmargin.linalg.faces import BoolArray
 from lexmargin.linalg.guarded import add_rows
 from lexmargin.ops.base import FloatArray, IntArray
 
-__all__ = ["FEASIBILITY", "MaxMin", "maximise_minimum", "simplex_solver"]
-
-FEASIBILITY = 1e-10
-"""Feasibility tolerance asked of HiGHS (its smallest), for rows of unit size."""
+__all__ = ["MaxMin", "maximise_minimum"]
 
 _PRICING = 5e-10
 """Slack from which a row is added: above HiGHS's own 1e-10, or it would add the same rows again."""
 _MAX_ROUNDS = 500
 """Programs at most; each adds at least one row, so only a very hard face meets this (judgement)."""
-_DUAL, _PRIMAL = 1, 4
-"""HiGHS's numbers for ``simplex_strategy``."""
 
 
 @final
@@ -47,30 +42,6 @@ class MaxMin:
     solves: int
 
 
-def simplex_solver() -> Any:
-    """Return a silent HiGHS simplex solver, to be used for one program after another.
-
-    Raises:
-        MissingBackendError: HiGHS's Python package is not installed.
-    """
-    try:
-        import highspy
-    except ImportError as error:
-        raise MissingBackendError("highspy is not installed.", "pip install highspy.") from error
-    with captured():  # HiGHS prints its banner before it can be told not to.
-        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call,unused-ignore]
-    for option, value in (
-        ("output_flag", False),
-        ("log_to_console", False),
-        ("small_matrix_value", 1e-12),
-        ("solver", "simplex"),
-        ("primal_feasibility_tolerance", FEASIBILITY),
-        ("dual_feasibility_tolerance", FEASIBILITY),
-    ):
-        solver.setOptionValue(option, value)
-    return solver
-
-
 def maximise_minimum(
     solver: Any,
     A: FloatArray,
@@ -85,7 +56,7 @@ def maximise_minimum(
     """Solve ``max τ  s.t.  A x + r >= τ`` in a polytope, working on the rows that matter.
 
     Args:
-        solver: from :func:`simplex_solver`; an earlier program in it is forgotten.
+        solver: a silent simplex solver; an earlier program in it is forgotten.
         A, r: (N, m) and (N,) rows of about unit size.
         R, row_bounds: (k, m) rows of the polytope, and their lower and upper bounds.
         bounds: of every x; infinite for none.
@@ -101,7 +72,7 @@ def maximise_minimum(
     count, size = A.shape
     solver.clearModel()
     solver.setOptionValue("presolve", "off" if feasible else "choose")
-    solver.setOptionValue("simplex_strategy", _PRIMAL if feasible else _DUAL)
+    solver.setOptionValue("simplex_strategy", PRIMAL if feasible else DUAL)
     infinity = highspy.kHighsInf
     lower, upper = (np.full(size + 1, np.clip(b, -infinity, infinity)) for b in bounds)
     lower[-1], upper[-1] = -infinity, infinity
@@ -125,7 +96,7 @@ def maximise_minimum(
         solver.run()
         _require_optimal(solver, highspy)
         # Further rows leave the optimal basis dual feasible.
-        solver.setOptionValue("simplex_strategy", _DUAL)
+        solver.setOptionValue("simplex_strategy", DUAL)
         answer = solver.getSolution()
         values = np.asarray(answer.col_value, dtype=np.float64)
         x, level = values[:-1], float(values[-1])

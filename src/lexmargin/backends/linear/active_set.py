@@ -9,7 +9,6 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request
-from lexmargin.backends.capture import captured
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
 from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
@@ -192,11 +191,9 @@ def _solved(
     # A grade asks for at most so much; nothing is gained by stopping earlier than at rounding.
     tolerance, passes = min(options.tolerance, 1e-9), options.max_passes
     limit = settings.time_limit if options.time_limit is None else options.time_limit
-    # Nothing prints on the way to an answer in ℓ2, and many are quicker than a capture.
-    with captured(settings.verbose or norm == 2.0):
-        return hard_margin_linear(
-            X, y, bias=bias, norm=norm, tolerance=tolerance, time_limit=limit, max_passes=passes
-        )
+    return hard_margin_linear(
+        X, y, bias=bias, norm=norm, tolerance=tolerance, time_limit=limit, max_passes=passes
+    )
 
 
 def _finished(

@@ -245,7 +245,7 @@ class _WorkingSet:
 def _euclidean(
     rows: SignedRows, bias: bool, tolerance: float, deadline: float, max_passes: int
 ) -> LinearAnswer:
-    if rows.sparse and _FEW_COLUMNS < rows.size <= SQUARE_COLUMNS:
+    if rows.sparse and _FEW_COLUMNS < rows.size <= min(rows.count, SQUARE_COLUMNS):
         whole = _on_all_rows(rows, bias, deadline)
         if whole is not None:
             return whole
@@ -328,6 +328,9 @@ def _restricted(
     if tall or size <= DENSE_COLUMNS:
         return solve_restricted(working.rows, signs, guess, b, deadline)
     solved = block_pivoting(working.rows, signs, guess, lam, deadline)
+    if solved is None and size <= SQUARE_COLUMNS and not isinstance(working.rows, np.ndarray):
+        working.rows.sum_duplicates()
+        solved = interior_point(working.rows, signs, deadline)
     if solved is not None:
         return solved
     solved = solve_restricted(working.coordinates(), signs, guess, b, deadline)

@@ -26,11 +26,13 @@ class Suspects:
     Attributes:
         index: the samples (S,).
         rows: (S, k) dense, with the labels as a column where the bias is free.
+        weights: λ of those samples, Gordan's vector up to rounding.
         count: N.
     """
 
     index: IntArray
     rows: FloatArray
+    weights: FloatArray
     count: int
 
     def of_all(self, proof: Separability) -> Separability:
@@ -65,4 +67,4 @@ def suspects(problem: Formulation) -> Suspects | None:
     if rows.shape[1] == 0:
         # Samples without an entry: z = 0 is Gordan's vector by itself.
         rows = np.zeros((index.size, 1))
-    return Suspects(index, rows, y.size)
+    return Suspects(index, rows, found.multipliers[index], y.size)

@@ -7,11 +7,11 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from lexmargin.backends.capture import captured
 from lexmargin.backends.linear.initial_working_set import first_rows, lowest
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus, balanced
 from lexmargin.backends.linear.signed_rows import SignedRows
-from lexmargin.errors import DataError, MissingBackendError
+from lexmargin.backends.linear.simplex_solver import DUAL, PRIMAL, simplex_solver
+from lexmargin.errors import DataError
 from lexmargin.linalg.guarded import add_columns, add_rows
 from lexmargin.linalg.norms import dual_norm, power_of_two
 from lexmargin.linalg.rounding import EPS
@@ -19,12 +19,8 @@ from lexmargin.ops.base import FloatArray, IntArray
 
 __all__ = ["polyhedral_margin"]
 
-_FEASIBILITY: Final = 1e-10
-"""The tightest tolerance that HiGHS accepts."""
 _FEW_COLUMNS: Final = 200
 """Columns that are cheap whatever the rows: fewer only make more rounds (measured)."""
-_DUAL, _PRIMAL = 1, 4
-"""HiGHS's numbers for ``simplex_strategy``."""
 _POLISHED: Final = 1_000_000
 """Entries of a system that is polished, and of rows summed in long floats: milliseconds."""
 
@@ -106,21 +102,10 @@ class _Model:
     """
 
     def __init__(self, size: int, norm: float, bias: bool) -> None:
-        try:
-            import highspy
-        except ImportError as error:
-            raise MissingBackendError("highspy is not installed.", "pip install highspy") from error
-        self.norm = norm
-        with captured():  # The banner comes before the option that silences it.
-            self.highs: Any = highspy.Highs()  # type: ignore[no-untyped-call,unused-ignore]
-        for name, value in (
-            ("output_flag", False),
-            ("primal_feasibility_tolerance", _FEASIBILITY),
-            ("dual_feasibility_tolerance", _FEASIBILITY),
-            ("solver", "simplex"),
-            ("presolve", "off"),
-        ):
-            self.highs.setOptionValue(name, value)
+        self.norm, self.highs = norm, simplex_solver()
+        self.highs.setOptionValue("presolve", "off")
+        import highspy
+
         self.optimal, self.infinity = highspy.HighsModelStatus.kOptimal, highspy.kHighsInf
         # t, b where it is free, and then the entries of w, for ℓ1 as differences p - q.
         self.free = 1 + int(bias)
@@ -145,7 +130,7 @@ class _Model:
         block = _beside(free, _columns(rows, self.entries, self.signs))
         add_rows(self.highs, block, np.zeros(count), np.full(count, self.infinity))
         self.rows = _below(self.rows, rows) if self.rows.shape[0] else rows
-        self.highs.setOptionValue("simplex_strategy", _DUAL)
+        self.highs.setOptionValue("simplex_strategy", DUAL)
 
     def _foremost(self, rows: Any) -> IntArray:
         """Return the entries of w to begin with: those of the largest pull of even multipliers."""
@@ -165,7 +150,7 @@ class _Model:
             return False
         self._widen(lowest(-pull, above, max(_FEW_COLUMNS, self.rows.shape[0]) // 2))
         # The vertex stays feasible.
-        self.highs.setOptionValue("simplex_strategy", _PRIMAL)
+        self.highs.setOptionValue("simplex_strategy", PRIMAL)
         return True
 
     def _widen(self, entries: IntArray) -> None:
@@ -265,13 +250,16 @@ def _polished(
         if norm == 1.0:
             missing = np.append(missing, 1.0 - np.sum(np.abs(w[inner].astype(wide))))
         step = inverse @ np.asarray(missing, dtype=np.float64)
-        if np.max(np.abs(step), initial=0.0) < 1e-6:
+        size = float(np.max(np.abs(step), initial=0.0))
+        if size < 1e-6:
             x = x + step
         # The same matrix, transposed, holds the equations of λ (and of the sphere's multiplier).
         missing = right - tall.T @ duals
         change = inverse.T @ np.asarray(missing, dtype=np.float64)
         if np.max(np.abs(change[:k]), initial=0.0) < 1e-6 and (duals + change)[:k].min() >= 0.0:
             duals = duals + change
+        if size <= EPS and np.max(np.abs(change), initial=0.0) <= EPS:
+            break
     w[inner] = x[:free]
     lam = np.zeros_like(lam)
     lam[active] = duals[:k] / duals[:k].sum()

@@ -18,7 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.backends.losses.linear_loss import LinearLoss, LossPoint
-from lexmargin.backends.losses.multiscale_newton import graded_basis, graded_step, leading_slopes
+from lexmargin.backends.losses.multiscale_newton import (
+    GradedBasis,
+    graded_basis,
+    graded_step,
+    leading_slopes,
+)
 from lexmargin.backends.losses.smooth_ball import smooth_ball
 from lexmargin.errors import ParameterError
 from lexmargin.losses import Loss
@@ -263,6 +268,8 @@ def _active_set(
 ) -> _State:
     """Newton steps on faces of ``lower <= v <= upper``: bounds join when hit, leave by sign."""
     rows, v = problem.rows, start.copy()
+    with np.errstate(divide="ignore"):
+        sizes = np.log(np.linalg.norm(rows, axis=1))
     held = (v <= lower) | (v >= upper)
     residual, nats, free, converged, steps = np.inf, 0.0, 0, False, 0
     before = np.inf
@@ -279,15 +286,17 @@ def _active_set(
             converged = True
             break
         face, inward = directions(held, v)
-        reduced = rows @ face
-        basis = graded_basis(reduced, weights)
-        logs, terms = problem.curvature_rows(basis.rows, values)
-        step, residual = graded_step(basis, weights, logs, terms)
-        heaviest = float(weights.max())
-        nats = float(heaviest - basis.levels.min()) if basis.pivots else 0.0
-        free = face.shape[1] - len(basis.pivots)
+        basis = graded_basis(rows, face, weights, sizes, problem.group)
+        some, decided = weights[basis.kept], basis.pivots.size
+        logs, terms = problem.curvature_rows(basis.rows, values[basis.kept])
+        if problem.loss is Loss.EXPONENTIAL:
+            logs = some
+        step, residual = graded_step(basis, some, logs, terms)
+        nats = float(weights.max() - basis.levels.min()) if decided else 0.0
+        free = face.shape[1] - decided
         move = face @ step
-        shift = float(np.max(np.abs(rows @ move), initial=0.0))
+        change = rows @ move
+        shift = float(np.max(np.abs(change), initial=0.0))
         # Beside margins of 1e12 a still smaller step is a tenth of a nat: only rounding ends it.
         small = shift <= _STILL * max(1.0, np.abs(values).max()) and shift >= 0.5 * before
         before = shift
@@ -296,7 +305,7 @@ def _active_set(
             candidates = np.flatnonzero(held)
             if not candidates.size:
                 break
-            levels, slopes = leading_slopes(basis, weights, rows @ inward, reduced)
+            levels, slopes = leading_slopes(basis, weights, rows @ inward, rows @ face)
             rising = slopes > _SLOPE
             if not rising.any():
                 break
@@ -305,7 +314,7 @@ def _active_set(
             held[candidates[int(np.argmax(worth))]] = False
             before = np.inf
             continue
-        length = _trusted(rows @ move, basis.rows, basis.levels, weights)
+        length = _trusted(change, basis, weights)
         if length < 1.0 and _downhill(problem, v, values, move):
             length = 1.0
         room = np.where(move > 0, upper - v, np.where(move < 0, lower - v, np.inf))
@@ -324,17 +333,17 @@ def _active_set(
     return _State(read(v), residual, nats, free, steps, converged)
 
 
-def _trusted(
-    change: FloatArray, rows: FloatArray, levels: FloatArray, weights: FloatArray
-) -> float:
+def _trusted(change: FloatArray, basis: GradedBasis, weights: FloatArray) -> float:
     """Return the share of a Newton step in which no weight changes by more than a nat or so.
 
     A sample may gain as many nats more as it is below everything it could decide. The share
     ``log(1+δ)/δ`` guarantees descent for sums of exponentials and tends to 1.
     """
+    # Of the rows that weigh nothing, at least.
+    below = np.maximum(0.0, basis.floor - weights)
+    visible = np.max(np.abs(basis.pulls), axis=1, initial=0.0)
     with np.errstate(divide="ignore"):
-        visible = weights[:, None] + np.log(np.abs(rows)) - levels[None, :]
-    below = np.maximum(0.0, -np.max(visible, axis=1, initial=-np.inf))
+        below[basis.kept] = -np.log(visible)
     delta = np.where(below > 0, np.maximum(-change, 0.0), np.abs(change))
     room = np.minimum(below, 1e300)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

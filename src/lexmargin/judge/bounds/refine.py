@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -41,10 +42,10 @@ def refine(place: PredictorPoint, certificate: Certificate) -> Certificate:
     """
     if certificate.verdict is Verdict.NOT_SEPARATING or not certificate.support.size:
         return certificate
-    found = beyond_first_order(place, certificate)
-    if found.norm != 2.0:
-        return found
-    found = with_bounds(place.kkt, found, CHEAP)
+    if certificate.norm != 2.0:
+        return beyond_first_order(place, certificate)
+    cheap = functools.partial(with_bounds, place.kkt, bounds=CHEAP)
+    found = beyond_first_order(place, certificate, cheap)
     return found if leak(place.functions.predictor) is None else _birth(place, found)
 
 

@@ -84,11 +84,10 @@ def prove_levels(
                 del claims[0]
             dual = claimed_dual(face, free, claims[0]) if claims else None
             if dual is None:
-                dual = level_dual(face, free)
+                # As it is read again, so that both walks see the same weights.
+                dual = face.measured(np.maximum(level_dual(face, free).weights, 0.0), free)
             else:
                 del claims[0]
-            # As it is read again, so that both walks see the same weights.
-            dual = face.measured(np.maximum(dual.weights, 0.0), free)
             kept.append(dual.weights)
             return dual
 

@@ -188,8 +188,11 @@ class LevelFace:
         return True
 
     def reached(self, tolerance: float) -> bool:
-        """Say whether the point has all levels held, as well as when each of them was."""
-        gaps = [self.measured(level.fine, level.free) for level in self.held]
+        """Say whether the point has all levels held, as well as when each of them was.
+
+        The last one has been measured there.
+        """
+        gaps = [self.measured(level.fine, level.free) for level in self.held[:-1]]
         return all(x.gap <= tolerance * self.unit and (x.sharp or not self.sharp) for x in gaps)
 
     def extend(self, dual: LevelDual, free: Mask, samples: Indices) -> None:

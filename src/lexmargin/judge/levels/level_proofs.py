@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -30,11 +31,10 @@ from lexmargin.separation.long_measures import affordable
 __all__ = [
     "curved_levels",
     "level_rows",
-    "levels_word",
-    "ordered_margins",
-    "with_levels",
     "with_ordered_levels",
 ]
+
+_RECOMPUTED: Final = "the verdict speaks of level 1; later levels are recomputed, not judged"
 
 
 def with_ordered_levels(
@@ -46,27 +46,34 @@ def with_ordered_levels(
 ) -> Certificate:
     """Extend the certificate of level 1 to the smallest margins in order (Definition 5).
 
+    GLOBAL stays only where every level is proven to be within the tolerance ``gap`` of its value at
+    the optimum, in units of the first margin: for linear f_n by :func:`prove_levels` (ℓ1, ℓ∞) or
+    :func:`curved_levels` (1 < p < ∞). Otherwise the word says how far it is proven.
+
     ``given``: the chain of duals of a receipt, or the multipliers of level 1. ``claim``: (L, N) λ
     of the levels, in their order, measured before any are sought.
     """
-    unit, values, Z = ordered_margins(kkt)
-    count = kkt.ordered or values.size
-    if given is None:
-        return with_levels(found, Z, unit, values, count, limits, claim)
-    found = replace(found, levels=tuple(float(v) for v in np.sort(values)[:count]))
+    alpha, at, size = kkt.degree, kkt, 1.0
+    if alpha is not None:
+        at = Kkt(functions=kkt.functions, point=unit_scale(kkt.point), norm=kkt.norm)
+        size = vector_norm(at.point, kkt.norm) ** alpha
+    levels = np.sort(at.values)[: kkt.ordered] / size
+    found, count = replace(found, levels=tuple(levels.tolist())), levels.size
     if not found.verdict.stationary or count == 1:
         return found
-    rows = level_rows(kkt.functions) if found.verdict is Verdict.GLOBAL else None
-    if rows is None:
+    if found.verdict is not Verdict.GLOBAL or not _are_proven(kkt.functions):
         word = Verdict.KKT if found.verdict is Verdict.GLOBAL else found.verdict
-        return replace(found, verdict=word, reasons=(f"level 1: {found.reasons[0]}",))
-    if 1.0 < kkt.norm < math.inf:
-        proof = curved_levels(rows, unit, kkt.norm, count, limits.gap, given.multipliers)
-        if given.long and affordable(*rows.shape):
-            proof = long_levels(rows, unit, kkt.norm, count, limits.gap, given.long) or proof
-    else:
-        unit = unit / vector_norm(unit, kkt.norm)
-        proof = checked_levels(rows, unit, kkt.norm, count, limits.gap, given.levels)
+        reasons = (*found.reasons, _RECOMPUTED)
+        if given is not None:
+            reasons = (f"level 1: {found.reasons[0]}",)
+        return replace(found, verdict=word, reasons=reasons)
+    if given is None:
+        proof = _sought(found, at.jacobian, at.point, count, claim)
+        reached, why = _word(proof, count)
+        if reached is Verdict.GLOBAL:
+            return replace(found, reasons=(*found.reasons, why))
+        return replace(found, verdict=reached, reasons=(why, *found.reasons))
+    proof = _given(given, at.jacobian, at.point, kkt.norm, count, limits.gap)
     found = replace(found, levels_gap=proof.gap)
     if proof.proven >= count:
         why = f"{found.reasons[0]}; duality proves all {count} levels"
@@ -75,72 +82,52 @@ def with_ordered_levels(
     return replace(found, verdict=Verdict.UNDECIDED, reasons=(why,))
 
 
+def _are_proven(functions: MarginFunctions) -> bool:
+    """Say whether levels are proven: of linear f_n, and not too many of them."""
+    return functions.linear and functions.count * functions.size <= LEVEL_ENTRIES
+
+
 def level_rows(functions: MarginFunctions) -> Array | None:
-    """Return Z (N, d) where levels are proven: linear f_n, and not too many of them."""
-    if not functions.linear or functions.count * functions.size > LEVEL_ENTRIES:
-        return None
-    return functions.jacobian(np.zeros(functions.size))
+    """Return Z (N, d) where levels are proven."""
+    return functions.jacobian(np.zeros(functions.size)) if _are_proven(functions) else None
 
 
-def ordered_margins(kkt: Kkt) -> tuple[Array, Array, Array | None]:
-    """Return the point (d,), f_n of its direction (N,), and Z (N, d) where f_n are linear."""
-    functions, alpha = kkt.functions, kkt.degree
-    if alpha is None:
-        return kkt.point, functions.values(kkt.point), None
-    at = Kkt(functions=functions, point=unit_scale(kkt.point), norm=kkt.norm)
-    values = at.values / vector_norm(at.point, kkt.norm) ** alpha
-    return at.point, values, at.jacobian if functions.linear else None
+def _given(
+    given: Evidence, Z: Array, theta: Array, norm: float, count: int, tolerance: float
+) -> LevelProof:
+    if not 1.0 < norm < math.inf:
+        unit = theta / vector_norm(theta, norm)
+        return checked_levels(Z, unit, norm, count, tolerance, given.levels)
+    proof = curved_levels(Z, theta, norm, count, tolerance, given.multipliers)
+    if given.long and affordable(*Z.shape):
+        proof = long_levels(Z, theta, norm, count, tolerance, given.long) or proof
+    return proof
 
 
-def with_levels(
-    found: Certificate,
-    Z: Array | None,
-    theta: Array,
-    values: Array,
-    count: int,
-    limits: Tolerances,
-    claim: Array | None = None,
-) -> Certificate:
-    """Extend the certificate of level 1 to ``count`` levels.
-
-    GLOBAL stays only where every level is proven to be within the tolerance ``gap`` of its value at
-    the optimum, in units of the first margin: for linear f_n by :func:`prove_levels` (ℓ1, ℓ∞) or
-    :func:`curved_levels` (1 < p < ∞). Otherwise the word says how far it is proven.
-    """
-    levels = tuple(float(v) for v in np.sort(values)[:count])
-    found = replace(found, levels=levels)
-    if not found.verdict.stationary or count == 1:
-        return found
-    if Z is not None and found.verdict is Verdict.GLOBAL and Z.size <= LEVEL_ENTRIES:
-        weights = found.multipliers
-        if 1.0 < found.norm < math.inf:
-            proof = curved_levels(Z, theta, found.norm, count, limits.gap, weights)
-            if proof.proven < count:
-                long = found_multipliers(Z, found.norm)
-                if long is not None:
-                    terms = long.terms
-                    proof = long_levels(Z, theta, found.norm, count, limits.gap, terms) or proof
-        else:
-            unit = theta / vector_norm(theta, found.norm)
-            known = [weights]
-            if claim is not None and claim.ndim == 2 and claim.shape[1] == values.size:
-                known.extend(claim[1:][np.all(np.isfinite(claim[1:]), axis=1)])
-            proof, _ = prove_levels(Z, unit, found.norm, count, limits.gap, known)
-            if proof.proven < count and affordable(*Z.shape):
-                exact = exact_levels(Z, found.norm, theta, count)
-                gap = None if isinstance(exact, str) else exact.gap
-                if gap is not None and gap <= limits.gap:
-                    proof = LevelProof(proof.values, count, gap)
-        word, why = levels_word(proof, count)
-        if word is Verdict.GLOBAL:
-            return replace(found, reasons=(*found.reasons, why))
-        return replace(found, verdict=word, reasons=(why, *found.reasons))
-    why = "the verdict speaks of level 1; later levels are recomputed, not judged"
-    word = Verdict.KKT if found.verdict is Verdict.GLOBAL else found.verdict
-    return replace(found, verdict=word, reasons=(*found.reasons, why))
+def _sought(
+    found: Certificate, Z: Array, theta: Array, count: int, claim: Array | None
+) -> LevelProof:
+    norm, gap, weights = found.norm, found.tolerances.gap, found.multipliers
+    if 1.0 < norm < math.inf:
+        proof = curved_levels(Z, theta, norm, count, gap, weights)
+        if proof.proven < count:
+            long = found_multipliers(Z, norm)
+            if long is not None:
+                proof = long_levels(Z, theta, norm, count, gap, long.terms) or proof
+        return proof
+    known = [weights]
+    if claim is not None and claim.ndim == 2 and claim.shape[1] == weights.size:
+        known.extend(claim[1:][np.all(np.isfinite(claim[1:]), axis=1)])
+    proof, _ = prove_levels(Z, theta / vector_norm(theta, norm), norm, count, gap, known)
+    if proof.proven < count and affordable(*Z.shape):
+        exact = exact_levels(Z, norm, theta, count)
+        reached = None if isinstance(exact, str) else exact.gap
+        if reached is not None and reached <= gap:
+            proof = LevelProof(proof.values, count, reached)
+    return proof
 
 
-def levels_word(proof: LevelProof, count: int) -> tuple[Verdict, str]:
+def _word(proof: LevelProof, count: int) -> tuple[Verdict, str]:
     """Return the word and the reason for levels of which the first has the max margin."""
     if proof.proven >= count:
         why = f"all {count} levels are within {proof.gap:.3g} of the optimum's"

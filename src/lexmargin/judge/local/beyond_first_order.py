@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from lexmargin.judge.certificate import Certificate, Rise
@@ -16,7 +17,11 @@ from lexmargin.judge.verdict import Verdict
 __all__ = ["at_kinks", "beyond_first_order", "from_to"]
 
 
-def beyond_first_order(place: KinkedDirection, found: Certificate) -> Certificate:
+def beyond_first_order(
+    place: KinkedDirection,
+    found: Certificate,
+    bounded: Callable[[Certificate], Certificate] = lambda found: found,
+) -> Certificate:
     """Carry a first-order certificate of a direction on to kinks and second order.
 
     What :func:`at_kinks` leaves stationary at a kink is a saddle where turning units on raises the
@@ -27,6 +32,7 @@ def beyond_first_order(place: KinkedDirection, found: Certificate) -> Certificat
     ----------
     place : the direction and its kinks.
     found : the first-order certificate of it.
+    bounded : what is cheaper than second order, and may leave it nothing to say.
 
     Returns
     -------
@@ -34,9 +40,11 @@ def beyond_first_order(place: KinkedDirection, found: Certificate) -> Certificat
         as :func:`at_kinks`, with ``curvature`` too.
     """
     found, element = at_kinks(place, found)
-    if found.verdict is Verdict.CLARKE_KKT and element is not None:
-        return _raised(place, found, element)
-    if found.norm != 2.0 or not place.bends:
+    kinked = found.verdict is Verdict.CLARKE_KKT
+    if kinked and element is not None:
+        found = _raised(place, found, element)
+    found = bounded(found)
+    if kinked or found.norm != 2.0 or not place.bends:
         return found
     return second_order(place.around, found)
 

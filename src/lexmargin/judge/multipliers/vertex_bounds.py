@@ -50,7 +50,9 @@ class DualBound:
     spent: float
 
 
-def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBound:
+def linear_dual_bound(
+    Z: Any, multipliers: Array, norm: float = 2.0, columns: int | None = None
+) -> DualBound:
     """Bound the linear margin: `γ* = max_{‖θ‖≤1} min_n θ·z_n ≤ ‖Σ λ_n z_n‖_*` for Σλ = 1.
 
     Parameters
@@ -58,6 +60,7 @@ def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBoun
     Z : (N, d) rows z_n = y_n x_n, dense or CSR.
     multipliers : (N,) λ ≥ 0, not all 0, at any scale.
     norm : exponent of the ball.
+    columns : how many of them θ has, the first ones; all if None.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def linear_dual_bound(Z: Any, multipliers: Array, norm: float = 2.0) -> DualBoun
         rows = rows * 2.0**-exponent
     else:
         exponent = 0
-    found = combination(share, rows)
+    found = tuple(x[:columns] for x in combination(share, rows))
     with np.errstate(over="ignore"):
         value, rounding, spent = (float(np.ldexp(vector_norm(x, dual), exponent)) for x in found)
     # Σλ is 1 only up to rounding, and so are the sums over coordinates.

@@ -189,7 +189,7 @@ def _beyond_first_order(
     if found.verdict is Verdict.CLARKE_KKT or point.norm != 2.0 or affine:
         return found
     word = measured_curvature(around, given=evidence)
-    found = replace(found, curvature=word.curvature, radius=word.radius)
+    found = replace(found, second_order=Later(lambda: word.curvature), radius=word.radius)
     if word.verdict is Verdict.STRICT_LOCAL:
         return said(Verdict.STRICT_LOCAL, STRICTLY, found)
     return found

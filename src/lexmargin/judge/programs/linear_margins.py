@@ -269,7 +269,7 @@ def _upper(
         return None
     # Weights with Σ λ y = 0 lie within a few roundings of these.
     values = balanced(values, signs)
-    found = linear_dual_bound(point.jacobian[:, :-1], values, point.norm)
+    found = linear_dual_bound(point.jacobian, values, point.norm, point.theta.size - 1)
     return found.upper + 2.0 * EPS * (np.count_nonzero(values) + 16) * found.spent
 
 

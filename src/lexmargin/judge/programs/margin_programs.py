@@ -13,7 +13,7 @@ import numpy as np
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.parts import Parts
 from lexmargin.judge.bounds.held import ZeroCost
-from lexmargin.judge.bounds.table import with_bounds
+from lexmargin.judge.bounds.table import CHEAP, with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
 from lexmargin.judge.programs.program_point import judged_program
@@ -139,6 +139,8 @@ def _in_the_ball(found: Certificate, kkt: Kkt, size: float) -> Certificate:
 
 
 def _second_order(kkt: Kkt, found: Certificate, given: Evidence | None) -> Certificate:
+    if given is None:
+        found = with_bounds(kkt, found, CHEAP)
     return second_order(functools.partial(around_program, kkt, given is None), found, given)
 
 

@@ -24,7 +24,7 @@ from lexmargin.judge.functions.enclosure import (
     off_sphere,
     slopes_of,
 )
-from lexmargin.judge.functions.symmetry_generators import Generator, generators
+from lexmargin.judge.functions.symmetry import Generator, generators
 from lexmargin.linalg.norms import Array
 
 __all__ = ["KktSystem"]

@@ -13,6 +13,7 @@ import numpy as np
 from lexmargin.inputs.limits import CURVATURE_ENTRIES, DENSE_HESSIAN_PARAMETERS, HESSIAN_PARAMETERS
 from lexmargin.judge.certificate import Ascent, Certificate, Rise
 from lexmargin.judge.given import Evidence
+from lexmargin.judge.multipliers.later import Later
 from lexmargin.judge.second_order.ascent import first_rise, rise
 from lexmargin.judge.second_order.contraction import strict_near
 from lexmargin.judge.second_order.reduced import (
@@ -132,7 +133,7 @@ def second_order(
     """Carry a KKT certificate on: STRICT_LOCAL, SADDLE, or KKT and why.
 
     Other verdicts pass unchanged, and so does a KKT point at which 0 is a combination of gradients;
-    GLOBAL keeps its word and gains the numbers.
+    GLOBAL keeps its word, and has the numbers for whoever reads them.
 
     Parameters
     ----------
@@ -145,16 +146,19 @@ def second_order(
     if not asked or found.stationarity > found.tolerances.stationarity:
         return found
     vicinity = around(found)
-    if isinstance(vicinity, str):
-        word = _open(vicinity)
-    else:
-        word = measured_curvature(vicinity, words=not known, given=given)
+
+    def measured() -> SecondOrder:
+        if isinstance(vicinity, str):
+            return _open(vicinity)
+        return measured_curvature(vicinity, words=not known, given=given)
+
     if known:
-        return replace(found, curvature=word.curvature)
+        return replace(found, second_order=Later(lambda: measured().curvature))
+    word = measured()
     return replace(
         found,
         verdict=word.verdict,
-        curvature=word.curvature,
+        second_order=Later(lambda: word.curvature),
         radius=word.radius,
         rise=word.rise,
         reasons=(*found.reasons, word.reason),

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from lexmargin.inputs.limits import TRAINED_SYMMETRIES, TRAINED_UNITS
+from lexmargin.judge.functions.symmetry import orbit_basis
 from lexmargin.linalg.norms import Array
 
 __all__ = ["rotation_tangents"]
@@ -71,11 +72,7 @@ def rotation_tangents(
                 found.append(tangent / length)
             if len(found) >= TRAINED_SYMMETRIES:
                 break
-    if not found:
-        return np.zeros((0, theta.size))
-    _, sigma, basis = np.linalg.svd(np.array(found), full_matrices=False)
-    result: Array = basis[sigma > 1e-8 * sigma[0]]
-    return result
+    return orbit_basis(found, theta.size)
 
 
 def _axes(shapes: Sequence[tuple[int, ...]]) -> Iterator[Axes]:

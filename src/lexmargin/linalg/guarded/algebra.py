@@ -18,6 +18,7 @@ __all__ = [
     "minimal_residual",
     "packed_cholesky",
     "packed_solved",
+    "pivot_rows",
     "pivoted_qr",
     "reciprocal_condition",
     "smallest_eigenvector",
@@ -66,6 +67,22 @@ def pivoted_qr(matrix: Array, economic: bool = True) -> tuple[Array, Array, NDAr
         return np.eye(rows, size), np.zeros((size, columns)), np.arange(columns)
     q, r, order = qr(matrix, mode="economic" if economic else "full", pivoting=True)
     return np.asarray(q), np.asarray(r), np.asarray(order, dtype=np.intp)
+
+
+def pivot_rows(matrix: Array) -> NDArray[np.intp]:
+    """Return the order (m,) in which Gaussian elimination of A (m, n) takes rows as its pivots.
+
+    Raises:
+        LinAlgError: an entry is not finite.
+    """
+    from scipy.linalg import lapack
+
+    entering(matrix)
+    order = np.arange(matrix.shape[0])
+    if matrix.size:
+        for k, other in enumerate(lapack.dgetrf(matrix)[1].tolist()):
+            order[[k, other]] = order[[other, k]]
+    return order
 
 
 def solved_triangle(
