@@ -7,6 +7,8 @@ Two classes: ``f_n(θ) = y_n F(x_n; θ)``. C classes: the N(C-1) differences
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -126,12 +128,12 @@ class MarginFunctions(Margins):
     @functools.cached_property
     def size(self) -> int:  # type: ignore[override]  # frozen
         """d, the number of parameters in all blocks together."""
-        return int(sum(np.prod(shape, dtype=int) for shape in self.shapes))
+        return sum(math.prod(shape) for shape in self.shapes)
 
     @functools.cached_property
     def _slices(self) -> tuple[tuple[int, int, Shape], ...]:
-        ends = np.cumsum([0, *(int(np.prod(shape, dtype=int)) for shape in self.shapes)])
-        return tuple(zip(ends[:-1].tolist(), ends[1:].tolist(), self.shapes, strict=True))
+        ends = [0, *itertools.accumulate(math.prod(shape) for shape in self.shapes)]
+        return tuple(zip(ends[:-1], ends[1:], self.shapes, strict=True))
 
     @property
     def multi_class(self) -> bool:

@@ -129,7 +129,7 @@ class Dataset:
         """C: 2 for labels -1/+1 (also when only one of them occurs), else the highest label + 1."""
         return 2 if self.is_binary else int(self.y.max()) + 1
 
-    @property
+    @functools.cached_property
     def is_binary(self) -> bool:
         """Whether the labels are -1/+1."""
         # Three classes or more always contain the label 0, two never do.

@@ -19,7 +19,7 @@ from lexmargin.inputs.limits import (
     ROTATED_ENTRIES,
     SPARSE_GRAM_ROWS,
 )
-from lexmargin.linalg.guarded import nonnegative_or_bounded, packed_cholesky
+from lexmargin.linalg.guarded import least_norm, nonnegative_or_bounded, packed_cholesky
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import Pivoted, pivoted
 from lexmargin.linalg.rounding import EPS, ROUNDED
@@ -124,10 +124,10 @@ def _refined(matrix: Array, target: Array, values: Array) -> Array:
     residual = target - columns @ values[passive]
     if passive.size == 0 or np.linalg.norm(residual) <= 2.0 * EPS:
         return values
-    step = np.linalg.lstsq(columns, residual, rcond=None)[0]
+    step = least_norm(columns, residual, EPS * max(columns.shape))
     moved = values.copy()
     moved[passive] += step
-    if np.any(moved < 0.0):
+    if not np.all(moved >= 0.0):
         return values
     return (
         moved if np.linalg.norm(residual - columns @ step) <= np.linalg.norm(residual) else values

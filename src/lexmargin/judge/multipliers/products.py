@@ -7,13 +7,15 @@ rounded once (Shewchuk 1997).
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES
+from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES, SIZED_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.norms import Array, shifted, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS, ROUNDED
@@ -93,15 +95,17 @@ def combination(weights: Array, rows: Any) -> tuple[Array, Array, Array]:
 
 
 def _accurate(rows: Any, theta: Array, chosen: NDArray[np.intp]) -> tuple[Array, Array]:
-    values = np.empty(chosen.size)
-    for k, n in enumerate(chosen.tolist()):
+    values, step = np.empty(chosen.size), max(1, SIZED_ENTRIES // max(1, theta.size))
+    for start in range(0, chosen.size, step):
+        some = chosen[start : start + step]
+        pairs: Iterable[tuple[Array, Array]]
         if is_dense(rows):
-            left, right = rows[n], theta
+            pairs = zip(*_exact_terms(rows[some], theta), strict=True)
         else:
-            stored = slice(rows.indptr[n], rows.indptr[n + 1])
-            left, right = rows.data[stored], theta[rows.indices[stored]]
-        high, low = _exact_terms(np.asarray(left, dtype=np.float64), right)
-        values[k] = math.fsum(np.concatenate([high, low]).tolist())
+            stored = (slice(rows.indptr[n], rows.indptr[n + 1]) for n in some)
+            pairs = (_exact_terms(rows.data[s], theta[rows.indices[s]]) for s in stored)
+        for k, (high, low) in enumerate(pairs, start):
+            values[k] = math.fsum(itertools.chain(high.tolist(), low.tolist()))
     return values, EPS * np.abs(values) + theta.size * _TINY
 
 
