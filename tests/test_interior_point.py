@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -202,3 +203,25 @@ def test_factors_by_pivots_give_the_inner_products_and_their_rank() -> None:
     for door in (guarded.pivot_rows, lambda x: guarded.semidefinite_factor(x, 1e-14)):
         with pytest.raises(np.linalg.LinAlgError):
             door(np.full((2, 2), np.nan))
+
+
+def test_an_answer_and_its_certificate_hold_the_samples_twice_at_most() -> None:
+    rng = np.random.default_rng(0)
+    n, d, each = 4000, 20_000, 150
+    columns = np.minimum((float(d) ** rng.random((n, each))).astype(np.int32), d) - 1
+    ends = np.arange(0, n * each + 1, each, dtype=np.int32)
+    X = sparse.csr_array((rng.standard_normal(n * each), columns.ravel(), ends), shape=(n, d))
+    X.sum_duplicates()
+    hidden = np.append(rng.standard_normal(100), np.zeros(d - 100))
+    problem = lm.WSet(lm.Sum([lm.Linear(), lm.Bias()]), lm.Dataset(X, np.sign(X @ hidden)))
+    lm.solve(lm.WSet(problem.predictor, lm.Dataset(X[:50], np.resize([1.0, -1.0], 50))))
+    tracemalloc.start()
+    try:
+        found = lm.solve(problem)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.certificate is not None
+    assert found.certificate.verdict.value == "GLOBAL"
+    # A window of the rows and vectors of N and d numbers are in it.
+    assert peak <= 2.0 * (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes)
