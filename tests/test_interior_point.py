@@ -207,13 +207,17 @@ def test_factors_by_pivots_give_the_inner_products_and_their_rank() -> None:
 
 def test_an_answer_and_its_certificate_hold_the_samples_twice_at_most() -> None:
     rng = np.random.default_rng(0)
-    n, d, each = 4000, 20_000, 150
+    n, d, each = 16_000, 20_000, 120
     columns = np.minimum((float(d) ** rng.random((n, each))).astype(np.int32), d) - 1
     ends = np.arange(0, n * each + 1, each, dtype=np.int32)
-    X = sparse.csr_array((rng.standard_normal(n * each), columns.ravel(), ends), shape=(n, d))
-    X.sum_duplicates()
+    drawn = sparse.csr_array((rng.standard_normal(n * each), columns.ravel(), ends), shape=(n, d))
+    drawn.sum_duplicates()
     hidden = np.append(rng.standard_normal(100), np.zeros(d - 100))
-    problem = lm.WSet(lm.Sum([lm.Linear(), lm.Bias()]), lm.Dataset(X, np.sign(X @ hidden)))
+    scores = drawn @ hidden / np.linalg.norm(hidden)
+    # Far from the plane, so that few rows are supports.
+    far = np.flatnonzero(np.abs(scores) > 0.5)
+    X, y = drawn[far], np.sign(scores[far])
+    problem = lm.WSet(lm.Sum([lm.Linear(), lm.Bias()]), lm.Dataset(X, y))
     lm.solve(lm.WSet(problem.predictor, lm.Dataset(X[:50], np.resize([1.0, -1.0], 50))))
     tracemalloc.start()
     try:
