@@ -88,6 +88,19 @@ def test_rows_of_any_density_give_the_same_answer(bias: bool) -> None:
     np.testing.assert_array_equal(pairs.active, dense.active)
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("bias", [False, True])
+def test_rows_on_their_bound_without_weight_do_not_keep_it_from_ending(
+    seed: int, bias: bool
+) -> None:
+    # Two features: where three corners of a rectangle are on the bound, so is the fourth.
+    X, y = one_hot(1500, 2, 120, seed)
+    A, signs = signed(X, y), y if bias else None
+    answer = interior_point(A, signs)
+    assert answer is not None
+    assert answer.exact
+
+
 def test_rows_of_different_lengths() -> None:
     rng = np.random.default_rng(2)
     X = sparse.csr_array(
