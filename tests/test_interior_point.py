@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -85,6 +86,19 @@ def test_rows_of_any_density_give_the_same_answer(bias: bool) -> None:
     assert dense is not None
     np.testing.assert_allclose(pairs.w, dense.w, rtol=1e-9, atol=1e-10)
     np.testing.assert_array_equal(pairs.active, dense.active)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("bias", [False, True])
+def test_rows_on_their_bound_without_weight_do_not_keep_it_from_ending(
+    seed: int, bias: bool
+) -> None:
+    # Two features: where three corners of a rectangle are on the bound, so is the fourth.
+    X, y = one_hot(1500, 2, 120, seed)
+    A, signs = signed(X, y), y if bias else None
+    answer = interior_point(A, signs)
+    assert answer is not None
+    assert answer.exact
 
 
 def test_rows_of_different_lengths() -> None:
@@ -202,3 +216,29 @@ def test_factors_by_pivots_give_the_inner_products_and_their_rank() -> None:
     for door in (guarded.pivot_rows, lambda x: guarded.semidefinite_factor(x, 1e-14)):
         with pytest.raises(np.linalg.LinAlgError):
             door(np.full((2, 2), np.nan))
+
+
+def test_an_answer_and_its_certificate_hold_the_samples_twice_at_most() -> None:
+    rng = np.random.default_rng(0)
+    n, d, each = 16_000, 20_000, 120
+    columns = np.minimum((float(d) ** rng.random((n, each))).astype(np.int32), d) - 1
+    ends = np.arange(0, n * each + 1, each, dtype=np.int32)
+    drawn = sparse.csr_array((rng.standard_normal(n * each), columns.ravel(), ends), shape=(n, d))
+    drawn.sum_duplicates()
+    hidden = np.append(rng.standard_normal(100), np.zeros(d - 100))
+    scores = drawn @ hidden / np.linalg.norm(hidden)
+    # Far from the plane, so that few rows are supports.
+    far = np.flatnonzero(np.abs(scores) > 0.5)
+    X, y = drawn[far], np.sign(scores[far])
+    problem = lm.WSet(lm.Sum([lm.Linear(), lm.Bias()]), lm.Dataset(X, y))
+    lm.solve(lm.WSet(problem.predictor, lm.Dataset(X[:50], np.resize([1.0, -1.0], 50))))
+    tracemalloc.start()
+    try:
+        found = lm.solve(problem)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.certificate is not None
+    assert found.certificate.verdict.value == "GLOBAL"
+    # A window of the rows and vectors of N and d numbers are in it.
+    assert peak <= 2.0 * (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes)

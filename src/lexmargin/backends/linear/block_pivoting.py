@@ -94,7 +94,7 @@ def solve_face(
     w, corrected and not recomputed, carries to rounding level.
     """
     k = A.shape[0]
-    transposed = A.T if isinstance(A, np.ndarray) else A.T.tocsr()
+    transposed = A.T
     lam = _projected(lam, y)
     w = np.asarray(transposed @ lam)
     size = np.inf

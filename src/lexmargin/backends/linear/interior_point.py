@@ -284,13 +284,14 @@ def _faces(system: _System, state: _State) -> Restricted | None:
         size = max(float(np.max(np.abs(left))), float(np.max(1.0 - values)))
         norm = float(np.linalg.norm(system.costs * x))
         off = float(np.linalg.norm(pull)) / norm
-        # Both at rounding level, and no longer falling.
+        # Both at rounding level, and no longer falling; rows on their bound without weight may
+        # change sides for ever.
         near = size <= 1e-13 + ROUNDED * norm and off <= 1e-12 and lam.min() >= 0.0
-        if near and not changed and max(size, off) >= 0.5 * best:
-            index = np.flatnonzero(lam > 0.0)
+        if near and (changed or max(size, off) >= 0.5 * best):
+            index = np.flatnonzero(on_face > 0.0)
             b = 0.0 if system.y is None else float(x[-1])
             w = x[: system.A.shape[1]]
-            return Restricted(True, True, index, w, b, lam[index], None)
+            return Restricted(True, True, index, w, b, on_face[index], None)
         best = np.inf if changed else max(size, off)
         move = packed_solved(factor, system.combined(left) - _REGULAR * pull)
         step = system.values(move)
