@@ -46,10 +46,10 @@ BENCH_FLAGS := --seed $(SEED)
 
 bench: install
 	@$(VENV)/python -m pip install -q --no-deps --upgrade --target out/bench/peers cvxpy_leximin || echo "bench: cvxpy_leximin could not be fetched; its rows say so."
-	@for name in $(BENCHES); do \
-		echo "== benchmarks/$$name.py"; $(VENV)/python benchmarks/$$name.py $(BENCH_FLAGS) || exit 1; \
-	done
-	@$(MAKE) --no-print-directory bench-page
+	@failed=; for name in $(BENCHES); do \
+		echo "== benchmarks/$$name.py"; \
+		$(VENV)/python benchmarks/$$name.py $(BENCH_FLAGS) || failed="$$failed $$name"; \
+	done; $(VENV)/python benchmarks/page.py && test -z "$$failed" || { echo "bench: failed:$$failed"; exit 1; }
 
 # Hours: five seeds, whose spread is printed and stands on the page.
 bench-long:
