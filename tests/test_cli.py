@@ -112,7 +112,7 @@ def test_show_prints_mathematics_and_route(capsys: pytest.CaptureFixture[str]) -
     outcome = call(capsys, "show", PROBLEM, "--json")
     assert outcome.code == 0
     assert outcome.json.keys() >= {"problem", "title", "source", "mathematics", "route", "answer"}
-    assert "minimize" in outcome.json["mathematics"] and "CVXPY" in outcome.json["route"]
+    assert "minimize" in outcome.json["mathematics"] and "-> active-set" in outcome.json["route"]
     text = call(capsys, "show", PROBLEM)
     assert text.code == 0
     assert outcome.json["mathematics"] in text.out and outcome.json["title"] in text.out

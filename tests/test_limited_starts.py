@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 
 import lexmargin as lm
 import limit_stubs
+from lexmargin.processes.nursery import Mark, _frames
 from limits_kept import FAMILIES, measured
 from process_stubs import PATIENCE_SECONDS, fresh
 
@@ -35,6 +39,25 @@ def test_starts_at_a_time_give_the_same_answers() -> None:
     limited = lm.solve(limit_stubs.DIAGONAL, starts=3, time_limit=PATIENCE_SECONDS, workers=2)
     free = lm.solve(limit_stubs.DIAGONAL, starts=3)
     np.testing.assert_array_equal(limited.direction, free.direction)
+
+
+def test_threads_of_a_child_do_not_talk_into_each_other() -> None:
+    reader, writer = os.pipe()
+    mark, came, received = Mark(writer), [], bytearray()
+    threads = [
+        threading.Thread(target=lambda k=k: [mark.tell(str(k) * 9999) for _ in range(50)])
+        for k in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    while len(came) < 200:
+        received += os.read(reader, 2**16)
+        came += [pickle.loads(body) for _, body in _frames(received)]
+    for thread in threads:
+        thread.join()
+    os.close(reader)
+    os.close(writer)
+    assert sorted(came) == sorted(str(k) * 9999 for k in range(4) for _ in range(50))
 
 
 @pytest.mark.long

@@ -30,6 +30,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -52,13 +53,19 @@ class Mark:
 
     def __init__(self, writer: int) -> None:
         self._writer = writer
+        self._turn = threading.Lock()
 
     def __call__(self) -> None:
-        _say(self._writer, _MARK, b"")
+        self._say(_MARK, b"")
 
     def tell(self, message: object) -> None:
         """Send the owner a message at once; it is kept whatever becomes of this process."""
-        _say(self._writer, _TOLD, pickle.dumps(message))
+        self._say(_TOLD, pickle.dumps(message))
+
+    def _say(self, kind: bytes, body: bytes) -> None:
+        # Starts that run at a time tell of themselves in threads of their own.
+        with self._turn:
+            _say(self._writer, kind, body)
 
 
 Task = Callable[[Any, Mark], Any]

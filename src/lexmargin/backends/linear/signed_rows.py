@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from lexmargin.data.samples import is_sparse
 from lexmargin.errors import DataError, ShapeError
 from lexmargin.inputs.limits import PRODUCT_BYTES
 from lexmargin.ops.base import FloatArray, IntArray
@@ -77,10 +78,8 @@ def signed_rows(X: Any, y: npt.ArrayLike) -> SignedRows:
         ShapeError: X is no matrix, or y has another length.
         DataError: no rows, no columns, labels other than -1 and +1, values that are not real.
     """
-    from scipy import sparse
-
-    is_sparse = bool(sparse.issparse(X))
-    if is_sparse:
+    sparse = is_sparse(X)
+    if sparse:
         if X.format != "csr":
             X = X.tocsr()
     else:
@@ -98,4 +97,4 @@ def signed_rows(X: Any, y: npt.ArrayLike) -> SignedRows:
         raise DataError(f"The matrix has shape {X.shape}.", "Give at least one row and column.")
     if not np.all(np.abs(labels) == 1.0):
         raise DataError("The labels are not all -1 or +1.", "Recode the two classes.")
-    return SignedRows(X, labels, is_sparse)
+    return SignedRows(X, labels, sparse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+_FEW: Final = 4
+"""Unknowns of a triangle that are found sooner than SciPy's factorisations are imported."""
 
 
 def least_norm(matrix: Array, right: Array, cutoff: float) -> Array:
@@ -94,13 +97,15 @@ def solved_triangle(
     Raises:
         LinAlgError: an entry of the diagonal is 0.
     """
-    from scipy.linalg import lapack
-
     diagonal = np.diagonal(triangle)
     if not (np.all(np.isfinite(right)) and np.all(np.isfinite(diagonal))):
         return np.full(right.shape, np.nan)
     if not right.size:
         return np.zeros(right.shape)
+    if diagonal.size <= _FEW:
+        return _substituted(triangle.T if transposed else triangle, right, lower is not transposed)
+    from scipy.linalg import lapack
+
     # Of a factor the diagonal is lost first: each of its entries is made of a whole column.
     if not triangle.flags.f_contiguous:
         triangle, lower, transposed = triangle.T, not lower, not transposed
@@ -109,6 +114,18 @@ def solved_triangle(
     if failed:
         raise LinAlgError("The triangle is singular.")
     return np.asarray(found)
+
+
+def _substituted(triangle: Array, right: Array, lower: bool) -> Array:
+    """Return x with ``T x = b`` row by row."""
+    if not np.all(np.diagonal(triangle)):
+        raise LinAlgError("The triangle has a 0 on its diagonal.")
+    found = np.array(right, dtype=np.float64)
+    order = range(found.shape[0])
+    for k in order if lower else reversed(order):
+        known = slice(0, k) if lower else slice(k + 1, None)
+        found[k] = (found[k] - triangle[k, known] @ found[known]) / triangle[k, k]
+    return found
 
 
 def cholesky_factor(matrix: Array) -> Array:
