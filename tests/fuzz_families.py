@@ -371,7 +371,7 @@ _ANY = st.one_of(_MADE, _THINGS)
 ENTRIES: Final[Mapping[str, Callable[..., Any]]] = {
     name: getattr(lm, name)
     for name in lm.__all__
-    if callable(getattr(lm, name)) and name not in ("compare", "LexmarginError", "Verdict", "Ran",
+    if callable(getattr(lm, name)) and name not in (*lm.errors.__all__, "compare", "Verdict", "Ran",
         "Claim", "Loss", "SeparationKind", "Certificate", "Solution", "Separation", "Coefficient",
         "MarginClassifier")
 }  # fmt: skip

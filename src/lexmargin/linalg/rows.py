@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexmargin.inputs.limits import DENSIFIED_ENTRIES, SIZED_ENTRIES
-from lexmargin.linalg.norms import Array
+from lexmargin.linalg.norms import Array, vector_norm
+from lexmargin.linalg.rounding import EPS, TINY
 
 __all__ = [
     "chosen_rows",
@@ -79,15 +80,23 @@ def with_sizes(weights: Array, rows: Any) -> tuple[Any, Array]:
 
 
 def row_lengths(rows: Any) -> Array:
-    """Return ‖z_n‖₂ of every row (N,)."""
-    if is_dense(rows):
-        squares = np.einsum("ij,ij->i", rows, rows)
-    else:
-        squares, ones = np.empty(rows.shape[0]), np.ones(rows.shape[1])
-        for places, _, sizes in _sizes(rows):
-            sizes.data *= sizes.data
-            squares[places] = sizes @ ones
-    return np.asarray(np.sqrt(squares))
+    """Return ‖z_n‖₂ of every row (N,), whatever the size of its entries."""
+    with np.errstate(over="ignore", under="ignore"):
+        if is_dense(rows):
+            squares = np.einsum("ij,ij->i", rows, rows)
+        else:
+            squares, ones = np.empty(rows.shape[0]), np.ones(rows.shape[1])
+            for places, _, sizes in _sizes(rows):
+                sizes.data *= sizes.data
+                squares[places] = sizes @ ones
+    lengths = np.asarray(np.sqrt(squares))
+    # Where a square is lost beside the others or by itself, the row is taken to size 1 first.
+    lost = np.flatnonzero(~((squares > TINY / EPS**2) & (squares < np.inf)))
+    if lost.size and largest_entry(rows[lost]) > 0.0:
+        for n in lost:
+            row = rows[n] if is_dense(rows) else rows[[n]].data
+            lengths[n] = vector_norm(row, 2.0) if np.any(row) else 0.0
+    return lengths
 
 
 def dual_lengths(rows: Any, norm: float) -> Array:

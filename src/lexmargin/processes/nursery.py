@@ -73,6 +73,10 @@ Task = Callable[[Any, Mark], Any]
 
 LOUD: Final = "--loud"
 READY: Final = b"ready\n"
+_FIRST_PAUSE: Final = 1e-3
+"""Seconds until a child is looked at again; shorter wakes cost more than they find."""
+_SHORT_PAUSE: Final = 5e-4
+"""The same after a message: others follow at once."""
 _LONGEST_PAUSE: Final = 0.02
 """Seconds between looks at a quiet child: longer delays limits, shorter costs the processor."""
 _LONGEST_TICK: Final = 1.0
@@ -295,7 +299,7 @@ def _supervised(
             os.setpgid(child, child)
         received, kind, answer = bytearray(), b"", b""
         clock = began = 0.0
-        last, phase, pause, forced = time.monotonic(), 0, 0.001, None
+        last, phase, pause, forced = time.monotonic(), 0, _FIRST_PAUSE, None
 
         def hear() -> None:
             nonlocal phase, began, kind, answer
@@ -327,7 +331,7 @@ def _supervised(
                 received += found
                 if not found:
                     # It is about to end.
-                    listened, pause = [requests], 0.0005
+                    listened, pause = [requests], _SHORT_PAUSE
             pause = min(2 * pause, _LONGEST_PAUSE)
             now = time.monotonic()
             clock, last = clock + min(now - last, _LONGEST_TICK), now

@@ -13,6 +13,7 @@ from lexmargin.judge.given import ESTABLISHED, Evidence
 from lexmargin.judge.judge import judged_direction
 from lexmargin.judge.levels.long_words import with_long_numbers
 from lexmargin.judge.programs.linear_margins import judged_linear
+from lexmargin.judge.reasons import NOISE
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.unmeasured import against_level, negative
 from lexmargin.judge.verdict import Verdict
@@ -94,7 +95,8 @@ def certify_along(
     if kkt.required is not None:
         margin = margin / kkt.required[0]
     shortfall, missed = against_level(float(margin), kkt.level, limits)
-    if not missed:
+    # A margin that is rounding alone misses its level on either side of 0.
+    if not missed or found.reasons[:1] == (NOISE,):
         return replace(found, feasibility=shortfall)
     word = Verdict.NOT_STATIONARY
     why = missed if given is None else ESTABLISHED[word]

@@ -10,14 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.linalg.nonnegative import nonnegative
-
 __all__ = ["nonnegative_least_squares", "nonnegative_or_bounded"]
 
 Array = NDArray[np.float64]
 
-_FEW: Final = 4
-"""Multipliers of so few samples are found sooner than SciPy's optimisers are imported."""
 _FAR: Final = 1e100
 """Beyond this, or below its inverse, squares of entries may leave the range of doubles."""
 
@@ -33,6 +29,8 @@ def nonnegative_least_squares(matrix: Array, target: Array, rounds: int | None =
     Raises:
         RuntimeError: numbers that are not finite, or no end within ``rounds``.
     """
+    from scipy.optimize import nnls
+
     if matrix.ndim != 2 or target.shape != matrix.shape[:1]:
         raise RuntimeError(f"A of shape {matrix.shape} and b of shape {target.shape} do not fit.")
     if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(target))):
@@ -41,19 +39,11 @@ def nonnegative_least_squares(matrix: Array, target: Array, rounds: int | None =
     if largest == 0.0 or size == 0.0:
         return np.zeros(matrix.shape[1])
     if _near(largest) and _near(size):
-        return _lawson_hanson(matrix, target, rounds)
+        return np.asarray(nnls(matrix, target, maxiter=rounds)[0], dtype=np.float64)
     a, b = int(np.frexp(largest)[1]), int(np.frexp(size)[1])
     with np.errstate(over="ignore", under="ignore"):
-        found = _lawson_hanson(_shifted(matrix, -a), _shifted(target, -b), rounds)
-        return _shifted(found, b - a)
-
-
-def _lawson_hanson(matrix: Array, target: Array, rounds: int | None) -> Array:
-    if matrix.shape[1] <= _FEW:
-        return nonnegative(matrix, target)
-    from scipy.optimize import nnls
-
-    return np.asarray(nnls(matrix, target, maxiter=rounds)[0], dtype=np.float64)
+        found = nnls(_shifted(matrix, -a), _shifted(target, -b), maxiter=rounds)[0]
+        return _shifted(np.asarray(found, dtype=np.float64), b - a)
 
 
 def nonnegative_or_bounded(matrix: Array, target: Array, rounds: int) -> tuple[Array, bool]:
