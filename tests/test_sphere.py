@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.judge.bounds.sphere import sphere_bound
+from lexmargin.judge.bounds.sphere import Sphere, sphere_bound
 from lexmargin.judge.multipliers.vertex_bounds import relative_gap
 from lexmargin.judge.prove import Arithmetic, prove
 from lexmargin.margins import MarginFunctions
@@ -144,3 +144,14 @@ def test_a_ball_beyond_all_doubles_is_named_and_not_halved_for_ever() -> None:
     data = lm.Dataset([[1e10], [-1e10]], [1, -1])
     with pytest.raises(lm.LexmarginError):
         lm.solve(lm.ConstrainedPath(lm.Linear(), data, rho=1e305), solver="newton")
+
+
+def test_the_centre_of_the_ball_is_a_point_of_it() -> None:
+    # f_1 = a - b² and f_2 = -a - b²: the smaller is below 0 everywhere but at 0.
+    score = lm.Sum([lm.Member(lm.Linear(), (0,)), lm.Member(lm.Polynomial([[2]]), (1,))])
+    data = lm.Dataset([[1.0, -1.0], [-1.0, -1.0]], [1, 1], one_class=True)
+    kkt = lm.MarginPath(score, data, rho=2.0).kkt(np.array([0.6, 0.8]))[0]
+    weights = np.ones(2)
+    assert sphere_bound(kkt.functions, 2.0, weights, np.array([1.2, 1.6])).upper < 0.0
+    bound = Sphere().prove(kkt, weights)
+    assert bound is not None and bound.value == 0.0

@@ -74,6 +74,8 @@ class Sphere:
         why = "no direction has a larger margin"
         if not kkt.is_direction:
             why = "no point of the ball has a larger margin"
+            # At its centre every margin is 0, which no stretching changes.
+            upper = max(0.0, upper)
         return Proved(method=self.method, value=upper, sentence=why, weights=known, bound=upper)
 
 
