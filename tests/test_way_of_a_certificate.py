@@ -10,4 +10,5 @@ def test_the_word_of_first_order_is_near() -> None:
     found = way("xor")
     inside = [name for name in found.entered if name.startswith("judge/")]
     assert inside[-1].endswith("first_order.py")
-    assert len(set(inside)) <= 13
+    assert len(set(inside)) <= 10
+    assert found.modules <= 40 and found.returns <= 140

@@ -45,7 +45,7 @@ from lexmargin.errors import (
     shown,
 )
 from lexmargin.inputs.checks import Domain
-from lexmargin.inputs.expressions import Number, number
+from lexmargin.inputs.expressions import Number, number, numbers
 from lexmargin.inputs.family import Family
 from lexmargin.inputs.kinds import Words, described
 from lexmargin.inputs.limits import NESTED_TABLES
@@ -305,6 +305,8 @@ def _read(hint: Any, raw: object, where: Where) -> Any:
     if origin in (tuple, frozenset):
         if not isinstance(raw, list):
             raise _wrong(where, "a list", raw)
+        if inner[0] is Number:
+            return _numbers(raw, where)
         values = [_read(inner[0], value, where.item(i)) for i, value in enumerate(raw)]
         return tuple(values) if origin is tuple else frozenset(values)
     if origin is Mapping:
@@ -341,13 +343,28 @@ def _simple(hint: Any, raw: object, where: Where) -> Any:
     return raw
 
 
-def _number(raw: object, where: Where) -> Number:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal | str):
-        raise _wrong(where, "a number or an exact string", raw)
+def _numbers(raw: list[object], where: Where) -> tuple[Number, ...]:
+    plain = [_given(entry, where, i) for i, entry in enumerate(raw)]
     try:
-        return number(raw)
+        return numbers(plain)
+    except ExpressionError:
+        # Which one it is says the name of its place.
+        return tuple(_number(entry, where.item(i)) for i, entry in enumerate(raw))
+
+
+def _number(raw: object, where: Where) -> Number:
+    plain = _given(raw, where)
+    try:
+        return number(plain)
     except ExpressionError as error:
         raise ExpressionError(f"{where}: {error.problem}", error.advice) from None
+
+
+def _given(raw: object, where: Where, item: int | None = None) -> int | float | Decimal | str:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal | str):
+        place = where if item is None else where.item(item)
+        raise _wrong(place, "a number or an exact string", raw)
+    return raw
 
 
 def _double(raw: object, where: Where) -> float:

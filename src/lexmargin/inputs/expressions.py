@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -28,7 +28,7 @@ from lexmargin.inputs.limits import DECIMAL_EXPONENT, NUMBER_BITS, NUMBER_CHARAC
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Number", "number", "parse"]
+__all__ = ["Number", "number", "numbers", "parse"]
 
 _PRECISIONS: Final = (128, 512, 4096)
 """Bits tried in turn until both ends of the ball round alike; then the text is refused."""
@@ -417,3 +417,8 @@ def number(raw: int | float | Decimal | str) -> Number:
         raise ExpressionError(f"{raw!r} is not a finite double.", "Write a finite number.")
     exact = Fraction(decimal)
     return Number(_double(str(raw), exact), exact)
+
+
+def numbers(raw: Iterable[int | float | Decimal | str]) -> tuple[Number, ...]:
+    """Return many, as :func:`number` does; raises for the first that is none."""
+    return tuple(number(entry) for entry in raw)
