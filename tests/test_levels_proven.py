@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from adversarial_levels import DIGITS, curved, dual_optimum, exact_optimum, margins, rough_weights
+from adversarial_levels import (
+    DIGITS,
+    curved,
+    dual_optimum,
+    exact_optimum,
+    judged,
+    margins,
+    rough_weights,
+)
 from lexmargin.errors import ReceiptError
 from lexmargin.judge import Certificate, Verdict
 from lexmargin.judge.levels.level_chain import checked_levels, prove_levels
@@ -185,3 +193,12 @@ def test_families_have_an_oracle_that_finds_wrong_levels() -> None:
     at = margins(Z, np.array([math.cos(S / 3), -math.sin(S / 3)]), 2.0)
     assert float(at[2]) == pytest.approx(1.99667, abs=1e-5)
     assert callable(curved(2.0))
+
+
+def test_multipliers_that_leave_doubles_name_no_exact_support() -> None:
+    # Earlier proofs divide by a multiplier that is 0: what is left of the guess is no number.
+    Z = np.array([[-3.0, 0.0, 3.0], [0.0, -2.0, 2.9999999995515503],
+                  [-1.0000000010574974, -1.0, 1.0], [-3.0, -1.0, 3.0]])  # fmt: skip
+    best, _ = exact_optimum(Z, 1.0)
+    found = judged(Z, np.array([-0.6666666663818395, 0.0, 0.33333333361816053]), 1.0, best)
+    assert found.wrong == "" and found.verdict is Verdict.GLOBAL

@@ -186,6 +186,9 @@ def supporting_weights(
     shares, pull = guess * np.linalg.norm(Z, axis=1), guess @ Z
     top = float(np.max(shares, initial=0.0))
     size = float(np.max(np.abs(pull), initial=0.0))
+    if not (math.isfinite(top) and math.isfinite(size)):
+        # Earlier proofs may not make a level's multipliers positive: then floats name no support.
+        return None
 
     def solved(tolerance: float, ties: bool) -> Vector | None:
         support = [
