@@ -112,13 +112,10 @@ def solve(
         start = start.theta
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     shelves = library or Library()
+    name = ""
     if not isinstance(problem, Formulation):
         file = shelves.problem(problem)
-        answer = solve(
-            build(file), solver, grade, start, starts, seed, time_limit, library=shelves,
-            polish=polish, workers=workers, verbose=verbose, progress=progress,
-        )  # fmt: skip
-        return answer.named(file.name)
+        problem, name = build(file), file.name
     if problem.data.is_sparse:
         require_linear(problem)
     if problem.is_judged and problem.traits.needs_separator:
@@ -138,12 +135,8 @@ def solve(
         library=shelves,
         progress=progress,
     )
-    if time_limit is None or math.isinf(time_limit):
-        return _solved(asked)
-    seconds = time_limit - (time.monotonic() - began)
-    if within_limit():
-        return _solved(replace(asked, deadline=time.monotonic() + seconds))
-    return _limited(asked, seconds)
+    answer = _in_time(asked, None if time_limit is None else began + time_limit)
+    return answer.named(name) if name else answer
 
 
 @final
@@ -170,6 +163,15 @@ class _Asked:
     def late(self) -> bool:
         """Whether the time limit is over."""
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def _in_time(asked: _Asked, end: float | None) -> Solution:
+    """Return the answer, by a child process where its time ends and no such process is around."""
+    if end is None or math.isinf(end):
+        return _solved(asked)
+    if within_limit():
+        return _solved(replace(asked, deadline=end))
+    return _limited(asked, end - time.monotonic())
 
 
 def _limited(asked: _Asked, seconds: float) -> Solution:
