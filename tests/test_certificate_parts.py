@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.judge.multipliers.fritz_john import fritz_john
@@ -22,11 +23,12 @@ from lexmargin.judge.multipliers.polyhedral import largest_pairing, smallest_dua
 from lexmargin.judge.multipliers.qualification import licq, mfcq, multiplier_set, proved_independent
 from lexmargin.judge.multipliers.stationarity import curve, hoelder_gap, stationarity, trade_off
 from lexmargin.judge.multipliers.vertex_bounds import best_weights, linear_dual_bound, relative_gap
-from lexmargin.judge.point import unit_point
+from lexmargin.judge.point import is_noise, unit_point
 from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.pivoting import pivoted
+from lexmargin.linalg.rows import row_lengths
 
 INF = math.inf
 NORMS = [1.0, 1.5, 2.0, 3.0, 7.0, INF]
@@ -415,3 +417,22 @@ def test_tolerances():
     for value in (0.0, 1.0, -1e-3, math.nan, INF):
         with pytest.raises(ParameterError):
             Tolerances.at(value)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("exponent", [-1000, -540, 0, 500, 1000])
+def test_lengths_of_rows_hold_at_any_scale(kind, exponent):
+    rows = np.ldexp(np.array([[3.0, 4.0], [0.0, 0.0], [-5.0, 12.0]]), exponent)
+    rows[1] = [0.0, 2.0**-20]
+    wanted = np.ldexp([5.0, 0.0, 13.0], exponent)
+    wanted[1] = 2.0**-20
+    np.testing.assert_allclose(row_lengths(kind(rows)), wanted, rtol=1e-15)
+    assert row_lengths(kind(np.zeros((2, 2)))).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("exponent", [-1060, -540, 0, 500])
+def test_a_margin_of_rounding_is_noise_at_any_scale(exponent):
+    # 1 - 1 but for one rounding, and 1 + 1.
+    rows, v = np.ldexp(np.array([[1.0, -1.0]]), exponent), np.ones(2)
+    assert is_noise(rows, v, np.ldexp(2.0**-52, exponent))
+    assert not is_noise(np.abs(rows), v, np.ldexp(2.0, exponent))
