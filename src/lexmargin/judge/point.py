@@ -24,7 +24,7 @@ from lexmargin.linalg.norms import (
     shifted,
     vector_norm,
 )
-from lexmargin.linalg.rounding import EPS, TINY
+from lexmargin.linalg.rounding import EPS
 from lexmargin.linalg.rows import chosen_rows, largest_entry, row_lengths, row_sums
 
 __all__ = [
@@ -260,9 +260,7 @@ def is_noise(rows: Any, direction: Array, smallest: float) -> bool:
     """
     # The sum of its terms is at most the product of the lengths.
     most = float(np.max(row_lengths(rows))) * vector_norm(direction, 2.0)
-    # Below that the bound itself has lost its digits.
-    known = TINY / EPS < most < math.inf
-    if known and smallest > 4.0 * EPS * most:
+    if smallest > 4.0 * EPS * most:
         return False
     return smallest <= 2.0 * EPS * float(np.max(row_sums(rows, direction)))
 
