@@ -40,6 +40,7 @@ __all__ = [
     "certify",
     "certify_arrays",
     "certify_function",
+    "certify_limit",
     "certify_linear",
     "certify_linear_problem",
     "certify_module",
@@ -52,10 +53,12 @@ __all__ = [
 
 # Trained modules need a dozen modules that no other problem does, curves those and others.
 _LATER = {
+    "LimitCertificate": "trained.limit",
     "CarriedMultipliers": "multipliers.descent_multipliers",
     "TrainedMargins": "trained.trained_margins",
     "carried_multipliers": "multipliers.descent_multipliers",
     "certify_function": "trained.trained",
+    "certify_limit": "trained.limit",
     "certify_module": "trained.trained",
     "curves": "support_curves",
     "load_state": "autodiff.torch_state",
