@@ -48,10 +48,12 @@ if TYPE_CHECKING:
     )
     from lexmargin.judge import (
         Certificate,
+        LimitCertificate,
         Tolerances,
         Verdict,
         certify,
         certify_function,
+        certify_limit,
         certify_linear,
         certify_module,
         load_state,
@@ -89,10 +91,12 @@ __version__ = VERSION
 _ROOMS = {
     "judge": (
         "Certificate",
+        "LimitCertificate",
         "Tolerances",
         "Verdict",
         "certify",
         "certify_function",
+        "certify_limit",
         "certify_linear",
         "certify_module",
         "load_state",
@@ -180,6 +184,7 @@ __all__ = [
     "LexmarginError",
     "Library",
     "LibraryError",
+    "LimitCertificate",
     "Linear",
     "Log",
     "Loss",
@@ -213,6 +218,7 @@ __all__ = [
     "WSet",
     "certify",
     "certify_function",
+    "certify_limit",
     "certify_linear",
     "certify_module",
     "compare",

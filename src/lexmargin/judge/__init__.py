@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from lexmargin.judge.receipts.trained_receipt import module_receipt
     from lexmargin.judge.support_curves import curves
+    from lexmargin.judge.trained.limit import LimitCertificate, certify_limit
     from lexmargin.judge.trained.trained import (
         certify_function,
         certify_module,
@@ -33,6 +34,7 @@ __all__ = [
     "CarriedMultipliers",
     "Certificate",
     "Check",
+    "LimitCertificate",
     "Tolerances",
     "TrainedMargins",
     "Verdict",
@@ -53,10 +55,10 @@ __all__ = [
 
 # Trained modules need a dozen modules that no other problem does, curves those and others.
 _LATER = {
-    "LimitCertificate": "trained.limit",
     "CarriedMultipliers": "multipliers.descent_multipliers",
     "TrainedMargins": "trained.trained_margins",
     "carried_multipliers": "multipliers.descent_multipliers",
+    "LimitCertificate": "trained.limit",
     "certify_function": "trained.trained",
     "certify_limit": "trained.limit",
     "certify_module": "trained.trained",

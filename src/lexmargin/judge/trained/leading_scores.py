@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
@@ -28,10 +30,24 @@ _MOVED: Final = 1e-6
 """Relative change of the scores that is one, and relative size of derivatives that are none."""
 
 
+_SAME: Final = 0.25
+"""Relative difference at r/2 of what is of degree M, with lower terms; others differ by half."""
+
+
+@final
+@dataclass(frozen=True)
+class _Places:
+    """The same at r and at r/2."""
+
+    far: Any
+    near: Any
+
+
 @final
 class LeadingScores(Scores):
     """`F^H(x_n; θ) = F(x_n; rθ) / r^M` at one r, a power of two: exact up to terms 2^-bits below.
 
+    What differs from the same at r/2 is nothing but such a term, and the leading part is 0 there.
     θ, its blocks and their derivatives are those of the network itself (`networks.md` §1).
     """
 
@@ -40,9 +56,23 @@ class LeadingScores(Scores):
         self.theta, self._bits, self._degree = network.theta, bits, degree
         self._far = network.moved(np.ldexp(network.theta, bits))
 
-    def _share(self, order: int) -> float:
+    def _share(self, order: int, bits: int | None = None) -> float:
         """Return `r^{order-M}`, the factor of derivatives of an order by θ."""
-        return 2.0 ** (self._bits * (order - self._degree))
+        return 2.0 ** ((self._bits if bits is None else bits) * (order - self._degree))
+
+    def _leading(self, order: int, measured: Callable[[Any], Array], at: _Places) -> Array:
+        far = measured(at.far) * self._share(order)
+        near = measured(at.near) * self._share(order, self._bits - 1)
+        return np.where(np.abs(far - near) <= _SAME * np.abs(far), far, 0.0)
+
+    def _leading_blocks(
+        self, order: int, measured: Callable[[Any], list[Array]], at: _Places
+    ) -> list[Array]:
+        far, near = measured(at.far), measured(at.near)
+        pairs = zip(far, near, strict=True)
+        return [
+            self._leading(order, lambda part: part, _Places(one, other)) for one, other in pairs
+        ]
 
     def moved(self, theta: Array) -> LeadingScores:
         found = super().moved(theta)
@@ -52,27 +82,32 @@ class LeadingScores(Scores):
     def _computing(self) -> AbstractContextManager[Any]:
         return self._far._computing()
 
-    def _at(self, theta: Array | None) -> Any:
-        return self._far._at(None if theta is None else np.ldexp(theta, self._bits))
+    def _at(self, theta: Array | None) -> _Places:
+        at = self.theta if theta is None else theta
+        bits = self._bits
+        return _Places(*(self._far._at(np.ldexp(at, b)) for b in (bits, bits - 1)))
 
     def _taken(self, samples: Indices) -> Any:
         return self._far._taken(samples)
 
-    def _values(self, at: Any, x: Any) -> Array:
-        return self._far._values(at, x) * self._share(0)
+    def _values(self, at: _Places, x: Any) -> Array:
+        return self._leading(0, lambda place: self._far._values(place, x), at)
 
-    def _tangent(self, at: Any, along: Any, x: Any) -> Array:
+    def _tangent(self, at: _Places, along: _Places, x: Any) -> Array:
         # The direction is scaled by r as a point is.
-        return self._far._tangent(at, along, x) * self._share(0)
+        pairs = _Places((at.far, along.far), (at.near, along.near))
+        return self._leading(0, lambda pair: self._far._tangent(pair[0], pair[1], x), pairs)
 
-    def _rows(self, at: Any, x: Any, seeds: Array) -> list[Array]:
-        return [part * self._share(1) for part in self._far._rows(at, x, seeds)]
+    def _rows(self, at: _Places, x: Any, seeds: Array) -> list[Array]:
+        return self._leading_blocks(1, lambda place: self._far._rows(place, x, seeds), at)
 
-    def _gradient(self, at: Any, x: Any, seeds: Array) -> list[Array]:
-        return [part * self._share(1) for part in self._far._gradient(at, x, seeds)]
+    def _gradient(self, at: _Places, x: Any, seeds: Array) -> list[Array]:
+        return self._leading_blocks(1, lambda place: self._far._gradient(place, x, seeds), at)
 
-    def _products(self, at: Any, directions: Array, x: Any, seeds: Array) -> list[Array]:
-        return [part * self._share(2) for part in self._far._products(at, directions, x, seeds)]
+    def _products(self, at: _Places, directions: Array, x: Any, seeds: Array) -> list[Array]:
+        return self._leading_blocks(
+            2, lambda place: self._far._products(place, directions, x, seeds), at
+        )
 
     def kinked_rows(self, samples: Indices, seeds: Array, tolerance: float) -> KinkedRows | None:
         found = self._far.kinked_rows(samples, seeds, tolerance)

@@ -22,13 +22,11 @@ from lexmargin.judge.trained.trained import (
 )
 from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.judge.verdict import Verdict
-from lexmargin.linalg.norms import Array
 
 __all__ = ["LimitCertificate", "certify_limit"]
 
-_LEFT: Final = 1e-12
-"""Largest gradient of a block, by that of all of θ, that is none: 2^-30 is the nearest that lower
-terms come at the least distance, for the deepest networks, and 2^-60 as a rule."""
+_ROWS: Final = 64
+"""Gradients formed at once; more only take more memory."""
 
 
 @final
@@ -129,17 +127,12 @@ def _shares(limit: TrainedMargins) -> tuple[tuple[str, float], ...]:
     """Return the shares of ‖θ‖² of the blocks that no margin of the leading part depends on."""
     scores, theta = limit.scores, limit.theta
     total = float(theta @ theta)
-    largest: Array = np.zeros(theta.size)
+    used = np.zeros(theta.size, dtype=np.bool_)
     for first in range(0, limit.count, _ROWS):
         some = np.arange(first, min(first + _ROWS, limit.count))
-        largest = np.maximum(largest, np.max(np.abs(limit.rows(theta, some)), axis=0))
-    least = _LEFT * float(np.max(largest))
+        used |= np.any(limit.rows(theta, some) != 0.0, axis=0)
     return tuple(
         (name, float(theta[place] @ theta[place]) / total)
         for name, place in zip(scores.names, scores.slices, strict=True)
-        if np.all(largest[place] <= least)
+        if not np.any(used[place])
     )
-
-
-_ROWS: Final = 64
-"""Gradients formed at once; more only take more memory."""

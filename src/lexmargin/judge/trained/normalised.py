@@ -13,56 +13,54 @@ from typing import Final
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
+from lexmargin.judge.autodiff.scores import Indices, Scores
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.tolerances import Tolerances
-from lexmargin.judge.trained.trained_degree import Degrees, layer_of
+from lexmargin.judge.trained.trained_degree import Degrees, around, layer_of
 from lexmargin.judge.trained.trained_margins import TrainedMargins
+from lexmargin.judge.trained.trained_point import unknown_kinks
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import Array
 
 __all__ = ["certify_normalised", "free_blocks"]
 
+_ZERO: Final = 1e-6
+"""A measured degree that is 0: rounding leaves less, and the next degrees are far."""
 _FELT: Final = 1e-9
-"""Least gradient of a block by that of all of θ: a block without any has left the network, and has
-to vanish; the gradients of one that is normalised are of the size of the others."""
+"""Least change of the scores with a block, by their size, that is one: a block without any has left
+the network, and has to vanish; those of one that is normalised are of the size of the scores."""
+_SAMPLES: Final = 64
+"""Samples that are asked, spread over all: one that feels the block is enough."""
 
 
-def free_blocks(
-    margins: TrainedMargins, degrees: Degrees, rows: Array | None
-) -> list[tuple[str, list[slice]]]:
-    """Return the layers of degree 0 that the margins depend on, with the places of their blocks.
+def free_blocks(margins: TrainedMargins, degrees: Degrees) -> list[tuple[str, list[slice]]]:
+    """Return the layers of degree 0 that the scores depend on, with the places of their blocks.
 
-    Args:
-        margins: of the network, at its own θ.
-        degrees: as measured.
-        rows: (N, d) all gradients; None where they are too many.
-
-    Raises:
-        UnsupportedError: there is one, and no room for all gradients.
+    At a stationary point every sample may be without gradient by a normalised layer, so the scores
+    are asked around it too.
     """
     scores, found = margins.scores, []
-    still = {name for name, degree in degrees.layers if degree is not None and abs(degree) <= 0.0}
+    still = {name for name, degree in degrees.layers if degree is not None and abs(degree) <= _ZERO}
+    few = np.unique(np.linspace(0, scores.count - 1, _SAMPLES).astype(np.intp))
     for layer in sorted(still):
         pairs = zip(scores.names, scores.slices, strict=True)
         places = [place for name, place in pairs if layer_of(name) == layer]
-        few = (
-            margins.rows(margins.theta, np.arange(min(margins.count, 8))) if rows is None else rows
-        )
-        largest = max(float(np.max(np.abs(few[:, place]), initial=0.0)) for place in places)
-        if largest > _FELT * float(np.max(np.abs(few), initial=0.0)):
+        if any(_felt(scores, point, places, few) for point in around(scores)):
             found.append((layer, places))
-    if found and rows is None:
-        raise UnsupportedError(
-            f"{found[0][0]!r} is normalised, and its network too large to keep all gradients.",
-            "Certify fewer samples.",
-        )
     return found
+
+
+def _felt(scores: Scores, point: Array, places: list[slice], few: Indices) -> bool:
+    way, draw = np.zeros_like(point), np.random.default_rng(0)
+    for place in places:
+        way[place] = draw.standard_normal(place.stop - place.start) * np.linalg.norm(point[place])
+    change = np.max(np.abs(scores.jvp(way, few, point)), initial=0.0)
+    return bool(change > _FELT * np.max(np.abs(scores.values(point, few)), initial=0.0))
 
 
 def certify_normalised(
     margins: TrainedMargins,
-    rows: Array,
     free: list[tuple[str, list[slice]]],
     degree: float,
     norm: float,
@@ -72,7 +70,6 @@ def certify_normalised(
 
     Args:
         margins: of the network.
-        rows: (N, d) their gradients.
         free: the layers of degree 0.
         degree: of the others together.
         norm: of the ball of the others: 2.
@@ -85,7 +82,7 @@ def certify_normalised(
         raise UnsupportedError(
             f"{free[0][0]!r} is normalised, and the norm is {norm!r}.", "Use norm=2."
         )
-    theta, rows = margins.theta.copy(), rows.copy()
+    theta, rows = margins.theta.copy(), margins.jacobian(margins.theta)
     for _, places in free:
         size = float(np.sqrt(sum(float(theta[place] @ theta[place]) for place in places)))
         for place in places:
@@ -97,8 +94,8 @@ def certify_normalised(
             # Gradients by the others shrink by one power of ‖θ‖ less than margins do.
             rows[:, place] /= rest
     found = certify_arrays(margins.values(margins.theta), rows, theta, degree, norm, limits)
-    listed = ", ".join(repr(layer) for layer, _ in free)
-    note = f"{listed}: normalised, judged by Σ λ ∇f = 0 instead of Definition 3"
+    listed = ", ".join(layer for layer, _ in free)
+    note = f"normalised, judged by Σ λ ∇f = 0 instead of Definition 3: {listed}"
     found = replace(found, reasons=(*found.reasons, note))
     if found.verdict is Verdict.NOT_SEPARATING or not found.support.size:
         return found
@@ -106,9 +103,10 @@ def certify_normalised(
     found = replace(found, nearest_kink=report.nearest)
     doubt = ""
     if report.unknown:
-        doubt = f"the distance from kinks is unknown, because of {', '.join(report.unknown)}"
+        doubt = unknown_kinks(report)
     elif report.felt is not None and report.felt <= limits.kink:
-        doubt = f"on a kink of {report.where} ({report.felt:.1e})"
+        where = f"on a kink of {report.where} ({report.felt:.1e})"
+        doubt = f"{where}: with normalised layers slopes are not chosen"
     if not doubt:
         return found
     return replace(found, verdict=Verdict.UNDECIDED, reasons=(doubt, *found.reasons))

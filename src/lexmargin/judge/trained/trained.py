@@ -252,12 +252,16 @@ def certify_margins(
         found = certify_direction(plain, theta, degrees.total, norm, limits)
         found = with_sign_of_module(found, margins, degrees.total, plain)
         return _described(found, degrees, limits)
-    rows = margins.jacobian(theta) if small else None
-    free = free_blocks(margins, degrees, rows)
-    if rows is not None and free:
-        found = certify_normalised(margins, rows, free, degrees.total, norm, limits)
+    if free := free_blocks(margins, degrees):
+        if not small:
+            raise UnsupportedError(
+                f"{free[0][0]!r} is normalised, and the network too large to keep all gradients.",
+                "Certify fewer samples.",
+            )
+        found = certify_normalised(margins, free, degrees.total, norm, limits)
         return _described(found, degrees, limits)
-    if rows is not None:
+    if small:
+        rows = margins.jacobian(theta)
         found = certify_arrays(values, rows, theta, degrees.total, norm, limits)
     elif norm != 2.0:
         raise ParameterError(

@@ -12,7 +12,7 @@ from lexmargin.judge.autodiff.scores import Indices, Scores
 from lexmargin.judge.tolerances import CONTRADICTING
 from lexmargin.linalg.norms import Array
 
-__all__ = ["Degrees", "layer_of", "measure_degrees"]
+__all__ = ["Degrees", "around", "layer_of", "measure_degrees"]
 
 _WHOLE: Final = 1e-9
 """Distance from a whole degree that is rounding: a wrong one would contradict Euler at once."""
@@ -90,7 +90,7 @@ def measure_degrees(scores: Scores, tolerance: float, stated: float | None = Non
     alpha = _ratio(values, product)
     typical = float(np.max(terms, initial=0.0))
     scale = np.maximum(np.maximum(np.abs(product), np.abs(alpha * values)), typical)
-    points = [scores.theta, *_around(scores)]
+    points = [scores.theta, *around(scores)]
     near = [float(np.max(np.abs(product - alpha * values) / scale))]
     near += [_mismatch(scores, point, few, alpha) for point in points[1:]]
     far = [_drift(scores, point, few, alpha) for point in points]
@@ -127,7 +127,8 @@ def _ratio(values: Array, product: Array) -> float:
     return whole + 0.0 if abs(ratio - whole) <= _WHOLE * max(1.0, abs(ratio)) else ratio
 
 
-def _around(scores: Scores) -> list[Array]:
+def around(scores: Scores) -> list[Array]:
+    """Return two points at a sizeable distance from θ, seeded."""
     found = []
     spread = _NOISE * float(np.linalg.norm(scores.theta)) / np.sqrt(scores.theta.size)
     for seed in (0, 1):
