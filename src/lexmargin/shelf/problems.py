@@ -24,6 +24,7 @@ class DataSpec:
     """Samples as a file states them: inline, in a CSV or NPZ file, or shipped by scikit-learn.
 
     ``X`` is a list of N rows of p exact numbers, ``y`` N labels: integers, truth values or words.
+    ``weights`` are those of the N samples in a loss, wherever the samples come from.
     ``label``, ``delimiter``, ``comment``, ``index`` and ``decimal`` are those of
     :func:`~lexmargin.data.dataset.load_csv`; an empty ``comment`` says that there are none.
     ``positive`` lists the classes that become +1, ``negative`` those that become -1 (all others
@@ -32,6 +33,7 @@ class DataSpec:
 
     X: tuple[tuple[Number, ...], ...] | None = None
     y: tuple[int | str | bool, ...] | None = None
+    weights: tuple[Number, ...] | None = None
     csv: str | None = None
     label: str | None = None
     delimiter: str | None = None
