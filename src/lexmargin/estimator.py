@@ -133,6 +133,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if sample_weight is not None:
             given = sample_weights(sample_weight, X.shape[0], zeros=True)
             kept = np.flatnonzero(given)
+            if not kept.size:
+                raise DataError("Every sample has weight zero.", "Give some a weight above 0.")
             X, y, weights = X[kept], y[kept], given[kept]
         self.classes_, labels = np.unique(y, return_inverse=True)
         count = self.classes_.size

@@ -63,7 +63,7 @@ def _system(kkt: Kkt, term: LossTerm) -> _LossSystem | str:
     values = functions.values(w)
     if not np.all(np.isfinite(values)):
         return "some margin is not defined"
-    logs = term.loss.exponential.log_slopes(values)
+    logs = term.loss.log_slopes(values)
     lowest = -float(np.max(logs))
     with np.errstate(under="ignore"):
         pull = np.exp(lowest + logs) @ functions.jacobian(w)
