@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import lexmargin as lm
-from lexmargin.errors import DataError, LexmarginError, ReceiptError
+from lexmargin.errors import DataError, LexmarginError, LibraryError, ReceiptError
 from lexmargin.formulations import Formulation
 from lexmargin.formulations.loss_path import LossPath
 from lexmargin.judge import Verdict, certify
@@ -311,6 +311,39 @@ def test_files_hold_weights(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text(text)
     with pytest.raises(DataError, match="one weight per sample"):
         lm.load(tmp_path / "wrong.toml")
+
+
+CSV = "a,w,b,y\n1,2.5,0,yes\n0,1,1,yes\n-1,0.5,-1,no\n"
+
+
+def test_a_column_of_a_csv_file_holds_weights(tmp_path: Path) -> None:
+    file = tmp_path / "three.csv"
+    file.write_text(CSV)
+    data = lm.load_csv(file, weight="w")
+    assert data.X.tolist() == [[1, 0], [0, 1], [-1, -1]] and data.classes == ("no", "yes")
+    np.testing.assert_array_equal(data.weights, [2.5, 1.0, 0.5])
+    assert lm.load_csv(file).n_features == 3 and "weighted" in repr(data)
+    for wrong in ({"weight": "v"}, {"weight": "y"}, {"weight": "w", "label": "w"}):
+        with pytest.raises(DataError):
+            lm.load_csv(file, **wrong)  # type: ignore[arg-type]
+    for text in (CSV.replace("0.5", "0"), CSV.replace("0.5", ""), CSV.replace("0.5", "few")):
+        file.write_text(text)
+        with pytest.raises(DataError):
+            lm.load_csv(file, weight="w")
+
+
+def test_a_problem_file_names_the_column(tmp_path: Path) -> None:
+    (tmp_path / "three.csv").write_text(CSV)
+    head = 'title = "t"\nsource = ""\nformulation = "constrained-path"\nrho = 2.0\n'
+    rest = '[predictor]\nkind = "linear"\n[data]\ncsv = "three.csv"\n'
+    file = tmp_path / "stated.toml"
+    file.write_text(f'{head}{rest}weight = "w"\n')
+    assert lm.load(file).data == lm.load_csv(tmp_path / "three.csv", weight="w")
+    file.write_text(f"{head}{rest}weights = [1, 2, '1/3']\n")
+    np.testing.assert_array_equal(lm.load(file).data.weights, [1.0, 2.0, 1.0 / 3.0])
+    file.write_text(f'{head}{rest}weight = "w"\nweights = [1, 2, 3]\n')
+    with pytest.raises(LibraryError, match="column or a list"):
+        lm.load(file)
 
 
 # -- margin problems, and paths --------------------------------------------------------------------

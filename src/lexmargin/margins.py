@@ -55,6 +55,8 @@ class Margins(ABC):
     """d."""
     count: int
     """N, the number of margin functions."""
+    weights: FloatArray | None = None
+    """Those of the samples in a loss (N,); None for 1."""
 
     @abstractmethod
     def values(self, theta: FloatArray) -> FloatArray:
@@ -147,7 +149,7 @@ class MarginFunctions(Margins):
         return self.data.n_samples * (self.predictor.outputs - 1 if self.multi_class else 1)
 
     @functools.cached_property
-    def weights(self) -> FloatArray | None:
+    def weights(self) -> FloatArray | None:  # type: ignore[override]  # frozen
         """The weights w_n in a loss, one per margin function; None for 1."""
         found = self.data.weights
         return None if found is None else np.repeat(found, self.count // self.data.n_samples)

@@ -209,7 +209,8 @@ class Dataset:
         title = f"{self.name!r}, " if self.name else ""
         return (
             f"Dataset({title}{self.n_samples} samples, {self.n_features} features, "
-            f"{self.n_classes} classes, sha256 {self.fingerprint[:12]})"
+            f"{self.n_classes} classes, {'' if self.weights is None else 'weighted, '}"
+            f"sha256 {self.fingerprint[:12]})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -285,6 +286,7 @@ def load_csv(
     path: str | Path,
     label: str | None = None,
     *,
+    weight: str | None = None,
     delimiter: str | None = None,
     comment: str | None = COMMENT,
     index: str | None = None,
@@ -298,6 +300,7 @@ def load_csv(
         path: the file, UTF-8.
         label: the name of the label column; the last column by default. Labels are integers or
             words, as for :class:`Dataset`.
+        weight: the name of a column of weights of the samples in a loss.
         delimiter: what stands between cells, " " for runs of spaces. None: a comma, semicolon,
             tab, bar or spaces, told from the header and the first sample.
         comment: what a line begins with that is skipped; None for no comments.
@@ -314,8 +317,11 @@ def load_csv(
             :class:`Dataset` refuses.
         ParameterError: a delimiter, a comment or a decimal mark that is none.
     """
-    X, y = read_csv(path, label, delimiter=delimiter, comment=comment, index=index, decimal=decimal)
-    data = Dataset(X, y, Path(path).stem, one_class=one_class)
+    X, y, weights = read_csv(
+        path, label, weight=weight, delimiter=delimiter, comment=comment, index=index,
+        decimal=decimal,
+    )  # fmt: skip
+    data = Dataset(X, y, Path(path).stem, one_class=one_class, weights=weights)
     return data.standardized() if standardize else data
 
 

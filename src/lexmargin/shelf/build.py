@@ -109,6 +109,7 @@ def _samples(spec: DataSpec, folder: Path, name: str) -> Dataset:
         return load_csv(
             folder / spec.csv,
             spec.label,
+            weight=spec.weight,
             delimiter=spec.delimiter,
             comment=COMMENT if spec.comment is None else spec.comment or None,
             index=spec.index,
