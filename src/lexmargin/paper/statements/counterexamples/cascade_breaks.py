@@ -130,12 +130,8 @@ class CascadeBreaks(Statement):
 
     def planted(self) -> tuple[Plant, ...]:
         """Return what turns the finding."""
-        return (
-            Plant(
-                "a third part of degree 5, where 2/4 > 1/3 + 1/5 fails", CascadeBreaks(deepest=5)
-            ),
-            Plant("the same", CascadeBreaks(deepest=5), Reading.CORRECTED),
-        )
+        change = "a third part of degree 5, where 2/4 > 1/3 + 1/5 fails"
+        return tuple(Plant(change, CascadeBreaks(deepest=5), reading) for reading in Reading)
 
     def draw(self, measurement: Measurement) -> Any:
         """The relative gain of keeping the third part over γ."""
