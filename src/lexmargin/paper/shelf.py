@@ -6,9 +6,10 @@ import importlib
 from typing import Final
 
 from lexmargin.errors import UnknownNameError, nearest
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Statement
 
-__all__ = ["STATEMENTS", "named", "statement"]
+__all__ = ["STATEMENTS", "named", "rows_of", "statement"]
 
 _ROOMS: Final = {
     "section_3": (
@@ -63,3 +64,9 @@ def statement(name: str) -> Statement:
 def named(names: tuple[str, ...]) -> tuple[Statement, ...]:
     """Return the statements of these ids, all of them where none is given."""
     return tuple(statement(name) for name in names or STATEMENTS)
+
+
+def rows_of(passage: Passage) -> tuple[str, ...]:
+    """Return the ids of the statements that stand for a passage, in the order of the shelf."""
+    wanted = {passage, *passage.restates}
+    return tuple(name for name in STATEMENTS if wanted & set(statement(name).passages))
