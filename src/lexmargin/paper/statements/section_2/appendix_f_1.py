@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from lexmargin.paper.instances import Instance, rows
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.penalties import compared
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Effort, Measurement
+from lexmargin.paper.statement import Effort, Measurement, Plant
 from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "AppendixFOne"]
@@ -25,7 +26,7 @@ class AppendixFOne(PlainStatement):
 
     id: ClassVar[str] = "appendix-f-1"
     title: ClassVar[str] = "Two paths of a linear predictor are one set"
-    reference: ClassVar[str] = "§2.2, Appendix F, α = 1"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.APPENDIX_F,)
     equation: ClassVar[str] = (
         r"\bigcup_\rho\ \rho\,\Theta_c(\rho)=\bigcup_\mu\ \arg\min_\theta L(\theta)+\mu\|\theta\|^2"
     )
@@ -40,6 +41,10 @@ class AppendixFOne(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("scale ρ", "relative distance of the minimisers")
 
     penalty_norm: float = 2.0
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("the ℓ1 norm in the penalty", AppendixFOne(penalty_norm=1.0)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve both at every ρ."""

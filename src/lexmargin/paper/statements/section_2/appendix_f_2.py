@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from lexmargin.paper.instances import Instance, rows
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.penalties import compared
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Effort, Measurement
+from lexmargin.paper.statement import Effort, Measurement, Plant
 from lexmargin.predictors import DiagonalNetwork
 
 __all__ = ["STATEMENT", "AppendixFTwo"]
@@ -25,7 +26,7 @@ class AppendixFTwo(PlainStatement):
 
     id: ClassVar[str] = "appendix-f-2"
     title: ClassVar[str] = "Two paths of a network of depth 2 are one set"
-    reference: ClassVar[str] = "§2.2, Appendix F, α = 2"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.APPENDIX_F,)
     equation: ClassVar[str] = (
         r"\bigcup_\rho\ \rho\,\Theta_c(\rho)=\bigcup_\mu\ \arg\min_\theta L(\theta)+\mu\|\theta\|^2"
     )
@@ -41,6 +42,10 @@ class AppendixFTwo(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("scale ρ", "relative distance of the minimisers")
 
     depth: int = 2
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("depth 3", AppendixFTwo(depth=3)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve both at every ρ."""

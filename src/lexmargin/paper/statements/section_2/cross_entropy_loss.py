@@ -13,8 +13,9 @@ from lexmargin.formulations import ConstrainedPath, HardMargin
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.paper.evidence import Backing
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
 
@@ -37,7 +38,7 @@ class CrossEntropyLoss(PlainStatement):
 
     id: ClassVar[str] = "cross-entropy-loss"
     title: ClassVar[str] = "Cross-entropy of three classes: the multi-class max margin"
-    reference: ClassVar[str] = "§1, Contributions; eq. 1"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.OTHER_LOSSES,)
     equation: ClassVar[str] = (
         r"\arg\min_{\|\theta\|\le 1}\sum_n\log\Big(1+\sum_{c\ne y_n}e^{-\rho(F_{y_n}-F_c)}\Big)"
         r"\to\arg\max_{\|\theta\|\le 1}\min_{n,\,c\ne y_n}F_{y_n}(x_n)-F_c(x_n)"
@@ -54,6 +55,10 @@ class CrossEntropyLoss(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("scale ρ", "distance of unit vectors")
 
     norm: float = 2.0
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("the max margin of the largest entry", CrossEntropyLoss(norm=math.inf)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve the hard margin and eq. 5 with both losses."""

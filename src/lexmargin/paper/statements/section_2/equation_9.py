@@ -9,13 +9,14 @@ from typing import ClassVar, Final, final
 import numpy as np
 
 from lexmargin.losses import Loss, log_loss
+from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import EXACT
 from lexmargin.paper.instances import breast_cancer_linear, rows, two_axes, wine_network
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.predictors import Linear
-from lexmargin.margins import MarginFunctions
 
 __all__ = ["STATEMENT", "EquationNine"]
 
@@ -34,7 +35,7 @@ class EquationNine(PlainStatement):
 
     id: ClassVar[str] = "equation-9"
     title: ClassVar[str] = "The loss is the margin's, up to a factor N"
-    reference: ClassVar[str] = "eq. 9"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.SANDWICH,)
     equation: ClassVar[str] = (
         r"e^{-\gamma(\rho,\theta)}\le\sum_n\exp(-f_n(\rho\theta))\le N e^{-\gamma(\rho,\theta)}"
     )
@@ -49,6 +50,10 @@ class EquationNine(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("scale ρ", "largest $(\\log L+\\gamma)/\\log N$")
 
     mean: bool = False
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("the mean of exp(-f_n) for their sum", EquationNine(mean=True)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Take both slacks at random directions and scales, and at points that reach the ends."""

@@ -16,8 +16,9 @@ from lexmargin.losses import Loss, log_loss
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, rows
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant
 from lexmargin.predictors import DiagonalNetwork, Linear, Polynomial
 from lexmargin.solve import solve
 
@@ -40,7 +41,7 @@ class LemmaOne(PlainStatement):
 
     id: ClassVar[str] = "lemma-1"
     title: ClassVar[str] = "Least value within a norm, least norm at that value"
-    reference: ClassVar[str] = "Lemma 1, eq. 2, 3 and 7"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.LEMMA_1,)
     equation: ClassVar[str] = (
         r"\arg\min_{g(w)\le\rho}f(w)=\arg\min_{f(w)\le\phi(\rho)}g(w),\quad"
         r"\phi(\rho)=\min_{g(w)\le\rho}f(w)"
@@ -56,6 +57,10 @@ class LemmaOne(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("scale ρ", "distance of the two answers")
 
     level: float = 1.0
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("level .99 φ(ρ) in the second form", LemmaOne(level=0.99)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve both forms at every ρ and compare the answers."""

@@ -12,8 +12,9 @@ from lexmargin.judge import certify
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, two_axes
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.paths import trace
 from lexmargin.predictors import Polynomial
 
@@ -34,13 +35,12 @@ class LemmaTwo(PlainStatement):
 
     id: ClassVar[str] = "lemma-2"
     title: ClassVar[str] = "The constrained path lies on the sphere"
-    reference: ClassVar[str] = "Lemma 2, Assumption 1"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.LEMMA_2,)
     equation: ClassVar[str] = r"\|\theta_c\|=1\quad\forall\,\theta_c\in\Theta_c(\rho)"
     says: ClassVar[str] = (
         "Under Assumption 1 every minimiser of L(ρθ) over the unit ball has norm 1. The "
         "assumption is needed: f = 2θ² - θ⁴ is at most 1, and its minimiser has norm 1/ρ."
     )
-    corrected: ClassVar[str] = "the same: the contrast shows that Assumption 1 does the work."
     caption: ClassVar[str] = (
         "1 - ‖θ_c‖ over ρ. Where the loss falls to zero it is rounding, and off the axis; for the "
         "bounded f = 2θ² - θ⁴ it tends to 1."
@@ -49,13 +49,15 @@ class LemmaTwo(PlainStatement):
 
     bounded: bool = False
 
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("a bounded f, which violates Assumption 1", LemmaTwo(bounded=True)),)
+
     def measure(self, effort: Effort) -> Measurement:
         """Trace the constrained path and take the norm farthest from 1."""
         powers = range(0, 8, 3) if effort is Effort.QUICK else range(8)
         grid = [2.0**k for k in powers]
-        hill = Instance(
-            "f = 2θ² - θ⁴, one sample", Polynomial(((2,), (4,))), rows(((2.0, -1.0),))
-        )
+        hill = Instance("f = 2θ² - θ⁴, one sample", Polynomial(((2,), (4,))), rows(((2.0, -1.0),)))
         sum_of_parts = Instance(
             "f = θ_1 + θ_2 θ_3, one sample",
             Polynomial(((1, 0, 0), (0, 1, 1))),
@@ -65,7 +67,9 @@ class LemmaTwo(PlainStatement):
         curves: dict[str, tuple[float, ...]] = {"rho": tuple(grid)}
         lemma = [two_axes(), diagonal_pair(), sum_of_parts]
         for instance in [*lemma, hill] if self.bounded else lemma:
-            found, inside = self._inside(instance, grid) if instance is not hill else _flat(hill, grid)
+            found, inside = (
+                self._inside(instance, grid) if instance is not hill else _flat(hill, grid)
+            )
             checks.append(
                 found.small(
                     instance.name,
@@ -79,7 +83,7 @@ class LemmaTwo(PlainStatement):
         checks.append(
             found.check(
                 hill.name, f"1 - ‖θ_c‖ at ρ = {grid[-1]:g}, where L* no longer falls",
-                inside[-1], Relation.EQUAL, 1.0 - 1.0 / grid[-1], _SPHERE, Reading.CORRECTED,
+                inside[-1], Relation.EQUAL, 1.0 - 1.0 / grid[-1], _SPHERE,
             )
         )  # fmt: skip
         return Measurement(tuple(checks), {**curves, hill.name: inside})

@@ -13,8 +13,9 @@ from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, rows, two_axes
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.predictors import DiagonalNetwork, Linear
 from lexmargin.solve import solve
 
@@ -38,7 +39,7 @@ class LogisticLoss(PlainStatement):
 
     id: ClassVar[str] = "logistic-loss"
     title: ClassVar[str] = "The logistic loss has the exponential loss's limit"
-    reference: ClassVar[str] = "§1, Contributions; eq. 1"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.OTHER_LOSSES,)
     equation: ClassVar[str] = (
         r"\Big\|\arg\min_\theta\sum_n\log(1+e^{-f_n(\rho\theta)})-"
         r"\arg\min_\theta\sum_n e^{-f_n(\rho\theta)}\Big\|\to 0"
@@ -54,6 +55,10 @@ class LogisticLoss(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("scale ρ", "distance of the two paths")
 
     stretch: tuple[float, float] = (1.0, 1.0)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("other data under the logistic loss", LogisticLoss(stretch=(1.0, 1.1))),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve eq. 5 with both losses."""

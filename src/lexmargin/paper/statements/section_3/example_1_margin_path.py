@@ -12,8 +12,9 @@ from lexmargin.formulations import MarginPath
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, diagonal_pair, rows
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.predictors import Linear, Polynomial
 from lexmargin.solve import solve
 
@@ -36,7 +37,10 @@ class ExampleOneMarginPath(PlainStatement):
 
     id: ClassVar[str] = "example-1-margin-path"
     title: ClassVar[str] = "Homogeneous predictors: one margin path for all ρ"
-    reference: ClassVar[str] = "Example 1, eq. 18"
+    passages: ClassVar[tuple[Passage, ...]] = (
+        Passage.SAME_SET,
+        Passage.MARGIN_SET,
+    )
     equation: ClassVar[str] = (
         r"\Theta_m(\rho)=\Theta_m^*=\arg\max_{\theta\in S^{d-1}}\min_n f_n(\theta)\quad"
         r"\forall\rho"
@@ -51,6 +55,14 @@ class ExampleOneMarginPath(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("scale ρ", "distance to the direction at ρ = 1")
 
     mixed: bool = False
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "a sum of degrees 1 and 2 among the homogeneous", ExampleOneMarginPath(mixed=True)
+            ),
+        )
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve eq. 6 at every ρ and compare with ρ = 1."""

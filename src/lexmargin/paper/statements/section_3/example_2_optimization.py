@@ -9,8 +9,9 @@ import numpy as np
 
 from lexmargin.paper.evidence import EXACT
 from lexmargin.paper.log_paths import TOY
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.paths import EndReason, GradientFlow, descend
 from lexmargin.predictors import Log
 
@@ -31,7 +32,7 @@ class ExampleTwoOptimization(PlainStatement):
 
     id: ClassVar[str] = "example-2-optimization"
     title: ClassVar[str] = "The log predictor on the optimization path"
-    reference: ClassVar[str] = "Example 2, analogies (setup A)"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.EXAMPLE_2_PATHS,)
     equation: ClassVar[str] = (
         r"\dot\theta=-\nabla\sum_n e^{-\log(\theta^\top z_n)},\quad "
         r"\theta(t)/\|\theta(t)\|\ \not\to\ \Theta_m^*"
@@ -46,6 +47,10 @@ class ExampleTwoOptimization(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("time t", "$\\theta_2/\\theta_1$")
 
     power: float = 1.0
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("the square of the log", ExampleTwoOptimization(power=2.0)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Integrate the flow from six random starts with ρ θ·z > 1, all of them reported."""

@@ -8,8 +8,9 @@ from typing import ClassVar, Final, final
 from lexmargin.formulations import RegularizationPath
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, max_margin, ratio
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Effort, Measurement, Relation
+from lexmargin.paper.statement import Effort, Measurement, Plant, Relation
 from lexmargin.predictors import Linear, Log
 from lexmargin.solve import solve
 
@@ -32,7 +33,7 @@ class ExampleTwoRegularization(PlainStatement):
 
     id: ClassVar[str] = "example-2-regularization"
     title: ClassVar[str] = "The log predictor on the regularization path"
-    reference: ClassVar[str] = "Example 2, analogies (setup A)"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.EXAMPLE_2_PATHS,)
     equation: ClassVar[str] = (
         r"\arg\min_\theta\sum_n e^{-\log(\theta^\top z_n)}+\mu\|\theta\|^2\ \not\to\ \Theta_m^*"
     )
@@ -47,6 +48,12 @@ class ExampleTwoRegularization(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("strength μ", "$\\theta_2/\\theta_1$")
 
     log: bool = True
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant("a linear score under the exponential loss", ExampleTwoRegularization(log=False)),
+        )
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve §2.2 at falling strengths."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from lexmargin.paper.evidence import EXACT
 from lexmargin.paper.log_paths import TOY
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.paths import EndReason, GradientFlow, descend
 from lexmargin.predictors import Log
 
@@ -35,7 +36,7 @@ class ExampleThreeOptimization(PlainStatement):
 
     id: ClassVar[str] = "example-3-optimization"
     title: ClassVar[str] = "A power of the log on the optimization path"
-    reference: ClassVar[str] = "Example 2, analogies; Example 3"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.EXAMPLE_3_PATHS,)
     equation: ClassVar[str] = (
         r"\dot\theta=-\nabla\sum_n e^{-\log^{1+\epsilon}(\theta^\top z_n)},\quad "
         r"\theta(t)/\|\theta(t)\|\ \to\ \Theta_m^*,\quad\epsilon>0"
@@ -50,6 +51,10 @@ class ExampleThreeOptimization(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("time t", "$8-\\theta_2/\\theta_1$")
 
     epsilons: tuple[float, ...] = (1.0, 2.0)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("the log itself, ε = 0", ExampleThreeOptimization(epsilons=(0.0,))),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Integrate the flow from random starts with ρ θ·z > 1, all of them reported."""

@@ -11,8 +11,9 @@ import numpy as np
 from lexmargin.formulations import RegularizationPath
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, max_margin, ratio, smallest
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.predictors import Log
 from lexmargin.solution import Solution
 from lexmargin.solve import solve
@@ -42,7 +43,7 @@ class ExampleThreeRegularization(PlainStatement):
 
     id: ClassVar[str] = "example-3-regularization"
     title: ClassVar[str] = "A power of the log on the regularization path"
-    reference: ClassVar[str] = "Example 2, analogies; Example 3"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.EXAMPLE_3_PATHS,)
     equation: ClassVar[str] = (
         r"\arg\min_\theta\sum_n e^{-\log^{1+\epsilon}(\theta^\top z_n)}+\mu\|\theta\|^2\ "
         r"\to\ \Theta_m^*,\quad\epsilon>0"
@@ -57,6 +58,10 @@ class ExampleThreeRegularization(PlainStatement):
     axes: ClassVar[tuple[str, str]] = ("strength μ", "$8-\\theta_2/\\theta_1$")
 
     least: float = 1e-300
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("μ = 1e-11 for the limit", ExampleThreeRegularization(least=1e-11)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve §2.2 at falling strengths and compare margins."""
