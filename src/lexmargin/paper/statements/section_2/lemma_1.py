@@ -9,10 +9,9 @@ from typing import ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath, MarginPath
-from lexmargin.formulations.constrained_path import softmax
 from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import vector_norm
-from lexmargin.losses import Loss, log_loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, rows
@@ -108,9 +107,10 @@ class LemmaOne(PlainStatement):
 
 def _least_norm(Z: FloatArray, level: float) -> FloatArray:
     """Return the shortest w with `log Σ exp(-Zw) <= level`, by a sequential quadratic method."""
+    loss = SampleLoss(Loss.EXPONENTIAL)
 
     def weights(w: FloatArray) -> FloatArray:
-        return softmax(-(Z @ w))
+        return np.asarray(np.exp(-(Z @ w) - loss.value(Z @ w)))
 
     found = minimised(
         lambda w: 0.5 * float(w @ w),
@@ -119,7 +119,7 @@ def _least_norm(Z: FloatArray, level: float) -> FloatArray:
         method="SLSQP",
         constraints={
             "type": "ineq",
-            "fun": lambda w: level - log_loss(Loss.EXPONENTIAL, Z @ w),
+            "fun": lambda w: level - loss.value(Z @ w),
             "jac": lambda w: weights(w) @ Z,
         },
         options={"ftol": _FINE, "maxiter": 500},
