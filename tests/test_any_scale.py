@@ -264,7 +264,7 @@ def test_the_classifier_warns_where_its_solution_is_not_certified(
     turned = np.concatenate(model.solution_.theta) + np.array([0.1, -0.1])
     wrong = lm.certify(model.problem_, turned)
     for certificate in (wrong, None):
-        answer = replace(model.solution_, certificate=certificate)
+        answer = replace(model.solution_, judgement=certificate)
         monkeypatch.setattr(estimator, "solve", lambda *a, answer=answer, **k: answer)
         with pytest.warns(ConvergenceWarning, match="not certified"):
             model.fit(X, y)

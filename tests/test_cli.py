@@ -307,7 +307,7 @@ def test_exit_codes_of_solve(
         solved,
         ran=ran,
         claim=Claim.OPTIMAL,
-        certificate=certificate,
+        judgement=certificate,
         objective=float("nan"),
         margins=np.array([np.inf, 1.0]),
     )

@@ -31,10 +31,11 @@ from lexmargin.compare import (
 )
 from lexmargin.compare.comparison import carry_out
 from lexmargin.compare.job_run import PRELOADED, Answered, engine_of, run_unit
-from lexmargin.compare.jobs import canonical, digest
+from lexmargin.compare.jobs import digest
 from lexmargin.compare.pages.known_issues import known_issues, retest
 from lexmargin.compare.plan import plan
 from lexmargin.errors import LexmarginError
+from lexmargin.inputs.json_text import canonical
 from lexmargin.processes.owner import shared_nursery
 from lexmargin.shelf.library import Library
 

@@ -20,10 +20,11 @@ from compare_stubs import Killer, contents
 from lexmargin.compare import DaskCluster, Executor, Processes, ResultsError, Serial, Store, compare
 from lexmargin.compare.comparison import Progress, carry_out, read_back
 from lexmargin.compare.executors import dask_pass, has_workers
-from lexmargin.compare.jobs import Limits, Unit, canonical
+from lexmargin.compare.jobs import Limits, Unit
 from lexmargin.compare.pages.reading import sealed
 from lexmargin.compare.plan import plan
 from lexmargin.errors import LexmarginError
+from lexmargin.inputs.json_text import canonical
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery
 from lexmargin.shelf.library import Library

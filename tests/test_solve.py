@@ -206,7 +206,7 @@ def test_a_modest_solver_is_judged_by_its_numbers(monkeypatch: pytest.MonkeyPatc
 
 def test_the_origin_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     solution = ask(monkeypatch, says(0.0, 0.0), TWO_POINTS)
-    assert solution.claim is Claim.OPTIMAL and solution.certificate is None
+    assert solution.claim is Claim.OPTIMAL and solution.judgement is None
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -223,7 +223,7 @@ def test_answers_that_are_not_finite_are_no_answers(
     monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
     solution = ask(monkeypatch, says(1.0, bad), TWO_POINTS)
-    assert solution.certificate is None
+    assert solution.judgement is None
     assert solution.to_json()["direction"] == [None, None]
 
 
@@ -232,7 +232,7 @@ def test_answers_that_are_not_finite_are_no_answers(
 )
 def test_no_answer_is_reported_as_none(monkeypatch: pytest.MonkeyPatch, ran: Ran) -> None:
     solution = ask(monkeypatch, lambda program: Found(ran, "it is over"), TWO_POINTS)
-    assert solution.certificate is None and solution.ran is ran
+    assert solution.judgement is None and solution.ran is ran
     assert solution.raw_status == "it is over"
     assert np.isnan(solution.margin) and np.isnan(solution.objective)
     assert "it is over" in solution.report()

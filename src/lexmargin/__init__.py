@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         ShapeError,
         SolverFailedError,
         TimeLimitError,
+        UnjudgedError,
         UnknownNameError,
         UnsupportedError,
     )
@@ -114,6 +115,7 @@ _ROOMS = {
         "ShapeError",
         "SolverFailedError",
         "TimeLimitError",
+        "UnjudgedError",
         "UnknownNameError",
         "UnsupportedError",
     ),
@@ -201,6 +203,7 @@ __all__ = [
     "Sum",
     "TimeLimitError",
     "Tolerances",
+    "UnjudgedError",
     "UnknownNameError",
     "UnsupportedError",
     "Verdict",

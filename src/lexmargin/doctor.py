@@ -89,7 +89,7 @@ def _examined(library: Library, profile: Profile) -> Finding:
             # A doctor outlives whatever a solver's package raises, and reports it.
             fault = f"{type(error).__name__}: {error}"
             return Finding(profile.name, profile.solver, False, fault)
-        certificate = solution.certificate
+        certificate = solution.judgement
         if certificate is None:
             reason = f"{solution.ran}: {solution.raw_status}"
             continue

@@ -191,7 +191,7 @@ def _limited(asked: _Asked, seconds: float) -> Solution:
         )
     except Ended as ended:
         late = [s for s in kept if s.unjudged == LATE]
-        left = [s for s in kept if s.certificate is not None]
+        left = [s for s in kept if s.judgement is not None]
         # The last one may be without its certificate yet.
         left = [*left, *(s for s in kept[-1:] if s.unjudged == LATE)] if left else late
         if not left:
@@ -218,8 +218,8 @@ def _solved(stated: _Asked) -> Solution:
             start = near.inward(problem.functions.point(start))
 
         def keep(found: Solution) -> None:
-            if stated.keep is not None and (found.unjudged == LATE or found.certificate):
-                late = replace(found, certificate=None, unjudged=LATE)
+            if stated.keep is not None and (found.unjudged == LATE or found.judgement):
+                late = replace(found, judgement=None, unjudged=LATE)
                 stated.keep(moved_back(late, near, problem, stated.grade))
 
         asked = replace(stated, problem=near.problem, start=start, keep=keep)
@@ -246,7 +246,7 @@ def _solved(stated: _Asked) -> Solution:
     if asked.auto and _lost(asked, best):
         # With a separator in reach, a point that does not separate is no answer.
         refuse_claim(problem, best[0].solver)
-    if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
+    if best[0].judgement is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
     return replace(best[0], others=tuple(best[1:])) if len(best) > 1 else best[0]
 
@@ -281,7 +281,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
     try:
         for outcome in outcomes(jobs, engine, asked.deadline, asked.workers, asked.progress):
             found.append(_judged(asked, chosen, outcome, far=asked.auto))
-            word = found[-1].certificate
+            word = found[-1].judgement
             if word is not None and word.verdict is Verdict.GLOBAL:
                 break
             if len(found) == 1 and unseparated(problem, found[0]):
@@ -307,7 +307,7 @@ def _beside_saddle(
     more: list[Solution] = []
     for _ in range(_ESCAPES):
         best = ranked(asked.problem, found + more)[0]
-        saddle = best.certificate is not None and best.certificate.verdict is Verdict.SADDLE
+        saddle = best.judgement is not None and best.judgement.verdict is Verdict.SADDLE
         if not saddle or asked.start is not None:
             break
         theta = asked.problem.functions.flatten(best.theta)
@@ -361,8 +361,8 @@ def _by_way_of_sister(asked: _Asked, chosen: Profile) -> list[Solution]:
         return []
     begun = problem.initial_values(two.direction, 1.0)
     duals: dict[str, FloatArray] = {}
-    if two.certificate is not None and np.sum(two.certificate.multipliers) > 0.0:
-        duals[MARGIN] = two.certificate.multipliers / np.sum(two.certificate.multipliers)
+    if two.judgement is not None and np.sum(two.judgement.multipliers) > 0.0:
+        duals[MARGIN] = two.judgement.multipliers / np.sum(two.judgement.multipliers)
     raw = RawAnswer(
         begun, duals, Ran.ITERATION_LIMIT, Claim.NOTHING, f"of the {sister.word} problem"
     )
@@ -390,4 +390,4 @@ def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:
 
 
 def _certified(found: list[Solution]) -> bool:
-    return any(s.certificate is not None and s.certificate.certified for s in found)
+    return any(s.judgement is not None and s.judgement.certified for s in found)

@@ -184,9 +184,9 @@ def _exit_code(solution: Solution) -> ExitCode:
     """0 certified, 1 a negative verdict, 3 nothing to judge, or a run that did not end."""
     from lexmargin.solution import Ran
 
-    if solution.certificate is not None and solution.certificate.certified:
+    if solution.judgement is not None and solution.judgement.certified:
         return ExitCode.CERTIFIED
-    judged = solution.certificate is not None and solution.ran is Ran.FINISHED
+    judged = solution.judgement is not None and solution.ran is Ran.FINISHED
     return ExitCode.NEGATIVE if judged else ExitCode.SOLVER
 
 

@@ -75,7 +75,7 @@ def trace(
     if traced.missing:
         note(
             f"{len(traced.missing)} of {len(traced.missing) + len(traced.points)} points are "
-            f"missing: {traced.end.value}",
+            f"missing: {traced.end.sentence}",
         )
         raise typer.Exit(ExitCode.SOLVER)
     raise typer.Exit(ExitCode.CERTIFIED if traced.certified else ExitCode.NEGATIVE)

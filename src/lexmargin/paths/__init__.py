@@ -8,7 +8,8 @@ from lexmargin.paths.point import PathPoint
 from lexmargin.paths.records import Records
 from lexmargin.paths.shown import Shown
 from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
-from lexmargin.paths.trace import PathEnd, TracedPath, trace
+from lexmargin.paths.trace import trace
+from lexmargin.paths.traced import PathEnd, TracedPath
 
 __all__ = [
     "AdaptiveGrid",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from lexmargin.errors import LexmarginError, ParameterError
 from lexmargin.formulations.start import random_theta
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.stored import StoredAlone
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
@@ -27,7 +28,7 @@ from lexmargin.polish.polish import Polished, polish
 from lexmargin.predictors.base import Predictor
 from lexmargin.run.limited import Ended, limited, within_limit
 from lexmargin.run.stages import Start
-from lexmargin.solution import Ran, finite
+from lexmargin.solution import Ran
 
 __all__ = ["Descent", "EndReason", "Progress", "descend"]
 
@@ -67,8 +68,10 @@ class EndReason(StrEnum):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Descent:
+class Descent(StoredAlone):
     """An optimization path: its records, and where and why it ended.
+
+    A file holds what the run said of itself, and no verdict: ``certify`` judges its directions.
 
     Attributes:
         records: what was written down, the last point included.
@@ -93,31 +96,6 @@ class Descent:
     loss: Loss
     polished: Polished | None = None
     polish_problem: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; non-finite numbers become None."""
-        polished = self.polished
-        return {
-            "loss": self.loss.value,
-            "reason": self.reason.value,
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "seed": self.seed,
-            "theta": [finite(block) for block in self.theta],
-            "direction": finite(self.direction),
-            "records": self.records.to_json(),
-            "polished": None
-            if polished is None
-            else {
-                "theta": finite(polished.theta),
-                "multipliers": finite(polished.multipliers),
-                "residual": finite(polished.residual),
-                "iterations": polished.iterations,
-                "moved": finite(polished.moved),
-                "converged": polished.converged,
-            },
-            "polish_problem": self.polish_problem,
-        }
 
 
 @checked

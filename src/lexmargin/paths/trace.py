@@ -5,25 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import final
 
 import numpy as np
 
-from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
+from lexmargin.errors import NotSeparableError
 from lexmargin.formulations import Formulation, HardMargin, MarginPath
-from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
-from lexmargin.formulations.regularization_path import jumps as find_jumps
-from lexmargin.inputs.checks import moderate, positive, whole
-from lexmargin.inputs.display import frame, html_table
+from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import Follower
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.point import BestMargin, PathPoint
-from lexmargin.paths.shown import Shown
+from lexmargin.paths.traced import PathEnd, TracedPath, Values, checked_grid, traced_path
 from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile
 from lexmargin.run.stages import require
@@ -32,115 +28,10 @@ from lexmargin.shelf.build import stated
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Grade, Profile
-from lexmargin.solution import Ran, finite
+from lexmargin.solution import Ran
 from lexmargin.solve import AUTO, solve
 
-__all__ = ["PathEnd", "PathPoint", "TracedPath", "trace"]
-
-_MOST_DECADES: Final = 300.0
-"""Margins are ρ^α times those of the unit ball; doubles end at 308 decades."""
-
-
-if TYPE_CHECKING:
-    Values: TypeAlias = Sequence[float] | FloatArray | AdaptiveGrid
-else:
-    # An array is held to what a list is.
-    Values = Sequence[float] | AdaptiveGrid
-
-
-class PathEnd(StrEnum):
-    """Why a trace ended."""
-
-    COMPLETE = "every point was solved"
-    TIME_LIMIT = "the time limit was reached; the remaining points are missing"
-    FAILED = "the solver gave no point; the remaining points are missing"
-    INTERRUPTED = "it was interrupted; the remaining points are missing"
-
-
-@final
-@dataclass(frozen=True, eq=False, repr=False)
-class TracedPath:
-    """A path on the grid that was solved, and what holds on this grid.
-
-    ``assumption_1``: log L* strictly decreases in ρ (constrained path). ``assumption_2``: γ*(ρ)
-    strictly increases. None where the path does not show it.
-    """
-
-    problem: str
-    points: tuple[PathPoint, ...]
-    missing: tuple[float, ...]
-    end: PathEnd
-    count: int
-    assumption_1: bool | None
-    assumption_2: bool | None
-    seed: int
-    solver: str
-
-    @property
-    def certified(self) -> bool:
-        """True when nothing is missing and every point is stationary at least (``shown``)."""
-        return not self.missing and all(point.certified for point in self.points)
-
-    @property
-    def shown(self) -> Shown:
-        """What was shown of every point, the least of them; COMPLETE says that all are there."""
-        return Shown.NOTHING if self.missing else Shown.least(point.shown for point in self.points)
-
-    def slacks(self) -> FloatArray:
-        """Return the slack of Lemma 3 at every point."""
-        return np.array([point.slack(self.count) for point in self.points])
-
-    def jumps(self) -> tuple[Jump, ...]:
-        """Return the jumps of a regularization path; none for paths in ρ."""
-        known = Formulation.family.classes.get(self.problem)
-        if known is None or not known.traits.path_falls:
-            return ()
-        return find_jumps([(point.rho, point.theta) for point in self.points])
-
-    def __repr__(self) -> str:
-        return (
-            f"<TracedPath of {self.problem}: {len(self.points)} points, {self.shown.value}, "
-            f"by {self.solver}>"
-        )
-
-    def to_frame(self) -> Any:
-        """Return the points as a ``pandas.DataFrame``, one row per value of the parameter."""
-        return frame(self._columns())
-
-    def _repr_html_(self) -> str:
-        columns = self._columns()
-        return html_table(zip(*columns.values(), strict=True), list(columns))
-
-    def _columns(self) -> dict[str, list[Any]]:
-        points = [point.to_json() for point in self.points]
-        return {
-            name: [point[name] for point in points]
-            for name, value in (points[0] if points else {}).items()
-            if value is None or isinstance(value, (int, float, str))
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; a point is marked where a jump leads to it."""
-        landed = {jump.below for jump in self.jumps()}
-        return {
-            "problem": self.problem,
-            "solver": self.solver,
-            "jumps": [{"above": j.above, "below": j.below} for j in self.jumps()],
-            "seed": self.seed,
-            "end": self.end.name,
-            "shown": self.shown.value,
-            "missing": list(self.missing),
-            "assumption_1": self.assumption_1,
-            "assumption_2": self.assumption_2,
-            "points": [
-                {
-                    **point.to_json(),
-                    "lemma_3_slack": finite(point.slack(self.count)),
-                    "after_jump": point.rho in landed,
-                }
-                for point in self.points
-            ],
-        }
+__all__ = ["trace"]
 
 
 @checked
@@ -178,7 +69,7 @@ def trace(
     """
     began, shelves = time.monotonic(), library or Library()
     problem = stated(problem, shelves)
-    grid = _checked_grid(problem, rhos)
+    grid = checked_grid(problem, rhos)
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     seed = whole(seed, "seed", 0)
@@ -266,20 +157,9 @@ def _path(asked: _Asked, points: list[PathPoint], end: PathEnd) -> TracedPath:
     """Return the path of the points that were reached, in the order of the grid."""
     problem, adaptive = asked.problem, isinstance(asked.rhos, AdaptiveGrid)
     points = sorted(points, key=lambda point: point.rho, reverse=problem.traits.path_falls)
-    points = _with_best_margins(problem, points)
     missing = _missing(asked.grid, points, adaptive)
-    losses = problem.traits.is_loss and not problem.traits.path_falls
-    return TracedPath(
-        problem=str(problem.name),
-        points=tuple(points),
-        missing=missing,
-        end=end if missing or end is PathEnd.INTERRUPTED else PathEnd.COMPLETE,
-        count=problem.functions.count,
-        assumption_1=_decreases([p.objective for p in points]) if losses else None,
-        assumption_2=_decreases([-p.best_margin for p in points]) if asked.margins else None,
-        seed=asked.seed,
-        solver=asked.profile.name,
-    )
+    ended = end if missing or end is PathEnd.INTERRUPTED else PathEnd.COMPLETE
+    return traced_path(problem, points, missing, ended, asked.seed, asked.profile.name)
 
 
 def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tuple[float, ...]:
@@ -287,41 +167,6 @@ def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tupl
     if adaptive:
         return () if points and points[-1].rho == grid[-1] else (grid[-1],)
     return tuple(grid[len(points) :])
-
-
-def _checked_grid(problem: Formulation, rhos: Values) -> list[float]:
-    if problem.traits.path is None:
-        raise UnsupportedError(
-            f"{problem.name} has no path parameter.",
-            "Trace a margin path, a constrained path or a regularization path.",
-        )
-    ends = (rhos.first, rhos.last) if isinstance(rhos, AdaptiveGrid) else rhos
-    if not isinstance(ends, Iterable):
-        raise ParameterError(f"{ends!r} is no grid.", "Give a list of values.")
-    falling = problem.traits.path_falls
-    least = LEAST_STRENGTH if falling else 1e-100
-    grid = [moderate(rho, "every value of the grid", least) for rho in ends]
-    if not grid:
-        raise ParameterError("The grid is empty.", "Give at least one value.")
-    # The unknowns of a regularization path have the scale that the penalty leaves them.
-    alpha = 1.0 if falling else problem.functions.homogeneity.degree or 1.0
-    if max(abs(math.log10(rho)) for rho in grid) * alpha > _MOST_DECADES:
-        raise ParameterError(
-            f"The grid reaches margins of the size of {max(grid):g}^{alpha:g} or {min(grid):g}^"
-            f"{alpha:g}.",
-            "Give values whose margins are doubles.",
-        )
-    steps = np.diff(grid)
-    if not np.all(steps < 0 if falling else steps > 0):
-        word = "decreasing strengths" if falling else "increasing values of rho"
-        raise ParameterError("The grid is not sorted.", f"Give strictly {word}.")
-    return grid
-
-
-def _decreases(values: list[float]) -> bool | None:
-    if len(values) < 2 or not np.all(np.isfinite(values)):
-        return None
-    return bool(np.all(np.diff(values) < 0))
 
 
 _Best = Callable[[float], BestMargin | None]
@@ -373,27 +218,6 @@ def _best_points(
         return ask
     traced = trace(path, grid, seed=seed, margins=False, library=library, time_limit=left)
     return {point.rho: _as_best(point) for point in traced.points}.get
-
-
-def _with_best_margins(problem: Formulation, points: list[PathPoint]) -> list[PathPoint]:
-    """Return the points with γ*(ρ) no less than what any of them shows for the ball of radius ρ.
-
-    A point of a smaller ball lies in the larger one; homogeneous margins can be scaled both ways.
-    """
-    if problem.traits.path_falls:
-        return points
-    degree = problem.functions.homogeneity.degree
-    found = []
-    for point in points:
-        known = [point.best_margin]
-        for other in points:
-            if degree is not None:
-                known.append(other.margin * (point.rho / other.rho) ** degree)
-            elif other.rho <= point.rho:
-                known.append(other.margin)
-        # The origin lies in every ball; NaN stays NaN: γ* was not asked for.
-        found.append(replace(point, best_margin=float(np.maximum.reduce(known))))
-    return found
 
 
 def _as_best(point: PathPoint) -> BestMargin:

@@ -160,7 +160,7 @@ def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
     regularised, free = problem.traits.origin_may_win, problem.traits.is_loss
 
     def worth(solution: Solution) -> tuple[bool, bool, bool, float]:
-        certificate = solution.certificate
+        certificate = solution.judgement
         good = certificate is not None and (certificate.certified or regularised)
         known = bool(np.isfinite(solution.objective))
         # A point that separates nothing is cheap, and no answer where one is asked for.
@@ -188,13 +188,11 @@ def _by_levels(
 
     Level by level those within 1e-6 of the best survive, in units of the first level.
     """
-    rest = [s for s in solutions if s.certificate is None or not np.all(np.isfinite(values(s)))]
+    rest = [s for s in solutions if s.judgement is None or not np.all(np.isfinite(values(s)))]
     known = [s for s in solutions if not any(s is other for other in rest)]
     ordered: list[Solution] = []
     for certified in (True, False):
-        group = [
-            s for s in known if s.certificate is not None and s.certificate.certified is certified
-        ]
+        group = [s for s in known if s.judgement is not None and s.judgement.certified is certified]
         while group:
             table = np.stack([values(s) for s in group])
             unit = float(np.abs(table[:, 0]).max()) or 1.0
