@@ -26,7 +26,10 @@ PATH = lm.ConstrainedPath(LINEAR, DATA)
 ONES = np.ones(2)
 
 # Words of the toolkit, what it returns and what it raises: nobody makes these by hand.
-RETURNED = {"Certificate", "Coefficient", "Separation", "Solution", *lm.errors.__all__}
+RETURNED = {
+    "Certificate", "Coefficient", "Descent", "Separation", "Solution", "Table", "Tick", "TracedPath",
+    *lm.errors.__all__,
+}  # fmt: skip
 # A constructor of scikit-learn checks nothing; `fit` does.
 LATER = {"MarginClassifier"}
 
@@ -69,7 +72,7 @@ CALLS: Mapping[str, tuple[Callable[[], object], str]] = {
     "progress": (lambda: lm.solve(PROBLEM, progress=3), "progress must be a function"),
     "progress of a model": (lambda: lm.solve(PROBLEM, progress=LINEAR), "a function of 1 argument"),
     "progress that a model would fit": (
-        lambda: lm.descend(LINEAR, DATA, progress=LINEAR), "a function of 3 argument"),
+        lambda: lm.descend(LINEAR, DATA, progress=LINEAR), "a function of 1 argument"),
     "progress of a class": (lambda: lm.solve(PROBLEM, progress=str), "not the class str"),
     "long number": (lambda: lm.solve(PROBLEM, seed=10**5000), "seed must be a whole number"),
     "one_class": (lambda: lm.Dataset(np.eye(2), [1, 1], one_class="no"), "not 'no'"),

@@ -307,11 +307,12 @@ def test_answers_of_equal_seeds_are_equal() -> None:
 
 
 def test_progress_is_told_of_every_start() -> None:
-    lines: list[str] = []
+    lines: list[lm.Tick] = []
     four = lm.Dataset([[1.0, 2.0], [2.0, -1.0], [-1.0, 0.5], [-0.3, -2.0]], [1, -1, 1, -1])
     nowhere_global = lm.HardMargin(lm.Network((3,), lm.ReLU(power=2)), four)
     lm.solve(nowhere_global, starts=3, progress=lines.append)
-    assert len(lines) == 3 and "start 3 of 3" in lines[-1]
+    assert [(one.done, one.total) for one in lines] == [(0, 3), (1, 3), (2, 3)]
+    assert str(lines[-1]) == "starts 2 of 3: hard-margin with " + lines[-1].line.split()[-1]
     lines.clear()
     lm.solve(_stated(TWO_POINTS)[0], starts=3, progress=lines.append)
     assert len(lines) == 1, "a convex problem has one answer"

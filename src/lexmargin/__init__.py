@@ -15,7 +15,7 @@ from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
     from lexmargin import errors as errors
-    from lexmargin.compare import compare
+    from lexmargin.compare import Table, compare
     from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import (
         BadInputError,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         ScaledMargin,
         WSet,
     )
+    from lexmargin.inputs.progress import Tick
     from lexmargin.judge import (
         Certificate,
         Tolerances,
@@ -59,9 +60,10 @@ if TYPE_CHECKING:
         trained_margins,
     )
     from lexmargin.losses import Loss
-    from lexmargin.paths.descend import descend
+    from lexmargin.paths.descend import Descent, descend
     from lexmargin.paths.grid import AdaptiveGrid
     from lexmargin.paths.trace import trace
+    from lexmargin.paths.traced import TracedPath
     from lexmargin.predictors import (
         Bias,
         ConvolutionalNetwork,
@@ -97,7 +99,7 @@ _ROOMS = {
         "load_state",
         "trained_margins",
     ),
-    "compare": ("compare",),
+    "compare": ("Table", "compare"),
     "data.dataset": ("Dataset", "load_csv", "load_dataset", "load_npz"),
     "errors": (
         "BadInputError",
@@ -132,8 +134,9 @@ _ROOMS = {
     ),
     "shelf.library": ("Library",),
     "shelf.build": ("load", "save"),
+    "inputs.progress": ("Tick",),
     "losses": ("Loss",),
-    "paths": ("AdaptiveGrid", "descend", "trace"),
+    "paths": ("AdaptiveGrid", "Descent", "TracedPath", "descend", "trace"),
     "predictors": (
         "Bias",
         "ConvolutionalNetwork",
@@ -167,6 +170,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DegreeError",
+    "Descent",
     "DiagonalNetwork",
     "ExpressionError",
     "HardMargin",
@@ -201,8 +205,11 @@ __all__ = [
     "SolverFailedError",
     "Square",
     "Sum",
+    "Table",
+    "Tick",
     "TimeLimitError",
     "Tolerances",
+    "TracedPath",
     "UnjudgedError",
     "UnknownNameError",
     "UnsupportedError",

@@ -17,6 +17,7 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.parts import Parts
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Progress, telling
 from lexmargin.judge import (
     Verdict,
     require_linear,
@@ -32,7 +33,7 @@ from lexmargin.run.inseparable_data import (
     unseparated,
 )
 from lexmargin.run.judged_answer import LATE, empty, judge, moved_back, unjudged
-from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
+from lexmargin.run.limited import Ended, Keep, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile, second_choice
 from lexmargin.run.stages import Run, Start, require
 from lexmargin.run.starts import Job, default_starts, ended_run, outcomes, preload, ranked
@@ -67,7 +68,7 @@ def solve(
     polish: bool = True,
     workers: int = 1,
     verbose: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Solution:
     """Solve a problem of the paper and certify the answer.
 
@@ -90,7 +91,8 @@ def solve(
         workers: how many starts run at a time, each in a process of its own; the answers are the
             same, bit for bit.
         verbose: let the solver print.
-        progress: called with a short line before each run.
+        progress: True for a bar, on a terminal or in a notebook; or a function that is called with
+            a :class:`Tick` before each start, and before each level but the first.
 
     Returns:
         The best answer with its certificate; ``others`` holds the other stationary points. The
@@ -133,9 +135,10 @@ def solve(
         verbose=verbose,
         auto=solver == AUTO,
         library=shelves,
-        progress=progress,
     )
-    answer = _in_time(asked, None if time_limit is None else began + time_limit)
+    with telling(progress) as told:
+        end = None if time_limit is None else began + time_limit
+        answer = _in_time(replace(asked, progress=told), end)
     return answer.named(name) if name else answer
 
 
@@ -155,7 +158,7 @@ class _Asked:
     verbose: bool
     auto: bool
     library: Library
-    progress: Progress | None
+    progress: Progress | None = None
     deadline: float | None = None
     keep: Keep | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
@@ -16,6 +16,7 @@ from lexmargin.errors import LexmarginError, ParameterError
 from lexmargin.formulations.start import random_theta
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.inputs.stored import StoredAlone
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
@@ -30,13 +31,10 @@ from lexmargin.run.limited import Ended, limited, within_limit
 from lexmargin.run.stages import Start
 from lexmargin.solution import Ran
 
-__all__ = ["Descent", "EndReason", "Progress", "descend"]
+__all__ = ["Descent", "EndReason", "descend"]
 
 _VISIBLE: Final = 1e12
 """-log L up to which the weights e^{-f} are known to 1e-4; rounding is 2.2e-16 of f."""
-
-Progress = Callable[[float, float, float], None]
-"""Called at every record with the step (or time), ``log L`` and the angle of Remark 2."""
 
 
 class EndReason(StrEnum):
@@ -113,7 +111,7 @@ def descend(
     monitors: Mapping[str, Monitor] | None = None,
     time_limit: float | None = None,
     polish: bool = True,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Descent:
     """Follow ``θ(t) = θ(t-1) - η_t ∇L(θ(t-1))`` (eq. 4), or gradient flow.
 
@@ -131,7 +129,8 @@ def descend(
         time_limit: seconds of wall time, the polish included; the path so far is returned.
         polish: end with Newton steps on the KKT conditions
             (:func:`~lexmargin.polish.polish.polish`).
-        progress: called at every record.
+        progress: True for a bar; or a function that is called with a :class:`Tick` at every record,
+            which names the step or the time, ``log L`` and the angle of Remark 2.
 
     Returns:
         The path. Ctrl-C ends it early and returns it too.
@@ -153,8 +152,9 @@ def descend(
     functions = MarginFunctions(predictor, data)
     oracle = LossOracle(functions, Loss(loss))
     theta = _start(functions, start, seed)
-    run = _Run(oracle, Recorder(functions, monitors or {}), deadline, progress)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    last_at = float(steps) if flow is None else flow.time
+    with telling(progress) as told, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        run = _Run(oracle, Recorder(functions, monitors or {}), deadline, told, last_at)
         point = oracle.at(theta)
         if not math.isfinite(point.log_loss):
             raise ParameterError(
@@ -189,7 +189,12 @@ class _Run:
     """The state of a path under way: always a consistent point, whatever interrupts it."""
 
     def __init__(
-        self, oracle: LossOracle, recorder: Recorder, deadline: float, progress: Progress | None
+        self,
+        oracle: LossOracle,
+        recorder: Recorder,
+        deadline: float,
+        progress: Progress | None,
+        total: float,
     ) -> None:
         self.oracle = oracle
         self.recorder = recorder
@@ -198,11 +203,13 @@ class _Run:
         self.point: Point
         self._deadline = deadline
         self._progress = progress
+        self._total = total
 
     def _record(self, at: float, point: Point) -> None:
         row = self.recorder.record(at, point)
         if self._progress is not None:
-            self._progress(at, row["log_loss"], row["angle"])
+            line = f"log L {row['log_loss']:.6g}, angle {row['angle']:.2e}"
+            self._progress(Tick(Part.STEPS, at, self._total, line))
 
     def descend(self, point: Point, rule: StepRule, steps: int, at: Sequence[float]) -> EndReason:
         """Make the steps; return why they ended."""

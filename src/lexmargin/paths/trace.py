@@ -15,12 +15,13 @@ from lexmargin.errors import NotSeparableError
 from lexmargin.formulations import Formulation, HardMargin, MarginPath
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import Follower
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.paths.traced import PathEnd, TracedPath, Values, checked_grid, traced_path
-from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
+from lexmargin.run.limited import Ended, Keep, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile
 from lexmargin.run.stages import require
 from lexmargin.run.starts import preload
@@ -45,7 +46,7 @@ def trace(
     time_limit: float | None = None,
     margins: bool = True,
     library: Library | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> TracedPath:
     """Solve a path problem at every ρ of an increasing grid, each point from the one before.
 
@@ -61,7 +62,8 @@ def trace(
         time_limit: seconds, kept as by :func:`solve`; what was solved by then is kept, the rest is
             listed as missing.
         margins: also compute γ*(ρ), for Lemma 3 and Assumption 2.
-        progress: called with a short line per point.
+        progress: True for a bar; or a function that is called with a :class:`Tick` before each
+            point, and before neighbours are compared.
 
     Raises:
         ParameterError: an empty or unsorted grid, or a value that is not positive.
@@ -76,18 +78,24 @@ def trace(
     problem = problem.at(grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = _Asked(problem, rhos, grid, profile, named_grade(grade), seed, margins, shelves)
-    if time_limit is None or math.isinf(time_limit) or within_limit():
-        return _traced(asked, time_limit, progress, _forget)
-    modules = preload(profile)
+    with telling(progress) as told:
+        if time_limit is None or math.isinf(time_limit) or within_limit():
+            return _traced(asked, time_limit, told, _forget)
+        return _limited(asked, time_limit - (time.monotonic() - began), told)
+
+
+def _limited(asked: _Asked, seconds: float, progress: Progress | None) -> TracedPath:
+    """Return the path of a child process; where it is ended, of the points that it had found."""
+    began, modules = time.monotonic(), preload(asked.profile)
     kept: dict[float, PathPoint] = {}
 
     def keep(point: PathPoint) -> None:
         kept[point.rho] = point
 
-    seconds = time_limit - (time.monotonic() - began)
+    left = seconds - (time.monotonic() - began)
     try:
-        sent = (asked, seconds)
-        traced: TracedPath = limited(_traced, sent, seconds, progress, keep, preloaded=modules)
+        sent = (asked, left)
+        traced: TracedPath = limited(_traced, sent, left, progress, keep, preloaded=modules)
     except Ended as ended:
         cut = PathEnd.TIME_LIMIT if ended.ran is Ran.TIME_LIMIT else PathEnd.FAILED
         return _path(asked, [*kept.values()], cut)
@@ -137,8 +145,8 @@ def _traced(
                 end = PathEnd.TIME_LIMIT
                 break
             if progress is not None:
-                of = "" if walk is not None else f" of {len(grid)}"
-                progress(f"ρ = {rho:g}, point {index + 1}{of}")
+                count = len(grid) if walk is None else None
+                progress(Tick(Part.POINTS, index, count, f"ρ = {rho:g}"))
             point = follower.point(rho, best(rho))
             if point is None:
                 end = PathEnd.FAILED if follower.failed else PathEnd.TIME_LIMIT
@@ -146,7 +154,8 @@ def _traced(
             add(point)
             keep(point)
         if progress is not None:
-            progress("neighbours compared")
+            count = len(points)
+            progress(Tick(Part.POINTS, count, count, "neighbours compared"))
         follower.improve(points, best)
     except KeyboardInterrupt:
         end = PathEnd.INTERRUPTED
