@@ -27,8 +27,8 @@ ONES = np.ones(2)
 
 # Words of the toolkit, what it returns and what it raises: nobody makes these by hand.
 RETURNED = {
-    "Certificate", "Coefficient", "Descent", "Separation", "Solution", "Table", "Tick", "TracedPath",
-    *lm.errors.__all__,
+    "Certificate", "Coefficient", "Descent", "Separation", "Solution", "Table", "Tick",
+    "TracedPath", *lm.errors.__all__,
 }  # fmt: skip
 # A constructor of scikit-learn checks nothing; `fit` does.
 LATER = {"MarginClassifier"}

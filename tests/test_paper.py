@@ -116,7 +116,7 @@ def test_a_finished_statement_is_not_measured_again(run: tuple[Path, Record]) ->
             (statement(QUICKEST),),
             Effort.QUICK,
             folder,
-            progress=lambda tick: told.append(tick.line),
+            progress=lambda tick: told.append(str(tick)),
         )
     )
     # Equal seconds: the record was read.
@@ -138,9 +138,9 @@ def test_a_spoilt_record_is_measured_again(
         (statement(QUICKEST),),
         Effort.QUICK,
         tmp_path,
-        progress=lambda tick: told.append(tick.line),
+        progress=lambda tick: told.append(str(tick)),
     )
-    assert told == [QUICKEST] and record.measurement == run[1].measurement
+    assert told == [f"statements 1 of 1: {QUICKEST}"] and record.measurement == run[1].measurement
     assert [path.name for path in tmp_path.iterdir()] == [f"{QUICKEST}.json"]
 
 
@@ -185,7 +185,7 @@ def test_an_interrupted_run_leaves_no_process_and_no_half_record(
         (statement(QUICKEST),),
         Effort.QUICK,
         records,
-        progress=lambda tick: told.append(tick.line),
+        progress=lambda tick: told.append(str(tick)),
     )
     assert record.measurement is not None and told == []
 

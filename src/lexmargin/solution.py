@@ -8,12 +8,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 
 import numpy as np
+import numpy.typing as npt
 
 from lexmargin.errors import LibraryError, UnjudgedError
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.family import LATER
 from lexmargin.inputs.stored import StoredAlone
+from lexmargin.inputs.svg import sorted_margins
 from lexmargin.ops.base import FloatArray
 
 if TYPE_CHECKING:
@@ -268,19 +270,24 @@ class Solution(StoredAlone):
         The multipliers are the certificate's where there is one, else the solver's; ``support``
         says which margin functions the word rests on.
         """
-        found, count = self.judgement, self.margins.size
-        support = np.isin(np.arange(count), [] if found is None else found.support)
+        found = self.judgement
         return frame(
             {
                 "margin": self.margins,
                 "multiplier": self.multipliers if found is None else found.multipliers,
-                "support": support,
+                "support": self._support,
             }
         )
 
     def _repr_html_(self) -> str:
-        shown = "" if self.judgement is None else self.judgement._repr_html_()
-        return html_table(self._rows()) + shown
+        found = self.judgement
+        shown = "" if found is None else found._repr_html_()
+        return html_table(self._rows()) + sorted_margins(self.margins, self._support) + shown
+
+    @property
+    def _support(self) -> npt.NDArray[np.bool_]:
+        held: Any = () if self.judgement is None else self.judgement.support
+        return np.isin(np.arange(self.margins.size), held)
 
     def report(self) -> str:
         """Return a short text: the run, the solver's claim, then our certificate."""
@@ -326,7 +333,7 @@ class Solution(StoredAlone):
     def _of_file(self, stored: Mapping[str, Any]) -> Self:
         """Return the solution with what its file says of it, which nobody has measured."""
         said, others = stored["certificate"], stored["others"]
-        word = said.get("verdict") if isinstance(said, dict) else said
+        word = said.get("verdict") if isinstance(said, dict) else None
         if said is not None and not isinstance(word, str):
             raise LibraryError("The certificate of the saved Solution has no verdict.")
         unjudged = self.unjudged

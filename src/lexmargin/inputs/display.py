@@ -30,7 +30,8 @@ def html_table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> st
 
 def _row(cells: Iterable[tuple[str, object]]) -> str:
     style = 'style="text-align:left"'
-    inside = "".join(f"<{tag} {style}>{html.escape(str(cell))}</{tag}>" for tag, cell in cells)
+    texts = ((tag, f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for tag, cell in cells)
+    inside = "".join(f"<{tag} {style}>{html.escape(text)}</{tag}>" for tag, text in texts)
     return f"<tr>{inside}</tr>"
 
 

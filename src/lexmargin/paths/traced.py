@@ -21,6 +21,7 @@ from lexmargin.inputs.codec import Table, fields_written
 from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.kinds import checked
 from lexmargin.inputs.stored import Stored, from_file, record
+from lexmargin.inputs.svg import curve
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.grid import AdaptiveGrid
 from lexmargin.paths.point import PathPoint, judged_point
@@ -124,8 +125,14 @@ class TracedPath(Stored):
         return frame(self._columns())
 
     def _repr_html_(self) -> str:
-        columns = self._columns()
-        return html_table(zip(*columns.values(), strict=True), list(columns))
+        columns, points = self._columns(), self.points
+        figure = curve(
+            [point.rho for point in points],
+            [point.margin for point in points],
+            [point.certified for point in points],
+            "margin γ against the path's parameter: ● certified, ○ not",
+        )
+        return html_table(zip(*columns.values(), strict=True), list(columns)) + figure
 
     def _columns(self) -> dict[str, list[Any]]:
         rows = [fields_written(point, exact=True) for point in self.points]

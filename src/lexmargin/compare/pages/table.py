@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
 from lexmargin.compare.job_run import Answered
+from lexmargin.compare.pages.figures import dolan_more, legend_mark, profile_curves
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.codec import fields_written, read_as
@@ -142,7 +144,15 @@ class Table(Stored):
     def _repr_html_(self) -> str:
         figures = ("profile", "grade", "entered", "certified", "claims", "kept")
         rows = [[getattr(one, name) for name in figures] for one in self.summaries()]
-        return html_table(rows, figures)
+        styles = {name: k for k, name in enumerate(dict.fromkeys(r.profile for r in self.rows))}
+        key = [f"{legend_mark(style)} {escape(name)}" for name, style in styles.items()]
+        curves = [
+            profile_curves(dolan_more([r for r in self.rows if r.grade == grade]), styles)
+            for grade in dict.fromkeys(r.grade for r in self.rows)
+        ]
+        said = "<p>As a file says: nothing was judged again.</p>" if self.recalled else ""
+        drawn = f"<p>{' '.join(key)}</p>{''.join(curves)}" if any(curves) else ""
+        return said + html_table(rows, figures) + drawn
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the rows as JSON values."""
