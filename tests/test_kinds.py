@@ -27,9 +27,17 @@ ONES = np.ones(2)
 
 # Words of the toolkit, what it returns and what it raises: nobody makes these by hand.
 RETURNED = {
-    "Certificate", "Coefficient", "Descent", "Separation", "Solution", "Table", "Tick",
-    "TracedPath", *lm.errors.__all__,
-}  # fmt: skip
+    "Certificate",
+    "Coefficient",
+    "Descent",
+    "LimitCertificate",
+    "Separation",
+    "Solution",
+    "Table",
+    "Tick",
+    "TracedPath",
+    *lm.errors.__all__,
+}
 # A constructor of scikit-learn checks nothing; `fit` does.
 LATER = {"MarginClassifier"}
 

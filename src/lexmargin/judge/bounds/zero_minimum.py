@@ -16,7 +16,12 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.linear import Linear
-from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
+from lexmargin.predictors.networks import (
+    Biases,
+    ConvolutionalNetwork,
+    DiagonalNetwork,
+    Network,
+)
 
 __all__ = ["OriginIsLeast", "largest_margins", "origin_is_least"]
 
@@ -54,7 +59,9 @@ def largest_margins(functions: MarginFunctions) -> Array | None:
     match predictor:
         case Linear(outputs=1):
             depth = 1
-        case Network(outputs=1, activation=Identity() | LeakyReLU() | ReLU(power=1.0)):
+        case Network(
+            outputs=1, activation=Identity() | LeakyReLU() | ReLU(power=1.0), bias=Biases.NONE
+        ):
             depth = len(predictor.widths) + 1
         case DiagonalNetwork():
             depth = predictor.depth
