@@ -162,7 +162,7 @@ def curve(at: Sequence[float], values: Sequence[float], filled: Sequence[bool], 
     parts = [grid, f'<polyline points="{line}" fill="none" stroke="{colour(0)}" stroke-width="2"/>']
     first, last = math.ceil(low - room), math.floor(high + room)
     step = max(1, (last - first) // 8)
-    parts += [tick_x(x(10.0**k), _HEIGHT, power(k)) for k in range(first, last + 1, step)]
+    parts += [tick_x(x(10**k), _HEIGHT, power(k)) for k in range(first, last + 1, step)]
     shown = known[:: 1 + len(known) // _MARKS]
     parts += [
         mark(x(at[k]), y(values[k]), 0, f"{at[k]:.6g}: {values[k]:.6g}", filled[k]) for k in shown
@@ -191,5 +191,5 @@ def _axis_y(values: npt.NDArray[np.float64]) -> tuple[Callable[[float], float], 
         return _HEIGHT - BOTTOM - (_HEIGHT - BOTTOM - TOP) * share
 
     lines = np.linspace(bottom + room, top - room, 4)
-    at = [10.0**line if logarithmic else 2.0 * line for line in map(float, lines)]
+    at = [10**line if logarithmic else 2.0 * line for line in map(float, lines)]
     return y, grid_y(y, at, [f"{value:.3g}" for value in at])
