@@ -12,11 +12,26 @@ from lexmargin.paper.statement import Statement
 __all__ = ["STATEMENTS", "named", "rows_of", "statement"]
 
 _ROOMS: Final = {
+    "section_2": (
+        "logistic-loss",
+        "cross-entropy-loss",
+        "lemma-1",
+        "appendix-f-1",
+        "appendix-f-2",
+        "lemma-2",
+        "assumption-2-sums",
+        "equation-9",
+    ),
     "section_3": (
         "lemma-3",
         "corollary-1",
+        "example-1-margin-path",
         "example-1",
         "example-2",
+        "example-2-regularization",
+        "example-2-optimization",
+        "example-3-regularization",
+        "example-3-optimization",
         "example-3",
         "theorem-1",
         "theorem-1-discard",
@@ -26,6 +41,10 @@ _ROOMS: Final = {
         "theorem-2",
         "theorem-3",
         "theorem-4",
+    ),
+    "section_5": (
+        "weights-linear",
+        "weights-select",
     ),
     "counterexamples": (
         "definition-3-scale",
