@@ -239,7 +239,8 @@ class Follower:
     ) -> _Found | None:
         """Return a better point where one must exist.
 
-        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` the point is none,
+        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` (with
+        weights ``log(Σ w_n/min w_n)``) the point is none,
         and the path starts again from the direction of the largest margin. The regularization path
         jumps, and so is compared with the origin and a fresh start at every strength.
         """
@@ -250,7 +251,7 @@ class Follower:
         if problem.traits.origin_may_win:
             others = [self._solve(rho, start, None) for start in problem.starts(1)]
         elif best is not None and math.isfinite(best.value):
-            allowed = math.log(problem.functions.count) + 1e-9 * abs(best.value)
+            allowed = problem.margin_slack + 1e-9 * abs(best.value)
             known, worth = -math.inf, math.inf
             if found is not None:
                 known = float(problem.functions.values(rho * found.theta).min())

@@ -10,14 +10,13 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from lexmargin.formulations.base import Formulation
-from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.formulations.loss_path import softmax
 from lexmargin.judge import Certificate, Tolerances, certify
 from lexmargin.judge.multipliers.stationarity import hoelder_gap
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
 from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.shown import Shown
 from lexmargin.shelf.profiles import Grade
@@ -75,9 +74,13 @@ class PathPoint:
         """
         return self.certificate.certified
 
-    def slack(self, count: int) -> float:
-        """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8)."""
-        return math.log(count) - (self.best_margin - self.margin)
+    def slack(self, allowed: float) -> float:
+        """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8).
+
+        Args:
+            allowed: log N, or what it is with weights: the path's ``margin_slack``.
+        """
+        return allowed - (self.best_margin - self.margin)
 
 
 @final
@@ -125,7 +128,7 @@ def judged_point(
 
 def _mismatch(kkt: Kkt, term: LossTerm) -> float:
     """Return the angle of -∇L and θ (ℓ2), or the Hölder gap of the two in another norm."""
-    weights = softmax(log_weights(term.loss, kkt.values, term.classes))
+    weights = softmax(term.loss.log_slopes(kkt.values))
     pull, theta, p = kkt.functions.vjp(kkt.point, weights), kkt.point, kkt.norm
     if p == 2.0:
         return angle(pull, theta)

@@ -75,7 +75,8 @@ class TracedPath(Stored):
     """A path on the grid that was solved, and what holds on this grid.
 
     ``assumption_1``: log L* strictly decreases in ρ (constrained path). ``assumption_2``: γ*(ρ)
-    strictly increases. None where the path does not show it.
+    strictly increases. None where the path does not show it. ``margin_slack`` is log N of Lemma 3,
+    or ``log(Σ w_n/min w_n)`` of samples with weights in the loss.
     """
 
     computed: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
@@ -87,7 +88,7 @@ class TracedPath(Stored):
     points: tuple[PathPoint, ...] = field(metadata={"internal": True})
     missing: tuple[float, ...]
     end: PathEnd
-    count: int
+    margin_slack: float
     assumption_1: bool | None
     assumption_2: bool | None
     seed: int
@@ -105,7 +106,7 @@ class TracedPath(Stored):
 
     def slacks(self) -> FloatArray:
         """Return the slack of Lemma 3 at every point."""
-        return np.array([point.slack(self.count) for point in self.points])
+        return np.array([point.slack(self.margin_slack) for point in self.points])
 
     def jumps(self) -> tuple[Jump, ...]:
         """Return the jumps of a regularization path; none for paths in ρ."""
@@ -147,7 +148,7 @@ class TracedPath(Stored):
         return [
             {
                 **fields_written(point, exact=True),
-                "lemma_3_slack": finite(point.slack(self.count)),
+                "lemma_3_slack": finite(point.slack(self.margin_slack)),
                 "after_jump": point.rho in landed,
             }
             for point in self.points
@@ -237,7 +238,7 @@ def traced_path(
         points=tuple(points),
         missing=missing,
         end=end,
-        count=problem.functions.count,
+        margin_slack=problem.margin_slack,
         assumption_1=_decreases([p.objective for p in points]) if losses else None,
         assumption_2=_decreases([-p.best_margin for p in points]),
         seed=seed,
