@@ -86,7 +86,7 @@ class WeightsSelect(Statement):
         return (
             Plant(
                 "weights that agree in the lighter sample",
-                WeightsSelect(weights=((2.0, 1.0), (5.0, 1.0))),
+                WeightsSelect(weights=((2.0, 1.0), (4.0, 1.0))),
             ),
             Plant("two copies of one quartic", WeightsSelect(coefficients=same), Reading.CORRECTED),
         )
