@@ -53,22 +53,7 @@ NUMBERED = {
     "Claim ": 1,
 }
 
-OPEN = frozenset(
-    {
-        Passage.SGD,
-        Passage.ANY_NORM,
-        Passage.LEMMA_5,
-        Passage.UNLIKELY,
-        Passage.ASSUMPTION_4,
-        Passage.REMARK_1,
-        Passage.INDEPENDENT,
-        Passage.FASTER,
-        Passage.DEFINITION_5,
-        Passage.DEFINITION_6,
-        Passage.SHARED,
-        Passage.WEIGHTS,
-    }
-)
+OPEN = frozenset({Passage.WEIGHTS})
 """Claims that no row stands for yet."""
 
 

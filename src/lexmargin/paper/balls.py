@@ -21,7 +21,8 @@ from lexmargin.solve import solve
 __all__ = ["BallStatement"]
 
 _Z: Final = ((2.0, 1.0), (1.25, 3.0))
-_BEST: Final = {1.0: (0.8, 0.0), 3.0: (8.0 / 19.0, 3.0 / 19.0), math.inf: (1.0 / 3.0, 1.0 / 3.0)}
+"""Two samples whose ℓ1, ℓ3 and ℓ∞ networks are three different ones."""
+_BEST: Final = {1.0: (0.8, 0.0), 3.0: (8 / 19, 3.0 / 19), math.inf: (1.0 / 3.0, 1.0 / 3.0)}
 """β_i = u_i v_i of the least ‖θ‖_p with Zβ ≥ 1. At a given β it has |u_i| = |v_i| = √β_i, so that
 the cost is Σ √β_i for p = 1 (a vertex), Σ β_i^{3/2} for p = 3 (both samples tight), and the
 largest β_i for p = ∞ (the first sample tight)."""
@@ -43,7 +44,8 @@ class BallStatement(PlainStatement):
     norm: ClassVar[float]
     """p of the ball."""
     equation: ClassVar[str] = (
-        r"\arg\min_{\|\theta\|_p\le 1}L(\rho\theta)\to\arg\max_{\|\theta\|_p\le 1}\min_n f_n(\theta)"
+        r"\arg\min_{\|\theta\|_p\le 1}L(\rho\theta)\to"
+        r"\arg\max_{\|\theta\|_p\le 1}\min_n f_n(\theta)"
     )
     caption: ClassVar[str] = (
         "Distance of the constrained path's direction to the max margin of the same ball, over "
@@ -55,14 +57,13 @@ class BallStatement(PlainStatement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve eq. 5 in the ball and compare with the closed form."""
-        grid = (2.0, 10.0) if effort is Effort.QUICK else (2.0, 3.0, 5.0, 7.0, 10.0)
+        grid = (2.0, 10) if effort is Effort.QUICK else (2.0, 3.0, 5, 7, 10)
         best = _direction(self.norm if self.compared is None else self.compared)
         own = _direction(self.norm)
         network, data = DiagonalNetwork(2), rows(_Z)
         margin = float(np.min(np.array(_Z) @ (own[:2] * own[2:]))) / _size(own, self.norm) ** 2
         answers = [
-            solve(ConstrainedPath(network, data, rho=rho, norm=self.norm), starts=4)
-            for rho in grid
+            solve(ConstrainedPath(network, data, rho=rho, norm=self.norm), starts=4) for rho in grid
         ]
         # Signs of hidden units make further maximisers of the same network.
         apart = [
@@ -90,7 +91,7 @@ class BallStatement(PlainStatement):
 def _direction(norm: float) -> FloatArray:
     """Return (u, v) of the closed form, of Euclidean length 1."""
     root = np.sqrt(np.array(_BEST[norm] * 2))
-    return root / float(np.linalg.norm(root))
+    return np.asarray(root / float(np.linalg.norm(root)))
 
 
 def _size(theta: FloatArray, norm: float) -> float:

@@ -21,6 +21,7 @@ from lexmargin.solve import solve
 __all__ = ["STATEMENT", "Sgd"]
 
 _Z: Final = np.array([[1.0, 0.0], [0.0, 2.0]])
+"""z_n, one entry each, so that the two coordinates move alone."""
 _RATE: Final = 0.5
 """The fixed step η: below 2 over the largest ‖z‖² = 4, so that the first steps do not overshoot."""
 _NOISE: Final = 0.05
@@ -65,9 +66,7 @@ class Sgd(PlainStatement):
         limit = best.direction
         at = np.unique(np.rint(np.logspace(2.0, math.log10(steps), 8)).astype(int))
         seen = np.array([self._run(seed, steps, at) for seed in range(seeds)])
-        apart = np.linalg.norm(
-            seen / np.linalg.norm(seen, axis=2, keepdims=True) - limit, axis=2
-        )
+        apart = np.linalg.norm(seen / np.linalg.norm(seen, axis=2, keepdims=True) - limit, axis=2)
         shown = Backing.of((best.certificate,))
         last = math.log(steps)
         ahead = np.array([math.log(_RATE * steps / 2.0), math.log(2.0 * _RATE * steps) / 2.0])

@@ -48,7 +48,7 @@ class AppendixFOne(PlainStatement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve both at every ρ."""
-        grid = (0.5, 8.0) if effort is Effort.QUICK else (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+        grid = (0.5, 8) if effort is Effort.QUICK else (0.5, 1.0, 2.0, 4.0, 8, 16, 32)
         two = Instance("Z = (1,0), (0,2), linear", Linear(), rows(((1.0, 0.0), (0.0, 2.0))))
         three = Instance("Z = (1,1), (3,1), (1,2), linear", Linear(),
                          rows(((1.0, 1.0), (3.0, 1.0), (1.0, 2.0))))  # fmt: skip

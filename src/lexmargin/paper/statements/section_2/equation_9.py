@@ -81,7 +81,7 @@ class EquationNine(PlainStatement):
         ends = MarginFunctions(Linear(), rows(((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))))
         for theta, name, predicted in (
             (np.zeros(2), "all margins equal: log L + γ", math.log(3.0)),
-            (np.array([50.0, 0.0]), "one margin 50 below: log L + γ", 0.0),
+            (np.array([50, 0.0]), "one margin 50 below: log L + γ", 0.0),
         ):
             value = self._excess(ends.values(theta))
             checks.append(

@@ -24,6 +24,8 @@ _SAME: Final = 1e-6
 """Of directions solved for: the square root of the accuracy of their margins."""
 _EXACT: Final = 1e-8
 """Relative, of a margin solved for."""
+_SCALES: Final = (1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)
+"""ρ, 1 among them, which the others are compared with."""
 
 
 @final
@@ -66,7 +68,7 @@ class ExampleOneMarginPath(PlainStatement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve eq. 6 at every ρ and compare with ρ = 1."""
-        grid = (0.1, 1.0, 100.0) if effort is Effort.QUICK else (1e-2, 0.1, 1.0, 10.0, 1e2, 1e3)
+        grid = _SCALES[1:4] if effort is Effort.QUICK else _SCALES
         two = rows(((1.0, 0.0), (0.0, 2.0)))
         runs = [
             (Instance("Z = (1,0), (0,2), linear, ℓ2", Linear(), two), 1.0),

@@ -26,7 +26,7 @@ _RATE: Final = 3.0
 """Of the distance to W times sqrt(γ): the room in ‖θ‖² is 1.6 Cγ to first order, a step of length
 sqrt(14) costs 5, and sqrt(14·1.6 C/5) = 2.1; terms of order 1 in place of γ add 0.8 at γ = 10."""
 _W: Final = np.array([0.8, -0.4, -1.4])
-"""(w, b) of W: the hard-margin SVM with a free bias on x = (3,0) and (1,1) (`bias-three-answers`)."""
+"""(w, b) of W: the hard-margin SVM with a free bias on x = (3,0), (1,1) (`bias-three-answers`)."""
 _ROUNDING: Final = 1e-6
 """Of a gap of margins at γ = 1e6, beside C = 0.99."""
 
@@ -67,7 +67,7 @@ class LemmaFive(PlainStatement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve eq. 14 at γ and at γ - C, move the second answer, and scale by γ^{1/α_k}."""
-        gammas = (1e2, 1e6) if effort is Effort.QUICK else (1e1, 1e2, 1e3, 1e4, 1e5, 1e6)
+        gammas = (100, 10**6) if effort is Effort.QUICK else (10, 100, 1000, 10**4, 10**5, 10**6)
         data = Dataset([(3.0, 0.0), (1.0, 1.0)], [1, -1])
         problem = Sum((Linear(), Bias(BiasForm.TWO_SQUARES)))
         certificates, apart, moved, worst = [], [], [], 0.0
@@ -121,8 +121,8 @@ def _moved(v: FloatArray, way: float, length: float) -> FloatArray:
     # |b| is linear here: b stays negative on the way.
     slope = 2.0 * float(v[:2] @ along[:2]) - along[2]
     room = length - _length(v)
-    step = (-slope + math.sqrt(slope**2 + 20.0 * room)) / 10.0
-    return v + step * along
+    step = (-slope + math.sqrt(slope**2 + 20 * room)) / 10
+    return np.asarray(v + step * along)
 
 
 STATEMENT = LemmaFive()

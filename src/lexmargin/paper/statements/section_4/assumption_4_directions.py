@@ -18,7 +18,8 @@ from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "AssumptionFourDirections"]
 
-_LIMIT: Final = np.array([2.0, 1.0]) / math.sqrt(5.0)
+_GOAL: Final = np.array([2.0, 1.0]) / math.sqrt(5)
+"""The max-margin direction of (1,0), (0,2)."""
 _SLOPE: Final = 0.8 * math.log(2.0)
 """log t ‖δ(t)‖ for t → ∞ from 0: w = (log t, log t/2 + log 2), whose distance across the limit is
 ln 4/√5, and whose length is (√5/2) log t."""
@@ -57,7 +58,7 @@ class AssumptionFourDirections(PlainStatement):
     def measure(self, effort: Effort) -> Measurement:
         """Follow the flow from 0 and from random starts, and loss-normalised descent."""
         seeds = range(2 if effort is Effort.QUICK else 6)
-        times = tuple(float(t) for t in np.logspace(2.0, 100.0, 8))
+        times = tuple(float(t) for t in np.logspace(2.0, 100, 8))
         data = rows(((1.0, 0.0), (0.0, self.second)))
         word = f"Z = (1,0), (0,{self.second:g}), linear"
         last = math.log(times[-1])
@@ -67,7 +68,7 @@ class AssumptionFourDirections(PlainStatement):
             start = np.zeros(2) if seed is None else np.random.default_rng(seed).normal(size=2)
             path = descend(Linear(), data, start=start, flow=GradientFlow(times[-1]),
                            record=times, polish=False)  # fmt: skip
-            left = np.linalg.norm(path.records.direction - _LIMIT, axis=1)
+            left = np.linalg.norm(path.records.direction - _GOAL, axis=1)
             end = float(left[-1]) if path.reason is EndReason.TIME else math.nan
             if seed is None:
                 checks.append(
@@ -86,7 +87,7 @@ class AssumptionFourDirections(PlainStatement):
                        steps=1000, polish=False)  # fmt: skip
         checks.append(
             EXACT.small(f"{word}, descent with η = 0.5/L from 0", "‖δ‖ after 1000 steps",
-                        float(np.linalg.norm(path.direction - _LIMIT)), _STARTS)
+                        float(np.linalg.norm(path.direction - _GOAL)), _STARTS)
         )  # fmt: skip
         return Measurement(tuple(checks), curves)
 

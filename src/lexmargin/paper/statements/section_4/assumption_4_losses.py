@@ -20,12 +20,14 @@ __all__ = ["STATEMENT", "AssumptionFourLosses"]
 
 _SHARES: Final = np.array([0.8, 0.2])
 """a of eq. 20 on Z = (1,0), (0,2): ℓ_1 ~ 1/t and ℓ_2 ~ 1/(4t)."""
-_FLOW: Final = 3.0 * math.sqrt(2.0) / 25.0
+_FLOW: Final = 3.0 * math.sqrt(2.0) / 25
 """t‖ε(t)‖ from 0: ℓ = (1/(1+t), 1/(1+4t)), so that ε_1 = -ε_2 = -3/(5(2+5t))."""
 _EXACT: Final = 1e-3
 """Of t‖ε(t)‖ at t = 1e4: the next term of 1/t, and the integrator's 1e-11 times t."""
 _STEPS: Final = 1e-3
 """Of ‖ε‖ after 5e4 steps of length 0.1, where log t/t is 2e-3."""
+_RATE: Final = 0.1
+"""The fixed step η of descent."""
 
 
 @final
@@ -76,7 +78,7 @@ class AssumptionFourLosses(PlainStatement):
                                 times[-1] * end, Relation.EQUAL, _FLOW, _EXACT),
                     EXACT.check(f"{word}, flow from 0", f"t h(t) at t = {times[-1]:g}",
                                 times[-1] * math.exp(path.records.log_loss[-1]), Relation.EQUAL,
-                                1.25, _EXACT),
+                                5 / 4, _EXACT),
                 ]  # fmt: skip
             else:
                 checks.append(
@@ -87,8 +89,8 @@ class AssumptionFourLosses(PlainStatement):
                 curves["flow from 0" if seed is None else "flow, seed 0"] = tuple(
                     float(v) for v in left
                 )
-        at = [round(10.0 * t) for t in times if 10.0 * t <= steps]
-        path = descend(Linear(), data, start=np.zeros(2), step_rule=ConstantStep(0.1),
+        at = [round(10 * t) for t in times if 10 * t <= steps]
+        path = descend(Linear(), data, start=np.zeros(2), step_rule=ConstantStep(_RATE),
                        steps=steps, record=at, polish=False)  # fmt: skip
         left = np.linalg.norm(path.records.weights - _SHARES, axis=1)
         tolerance = _STEPS * (50_000 / steps)

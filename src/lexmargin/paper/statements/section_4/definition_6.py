@@ -18,10 +18,12 @@ from lexmargin.paths import trace
 
 __all__ = ["STATEMENT", "DefinitionSix"]
 
-_LIMIT: Final = np.array([1.0, 2.0]) / 3.0
+_GOAL: Final = np.array([1.0, 2.0]) / 3.0
 """Θ_m* of (1,0), (0,½) in the ℓ1 ball, a single point: θ_1 = θ_2/2."""
+_SLOPE: Final = math.sqrt(8.0) * math.log(2.0) / 3.0
+"""ρ times the distance: each coordinate is off by 2 ln 2/(3ρ)."""
 _NEAR: Final = 1e-6
-"""Of ρ times a distance: the closed form ln 2/(1.5 ρ) of each coordinate, at ρ up to 1e3."""
+"""Of ρ times a distance, at ρ up to 1e3."""
 
 
 @final
@@ -59,17 +61,17 @@ class DefinitionSix(PlainStatement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Take the distances to Θ_m* of a member as printed, and of the path."""
-        grid = [10.0, 1000.0] if effort is Effort.QUICK else [10.0, 30.0, 100.0, 300.0, 1000.0]
+        grid = [10, 1000] if effort is Effort.QUICK else [10, 30, 100, 300, 1000]
         instance = two_axes(self.a)
         path = trace(ConstrainedPath(instance.predictor, instance.data, norm=1.0), grid)
-        apart = tuple(float(np.linalg.norm(p.theta - _LIMIT)) for p in path.points)
-        alone = float(np.linalg.norm(np.array(self.member) - _LIMIT))
+        apart = tuple(float(np.linalg.norm(p.theta - _GOAL)) for p in path.points)
+        alone = float(np.linalg.norm(np.array(self.member) - _GOAL))
         checks = (
             EXACT.small(instance.name, f"distance of the member {self.member} to Θ_m*", alone,
                         _NEAR),
             Backing.along(path).check(
                 instance.name, f"ρ times the distance of θ_c(ρ) to Θ_m* at ρ = {grid[-1]:g}",
-                grid[-1] * apart[-1], Relation.EQUAL, math.sqrt(2.0) * math.log(2.0) / 1.5, _NEAR,
+                grid[-1] * apart[-1], Relation.EQUAL, _SLOPE, _NEAR,
                 Reading.CORRECTED,
             ),
         )  # fmt: skip
@@ -80,7 +82,7 @@ class DefinitionSix(PlainStatement):
         """Return what turns the finding of each reading."""
         return (
             Plant("the limit itself as the member", DefinitionSix(member=(1.0 / 3.0, 2.0 / 3.0))),
-            Plant("the path of other samples", DefinitionSix(a=0.4), Reading.CORRECTED),
+            Plant("the path of other samples", DefinitionSix(a=1 / 3), Reading.CORRECTED),
         )
 
 

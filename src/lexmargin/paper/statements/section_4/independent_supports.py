@@ -14,7 +14,7 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
-from lexmargin.paper.statement import Effort, Measurement, Plant, Relation
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
 
@@ -52,8 +52,8 @@ class IndependentSupports(PlainStatement):
     def measure(self, effort: Effort) -> Measurement:
         """Solve the hard margin on data of every seed and take exact ranks of the supports."""
         seeds = range(8 if effort is Effort.QUICK else 40)
-        checks = []
-        remarks = []
+        checks: list[Check] = []
+        remarks: list[str] = []
         for integers in (self.integers, True):
             dependent, certificates = [], []
             for seed in seeds:
@@ -89,7 +89,7 @@ def _data(seed: int, integers: bool) -> Dataset:
     if integers:
         X = np.rint(rng.integers(-1, 2, size=_SHAPE)).astype(float)
         X = X[np.any(X != 0.0, axis=1)]
-    teacher = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0]))
+    teacher = np.sqrt(np.array([2.0, 3.0, 5, 7]))
     y = np.sign(X @ teacher)
     # Rows z = y x of one class: the margin of a score without a bias knows no more.
     return Dataset(X * y[:, None], np.ones(len(X), dtype=int), one_class=True)

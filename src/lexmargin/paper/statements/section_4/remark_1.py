@@ -22,6 +22,10 @@ __all__ = ["STATEMENT", "RemarkOne"]
 
 _EPSILON: Final = 1e-8
 """ε that the certificate calls stationary."""
+_PAIRS: Final = ((0.5, 1.5), (1.5, 0.5), (0.5, 1.5), (1.5, 0.5))
+"""z_n of the samples and negatives of `two-diagonal-pairs`."""
+_BELOW: Final = 0.96
+"""A level below the most that f can be, planted."""
 
 
 @final
@@ -63,7 +67,7 @@ class RemarkOne(PlainStatement):
             Backing(0.0, decided).check(word, f"ε at the optimum θ = {optimum:.6g}",
                                         found.stationarity, Relation.AT_LEAST, 0.5, 0.0)
         ]  # fmt: skip
-        pairs = rows(((0.5, 1.5), (1.5, 0.5), (0.5, 1.5), (1.5, 0.5)))
+        pairs = rows(_PAIRS)
         three = rows(((1.0, 0.0), (0.0, 1.0), (0.5, 0.5)))
         for instance in (
             Instance("two-diagonal-pairs, linear: 4 supports of rank 2", Linear(), pairs),
@@ -83,7 +87,7 @@ class RemarkOne(PlainStatement):
 
     def planted(self) -> tuple[Plant, ...]:
         """Return what turns the finding."""
-        return (Plant("the level 0.96, where the gradient is not 0", RemarkOne(level=0.96)),)
+        return (Plant("the level 0.96, where the gradient is not 0", RemarkOne(level=_BELOW)),)
 
 
 STATEMENT = RemarkOne()

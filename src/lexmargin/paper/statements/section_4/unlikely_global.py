@@ -28,6 +28,10 @@ _HALF: Final = 0.5
 """More seeds than that would make the global optimum likely."""
 _STEPS: Final = 3000
 """Of a line search whose steps grow: it ends where margins of 1e12 are not told apart any more."""
+_GROWTH: Final = 1.02
+"""Of the step, at most, from one to the next: steps that double leave the path of the flow."""
+_PAIR: Final = ((1.0, 0.6), (0.6, 1.0))
+"""Two samples of two features, planted: their ℓ_{2/3} has few vertices."""
 
 
 @final
@@ -65,7 +69,7 @@ class UnlikelyGlobal(PlainStatement):
                 for k in range(instances)]  # fmt: skip
         if self.pair:
             runs = [("Z = (1,0.6), (0.6,1), diagonal network of depth 3",
-                     np.array([[1.0, 0.6], [0.6, 1.0]]))]  # fmt: skip
+                     np.array(_PAIR))]  # fmt: skip
         checks: list[Check] = []
         remarks: list[str] = []
         for name, Z in runs:
@@ -84,13 +88,15 @@ class UnlikelyGlobal(PlainStatement):
 
     def planted(self) -> tuple[Plant, ...]:
         """Return what turns the finding."""
-        return (Plant("two features, where nearly every start finds it", UnlikelyGlobal(pair=True)),)
+        return (
+            Plant("two features, where nearly every start finds it", UnlikelyGlobal(pair=True)),
+        )
 
 
 def _end(data: Dataset, seed: int) -> tuple[float, bool]:
     """Return the margin at the limit of descent, and whether that is a stationary point."""
     network = DiagonalNetwork(3)
-    path = descend(network, data, seed=seed, steps=_STEPS, step_rule=LineSearch(growth=1.02))
+    path = descend(network, data, seed=seed, steps=_STEPS, step_rule=LineSearch(growth=_GROWTH))
     end = path.direction if path.polished is None else path.polished.theta
     limit = certify(HardMargin(network, data), end)
     return limit.margin, limit.verdict.stationary
@@ -110,7 +116,7 @@ def _largest_margin(Z: FloatArray) -> float:
                 beta[list(kept)] = np.linalg.solve(square, np.ones(size))
                 if (Z @ beta).min() > 1.0 - _SAME:
                     least = min(least, 3.0 * float(np.sum(np.abs(beta) ** (2.0 / 3.0))))
-    return float(least**-1.5)
+    return float(least ** (-3 / 2))
 
 
 STATEMENT = UnlikelyGlobal()

@@ -22,14 +22,15 @@ from lexmargin.predictors import Linear
 __all__ = ["STATEMENT", "VanishingRate"]
 
 _Z: Final = np.array([[1.0, 0.0], [0.0, 2.0]])
-_LIMIT: Final = np.array([2.0, 1.0]) / math.sqrt(5.0)
+"""The samples, as rows z_n."""
+_GOAL: Final = np.array([2.0, 1.0]) / math.sqrt(5)
 """The max-margin direction, where both paths go."""
 _ACROSS: Final = np.array([1.0, -2.0])
 """What the generic path adds to ρ times the limit: its losses keep the ratio e^{-1} to e^{4}."""
-_OFFSET: Final = 2.0 * math.sqrt(5.0)
+_OFFSET: Final = 2.0 * math.sqrt(5)
 """Of its angle, times the norm: twice the length added, which turns θ itself towards the limit."""
 _SLOPE: Final = 0.8 * math.log(2.0)
-"""log t times the angle along the flow, for t → ∞: it is ln 4 · 2/5 (row assumption-4-directions)."""
+"""log t times the angle along the flow, for t → ∞: ln 4 · 2/5 (row assumption-4-directions)."""
 _NEXT: Final = 1.0
 """Of that product, times log t: the size of the next term."""
 
@@ -78,13 +79,13 @@ class VanishingRate(PlainStatement):
             gap.append(math.log(math.sin(flow[-1]) / math.sin(other[-1])) + _log_slope(own)
                        - _log_slope(beside))  # fmt: skip
         last = math.log(times[-1]) if path.reason is EndReason.TIME else math.nan
-        stays = angle(np.array([math.exp(-1.0), 2.0 * math.exp(4.0)]), _LIMIT)
+        stays = angle(np.array([math.exp(-1.0), 2.0 * math.exp(4.0)]), _GOAL)
         word = "Z = (1,0), (0,2), linear"
         checks: list[Check] = [
             EXACT.check(word, f"log of the Lagrangian's gradient on the generic path at t = "
                         f"{times[-1]:g}: it goes to zero",
                         math.log(path.records.norm[-1]) + _log_slope(_beside(path.records.norm[-1]))
-                        + math.log(math.sin(other[-1])), Relation.AT_MOST, -100.0, 0.0),
+                        + math.log(math.sin(other[-1])), Relation.AT_MOST, -100, 0.0),
             EXACT.check(word, "its angle on the generic path", other[-1], Relation.EQUAL, stays,
                         _OFFSET / float(path.records.norm[-1])),
             EXACT.check(word, "log t times the angle along gradient flow", last * flow[-1],
@@ -102,7 +103,7 @@ class VanishingRate(PlainStatement):
 
 def _beside(size: float) -> FloatArray:
     """Return the generic path's point of this norm."""
-    return math.sqrt(size**2 - float(_ACROSS @ _ACROSS)) * _LIMIT + _ACROSS
+    return np.asarray(math.sqrt(size**2 - float(_ACROSS @ _ACROSS)) * _GOAL + _ACROSS)
 
 
 def _turned(w: FloatArray) -> float:
