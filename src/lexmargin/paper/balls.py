@@ -47,11 +47,6 @@ class BallStatement(PlainStatement):
         r"\arg\min_{\|\theta\|_p\le 1}L(\rho\theta)\to"
         r"\arg\max_{\|\theta\|_p\le 1}\min_n f_n(\theta)"
     )
-    caption: ClassVar[str] = (
-        "Distance of the constrained path's direction to the max margin of the same ball, over "
-        "ρ, and γ*(ρ) - γ(ρ, θ_c), which log 2 bounds."
-    )
-    axes: ClassVar[tuple[str, str]] = ("scale ρ", "distance, and gap of margins")
 
     compared: float | None = None
 
@@ -85,7 +80,7 @@ class BallStatement(PlainStatement):
             shown.small(word, f"distance of θ_c to the max margin at ρ = {grid[-1]:g}", apart[-1],
                         _NEAR),
         )  # fmt: skip
-        return Measurement(checks, {"rho": grid, "distance": tuple(apart), "gap": tuple(gaps)})
+        return Measurement(checks)
 
 
 def _direction(norm: float) -> FloatArray:

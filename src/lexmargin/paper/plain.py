@@ -15,6 +15,8 @@ __all__ = ["PlainStatement"]
 _LOOKS: Final = ((BLUE, "o-"), (ORANGE, "s-"), (GREEN, "^-"), (VERMILION, "v-"), (GREY, "x-"))
 _HEIGHT: Final = 3.4
 """Inches: between the lower and the higher figures of the other rows."""
+_LONG: Final = 40
+"""Letters of a name beside which the figure's width has no room for another."""
 
 
 class PlainStatement(Statement):
@@ -42,5 +44,6 @@ class PlainStatement(Statement):
                     axes.plot(at, values, mark, ms=4, color=color, label=name)
             axes.set_xlabel(self.axes[0])
             axes.set_ylabel(self.axes[1])
-            figure.legend(frameon=False, loc="outside upper left", fontsize=8, ncols=2)
+            ncols = 1 if max(len(name) for name, _ in others) > _LONG else 2
+            figure.legend(frameon=False, loc="outside upper left", fontsize=8, ncols=ncols)
             return figure

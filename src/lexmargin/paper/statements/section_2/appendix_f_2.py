@@ -38,11 +38,6 @@ class AppendixFTwo(PlainStatement):
         "is their ℓ1 norm, both paths are again one set, from the smallest norms on. From degree "
         "3 on they are two (row regularization-jump)."
     )
-    caption: ClassVar[str] = (
-        "Distance of the two minimisers over ρ, each with the strength that the other's "
-        "multiplier names: it is the accuracy of the solves."
-    )
-    axes: ClassVar[tuple[str, str]] = ("scale ρ", "relative distance of the minimisers")
 
     depth: int = 2
 
@@ -58,8 +53,7 @@ class AppendixFTwo(PlainStatement):
         one = Instance(f"one sample x = 1, {kind}", network, rows(((1.0,),)))
         two = Instance(f"Z = (1,0), (0,2), {kind}", network, rows(((1.0, 0.0), (0.0, 2.0))))
         found = [compared(one, grid), compared(two, tuple(2.0 * r for r in grid))]
-        curves = {check.instance: apart for check, apart in found}
-        return Measurement(tuple(check for check, _ in found), {"rho": grid, **curves})
+        return Measurement(tuple(found))
 
 
 STATEMENT = AppendixFTwo()

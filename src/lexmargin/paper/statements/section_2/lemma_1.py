@@ -52,11 +52,6 @@ class LemmaOne(PlainStatement):
         "Where φ falls strictly the two programs have the same solutions: so eq. 6 is eq. 7, and "
         "eq. 5 is the least norm with L(ρθ) ≤ L*(ρ); the least norm is ρ itself."
     )
-    caption: ClassVar[str] = (
-        "Distance of the answers of the two forms over ρ: for the margin on three predictors, "
-        "for the loss on a linear one. All of it is the accuracy of the solves."
-    )
-    axes: ClassVar[tuple[str, str]] = ("scale ρ", "distance of the two answers")
 
     level: float = 1.0
 
@@ -75,7 +70,6 @@ class LemmaOne(PlainStatement):
                      rows(((1.0, 1.0),))),
         ]  # fmt: skip
         checks: list[Check] = []
-        curves: dict[str, tuple[float, ...]] = {"rho": grid}
         for instance in runs:
             certificates, apart = [], []
             for rho in grid:
@@ -91,7 +85,6 @@ class LemmaOne(PlainStatement):
                     instance.name, "margin: largest ‖Δθ‖ of the two forms", max(apart), _SAME
                 )
             )
-            curves[instance.name] = tuple(apart)
         linear = runs[0]
         apart, certificates = [], []
         for rho in grid:
@@ -105,7 +98,7 @@ class LemmaOne(PlainStatement):
                 linear.name, "loss: largest ‖Δθ‖ of the two forms", max(apart), _SAME
             )
         )
-        return Measurement(tuple(checks), {**curves, "loss, linear": tuple(apart)})
+        return Measurement(tuple(checks))
 
 
 def _least_norm(Z: FloatArray, level: float) -> FloatArray:

@@ -50,11 +50,6 @@ class ExampleOneMarginPath(PlainStatement):
     says: ClassVar[str] = (
         "For α-homogeneous predictors the margin path Θ_m(ρ) is the same set at every ρ."
     )
-    caption: ClassVar[str] = (
-        "Distance of the max-margin direction at scale ρ to the one at scale 1: rounding on every "
-        "homogeneous predictor, and off the axis where it is 0."
-    )
-    axes: ClassVar[tuple[str, str]] = ("scale ρ", "distance to the direction at ρ = 1")
 
     mixed: bool = False
 
@@ -81,7 +76,6 @@ class ExampleOneMarginPath(PlainStatement):
             runs.append((Instance("f = θ_1 + θ_2 θ_3", Polynomial(((1, 0, 0), (0, 1, 1))),
                                   rows(((1.0, 1.0),))), 2.0))  # fmt: skip
         checks: list[Check] = []
-        curves: dict[str, tuple[float, ...]] = {"rho": grid}
         for instance, degree in runs:
             answers = [
                 solve(MarginPath(instance.predictor, instance.data, rho=r, norm=instance.norm))
@@ -103,8 +97,7 @@ class ExampleOneMarginPath(PlainStatement):
                 shown.check(instance.name, f"largest |log(γ*(ρ)/(ρ^{degree:g} γ*(1)))|", growth,
                             Relation.AT_MOST, 0.0, _EXACT),
             ]  # fmt: skip
-            curves[instance.name] = apart
-        return Measurement(tuple(checks), curves)
+        return Measurement(tuple(checks))
 
 
 STATEMENT = ExampleOneMarginPath()
