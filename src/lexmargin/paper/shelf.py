@@ -67,6 +67,10 @@ _ROOMS: Final = {
         "empty-w",
         "theorem-4-test",
     ),
+    "section_5": (
+        "weights-linear",
+        "weights-select",
+    ),
     "counterexamples": (
         "definition-3-scale",
         "bias-literal-square",

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
-from lexmargin.losses import Loss, log_loss
+from lexmargin.losses import log_sum_exp
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import EXACT
@@ -91,7 +91,7 @@ class EquationNine(PlainStatement):
         return Measurement(tuple(checks), curves)
 
     def _excess(self, margins: FloatArray) -> float:
-        value = log_loss(Loss.EXPONENTIAL, margins) + float(margins.min())
+        value = log_sum_exp(-margins) + float(margins.min())
         return value - math.log(margins.size) if self.mean else value
 
 

@@ -9,10 +9,10 @@ from typing import ClassVar, Final, final
 import numpy as np
 
 from lexmargin.formulations import ConstrainedPath, MarginPath
-from lexmargin.formulations.constrained_path import softmax
+from lexmargin.formulations.loss_path import softmax
 from lexmargin.linalg.guarded import minimised
 from lexmargin.linalg.norms import vector_norm
-from lexmargin.losses import Loss, log_loss
+from lexmargin.losses import log_sum_exp
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, rows
@@ -114,7 +114,7 @@ def _least_norm(Z: FloatArray, level: float) -> FloatArray:
         method="SLSQP",
         constraints={
             "type": "ineq",
-            "fun": lambda w: level - log_loss(Loss.EXPONENTIAL, Z @ w),
+            "fun": lambda w: level - log_sum_exp(-(Z @ w)),
             "jac": lambda w: weights(w) @ Z,
         },
         options={"ftol": _FINE, "maxiter": 500},

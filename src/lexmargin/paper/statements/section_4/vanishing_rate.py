@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
-from lexmargin.formulations.constrained_path import softmax
+from lexmargin.formulations.loss_path import softmax
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import EXACT
