@@ -18,11 +18,11 @@ from lexmargin.paper.statement import Effort, Measurement, Relation
 from lexmargin.predictors import DiagonalNetwork
 from lexmargin.solve import solve
 
-__all__ = ["BallStatement"]
+__all__ = ["BEST", "SAMPLES", "BallStatement"]
 
-_Z: Final = ((2.0, 1.0), (1.25, 3.0))
+SAMPLES: Final = ((2.0, 1.0), (1.25, 3.0))
 """Two samples whose ℓ1, ℓ3 and ℓ∞ networks are three different ones."""
-_BEST: Final = {1.0: (0.8, 0.0), 3.0: (8 / 19, 3.0 / 19), math.inf: (1.0 / 3.0, 1.0 / 3.0)}
+BEST: Final = {1.0: (0.8, 0.0), 3.0: (8 / 19, 3.0 / 19), math.inf: (1.0 / 3.0, 1.0 / 3.0)}
 """β_i = u_i v_i of the least ‖θ‖_p with Zβ ≥ 1. At a given β it has |u_i| = |v_i| = √β_i, so that
 the cost is Σ √β_i for p = 1 (a vertex), Σ β_i^{3/2} for p = 3 (both samples tight), and the
 largest β_i for p = ∞ (the first sample tight)."""
@@ -55,8 +55,8 @@ class BallStatement(PlainStatement):
         grid = (2.0, 10) if effort is Effort.QUICK else (2.0, 3.0, 5, 7, 10)
         best = _direction(self.norm if self.compared is None else self.compared)
         own = _direction(self.norm)
-        network, data = DiagonalNetwork(2), rows(_Z)
-        margin = float(np.min(np.array(_Z) @ (own[:2] * own[2:]))) / _size(own, self.norm) ** 2
+        network, data = DiagonalNetwork(2), rows(SAMPLES)
+        margin = float(np.min(np.array(SAMPLES) @ (own[:2] * own[2:]))) / _size(own, self.norm) ** 2
         answers = [
             solve(ConstrainedPath(network, data, rho=rho, norm=self.norm), starts=4) for rho in grid
         ]
@@ -85,7 +85,7 @@ class BallStatement(PlainStatement):
 
 def _direction(norm: float) -> FloatArray:
     """Return (u, v) of the closed form, of Euclidean length 1."""
-    root = np.sqrt(np.array(_BEST[norm] * 2))
+    root = np.sqrt(np.array(BEST[norm] * 2))
     return np.asarray(root / float(np.linalg.norm(root)))
 
 

@@ -18,7 +18,7 @@ from lexmargin.predictors import Log
 from lexmargin.solution import Solution
 from lexmargin.solve import solve
 
-__all__ = ["STATEMENT", "ExampleThreeRegularization"]
+__all__ = ["STATEMENT", "ExampleThreeRegularization", "minimiser"]
 
 _ROUNDING: Final = 1e-6
 """Of logarithms of margins that were solved for."""
@@ -79,7 +79,7 @@ class ExampleThreeRegularization(PlainStatement):
         curves: dict[str, tuple[float, ...]] = {"mu": strengths}
         for epsilon in _EPSILONS:
             power = 1.0 + epsilon
-            answers = [_minimiser(power, mu) for mu in strengths]
+            answers = [minimiser(power, mu) for mu in strengths]
             excess = []
             for answer in answers:
                 own = smallest(TOY, answer.direction)
@@ -99,7 +99,7 @@ class ExampleThreeRegularization(PlainStatement):
         return Measurement(tuple(checks), curves)
 
 
-def _minimiser(power: float, strength: float) -> Solution:
+def minimiser(power: float, strength: float) -> Solution:
     """Start where both margins are log(1/μ): at small θ·z the predictor is flat."""
     first = math.exp((-math.log(strength)) ** (1.0 / power))
     problem = RegularizationPath(Log(power), TOY, strength=strength)

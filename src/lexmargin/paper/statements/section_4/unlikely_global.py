@@ -20,7 +20,7 @@ from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relatio
 from lexmargin.paths import LineSearch, descend
 from lexmargin.predictors import DiagonalNetwork
 
-__all__ = ["STATEMENT", "UnlikelyGlobal"]
+__all__ = ["STATEMENT", "UnlikelyGlobal", "largest_margin"]
 
 _SAME: Final = 1e-6
 """Relative, of a margin and the best one."""
@@ -73,7 +73,7 @@ class UnlikelyGlobal(PlainStatement):
         checks: list[Check] = []
         remarks: list[str] = []
         for name, Z in runs:
-            best = _largest_margin(Z)
+            best = largest_margin(Z)
             data = rows(tuple(map(tuple, Z.tolist())))
             ends = [_end(data, seed) for seed in range(seeds)]
             found = [seed for seed, (margin, _) in enumerate(ends) if margin >= (1 - _SAME) * best]
@@ -102,7 +102,7 @@ def _end(data: Dataset, seed: int) -> tuple[float, bool]:
     return limit.margin, limit.verdict.stationary
 
 
-def _largest_margin(Z: FloatArray) -> float:
+def largest_margin(Z: FloatArray) -> float:
     """Return `min (3 Σ|β_i|^{2/3})^{-3/2}` over the vertices β of {Zβ ≥ 1}, orthant by orthant."""
     count, features = Z.shape
     least = np.inf
