@@ -121,8 +121,8 @@ def descend(
         start: θ(0), flat or as blocks; by default normal, scaled by fan-in, from ``seed``.
         seed: of the random start.
         steps: how many steps of descent.
-        step_rule: :class:`ConstantStep`, :class:`LossNormalizedStep` or :class:`LineSearch` (the
-            default).
+        step_rule: :class:`ConstantStep`, :class:`LossNormalizedStep`, :class:`PolyakStep` or
+            :class:`LineSearch` (the default).
         flow: follow gradient flow instead of steps.
         record: records per decade of steps or of times, or the very steps or times.
         monitors: functions of the flat θ to be recorded, by name.

@@ -239,8 +239,8 @@ class Follower:
     ) -> _Found | None:
         """Return a better point where one must exist.
 
-        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` (with
-        weights ``log(Σ w_n/min w_n)``) the point is none,
+        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` (with weights
+        ``log(Σ w_n/min w_n)``) the point is none,
         and the path starts again from the direction of the largest margin. The regularization path
         jumps, and so is compared with the origin and a fresh start at every strength.
         """
