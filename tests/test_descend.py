@@ -20,6 +20,7 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.inputs.progress import Part, Tick
 from lexmargin.judge import certify_arrays
 from lexmargin.linalg.norms import angle
 from lexmargin.losses import Loss, SampleLoss
@@ -351,8 +352,9 @@ def test_time_limit_keeps_the_records() -> None:
 def test_interrupt_returns_what_was_recorded(flow: GradientFlow | None) -> None:
     seen: list[float] = []
 
-    def stop(at: float, value: float, turned: float) -> None:
-        seen.append(at)
+    def stop(tick: Tick) -> None:
+        assert tick.part is Part.STEPS and tick.line.startswith("log L ")
+        seen.append(tick.done)
         if len(seen) == 5:
             raise KeyboardInterrupt
 

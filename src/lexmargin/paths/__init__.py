@@ -14,7 +14,8 @@ from lexmargin.paths.steps import (
     PolyakStep,
     StepRule,
 )
-from lexmargin.paths.trace import PathEnd, TracedPath, trace
+from lexmargin.paths.trace import trace
+from lexmargin.paths.traced import PathEnd, TracedPath
 
 __all__ = [
     "AdaptiveGrid",

@@ -71,6 +71,14 @@ class WeightsLinear(Statement):
     spread: float = 2.0
     toy_only: bool = False
 
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant("the Euclidean ball for the octahedron", WeightsLinear(
+                norms=(2.0, math.inf), toy_only=True)),
+            Plant("the octahedron for the cube", WeightsLinear(norms=(1.0, 1.0), toy_only=True)),
+        )  # fmt: skip
+
     def measure(self, effort: Effort) -> Measurement:
         """Solve the weighted paths, and compare with closed forms and the lexicographic margins."""
         count = 2 if effort is Effort.QUICK else 7
@@ -151,13 +159,6 @@ class WeightsLinear(Statement):
                 )
             )  # fmt: skip
         return checks, tuple(apart)
-
-    def planted(self) -> tuple[Plant, ...]:
-        """Return what turns the finding."""
-        return (
-            Plant("the ℓ2 ball for the ℓ1 ball", WeightsLinear(norms=(2.0, math.inf))),
-            Plant("the ℓ1 ball for the ℓ∞ ball", WeightsLinear(norms=(1.0, 1.0))),
-        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Distances over ρ."""

@@ -80,6 +80,17 @@ class WeightsSelect(Statement):
     weights: tuple[tuple[float, float], tuple[float, float]] = ((2.0, 1.0), (1.0, 2.0))
     powers: tuple[float, ...] = (2.0, 40.0, 0.7, 11.0, 1e3, 1e6)
 
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the findings."""
+        same = ((1.0, 2.0), (1.0, 2.0))
+        return (
+            Plant(
+                "weights that agree in the lighter sample",
+                WeightsSelect(weights=((2.0, 1.0), (5.0, 1.0))),
+            ),
+            Plant("two copies of one quartic", WeightsSelect(coefficients=same), Reading.CORRECTED),
+        )
+
     def measure(self, effort: Effort) -> Measurement:
         """Solve the path for both weightings, and scan the circle for a smaller loss."""
         predictor, data = Polynomial(((4, 0), (0, 4))), rows(self.coefficients)
@@ -147,15 +158,6 @@ class WeightsSelect(Statement):
             curves[f"loss {k}"] = tuple(values - values.min())
             curves[f"weights {k}"] = weights
         return curves
-
-    def planted(self) -> tuple[Plant, ...]:
-        """Return what turns the finding."""
-        same = WeightsSelect(weights=((2.0, 1.0), (3.0, 1.0)))
-        copies = WeightsSelect(coefficients=((1.0, 2.0), (1.0, 2.0)))
-        return (
-            Plant("two weightings that agree which sample is lighter", same),
-            Plant("one quartic twice", copies, Reading.CORRECTED),
-        )
 
     def draw(self, measurement: Measurement) -> Any:
         """log L over the angle, for both weightings."""
