@@ -258,7 +258,8 @@ def test_the_command_prints_a_table_and_says_what_was_found(tmp_path: Path) -> N
     arguments = ["paper", "--only", QUICKEST, "--quick", "--out", str(tmp_path)]
     done = runner.invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert re.search(rf"{QUICKEST} +Assumption 3; Definition 3, eq. 19 +differs +holds", done.output)
+    line = rf"{QUICKEST} +Assumption 3; Definition 3, eq. 19 +differs +holds"
+    assert re.search(line, done.output)
     stored = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)
     assert stored[0]["id"] == QUICKEST
     assert stored[0]["measurement"]["checks"][0]["finding"] == "differs"
