@@ -1,4 +1,4 @@
-"""The rows on weights of the samples: what they rest on, without a solver, and other norms."""
+"""The rows on weights of the samples: each finding, and the falsehood that turns it."""
 
 from __future__ import annotations
 

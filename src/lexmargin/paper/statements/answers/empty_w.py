@@ -68,7 +68,7 @@ class EmptyW(PlainStatement):
         """Solve eq. 14 for growing γ and the constrained path for growing ρ."""
         quick = effort is Effort.QUICK
         gammas = (10**4, 10**8) if quick else (100, 10**4, 10**6, 10**8)
-        radii = (1000,) if quick else (10, 100, 1000)
+        radii: tuple[float, ...] = () if quick else (10, 100, 1000)
         data = Dataset([(1.0, 0.0, 1.0, 0.0), (0.0, 1.0, 0.0, -self.s)], [1, 1], one_class=True)
         parts = Sum((Member(Linear(), (0, 1)), Member(Polynomial(((1, 1), (2, 0))), (2, 3))))
         scaled = [solve(ScaledMargin(parts, data, gamma=gamma)) for gamma in gammas]

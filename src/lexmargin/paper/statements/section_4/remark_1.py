@@ -76,11 +76,12 @@ class RemarkOne(PlainStatement):
                      three),
         ):  # fmt: skip
             answer = solve(HardMargin(instance.predictor, instance.data))
-            certificate = answer.certificate
-            epsilon = math.nan if certificate is None else certificate.stationarity
             checks.append(
-                Backing.of((certificate,)).small(
-                    instance.name, "ε at the optimum, LICQ failing", epsilon, _EPSILON
+                Backing.of((answer.certificate,)).small(
+                    instance.name,
+                    "ε at the optimum, LICQ failing",
+                    answer.certificate.stationarity,
+                    _EPSILON,
                 )
             )
         return Measurement(tuple(checks))
