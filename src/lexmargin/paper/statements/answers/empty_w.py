@@ -29,7 +29,7 @@ _PROOF: Final = (
     "Proof. Feasible w have a ≥ 1 - pq and b ≥ 1 + p², so that ‖w_1‖² ≥ b² > 1 unless p = 0, "
     "and then a ≥ 1 and ‖w_1‖² ≥ 2; p → 0 with q = 1/p comes as near to 1 as one likes. At a "
     "= 0, right to leading order, the cost of eq. 14 is γ²(1 + p²)² + γ(p² + 1/p²), least "
-    "near 2γ²p² + γ/p²: there p⁴ = 1/(2γ) and ‖w_2‖ ~ 1/p = (2γ)^{1/4}."
+    "where 2γ²p² + γ/p² is: there p⁴ = 1/(2γ) and ‖w_2‖ ~ 1/p = (2γ)^{1/4}."
 )
 
 
@@ -39,8 +39,8 @@ class EmptyW(PlainStatement):
     """`f_1 = a + pq`, `f_2 = b - sp²`: with s = 1 no w has ‖w_1‖² = inf = 1.
 
     Feasible w have `a ≥ 1 - pq` and `b ≥ 1 + p²`: ‖w_1‖² ≥ b² > 1 unless p = 0, and then a ≥ 1.
-    With `q = 1/p` the cost of eq. 14 is `γ²(1 + p²)² + γ(p² + 1/p²)`, least near
-    `2γ²p⁴ = γ`: `‖w_2‖ ~ 1/p = (2γ)^{1/4}`.
+    With `q = 1/p` the cost of eq. 14 is `γ²(1 + p²)² + γ(p² + 1/p²)`, least to leading order
+    where `2γp⁴ = 1`: `‖w_2‖ ~ 1/p = (2γ)^{1/4}`.
 
     Attributes:
         s: of the second sample; -1 lets W be attained.
