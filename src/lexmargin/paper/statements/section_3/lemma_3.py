@@ -192,7 +192,7 @@ class _Answer:
 
     objective: float
     margin: float
-    certificate: Certificate | None
+    certificate: Certificate
 
 
 def _least(problem: ConstrainedPath, point: PathPoint, starts: int) -> _Answer:
