@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lexmargin.cli.options import Json, Shelves, library_of
-from lexmargin.cli.output import emit, printable, say
+from lexmargin.cli.output import UNBOUNDED, columns, emit, kept_so_far, printable, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
 from lexmargin.inputs.files import write_file
+from lexmargin.inputs.optional import optional
 
 if TYPE_CHECKING:
     from lexmargin.compare import Executor, Table
@@ -67,9 +68,8 @@ def compare(
 
     shelves = library_of(library)
     chosen = _executor(executor, workers, scheduler)
-    for path in (csv, html):
-        _check_writable(path)
-    with _progress() as progress:
+    _check_writable(csv, html)
+    with kept_so_far(lambda: _kept(out)), _progress() as progress:
         table = run(
             _words(problems),
             _words(solvers),
@@ -95,10 +95,17 @@ def report(
     """Show a finished comparison again: as a table, CSV, JSON, or one HTML page."""
     from lexmargin.compare import Store, read_back
 
-    for path in (csv, html):
-        _check_writable(path)
+    _check_writable(csv, html)
     shelves = library_of(library)
     _show(read_back(Store(folder), shelves), shelves, csv, html, as_json)
+
+
+def _kept(out: Path | None) -> str:
+    from lexmargin.compare import Store
+
+    if out is None:
+        return "Nothing was kept; --out FOLDER keeps every finished unit."
+    return f"Kept: {Store(out).count()} units in {out}; the same command goes on from there."
 
 
 def _executor(name: str, workers: int, scheduler: str | None) -> Executor:
@@ -124,9 +131,15 @@ def _whole_numbers(text: str) -> list[int]:
         ) from None
 
 
-def _check_writable(path: Path | None) -> None:
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise BadInputError(f"{path} cannot be written.", "Name a file in a folder that exists.")
+def _check_writable(csv: Path | None, html: Path | None) -> None:
+    """Refuse what would fail after an hour of work."""
+    if html is not None:
+        optional("jinja2")
+    for path in (csv, html):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise BadInputError(
+                f"{path} cannot be written.", "Name a file in a folder that exists."
+            )
 
 
 @contextmanager
@@ -161,4 +174,4 @@ def _show(
     if as_json:
         emit(table.to_json())
     else:
-        say(as_text(table, None if sys.stdout.isatty() else 160))
+        say(as_text(table, columns() or UNBOUNDED))

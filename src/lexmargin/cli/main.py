@@ -1,4 +1,4 @@
-"""The command line: list, show, solve, certify, verify, separability, doctor (design.md §7).
+"""The command line: what its commands have in common, and list, show, solve, certify, verify.
 
 Results go to stdout, progress to stderr and only on a terminal. Exit codes: 0 answered and
 certified, 1 answered and the verdict is negative, 2 bad input or usage, 3 the solver is missing,
@@ -20,12 +20,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lexmargin.cli.compare import add_commands
-from lexmargin.cli.options import Json, Problem, Seed, Shelves, library_of
-from lexmargin.cli.output import emit, note, prepare_streams, progress, say, silence
+from lexmargin.cli.machine import add_commands as add_machine_commands
+from lexmargin.cli.options import (
+    UNKEPT,
+    Grade,
+    Json,
+    Problem,
+    Seed,
+    Shelves,
+    Solver,
+    TimeLimit,
+    library_of,
+)
+from lexmargin.cli.output import (
+    Interrupted,
+    emit,
+    failed,
+    kept_so_far,
+    prepare_streams,
+    progress,
+    say,
+    silence,
+)
 from lexmargin.cli.paper import add_commands as add_paper_command
 from lexmargin.cli.paths import add_commands as add_path_commands
 from lexmargin.cli.separability import add_commands as add_data_commands
 from lexmargin.errors import ExitCode, LexmarginError, ParameterError, clipped
+from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
     from lexmargin.solution import Solution
@@ -34,9 +55,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="lexmargin",
-    help="State max-margin problems, solve them, and judge every answer.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -46,6 +65,22 @@ _YOUNG_OBJECTS = 100_000
 """Between two collections: importing what a command needs makes about as many."""
 _TRACEBACK = "LEXMARGIN_TRACEBACK"
 _UNWRITABLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"lexmargin {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def lexmargin(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """State max-margin problems, solve them, and judge every answer."""
 
 
 @contextlib.contextmanager
@@ -83,13 +118,13 @@ def list_shelves(library: Shelves = None, as_json: Json = False) -> None:
         emit({"problems": listed, "solvers": solvers})
         return
     width = max((len(name) for name in (*problems, *profiles)), default=0)
-    say("problems")
-    for name, title in problems.items():
-        say(f"  {name:<{width}}  {' '.join(title.split())}")
-    say("solvers")
+    lines = ["problems"]
+    lines += [f"  {name:<{width}}  {' '.join(title.split())}" for name, title in problems.items()]
+    lines.append("solvers")
     for name, p in profiles.items():
         handled = ", ".join(sorted(h.value for h in p.handles))
-        say(f"  {name:<{width}}  {p.solver} through {p.backend.value} ({handled})")
+        lines.append(f"  {name:<{width}}  {p.solver} through {p.backend.value} ({handled})")
+    say("\n".join(lines))
 
 
 @app.command()
@@ -128,14 +163,14 @@ def show(problem: Problem, library: Shelves = None, as_json: Json = False) -> No
 @app.command()
 def solve(
     problem: Problem,
-    solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
-    grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
+    solver: Solver = "auto",
+    grade: Grade = "default",
     starts: Annotated[
         int | None, typer.Option(help="Starts of a nonconvex problem; 12 for small ones.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Starts at a time, each in its process.")] = 1,
     seed: Seed = 0,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds for all starts.")] = None,
+    time_limit: TimeLimit = None,
     polish: Annotated[bool, typer.Option(help="Newton steps on the KKT system.")] = True,
     verbose: Annotated[bool, typer.Option(help="Let the solver print (to stderr).")] = False,
     library: Shelves = None,
@@ -144,14 +179,18 @@ def solve(
     """Solve a problem and judge the answer."""
     from lexmargin.errors import NotSeparableError
     from lexmargin.shelf.build import build
-    from lexmargin.shelf.expected_negative import reproduced_error, reproduced_negative
+    from lexmargin.shelf.expected_negative import (
+        gordan_report,
+        reproduced_error,
+        reproduced_negative,
+    )
     from lexmargin.solve import solve as run
 
     shelves = library_of(library)
     found = shelves.problem(problem)
     stated = build(found)
     try:
-        with _printing_to_stderr(verbose):
+        with _printing_to_stderr(verbose), kept_so_far(lambda: UNKEPT):
             solution = run(
                 stated,
                 solver,
@@ -169,7 +208,11 @@ def solve(
         said = reproduced_error(found, error)
         if said is None:
             raise
-        _show_gordan(error, as_json, said)
+        answer, text = gordan_report(error, said)
+        if as_json:
+            emit(answer)
+        else:
+            say(text)
         raise typer.Exit(ExitCode.CERTIFIED) from error
     solution = solution.named(found.name)
     said = reproduced_negative(found, stated, solution)
@@ -201,7 +244,7 @@ def certify(
         Path | None,
         typer.Option(help="State dict of a trained network: safetensors, or NPZ by name."),
     ] = None,
-    grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
+    grade: Grade = "default",
     receipt: Annotated[
         Path | None, typer.Option(help="Write a receipt that `verify` can check again.")
     ] = None,
@@ -274,23 +317,9 @@ def verify(
     raise typer.Exit(ExitCode.CERTIFIED if found.verdict.certified else ExitCode.NEGATIVE)
 
 
-@app.command()
-def doctor(library: Shelves = None, as_json: Json = False) -> None:
-    """Solve a two-variable problem with every profile and say which ones really work here."""
-    from lexmargin.doctor import examine
-
-    findings = examine(library_of(library), progress)
-    if as_json:
-        emit([finding.to_json() for finding in findings])
-    else:
-        for finding in findings:
-            say(str(finding))
-    required = [f for f in findings if f.profile in ("clarabel", "ipopt")]
-    raise typer.Exit(ExitCode.CERTIFIED if all(f.works for f in required) else ExitCode.SOLVER)
-
-
 add_commands(app)
 add_data_commands(app)
+add_machine_commands(app)
 add_paper_command(app)
 add_path_commands(app)
 
@@ -316,72 +345,72 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _code_of(arguments: list[str] | None) -> int:
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(args=arguments, prog_name="lexmargin", standalone_mode=False)
         sys.stdout.flush()
         return int(code or ExitCode.CERTIFIED)
     except LexmarginError as error:
-        _say_error(error.code, str(error))
-        _say_proof(error, arguments)
-        return error.exit_code
+        return _show_error(error, as_json)
     except _UsageError as error:
-        _say_usage(error)
-        return ExitCode.BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
-        note("interrupted")
-        return _INTERRUPTED
+        return _show_usage(error, as_json)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _show_interrupt(error, as_json)
     except BrokenPipeError:
         # The reader has left.
         silence()
         return ExitCode.CERTIFIED
     except MemoryError:
-        _say_error("memory", "There is not enough memory for this problem.")
-        return ExitCode.SOLVER
+        problem = "There is not enough memory for this problem."
+        return failed("memory", ExitCode.SOLVER, problem, as_json=as_json)
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
             silence()
-            _say_error(
-                "output", f"Standard output cannot be written: {error.strerror}. Send it elsewhere."
+            problem = f"Standard output cannot be written: {error.strerror}."
+            return failed(
+                "output", ExitCode.BAD_INPUT, problem, "Send it elsewhere.", as_json=False
             )
-            return ExitCode.BAD_INPUT
         if os.environ.get(_TRACEBACK):
             raise
-        _say_error(
+        return failed(
             "internal",
-            f"{type(error).__name__}: {clipped(str(error))}. This is a fault of lexmargin; please "
-            f"report it with the traceback that {_TRACEBACK}=1 prints.",
+            ExitCode.SOLVER,
+            f"{type(error).__name__}: {clipped(str(error))}.",
+            f"This is a fault of lexmargin; please report it with the traceback that "
+            f"{_TRACEBACK}=1 prints.",
+            as_json=as_json,
         )
-        return ExitCode.SOLVER
 
 
-def _say_error(code: str, sentence: str) -> None:
-    note(f"error ({code}): {' '.join(sentence.split())}")
+def _show_error(error: LexmarginError, as_json: bool) -> int:
+    """Show a named error; with the Gordan vector of inseparable data, where it has one."""
+    proof = None
+    if getattr(error, "proof", None) is not None:
+        from lexmargin.shelf.expected_negative import gordan_report
+
+        proof, text = gordan_report(error)
+        if not as_json:
+            say(text)
+    return failed(
+        error.code, error.exit_code, error.problem, error.advice, as_json=as_json, proof=proof
+    )
 
 
-def _say_usage(error: Any) -> None:
+def _show_usage(error: Any, as_json: bool) -> int:
     """Say what is wrong with the arguments; a bare command has printed its help instead."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        return
+        return ExitCode.BAD_INPUT
     context = getattr(error, "ctx", None)
     command = "lexmargin" if context is None else context.command_path
-    _say_error("usage", f"{error.format_message().rstrip('.')}. See: {command} --help.")
+    problem = f"{error.format_message().rstrip('.')}."
+    return failed("usage", ExitCode.BAD_INPUT, problem, f"See: {command} --help.", as_json=as_json)
 
 
-def _say_proof(error: LexmarginError, arguments: list[str] | None) -> None:
-    """Print the Gordan vector of inseparable data: as JSON where it was asked for."""
-    if getattr(error, "proof", None) is not None:
-        given = sys.argv[1:] if arguments is None else arguments
-        _show_gordan(error, "--json" in given)
-
-
-def _show_gordan(error: LexmarginError, as_json: bool, said: str | None = None) -> None:
-    from lexmargin.shelf.expected_negative import gordan_report
-
-    answer, text = gordan_report(error, said)
-    if as_json:
-        emit(answer)
-    else:
-        say(text)
+def _show_interrupt(error: BaseException, as_json: bool) -> int:
+    """Say what is kept; the command line's library wraps what was raised."""
+    ended = error if isinstance(error, Interrupted) else error.__cause__
+    kept = str(ended) if isinstance(ended, Interrupted) else "Nothing was written."
+    return failed("interrupted", _INTERRUPTED, "Interrupted.", kept, as_json=as_json)
 
 
 if __name__ == "__main__":

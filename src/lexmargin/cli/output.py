@@ -1,21 +1,40 @@
 """What the command line writes: one place for every line, on streams that may be closed or full.
 
 Titles, names and messages come from files, and a terminal obeys what it is sent: control characters
-are shown, never sent.
+are shown, never sent. Lines are as long as the terminal is wide, or as ``COLUMNS`` says; in a pipe
+they are as long as they are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
+import shutil
 import sys
-from typing import Any, Final
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, final
 
 import typer
 
-__all__ = ["emit", "note", "prepare_streams", "printable", "progress", "say", "silence"]
+__all__ = [
+    "UNBOUNDED",
+    "Interrupted",
+    "columns",
+    "emit",
+    "failed",
+    "kept_so_far",
+    "note",
+    "prepare_streams",
+    "printable",
+    "progress",
+    "say",
+    "silence",
+    "table",
+]
 
 # C0 but for the end of a line and the tabulator, DEL, C1, other ends of lines, marks that turn the
 # direction of text around, halves of characters.
@@ -29,9 +48,59 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+UNBOUNDED: Final = 160
+"""Columns of a table in a pipe: what an editor shows without wrapping."""
+_NARROWEST: Final = 20
+"""A terminal of fewer columns is none; words would be cut to letters."""
+_NAMED: Final = re.compile(r"\s*\S+(?: \S+)*\s{2,}")
+"""The name that a line begins with, up to what is said of it."""
+
+
+def columns() -> int | None:
+    """Return how wide lines may be: ``COLUMNS``, or a terminal's width, or None in a pipe."""
+    said = os.environ.get("COLUMNS", "")
+    if not (said.isdigit() and int(said)) and not sys.stdout.isatty():
+        return None
+    return max(_NARROWEST, shutil.get_terminal_size().columns)
+
+
 def say(text: str) -> None:
-    """Write a result to stdout, as lines."""
-    typer.echo(printable(text))
+    """Write a result to stdout, as lines; long ones go on below what they say, not the name."""
+    width = columns()
+    lines = printable(text).split("\n")
+    if width is not None:
+        lines = [part for line in lines for part in _folded(line, width)]
+    typer.echo("\n".join(lines))
+
+
+def _folded(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    name = _NAMED.match(line)
+    blank = " " * (len(line) - len(line.lstrip()))
+    if name is not None and len(name[0]) <= width // 2:
+        return textwrap.wrap(line, width, subsequent_indent=" " * len(name[0]))
+    below = f"{blank}    "
+    if name is None or not name[0].strip():
+        return textwrap.wrap(line, width, subsequent_indent=below)
+    rest = textwrap.wrap(line[len(name[0]) :], width, initial_indent=below, subsequent_indent=below)
+    return [*textwrap.wrap(name[0], width, subsequent_indent=below), *rest]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> str:
+    """Return rows below their head, as wide as lines may be; ``numbers`` stand to the right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in head:
+        grid.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(printable(cell)) for cell in row))
+    sink = io.StringIO()
+    Console(file=sink, width=columns() or UNBOUNDED, color_system=None).print(grid)
+    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
 
 
 def emit(value: Any) -> None:
@@ -50,6 +119,36 @@ def progress(line: str) -> None:
     """Write a line of progress to stderr, where that is a terminal."""
     if sys.stderr.isatty():
         note(f"… {line}")
+
+
+@final
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a command that can say what is kept of its work."""
+
+
+@contextlib.contextmanager
+def kept_so_far(told: Callable[[], str]) -> Iterator[None]:
+    """Have an interrupt of what is done here say what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(told()) from error
+
+
+def failed(
+    code: str, exit_code: int, problem: str, advice: str = "", *, as_json: bool, proof: Any = None
+) -> int:
+    """Say what went wrong on stderr, and on stdout as an object where JSON is asked for."""
+    note(f"error ({code}): {' '.join(f'{problem} {advice}'.split())}")
+    if as_json:
+        said = {"code": code, "problem": problem, "advice": advice, "exit_code": int(exit_code)}
+        try:
+            emit({**(proof or {}), "error": said})
+            sys.stdout.flush()
+        except OSError:
+            # It stands on stderr, and the exit code is the same.
+            silence()
+    return int(exit_code)
 
 
 def prepare_streams() -> None:

@@ -6,9 +6,9 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lexmargin.errors import MissingBackendError
+from lexmargin.inputs.optional import optional
 
-__all__ = ["frame", "html_table"]
+__all__ = ["frame", "html_table", "templates"]
 
 
 def html_table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
@@ -33,10 +33,20 @@ def frame(columns: Mapping[str, Any]) -> Any:
     Raises:
         MissingBackendError: pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError:
-        raise MissingBackendError(
-            "A frame needs pandas, which is not installed.", "Install it: pip install pandas."
-        ) from None
-    return pandas.DataFrame(dict(columns))
+    return optional("pandas").DataFrame(dict(columns))
+
+
+def templates(escape: bool) -> Any:
+    """Return the environment of the pages' templates, where what is undefined is an error.
+
+    Raises:
+        MissingBackendError: Jinja2 is not installed.
+    """
+    jinja2 = optional("jinja2")
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("lexmargin", "templates"),
+        autoescape=escape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

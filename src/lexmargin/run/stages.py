@@ -55,7 +55,7 @@ def require(profile: Profile) -> Backend:
     if why:
         raise MissingBackendError(
             f"The solver {profile.name!r} cannot be used here: {why}",
-            f"Install it ({profile.install}) or choose another with --solver.",
+            f"Install it ({profile.remedy}) or choose another with --solver.",
         )
     return engine
 

@@ -11,16 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import (
-    DataError,
-    MissingBackendError,
-    ParameterError,
-    ShapeError,
-    UnsupportedError,
-)
+from lexmargin.errors import DataError, ParameterError, ShapeError, UnsupportedError
 from lexmargin.inputs.arrays import array_of
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import GRADIENT_BYTES, JACOBIAN_ENTRIES
+from lexmargin.inputs.optional import optional
 from lexmargin.judge.autodiff.scores import Scores
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.judge import certify_arrays
@@ -55,13 +50,10 @@ def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:
         MissingBackendError: torch is not installed.
         DataError, ShapeError, DegreeError, UnsupportedError: as :func:`certify_module`.
     """
-    try:
-        from lexmargin.judge.autodiff.torch_rows import TorchScores
+    optional("torch")
+    from lexmargin.judge.autodiff.torch_rows import TorchScores
 
-        scores = TorchScores(module, _samples(X, y))
-    except ModuleNotFoundError as error:
-        raise _missing("torch", error) from error
-    return _margins(scores, X, y)
+    return _margins(TorchScores(module, _samples(X, y)), X, y)
 
 
 @checked
@@ -133,12 +125,10 @@ def certify_function(
         MissingBackendError: JAX is not installed.
         DataError, ShapeError, DegreeError, UnsupportedError: as :func:`certify_module`.
     """
-    try:
-        from lexmargin.judge.autodiff.jax_rows import JaxScores
+    optional("jax")
+    from lexmargin.judge.autodiff.jax_rows import JaxScores
 
-        scores = JaxScores(f, params, _samples(X, y))
-    except ModuleNotFoundError as error:
-        raise _missing("jax", error) from error
+    scores = JaxScores(f, params, _samples(X, y))
     return _certify(_margins(scores, X, y), degree, float(norm), tolerances, memory)
 
 
@@ -155,14 +145,6 @@ def _predictor(
         return plain_margins(module, plain_samples(X), plain_samples(y), margins.theta, values)
     except UnsupportedError:
         return None
-
-
-def _missing(name: str, error: ModuleNotFoundError) -> MissingBackendError:
-    if error.name is None or error.name.split(".")[0] not in (name, f"{name}lib"):
-        raise error
-    return MissingBackendError(
-        f"{name} is not installed.", f"Install the extra: pip install 'lexmargin[{name}]'."
-    )
 
 
 # -- labels ----------------------------------------------------------------------------------------
