@@ -70,7 +70,7 @@ def test_texts_are_text_and_not_markup() -> None:
 
 def test_a_frame_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(lm.MissingBackendError, match="pip install pandas"):
+    with pytest.raises(lm.MissingBackendError, match="pip install 'pandas'"):
         frame({"a": [1]})
 
 

@@ -12,8 +12,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import lexmargin
-
 ROOT = Path(__file__).resolve().parent.parent
 SHELVES = ("problems", "solvers")
 pytest_plugins = ["pytester"]
@@ -127,8 +125,3 @@ def test_missing_backend_is_skipped_aloud_or_fails(
     else:
         result.assert_outcomes(skipped=1)
         result.stdout.fnmatch_lines([f"SKIPPED*{backend}*"])
-
-
-def test_the_version_is_said_once() -> None:
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    assert lexmargin.__version__ == stated

@@ -122,12 +122,12 @@ def progress(line: str) -> None:
 
 
 @final
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a command that can say what is kept of its work."""
+class Interrupted(BaseException):
+    """Ctrl-C, and what is kept of the work; the command line's library drops the plain one."""
 
 
 @contextlib.contextmanager
-def kept_so_far(told: Callable[[], str]) -> Iterator[None]:
+def kept_so_far(told: Callable[[], str] = lambda: "Nothing was written.") -> Iterator[None]:
     """Have an interrupt of what is done here say what is kept."""
     try:
         yield
