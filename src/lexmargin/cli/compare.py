@@ -68,7 +68,8 @@ def compare(
 
     shelves = library_of(library)
     chosen = _executor(executor, workers, scheduler)
-    _check_writable(csv, html)
+    for path in (csv, html):
+        _check_writable(path)
     with kept_so_far(lambda: _kept(out)), _progress() as progress:
         table = run(
             _words(problems),
@@ -95,7 +96,8 @@ def report(
     """Show a finished comparison again: as a table, CSV, JSON, or one HTML page."""
     from lexmargin.compare import Store, read_back
 
-    _check_writable(csv, html)
+    for path in (csv, html):
+        _check_writable(path)
     shelves = library_of(library)
     _show(read_back(Store(folder), shelves), shelves, csv, html, as_json)
 
@@ -131,15 +133,12 @@ def _whole_numbers(text: str) -> list[int]:
         ) from None
 
 
-def _check_writable(csv: Path | None, html: Path | None) -> None:
+def _check_writable(path: Path | None) -> None:
     """Refuse what would fail after an hour of work."""
-    if html is not None:
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise BadInputError(f"{path} cannot be written.", "Name a file in a folder that exists.")
+    if path is not None and path.suffix == ".html":
         optional("jinja2")
-    for path in (csv, html):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise BadInputError(
-                f"{path} cannot be written.", "Name a file in a folder that exists."
-            )
 
 
 @contextmanager

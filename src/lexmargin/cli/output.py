@@ -8,7 +8,6 @@ they are as long as they are.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -19,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, final
 
 import typer
+
+from lexmargin.inputs.display import fitted
 
 __all__ = [
     "UNBOUNDED",
@@ -89,18 +90,15 @@ def _folded(line: str, width: int) -> list[str]:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> str:
     """Return rows below their head, as wide as lines may be; ``numbers`` stand to the right."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in head:
-        grid.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+        grid.add_column(name, justify="right" if name in numbers else "left")
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
-    sink = io.StringIO()
-    Console(file=sink, width=columns() or UNBOUNDED, color_system=None).print(grid)
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+    return fitted(grid, columns() or UNBOUNDED)
 
 
 def emit(value: Any) -> None:

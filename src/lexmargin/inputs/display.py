@@ -1,14 +1,20 @@
-"""Results where people look at them: tables of a notebook and frames of pandas."""
+"""Results where people look at them: a terminal, a notebook, a frame of pandas, a page."""
 
 from __future__ import annotations
 
 import html
+import io
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lexmargin.inputs.optional import optional
 
-__all__ = ["frame", "html_table", "templates"]
+__all__ = ["fitted", "frame", "html_table", "templates"]
+
+
+_FREE = 10_000
+"""Columns that no table has."""
 
 
 def html_table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
@@ -25,6 +31,30 @@ def _row(cells: Iterable[tuple[str, object]]) -> str:
     style = 'style="text-align:left"'
     inside = "".join(f"<{tag} {style}>{html.escape(str(cell))}</{tag}>" for tag, cell in cells)
     return f"<tr>{inside}</tr>"
+
+
+def fitted(grid: Any, width: int) -> str:
+    """Return a ``rich.table.Table`` as lines of so many characters.
+
+    One whose words do not fit stands row after row, each cell beside the name of its column:
+    a table that is cut says less than the same words below each other.
+    """
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    sink = io.StringIO()
+    console = Console(file=sink, width=width, color_system=None, markup=False, emoji=False)
+    # Asked without a limit: with one, words are cut to it.
+    free = console.options.update(max_width=_FREE)
+    if Measurement.get(console, free, grid).minimum <= width:
+        console.print(grid)
+        return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+    lines = textwrap.wrap(str(grid.title), width) if grid.title else []
+    for row in zip(*(column.cells for column in grid.columns), strict=True):
+        named = zip(grid.columns[1:], row[1:], strict=True)
+        rest = ", ".join(f"{column.header} {cell}" for column, cell in named)
+        lines += textwrap.wrap(f"{row[0]}: {rest}", width, subsequent_indent="    ")
+    return "\n".join(lines)
 
 
 def frame(columns: Mapping[str, Any]) -> Any:
