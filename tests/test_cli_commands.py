@@ -262,7 +262,7 @@ def _interrupted(*_: Any, **__: Any) -> None:
 def test_an_interrupted_comparison_without_a_folder_says_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, interrupts: None
 ) -> None:
-    monkeypatch.setattr("lexmargin.compare.compare", _interrupted)
+    monkeypatch.setattr(importlib.import_module("lexmargin.compare"), "compare", _interrupted)
     assert "Nothing was kept; --out FOLDER keeps" in call(capsys, *COMPARE, "svc")[2]
 
 
