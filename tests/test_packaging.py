@@ -287,10 +287,10 @@ print(json.dumps([lexmargin.__file__, str(shipped_shelf())]))
 """
 
 
-def run(python: Path | str, words: list[str], folder: Path, **changes: str) -> tuple[int, str, str]:
+def run(python: str, words: list[str], folder: Path | str, **changes: str) -> tuple[int, str, str]:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | changes
     done = subprocess.run(
-        [str(python), *words],
+        [python, *words],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -328,20 +328,29 @@ def test_the_wheel_works_where_no_checkout_is(wheel: Path, tmp_path: Path) -> No
         assert code == 0 and said in out, (words, out, err)
 
 
-def interpreter(version: str) -> str | None:
-    """A Python of that version: on the path, or among those of pyenv."""
+def interpreter(version: str) -> str:
+    """A Python of that version, among those of pyenv or on the path; skips where there is none."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    known = sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
-    return shutil.which(f"python{version}") or (str(known[-1]) if known else None)
+    known = sorted(map(str, root.glob(f"versions/{version}.*/bin/python{version}")), reverse=True)
+    for python in filter(None, (*known, shutil.which(f"python{version}"))):
+        asked = ["-c", "import sys; print('{}.{}'.format(*sys.version_info))"]
+        if run(python, asked, root.anchor)[:2] == (0, f"{version}\n"):
+            return python
+    pytest.skip(f"there is no Python {version} here")
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_the_wheel_is_imported_by_every_python(wheel: Path, tmp_path: Path, version: str) -> None:
+    """As it is, packed, and with nothing else: names are there before what they need is."""
+    code = "import lexmargin as lm; print(lm.__version__, lm.errors.DataError.code, len(dir(lm)))"
+    found = run(interpreter(version), ["-W", "error", "-c", code], tmp_path, PYTHONPATH=str(wheel))
+    assert found[0] == 0 and found[1].startswith(f"{VERSION} data "), found
 
 
 @pytest.fixture(params=["3.11", "3.13"])
 def plain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The Python of an environment of its own; a gigabyte that is not left lying about."""
-    python = interpreter(request.param)
-    if python is None:
-        pytest.skip(f"there is no Python {request.param} here")
-    code, _, err = run(python, ["-m", "venv", "venv"], tmp_path)
+    code, _, err = run(interpreter(request.param), ["-m", "venv", "venv"], tmp_path)
     assert code == 0, err
     yield str(tmp_path / "venv" / "bin" / "python")
     shutil.rmtree(tmp_path / "venv")
