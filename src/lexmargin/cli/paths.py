@@ -122,7 +122,7 @@ def _table(traced: TracedPath) -> str:
     for point in traced.points:
         residual = point.certificate.stationarity
         measured = point.mismatch if math.isnan(residual) else residual
-        numbers = (point.rho, point.margin, point.objective, point.slack(traced.count))
+        numbers = (point.rho, point.margin, point.objective, point.slack(traced.margin_slack))
         words = point.certificate.verdict.value
         rows.append(
             (

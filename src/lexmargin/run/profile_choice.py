@@ -74,6 +74,9 @@ def explain(problem: Formulation, library: Library | None = None) -> str:
             break
         why = _missing(profile).rstrip(".")
         words += f"; {profile.name} would come first, but {why}; to have it: {profile.remedy}"
+    if problem.data.weights is not None:
+        kind = "those of the loss" if problem.traits.is_loss else "ignored: the problem has no loss"
+        words += f"; the weights of the samples are {kind}"
     return words
 
 
