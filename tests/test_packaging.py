@@ -190,6 +190,15 @@ def test_a_profile_comes_with_lexmargin_or_says_what_brings_it(profile: str) -> 
         assert found.install in ("", "lexmargin install-ipopt")
 
 
+def test_the_page_says_what_every_requirement_is_for() -> None:
+    plain, _ = declared()
+    page = (ROOT / "docs" / "install.md").read_text("utf-8")
+    table = page.partition("<!-- weights -->")[2].partition("<!-- end of weights -->")[0]
+    rows = re.findall(r"^\| (\S+) [\w.]+ \| [\d.]+ \| (.*) \| (.*) \|$", table, re.MULTILINE)
+    used = {name for name, _, use in rows if use}
+    assert used == plain | {"lexmargin"}
+
+
 # -- what an index shows ---------------------------------------------------------------------------
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import re
-import statistics
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -111,18 +110,58 @@ def weights(known: Mapping[str, Package]) -> str:
     return "\n".join(lines)
 
 
+# Processor time, which other work on the machine does not lengthen, as `-X importtime` would.
+PROBE = """
+import collections, importlib.machinery, json, sys, time
+
+spent, inside = collections.Counter(), []
+
+class Loader:
+    def __init__(self, loader, name):
+        self.loader, self.root = loader, name.partition('.')[0]
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+
+    def timed(self, work, *given):
+        inside.append(0.0)
+        begun = time.process_time()
+        try:
+            return work(*given)
+        finally:
+            whole = time.process_time() - begun
+            spent[self.root] += whole - inside.pop()
+            if inside:
+                inside[-1] += whole
+
+    def create_module(self, spec):
+        return self.timed(self.loader.create_module, spec)
+
+    def exec_module(self, module):
+        return self.timed(self.loader.exec_module, module)
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = Loader(spec.loader, name)
+        return spec
+
+sys.meta_path.insert(2, Finder)
+try:
+    exec(sys.argv[1])
+except SystemExit:
+    pass
+print(json.dumps(spent), file=sys.stderr)
+"""
+
+
 def imported(python: str, code: str) -> dict[str, float]:
-    """Return the milliseconds that the modules of each package took to be imported."""
-    ended = subprocess.run(
-        [python, "-X", "importtime", "-c", code], capture_output=True, text=True, check=False
-    )
-    found: dict[str, float] = {}
-    for line in ended.stderr.splitlines():
-        row = re.fullmatch(r"import time:\s*(\d+) \|\s*\d+ \|\s*([\w.]+)", line)
-        if row:
-            root = row[2].partition(".")[0]
-            found[root] = found.get(root, 0.0) + int(row[1]) / 1000
-    return found
+    """Return the milliseconds of processor that the modules of each package took."""
+    done = subprocess.run([python, "-c", PROBE, code], capture_output=True, text=True, check=True)
+    spent: dict[str, float] = json.loads(done.stderr.splitlines()[-1])
+    return {module: 1000 * seconds for module, seconds in spent.items()}
 
 
 def import_costs(python: str, known: Mapping[str, Package]) -> str:
@@ -138,9 +177,7 @@ def import_costs(python: str, known: Mapping[str, Package]) -> str:
                 times[home] = times.get(home, 0.0) + spent
             sums.append(times)
         names = {name for times in sums for name in times}
-        columns[action] = {
-            name: statistics.median(times.get(name, 0.0) for times in sums) for name in names
-        }
+        columns[action] = {name: min(times.get(name, 0.0) for times in sums) for name in names}
     rows = sorted(
         {name for column in columns.values() for name in column},
         key=lambda name: -max(column.get(name, 0.0) for column in columns.values()),
