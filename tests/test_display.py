@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.inputs.display import frame, html_table
+from lexmargin.outputs.display import frame, html_table
 
 DATA = lm.Dataset([[2.0, 1.0], [1.0, 3.0], [-1.0, -2.0]], [1, 1, -1])
 LONGEST = 120
@@ -92,5 +92,5 @@ def test_an_earlier_solution_is_a_start() -> None:
 
 def test_nothing_to_judge_is_said_in_words() -> None:
     problem = lm.HardMargin(lm.Linear(), DATA)
-    solution = replace(lm.solve(problem), certificate=None, ran=lm.Ran.TIME_LIMIT)
+    solution = replace(lm.solve(problem), judgement=None, ran=lm.Ran.TIME_LIMIT)
     assert "our verdict     none: ended by the time limit\n" in solution.report()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
@@ -16,6 +16,7 @@ from lexmargin.formulations import (
     Lexicographic,
     MarginPath,
 )
+from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.predictors import Bias, BiasForm, DiagonalNetwork, Linear, Network, ReLU, Sum
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
@@ -57,14 +58,17 @@ class Finding:
         }
 
 
-def examine(library: Library, progress: Callable[[str], None]) -> list[Finding]:
+def examine(library: Library, progress: Progress | bool | None = None) -> list[Finding]:
     """Solve small problems with every profile, and judge what comes back."""
-    findings = []
-    for name in library.profiles():
-        progress(name)
-        profile = library.profile(name)
-        state, reason = _examined(library, profile)
-        findings.append(Finding(name, profile.solver, state, profile.is_required, reason))
+    findings: list[Finding] = []
+    names = library.profiles()
+    with telling(progress) as told:
+        for name in names:
+            if told is not None:
+                told(Tick(Part.PROFILES, len(findings), len(names), name))
+            profile = library.profile(name)
+            state, reason = _examined(library, profile)
+            findings.append(Finding(name, profile.solver, state, profile.is_required, reason))
     return findings
 
 
@@ -124,7 +128,7 @@ def _examined(library: Library, profile: Profile) -> tuple[State, str]:
         except Exception as error:
             # A doctor outlives whatever a solver's package raises, and reports it.
             return State.FAILS, f"{type(error).__name__}: {error}"
-        certificate = solution.certificate
+        certificate = solution.judgement
         if certificate is None:
             reason = f"{solution.ran}: {solution.raw_status}"
             continue

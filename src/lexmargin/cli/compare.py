@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lexmargin.cli.options import Json, Shelves, library_of
-from lexmargin.cli.output import UNBOUNDED, columns, emit, kept_so_far, printable, say
+from lexmargin.cli.output import UNBOUNDED, columns, emit, kept_so_far, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
 from lexmargin.inputs.files import write_file
 from lexmargin.inputs.optional import optional
@@ -70,7 +67,7 @@ def compare(
     chosen = _executor(executor, workers, scheduler)
     for path in (csv, html):
         _check_writable(path)
-    with kept_so_far(lambda: _kept(out)), _progress() as progress:
+    with kept_so_far(lambda: _kept(out)):
         table = run(
             _words(problems),
             _words(solvers),
@@ -81,7 +78,7 @@ def compare(
             executor=chosen,
             out=out,
             library=shelves,
-            progress=progress,
+            progress=True,
         )
     _show(table, shelves, csv, html, as_json)
 
@@ -139,25 +136,6 @@ def _check_writable(path: Path | None) -> None:
         raise BadInputError(f"{path} cannot be written.", "Name a file in a folder that exists.")
     if path is not None and path.suffix == ".html":
         optional("jinja2")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("comparing", total=None)
-
-        def show(done: int, total: int, line: str) -> None:
-            bar.update(task, completed=done, total=total, description=escape(printable(line)))
-
-        yield show
 
 
 def _show(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from lexmargin.cli.options import Json, Shelves, library_of
-from lexmargin.cli.output import emit, kept_so_far, note, progress, say
+from lexmargin.cli.output import emit, kept_so_far, note, say
 from lexmargin.errors import ExitCode, SolverFailedError
 
 __all__ = ["add_commands"]
@@ -29,7 +30,7 @@ def doctor(library: Shelves = None, as_json: Json = False) -> None:
     """
     from lexmargin.doctor import examine, healthy, summary
 
-    findings = examine(library_of(library), progress)
+    findings = examine(library_of(library), progress=True)
     if as_json:
         emit([finding.to_json() for finding in findings])
     else:
@@ -56,7 +57,8 @@ def build_ipopt(
         if verbose:
             note(text)
 
-    progress("building cyipopt")
+    if sys.stderr.isatty():
+        note("… building cyipopt")
     try:
         with kept_so_far(lambda: "The same command builds it again."):
             found = install_ipopt(hear)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lexmargin.cli.options import Json
-from lexmargin.cli.output import emit, kept_so_far, note, say, table
+from lexmargin.cli.output import emit, kept_so_far, say, table
 from lexmargin.errors import ExitCode
 from lexmargin.inputs.optional import optional
 
@@ -48,11 +46,8 @@ def paper(
     effort = Effort.QUICK if quick else Effort.FULL
     records: list[Record] = []
     folder = out / "records" / effort.value
-    with (
-        kept_so_far(lambda: _kept(folder, measured_before(chosen, effort, folder))),
-        _progress() as progress,
-    ):
-        records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress))
+    with kept_so_far(lambda: _kept(folder, measured_before(chosen, effort, folder))):
+        records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress=True))
     # The page keeps what was measured before, so that one statement can be measured again.
     fresh = {record.id: record for record in records}
     known = fresh | {r.id: r for r in measured_before(named(()), effort, folder)}
@@ -97,16 +92,3 @@ def _table(records: list[Record]) -> str:
         rows.append((record.id, reference, *words, f"{record.seconds:.1f}"))
     head = ("statement", "in the paper", "literally", "corrected", "seconds")
     return table(head, rows, numbers=("seconds",))
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """A line on stderr per finished statement, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-
-    def show(name: str, done: int, total: int) -> None:
-        note(f"[{done}/{total}] {name}")
-
-    yield show

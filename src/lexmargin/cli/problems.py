@@ -23,7 +23,7 @@ from lexmargin.cli.options import (
     TimeLimit,
     library_of,
 )
-from lexmargin.cli.output import emit, kept_so_far, progress, say
+from lexmargin.cli.output import emit, kept_so_far, say
 from lexmargin.errors import ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def solve(
                 polish=polish,
                 workers=workers,
                 verbose=verbose,
-                progress=progress,
+                progress=not verbose,
             )
     except NotSeparableError as error:
         said = reproduced_error(found, error)
@@ -180,9 +180,9 @@ def _exit_code(solution: Solution) -> ExitCode:
     """0 certified, 1 a negative verdict, 3 nothing to judge, or a run that did not end."""
     from lexmargin.solution import Ran
 
-    if solution.certificate is not None and solution.certificate.certified:
+    if solution.judgement is not None and solution.judgement.certified:
         return ExitCode.CERTIFIED
-    judged = solution.certificate is not None and solution.ran is Ran.FINISHED
+    judged = solution.judgement is not None and solution.ran is Ran.FINISHED
     return ExitCode.NEGATIVE if judged else ExitCode.SOLVER
 
 

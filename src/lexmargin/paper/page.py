@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lexmargin.inputs.display import templates
 from lexmargin.inputs.files import make_folder, write_file
 from lexmargin.inputs.optional import optional
+from lexmargin.outputs.display import templates
 from lexmargin.paper.measure import Record, source_of
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.shelf import rows_of, statement

@@ -18,7 +18,7 @@ from lexmargin.compare.pages.output import percent, short
 from lexmargin.compare.pages.table import Row, Table
 from lexmargin.compare.records import RowStatus
 from lexmargin.errors import LexmarginError
-from lexmargin.inputs.display import templates
+from lexmargin.outputs.display import templates
 from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile

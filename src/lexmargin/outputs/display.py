@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import html
 import io
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from lexmargin.inputs.optional import optional
 
-__all__ = ["fitted", "frame", "html_table", "templates"]
+__all__ = ["fitted", "frame", "html_table", "printable", "templates"]
 
+# C0 but for the end of a line and the tabulator, DEL, C1, other ends of lines, marks that turn the
+# direction of text around, halves of characters.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 _FREE = 10_000
 """Columns that no table has."""
@@ -29,7 +35,8 @@ def html_table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> st
 
 def _row(cells: Iterable[tuple[str, object]]) -> str:
     style = 'style="text-align:left"'
-    inside = "".join(f"<{tag} {style}>{html.escape(str(cell))}</{tag}>" for tag, cell in cells)
+    texts = ((tag, f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for tag, cell in cells)
+    inside = "".join(f"<{tag} {style}>{html.escape(text)}</{tag}>" for tag, text in texts)
     return f"<tr>{inside}</tr>"
 
 
@@ -80,3 +87,8 @@ def templates(escape: bool) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def printable(text: str) -> str:
+    """Return a text with what a terminal would obey or hide written out, as ``\\u001b``."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
