@@ -17,7 +17,7 @@ from lexmargin.compare.plan import plan
 from lexmargin.compare.store import Memory, Results, Store
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.progress import Part, Progress, Tick, telling
+from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.separation.gordan import separability_of_rows
 from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library
