@@ -23,7 +23,14 @@ from lexmargin.linalg.guarded import least_norm, nonnegative_or_bounded, packed_
 from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.pivoting import Pivoted, pivoted
 from lexmargin.linalg.rounding import EPS, ROUNDED
-from lexmargin.linalg.rows import chosen_rows, densified, gram, is_dense, row_lengths
+from lexmargin.linalg.rows import (
+    chosen_rows,
+    densified,
+    inner_products,
+    is_dense,
+    remainder,
+    row_lengths,
+)
 
 __all__ = [
     "LeastSquares",
@@ -45,6 +52,8 @@ _SPANNING = 128
 """Rows that are asked whether they span all: their factorisation is cheap beside K."""
 _SURELY = 1e-6
 """Pivot of unit rows that rounding, whose root is 1e-8, cannot make of dependent ones."""
+_SURE = 1e-8
+"""Part of a residual that rounding may spoil: half of its digits are known."""
 _REFINEMENTS = 6
 """Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
@@ -147,10 +156,10 @@ class _Products:
     square: Array
     gains: Array
 
-    def residual(self, target: Array, scaled: Array) -> Array:
-        """Return t - Jᵀλ for λ in the units of unit rows."""
-        found: Array = target - (scaled / self.norms) @ self.jacobian
-        return found
+    def remainder(self, target: Array, scaled: Array) -> tuple[Array, Array]:
+        """Return r = t - Jᵀλ and J r, for λ and J in the units of unit rows."""
+        residual, slopes = remainder(self.jacobian, scaled / self.norms, target)
+        return residual, slopes / self.norms
 
     def slopes(self, residual: Array) -> Array:
         """Return J r for unit rows."""
@@ -161,23 +170,24 @@ class _Products:
 def _products(jacobian: Any, target: Array) -> _Products | None:
     """Return the products, or None where squares of lengths leave the range of doubles."""
     with np.errstate(all="ignore"):
-        square = gram(jacobian)
+        square, gains = inner_products(jacobian, target)
     squares = np.diag(square)
     if not (squares.min() > _LEAST and squares.max() < 1.0 / _LEAST):
         return None
     norms = np.sqrt(squares)
     square /= norms[:, None]
     square /= norms
-    return _Products(jacobian, norms, square, (jacobian @ target) / norms)
+    return _Products(jacobian, norms, square, gains / norms)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _GramAnswer:
-    """λ for unit rows, its residual r, J r, and whether the corrections came to rest."""
+    """λ for unit rows, its residual r, ‖r‖, J r, and whether the corrections came to rest."""
 
     scaled: Array
     residual: Array
+    length: float
     slopes: Array
     converged: bool
     settled: bool
@@ -198,9 +208,8 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
         passive = scaled > 0.0
     else:
         return None
-    residual = products.residual(target, scaled)
-    length = vector_norm(residual, 2.0)
-    settled, slopes = False, products.slopes(residual)
+    residual, slopes = products.remainder(target, scaled)
+    length, settled = vector_norm(residual, 2.0), False
     # By the rows in hand for as long as that helps: only then may rows change sides again.
     held = found
     for _ in range(_REFINEMENTS):
@@ -211,18 +220,22 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
         if held is not None:
             step = held.stepped(scaled, slopes)
             moved, feasible = (np.maximum(step, 0.0), passive), bool(np.min(step) >= 0.0)
+            most = ROUNDED * (1.0 + float(np.sum(scaled)))
+            little = float(np.sum(np.abs(step - scaled))) <= most
+            settled = bool(feasible and little and np.max(slopes[~passive], initial=0.0) <= most)
+            if settled:
+                break
         else:
             answer = _corrected(products.square, slopes, scaled, passive, found)
             if answer is None:
                 break
             moved = answer
-        trial = products.residual(target, moved[0])
-        size = vector_norm(trial, 2.0)
+        trial = products.remainder(target, moved[0])
+        size = vector_norm(trial[0], 2.0)
         better, halved = size <= length, size <= 0.5 * length
         settled = abs(size - length) <= ROUNDED
         if better:
-            (scaled, passive), residual, length = moved, trial, size
-            slopes = products.slopes(residual)
+            (scaled, passive), (residual, slopes), length = moved, trial, size
         most = ROUNDED * (1.0 + float(np.sum(scaled)))
         at_rest = feasible and np.max(slopes[~passive], initial=0.0) <= most
         if held is not None and not (halved or at_rest):
@@ -231,7 +244,7 @@ def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer 
             break
     if not (settled or required):
         return None
-    return _GramAnswer(scaled, residual, slopes, converged, settled)
+    return _GramAnswer(scaled, residual, length, slopes, converged, settled)
 
 
 def _corrected(
@@ -382,15 +395,14 @@ def _fewer(jacobian: Array, target: Array, interior: Array | None) -> LeastSquar
     if rank == some:
         return None
     basis = factor @ left[:, :rank]
-    found = _orthogonal(jacobian, target, interior, (jacobian @ basis, basis.T @ target))
-    # Where other rows are outside the span, one of them still helps.
-    scaled, residual = found.multipliers, target - found.multipliers @ jacobian
-    slopes, lengths = jacobian @ residual, row_lengths(jacobian)
-    mass = 1.0 + float(scaled @ lengths)
-    steepest = np.max(slopes / np.where(lengths > 0.0, lengths, 1.0), initial=0.0)
-    gain = abs(float(scaled @ slopes)) + mass * float(steepest)
-    best = gain <= 8.0 * ROUNDED * mass * max(found.residual, EPS)
-    return found if best or found.residual <= ROUNDED else None
+    inside = np.empty((count, rank))
+    for first in range(0, count, some):
+        part = slice(first, first + some)
+        inside[part] = jacobian[part] @ basis
+        outside = jacobian[part] - inside[part] @ basis.T
+        if np.any(row_lengths(outside) > some * EPS * row_lengths(jacobian[part])):
+            return None
+    return _orthogonal(jacobian, target, interior, (inside, basis.T @ target))
 
 
 def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSquares:
@@ -417,11 +429,12 @@ def _gram_result(
     products: _Products, answer: _GramAnswer, target: Array, interior: Array | None
 ) -> LeastSquares:
     mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
-    residual, slopes = answer.residual, answer.slopes
+    residual, length, slopes = answer.residual, answer.length, answer.slopes
     floor = (int(np.count_nonzero(answer.scaled)) + 4) * EPS * mass
-    if is_dense(products.jacobian) and products.jacobian.size <= EXTENDED_ENTRIES:
+    unsure = floor > _SURE * length and products.jacobian.size <= EXTENDED_ENTRIES
+    if unsure and is_dense(products.jacobian):
         residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
-        slopes = products.slopes(residual)
+        length, slopes = vector_norm(residual, 2.0), products.slopes(residual)
     lower = 0.0
     if interior is not None and np.any(residual):
         inner = products.gains if interior is target else products.slopes(interior)
@@ -429,7 +442,7 @@ def _gram_result(
     resolution = 0.0 if answer.settled else math.sqrt(EPS * products.gains.size) * mass
     return LeastSquares(
         answer.scaled / products.norms,
-        vector_norm(residual, 2.0),
+        length,
         lower,
         floor,
         MultiplierMethod.GRAM,
