@@ -400,7 +400,7 @@ def _fewer(jacobian: Array, target: Array, interior: Array | None) -> LeastSquar
         part = slice(first, first + some)
         inside[part] = jacobian[part] @ basis
         outside = jacobian[part] - inside[part] @ basis.T
-        if np.any(row_lengths(outside) > some * EPS * row_lengths(jacobian[part])):
+        if np.any(row_lengths(outside) > 4.0 * ROUNDED * row_lengths(jacobian[part])):
             return None
     return _orthogonal(jacobian, target, interior, (inside, basis.T @ target))
 

@@ -87,15 +87,16 @@ def combination(weights: Array, rows: Any) -> tuple[Array, Array, Array]:
     doubtful = np.flatnonzero(errors > _HARMLESS * largest)
     if doubtful.size and doubtful.size * count <= EXACT_PRODUCT_ENTRIES:
         used = np.flatnonzero(weights)
-        columns = rows[:, doubtful][used]
-        columns = columns.T if is_dense(rows) else columns.toarray().T
+        columns = rows[:, doubtful][used].T
+        columns = columns if is_dense(rows) else columns.tocsr()
         found = _accurate(columns, weights[used], np.arange(doubtful.size))
         values[doubtful], errors[doubtful] = found
     return values, errors, sizes
 
 
 def _accurate(rows: Any, theta: Array, chosen: NDArray[np.intp]) -> tuple[Array, Array]:
-    values, step = np.empty(chosen.size), max(1, SIZED_ENTRIES // max(1, theta.size))
+    # Exact terms take eight arrays of their size beside them.
+    values, step = np.empty(chosen.size), max(1, SIZED_ENTRIES // (8 * max(1, theta.size)))
     for start in range(0, chosen.size, step):
         some = chosen[start : start + step]
         pairs: Iterable[tuple[Array, Array]]
