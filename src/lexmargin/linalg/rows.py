@@ -51,7 +51,7 @@ def _sizes(rows: Any, index: NDArray[np.intp] | None = None) -> Iterator[tuple[A
     """Yield a slice of the places, the rows there and their absolute values, a few at a time."""
     count = rows.shape[0] if index is None else index.size
     # CSR rows are copied with their places, and copied again with their sizes.
-    entries = SIZED_ENTRIES if is_dense(rows) else SIZED_ENTRIES // 8
+    entries = SIZED_ENTRIES if is_dense(rows) else SIZED_ENTRIES // 16
     step = max(1, entries * rows.shape[0] // max(1, rows.size))
     # One buffer: fresh memory costs more than the arithmetic.
     room = np.empty((min(step, count), rows.shape[1])) if is_dense(rows) else None
