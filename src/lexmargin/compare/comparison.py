@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,15 +17,13 @@ from lexmargin.compare.plan import plan
 from lexmargin.compare.store import Memory, Results, Store
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.separation.gordan import separability_of_rows
 from lexmargin.shelf.build import build
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.problems import ProblemFile
 
-__all__ = ["Progress", "carry_out", "compare", "read_back"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with units done, units in all, and a short line."""
+__all__ = ["carry_out", "compare", "read_back"]
 
 
 @checked
@@ -40,7 +38,7 @@ def compare(
     executor: Executor | None = None,
     out: Path | str | None = None,
     library: Library | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Table:
     """Run problems × solver profiles × grades × seeds and judge every answer.
 
@@ -57,7 +55,7 @@ def compare(
         out: the folder of results; what is there already is not run again. None keeps them in
             memory alone.
         library: the shelves; the shipped one if None.
-        progress: called after each unit.
+        progress: True for a bar; or a function that is called with a :class:`Tick` after each unit.
 
     Returns:
         One row per unit, in the order of the product.
@@ -73,7 +71,8 @@ def compare(
     )  # fmt: skip
     chosen = executor or Processes(min(2, os.cpu_count() or 1))
     kept = Memory() if out is None else Store(Path(out))
-    return carry_out(units, chosen, kept, shelves, progress)
+    with telling(progress) as told:
+        return carry_out(units, chosen, kept, shelves, told)
 
 
 def _listed(words: Sequence[str] | str) -> Sequence[str]:
@@ -102,7 +101,7 @@ def carry_out(
                 store.put(answered)
                 done += 1
                 if progress is not None:
-                    progress(done, len(units), names[answered.key])
+                    progress(Tick(Part.UNITS, done, len(units), names[answered.key]))
     return read_back(store, library)
 
 

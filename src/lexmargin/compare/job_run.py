@@ -14,6 +14,7 @@ from lexmargin.compare.jobs import Unit, digest, problem_digest
 from lexmargin.compare.own_modules import load_modules
 from lexmargin.compare.records import RowStatus
 from lexmargin.errors import LibraryError, SolverFailedError, UnsupportedError
+from lexmargin.inputs.arrays import finite
 from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery, Reply, shared_nursery
 from lexmargin.run.judged_answer import judge
@@ -21,7 +22,7 @@ from lexmargin.run.stages import run
 from lexmargin.shelf.build import build
 from lexmargin.shelf.problems import ProblemFile, read_problem
 from lexmargin.shelf.profiles import Profile, read_profile
-from lexmargin.solution import BackendName, Claim, Solution, finite
+from lexmargin.solution import BackendName, Claim, Solution
 
 __all__ = ["PRELOADED", "Answered", "answer", "engine_of", "run_unit"]
 
@@ -161,7 +162,7 @@ def _solved(unit: Unit, profile: Profile, stated: ProblemFile, mark: Mark) -> So
 
 
 def _result(solution: Solution) -> dict[str, Any]:
-    certificate = solution.certificate
+    certificate = solution.judgement
     result = _nothing(RowStatus(solution.ran.value), solution.raw_status)
     result |= {"claim": solution.claim.value, "iterations": solution.iterations}
     if certificate is None:

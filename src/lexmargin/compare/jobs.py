@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -12,6 +11,7 @@ from typing import Any, Final, final
 from lexmargin.compare.own_modules import OwnModule, modules_of
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.files import read_file
+from lexmargin.inputs.json_text import canonical
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.inputs.limits import HASHED_BYTES
 from lexmargin.shelf.library import Library
@@ -23,7 +23,6 @@ __all__ = [
     "FORMAT",
     "Limits",
     "Unit",
-    "canonical",
     "code_digest",
     "digest",
     "problem_digest",
@@ -104,13 +103,6 @@ class Unit:
     def key(self) -> str:
         """SHA-256 of the identity: the name of the result's file."""
         return digest(canonical(self.identity()))
-
-
-def canonical(value: Any) -> bytes:
-    """Return the one JSON text of a value: sorted keys, no spaces, finite numbers, UTF-8."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
 
 
 def digest(content: bytes) -> str:

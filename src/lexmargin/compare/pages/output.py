@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal, as CSV and as JSON."""
+"""A comparison as text for a terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -10,18 +10,10 @@ from typing import Any
 from lexmargin.compare.pages.table import Row, Summary, Table
 from lexmargin.compare.records import Honesty, RowStatus
 
-__all__ = ["as_csv", "as_json", "as_text", "percent"]
+__all__ = ["as_csv", "as_text", "percent"]
 
 _MOST_ROWS = 60
 """Rows printed on a terminal: what one scrolls through; the files have all of them."""
-
-
-def as_json(table: Table) -> dict[str, Any]:
-    """Return rows and summaries as JSON values."""
-    return {
-        "rows": table.to_json(),
-        "summaries": [summary.to_json() for summary in table.summaries()],
-    }
 
 
 def as_csv(table: Table) -> str:
