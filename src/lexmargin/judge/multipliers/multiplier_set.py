@@ -284,11 +284,15 @@ def _fewer(jacobian: Array, target: Array, interior: Array | None) -> LeastSquar
     some = max(_SPANNING, count // 8)
     if count < 2 * some:
         return None
-    rows = normalised_rows(jacobian[np.linspace(0, count - 1, some).astype(np.intp)])[0]
-    quick = packed_cholesky(rows @ rows.T)
+    # A view: these rows may be long.
+    chosen = jacobian[:: count // some][:some]
+    with np.errstate(all="ignore"):
+        square = inner_products(chosen, target)[0]
+        lengths = np.sqrt(np.diagonal(square))
+        quick = packed_cholesky(square / np.outer(lengths, lengths))
     if quick is not None and np.min(np.diagonal(quick)) > _SURELY:
         return None
-    factor, triangle = np.linalg.qr(rows.T)
+    factor, triangle = np.linalg.qr(normalised_rows(chosen)[0].T)
     left, sigma, _ = np.linalg.svd(triangle)
     rank = int(np.count_nonzero(sigma > some * EPS * sigma[0]))
     if rank == some:
