@@ -13,7 +13,7 @@ from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.shelf.library import Library
 
 PROBLEM = "linear/norms-two-points-l2"
-FILE = Library().problem(PROBLEM)
+ANSWER = Library().problem(PROBLEM).answer
 
 
 def answered(key: str, **changes: Any) -> Answered:
@@ -49,7 +49,7 @@ def answered(key: str, **changes: Any) -> Answered:
 
 
 def judged(*answers: Answered) -> Table:
-    return table_of(answers, {PROBLEM: FILE})
+    return table_of(answers, {PROBLEM: ANSWER})
 
 
 BAD = {"verdict": "NOT_STATIONARY", "certified": False}

@@ -15,13 +15,15 @@ from lexmargin.compare.job_run import Answered
 from lexmargin.compare.jobs import Limits, Unit
 from lexmargin.compare.pages.table import Table, table_of
 from lexmargin.compare.plan import Problem, Solver, plan
-from lexmargin.compare.sources import file_source
+from lexmargin.compare.sources import Source, file_source, object_source
 from lexmargin.compare.store import Memory, Results, Store
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations.base import Formulation
+from lexmargin.inputs.expressions import Number
 from lexmargin.inputs.kinds import checked
+from lexmargin.shelf.collection import collection
 from lexmargin.shelf.library import Library
-from lexmargin.shelf.problems import ProblemFile
+from lexmargin.shelf.problems import AnswerSpec
 
 __all__ = ["Progress", "carry_out", "compare", "machine", "read_back"]
 
@@ -140,22 +142,28 @@ def read_back(store: Results, library: Library) -> Table:
     """
     keys, where = store.comparison()
     answers = [store.get(key) for key in keys]
-    return table_of(answers, stated_problems(answers, library), where)
+    return table_of(answers, known_answers(answers, library), where)
 
 
-def stated_problems(answers: Sequence[Answered], library: Library) -> dict[str, ProblemFile]:
-    """Return the problem files behind answers, as far as they are still the same."""
-    found: dict[str, ProblemFile] = {}
-    for answered in answers:
-        unit = answered.result["unit"]
-        name = unit["problem"]
-        if name in found:
-            continue
+def known_answers(answers: Sequence[Answered], library: Library) -> dict[str, AnswerSpec]:
+    """Return what is known of the problems behind answers, as far as they are still the same."""
+    digests = {a.result["unit"]["problem"]: a.result["unit"]["problem_digest"] for a in answers}
+    found: dict[str, AnswerSpec] = {}
+    for name, digest in digests.items():
         try:
-            stated = library.problem(name)
-            same = file_source(name, stated).digest == unit["problem_digest"]
+            source, answer = _known(name, library)
         except LexmarginError:
             continue
-        if same:
-            found[name] = stated
+        if answer is not None and source.digest == digest:
+            found[name] = answer
     return found
+
+
+def _known(name: str, library: Library) -> tuple[Source, AnswerSpec | None]:
+    case = collection().get(name)
+    if case is None:
+        stated = library.problem(name)
+        return file_source(name, stated), stated.answer
+    margin = None if case.margin is None else Number(case.margin)
+    answer = AnswerSpec(margin=margin, feasible=False if case.theta is None else None)
+    return object_source(name, case.problem), answer

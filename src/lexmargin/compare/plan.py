@@ -21,6 +21,7 @@ from lexmargin.compare.sources import (
 from lexmargin.errors import LibraryError, ParameterError, UnknownNameError, nearest
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import COMPARISON_UNITS
+from lexmargin.shelf.collection import PREFIX, collection
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Handles, Profile
@@ -73,7 +74,8 @@ def plan(
 
     Args:
         library: the shelves.
-        problems: names, last parts of names, files, folders, globs over names, or formulations.
+        problems: names, last parts of names, files, folders, globs over names, or formulations;
+            ``"collection"`` is every problem of the collection.
         solvers: names, globs over names, groups (:data:`GROUPS`), or contenders.
         grades: names of grades.
         seeds: of every random choice, 0 or more.
@@ -135,6 +137,10 @@ def chosen_problems(library: Library, given: Sequence[Problem]) -> tuple[Source,
             name = _fresh(one.data.name or one.word, chosen)
             chosen[name] = object_source(name, one)
             continue
+        if isinstance(one, str) and one.partition("/")[0] == PREFIX:
+            for name in _collected(one):
+                chosen.setdefault(name, object_source(name, collection()[name].problem))
+            continue
         for name, path in _files(library, known, one):
             files[name] = path
             chosen.setdefault(name, None)
@@ -142,6 +148,16 @@ def chosen_problems(library: Library, given: Sequence[Problem]) -> tuple[Source,
         file_source(name, library.problem(files[name])) if source is None else source
         for name, source in chosen.items()
     )
+
+
+def _collected(word: str) -> list[str]:
+    """Return the names of the collection that a word, a name or a glob stands for."""
+    known = collection()
+    if word == PREFIX or _is_glob(word):
+        return _matching("*" if word == PREFIX else word, known, "problem")
+    if word not in known:
+        raise UnknownNameError(f"The collection has no problem {word!r}.", nearest(word, known))
+    return [word]
 
 
 def _files(

@@ -15,7 +15,7 @@ from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.inputs.display import frame, html_table
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
-from lexmargin.shelf.problems import ProblemFile
+from lexmargin.shelf.problems import AnswerSpec
 from lexmargin.solution import Claim
 
 __all__ = ["Row", "Summary", "Table", "failure_of", "table_of"]
@@ -170,14 +170,14 @@ class Table:
 
 def table_of(
     answers: Sequence[Answered],
-    problems: Mapping[str, ProblemFile],
+    known: Mapping[str, AnswerSpec],
     machine: Mapping[str, str] | None = None,
 ) -> Table:
     """Judge answers together.
 
     Args:
         answers: of all units.
-        problems: the files by name; those that are gone, or never were, are left out.
+        known: what is known of the problems, by name.
         machine: where they are from.
     """
     groups: dict[str, list[Answered]] = {}
@@ -185,20 +185,19 @@ def table_of(
         groups.setdefault(answered.result["unit"]["problem"], []).append(answered)
     judged: dict[str, Row] = {}
     for name, members in groups.items():
-        stated = problems.get(name)
-        for row in _judged(members, stated, _feasible(members, stated)):
+        stored = known.get(name)
+        for row in _judged(members, stored, _feasible(members, stored)):
             judged[row.key] = row
     return Table(tuple(judged[answered.key] for answered in answers), machine or {})
 
 
-def _feasible(members: Sequence[Answered], stated: ProblemFile | None) -> bool | None:
+def _feasible(members: Sequence[Answered], answer: AnswerSpec | None) -> bool | None:
     """Tell whether the data can be separated: by proof, by a witness, or by the stored answer."""
     proved = [a.result["feasible"] for a in members if a.result["feasible"] is not None]
     if proved:
         return bool(proved[0])
     if any(_number(a.result["margin"]) > 0 and a.result["verdict"] for a in members):
         return True
-    answer = None if stated is None else stated.answer
     if answer is None:
         return None
     if answer.feasible is not None:
@@ -207,9 +206,9 @@ def _feasible(members: Sequence[Answered], stated: ProblemFile | None) -> bool |
 
 
 def _judged(
-    members: Sequence[Answered], stated: ProblemFile | None, feasible: bool | None
+    members: Sequence[Answered], stored: AnswerSpec | None, feasible: bool | None
 ) -> list[Row]:
-    best = _best_margin(members, stated)
+    best = _best_margin(members, stored)
     certified = [a for a in members if a.result["certified"]]
     leader = max(certified, key=lambda a: _number(a.result["margin"]), default=None)
     ahead = None if leader is None else _unit_direction(leader)
@@ -334,14 +333,14 @@ def failure_of(
     return "; ".join(parts)
 
 
-def _best_margin(members: Sequence[Answered], stated: ProblemFile | None) -> float | None:
+def _best_margin(members: Sequence[Answered], stored: AnswerSpec | None) -> float | None:
     """Return the best margin that is stored or certified; None where margins are not the aim."""
     # Where the aim is another one, a smaller margin is no gap.
     if not any(answered.result["largest_margin"] for answered in members):
         return None
     known = [_number(a.result["margin"]) for a in members if a.result["certified"]]
-    if stated is not None and stated.answer is not None and stated.answer.margin is not None:
-        known.append(stated.answer.margin.value)
+    if stored is not None and stored.margin is not None:
+        known.append(stored.margin.value)
     best = max((value for value in known if value > 0), default=None)
     return best
 
