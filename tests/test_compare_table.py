@@ -23,6 +23,7 @@ def answered(key: str, **changes: Any) -> Answered:
         "grade": {"name": "low"},
         "seed": 0,
         "scaled": False,
+        "limits": {"seconds": 20.0, "mebibytes": 512},
         "versions": {},
     }
     result = {

@@ -115,7 +115,8 @@ def judge_point(
         multipliers: (N,) as :func:`~lexmargin.judge.certify.certify` takes them.
     """
     found = _nothing(problem, solver, {}, outcome, seed)
-    if theta is None or not problem.is_judged:
+    # The origin has no direction to judge.
+    if theta is None or not problem.is_judged or not (np.any(theta) or problem.traits.is_loss):
         return found
     begun = time.monotonic()
     certificate = certify(

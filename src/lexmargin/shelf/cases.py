@@ -48,5 +48,5 @@ class Case:
         theta, problem = self.theta, self.problem
         if theta is None or not problem.traits.largest_margin:
             return None
-        size = vector_norm(theta, problem.norm_p)
-        return float(problem.functions.values(theta / size).min())
+        # Linear scores: divided last, so that θ is what it is.
+        return float(problem.functions.values(theta).min()) / vector_norm(theta, problem.norm_p)

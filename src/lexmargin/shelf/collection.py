@@ -14,14 +14,16 @@ from typing import Final
 
 import numpy as np
 
+from lexmargin.formulations.base import Formulation
 from lexmargin.losses import Loss
 from lexmargin.predictors.bias import BiasForm
+from lexmargin.shelf.build import build
 from lexmargin.shelf.cases import Case
-from lexmargin.shelf.library import shipped_shelf
+from lexmargin.shelf.library import Library, shipped_shelf
 from lexmargin.shelf.planted import Plan, Stated, biased, hard, overlapping, penalised
 from lexmargin.shelf.real import cases as real_cases
 
-__all__ = ["PREFIX", "collection"]
+__all__ = ["PREFIX", "collection", "described"]
 
 PREFIX: Final = "collection"
 
@@ -34,6 +36,19 @@ def collection() -> dict[str, Case]:
     """Return every problem of the collection by its name."""
     found = [*_planted(), *real_cases(shipped_shelf() / "problems")]
     return {f"{PREFIX}/{case.name}": case for case in found}
+
+
+def described(name: str, library: Library) -> tuple[str, str, Formulation]:
+    """Return title, source and problem of a name of the collection or of the shelves.
+
+    Raises:
+        LexmarginError: as :meth:`~lexmargin.shelf.library.Library.problem`.
+    """
+    case = collection().get(name)
+    if case is not None:
+        return case.title, "exact by construction, or by the samples that hold it", case.problem
+    stated = library.problem(name)
+    return stated.title, stated.source, build(stated)
 
 
 def _planted() -> Iterator[Case]:

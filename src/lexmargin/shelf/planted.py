@@ -39,6 +39,7 @@ _NEVER_NEARER: Final = 1 << 40
 """Of rows that nearly support: one part in 2^40 is told from none by no double-precision solver."""
 
 Vector = list[int]
+Exact = int | Fraction
 
 
 @final
@@ -83,7 +84,7 @@ Stated: TypeAlias = tuple[Formulation, FloatArray]
 def hard(plan: Plan, name: str) -> Stated:
     """Return ``min ½‖w‖²  s.t.  z_n·w >= 1`` and its exact answer."""
     drawn = _Draw(plan)
-    rows = [drawn.row(Fraction(1), u) for u in drawn.balanced(plan.supports)]
+    rows = [drawn.row(1, u) for u in drawn.balanced(plan.supports)]
     rows += [drawn.row(c, drawn.tangent()) for c in drawn.above(plan.samples - plan.supports)]
     Z = drawn.stored(rows)
     signs = drawn.signs(len(rows))
@@ -103,7 +104,7 @@ def biased(plan: Plan, name: str, score: int, form: BiasForm = BiasForm.SIGNED_S
     drawn = _Draw(plan)
     half = plan.supports // 2
     ends = [(1, u) for u in drawn.balanced(half)] + [(-1, u) for u in drawn.balanced(half)]
-    rows = [drawn.row(Fraction(y - score), u) for y, u in ends]
+    rows = [drawn.row(y - score, u) for y, u in ends]
     signs = [y for y, _ in ends]
     for c in drawn.above(plan.samples - len(rows)):
         y = drawn.sign()
@@ -153,8 +154,8 @@ def _signed(name: str, plan: Plan, ratio: int) -> tuple[_Draw, Dataset]:
     """Return samples with c = ± 1, ``ratio`` to one, the tangents of each sign balanced."""
     drawn = _Draw(plan)
     pairs = plan.samples // (ratio + 1)
-    rows = [drawn.row(Fraction(1), u) for u in drawn.balanced(ratio * pairs)]
-    rows += [drawn.row(Fraction(-1), u) for u in drawn.balanced(pairs)]
+    rows = [drawn.row(1, u) for u in drawn.balanced(ratio * pairs)]
+    rows += [drawn.row(-1, u) for u in drawn.balanced(pairs)]
     signs = drawn.signs(len(rows))
     return drawn, Dataset(drawn.stored(rows) * signs[:, None], signs, name, one_class=True)
 
@@ -214,34 +215,31 @@ class _Draw:
         found = [self.tangent() for _ in range(count - 1)]
         return [*found, [-sum(column) for column in zip(*found, strict=True)]]
 
-    def above(self, count: int) -> list[Fraction]:
+    def above(self, count: int) -> list[Exact]:
         """Return so many c_n > 1."""
         near = Fraction(1, self.plan.nearly) if self.plan.nearly else None
-        return [
-            1 + near if near is not None and n % 2 else Fraction(1 + self._digit(), 1)
-            for n in range(count)
-        ]
+        return [1 + near if near is not None and n % 2 else 1 + self._digit() for n in range(count)]
 
-    def row(self, c: Fraction, u: Vector) -> list[Fraction]:
+    def row(self, c: Exact, u: Vector) -> list[Exact]:
         """Return ``c g + t u``."""
         t = self.plan.tangent
         return [c * a + t * b for a, b in zip(self.g, u, strict=True)]
 
-    def stored(self, rows: Sequence[Sequence[Fraction]]) -> FloatArray:
+    def stored(self, rows: Sequence[Sequence[Exact]]) -> FloatArray:
         """Return the rows times 2^power as doubles, exactly.
 
         Raises:
             ParameterError: a number that no double holds.
         """
-        scale = Fraction(2) ** self.plan.power
-        found = np.array([[float(x * scale) for x in row] for row in rows])
+        power = self.plan.power
+        found = [[math.ldexp(float(x), power) for x in row] for row in rows]
         exact = all(
-            Fraction(y) == x * scale
-            for row, stored in zip(rows, found.tolist(), strict=True)
+            math.ldexp(y, -power) == x
+            for row, stored in zip(rows, found, strict=True)
             for x, y in zip(row, stored, strict=True)
         )
         if not exact:
             raise ParameterError(
                 f"A planted row is no double: {self.plan}.", "Take a smaller tangent or spread."
             )
-        return found
+        return np.array(found)

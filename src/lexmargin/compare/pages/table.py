@@ -48,6 +48,7 @@ class Row:
         own: whether the claim holds by the solver's own measure; own_excess: its largest residual
             over its own tolerance.
         load, compile: seconds to import the solver, and of the modelling system to compile.
+        limit: seconds that the unit had.
     """
 
     problem: str
@@ -82,6 +83,7 @@ class Row:
     own_excess: float | None = None
     load: float | None = None
     compile: float | None = None
+    limit: float = math.inf
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values under the names of the attributes."""
@@ -259,6 +261,7 @@ def _judged(
                 own_excess=result["own_excess"],
                 load=measures.get("load"),
                 compile=measures.get("compile"),
+                limit=unit["limits"]["seconds"],
             )
         )
     return rows
