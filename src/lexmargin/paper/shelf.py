@@ -26,6 +26,10 @@ _ROOMS: Final = {
         "theorem-3",
         "theorem-4",
     ),
+    "section_5": (
+        "weights-linear",
+        "weights-select",
+    ),
     "counterexamples": (
         "definition-3-scale",
         "bias-literal-square",

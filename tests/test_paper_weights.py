@@ -1,0 +1,105 @@
+"""The rows on weights of the samples: each finding, and the falsehood that turns it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lexmargin as lm
+from lexmargin.losses import Loss, SampleLoss
+from lexmargin.margins import MarginFunctions
+from lexmargin.paper.measure import source_of
+from lexmargin.paper.statement import Effort, Finding, Measurement, Reading, Statement
+from lexmargin.paper.statements.section_5.weights_linear import WeightsLinear
+from lexmargin.paper.statements.section_5.weights_select import WeightsSelect
+from lexmargin.plots import save
+
+LINEAR, SELECT = WeightsLinear(toy_only=True), WeightsSelect()
+
+
+@pytest.mark.parametrize("stated", [LINEAR, SELECT], ids=lambda row: row.id)
+def test_rows_are_certified_and_drawn(stated: Statement, tmp_path: Path) -> None:
+    measured = stated.measure(Effort.QUICK)
+    assert all(check.certified for check in measured.checks)
+    assert measured.finding() is (Finding.DIFFERS if stated.corrected else Finding.HOLDS)
+    if stated.corrected:
+        assert measured.finding(Reading.CORRECTED) is Finding.HOLDS
+    stored = Measurement.from_json(json.loads(json.dumps(measured.to_json(), allow_nan=False)))
+    assert stored == measured and source_of(stated)
+    for path in save(stated.draw(stored), tmp_path, "figure"):
+        assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        # In the Euclidean ball the two samples do not meet where the octahedron makes them.
+        WeightsLinear(norms=(2.0, math.inf), toy_only=True),
+        WeightsLinear(norms=(1.0, 1.0), toy_only=True),
+    ],
+)
+def test_another_ball_breaks_the_closed_forms(changed: WeightsLinear) -> None:
+    assert changed.measure(Effort.QUICK).finding() is Finding.DIFFERS
+
+
+def test_weights_that_agree_select_the_same_direction() -> None:
+    same = WeightsSelect(weights=((2.0, 1.0), (5.0, 1.0))).measure(Effort.QUICK)
+    assert same.finding() is Finding.HOLDS
+
+
+def test_two_copies_of_one_quartic_have_no_lighter_support() -> None:
+    other = WeightsSelect(coefficients=((1.0, 2.0), (1.0, 2.0))).measure(Effort.QUICK)
+    assert other.finding(Reading.CORRECTED) is Finding.DIFFERS
+
+
+@pytest.mark.parametrize("stated", [LINEAR, SELECT], ids=lambda row: row.id)
+def test_a_loss_that_forgets_its_weights_is_seen(
+    stated: Statement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(self: MarginFunctions, kind: Loss) -> SampleLoss:
+        return SampleLoss(kind, max(2, self.predictor.outputs))
+
+    monkeypatch.setattr(MarginFunctions, "loss", forgetful)
+    reading = Reading.CORRECTED if stated.corrected else Reading.PAPER
+    assert stated.measure(Effort.QUICK).finding(reading) is Finding.DIFFERS
+
+
+@pytest.mark.parametrize("weights", [(2.0, 1.0), (1.0, 2.0), (1.1, 1.0)])
+def test_the_lighter_sample_is_the_support_from_its_threshold_on(
+    weights: tuple[float, float],
+) -> None:
+    """Of every direction of a fine circle, without a solver: r > ln(w_1/(w_1 - w_2))."""
+    heavy, light = max(weights), min(weights)
+    threshold = math.log(heavy / (heavy - light))
+    angle = np.linspace(0.0, np.pi / 2, 100_001)
+    fourth = np.array([np.cos(angle) ** 4, np.sin(angle) ** 4])
+    f = np.array([[1.0, 2.0], [2.0, 1.0]]) @ fourth
+    for r in threshold * np.array([1.0001, 1.5, 4.0, 100.0]):
+        logs = np.logaddexp.reduce(np.log(weights)[:, None] - r * f, axis=0)
+        best = int(np.argmin(logs))
+        assert best in (0, angle.size - 1)
+        assert f[int(np.argmin(weights)), best] == pytest.approx(1.0)
+        assert np.partition(logs, 1)[1] > logs[best]
+
+
+def test_weights_do_not_choose_in_the_other_norms() -> None:
+    """ℓ3, where no closed form is at hand: two weightings end in one direction."""
+    data = lm.Dataset([[1.0, 0.2], [0.3, 1.0], [2.0, -0.4]], [1] * 3, one_class=True)
+    best = lm.solve(lm.HardMargin(lm.Linear(), data, norm=3.0)).direction
+    for weights in ([100.0, 1.0, 1.0], [1.0, 1.0, 1e4]):
+        far = [
+            float(
+                np.linalg.norm(
+                    lm.solve(
+                        lm.ConstrainedPath(lm.Linear(), data.weighted(weights), rho, 3.0)
+                    ).direction
+                    - best
+                )
+            )
+            for rho in (1e2, 1e4)
+        ]
+        assert far[1] < 2e-2 * far[0] and far[1] < 1e-3
