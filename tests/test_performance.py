@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lexmargin.compare import Table
-from lexmargin.compare.pages.citation import as_citation
-from lexmargin.compare.pages.performance import SHIFT, performances, shifted_mean
+from lexmargin.compare.citation import as_citation
 from lexmargin.compare.pages.table import table_of
+from lexmargin.compare.performance import SHIFT, performances, shifted_mean
 from lexmargin.shelf.library import Library
 from test_compare_table import answered
 

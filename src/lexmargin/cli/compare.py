@@ -164,7 +164,7 @@ def _show(
     cite: Path | None,
     as_json: bool,
 ) -> None:
-    from lexmargin.compare.pages.citation import as_citation
+    from lexmargin.compare.citation import as_citation
     from lexmargin.compare.pages.output import as_csv, as_text
     from lexmargin.compare.pages.page import as_page
 
