@@ -12,7 +12,8 @@ from lexmargin.formulations import ConstrainedPath, HardMargin, Lexicographic
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.figures import plot_seen
 from lexmargin.paper.instances import Instance, breast_cancer_linear, rows, two_axes
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.plots import BLUE, GREEN, VERMILION, panel
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
@@ -51,7 +52,7 @@ class WeightsLinear(Statement):
 
     id: ClassVar[str] = "weights-linear"
     title: ClassVar[str] = "Linear scores: weights of the samples do not matter in the limit"
-    reference: ClassVar[str] = "Section 5"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.WEIGHTS,)
     equation: ClassVar[str] = r"\lim_{\rho\to\infty}\arg\min_{\|\theta\|\le 1}\sum_n w_n e^{-f_n}"
     says: ClassVar[str] = (
         "The paper asks in closing whether weights w_n of the samples in the loss can have any "
@@ -69,6 +70,14 @@ class WeightsLinear(Statement):
     triple: tuple[tuple[float, float], ...] = ((1.0, 0.2), (0.3, 1.0), (2.0, -0.4))
     spread: float = 2.0
     toy_only: bool = False
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant("the Euclidean ball for the octahedron", WeightsLinear(
+                norms=(2.0, math.inf), toy_only=True)),
+            Plant("the octahedron for the cube", WeightsLinear(norms=(1.0, 1.0), toy_only=True)),
+        )  # fmt: skip
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve the weighted paths, and compare with closed forms and the lexicographic margins."""

@@ -12,7 +12,16 @@ from lexmargin.formulations import ConstrainedPath, Lexicographic
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import rows
-from lexmargin.paper.statement import Check, Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import (
+    Check,
+    Effort,
+    Measurement,
+    Plant,
+    Reading,
+    Relation,
+    Statement,
+)
 from lexmargin.plots import BLUE, VERMILION, panel
 from lexmargin.predictors import Polynomial
 from lexmargin.solve import solve
@@ -50,7 +59,7 @@ class WeightsSelect(Statement):
 
     id: ClassVar[str] = "weights-select"
     title: ClassVar[str] = "Weights of the samples choose among lexicographic directions"
-    reference: ClassVar[str] = "Section 5"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.WEIGHTS,)
     equation: ClassVar[str] = r"\lim_{\rho\to\infty}\arg\min_{\|\theta\|\le 1}\sum_n w_n e^{-f_n}"
     says: ClassVar[str] = (
         "The paper asks in closing whether weights w_n of the samples in the loss can have any "
@@ -70,6 +79,17 @@ class WeightsSelect(Statement):
     coefficients: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 2.0), (2.0, 1.0))
     weights: tuple[tuple[float, float], tuple[float, float]] = ((2.0, 1.0), (1.0, 2.0))
     powers: tuple[float, ...] = (2.0, 40.0, 0.7, 11.0, 1e3, 1e6)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the findings."""
+        same = ((1.0, 2.0), (1.0, 2.0))
+        return (
+            Plant(
+                "weights that agree in the lighter sample",
+                WeightsSelect(weights=((2.0, 1.0), (5.0, 1.0))),
+            ),
+            Plant("two copies of one quartic", WeightsSelect(coefficients=same), Reading.CORRECTED),
+        )
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve the path for both weightings, and scan the circle for a smaller loss."""
