@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from lexmargin.compare.pages.table import Row, Summary
+from lexmargin.inputs.svg import (
+    BOTTOM,
+    GRID,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    colour,
+    dash,
+    drawing,
+    grid_y,
+    label_x,
+    mark,
+    power,
+    tick_x,
+)
+
+if TYPE_CHECKING:
+    from lexmargin.compare.pages.table import Row, Summary
 
 __all__ = [
     "Series",
@@ -19,22 +37,6 @@ __all__ = [
     "success_and_honesty",
 ]
 
-_WIDTH: Final = 640
-"""Of every figure in units of the page: what the text column of the report holds."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 28, 12, 46
-"""Room around the axes for their numbers and labels; less cuts them off."""
-_COLOURS: Final = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#8a6d00",
-    "#56b4e9",
-    "#7a3e9d",
-    "#b30000",
-)
-"""Wong's palette and two more; colour never carries the meaning alone."""
-_DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
 _SMALLEST: Final = 1e-17
 """Stands for 0 on the logarithmic axis: below the rounding of 1, so that nothing lies there."""
 
@@ -84,30 +86,31 @@ def profile_curves(series: Sequence[Series], styles: Mapping[str, int]) -> str:
     decades = max(1.0, math.log10(last) * 1.05)
 
     def x(ratio: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * min(1.0, math.log10(ratio) / decades)
+        return LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, math.log10(ratio) / decades)
 
     def y(share: float) -> float:
-        return height - _BOTTOM - (height - _BOTTOM - _TOP) * share
+        return height - BOTTOM - (height - BOTTOM - TOP) * share
 
-    parts = [_grid_y(y, [0.0, 0.25, 0.5, 0.75, 1.0], [f"{25 * k} %" for k in range(5)])]
+    parts = [grid_y(y, [0.0, 0.25, 0.5, 0.75, 1.0], [f"{25 * k} %" for k in range(5)])]
     parts += [
-        _tick_x(x(10.0**k), height, f"{10**k:,}×".replace(",", " "))
-        for k in range(int(decades) + 1)
+        tick_x(x(10.0**k), height, f"{10**k:,}×".replace(",", " ")) for k in range(int(decades) + 1)
     ]
     for item in series:
         points, share = [(x(1.0), y(0.0))], 0.0
         for ratio, reached in item.steps:
             points += [(x(ratio), y(share)), (x(ratio), y(reached))]
             share = reached
-        points.append((_WIDTH - _RIGHT, y(share)))
+        points.append((WIDTH - RIGHT, y(share)))
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{_colour(styles[item.name])}" '
-            f'stroke-width="2" stroke-dasharray="{_dash(styles[item.name])}">'
+            f'<polyline points="{path}" fill="none" stroke="{colour(styles[item.name])}" '
+            f'stroke-width="2" stroke-dasharray="{dash(styles[item.name])}">'
             f"<title>{escape(item.name)}</title></polyline>"
         )
-    parts.append(_label_x(height, "time over the shortest time of any solver"))
-    return _svg(height, parts, "Performance profiles: share of problems certified within a ratio")
+    parts.append(label_x(height, "time over the shortest time of any solver"))
+    return drawing(
+        height, parts, "Performance profiles: share of problems certified within a ratio"
+    )
 
 
 def accuracy(rows: Sequence[Row], styles: Mapping[str, int]) -> str:
@@ -122,24 +125,26 @@ def accuracy(rows: Sequence[Row], styles: Mapping[str, int]) -> str:
 
     def x(value: float) -> float:
         share = (math.log10(value) - low) / (high - low)
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * share
+        return LEFT + (WIDTH - LEFT - RIGHT) * share
 
     def y(value: float) -> float:
         share = (math.log10(max(value, _SMALLEST)) + 17.0) / 17.0
-        return height - _BOTTOM - (height - _BOTTOM - _TOP) * min(1.0, share)
+        return height - BOTTOM - (height - BOTTOM - TOP) * min(1.0, share)
 
     exponents = [-16, -12, -8, -4, 0]
-    parts = [_grid_y(y, [10.0**k for k in exponents], [_power(k) for k in exponents])]
-    parts += [_tick_x(x(10.0**k), height, _power(k)) for k in range(low, high + 1)]
+    parts = [grid_y(y, [10.0**k for k in exponents], [power(k) for k in exponents])]
+    parts += [tick_x(x(10.0**k), height, power(k)) for k in range(low, high + 1)]
     for row, spent in zip(judged, seconds, strict=True):
         words = (
             f"{row.problem}, {row.profile}, {row.grade}: {row.verdict}, ε = {row.stationarity:.1e}"
         )
         parts.append(
-            _mark(x(spent), y(row.stationarity or 0.0), styles[row.profile], words, row.success)
+            mark(x(spent), y(row.stationarity or 0.0), styles[row.profile], words, row.success)
         )
-    parts.append(_label_x(height, "seconds to build and solve"))
-    return _svg(height, parts, "Time against accuracy: the stationarity residual ε of every answer")
+    parts.append(label_x(height, "seconds to build and solve"))
+    return drawing(
+        height, parts, "Time against accuracy: the stationarity residual ε of every answer"
+    )
 
 
 def success_and_honesty(summaries: Sequence[Summary], styles: Mapping[str, int]) -> str:
@@ -148,102 +153,46 @@ def success_and_honesty(summaries: Sequence[Summary], styles: Mapping[str, int])
     if not shown:
         return ""
     left, step = 200, 26
-    height = _TOP + step * len(shown) + _BOTTOM
+    height = TOP + step * len(shown) + BOTTOM
 
     def x(share: float) -> float:
-        return left + (_WIDTH - left - _RIGHT - 8) * share
+        return left + (WIDTH - left - RIGHT - 8) * share
 
     parts = []
     for k in range(5):
         parts.append(
-            f'<line x1="{x(k / 4):.1f}" y1="{_TOP}" x2="{x(k / 4):.1f}" y2="{height - _BOTTOM}" '
-            f'class="grid"/>'
+            f'<line x1="{x(k / 4):.1f}" y1="{TOP}" x2="{x(k / 4):.1f}" y2="{height - BOTTOM}" '
+            f"{GRID}/>"
         )
-        parts.append(_tick_x(x(k / 4), height, f"{25 * k} %"))
+        parts.append(tick_x(x(k / 4), height, f"{25 * k} %"))
     for i, s in enumerate(shown):
-        y = _TOP + step * (i + 0.5)
-        colour = _colour(styles[s.profile])
+        y = TOP + step * (i + 0.5)
+        paint = colour(styles[s.profile])
         name = escape(f"{s.profile} · {s.grade}")
         parts.append(f'<text x="{left - 14}" y="{y + 4:.1f}" text-anchor="end">{name}</text>')
         success, honesty = s.success or 0.0, s.honesty
         if honesty is not None:
             parts.append(
                 f'<line x1="{x(success):.1f}" y1="{y}" x2="{x(honesty):.1f}" y2="{y}" '
-                f'stroke="{colour}" stroke-width="2" opacity="0.5"/>'
-                f'<circle cx="{x(honesty):.1f}" cy="{y}" r="8" fill="none" stroke="{colour}" '
+                f'stroke="{paint}" stroke-width="2" opacity="0.5"/>'
+                f'<circle cx="{x(honesty):.1f}" cy="{y}" r="8" fill="none" stroke="{paint}" '
                 f'stroke-width="2"><title>{name}: honesty {s.kept} of {s.claims}</title></circle>'
             )
         parts.append(
-            f'<circle cx="{x(success):.1f}" cy="{y}" r="4.5" fill="{colour}">'
+            f'<circle cx="{x(success):.1f}" cy="{y}" r="4.5" fill="{paint}">'
             f"<title>{name}: success {s.certified} of {s.entered}</title></circle>"
         )
-    parts.append(_label_x(height, "● success: certified   ○ honesty: true claims"))
-    return _svg(height, parts, "Success and honesty of every solver at every grade")
+    parts.append(label_x(height, "● success: certified   ○ honesty: true claims"))
+    return drawing(height, parts, "Success and honesty of every solver at every grade")
 
 
 def legend_mark(style: int) -> str:
     """Return a small drawing of a profile's colour, dash and shape."""
     line = (
-        f'<line x1="0" y1="7" x2="34" y2="7" stroke="{_colour(style)}" stroke-width="2" '
-        f'stroke-dasharray="{_dash(style)}"/>'
+        f'<line x1="0" y1="7" x2="34" y2="7" stroke="{colour(style)}" stroke-width="2" '
+        f'stroke-dasharray="{dash(style)}"/>'
     )
     return (
         f'<svg class="key" viewBox="0 0 34 14" width="34" height="14" aria-hidden="true">{line}'
-        f"{_mark(17, 7, style, '', True)}</svg>"
-    )
-
-
-def _mark(x: float, y: float, style: int, words: str, filled: bool) -> str:
-    colour = _colour(style)
-    shape = (style // len(_COLOURS) + style) % 4
-    paint = f'fill="{colour}"' if filled else f'fill="none" stroke="{colour}" stroke-width="1.5"'
-    title = f"<title>{escape(words)}</title>" if words else ""
-    if shape == 0:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" {paint}>{title}</circle>'
-    corners = {
-        1: ((-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)),
-        2: ((0, -4.5), (4.5, 3.5), (-4.5, 3.5)),
-        3: ((0, -5), (5, 0), (0, 5), (-5, 0)),
-    }[shape]
-    points = " ".join(f"{x + a:.1f},{y + b:.1f}" for a, b in corners)
-    return f'<polygon points="{points}" {paint}>{title}</polygon>'
-
-
-def _colour(style: int) -> str:
-    return _COLOURS[style % len(_COLOURS)]
-
-
-def _dash(style: int) -> str:
-    return _DASHES[(style // len(_COLOURS) + style) % len(_DASHES)]
-
-
-def _power(exponent: int) -> str:
-    digits = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{digits}"
-
-
-def _grid_y(y: Callable[[float], float], values: Sequence[float], words: Sequence[str]) -> str:
-    lines = []
-    for value, word in zip(values, words, strict=True):
-        at = y(value)
-        lines.append(
-            f'<line x1="{_LEFT}" y1="{at:.1f}" x2="{_WIDTH - _RIGHT}" y2="{at:.1f}" class="grid"/>'
-            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{word}</text>'
-        )
-    return "".join(lines)
-
-
-def _tick_x(x: float, height: float, word: str) -> str:
-    return f'<text x="{x:.1f}" y="{height - _BOTTOM + 18:.1f}" text-anchor="middle">{word}</text>'
-
-
-def _label_x(height: float, word: str) -> str:
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    return f'<text x="{middle:.1f}" y="{height - 6:.1f}" text-anchor="middle">{escape(word)}</text>'
-
-
-def _svg(height: float, parts: Sequence[str], title: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg>"
+        f"{mark(17, 7, style, '', True)}</svg>"
     )
