@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install run train-digits test test-long adversarial instances check bench bench-long bench-page docs paper compare known-issues format clean
+.PHONY: install run train-digits test test-long adversarial instances check bench bench-long bench-page docs weight paper compare known-issues format clean
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "install: there is no $(PYTHON): name a Python 3.11 to 3.13, for example \`make install PYTHON=python3.12\`."; exit 1; }
@@ -60,6 +60,13 @@ bench-page: install
 
 docs: install
 	$(VENV)/python docs/build.py
+
+# The tables of docs/install.md, from an environment with nothing but the package.
+weight: install
+	$(PYTHON) -m venv --clear out/plain
+	out/plain/bin/python -m pip install -q .
+	$(VENV)/python tools/weight.py out/plain/bin/python
+	rm -rf out/plain
 
 paper: install
 	$(VENV)/lexmargin paper --out out/paper

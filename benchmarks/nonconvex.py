@@ -221,11 +221,20 @@ def targets(bench: Bench, name: str, ratios: dict[str, Ratio], wanted: float) ->
     bench.target(f"{name}: {PLAIN} / {PYOMO}{plain.words}", value, 3.0)
 
 
-def main() -> None:
-    """Print the tables."""
-    # Imported here, so that no method pays for it.
+def warm_up() -> None:
+    """Import what the ways import, so that none pays for it: every start has a new process."""
     for module in ("casadi", "cyipopt", "pyomo.environ", "scipy.linalg", "scipy.optimize"):
         importlib.import_module(module)
+    for kind in ("square", "relu2"):
+        small = problem(np.random.default_rng(0), kind, 10, 40)
+        (begin,) = starts(small, np.random.default_rng(0), 1)
+        for method in (OURS, ENGINE, HAND, LBFGS, PYOMO):
+            WAYS[method](small, begin)
+
+
+def main() -> None:
+    """Print the tables."""
+    warm_up()
     asked = options(__doc__, LIMIT)
     title = "Smooth nonconvex hard margins, CPU seconds"
     with Bench("nonconvex", title, OURS, asked.seeds, only=asked.only) as bench:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lexmargin.inputs.progress import Tick
+from lexmargin.outputs.progress import Tick
 
 
 def answer(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:

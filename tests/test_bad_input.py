@@ -126,7 +126,7 @@ def test_bad_files(
     assert status == 2, err
     assert err.startswith(f"error ({code}): ") and err.count("\n") == 1, err
     assert "Traceback" not in err and len(err) < 600
-    assert not out
+    assert json.loads(out)["error"]["code"] == code
     assert snapshot(tmp_path) == before
 
 
@@ -175,7 +175,7 @@ def test_bad_words(
     status, out, err = call(capsys, [*words, "--json"])
     assert status == 2, err
     assert err.startswith(f"error ({code}): ") and err.count("\n") == 1, err
-    assert not out
+    assert json.loads(out)["error"]["code"] == code
     assert snapshot(tmp_path) == before
 
 
@@ -251,7 +251,7 @@ def test_inseparable_data_come_with_their_proof(
     assert status == 1
     assert err.startswith("error (not-separable): ") and err.count("\n") == 1
     answer: dict[str, Any] = json.loads(out)
-    assert answer["verdict"] == "NOT_SEPARATING" and answer["error"] == "not-separable"
+    assert answer["verdict"] == "NOT_SEPARATING" and answer["error"]["code"] == "not-separable"
     gordan = {int(n): Fraction(value) for n, value in answer["gordan"].items()}
     assert gordan and all(value > 0 for value in gordan.values())
     assert gordan_sum(rows, labels, gordan) == [0, 0]

@@ -28,7 +28,7 @@ from lexmargin.judge.tolerances import Tolerances
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.pivoting import pivoted
-from lexmargin.linalg.rows import row_lengths
+from lexmargin.linalg.rows import inner_products, remainder, row_lengths
 
 INF = math.inf
 NORMS = [1.0, 1.5, 2.0, 3.0, 7.0, INF]
@@ -154,6 +154,43 @@ def test_the_gram_form_is_chosen_and_optimal_by_the_kkt_conditions(count, size, 
         assert found.residual <= 1e-14
     orthogonal = nonnegative_multipliers(J, target, method=MultiplierMethod.ORTHOGONAL)
     assert found.residual == pytest.approx(orthogonal.residual, abs=1e-14)
+
+
+@pytest.mark.parametrize("outside", [0.0, 1e-3, 1e-8, 1e-12])
+def test_rows_of_few_dimensions_are_answered_in_their_span_and_one_outside_it_counts(outside):
+    rng = np.random.default_rng(7)
+    J = rng.standard_normal((260, 20)) @ rng.standard_normal((20, 400))
+    target = np.maximum(rng.standard_normal(260), 0.0) @ J
+    target = target / np.linalg.norm(target) + 0.01 * rng.standard_normal(400)
+    target /= np.linalg.norm(target)
+    # A row that no sample of every other one would show, turned towards the target.
+    J[131] += outside * np.linalg.norm(J[131]) * target
+    found = nonnegative_multipliers(J, target, target)
+    lengths = np.linalg.norm(J, axis=1)
+    residual = target - found.multipliers @ J
+    slopes, mass = (J @ residual) / lengths, 1.0 + float(found.multipliers @ lengths)
+    assert np.max(slopes) <= 1e-14 * mass
+    assert np.max(np.abs(slopes[found.multipliers > 0])) <= 1e-14 * mass
+    # A row that is left out although it helps would not pass.
+    alone = np.delete(np.arange(260), 131)
+    without = nonnegative_multipliers(J[alone], target).multipliers
+    slope = float(J[131] @ (target - without @ J[alone])) / lengths[131]
+    assert slope > 1e-6 or outside < 1e-3
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 16, 17, 40])
+@pytest.mark.parametrize("kept", [np.asarray, sparse.csr_array])
+def test_products_and_remainders_in_pieces_are_those_of_whole_rows(count, kept):
+    rng = np.random.default_rng(count)
+    # Integers, of which doubles lose nothing in any order.
+    J = rng.integers(-9, 10, size=(count, 900_000 // count)).astype(float)
+    target, weights = rng.integers(-9, 10, size=J.shape[1]), rng.integers(0, 9, size=count)
+    square, products = inner_products(kept(J), target.astype(float))
+    np.testing.assert_array_equal(square, np.einsum("ij,kj->ik", J, J))
+    np.testing.assert_array_equal(products, np.einsum("ij,j->i", J, target))
+    left, slopes = remainder(kept(J), weights.astype(float), target.astype(float))
+    np.testing.assert_array_equal(left, target - np.einsum("i,ij->j", weights, J))
+    np.testing.assert_array_equal(slopes, np.einsum("ij,j->i", J, left))
 
 
 def test_dependent_or_many_rows_go_to_the_orthogonal_method():

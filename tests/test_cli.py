@@ -160,8 +160,10 @@ def test_stdout_holds_json_and_nothing_else(profile: str) -> None:
     """Solvers print banners from C: only another process sees the bytes of descriptor 1."""
     outcome = shell(["solve", PROBLEM, "--solver", profile, "--json"])
     assert "Traceback" not in outcome.err
-    if outcome.out:
-        assert outcome.out.count("\n") == 1 and outcome.out.startswith("{")
+    assert outcome.out.count("\n") == 1 and outcome.out.startswith("{")
+    if "error" in outcome.json:
+        assert outcome.json["error"]["code"] in ("missing-backend", "unsupported")
+    else:
         assert outcome.json["solver"] == profile
     if profile in ALWAYS_HERE:
         assert outcome.code == 0 and outcome.out and not outcome.err, outcome.err
@@ -177,11 +179,18 @@ def test_a_talking_solver_talks_to_stderr(profile: str) -> None:
 
 def test_doctor_judges_every_profile(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = call(capsys, "doctor", "--json")
+    assert outcome.code == 0
     assert [finding["profile"] for finding in outcome.json] == list(PROFILES)
-    assert all(f.keys() == {"profile", "solver", "works", "reason"} for f in outcome.json)
-    working = {f["profile"] for f in outcome.json if f["works"]}
-    assert outcome.code == (0 if {"clarabel", "ipopt"} <= working else 3)
-    assert "clarabel" in working
+    assert all(
+        f.keys() == {"profile", "solver", "state", "required", "reason"} for f in outcome.json
+    )
+    found = {f["profile"]: f for f in outcome.json}
+    for name, finding in found.items():
+        assert finding["required"] == Library().profile(name).is_required
+        allowed = {"works", "inside"} if finding["required"] else {"works", "absent"}
+        assert finding["state"] in allowed, finding
+    assert found["clarabel"]["state"] == found["ipopt-casadi"]["state"] == "works"
+    assert found["gradient-descent"]["state"] == "inside"
 
 
 def test_doctor_outlives_a_solver_that_raises(
@@ -193,26 +202,48 @@ def test_doctor_outlives_a_solver_that_raises(
     monkeypatch.setattr(doctor, "solve", failing)
     outcome = call(capsys, "doctor", "--json")
     assert outcome.code == 3
-    assert [finding["profile"] for finding in outcome.json] == list(PROFILES)
-    assert all("a fault of the solver's package" in f["reason"] for f in outcome.json)
+    asked = [finding for finding in outcome.json if finding["state"] != "inside"]
+    assert len(asked) == len(PROFILES) - 1
+    assert all("a fault of the solver's package" in f["reason"] for f in asked)
 
 
-@pytest.mark.parametrize("broken", ["clarabel", "ipopt"])
-def test_doctor_says_when_a_required_solver_is_missing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, broken: str
+@pytest.mark.parametrize(
+    ("broken", "error", "code", "state", "said"),
+    [
+        ("clarabel", MissingBackendError("Gone."), 3, "absent", "do not work: clarabel"),
+        ("clarabel", ValueError("Broken."), 3, "fails", "do not work: clarabel"),
+        ("ipopt-casadi", MissingBackendError("Gone."), 3, "absent", "do not work: ipopt-casadi"),
+        ("ipopt", MissingBackendError("Gone."), 0, "absent", "absent, and not needed: ipopt"),
+        ("ipopt", ValueError("Broken."), 0, "fails", "installed, and failing: ipopt"),
+    ],
+)
+def test_doctor_tells_what_is_needed_from_what_is_not(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+    error: Exception,
+    code: int,
+    state: str,
+    said: str,
 ) -> None:
     def failing(problem: Any, solver: str, **rest: Any) -> Solution:
         if solver == broken:
-            raise MissingBackendError("It is not here.", "Install it.")
-        return solve(problem, solver, **rest)
+            raise error
+        if Library().profile(solver).is_required:
+            return solved
+        raise MissingBackendError("Elsewhere.")
 
+    solved = solve(load(PROBLEM))
     monkeypatch.setattr(doctor, "solve", failing)
     outcome = call(capsys, "doctor", "--json")
-    assert outcome.code == 3
+    assert outcome.code == code
     found = {finding["profile"]: finding for finding in outcome.json}
-    assert not found[broken]["works"] and "It is not here." in found[broken]["reason"]
+    assert found[broken]["state"] == state
+    if broken == "ipopt" and state == "absent":
+        assert found[broken]["reason"] == "lexmargin install-ipopt"
     text = call(capsys, "doctor")
-    assert text.code == 3 and "fails" in text.out
+    assert text.code == code and said in text.out
+    assert ("all 18 profiles" in text.out) == (code == 0)
 
 
 def test_certify_prints_the_certificate_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,7 +297,7 @@ def test_certify_refuses_unfitting_blocks(
     outcome = call(capsys, "certify", PROBLEM, "--theta", str(file), "--json")
     assert outcome.code == 2
     assert outcome.err.startswith("error (") and outcome.err.count("\n") == 1
-    assert not outcome.out
+    assert outcome.json["error"]["exit_code"] == 2
 
 
 @pytest.fixture
@@ -334,7 +365,12 @@ def test_a_missing_solver_is_exit_3(
     assert (
         outcome.err == "error (missing-backend): The solver 'active-set' is not here. Install it.\n"
     )
-    assert not outcome.out
+    assert outcome.json["error"] == {
+        "code": "missing-backend",
+        "problem": "The solver 'active-set' is not here.",
+        "advice": "Install it.",
+        "exit_code": 3,
+    }
 
 
 @pytest.mark.parametrize(
@@ -342,7 +378,7 @@ def test_a_missing_solver_is_exit_3(
     [
         (RuntimeError("a fault"), 3, "internal"),
         (MemoryError(), 3, "memory"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
 def test_no_failure_prints_a_traceback(
@@ -359,8 +395,9 @@ def test_no_failure_prints_a_traceback(
     monkeypatch.delenv("LEXMARGIN_TRACEBACK", raising=False)
     outcome = call(capsys, "solve", PROBLEM, "--json")
     assert outcome.code == code
-    assert word in outcome.err and outcome.err.count("\n") <= 1
-    assert "Traceback" not in outcome.err and not outcome.out
+    assert outcome.err.startswith(f"error ({word}): ") and outcome.err.count("\n") == 1
+    assert "Traceback" not in outcome.err
+    assert outcome.json["error"]["code"] == word and outcome.json["error"]["exit_code"] == code
 
 
 def test_a_fault_of_ours_can_be_traced(monkeypatch: pytest.MonkeyPatch) -> None:

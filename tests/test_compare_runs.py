@@ -36,7 +36,7 @@ from lexmargin.compare.plan import plan
 from lexmargin.compare.sources import digest
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.json_text import canonical
-from lexmargin.inputs.progress import Tick
+from lexmargin.outputs.progress import Tick
 from lexmargin.processes.owner import shared_nursery
 from lexmargin.shelf.library import Library
 

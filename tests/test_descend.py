@@ -20,12 +20,12 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
-from lexmargin.inputs.progress import Part, Tick
 from lexmargin.judge import certify_arrays
 from lexmargin.linalg.norms import angle
 from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.outputs.progress import Part, Tick
 from lexmargin.paths.descend import Descent, EndReason, descend
 from lexmargin.paths.flow import Clock, FlowMethod, GradientFlow
 from lexmargin.paths.steps import (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.inputs.display import frame, html_table
+from lexmargin.outputs.display import frame, html_table
 
 DATA = lm.Dataset([[2.0, 1.0], [1.0, 3.0], [-1.0, -2.0]], [1, 1, -1])
 LONGEST = 120
@@ -70,7 +70,7 @@ def test_texts_are_text_and_not_markup() -> None:
 
 def test_a_frame_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(lm.MissingBackendError, match="pip install pandas"):
+    with pytest.raises(lm.MissingBackendError, match="pip install 'pandas'"):
         frame({"a": [1]})
 
 

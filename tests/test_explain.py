@@ -45,4 +45,6 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     route = problem.explain()
     assert "-> ipopt-casadi (ipopt through casadi)" in route
-    assert "ipopt would come first, but: no cyipopt here" in route
+    assert (
+        "ipopt would come first, but no cyipopt here; to have it: lexmargin install-ipopt" in route
+    )

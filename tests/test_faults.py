@@ -25,7 +25,7 @@ from lexmargin.compare.pages.reading import sealed
 from lexmargin.compare.plan import plan
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.json_text import canonical
-from lexmargin.inputs.progress import Progress, Tick
+from lexmargin.outputs.progress import Progress, Tick
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery
 from lexmargin.shelf.library import Library

@@ -50,8 +50,10 @@ def loaded_by(code: str) -> set[str]:
         HELP.format(words=["--help"]),
         HELP.format(words=["solve", "--help"]),
         HELP.format(words=["nope"]),
+        HELP.format(words=["--version"]),
+        HELP.format(words=["list"]),
     ],
-    ids=["import", "names", "help", "solve-help", "usage-error"],
+    ids=["import", "names", "help", "solve-help", "usage-error", "version", "list"],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert not loaded_by(code)

@@ -439,7 +439,7 @@ def test_grades() -> None:
 def test_every_shipped_profile_reads(name: str) -> None:
     profile = LIBRARY.profile(name)
     assert profile.name == name
-    assert profile.cite and profile.licence and profile.install and profile.requires
+    assert profile.cite and profile.licence and profile.requires and profile.remedy
     assert profile.handles
     options = profile.options(grade("high"), time_limit=3, iterations=7)
     asked = ((Word.PRIMAL, 1e-9), (Word.GAP, 1e-9), (Word.TIME, 3.0), (Word.ITERATIONS, 7))

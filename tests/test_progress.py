@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.inputs.progress import Part, telling
-from lexmargin.inputs.svg import curve, sorted_margins
+from lexmargin.outputs.progress import Part, telling
+from lexmargin.outputs.svg import curve, sorted_margins
 
 DATA = lm.Dataset([[2.0, 1.0], [1.0, 3.0], [-1.0, -2.0]], [1, 1, -1])
 TWO = lm.Sum([lm.Linear(), lm.Bias("two-squares")])

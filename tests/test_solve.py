@@ -296,7 +296,7 @@ def test_a_missing_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(home, "backend", lambda name: Absent())
     with pytest.raises(MissingBackendError, match=r"clarabel.*not installed") as caught:
         lm.solve(_stated(TWO_POINTS)[0], "clarabel")
-    assert "pip install clarabel" in str(caught.value)
+    assert "pip install lexmargin" in str(caught.value)
 
 
 def test_answers_of_equal_seeds_are_equal() -> None:

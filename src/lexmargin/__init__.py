@@ -47,7 +47,6 @@ if TYPE_CHECKING:
         ScaledMargin,
         WSet,
     )
-    from lexmargin.inputs.progress import Tick
     from lexmargin.judge import (
         Certificate,
         LimitCertificate,
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
         trained_margins,
     )
     from lexmargin.losses import Loss
+    from lexmargin.outputs.progress import Tick
     from lexmargin.paths.descend import Descent, descend
     from lexmargin.paths.grid import AdaptiveGrid
     from lexmargin.paths.trace import trace
@@ -140,7 +140,7 @@ _ROOMS = {
     ),
     "shelf.library": ("Library",),
     "shelf.build": ("load", "save"),
-    "inputs.progress": ("Tick",),
+    "outputs.progress": ("Tick",),
     "losses": ("Loss",),
     "paths": ("AdaptiveGrid", "Descent", "TracedPath", "descend", "trace"),
     "predictors": (

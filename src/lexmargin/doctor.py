@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, final
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import LexmarginError, UnsupportedError
+from lexmargin.errors import LexmarginError, MissingBackendError, UnsupportedError
 from lexmargin.formulations import (
     ConstrainedPath,
     Formulation,
@@ -14,14 +16,24 @@ from lexmargin.formulations import (
     Lexicographic,
     MarginPath,
 )
-from lexmargin.inputs.progress import Part, Progress, Tick, telling
+from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.predictors import Bias, BiasForm, DiagonalNetwork, Linear, Network, ReLU, Sum
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
 from lexmargin.solution import BackendName
 from lexmargin.solve import solve
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "State", "examine", "healthy", "summary"]
+
+
+class State(StrEnum):
+    """What a profile is here."""
+
+    WORKS = "works"
+    ABSENT = "absent"
+    FAILS = "fails"
+    INSIDE = "inside"
+    """A contender of ``compare`` that answers no call of ``solve``."""
 
 
 @final
@@ -31,7 +43,8 @@ class Finding:
 
     profile: str
     solver: str
-    works: bool
+    state: State
+    required: bool
     reason: str
 
     def to_json(self) -> dict[str, Any]:
@@ -39,12 +52,10 @@ class Finding:
         return {
             "profile": self.profile,
             "solver": self.solver,
-            "works": self.works,
+            "state": self.state.value,
+            "required": self.required,
             "reason": self.reason,
         }
-
-    def __str__(self) -> str:
-        return f"{self.profile:<22}{'works' if self.works else 'fails':<8}{self.reason}"
 
 
 def examine(library: Library, progress: Progress | bool | None = None) -> list[Finding]:
@@ -55,8 +66,32 @@ def examine(library: Library, progress: Progress | bool | None = None) -> list[F
         for name in names:
             if told is not None:
                 told(Tick(Part.PROFILES, len(findings), len(names), name))
-            findings.append(_examined(library, library.profile(name)))
+            profile = library.profile(name)
+            state, reason = _examined(library, profile)
+            findings.append(Finding(name, profile.solver, state, profile.is_required, reason))
     return findings
+
+
+def healthy(findings: Sequence[Finding]) -> bool:
+    """Say whether every profile that comes with lexmargin works."""
+    return all(f.state in (State.WORKS, State.INSIDE) for f in findings if f.required)
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return what follows from the findings, in one sentence for each kind of profile."""
+    required = [f for f in findings if f.required and f.state is not State.INSIDE]
+    broken = [f.profile for f in required if f.state is not State.WORKS]
+    optional = [f for f in findings if not f.required]
+    absent = [f.profile for f in optional if f.state is State.ABSENT]
+    failing = [f.profile for f in optional if f.state is State.FAILS]
+    lines = [f"all {len(required)} profiles that come with lexmargin work"]
+    if broken:
+        lines = [f"profiles that come with lexmargin and do not work: {', '.join(broken)}"]
+    if absent:
+        lines.append(f"absent, and not needed: {', '.join(absent)}")
+    if failing:
+        lines.append(f"installed, and failing: {', '.join(failing)}")
+    return "\n".join(lines)
 
 
 def _problems() -> tuple[Formulation, ...]:
@@ -74,11 +109,11 @@ def _problems() -> tuple[Formulation, ...]:
     )
 
 
-def _examined(library: Library, profile: Profile) -> Finding:
+def _examined(library: Library, profile: Profile) -> tuple[State, str]:
     """Return the first certified answer among the problems the profile accepts."""
-    reason = "accepts none of the small problems"
     if profile.backend is BackendName.DESCENT:
-        reason = "runs inside `compare` alone"
+        return State.INSIDE, "runs inside `compare` alone"
+    reason = "accepts none of the small problems"
     for problem in _problems():
         try:
             solution = solve(
@@ -86,12 +121,13 @@ def _examined(library: Library, profile: Profile) -> Finding:
             )
         except UnsupportedError:
             continue
+        except MissingBackendError as error:
+            return State.ABSENT, str(error) if profile.is_required else profile.remedy
         except LexmarginError as error:
-            return Finding(profile.name, profile.solver, False, str(error))
+            return State.FAILS, str(error)
         except Exception as error:
             # A doctor outlives whatever a solver's package raises, and reports it.
-            fault = f"{type(error).__name__}: {error}"
-            return Finding(profile.name, profile.solver, False, fault)
+            return State.FAILS, f"{type(error).__name__}: {error}"
         certificate = solution.judgement
         if certificate is None:
             reason = f"{solution.ran}: {solution.raw_status}"
@@ -99,5 +135,5 @@ def _examined(library: Library, profile: Profile) -> Finding:
         reason = f"{problem.name} {certificate.verdict.value}"
         reason += f", ε = {certificate.stationarity:.1e}"
         if certificate.certified:
-            return Finding(profile.name, profile.solver, True, reason)
-    return Finding(profile.name, profile.solver, False, reason)
+            return State.WORKS, reason
+    return State.FAILS, reason

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lexmargin.inputs.files import make_folder, write_file
+from lexmargin.inputs.optional import optional
 from lexmargin.judge import Certificate
 from lexmargin.judge.multipliers.stationarity import CurvePoint, TradeOffPoint
 from lexmargin.ops.base import FloatArray, IntArray
@@ -53,9 +54,7 @@ _WIDTH = 6.4
 @contextmanager
 def style() -> Iterator[Any]:
     """Draw without a display, in the house style; yields ``matplotlib.pyplot``."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    optional("matplotlib").use("Agg")
     import matplotlib.pyplot as plt
 
     with plt.rc_context(_STYLE):

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from lexmargin.errors import LibraryError, ShapeError, UnjudgedError
 from lexmargin.formulations.levels import Level, Proof
-from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.family import LATER
 from lexmargin.inputs.stored import StoredAlone
-from lexmargin.inputs.svg import sorted_margins
 from lexmargin.ops.base import FloatArray
+from lexmargin.outputs.display import frame, html_table
+from lexmargin.outputs.svg import sorted_margins
 
 if TYPE_CHECKING:
     from lexmargin.judge.certificate import Certificate

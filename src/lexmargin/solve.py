@@ -17,7 +17,6 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.parts import Parts
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.progress import Progress, telling
 from lexmargin.judge import (
     Verdict,
     require_linear,
@@ -26,6 +25,7 @@ from lexmargin.judge.bounds.inseparable import prove_inseparable
 from lexmargin.judge.programs.recentred import recentred_problem
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.outputs.progress import Progress, telling
 from lexmargin.run.inseparable_data import (
     refuse_claim,
     refuse_hopeless,

@@ -5,7 +5,7 @@ from typing import Final
 
 __all__ = ["VERSION", "installed"]
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0.dev0"
 
 
 @functools.cache

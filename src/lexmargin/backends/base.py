@@ -275,7 +275,7 @@ def import_problem(modules: Sequence[str]) -> str:
         try:
             importlib.import_module(module)
         except (ImportError, OSError) as error:
-            return f"{module} cannot be imported ({error}); install it."
+            return f"{module} cannot be imported ({error})."
     return ""
 
 

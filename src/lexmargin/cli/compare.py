@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lexmargin.cli.options import Json, Shelves, library_of
-from lexmargin.cli.output import emit, say
+from lexmargin.cli.output import UNBOUNDED, columns, emit, kept_so_far, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
 from lexmargin.inputs.files import write_file
+from lexmargin.inputs.optional import optional
 
 if TYPE_CHECKING:
     from lexmargin.compare import Executor, Table
@@ -74,18 +74,19 @@ def compare(
     chosen = _executor(executor, workers, scheduler)
     for path in (csv, html, cite):
         _check_writable(path)
-    table = run(
-        _words(problems),
-        _words(solvers),
-        _words([grades]),
-        _whole_numbers(seeds),
-        limits=Limits(time_limit, memory_limit),
-        scaled=(False, True) if both else (scaled,),
-        executor=chosen,
-        out=out,
-        library=shelves,
-        progress=True,
-    )
+    with kept_so_far(lambda: _kept(out)):
+        table = run(
+            _words(problems),
+            _words(solvers),
+            _words([grades]),
+            _whole_numbers(seeds),
+            limits=Limits(time_limit, memory_limit),
+            scaled=(False, True) if both else (scaled,),
+            executor=chosen,
+            out=out,
+            library=shelves,
+            progress=True,
+        )
     _show(table, shelves, csv, html, cite, as_json)
 
 
@@ -104,6 +105,14 @@ def report(
         _check_writable(path)
     shelves = library_of(library)
     _show(read_back(Store(folder), shelves), shelves, csv, html, cite, as_json)
+
+
+def _kept(out: Path | None) -> str:
+    from lexmargin.compare import Store
+
+    if out is None:
+        return "Nothing was kept; --out FOLDER keeps every finished unit."
+    return f"Kept: {Store(out).count()} units in {out}; the same command goes on from there."
 
 
 def _executor(name: str, workers: int, scheduler: str | None) -> Executor:
@@ -130,8 +139,11 @@ def _whole_numbers(text: str) -> list[int]:
 
 
 def _check_writable(path: Path | None) -> None:
+    """Refuse what would fail after an hour of work."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise BadInputError(f"{path} cannot be written.", "Name a file in a folder that exists.")
+    if path is not None and path.suffix == ".html":
+        optional("jinja2")
 
 
 def _show(
@@ -155,4 +167,4 @@ def _show(
     if as_json:
         emit(table.to_json())
     else:
-        say(as_text(table, None if sys.stdout.isatty() else 160))
+        say(as_text(table, columns() or UNBOUNDED))

@@ -10,10 +10,43 @@ import typer
 if TYPE_CHECKING:
     from lexmargin.shelf.library import Library
 
-__all__ = ["Json", "Problem", "Seed", "Shelves", "TimeLimit", "library_of"]
+__all__ = [
+    "UNKEPT",
+    "Grade",
+    "Json",
+    "Problem",
+    "Seed",
+    "Shelves",
+    "Solver",
+    "TimeLimit",
+    "library_of",
+]
 
-Problem = Annotated[str, typer.Argument(help="A problem's name, or a TOML file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+UNKEPT = "Nothing was kept; --time-limit SECONDS ends a run and keeps what it reached."
+
+
+def _problems(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    titles = library_of(ctx.params.get("library")).titles()
+    return [(name, title) for name, title in titles.items() if name.startswith(incomplete)]
+
+
+def _solvers(ctx: typer.Context, incomplete: str) -> list[str]:
+    known = ("auto", *library_of(ctx.params.get("library")).profiles())
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def _grades(incomplete: str) -> list[str]:
+    from lexmargin.shelf.library import grades
+
+    return [grade.name for grade in grades() if grade.name.startswith(incomplete)]
+
+
+Problem = Annotated[
+    str, typer.Argument(help="A problem's name, or a TOML file.", autocompletion=_problems)
+]
+Solver = Annotated[str, typer.Option(help="A solver profile, or auto.", autocompletion=_solvers)]
+Grade = Annotated[str, typer.Option(help="default, low, mid or high.", autocompletion=_grades)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; errors too.")]
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 TimeLimit = Annotated[float | None, typer.Option(help="Seconds; what was reached is kept.")]
 Shelves = Annotated[

@@ -1,7 +1,8 @@
 """What the command line writes: one place for every line, on streams that may be closed or full.
 
 Titles, names and messages come from files, and a terminal obeys what it is sent: control characters
-are shown, never sent.
+are shown, never sent. Lines are as long as the terminal is wide, or as ``COLUMNS`` says; in a pipe
+they are as long as they are.
 """
 
 from __future__ import annotations
@@ -9,19 +10,82 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import sys
-from typing import Any
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, final
 
 import typer
 
-from lexmargin.inputs.display import printable
+from lexmargin.outputs.display import fitted, printable
 
-__all__ = ["emit", "note", "prepare_streams", "say", "silence"]
+__all__ = [
+    "UNBOUNDED",
+    "Interrupted",
+    "columns",
+    "emit",
+    "failed",
+    "kept_so_far",
+    "note",
+    "prepare_streams",
+    "say",
+    "silence",
+    "table",
+]
+
+
+UNBOUNDED: Final = 160
+"""Columns of a table in a pipe: what an editor shows without wrapping."""
+_NARROWEST: Final = 20
+"""A terminal of fewer columns is none; words would be cut to letters."""
+_NAMED: Final = re.compile(r"\s*\S+(?: \S+)*\s{2,}")
+"""The name that a line begins with, up to what is said of it."""
+
+
+def columns() -> int | None:
+    """Return how wide lines may be: ``COLUMNS``, or a terminal's width, or None in a pipe."""
+    said = os.environ.get("COLUMNS", "")
+    if not (said.isdigit() and int(said)) and not sys.stdout.isatty():
+        return None
+    return max(_NARROWEST, shutil.get_terminal_size().columns)
 
 
 def say(text: str) -> None:
-    """Write a result to stdout, as lines."""
-    typer.echo(printable(text))
+    """Write a result to stdout, as lines; long ones go on below what they say, not the name."""
+    width = columns()
+    lines = printable(text).split("\n")
+    if width is not None:
+        lines = [part for line in lines for part in _folded(line, width)]
+    typer.echo("\n".join(lines))
+
+
+def _folded(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    name = _NAMED.match(line)
+    blank = " " * (len(line) - len(line.lstrip()))
+    if name is not None and len(name[0]) <= width // 2:
+        return textwrap.wrap(line, width, subsequent_indent=" " * len(name[0]))
+    below = f"{blank}    "
+    if name is None or not name[0].strip():
+        return textwrap.wrap(line, width, subsequent_indent=below)
+    rest = textwrap.wrap(line[len(name[0]) :], width, initial_indent=below, subsequent_indent=below)
+    return [*textwrap.wrap(name[0], width, subsequent_indent=below), *rest]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> str:
+    """Return rows below their head, as wide as lines may be; ``numbers`` stand to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in head:
+        grid.add_column(name, justify="right" if name in numbers else "left")
+    for row in rows:
+        grid.add_row(*(Text(printable(cell)) for cell in row))
+    return fitted(grid, columns() or UNBOUNDED)
 
 
 def emit(value: Any) -> None:
@@ -34,6 +98,36 @@ def note(text: str) -> None:
     """Write a line to stderr; one that cannot be written is lost."""
     with contextlib.suppress(OSError, ValueError):
         typer.echo(printable(text), err=True)
+
+
+@final
+class Interrupted(BaseException):
+    """Ctrl-C, and what is kept of the work; the command line's library drops the plain one."""
+
+
+@contextlib.contextmanager
+def kept_so_far(told: Callable[[], str] = lambda: "Nothing was written.") -> Iterator[None]:
+    """Have an interrupt of what is done here say what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(told()) from error
+
+
+def failed(
+    code: str, exit_code: int, problem: str, advice: str = "", *, as_json: bool, proof: Any = None
+) -> int:
+    """Say what went wrong on stderr, and on stdout as an object where JSON is asked for."""
+    note(f"error ({code}): {' '.join(f'{problem} {advice}'.split())}")
+    if as_json:
+        said = {"code": code, "problem": problem, "advice": advice, "exit_code": int(exit_code)}
+        try:
+            emit({**(proof or {}), "error": said})
+            sys.stdout.flush()
+        except OSError:
+            # It stands on stderr, and the exit code is the same.
+            silence()
+    return int(exit_code)
 
 
 def prepare_streams() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lexmargin.cli.options import Json
-from lexmargin.cli.output import emit, say
+from lexmargin.cli.output import emit, kept_so_far, say, table
 from lexmargin.errors import ExitCode
+from lexmargin.inputs.optional import optional
 
 if TYPE_CHECKING:
     from lexmargin.paper import Record
@@ -38,11 +40,14 @@ def paper(
     from lexmargin.paper import Effort, measure_all, measured_before, named
     from lexmargin.paper.page import write_pages
 
+    for package in ("jinja2", "latex2mathml", "matplotlib"):
+        optional(package)
     chosen = named(tuple(dict.fromkeys(only or ())))
     effort = Effort.QUICK if quick else Effort.FULL
     records: list[Record] = []
     folder = out / "records" / effort.value
-    records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress=True))
+    with kept_so_far(lambda: _kept(folder, measured_before(chosen, effort, folder))):
+        records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress=True))
     # The page keeps what was measured before, so that one statement can be measured again.
     fresh = {record.id: record for record in records}
     known = fresh | {r.id: r for r in measured_before(named(()), effort, folder)}
@@ -54,6 +59,10 @@ def paper(
         say(_table(records))
         say(f"page: {pages[0]}, Markdown: {pages[1]}")
     raise typer.Exit(_exit_code(records))
+
+
+def _kept(folder: Path, records: Sequence[Record]) -> str:
+    return f"Kept: {len(records)} statements in {folder}; the same command goes on from there."
 
 
 def _exit_code(records: list[Record]) -> ExitCode:
@@ -70,9 +79,7 @@ def _exit_code(records: list[Record]) -> ExitCode:
 def _table(records: list[Record]) -> str:
     from lexmargin.paper import Reading, statement
 
-    rows: list[tuple[str, ...]] = [
-        ("statement", "in the paper", "literally", "corrected", "seconds")
-    ]
+    rows = []
     for record in records:
         words = ["not measured", record.failure]
         if record.measurement is not None:
@@ -83,8 +90,5 @@ def _table(records: list[Record]) -> str:
             ]
         reference = statement(record.id).reference
         rows.append((record.id, reference, *words, f"{record.seconds:.1f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        "  ".join([*(f"{c:<{w}}" for c, w in zip(row[:4], widths, strict=True)), f"{row[4]:>7}"])
-        for row in rows
-    )
+    head = ("statement", "in the paper", "literally", "corrected", "seconds")
+    return table(head, rows, numbers=("seconds",))

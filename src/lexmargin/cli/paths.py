@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lexmargin.cli.options import Json, Problem, Seed, Shelves, TimeLimit, library_of
-from lexmargin.cli.output import emit, note, say
+from lexmargin.cli.options import (
+    UNKEPT,
+    Grade,
+    Json,
+    Problem,
+    Seed,
+    Shelves,
+    Solver,
+    TimeLimit,
+    library_of,
+)
+from lexmargin.cli.output import columns, emit, kept_so_far, note, say, table
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -44,8 +54,8 @@ def trace(
             "this part of its direction's length; in place of --points."
         ),
     ] = None,
-    solver: Annotated[str, typer.Option(help="A solver profile, or auto.")] = "auto",
-    grade: Annotated[str, typer.Option(help="default, low, mid or high.")] = "default",
+    solver: Solver = "auto",
+    grade: Grade = "default",
     seed: Seed = 0,
     time_limit: TimeLimit = None,
     library: Shelves = None,
@@ -58,16 +68,17 @@ def trace(
 
     shelves = library_of(library)
     grid = _grid(first, last, points) if adaptive is None else AdaptiveGrid(first, last, adaptive)
-    traced = run(
-        load(problem, shelves),
-        grid,
-        solver=solver,
-        grade=grade,
-        seed=seed,
-        time_limit=time_limit,
-        library=shelves,
-        progress=True,
-    )
+    with kept_so_far(lambda: UNKEPT):
+        traced = run(
+            load(problem, shelves),
+            grid,
+            solver=solver,
+            grade=grade,
+            seed=seed,
+            time_limit=time_limit,
+            library=shelves,
+            progress=True,
+        )
     if as_json:
         emit(traced.to_json()["points"])
     else:
@@ -95,18 +106,33 @@ def _grid(first: float, last: float, points: int) -> list[float]:
     return [*(first * ratio**k for k in range(points - 1)), last]
 
 
+def _written(number: float, form: str) -> str:
+    return "–" if math.isnan(number) else format(number, form)
+
+
+_FULL, _SHORT = (6, 7, 9, 4), (5, 5, 5, 3)
+"""Digits of ρ, margin, objective and slack; the short ones where the full ones do not fit."""
+_FULL_WIDTH = 90
+"""Columns of the longest full row."""
+
+
 def _table(traced: TracedPath) -> str:
-    head = f"{'rho':>12} {'margin':>14} {'objective':>16} {'slack':>10} {'residual':>9}  verdict"
-    lines = [f"{traced.problem}, {traced.solver}", head]
+    digits = _FULL if (columns() or _FULL_WIDTH) >= _FULL_WIDTH else _SHORT
+    rows = []
     for point in traced.points:
         residual = point.certificate.stationarity
         measured = point.mismatch if math.isnan(residual) else residual
-        slack = point.slack(traced.margin_slack)
-        lines.append(
-            f"{point.rho:12.6g} {point.margin:14.7g} {point.objective:16.9g} "
-            f"{slack:10.4g} {measured:9.1e}  {point.certificate.verdict.value}"
-            f"{'' if point.certified else '  (not certified)'}"
+        numbers = (point.rho, point.margin, point.objective, point.slack(traced.margin_slack))
+        words = point.certificate.verdict.value
+        rows.append(
+            (
+                *(_written(x, f".{d}g") for x, d in zip(numbers, digits, strict=True)),
+                _written(measured, ".1e"),
+                words if point.certified else f"{words} (not certified)",
+            )
         )
+    head = ("rho", "margin", "objective", "slack", "residual", "verdict")
+    lines = [f"{traced.problem}, {traced.solver}", table(head, rows, numbers=head[:-1])]
     from lexmargin.paths import Shown
 
     only = sum(point.shown in (Shown.STATIONARY, Shown.LOCAL) for point in traced.points)
@@ -159,18 +185,19 @@ def descend(
     chosen: Any = loss or getattr(stated, "loss", Loss.EXPONENTIAL)
     if flow is not None and rate is not None:
         raise BadInputError("Both --flow and --rate were given.", "Gradient flow has no steps.")
-    path = run(
-        stated.predictor,
-        stated.data,
-        loss=chosen,
-        seed=seed,
-        steps=steps,
-        step_rule=None if flow is not None else _rule(rule, rate),
-        flow=None if flow is None else GradientFlow(flow),
-        time_limit=time_limit,
-        polish=polish,
-        progress=True,
-    )
+    with kept_so_far(lambda: UNKEPT):
+        path = run(
+            stated.predictor,
+            stated.data,
+            loss=chosen,
+            seed=seed,
+            steps=steps,
+            step_rule=None if flow is not None else _rule(rule, rate),
+            flow=None if flow is None else GradientFlow(flow),
+            time_limit=time_limit,
+            polish=polish,
+            progress=True,
+        )
     certificate = None
     if stated.functions.homogeneity.degree is not None:
         done = path.polished is not None and path.polished.converged

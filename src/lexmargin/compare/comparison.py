@@ -21,7 +21,7 @@ from lexmargin.errors import LexmarginError
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.expressions import Number
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.progress import Part, Progress, Tick, telling
+from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.shelf.collection import collection
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.problems import AnswerSpec

@@ -19,6 +19,7 @@ from lexmargin.compare.job_run import PRELOADED, Answered, run_unit
 from lexmargin.compare.jobs import Unit, code_digest
 from lexmargin.errors import LexmarginError, MissingBackendError, ParameterError
 from lexmargin.inputs.kinds import checked_class
+from lexmargin.inputs.optional import optional
 from lexmargin.processes.crew import crew
 
 __all__ = [
@@ -114,12 +115,7 @@ class DaskCluster(Executor):
     def check(self) -> None:
         if self.workers < 1:
             raise ParameterError(f"There are {self.workers} workers.", "Give at least 1.")
-        try:
-            import distributed
-        except ImportError:
-            raise MissingBackendError(
-                "dask.distributed is not installed.", "Install it: pip install 'lexmargin[dask]'."
-            ) from None
+        distributed = optional("distributed")
         if self.address is None:
             return
         try:

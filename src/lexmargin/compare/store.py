@@ -143,6 +143,10 @@ class Store(Results):
         """Return where the result of a unit is."""
         return self.folder / "results" / f"{key}.json"
 
+    def count(self) -> int:
+        """Return how many units have a result."""
+        return sum(1 for _ in (self.folder / "results").glob("*.json"))
+
     def has(self, key: str) -> bool:
         """Tell whether the unit is done; a file that is not its record counts as absent."""
         return result_of(read_record(self.result_path(key)), key) is not None

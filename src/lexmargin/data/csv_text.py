@@ -1,4 +1,9 @@
-"""The grammar of CSV as people export it: delimiter, comments, index, missing values, labels."""
+"""The grammar of CSV as people export it: delimiter, comments, index, missing values, labels.
+
+Cells are split by Python's own reader. What they mean is decided here and not by pandas, which
+no plain install has: where a header, a missing value or a decimal mark could be read in two ways,
+it takes one, and a file is refused here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Safetensors files: a JSON header with the place of every tensor, then their bytes."""
+"""Safetensors files: a JSON header with the place of every tensor, then their bytes.
+
+The package of that name gives NumPy no bfloat16, and the limits on sizes would stand here all the
+same; so a network is certified from its file with no more than NumPy.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,9 @@ may be left out, and the fields of a value of a family may stand beside its word
 which programs write, everything is stated, once and in one way. A record is what a program writes
 of its own run, in the form of receipts: it may hold arrays, and what is not finite is null there.
 What follows from other fields, named in ``computed`` of the class, is written and not read.
+
+A library of schemas such as pydantic would need validators of our own for exact numbers, families,
+domains and both forms, which are most of this file, and its errors name no nearest known key.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ Grammar (white space is free, names are lower case)::
     power   = atom ["^" signed]
     atom    = (number | "pi" | function "(" sum ")" | "(" sum ")") ["deg"]
 
-with the functions sqrt, cbrt, ln, exp, sin and cos. Nothing is ever handed to ``eval``.
+with the functions sqrt, cbrt, ln, exp, sin and cos. Nothing is ever handed to ``eval``. Python's
+own parser is not used either: it rounds decimals, knows no ``deg``, and reads 1_000, 0x10 and 1j.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from lexmargin.linalg.norms import (
     vector_norm,
 )
 from lexmargin.linalg.rounding import EPS, FURTHER, LONG_EPS, ROUNDED
-from lexmargin.linalg.rows import chosen_rows, is_dense, with_sizes
+from lexmargin.linalg.rows import is_dense, with_sizes
 
 __all__ = ["ESTABLISHED", "STRICTLY", "Evidence", "combined_to_zero", "measured_of", "refuted"]
 
@@ -94,15 +94,17 @@ def measured_of(
     limits : δ within tolerance is what the lower bound allows.
     mismatch : the error of Euler's identity.
     """
-    chosen = evidence.support
-    used = chosen_rows(gradients, chosen)
-    claim = evidence.multipliers[chosen]
-    residual, values, spent = _closest(point, used, claim)
+    chosen, claim = evidence.support, np.zeros(evidence.multipliers.size)
+    claim[chosen] = evidence.multipliers[chosen]
+    residual, values, spent = _closest(point, gradients, claim)
+    values = values[chosen]
     lower = refuted(point, evidence.refutation, limits, mismatch)
     floor = EPS * (chosen.size + 2) * (1.0 + spent)
-    if floor > limits.stationarity and is_dense(used) and used.size <= EXTENDED_ENTRIES:
+    entries = chosen.size * gradients.shape[1]
+    if floor > limits.stationarity and is_dense(gradients) and entries <= EXTENDED_ENTRIES:
         # Of rows that are longer than their margin little is left: long floats keep its digits.
-        residual, values, spent = _closest(point, used.astype(np.longdouble), claim)
+        long = gradients[chosen].astype(np.longdouble)
+        residual, values, spent = _closest(point, long, claim[chosen])
         # λ itself, at the scale of the point, is a double.
         floor = (chosen.size + 2) * (EPS + LONG_EPS * spent) + EPS * spent
     return measured(point.margins, point.degree, chosen, values, (residual, lower, floor))

@@ -28,8 +28,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_NEAR: Final = 400
-"""Power of two of entries whose squares, and sums of them, stay in the range of doubles by far."""
+_NEAR: Final = 1e240
+"""A sum of squares below it, and above its inverse, loses none of its terms to their range."""
 
 
 def check_norm(p: float) -> float:
@@ -53,13 +53,14 @@ def dual_exponent(p: float) -> float:
 
 def scaled_norm(x: Array, p: float) -> tuple[float, int]:
     """Return (m, e) with ‖x‖_p = m · 2^e; m depends on no power of two in ``x``."""
+    if p == 2.0:
+        squares = float(np.vdot(x, x))
+        if 1.0 / _NEAR < squares < _NEAR:
+            return math.frexp(math.sqrt(squares))
     largest = max(float(np.max(x, initial=0.0)), -float(np.min(x, initial=0.0)))
     if largest == 0.0:
         return 0.0, 0
     exponent = math.frexp(largest)[1]
-    if p == 2.0 and abs(exponent) <= _NEAR:
-        # The same digits, and no copy.
-        return math.ldexp(math.sqrt(float(x @ x)), -exponent), exponent
     # Two halves, because 2^-e itself may leave the range of doubles.
     scaled = np.abs(np.ldexp(np.ldexp(x, -(exponent // 2)), -(exponent - exponent // 2)))
     if math.isinf(p):

@@ -82,12 +82,10 @@ def pivoted(
         factor: Array | None = None
         step = -start
         if rows.size:
-            block = square[np.ix_(rows, rows)]
             right = gains[rows]
             if started:
                 right = right + square[rows] @ np.where(inside, 0.0, start)
-            norm = float(np.max(np.sum(np.abs(block), axis=0)))
-            factor = packed_cholesky(block)
+            factor = packed_cholesky(square[np.ix_(rows, rows)])
             if factor is None or not np.all(np.isfinite(right)):
                 return None
             step[rows] = packed_solved(factor, right)
@@ -99,7 +97,10 @@ def pivoted(
         size, low = float(np.max(values, initial=0.0)), float(np.min(values, initial=0.0))
         small = many and -low <= _SMALL * size
         if not many or small:
-            condition = 1.0 if factor is None else reciprocal_condition(factor, norm)
+            condition = 1.0
+            if factor is not None:
+                norm = float(np.max(np.sum(np.abs(square[np.ix_(rows, rows)]), axis=0)))
+                condition = reciprocal_condition(factor, norm)
             # What the solution of the equations is not known to: such rows would come and go.
             blur = 4.0 * EPS / condition if condition > 0.0 else math.inf
             high = float(np.max(slopes[~inside], initial=0.0))

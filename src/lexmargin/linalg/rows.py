@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,19 @@ __all__ = [
     "chosen_rows",
     "densified",
     "dual_lengths",
-    "gram",
+    "inner_products",
     "is_dense",
     "largest_entry",
+    "remainder",
     "row_lengths",
     "row_sums",
     "with_column",
     "with_sizes",
 ]
+
+_FEW_ROWS: Final = 16
+"""Rows whose products BLAS forms three times as fast by halves, in pieces small enough for its
+kernel of small matrices, than as one symmetric product."""
 
 
 def is_dense(rows: Any) -> bool:
@@ -46,7 +51,7 @@ def _sizes(rows: Any, index: NDArray[np.intp] | None = None) -> Iterator[tuple[A
     """Yield a slice of the places, the rows there and their absolute values, a few at a time."""
     count = rows.shape[0] if index is None else index.size
     # CSR rows are copied with their places, and copied again with their sizes.
-    entries = SIZED_ENTRIES if is_dense(rows) else SIZED_ENTRIES // 8
+    entries = SIZED_ENTRIES if is_dense(rows) else SIZED_ENTRIES // 16
     step = max(1, entries * rows.shape[0] // max(1, rows.size))
     # One buffer: fresh memory costs more than the arithmetic.
     room = np.empty((min(step, count), rows.shape[1])) if is_dense(rows) else None
@@ -138,7 +143,40 @@ def densified(rows: Any) -> Array | None:
     return np.asarray(rows.toarray())
 
 
-def gram(rows: Any) -> Array:
-    """Return `J Jᵀ` (S, S), dense."""
-    product = rows @ rows.T
-    return product if is_dense(rows) else np.asarray(product.toarray())
+def inner_products(rows: Any, target: Array) -> tuple[Array, Array]:
+    """Return `J Jᵀ` (S, S), dense, and `J t` (S,); dense rows are read from memory once."""
+    if not is_dense(rows):
+        return np.asarray((rows @ rows.T).toarray()), rows @ target
+    count = len(rows)
+    square, products, half = np.zeros((count, count)), np.zeros(count), 4 * -(-count // 8)
+    few = count <= _FEW_ROWS
+    for columns in _columns(rows, 2 * SIZED_ENTRIES // max(count, 1) if few else SIZED_ENTRIES):
+        some = rows[:, columns]
+        if few:
+            square[:half] += some[:half] @ some.T
+            square[half:] += some[half:] @ some.T
+        else:
+            square += some @ some.T
+        products += some @ target[columns]
+    return square, products
+
+
+def remainder(rows: Any, weights: Array, target: Array) -> tuple[Array, Array]:
+    """Return r = t - Jᵀλ (d,) and `J r` (S,); dense rows are read from memory once."""
+    if not is_dense(rows):
+        left = target - weights @ rows
+        return left, rows @ left
+    left, products = np.empty(target.size), np.zeros(len(rows))
+    for columns in _columns(rows, SIZED_ENTRIES):
+        some, part = rows[:, columns], left[columns]
+        np.matmul(weights, some, out=part)
+        np.subtract(target[columns], part, out=part)
+        products += some @ part
+    return left, products
+
+
+def _columns(rows: Array, entries: int) -> Iterator[slice]:
+    """Yield slices of columns that stay in a cache together, and outweigh a product of rows."""
+    count, size = rows.shape
+    step = max(1, entries // max(1, count), 4 * count)
+    return (slice(start, start + step) for start in range(0, size, step))

@@ -15,7 +15,7 @@ from typing import Any, Final, final
 from lexmargin.errors import BadInputError, LexmarginError
 from lexmargin.inputs.files import make_folder, read_file, write_file
 from lexmargin.inputs.limits import RECORD_BYTES
-from lexmargin.inputs.progress import Part, Progress, Tick, telling
+from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
 from lexmargin.processes.crew import crew

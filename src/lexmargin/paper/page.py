@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from lexmargin.inputs.files import make_folder, write_file
+from lexmargin.inputs.optional import optional
+from lexmargin.outputs.display import templates
 from lexmargin.paper.measure import Record, source_of
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.shelf import rows_of, statement
@@ -138,15 +140,7 @@ def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
 
 
 def _rendered(template: str, shared: Mapping[str, Any], escape: bool) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("lexmargin", "templates"),
-        autoescape=escape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(escape)
     environment.filters["cell"] = lambda text: text.replace("|", "\\|").replace("\n", " ")
     page: str = environment.get_template(template).render(**shared)
     return page
@@ -242,9 +236,7 @@ def _drawing(stated: Statement, measured: Measurement, folder: Path) -> str:
 
 def _mathml(latex: str) -> str:
     """Return the equation as a browser shows it without script or font."""
-    from latex2mathml.converter import convert
-
-    return str(convert(latex, display="block"))
+    return str(optional("latex2mathml.converter").convert(latex, display="block"))
 
 
 def _code(stated: Statement) -> str:

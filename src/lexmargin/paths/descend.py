@@ -16,12 +16,12 @@ from lexmargin.errors import LexmarginError, ParameterError
 from lexmargin.formulations.start import random_theta
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.inputs.stored import StoredAlone
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.paths.flow import GradientFlow, integrate
 from lexmargin.paths.records import Monitor, Recorder, Records
 from lexmargin.paths.steps import LineSearch, LossOracle, Point, StepRule

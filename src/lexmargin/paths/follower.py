@@ -157,6 +157,7 @@ class Follower:
         both ways, until nothing does.
         """
         if self._convex:
+            self._without_lead(points, best)
             return
         changed = self._sweep(points, best, set())
         for index in _doubtful(points)[:_FRESH_POINTS]:
@@ -167,6 +168,26 @@ class Follower:
             if not changed or self.expired:
                 return
             changed = self._sweep(points, best, changed)
+
+    def _without_lead(
+        self, points: list[PathPoint], best: Callable[[float], BestMargin | None]
+    ) -> None:
+        """Solve points of a convex path that are not certified again, from a start of their own.
+
+        A Newton method that begins where its neighbour ended may stall on the way. Only a certified
+        point takes the place of one that is not.
+        """
+        for index in [n for n, point in enumerate(points) if not point.certified][:_FRESH_POINTS]:
+            began, rho = time.monotonic(), points[index].rho
+            for start in self._fresh(self._at(rho)):
+                if self.expired:
+                    return
+                found = self._solve(rho, start, None)
+                if found is not None:
+                    again = self._judged(rho, found, best(rho), began)
+                    if again.certified:
+                        points[index] = again
+                        break
 
     def _sweep(
         self, points: list[PathPoint], best: Callable[[float], BestMargin | None], new: set[int]

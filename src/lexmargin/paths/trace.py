@@ -15,8 +15,8 @@ from lexmargin.errors import NotSeparableError
 from lexmargin.formulations import Formulation, HardMargin, MarginPath
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.ops.base import FloatArray
+from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.paths.follower import Follower
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.point import BestMargin, PathPoint

@@ -18,11 +18,11 @@ from lexmargin.formulations.regularization_path import jumps as find_jumps
 from lexmargin.inputs.arrays import finite
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.codec import Table, fields_written
-from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.kinds import checked
 from lexmargin.inputs.stored import Stored, from_file, record
-from lexmargin.inputs.svg import curve
 from lexmargin.ops.base import FloatArray
+from lexmargin.outputs.display import frame, html_table
+from lexmargin.outputs.svg import curve
 from lexmargin.paths.grid import AdaptiveGrid
 from lexmargin.paths.point import PathPoint, judged_point
 from lexmargin.paths.shown import Shown

@@ -6,10 +6,12 @@ payload) and answers with a line and the pickled answer. Importing the modelling
 second or two, forking a process that has them takes milliseconds, and a fork is as much a process
 of its own as any: it has its own memory, its own group, and ends without touching the others.
 
-The nursery has one thread, so that forking is safe. It imports nothing of its own but the standard
-library and runs no solver, so that nothing can keep it from ending its child: at its limits, and
-when its owner closes the input or dies. FOLDER, made here, holds the temporary files of children
-and is their current folder, so that nothing in the folder of a user is ever found by name.
+The fork server of ``multiprocessing`` comes close, but leaves a child that is in a solver running
+when its owner is killed, and knows no limits. The nursery has one thread, so that forking is safe.
+It imports nothing of its own but the standard library and runs no solver, so that nothing can keep
+it from ending its child: at its limits, and when its owner closes the input or dies. FOLDER, made
+here, holds the temporary files of children and is their current folder, so that nothing in the
+folder of a user is ever found by name.
 
 Where its owner has one thread too, it may be a fork of that (:func:`be_nursery`): it has imported
 whatever the owner has, and the payload is there already.

@@ -18,7 +18,7 @@ from typing import Any, Final, final
 
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.alone import quiet
-from lexmargin.inputs.progress import Progress, Tick
+from lexmargin.outputs.progress import Progress, Tick
 from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery
 from lexmargin.solution import Ran

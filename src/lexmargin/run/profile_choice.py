@@ -72,7 +72,8 @@ def explain(problem: Formulation, library: Library | None = None) -> str:
     for profile in _best_first(problem, shelves):
         if profile.name == chosen.name:
             break
-        words += f"; {profile.name} would come first, but: {_missing(profile)}"
+        why = _missing(profile).rstrip(".")
+        words += f"; {profile.name} would come first, but {why}; to have it: {profile.remedy}"
     if problem.data.weights is not None:
         kind = "those of the loss" if problem.traits.is_loss else "ignored: the problem has no loss"
         words += f"; the weights of the samples are {kind}"

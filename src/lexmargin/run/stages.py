@@ -22,12 +22,12 @@ from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.formulations.w_set import WSet
-from lexmargin.inputs.progress import Part, Progress, Tick
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.outputs.progress import Part, Progress, Tick
 from lexmargin.predictors.linear import Log
 from lexmargin.program import Program
 from lexmargin.separation.gordan import separability_of_rows
@@ -64,7 +64,7 @@ def require(profile: Profile) -> Backend:
     if why:
         raise MissingBackendError(
             f"The solver {profile.name!r} cannot be used here: {why}",
-            f"Install it ({profile.install}) or choose another with --solver.",
+            f"Install it ({profile.remedy}) or choose another with --solver.",
         )
     return engine
 

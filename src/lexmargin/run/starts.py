@@ -14,8 +14,8 @@ from lexmargin.backends import Backend
 from lexmargin.backends.base import import_problem
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import SEVERAL_STARTS_ENTRIES
-from lexmargin.inputs.progress import Part, Progress, Tick
 from lexmargin.ops.base import FloatArray
+from lexmargin.outputs.progress import Part, Progress, Tick
 from lexmargin.processes.crew import crew
 from lexmargin.processes.owner import Nursery
 from lexmargin.run.limited import Ended, Errand, Keep, run_errand

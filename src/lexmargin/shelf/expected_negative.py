@@ -44,7 +44,7 @@ def gordan_report(error: LexmarginError, said: str | None = None) -> tuple[dict[
     proof = getattr(error, "proof", None)
     gordan = proof.gordan if isinstance(proof, Separability) else None
     entries = {str(n): str(value) for n, value in enumerate(gordan or ()) if value > 0}
-    known = {"error": error.code} if said is None else {"reproduced": said}
+    known = {} if said is None else {"reproduced": said}
     lines = [] if said is None else [said]
     lines.append("Gordan vector (sample: λ), Σ λ_n z_n = 0 exactly:")
     lines.extend(f"  {n}: {value}" for n, value in entries.items())

@@ -133,9 +133,10 @@ class ClaimRule:
 class Profile:
     """A solver, the route to it, and its vocabulary.
 
-    ``cite``, ``licence``, ``requires`` (the module to import) and ``install`` are for people;
-    ``fixed`` holds options that are always passed, so that two routes to one solver run the
-    same algorithm; ``claim`` says what its own words mean.
+    ``cite``, ``licence`` and ``requires`` (the module to import) are for people, and so is
+    ``install``, the command that brings the solver, which only those have that do not come with
+    lexmargin; ``fixed`` holds options that are always passed, so that two routes to one solver run
+    the same algorithm; ``claim`` says what its own words mean.
     """
 
     name: str = field(metadata={"internal": True})
@@ -160,6 +161,16 @@ class Profile:
         # A mapping proxy cannot be pickled, and a profile travels to child processes.
         values = (getattr(self, f.name) for f in fields(self))
         return _rebuilt, tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the solver comes with lexmargin, so that it must work everywhere."""
+        return not self.install
+
+    @property
+    def remedy(self) -> str:
+        """The command that brings the solver where it is missing."""
+        return self.install or "pip install lexmargin"
 
     def lacks(self) -> tuple[Word, ...]:
         """Return the words that this solver has no option for."""

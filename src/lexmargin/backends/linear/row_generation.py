@@ -44,7 +44,6 @@ def polyhedral_margin(
         max_passes: how often all rows may be read.
 
     Raises:
-        MissingBackendError: HiGHS cannot be loaded.
         DataError: NaN or infinities.
     """
     reach = min(rows.size, 300)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lexmargin.errors import MissingBackendError
-
 __all__ = ["DUAL", "PRIMAL", "simplex_solver"]
 
 DUAL, PRIMAL = 1, 4
@@ -15,15 +13,9 @@ _FEASIBILITY: Final = 1e-10
 
 
 def simplex_solver() -> Any:
-    """Return a silent HiGHS simplex solver.
+    """Return a silent HiGHS simplex solver."""
+    import highspy
 
-    Raises:
-        MissingBackendError: HiGHS's Python package is not installed.
-    """
-    try:
-        import highspy
-    except ImportError as error:
-        raise MissingBackendError("highspy is not installed.", "pip install highspy.") from error
     # The public class prints a banner before it can be silenced; its base class does not.
     solver: Any = highspy._core._Highs()
     for option, value in (

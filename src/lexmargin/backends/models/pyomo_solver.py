@@ -48,7 +48,7 @@ class PyomoSolverBackend(Backend):
                 found = known is not None and bool(known.available(exception_flag=False))
             except Exception as error:
                 return f"Pyomo cannot use {solver}: {error}"
-        return "" if found else f"Pyomo finds no {solver} here; install it."
+        return "" if found else f"Pyomo finds no {solver} here."
 
     def compile(self, program: Program) -> _PyomoModel:
         required(["pyomo.environ"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final, final
 
-from lexmargin.inputs.svg import (
+from lexmargin.outputs.svg import (
     BOTTOM,
     GRID,
     LEFT,

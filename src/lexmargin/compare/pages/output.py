@@ -9,6 +9,7 @@ from typing import Any
 
 from lexmargin.compare.pages.table import Row, Summary, Table
 from lexmargin.compare.records import Honesty, RowStatus
+from lexmargin.outputs.display import fitted
 
 __all__ = ["as_csv", "as_text", "percent"]
 
@@ -32,10 +33,10 @@ def as_text(table: Table, width: int | None = None) -> str:
     from rich.console import Console
 
     console = Console(width=width, record=True, file=io.StringIO(), markup=False, emoji=False)
-    console.print(_figures(table.summaries()))
+    console.print(fitted(_figures(table.summaries()), console.width))
     notable = [row for row in table.rows if row.entered and _is_notable(row)]
     if notable:
-        console.print(_notable(notable[:_MOST_ROWS]))
+        console.print(fitted(_notable(notable[:_MOST_ROWS]), console.width))
         if len(notable) > _MOST_ROWS:
             console.print(f"… and {len(notable) - _MOST_ROWS} more; see --csv or the report.")
     absent = sorted({row.profile for row in table.rows if row.ran is RowStatus.MISSING})

@@ -18,6 +18,7 @@ from lexmargin.compare.pages.output import percent, short
 from lexmargin.compare.pages.table import Row, Table
 from lexmargin.compare.records import RowStatus
 from lexmargin.errors import LexmarginError
+from lexmargin.outputs.display import templates
 from lexmargin.shelf.collection import described
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
@@ -68,16 +69,9 @@ def as_page(table: Table, library: Library, title: str = "Solvers compared") -> 
         library: where the problems' mathematics and the profiles are read from.
         title: of the page.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    environment = templates(escape=True)
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("lexmargin", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     environment.filters |= {"percent": percent, "short": short, "seconds": _seconds}
     names = list(dict.fromkeys(row.profile for row in table.rows))
     styles = {name: index for index, name in enumerate(names)}

@@ -17,11 +17,11 @@ from lexmargin.compare.pages.figures import dolan_more, legend_mark, profile_cur
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.codec import fields_written, read_as
-from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.stored import Stored, from_file, record
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
+from lexmargin.outputs.display import frame, html_table
 from lexmargin.shelf.problems import AnswerSpec
 from lexmargin.solution import Claim
 

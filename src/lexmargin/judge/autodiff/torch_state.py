@@ -8,14 +8,9 @@ from typing import Any
 
 from lexmargin.data.npz_archive import check_archive
 from lexmargin.data.safe_tensors import read_tensors
-from lexmargin.errors import (
-    DataError,
-    MissingBackendError,
-    ShapeError,
-    UnknownNameError,
-    nearest,
-)
+from lexmargin.errors import DataError, ShapeError, UnknownNameError, nearest
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.optional import optional
 
 __all__ = ["load_state"]
 
@@ -63,13 +58,13 @@ def load_state(module: Any, path: str | Path) -> Any:
 
 
 def _safe(path: Path) -> dict[str, Any]:
-    torch = _library()
+    torch = optional("torch")
     # PyTorch wants memory of its own, in the byte order of the machine.
     return {name: torch.tensor(array) for name, array in read_tensors(path).items()}
 
 
 def _torch(path: Path) -> dict[str, Any]:
-    torch = _library()
+    torch = optional("torch")
     check_archive(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -93,13 +88,3 @@ def _torch(path: Path) -> dict[str, Any]:
             "Save module.state_dict() and nothing around it.",
         )
     return state
-
-
-def _library() -> Any:
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise MissingBackendError(
-            "torch is not installed.", "Install the extra: pip install 'lexmargin[torch]'."
-        ) from error
-    return torch

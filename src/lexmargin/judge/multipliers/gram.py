@@ -1,34 +1,24 @@
-"""Stationarity from inner products of gradients, where the gradients are too many to keep.
-
-`K = J Jᵀ` has |S|² numbers whatever d is. It squares the condition number, so λ is refined and the
-residual measured with passes through the network itself: `Jᵀλ` by one reverse pass, `J r` by one
-forward pass (math §3, Accuracy).
-"""
+"""Stationarity from inner products of gradients, where the gradients are too many to keep."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, final
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
 from lexmargin.judge.autodiff.scores import Indices
+from lexmargin.judge.multipliers.by_products import Products, by_products
 from lexmargin.judge.multipliers.stationarity import Stationarity, measured
 from lexmargin.judge.multipliers.supports import Ladder
 from lexmargin.judge.multipliers.weight_reach import weight_reach
-from lexmargin.linalg.guarded import nonnegative_or_bounded
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.linalg.pivoting import pivoted
 from lexmargin.linalg.rounding import EPS, ROUNDED
 from lexmargin.margins import Margins
 
 __all__ = ["Gram", "gram_matrix", "row_norms"]
-
-_DEPENDENT: Final = 1e-14
-"""Relative singular value of inner products that is rounding: a step along it would be noise."""
-_REFINEMENTS: Final = 4
-"""Corrections with residuals of the gradients; each gains digits, and the best is kept."""
 
 RowsOf = Callable[[Indices], Array]
 
@@ -114,28 +104,13 @@ class Gram(Ladder):
         norms = np.sqrt(np.diag(square))
         divisors = np.where(norms > 0.0, norms, 1.0)
         square = square / np.outer(divisors, divisors)
-        values = _solve(square, products / divisors) / divisors
-        best = self._residual(support, values, share)
-        for _ in range(_REFINEMENTS):
-            gains = self._source.jvp(self._at, best[1], support) - share * float(share @ values)
-            passive = np.flatnonzero(values > 0.0)
-            if not passive.size:
-                break
-            right = (gains / divisors)[passive]
-            step = np.linalg.lstsq(square[np.ix_(passive, passive)], right, rcond=_DEPENDENT)[0]
-            moved = values.copy()
-            moved[passive] += step / divisors[passive]
-            if np.any(moved < 0.0):
-                break
-            trial = self._residual(support, moved, share)
-            if not trial[0] < best[0]:
-                break
-            values, best = moved, trial
-        objective, remaining = best
-        gains = self._source.jvp(self._at, remaining, support) - share * float(share @ values)
+        scaled_products = products / divisors
+        found = by_products(_Passes(divisors, square, scaled_products, self, support, share))
+        values, gains = found.scaled / divisors, found.slopes * divisors
         mass = float(values @ norms) + 1.0
+        remaining = found.residual[:-1]
         length = vector_norm(remaining, 2.0)
-        lower = self._lower(objective, remaining, gains, products, norms, mass)
+        lower = self._lower(found.length, remaining, gains, products, norms, mass)
         floor = EPS * (support.size + 16.0 * math.sqrt(self.theta.size)) * mass
         return measured(
             self.margins,
@@ -146,11 +121,13 @@ class Gram(Ladder):
             math.sqrt(EPS * support.size) * mass,
         )
 
-    def _residual(self, samples: Indices, values: Array, share: Array) -> tuple[float, Array]:
-        weights = np.zeros(self.margins.size)
-        weights[samples] = values
+    def remainder(self, passes: _Passes, values: Array) -> tuple[Array, Array]:
+        """Return t - Jᵀλ and J r for λ (S,); the rows of J r divided by their lengths."""
+        weights, missed = np.zeros(self.margins.size), -float(passes.share @ values)
+        weights[passes.support] = values
         remaining = self.theta - self._source.vjp(self._at, weights)
-        return math.hypot(vector_norm(remaining, 2.0), float(share @ values)), remaining
+        gains = self._source.jvp(self._at, remaining, passes.support) + passes.share * missed
+        return np.append(remaining, missed), gains / passes.norms
 
     def _lower(
         self,
@@ -177,17 +154,17 @@ class Gram(Ladder):
         return max(0.0, lower - EPS * (slopes.size + math.sqrt(self.theta.size)) * mass)
 
 
-def _solve(square: Array, products: Array) -> Array:
-    """Solve `min ½λᵀKλ - bᵀλ`, λ ≥ 0, through a square root of K where K is singular."""
-    count = products.size
-    if not np.any(square):
-        return np.zeros(count)
-    found = pivoted(square, products, np.zeros(count), products > 0.0)
-    if found is not None:
-        return found.values
-    weights, vectors = np.linalg.eigh(square)
-    kept = weights > count * EPS * weights[-1]
-    roots = np.sqrt(weights[kept])
-    matrix = roots[:, None] * vectors[:, kept].T
-    target = (vectors[:, kept].T @ products) / roots
-    return nonnegative_or_bounded(matrix, target, 30 * count + 100)[0]
+@final
+@dataclass(frozen=True, eq=False)
+class _Passes(Products):
+    """Gradients of a support by passes through the network: `Jᵀλ` reverse, `J r` forward.
+
+    One more entry of the target, 0, has the shares of δ as its column; the residual ends with it.
+    """
+
+    ladder: Gram
+    support: Indices
+    share: Array
+
+    def remainder(self, scaled: Array) -> tuple[Array, Array]:
+        return self.ladder.remainder(self, scaled / self.norms)

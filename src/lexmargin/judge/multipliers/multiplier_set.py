@@ -19,11 +19,23 @@ from lexmargin.inputs.limits import (
     ROTATED_ENTRIES,
     SPARSE_GRAM_ROWS,
 )
+from lexmargin.judge.multipliers.by_products import (
+    Answer,
+    Products,
+    by_products,
+    by_regular_products,
+)
 from lexmargin.linalg.guarded import least_norm, nonnegative_or_bounded, packed_cholesky
 from lexmargin.linalg.norms import Array, vector_norm
-from lexmargin.linalg.pivoting import Pivoted, pivoted
 from lexmargin.linalg.rounding import EPS, ROUNDED
-from lexmargin.linalg.rows import chosen_rows, densified, gram, is_dense, row_lengths
+from lexmargin.linalg.rows import (
+    chosen_rows,
+    densified,
+    inner_products,
+    is_dense,
+    remainder,
+    row_lengths,
+)
 
 __all__ = [
     "LeastSquares",
@@ -35,18 +47,14 @@ __all__ = [
     "spread",
 ]
 
-_DEPENDENT: Final = 1e-14
-"""Relative singular value of inner products that is rounding: a step along it would be noise."""
 _LEAST: Final = 1e-200
 """Square of a length whose products with others stay normal doubles; its inverse likewise."""
-_CONDITION = 1e-10
-"""Reciprocal condition number of K below which the orthogonal method is worth its price."""
 _SPANNING = 128
 """Rows that are asked whether they span all: their factorisation is cheap beside K."""
 _SURELY = 1e-6
 """Pivot of unit rows that rounding, whose root is 1e-8, cannot make of dependent ones."""
-_REFINEMENTS = 6
-"""Corrections with residuals of the gradients; each gains digits, and the best is kept."""
+_SURE = 1e-8
+"""Part of a residual that rounding may spoil: half of its digits are known."""
 
 
 @final
@@ -136,21 +144,15 @@ def _refined(matrix: Array, target: Array, values: Array) -> Array:
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Products:
-    """J and what a solution needs of it: `K` scaled to unit rows, `J t`, the lengths of the rows.
-
-    J itself is kept as it is: no copy of what may be most of the memory.
-    """
+class _Rows(Products):
+    """Dense or CSR rows J, kept as they are: no copy of what may be most of the memory."""
 
     jacobian: Any
-    norms: Array
-    square: Array
-    gains: Array
+    target: Array
 
-    def residual(self, target: Array, scaled: Array) -> Array:
-        """Return t - Jᵀλ for λ in the units of unit rows."""
-        found: Array = target - (scaled / self.norms) @ self.jacobian
-        return found
+    def remainder(self, scaled: Array) -> tuple[Array, Array]:
+        residual, slopes = remainder(self.jacobian, scaled / self.norms, self.target)
+        return residual, slopes / self.norms
 
     def slopes(self, residual: Array) -> Array:
         """Return J r for unit rows."""
@@ -158,107 +160,17 @@ class _Products:
         return found
 
 
-def _products(jacobian: Any, target: Array) -> _Products | None:
+def _products(jacobian: Any, target: Array) -> _Rows | None:
     """Return the products, or None where squares of lengths leave the range of doubles."""
     with np.errstate(all="ignore"):
-        square = gram(jacobian)
+        square, gains = inner_products(jacobian, target)
     squares = np.diag(square)
     if not (squares.min() > _LEAST and squares.max() < 1.0 / _LEAST):
         return None
     norms = np.sqrt(squares)
     square /= norms[:, None]
     square /= norms
-    return _Products(jacobian, norms, square, (jacobian @ target) / norms)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class _GramAnswer:
-    """λ for unit rows, its residual r, J r, and whether the corrections came to rest."""
-
-    scaled: Array
-    residual: Array
-    slopes: Array
-    converged: bool
-    settled: bool
-
-
-def _by_gram(products: _Products, target: Array, required: bool) -> _GramAnswer | None:
-    """Solve with K, then correct λ with residuals formed from J until they no longer improve.
-
-    None where K is so badly conditioned that an orthogonal method should answer, unless required.
-    """
-    start = np.zeros(products.gains.size)
-    found = pivoted(products.square, products.gains, start, products.gains > 0.0)
-    converged = True
-    if found is not None and (required or found.condition > _CONDITION):
-        scaled, passive = found.values, found.passive
-    elif required:
-        scaled, converged = _singular(products.square, products.gains)
-        passive = scaled > 0.0
-    else:
-        return None
-    residual = products.residual(target, scaled)
-    length = vector_norm(residual, 2.0)
-    settled, slopes = False, products.slopes(residual)
-    # By the rows in hand for as long as that helps: only then may rows change sides again.
-    held = found
-    for _ in range(_REFINEMENTS):
-        if length <= 4.0 * EPS:
-            settled = True
-            break
-        feasible = True
-        if held is not None:
-            step = held.stepped(scaled, slopes)
-            moved, feasible = (np.maximum(step, 0.0), passive), bool(np.min(step) >= 0.0)
-        else:
-            answer = _corrected(products.square, slopes, scaled, passive, found)
-            if answer is None:
-                break
-            moved = answer
-        trial = products.residual(target, moved[0])
-        size = vector_norm(trial, 2.0)
-        better, halved = size <= length, size <= 0.5 * length
-        settled = abs(size - length) <= ROUNDED
-        if better:
-            (scaled, passive), residual, length = moved, trial, size
-            slopes = products.slopes(residual)
-        most = ROUNDED * (1.0 + float(np.sum(scaled)))
-        at_rest = feasible and np.max(slopes[~passive], initial=0.0) <= most
-        if held is not None and not (halved or at_rest):
-            held, settled = None, False
-        elif settled or not better:
-            break
-    if not (settled or required):
-        return None
-    return _GramAnswer(scaled, residual, slopes, converged, settled)
-
-
-def _corrected(
-    square: Array,
-    slopes: Array,
-    scaled: Array,
-    passive: NDArray[np.bool_],
-    regular: Pivoted | None,
-) -> tuple[Array, NDArray[np.bool_]] | None:
-    if regular is not None:
-        found = pivoted(square, slopes, scaled, passive)
-        return None if found is None else (found.values, found.passive)
-    rows = np.flatnonzero(passive)
-    if not rows.size:
-        return None
-    step = np.linalg.lstsq(square[np.ix_(rows, rows)], slopes[rows], rcond=_DEPENDENT)[0]
-    moved = scaled.copy()
-    moved[rows] += step
-    return None if np.any(moved < 0.0) else (moved, passive)
-
-
-def _singular(square: Array, gains: Array) -> tuple[Array, bool]:
-    """Solve `min ½λᵀKλ - gᵀλ`, λ ≥ 0, through a square root of a singular K."""
-    weights, vectors = np.linalg.eigh(square)
-    kept = weights > gains.size * EPS * weights[-1]
-    roots = np.sqrt(weights[kept])
-    return _solve_nnls(roots[:, None] * vectors[:, kept].T, (vectors[:, kept].T @ gains) / roots)
+    return _Rows(norms, square, gains / norms, jacobian, target)
 
 
 def _measured(jacobian: Array, target: Array, values: Array) -> tuple[Array, float]:
@@ -353,7 +265,7 @@ def nonnegative_multipliers(
             values[live] = found.multipliers / norms[live]
             return replace(found, multipliers=values)
         required = method is not None or jacobian.size > QR_ENTRIES
-        answer = _by_gram(products, target, required)
+        answer = by_products(products) if required else by_regular_products(products)
         if answer is not None:
             return _gram_result(products, answer, target, interior)
     return _orthogonal(jacobian, target, interior)
@@ -372,25 +284,28 @@ def _fewer(jacobian: Array, target: Array, interior: Array | None) -> LeastSquar
     some = max(_SPANNING, count // 8)
     if count < 2 * some:
         return None
-    rows = normalised_rows(jacobian[np.linspace(0, count - 1, some).astype(np.intp)])[0]
-    quick = packed_cholesky(rows @ rows.T)
+    # A view: these rows may be long.
+    chosen = jacobian[:: count // some][:some]
+    with np.errstate(all="ignore"):
+        square = inner_products(chosen, target)[0]
+        lengths = np.sqrt(np.diagonal(square))
+        quick = packed_cholesky(square / np.outer(lengths, lengths))
     if quick is not None and np.min(np.diagonal(quick)) > _SURELY:
         return None
-    factor, triangle = np.linalg.qr(rows.T)
+    factor, triangle = np.linalg.qr(normalised_rows(chosen)[0].T)
     left, sigma, _ = np.linalg.svd(triangle)
     rank = int(np.count_nonzero(sigma > some * EPS * sigma[0]))
     if rank == some:
         return None
     basis = factor @ left[:, :rank]
-    found = _orthogonal(jacobian, target, interior, (jacobian @ basis, basis.T @ target))
-    # Where other rows are outside the span, one of them still helps.
-    scaled, residual = found.multipliers, target - found.multipliers @ jacobian
-    slopes, lengths = jacobian @ residual, row_lengths(jacobian)
-    mass = 1.0 + float(scaled @ lengths)
-    steepest = np.max(slopes / np.where(lengths > 0.0, lengths, 1.0), initial=0.0)
-    gain = abs(float(scaled @ slopes)) + mass * float(steepest)
-    best = gain <= 8.0 * ROUNDED * mass * max(found.residual, EPS)
-    return found if best or found.residual <= ROUNDED else None
+    inside = np.empty((count, rank))
+    for first in range(0, count, some):
+        part = slice(first, first + some)
+        inside[part] = jacobian[part] @ basis
+        outside = jacobian[part] - inside[part] @ basis.T
+        if np.any(row_lengths(outside) > 4.0 * ROUNDED * row_lengths(jacobian[part])):
+            return None
+    return _orthogonal(jacobian, target, interior, (inside, basis.T @ target))
 
 
 def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSquares:
@@ -404,24 +319,25 @@ def _by_sparse(jacobian: Any, target: Array, interior: Array | None) -> LeastSqu
     products = _products(jacobian, target)
     if products is None:
         return nothing
-    answer = _by_gram(products, target, False)
+    answer = by_regular_products(products)
     if answer is None:
         # Repeated samples make K singular; what a small ridge spoils, the corrections with J mend.
         size = float(np.max(np.sum(np.abs(products.square), axis=0)))
         lifted = products.square + 2.0 * ROUNDED * size * np.eye(jacobian.shape[0])
-        answer = _by_gram(replace(products, square=lifted), target, True)
-    return nothing if answer is None else _gram_result(products, answer, target, interior)
+        answer = by_products(replace(products, square=lifted))
+    return _gram_result(products, answer, target, interior)
 
 
 def _gram_result(
-    products: _Products, answer: _GramAnswer, target: Array, interior: Array | None
+    products: _Rows, answer: Answer, target: Array, interior: Array | None
 ) -> LeastSquares:
     mass = float(np.sum(answer.scaled)) + vector_norm(target, 2.0)
-    residual, slopes = answer.residual, answer.slopes
+    residual, length, slopes = answer.residual, answer.length, answer.slopes
     floor = (int(np.count_nonzero(answer.scaled)) + 4) * EPS * mass
-    if is_dense(products.jacobian) and products.jacobian.size <= EXTENDED_ENTRIES:
+    unsure = floor > _SURE * length and products.jacobian.size <= EXTENDED_ENTRIES
+    if unsure and is_dense(products.jacobian):
         residual, floor = _measured(products.jacobian, target, answer.scaled / products.norms)
-        slopes = products.slopes(residual)
+        length, slopes = vector_norm(residual, 2.0), products.slopes(residual)
     lower = 0.0
     if interior is not None and np.any(residual):
         inner = products.gains if interior is target else products.slopes(interior)
@@ -429,7 +345,7 @@ def _gram_result(
     resolution = 0.0 if answer.settled else math.sqrt(EPS * products.gains.size) * mass
     return LeastSquares(
         answer.scaled / products.norms,
-        vector_norm(residual, 2.0),
+        length,
         lower,
         floor,
         MultiplierMethod.GRAM,

@@ -19,7 +19,7 @@ from lexmargin.inputs.limits import EXACT_PRODUCT_ENTRIES, SIZED_ENTRIES
 from lexmargin.judge.point import UnitPoint
 from lexmargin.linalg.norms import Array, shifted, unit_scale, vector_norm
 from lexmargin.linalg.rounding import EPS, ROUNDED
-from lexmargin.linalg.rows import is_dense, row_sums, with_sizes
+from lexmargin.linalg.rows import is_dense, largest_entry, row_sums, with_sizes
 
 __all__ = ["combination", "linear_margin", "linear_values", "near_products"]
 
@@ -82,20 +82,23 @@ def combination(weights: Array, rows: Any) -> tuple[Array, Array, Array]:
     """
     values, sizes = with_sizes(weights, rows)
     count = int(np.count_nonzero(weights))
-    errors = EPS * (count + 4) * sizes + count * _TINY
-    largest = float(np.max(np.abs(values), initial=0.0))
-    doubtful = np.flatnonzero(errors > _HARMLESS * largest)
+    errors = EPS * (count + 4) * sizes
+    errors += count * _TINY
+    doubtful = np.flatnonzero(errors > _HARMLESS * largest_entry(values))
     if doubtful.size and doubtful.size * count <= EXACT_PRODUCT_ENTRIES:
         used = np.flatnonzero(weights)
-        columns = rows[:, doubtful][used]
-        columns = columns.T if is_dense(rows) else columns.toarray().T
+        if is_dense(rows):
+            columns = rows[np.ix_(used, doubtful)].T
+        else:
+            columns = rows[used][:, doubtful].T.tocsr()
         found = _accurate(columns, weights[used], np.arange(doubtful.size))
         values[doubtful], errors[doubtful] = found
     return values, errors, sizes
 
 
 def _accurate(rows: Any, theta: Array, chosen: NDArray[np.intp]) -> tuple[Array, Array]:
-    values, step = np.empty(chosen.size), max(1, SIZED_ENTRIES // max(1, theta.size))
+    # Exact terms take eight arrays of their size beside them.
+    values, step = np.empty(chosen.size), max(1, SIZED_ENTRIES // (8 * max(1, theta.size)))
     for start in range(0, chosen.size, step):
         some = chosen[start : start + step]
         pairs: Iterable[tuple[Array, Array]]

@@ -11,16 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import (
-    DataError,
-    MissingBackendError,
-    ParameterError,
-    ShapeError,
-    UnsupportedError,
-)
+from lexmargin.errors import DataError, ParameterError, ShapeError, UnsupportedError
 from lexmargin.inputs.arrays import array_of
 from lexmargin.inputs.kinds import Exponent, checked
 from lexmargin.inputs.limits import GRADIENT_BYTES, JACOBIAN_ENTRIES
+from lexmargin.inputs.optional import optional
 from lexmargin.judge.autodiff.scores import Scores
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.judge import certify_arrays
@@ -139,23 +134,19 @@ def certify_function(
 def module_scores(module: Any, X: Any, y: ArrayLike) -> Scores:
     """Return the scores of a torch module on samples whose labels are checked first."""
     _dataset(X, y)
-    try:
-        from lexmargin.judge.autodiff.torch_rows import TorchScores
+    optional("torch")
+    from lexmargin.judge.autodiff.torch_rows import TorchScores
 
-        return TorchScores(module, X)
-    except ModuleNotFoundError as error:
-        raise _missing("torch", error) from error
+    return TorchScores(module, X)
 
 
 def function_scores(f: Callable[[Any, Any], Any], params: Any, X: Any, y: ArrayLike) -> Scores:
     """Return the scores of a JAX function on samples whose labels are checked first."""
     _dataset(X, y)
-    try:
-        from lexmargin.judge.autodiff.jax_rows import JaxScores
+    optional("jax")
+    from lexmargin.judge.autodiff.jax_rows import JaxScores
 
-        return JaxScores(f, params, X)
-    except ModuleNotFoundError as error:
-        raise _missing("jax", error) from error
+    return JaxScores(f, params, X)
 
 
 def _predictor(
@@ -171,14 +162,6 @@ def _predictor(
         return plain_margins(module, plain_samples(X), plain_samples(y), margins.theta, values)
     except UnsupportedError:
         return None
-
-
-def _missing(name: str, error: ModuleNotFoundError) -> MissingBackendError:
-    if error.name is None or error.name.split(".")[0] not in (name, f"{name}lib"):
-        raise error
-    return MissingBackendError(
-        f"{name} is not installed.", f"Install the extra: pip install 'lexmargin[{name}]'."
-    )
 
 
 # -- labels ----------------------------------------------------------------------------------------

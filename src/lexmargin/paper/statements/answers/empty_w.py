@@ -25,6 +25,12 @@ _RATE: Final = 1.0
 """Of ‖w_2‖/(2γ)^{1/4}, times γ^{-1/2}: the next term of eq. 14 is -0.54 of it."""
 _PATH: Final = 1.0
 """The same along the constrained path, times ρ^{-1/2}; it is -0.5 there, log N/ρ being less."""
+_PROOF: Final = (
+    "Proof. Feasible w have a ≥ 1 - pq and b ≥ 1 + p², so that ‖w_1‖² ≥ b² > 1 unless p = 0, "
+    "and then a ≥ 1 and ‖w_1‖² ≥ 2; p → 0 with q = 1/p comes as near to 1 as one likes. At a "
+    "= 0, right to leading order, the cost of eq. 14 is γ²(1 + p²)² + γ(p² + 1/p²), least "
+    "where 2γ²p² + γ/p² is: there p⁴ = 1/(2γ) and ‖w_2‖ ~ 1/p = (2γ)^{1/4}."
+)
 
 
 @final
@@ -33,8 +39,8 @@ class EmptyW(PlainStatement):
     """`f_1 = a + pq`, `f_2 = b - sp²`: with s = 1 no w has ‖w_1‖² = inf = 1.
 
     Feasible w have `a ≥ 1 - pq` and `b ≥ 1 + p²`: ‖w_1‖² ≥ b² > 1 unless p = 0, and then a ≥ 1.
-    With `q = 1/p` the cost of eq. 14 is `γ²(1 + p²)² + γ(p² + 1/p²)`, least near
-    `2γ²p⁴ = γ`: `‖w_2‖ ~ 1/p = (2γ)^{1/4}`.
+    With `q = 1/p` the cost of eq. 14 is `γ²(1 + p²)² + γ(p² + 1/p²)`, least to leading order
+    where `2γp⁴ = 1`: `‖w_2‖ ~ 1/p = (2γ)^{1/4}`.
 
     Attributes:
         s: of the second sample; -1 lets W be attained.
@@ -102,7 +108,8 @@ class EmptyW(PlainStatement):
                 )
             )  # fmt: skip
         growth = tuple((2.0 * gamma) ** self.exponent for gamma in gammas)
-        return Measurement(tuple(checks), {"γ": gammas, "‖w_2‖": second, "(2γ)^{1/4}": growth})
+        curves = {"γ": gammas, "‖w_2‖": second, "(2γ)^{1/4}": growth}
+        return Measurement(tuple(checks), curves, (_PROOF,))
 
     def planted(self) -> tuple[Plant, ...]:
         """Return what turns the finding of each reading."""

@@ -25,6 +25,12 @@ _SLOPE: Final = math.sqrt(2.0) / 4.0
 """ρ times the distance: (1 + ρ sin φ) cos φ is largest where ρ cos 2φ = sin φ, near φ = π/4."""
 _SETTLED: Final = 0.05
 """Of γ*(ρ)/ρ² at ρ = 100, where the skip still adds 1/ρ times a margin of 1."""
+_PROOF: Final = (
+    "Proof. f_n(ρθ)/ρ^M tends to f^H_n(θ) uniformly on the sphere, and so do the largest "
+    "margins; limits of maximisers are maximisers of the limit. Lemma 3 gives the constrained "
+    "path the same margin up to log N, which is o(ρ^M) where the leading part separates. "
+    "Nothing is said of who shares which parameter."
+)
 
 
 @final
@@ -42,7 +48,6 @@ class SharedParameters(PlainStatement):
     id: ClassVar[str] = "shared-parameters"
     title: ClassVar[str] = "Shared parameters keep the leading part"
     passages: ClassVar[tuple[Passage, ...]] = (Passage.SHARED,)
-    beyond: ClassVar[str] = "proved in the row's docstring"
     equation: ClassVar[str] = (
         r"f_n(\rho\theta)=\rho^M f^H_n(\theta)+o(\rho^M)\ \Rightarrow\ "
         r"\lim\theta_c(\rho)\in\arg\max_{\|\theta\|\le 1}\min_n f^H_n(\theta)"
@@ -92,7 +97,7 @@ class SharedParameters(PlainStatement):
                             svm.margin / 2.0, _SETTLED),
             ]  # fmt: skip
             curves[word] = tuple(apart)
-        return Measurement(tuple(checks), curves)
+        return Measurement(tuple(checks), curves, (_PROOF,))
 
     def planted(self) -> tuple[Plant, ...]:
         """Return what turns the finding."""

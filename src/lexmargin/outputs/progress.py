@@ -18,7 +18,7 @@ from enum import StrEnum
 from html import escape
 from typing import Any, Final, final
 
-from lexmargin.inputs.display import printable
+from lexmargin.outputs.display import printable
 
 __all__ = ["Part", "Progress", "Tick", "telling"]
 

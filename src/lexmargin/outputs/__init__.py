@@ -1,0 +1,1 @@
+"""What people look at: tables, figures, and how far work has come."""
