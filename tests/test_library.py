@@ -274,7 +274,7 @@ def test_stored_separability_of_real_data_is_exact(name: str) -> None:
 
 BAD = [
     ('norm = "inf"', "norms = 2", LibraryError, "'norms'.*'norm'"),
-    ("widths", "width", LibraryError, "'width'.*'widths'"),
+    ("widths", "width", LibraryError, "'width'.*widths"),
     ("unique", "uniqe", LibraryError, "'uniqe'.*'unique'"),
     ("[data]", "[date]", LibraryError, "'date'.*'data'"),
     ('title = "t"', "", LibraryError, "'title' is missing"),
@@ -310,7 +310,7 @@ BAD = [
     ("slope = 0.1", "slope = 2", ParameterError, r"predictor: The slope .* \[0, 1\)"),
     ("slope = 0.1", "power = 2", LibraryError, "no 'power'. It takes slope; power belongs to relu"),
     ("slope = 0.1", "depth = 2", LibraryError, "no 'depth'.*depth belongs to diagonal, convol"),
-    ("slope = 0.1", "columns = [0]", LibraryError, "'columns'. Known: activation, kind"),
+    ("slope = 0.1", "columns = [0]", LibraryError, "'columns'. Known: activation, bias, kind"),
     ('"1/3"', "\"__import__('os').system('x')\"", ExpressionError, r"data.X\[0\]\[1\]"),
     ('"1/3"', '"1/0"', ExpressionError, "division by zero"),
     ("y = [1, -1]", "", LibraryError, "'y' is missing"),

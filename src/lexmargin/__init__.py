@@ -15,7 +15,7 @@ from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
     from lexmargin import errors as errors
-    from lexmargin.compare import Table, compare
+    from lexmargin.compare import Table, compare, contender
     from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import (
         BadInputError,
@@ -105,7 +105,7 @@ _ROOMS = {
         "load_state",
         "trained_margins",
     ),
-    "compare": ("Table", "compare"),
+    "compare": ("Table", "compare", "contender"),
     "data.dataset": ("Dataset", "load_csv", "load_dataset", "load_npz"),
     "errors": (
         "BadInputError",
@@ -232,6 +232,7 @@ __all__ = [
     "certify_linear",
     "certify_module",
     "compare",
+    "contender",
     "descend",
     "load",
     "load_csv",

@@ -42,6 +42,11 @@ def as_text(table: Table, width: int | None = None) -> str:
     absent = sorted({row.profile for row in table.rows if row.ran is RowStatus.MISSING})
     if absent:
         console.print(f"absent here: {', '.join(absent)}")
+    refusals = dict.fromkeys(
+        (row.profile, row.failure) for row in table.rows if row.ran is RowStatus.NOT_HANDLED
+    )
+    for profile, why in list(refusals)[:_MOST_ROWS]:
+        console.print(f"{profile} {why}")
     return console.export_text(styles=False).rstrip()
 
 
@@ -55,16 +60,20 @@ def _figures(summaries: Sequence[Summary]) -> Any:
     grid = Grid(title="success: certified at the grade, without polish · honesty: true claims")
     for name in ("solver", "grade"):
         grid.add_column(name)
-    for name in ("ran", "success", "honesty", "lies", "unproved", "absent", "not handled"):
+    names = ["ran", "success", "honesty", "lies", "not meant", "coarse", "unproved", "absent"]
+    names.append("not handled")
+    for name in names:
         grid.add_column(name, justify="right")
     for s in summaries:
         grid.add_row(
             s.profile,
-            s.grade,
+            _grade(s),
             str(s.entered),
             percent(s.success),
             percent(s.honesty),
             str(s.claims - s.kept),
+            str(s.not_meant),
+            str(s.coarse),
             str(s.open),
             str(s.missing),
             str(s.not_handled),
@@ -82,7 +91,7 @@ def _notable(rows: Sequence[Row]) -> Any:
         grid.add_row(
             row.problem,
             row.profile,
-            row.grade,
+            _grade(row),
             row.ran.value,
             row.claim.value,
             row.verdict or "–",
@@ -91,6 +100,10 @@ def _notable(rows: Sequence[Row]) -> Any:
             row.honesty.value,
         )
     return grid
+
+
+def _grade(one: Row | Summary) -> str:
+    return f"{one.grade}, scaled" if one.scaled else one.grade
 
 
 def percent(share: float | None) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, Final, final
@@ -12,6 +12,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.compare.job_run import Answered
+from lexmargin.compare.own_measure import OwnMeasure
 from lexmargin.compare.pages.figures import dolan_more, legend_mark, profile_curves
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.errors import LibraryError
@@ -21,10 +22,10 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
 from lexmargin.outputs.display import frame, html_table
-from lexmargin.shelf.problems import ProblemFile
+from lexmargin.shelf.problems import AnswerSpec
 from lexmargin.solution import Claim
 
-__all__ = ["Row", "Summary", "Table", "table_of"]
+__all__ = ["Row", "Summary", "Table", "failure_of", "table_of"]
 
 _CERTIFIED: Final = frozenset(word for word in Verdict if word.certified)
 _SAME_POINT: Final = 1e-3
@@ -44,10 +45,18 @@ class Row:
         margin_gap: ``(γ_best - γ)/|γ_best|`` to the best margin known.
         point: a letter per stationary direction found for the problem; None if not stationary.
         angle: radians to the direction of the best margin.
-        success: the certificate holds at the grade, without polish.
+        success: the certificate holds at the grade, without polish; or nothing is feasible, which
+            is proved, and it says so.
         honesty: the claim against the verdict.
         entered: the solver was there and accepts such programs.
-        build, solve, certify: seconds. peak_mebibytes: of the process.
+        build, solve, certify: seconds, the modelling system's compilation not among them.
+        peak_mebibytes: of the process.
+        scaled: whether the toolkit chose the unit of the margins.
+        failure: in words, why it is no success or what is false; "" where there is nothing to say.
+        own: whether the claim holds by the solver's own measure; own_excess: its largest residual
+            over its own tolerance.
+        load, compile: seconds to import the solver, and of the modelling system to compile.
+        limit: seconds that the unit had.
     """
 
     problem: str
@@ -76,6 +85,13 @@ class Row:
     peak_mebibytes: float | None
     key: str
     versions: Mapping[str, str]
+    scaled: bool = False
+    failure: str = ""
+    own: OwnMeasure = OwnMeasure.UNMEASURED
+    own_excess: float | None = None
+    load: float | None = None
+    compile: float | None = None
+    limit: float = math.inf
 
 
 @final
@@ -83,8 +99,10 @@ class Row:
 class Summary:
     """One profile at one grade: two figures that are not one.
 
-    ``entered`` counts the units it ran; ``certified`` those whose certificate holds; ``claims``
-    those where it claims something that was proved or refuted, and ``kept`` those proved.
+    ``entered`` counts the units it ran; ``certified`` the successes; ``claims`` those where it
+    claims something that was proved, or refuted and false by its own measure too, and ``kept``
+    those proved; ``not_meant`` those refuted, and true by its own measure; ``coarse`` those less
+    accurate than what is verified, which nobody has asked for.
     """
 
     profile: str
@@ -96,6 +114,9 @@ class Summary:
     open: int
     missing: int
     not_handled: int
+    not_meant: int = 0
+    coarse: int = 0
+    scaled: bool = False
 
     @property
     def success(self) -> float | None:
@@ -115,16 +136,18 @@ class Table(Stored):
 
     ``recalled`` says that they come from a file: their words are what it says, and nothing has been
     judged again. A comparison with ``out`` keeps its answers, and judges them together again.
+    ``machine`` says where its times are from.
     """
 
     rows: tuple[Row, ...]
     recalled: bool = False
+    machine: Mapping[str, str] = field(default_factory=dict)
 
     def summaries(self) -> tuple[Summary, ...]:
-        """Return one summary per profile and grade, in the order of the rows."""
-        groups: dict[tuple[str, str], list[Row]] = {}
+        """Return one summary per profile, grade and scaling, in the order of the rows."""
+        groups: dict[tuple[str, str, bool], list[Row]] = {}
         for row in self.rows:
-            groups.setdefault((row.profile, row.grade), []).append(row)
+            groups.setdefault((row.profile, row.grade, row.scaled), []).append(row)
         return tuple(_summary(*names, rows) for names, rows in groups.items())
 
     def lies(self) -> tuple[Row, ...]:
@@ -171,7 +194,8 @@ class Table(Stored):
         rows = tuple(read_as(Row, row, where.item(index)) for index, row in enumerate(stored))
         for index, row in enumerate(rows):
             known = row.verdict is None or row.verdict in set(Verdict)
-            if not known or row.success != (row.verdict in _CERTIFIED):
+            right = row.claim in _INFEASIBLE and row.honesty is Honesty.TRUE
+            if not known or row.success != (right or row.verdict in _CERTIFIED):
                 raise LibraryError(f"{where.item(index)} contradicts itself.", "Write it again.")
         return cls(rows, recalled=True)
 
@@ -186,35 +210,35 @@ class Table(Stored):
 
 
 def table_of(
-    answers: Sequence[Answered], problems: Mapping[str, ProblemFile], proofs: Mapping[str, bool]
+    answers: Sequence[Answered],
+    known: Mapping[str, AnswerSpec],
+    machine: Mapping[str, str] | None = None,
 ) -> Table:
     """Judge answers together.
 
     Args:
         answers: of all units.
-        problems: the files by name; those that are gone are left out.
-        proofs: whether a problem is feasible, where that is proved by other means.
+        known: what is known of the problems, by name.
+        machine: where they are from.
     """
     groups: dict[str, list[Answered]] = {}
     for answered in answers:
         groups.setdefault(answered.result["unit"]["problem"], []).append(answered)
     judged: dict[str, Row] = {}
     for name, members in groups.items():
-        stated = problems.get(name)
-        for row in _judged(members, stated, _feasible(members, stated, proofs.get(name))):
+        stored = known.get(name)
+        for row in _judged(members, stored, _feasible(members, stored)):
             judged[row.key] = row
-    return Table(tuple(judged[answered.key] for answered in answers))
+    return Table(tuple(judged[a.key] for a in answers), machine=machine or {})
 
 
-def _feasible(
-    members: Iterable[Answered], stated: ProblemFile | None, proved: bool | None
-) -> bool | None:
+def _feasible(members: Sequence[Answered], answer: AnswerSpec | None) -> bool | None:
     """Tell whether the data can be separated: by proof, by a witness, or by the stored answer."""
+    proved = [a.result["feasible"] for a in members if a.result["feasible"] is not None]
+    if proved:
+        return bool(proved[0])
     if any(_number(a.result["margin"]) > 0 and a.result["verdict"] for a in members):
         return True
-    if proved is not None:
-        return proved
-    answer = None if stated is None else stated.answer
     if answer is None:
         return None
     if answer.feasible is not None:
@@ -223,11 +247,13 @@ def _feasible(
 
 
 def _judged(
-    members: Sequence[Answered], stated: ProblemFile | None, feasible: bool | None
+    members: Sequence[Answered], stored: AnswerSpec | None, feasible: bool | None
 ) -> list[Row]:
-    best = _best_margin(members, stated)
+    best = _best_margin(members, stored)
     certified = [a for a in members if a.result["certified"]]
     leader = max(certified, key=lambda a: _number(a.result["margin"]), default=None)
+    objectives = [a.result["objective"] for a in certified if a.result["objective"] is not None]
+    least = min(objectives, default=None)
     ahead = None if leader is None else _unit_direction(leader)
     points = _points(sorted(certified, key=lambda a: (-_number(a.result["margin"]), a.key)))
     rows = []
@@ -238,6 +264,10 @@ def _judged(
         gap = None
         if best is not None and margin is not None:
             gap = (best - margin) / abs(best)
+        own = OwnMeasure(result["own_word"])
+        honesty = _honesty(claim, result, feasible, own, _is_near(result, gap, least))
+        infeasible = claim in _INFEASIBLE and honesty is Honesty.TRUE
+        success = bool(result["certified"]) or infeasible
         rows.append(
             Row(
                 problem=unit["problem"],
@@ -256,8 +286,8 @@ def _judged(
                 margin_gap=gap,
                 point=points.get(answered.key),
                 angle=None if ahead is None or direction is None else angle(direction, ahead),
-                success=bool(result["certified"]),
-                honesty=_honesty(claim, result, feasible),
+                success=success,
+                honesty=honesty,
                 entered=status.entered,
                 iterations=result["iterations"],
                 build=measures.get("build"),
@@ -266,19 +296,39 @@ def _judged(
                 peak_mebibytes=measures.get("peak_mebibytes"),
                 key=answered.key,
                 versions=unit["versions"],
+                scaled=unit["scaled"],
+                failure=failure_of(status, claim, result, honesty, success=success),
+                own=own,
+                own_excess=result["own_excess"],
+                load=measures.get("load"),
+                compile=measures.get("compile"),
+                limit=unit["limits"]["seconds"],
             )
         )
     return rows
 
 
-def _honesty(claim: Claim, result: Mapping[str, Any], feasible: bool | None) -> Honesty:
+_FAR: Final = 1e-2
+"""Relative gap, or residual, of a point that is no coarse answer but another one: as a sine 0.6
+degrees, and ten times the loosest grade."""
+_INFEASIBLE: Final = (Claim.INFEASIBLE, Claim.LOCALLY_INFEASIBLE)
+
+
+def _honesty(
+    claim: Claim, result: Mapping[str, Any], feasible: bool | None, own: OwnMeasure, near: bool
+) -> Honesty:
     """Compare a claim with what was proved; a word we cannot check is neither true nor false."""
+    refuted = Honesty.NOT_MEANT if own is OwnMeasure.MET else Honesty.FALSE
     if claim is Claim.NOTHING:
         return Honesty.SILENT
     if claim in (Claim.OPTIMAL, Claim.LOCALLY_OPTIMAL):
         if result["certified"]:
             return Honesty.TRUE
-        return Honesty.OPEN if result["verdict"] in (None, "UNDECIDED") else Honesty.FALSE
+        if feasible is False:
+            return Honesty.FALSE
+        if result["verdict"] in (None, Verdict.UNDECIDED):
+            return Honesty.OPEN
+        return Honesty.COARSE if _is_coarse(result, own, near) else refuted
     if claim is Claim.UNBOUNDED:
         # Every program here minimises something that is bounded below, or maximises on a ball.
         return Honesty.FALSE
@@ -287,17 +337,84 @@ def _honesty(claim: Claim, result: Mapping[str, Any], feasible: bool | None) -> 
     if claim is Claim.LOCALLY_INFEASIBLE:
         # "No feasible point near": where there are some farther away it may still be right.
         return Honesty.OPEN if feasible else Honesty.TRUE
-    return Honesty.FALSE if feasible else Honesty.TRUE
+    return refuted if feasible else Honesty.TRUE
 
 
-def _best_margin(members: Sequence[Answered], stated: ProblemFile | None) -> float | None:
+def _is_coarse(result: Mapping[str, Any], own: OwnMeasure, near: bool) -> bool:
+    """Say whether a refuted optimum is near one, and nobody has asked its solver for more."""
+    asked = result["unit"]["grade"]["tolerance"] is not None
+    missed = own is OwnMeasure.MISSED or (own is OwnMeasure.UNMEASURED and asked)
+    return near and result["verdict"] == Verdict.NOT_STATIONARY and not missed
+
+
+def _is_near(result: Mapping[str, Any], gap: float | None, least: float | None) -> bool:
+    """Say whether an answer is that of the problem but for its accuracy.
+
+    Args:
+        result: of the unit.
+        gap: to the best margin, where margins are the aim.
+        least: the objective of a certified answer.
+    """
+    if gap is not None:
+        return gap <= _FAR
+    objective, short = result["objective"], result["feasibility"]
+    if short is None or short > _FAR:
+        return False
+    if least is not None and objective is not None and abs(objective - least) <= _FAR * abs(least):
+        return True
+    return result["stationarity"] is not None and result["stationarity"] <= _FAR
+
+
+_ENDS: Final[Mapping[RowStatus, str]] = {
+    RowStatus.ITERATION_LIMIT: "ended by its limit of iterations",
+    RowStatus.TIME_LIMIT: "ended by the time limit",
+    RowStatus.NUMERICAL: "gave up",
+    RowStatus.CRASHED: "crashed",
+    RowStatus.MISSING: "not installed here",
+    RowStatus.NOT_HANDLED: "does not handle it",
+}
+
+
+def failure_of(
+    status: RowStatus, claim: Claim, result: Mapping[str, Any], honesty: Honesty, *, success: bool
+) -> str:
+    """Return in words why an answer is no success, or what is false about it; "" for a good one."""
+    if success and honesty is not Honesty.FALSE:
+        return ""
+    parts = []
+    if status in _ENDS and not success:
+        parts.append(f"{_ENDS[status]}: {result['raw_status']}")
+    word, excess = claim.value.lower().replace("_", " "), result["own_excess"]
+    times = "" if excess is None else f" (largest residual {excess:.1e} of its tolerance)"
+    if honesty is Honesty.FALSE:
+        missed = result["own_word"] == OwnMeasure.MISSED.value
+        by_own = f", false by its own measure too{times}" if missed else ""
+        unknown = "" if missed else " (its own measure is not known here)"
+        parts.append(f"claims {word}, which is refuted{by_own}{unknown}")
+    elif honesty is Honesty.NOT_MEANT:
+        parts.append(f"claims {word}, true by its own measure{times}, but not what was meant")
+    elif honesty is Honesty.COARSE:
+        met = result["own_word"] == OwnMeasure.MET.value
+        by_own = f"true by its own measure{times}, but " if met else ""
+        parts.append(f"claims {word}, {by_own}less accurate than what is verified here")
+    elif honesty is Honesty.OPEN and not success:
+        parts.append(f"claims {word}, which nobody has proved or refuted")
+    verdict = result["verdict"]
+    if verdict is not None and not result["certified"]:
+        parts.append(": ".join([verdict.lower().replace("_", " "), *result["reasons"][:1]]))
+    elif not parts and not success:
+        parts.append(f"no answer: {result['raw_status']}")
+    return "; ".join(parts)
+
+
+def _best_margin(members: Sequence[Answered], stored: AnswerSpec | None) -> float | None:
     """Return the best margin that is stored or certified; None where margins are not the aim."""
     # Where the aim is another one, a smaller margin is no gap.
-    if stated is None or not stated.formulation.traits.largest_margin:
+    if not any(answered.result["largest_margin"] for answered in members):
         return None
     known = [_number(a.result["margin"]) for a in members if a.result["certified"]]
-    if stated.answer is not None and stated.answer.margin is not None:
-        known.append(stated.answer.margin.value)
+    if stored is not None and stored.margin is not None:
+        known.append(stored.margin.value)
     best = max((value for value in known if value > 0), default=None)
     return best
 
@@ -339,7 +456,7 @@ def _number(value: float | None) -> float:
     return -math.inf if value is None else value
 
 
-def _summary(profile: str, grade: str, rows: Sequence[Row]) -> Summary:
+def _summary(profile: str, grade: str, scaled: bool, rows: Sequence[Row]) -> Summary:
     entered = [row for row in rows if row.entered]
     kept = sum(row.honesty is Honesty.TRUE for row in entered)
     refuted = sum(row.honesty is Honesty.FALSE for row in entered)
@@ -353,4 +470,7 @@ def _summary(profile: str, grade: str, rows: Sequence[Row]) -> Summary:
         open=sum(row.honesty is Honesty.OPEN for row in entered),
         missing=sum(row.ran is RowStatus.MISSING for row in rows),
         not_handled=sum(row.ran is RowStatus.NOT_HANDLED for row in rows),
+        not_meant=sum(row.honesty is Honesty.NOT_MEANT for row in entered),
+        coarse=sum(row.honesty is Honesty.COARSE for row in entered),
+        scaled=scaled,
     )
