@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,15 +11,7 @@ from lexmargin.compare import Serial, Table, compare
 from lexmargin.compare.pages.figures import Series, dolan_more, profile_curves
 from lexmargin.compare.pages.page import as_page
 from lexmargin.shelf.library import Library
-
-CHROMIUM = next(
-    (
-        found
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (found := shutil.which(name))
-    ),
-    None,
-)
+from screens import CHROMIUM, WIDTHS, Browser
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +65,7 @@ def test_performance_profiles_by_hand(table: Table) -> None:
     assert dolan_more([]) == [] and profile_curves([], {}) == ""
 
 
-PROBE = """
-<script>
-"use strict";
-const faults = [];
-addEventListener("error", e => faults.push(String(e.message)));
-addEventListener("securitypolicyviolation", e => faults.push(e.violatedDirective));
-addEventListener("load", () => {
+SORTED = """(() => {
   const table = document.querySelector("#runs");
   const heads = [...table.tHead.rows[0].cells];
   const column = heads.findIndex(h => h.textContent.trim() === "stationarity");
@@ -91,42 +74,23 @@ addEventListener("load", () => {
   heads[column].querySelector("button").click();
   const up = values(), mark = heads[column].getAttribute("aria-sort");
   heads[column].querySelector("button").click();
-  const down = values();
-  const report = { before, up, down, mark, faults, wide: document.documentElement.scrollWidth,
-    window: innerWidth, requests: performance.getEntriesByType("resource").map(r => r.name) };
-  document.body.innerHTML = "<pre id='probe'></pre>";
-  document.querySelector("#probe").textContent = "PROBE" + JSON.stringify(report) + "END";
-});
-</script>
-"""
+  return { before, up, down: values(), mark };
+})()"""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page with")
 def test_a_browser_sorts_and_asks_for_nothing(page: str, tmp_path: Path) -> None:
-    assert CHROMIUM is not None
     file = tmp_path / "page.html"
-    file.write_text(page.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            *("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=390,800"),
-            *("--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom"),
-            f"--user-data-dir={tmp_path / 'profile'}",
-            file.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    found = re.search(r"PROBE(.*)END", done.stdout, re.DOTALL)
-    assert found, done.stdout[-500:]
-    report = json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
-    assert report["faults"] == [] and report["requests"] == []
-    assert not re.search(r"CONSOLE.*(error|refused)", done.stderr, re.IGNORECASE)
+    file.write_text(page, encoding="utf-8")
+    with Browser() as browser:
+        for width in WIDTHS:
+            for dark in (False, True):
+                found = browser.look(file, width, dark)
+                assert found.sound and found.cramped == (), found
+                assert found.hidden == () or width > 390, found
+        report = browser.run(SORTED)
     numbers = [float(v) for v in report["up"] if v != ""]
     assert len(numbers) > 2 and numbers == sorted(numbers) and report["mark"] == "ascending"
     downward = [float(v) for v in report["down"] if v != ""]
     assert downward == sorted(numbers, reverse=True)
     assert sorted(report["before"]) == sorted(report["up"])
-    assert report["wide"] <= report["window"], "the page scrolls sideways on a phone"

@@ -19,7 +19,7 @@ from lexmargin.paper.instances import (
 )
 from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panels
 
 __all__ = ["STATEMENT", "LemmaThree"]
 
@@ -42,14 +42,17 @@ class LemmaThree(Statement):
     title: ClassVar[str] = "The constrained path's margin is within log N of the largest"
     reference: ClassVar[str] = "Lemma 3, eq. 8"
     equation: ClassVar[str] = r"\gamma^*(\rho)-\gamma(\rho,\theta_c(\rho))\le\log N"
-    says: ClassVar[str] = "γ*(ρ) - γ(ρ, θ_c(ρ)) ≤ log N at every ρ, whatever the predictor."
+    says: ClassVar[str] = (
+        "At every ρ, whatever the predictor: the constrained path gives away at most log N of "
+        "the largest margin."
+    )
     problems: ClassVar[tuple[str, ...]] = (
         "paths/l1-constrained-10",
         "real/breast_cancer",
         "real/wine-relu2",
     )
     caption: ClassVar[str] = (
-        "Left: both margins over ρ on breast_cancer; the band is log N wide. Right: their "
+        "Above: both margins over ρ on breast_cancer; the band is log N wide. Below: their "
         "difference in units of log N on all instances, which has to stay below 1."
     )
 
@@ -100,8 +103,7 @@ class LemmaThree(Statement):
         """Both margins with the band, and the differences of all instances."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
         shown = 1 if "rho 1" in curves else 0
-        with style() as plt:
-            figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), layout="constrained")
+        with panels(2, 3.0) as (figure, (left, right)):
             rho, best = curves[f"rho {shown}"], curves[f"best {shown}"]
             left.fill_between(
                 rho,
