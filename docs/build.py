@@ -117,7 +117,9 @@ def with_plain_links(text: str) -> str:
 def stage(source: Path, families: Sequence[str]) -> None:
     """Put everything Sphinx reads into one folder."""
     shutil.rmtree(source, ignore_errors=True)
-    skipped = shutil.ignore_patterns("compare-*", "paper", "__pycache__", "build.py", "gallery.py")
+    skipped = shutil.ignore_patterns(
+        "compare-*", "paper", "__pycache__", "build.py", "gallery.py", "keys.py"
+    )
     shutil.copytree(DOCS, source, ignore=skipped)
     sys.path.insert(0, str(DOCS))
     import gallery
