@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install run train-digits test test-long adversarial instances check bench bench-long bench-page docs paper known-issues format clean
+.PHONY: install run train-digits test test-long adversarial instances check bench bench-long bench-page docs paper compare known-issues format clean
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "install: there is no $(PYTHON): name a Python 3.11 to 3.13, for example \`make install PYTHON=python3.12\`."; exit 1; }
@@ -63,6 +63,13 @@ docs: install
 
 paper: install
 	$(VENV)/lexmargin paper --out out/paper
+
+# Every solver that can be installed, on the collection, raw and scaled; interrupted, it goes on.
+compare: install
+	@$(VENV)/python -m pip install -q ".[solvers]" || echo "compare: some solvers could not be fetched; their columns say so."
+	@mkdir -p out
+	$(VENV)/lexmargin compare --problems collection --solvers convex,baselines --both --time-limit 20 \
+		--out out/compare --csv out/compare.csv --html out/compare.html --cite out/compare.cff
 
 known-issues: install
 	$(VENV)/python -m lexmargin.compare.pages.known_issues

@@ -13,7 +13,7 @@ from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.shelf.library import Library
 
 PROBLEM = "linear/norms-two-points-l2"
-FILE = Library().problem(PROBLEM)
+ANSWER = Library().problem(PROBLEM).answer
 
 
 def answered(key: str, **changes: Any) -> Answered:
@@ -22,6 +22,8 @@ def answered(key: str, **changes: Any) -> Answered:
         "profile": changes.pop("profile", "a"),
         "grade": {"name": "low"},
         "seed": 0,
+        "scaled": False,
+        "limits": {"seconds": 20.0, "mebibytes": 512},
         "versions": {},
     }
     result = {
@@ -38,13 +40,17 @@ def answered(key: str, **changes: Any) -> Answered:
         "direction": [1.0, 0.0],
         "iterations": 1,
         "reasons": [],
+        "feasible": None,
+        "largest_margin": True,
+        "own_word": "unmeasured",
+        **dict.fromkeys(("own_primal", "own_dual", "own_gap", "own_excess")),
         "unit": unit,
     }
     return Answered(key, result | changes, {"solve": 1.0})
 
 
-def judged(*answers: Answered, proofs: dict[str, bool] | None = None) -> Table:
-    return table_of(answers, {PROBLEM: FILE}, proofs or {})
+def judged(*answers: Answered) -> Table:
+    return table_of(answers, {PROBLEM: ANSWER})
 
 
 BAD = {"verdict": "NOT_STATIONARY", "certified": False}
@@ -74,15 +80,15 @@ def test_a_claim_against_the_verdict(changes: dict[str, Any], honesty: Honesty) 
     ("proof", "honesty"), [(True, Honesty.FALSE), (False, Honesty.TRUE), (None, Honesty.OPEN)]
 )
 def test_infeasibility_is_decided_by_proof(proof: bool | None, honesty: Honesty) -> None:
-    proofs = {} if proof is None else {"unknown": proof}
-    claim = answered("x", problem="unknown", claim="INFEASIBLE", **NONE)
-    assert table_of([claim], {}, proofs).rows[0].honesty is honesty
+    claim = answered("x", problem="unknown", claim="INFEASIBLE", feasible=proof, **NONE)
+    (row,) = table_of([claim], {}).rows
+    assert row.honesty is honesty and row.success is (honesty is Honesty.TRUE)
 
 
 def test_infeasibility_is_refuted_by_a_witness_of_another_solver() -> None:
     claim = answered("x", problem="unknown", claim="INFEASIBLE", **NONE)
     witness = answered("y", problem="unknown", margin=1e-9, **BAD)
-    assert table_of([claim, witness], {}, {}).rows[0].honesty is Honesty.FALSE
+    assert table_of([claim, witness], {}).rows[0].honesty is Honesty.FALSE
 
 
 def test_gaps_points_and_angles_are_taken_from_the_best() -> None:

@@ -299,7 +299,8 @@ def test_a_unit_runs_the_file_that_defined_the_class_and_no_other(tmp_path: Path
     module = imported(source)
     path = tmp_path / "own.toml"
     lm.save(module.Uneven(lm.Linear(), TWO, (1.0, 1.0), (1.0, 4.0)), path, title="t")
-    (found,) = modules_of(lm.Library().problem(path))
+    stated = lm.Library().problem(path)
+    (found,) = modules_of(stated.formulation, stated.predictor)
     assert found.name == "own_costs" and Path(found.file) == source.resolve()
     table = lm.compare(str(path), "clarabel", executor=Serial())
     assert [row.verdict for row in table.rows] == [Verdict.GLOBAL]

@@ -15,7 +15,7 @@ from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
     from lexmargin import errors as errors
-    from lexmargin.compare import compare
+    from lexmargin.compare import compare, contender
     from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import (
         BadInputError,
@@ -96,7 +96,7 @@ _ROOMS = {
         "load_state",
         "trained_margins",
     ),
-    "compare": ("compare",),
+    "compare": ("compare", "contender"),
     "data.dataset": ("Dataset", "load_csv", "load_dataset", "load_npz"),
     "errors": (
         "BadInputError",
@@ -210,6 +210,7 @@ __all__ = [
     "certify_linear",
     "certify_module",
     "compare",
+    "contender",
     "descend",
     "load",
     "load_csv",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["add_commands"]
 
 _Csv = Annotated[Path | None, typer.Option("--csv", help="Also write the rows to this file.")]
+_Cite = Annotated[Path | None, typer.Option("--cite", help="Also write a citation file (CFF).")]
 _Html = Annotated[Path | None, typer.Option("--html", help="Also write the page to this file.")]
 
 
@@ -33,7 +34,11 @@ def add_commands(app: typer.Typer) -> None:
 
 def compare(
     problems: Annotated[
-        list[str], typer.Option("--problems", help='Names or globs, as "linear/*"; commas join.')
+        list[str],
+        typer.Option(
+            "--problems",
+            help='Names, globs as "linear/*", files, folders, or collection; commas join.',
+        ),
     ],
     solvers: Annotated[
         list[str],
@@ -48,6 +53,7 @@ def compare(
     scaled: Annotated[
         bool, typer.Option("--scaled/--raw", help="Scale margins by powers of two first, or not.")
     ] = False,
+    both: Annotated[bool, typer.Option("--both", help="Raw and scaled, side by side.")] = False,
     executor: Annotated[str, typer.Option(help="serial, processes or dask.")] = "processes",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask scheduler; a local one if left out.")
@@ -58,6 +64,7 @@ def compare(
     ] = None,
     csv: _Csv = None,
     html: _Html = None,
+    cite: _Cite = None,
     library: Shelves = None,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +74,7 @@ def compare(
 
     shelves = library_of(library)
     chosen = _executor(executor, workers, scheduler)
-    for path in (csv, html):
+    for path in (csv, html, cite):
         _check_writable(path)
     with _progress() as progress:
         table = run(
@@ -76,29 +83,30 @@ def compare(
             _words([grades]),
             _whole_numbers(seeds),
             limits=Limits(time_limit, memory_limit),
-            scaled=scaled,
+            scaled=(False, True) if both else (scaled,),
             executor=chosen,
             out=out,
             library=shelves,
             progress=progress,
         )
-    _show(table, shelves, csv, html, as_json)
+    _show(table, shelves, csv, html, cite, as_json)
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder that compare --out has filled.")],
     csv: _Csv = None,
     html: _Html = None,
+    cite: _Cite = None,
     library: Shelves = None,
     as_json: Json = False,
 ) -> None:
     """Show a finished comparison again: as a table, CSV, JSON, or one HTML page."""
     from lexmargin.compare import Store, read_back
 
-    for path in (csv, html):
+    for path in (csv, html, cite):
         _check_writable(path)
     shelves = library_of(library)
-    _show(read_back(Store(folder), shelves), shelves, csv, html, as_json)
+    _show(read_back(Store(folder), shelves), shelves, csv, html, cite, as_json)
 
 
 def _executor(name: str, workers: int, scheduler: str | None) -> Executor:
@@ -149,8 +157,14 @@ def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
 
 
 def _show(
-    table: Table, library: Library, csv: Path | None, html: Path | None, as_json: bool
+    table: Table,
+    library: Library,
+    csv: Path | None,
+    html: Path | None,
+    cite: Path | None,
+    as_json: bool,
 ) -> None:
+    from lexmargin.compare.citation import as_citation
     from lexmargin.compare.pages.output import as_csv, as_text
     from lexmargin.compare.pages.page import as_page
 
@@ -158,6 +172,8 @@ def _show(
         write_file(csv, as_csv(table))
     if html is not None:
         write_file(html, as_page(table, library))
+    if cite is not None:
+        write_file(cite, as_citation(table, library))
     if as_json:
         emit(table.to_json())
     else:

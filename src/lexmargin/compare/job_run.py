@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
 from lexmargin.backends import BACKEND_MODULES, Backend, backend
+from lexmargin.backends.base import Stopwatch
+from lexmargin.backends.shape import Form, shape_of
+from lexmargin.compare.contender import Contender, outcome_of, solve_model
 from lexmargin.compare.descent import DescentBackend
-from lexmargin.compare.jobs import Unit, digest, problem_digest
+from lexmargin.compare.jobs import Unit
+from lexmargin.compare.own_measure import Own, infeasible_by_own, own_residuals
 from lexmargin.compare.own_modules import load_modules
 from lexmargin.compare.records import RowStatus
-from lexmargin.errors import LibraryError, SolverFailedError, UnsupportedError
+from lexmargin.compare.sources import entrant_in, problem_in
+from lexmargin.errors import (
+    LexmarginError,
+    LibraryError,
+    NotSeparableError,
+    SolverFailedError,
+    UnsupportedError,
+)
+from lexmargin.formulations.base import Formulation
+from lexmargin.inputs.arrays import real_array
+from lexmargin.judge.bounds.inseparable import prove_inseparable
 from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery, Reply, shared_nursery
-from lexmargin.run.judged_answer import judge
-from lexmargin.run.stages import run
-from lexmargin.shelf.build import build
-from lexmargin.shelf.problems import ProblemFile, read_problem
-from lexmargin.shelf.profiles import Profile, read_profile
-from lexmargin.solution import BackendName, Claim, Solution, finite
+from lexmargin.run.inseparable_data import refuse_inseparable
+from lexmargin.run.judged_answer import judge, judge_point
+from lexmargin.run.stages import Run, run
+from lexmargin.shelf.problems import ProblemFile
+from lexmargin.shelf.profiles import Profile
+from lexmargin.solution import BackendName, Claim, RawAnswer, Solution, finite
 
-__all__ = ["PRELOADED", "Answered", "answer", "engine_of", "run_unit"]
+__all__ = ["PRELOADED", "Answered", "answer", "engine_of", "is_feasible", "run_unit"]
 
 PRELOADED: Final = (
     "scipy.optimize",
@@ -103,6 +117,8 @@ def run_unit(unit: Unit, nursery: Nursery | None = None) -> Answered:
     if reply.end is End.ANSWERED:
         result, times = dict(reply.answer["result"]), dict(reply.answer["times"])
     measures = {
+        "load": times.get("load"),
+        "compile": times.get("compile"),
         "build": times.get("build"),
         "solve": times.get("solve"),
         "certify": times.get("certify"),
@@ -117,47 +133,124 @@ def run_unit(unit: Unit, nursery: Nursery | None = None) -> Answered:
 def answer(unit: Unit, mark: Mark) -> dict[str, Any] | LibraryError:
     """Return the result and the times of a unit."""
     try:
-        stated, profile = _files(unit)
+        load_modules(unit.modules)
+        problem, stated = problem_in(unit.problem)
+        entrant = entrant_in(unit.entrant)
     except LibraryError as error:
         return error
+    if isinstance(entrant, Contender):
+        found = _of_contender(unit, entrant, problem, mark)
+    else:
+        found = _of_profile(unit, entrant, problem, stated, mark)
+    claim = found["result"]["claim"]
+    aims = problem.is_judged and problem.traits.largest_margin
+    found["result"]["largest_margin"] = bool(aims)
+    if claim in (Claim.INFEASIBLE.value, Claim.LOCALLY_INFEASIBLE.value):
+        feasible = is_feasible(problem)
+        found["result"]["feasible"] = feasible
+        if feasible and isinstance(entrant, Profile):
+            found["result"] |= infeasible_by_own(problem, entrant).to_json()
+    return found
+
+
+def is_feasible(problem: Formulation) -> bool | None:
+    """Say by proof whether a problem's program has a feasible point; None where nothing is proved.
+
+    Its own separability decides for linear scores; a ball, or a loss alone, is never empty.
+    """
+    if problem.traits.is_loss:
+        return True
+    found = shape_of(problem.program())
+    if found is not None and found.form is Form.MAX:
+        return True
     try:
-        solution = _solved(unit, profile, stated, mark)
-    except UnsupportedError as error:
-        return {"result": _nothing(RowStatus.NOT_HANDLED, str(error)), "times": {}}
-    if isinstance(solution, str):
-        return {"result": _nothing(RowStatus.MISSING, solution), "times": {}}
-    times = solution.times
-    return {
-        "result": _result(solution),
-        "times": {"build": times.build, "solve": times.solve, "certify": times.certify},
-    }
+        if refuse_inseparable(problem):
+            return True
+        return None if prove_inseparable(problem) is None else False
+    except NotSeparableError:
+        return False
+    except LexmarginError:
+        return None
 
 
-def _files(unit: Unit) -> tuple[ProblemFile, Profile]:
-    """Return the problem and the profile of a unit, if they are what they were."""
-    load_modules(unit.modules)
-    stated = read_problem(Path(unit.problem_path))
-    if problem_digest(stated) != unit.problem_digest:
-        raise LibraryError(f"{unit.problem_path} has changed.", "Start the comparison again.")
-    if digest(Path(unit.profile_path).read_bytes()) != unit.profile_digest:
-        raise LibraryError(f"{unit.profile_path} has changed.", "Start the comparison again.")
-    return stated, read_profile(Path(unit.profile_path))
-
-
-def _solved(unit: Unit, profile: Profile, stated: ProblemFile, mark: Mark) -> Solution | str:
-    """Return the judged solution, or the sentence why the solver is absent."""
+def _of_profile(
+    unit: Unit, profile: Profile, problem: Formulation, stated: ProblemFile | None, mark: Mark
+) -> dict[str, Any]:
+    """Return the judged answer of a solver of the shelf."""
+    begun = time.perf_counter()
     engine = engine_of(profile)
     why = engine.available(profile.solver)
+    loading = time.perf_counter() - begun
     if why:
-        return why
-    problem = build(stated)
-    start = None if stated.start is None else np.array([v.value for v in stated.start])
+        sentence = f"{why} {profile.install}" if profile.install else why
+        return {"result": _nothing(RowStatus.MISSING, sentence), "times": {}}
+    start = None
+    if stated is not None and stated.start is not None:
+        start = np.array([v.value for v in stated.start])
     rng = np.random.default_rng(np.random.SeedSequence(unit.seed).spawn(1)[0])
-    outcome = run(
-        problem, profile, unit.grade, engine, start, rng, None, unit=None if unit.scaled else 1.0
-    )
+    scale = None if unit.scaled else 1.0
+    try:
+        outcome = run(problem, profile, unit.grade, engine, start, rng, None, unit=scale)
+    except UnsupportedError as error:
+        return {"result": _nothing(RowStatus.NOT_HANDLED, str(error)), "times": {}}
     mark()
-    return judge(problem, profile, unit.grade, outcome, unit.seed, polish=False)
+    own = own_residuals(problem, profile, unit.grade, outcome)
+    solution = judge(problem, profile, unit.grade, outcome, unit.seed, polish=False)
+    times = {
+        "load": loading,
+        "compile": outcome.phases.get("compile", 0.0),
+        "build": solution.times.build - outcome.phases.get("compile", 0.0),
+        "solve": solution.times.solve,
+        "certify": solution.times.certify,
+    }
+    return {"result": _result(solution) | own.to_json(), "times": times}
+
+
+def _of_contender(
+    unit: Unit, entrant: Contender, problem: Formulation, mark: Mark
+) -> dict[str, Any]:
+    """Return the judged answer of somebody's own model; what its functions raise is named."""
+    watch, part = Stopwatch(), "build"
+    theta = multipliers = None
+    try:
+        model = entrant.build(problem)
+        watch.lap(part)
+        part = "solve"
+        said = solve_model(entrant, model)
+        compiled = getattr(model, "compilation_time", None)
+        if isinstance(compiled, float):
+            watch.share("compile", compiled)
+        watch.lap(part)
+        part = "read"
+        ran, claim, status = outcome_of(model, said)
+        found = entrant.answer(model)
+        watch.lap("solve")
+        part = "answer"
+        if found.theta is not None:
+            theta = problem.functions.point(found.theta)
+        if found.multipliers is not None:
+            multipliers = real_array(found.multipliers, "λ").reshape(problem.functions.count)
+    except UnsupportedError as error:
+        return {"result": _nothing(RowStatus.NOT_HANDLED, str(error)), "times": {}}
+    except Exception as error:  # whatever somebody's code raises
+        sentence = f"{part} raised {type(error).__name__}: {error}"
+        return {"result": _nothing(RowStatus.CRASHED, sentence), "times": {}}
+    mark()
+    claim = claim if found.claim is None else found.claim
+    raw = RawAnswer({}, {}, ran, claim, status)
+    phases = watch.phases
+    outcome = Run((), raw, 1.0, phases["build"], phases["solve"], phases)
+    solution = judge_point(
+        problem, entrant.name, unit.grade, outcome, unit.seed, theta, multipliers
+    )
+    times = {
+        "load": 0.0,
+        "compile": phases.get("compile", 0.0),
+        "build": phases["build"],
+        "solve": phases["solve"],
+        "certify": solution.times.certify,
+    }
+    return {"result": _result(solution), "times": times}
 
 
 def _result(solution: Solution) -> dict[str, Any]:
@@ -175,7 +268,7 @@ def _result(solution: Solution) -> dict[str, Any]:
         "margin": finite(solution.margin),
         "objective": finite(solution.objective),
         "direction": finite(solution.direction),
-        "reasons": list(certificate.reasons),
+        "reasons": [_one_line(reason) for reason in certificate.reasons],
     }
 
 
@@ -194,6 +287,9 @@ def _nothing(status: RowStatus, sentence: str) -> dict[str, Any]:
         "direction": None,
         "iterations": None,
         "reasons": [],
+        "feasible": None,
+        "largest_margin": False,
+        **Own().to_json(),
     }
 
 

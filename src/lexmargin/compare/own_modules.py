@@ -1,4 +1,4 @@
-"""Classes of somebody's own in the processes of units: the module that defined them, and no other.
+"""Classes and functions of one's own in the processes of units: the module that defined them, only.
 
 A class is known where it has been defined, and a unit runs in a fresh process. What defined it in
 the planning process is a file; that file is what the unit's process runs, where its contents are
@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, final
 
 from lexmargin.errors import LibraryError, UnsupportedError
-from lexmargin.shelf.problems import ProblemFile
 
-__all__ = ["OwnModule", "load_modules", "modules_of"]
+__all__ = ["OwnModule", "load_modules", "modules_of", "source_of"]
 
 
 @final
@@ -34,25 +33,38 @@ class OwnModule:
     sha256: str
 
 
-def modules_of(problem: ProblemFile) -> tuple[OwnModule, ...]:
-    """Return the modules outside of this package whose classes a problem file names.
+def modules_of(formulation: type[Any], predictor: Any) -> tuple[OwnModule, ...]:
+    """Return the modules outside of this package whose classes a problem is made of.
 
     Raises:
         UnsupportedError: a class of a module that no other process can import.
     """
     found = {}
-    for cls in {problem.formulation, *_classes(problem.predictor)}:
-        name = cls.__module__
-        if name.partition(".")[0] == __name__.partition(".")[0]:
+    for cls in {formulation, *_classes(predictor)}:
+        if _is_ours(cls.__module__):
             continue
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if name == "__main__" or file is None or not Path(file).is_file():
+        module = source_of(cls)
+        if module is None:
             raise UnsupportedError(
-                f"{cls.__qualname__} is defined in {name}, which no other process can import.",
+                f"{cls.__qualname__} is defined in {cls.__module__}, which no other process can "
+                "import.",
                 "Define it in a file of its own and import it; units run in other processes.",
             )
-        found[name] = OwnModule(name, str(Path(file).resolve()), _sha256(file))
+        found[module.name] = module
     return tuple(found[name] for name in sorted(found))
+
+
+def source_of(defined: Any) -> OwnModule | None:
+    """Return the module of a class or a function; None where no other process can import it."""
+    name = str(getattr(defined, "__module__", None) or "__main__")
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if name == "__main__" or file is None or not Path(file).is_file():
+        return None
+    return OwnModule(name, str(Path(file).resolve()), _sha256(file))
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _classes(value: Any) -> Iterator[type[Any]]:

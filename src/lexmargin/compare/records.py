@@ -35,6 +35,9 @@ class Honesty(StrEnum):
     """It claims what the certificate finds."""
     FALSE = "false"
     """It claims what the certificate, or another certified point, refutes."""
+    NOT_MEANT = "not meant"
+    """What it claims holds by its own measure, and is refuted without a scale: the residuals are
+    within its tolerances, which say nothing at the size of these numbers."""
     OPEN = "open"
     """It claims what nobody could prove or refute."""
     SILENT = "silent"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -11,6 +11,7 @@ from typing import Final, final
 from lexmargin.compare.job_run import Answered
 from lexmargin.compare.jobs import FORMAT, canonical
 from lexmargin.compare.pages.reading import (
+    machine_of,
     measures_of,
     read_json,
     read_record,
@@ -56,12 +57,12 @@ class Results(ABC):
         """Return what was kept about a unit."""
 
     @abstractmethod
-    def write_comparison(self, keys: Sequence[str]) -> None:
-        """Keep which units the latest comparison consists of, in its order."""
+    def write_comparison(self, keys: Sequence[str], machine: Mapping[str, str]) -> None:
+        """Keep which units the latest comparison consists of, in its order, and where it runs."""
 
     @abstractmethod
-    def comparison(self) -> tuple[str, ...]:
-        """Return the units of the latest comparison."""
+    def comparison(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the units of the latest comparison, and where it ran."""
 
 
 @final
@@ -70,7 +71,7 @@ class Memory(Results):
 
     def __init__(self) -> None:
         self._answers: dict[str, Answered] = {}
-        self._keys: tuple[str, ...] = ()
+        self._comparison: tuple[tuple[str, ...], dict[str, str]] = ((), {})
 
     def prepare(self) -> None:
         return
@@ -84,11 +85,11 @@ class Memory(Results):
     def get(self, key: str) -> Answered:
         return self._answers[key]
 
-    def write_comparison(self, keys: Sequence[str]) -> None:
-        self._keys = tuple(keys)
+    def write_comparison(self, keys: Sequence[str], machine: Mapping[str, str]) -> None:
+        self._comparison = (tuple(keys), dict(machine))
 
-    def comparison(self) -> tuple[str, ...]:
-        return self._keys
+    def comparison(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        return self._comparison
 
 
 @final
@@ -167,23 +168,25 @@ class Store(Results):
         measures = read_json(self.folder / "measures" / f"{key}.json")
         return Answered(key, result, measures_of(measures))
 
-    def write_comparison(self, keys: Sequence[str]) -> None:
-        """Write down which units the latest comparison consists of, in its order."""
-        self._write(self.folder / _COMPARISON, canonical({"units": list(keys)}))
+    def write_comparison(self, keys: Sequence[str], machine: Mapping[str, str]) -> None:
+        """Write down which units the latest comparison consists of, in its order, and where."""
+        found = {"units": list(keys), "machine": dict(machine)}
+        self._write(self.folder / _COMPARISON, canonical(found))
 
-    def comparison(self) -> tuple[str, ...]:
-        """Return the units of the latest comparison.
+    def comparison(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the units of the latest comparison, and where it ran.
 
         Raises:
             ResultsError: there is none, it is damaged, or it is of another version.
         """
         self._check()
-        found = unit_keys(read_json(self.folder / _COMPARISON))
+        written = read_json(self.folder / _COMPARISON)
+        found = unit_keys(written)
         if found is None:
             raise ResultsError(
                 f"{self.folder} holds no comparison.", "Run lexmargin compare --out FOLDER first."
             )
-        return found
+        return found, machine_of(written)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Replace a file in one step: all of it is there after a crash, or none."""

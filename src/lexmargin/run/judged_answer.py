@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, Solution, Times
 from lexmargin.version import installed
 
-__all__ = ["LATE", "empty", "judge", "moved_back", "unjudged", "versions"]
+__all__ = ["LATE", "empty", "judge", "judge_point", "moved_back", "unjudged", "versions"]
 
 _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
@@ -92,6 +93,39 @@ def judge(
         certificate=certificate,
         times=replace(first.times, certify=time.monotonic() - begun),
         unjudged=_FOREIGN if foreign else "",
+    )
+
+
+def judge_point(
+    problem: Formulation,
+    solver: str,
+    grade: Grade,
+    outcome: Run,
+    seed: int,
+    theta: FloatArray | None,
+    multipliers: FloatArray | None = None,
+) -> Solution:
+    """Return the solution at a point that somebody states, with our certificate.
+
+    Args:
+        problem: what it should answer.
+        solver: who states it.
+        grade, outcome, seed: the accuracy that is verified, how it went, and for the record.
+        theta: (d,) the point as the problem states it; None for no answer.
+        multipliers: (N,) as :func:`~lexmargin.judge.certify.certify` takes them.
+    """
+    found = _nothing(problem, solver, {}, outcome, seed)
+    # The origin has no direction to judge.
+    if theta is None or not problem.is_judged or not (np.any(theta) or problem.traits.is_loss):
+        return found
+    begun = time.monotonic()
+    certificate = certify(
+        problem, theta, tolerances=Tolerances.at(grade.verified), multipliers=multipliers
+    )
+    return replace(
+        _measured(found, problem, theta),
+        certificate=certificate,
+        times=replace(found.times, certify=time.monotonic() - begun),
     )
 
 
@@ -233,6 +267,12 @@ def versions(profile: Profile) -> dict[str, str]:
 
 def empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:
     """Return the solution of a run without an answer."""
+    return _nothing(problem, profile.name, versions(profile), outcome, seed)
+
+
+def _nothing(
+    problem: Formulation, solver: str, known: Mapping[str, str], outcome: Run, seed: int
+) -> Solution:
     nothing = np.full(problem.functions.size, np.nan)
     unknown = np.full(problem.functions.count, np.nan)
     return Solution(
@@ -249,8 +289,8 @@ def empty(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> So
         raw_status=outcome.raw.raw_status,
         certificate=None,
         times=Times(outcome.build_seconds, outcome.solve_seconds, 0.0),
-        solver=profile.name,
-        versions=versions(profile),
+        solver=solver,
+        versions=known,
         seed=seed,
         iterations=outcome.raw.iterations,
     )

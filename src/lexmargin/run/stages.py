@@ -10,19 +10,25 @@ from typing import final
 import numpy as np
 
 from lexmargin.backends import Backend, backend
-from lexmargin.errors import MissingBackendError, UnsupportedError
-from lexmargin.formulations.base import (
-    Formulation,
-    StageAnswer,
+from lexmargin.backends.linear.free_bias import (
+    SCORE,
+    SLOPES,
+    first_stage,
+    has_bias,
+    score_program,
 )
+from lexmargin.errors import MissingBackendError, UnsupportedError
+from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
+from lexmargin.formulations.w_set import WSet
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.predictors.linear import Log
+from lexmargin.program import Program
 from lexmargin.separation.gordan import separability_of_rows
 from lexmargin.shelf.profiles import Grade, Handles, Profile
 from lexmargin.solution import Ran, RawAnswer, SolverSettings
@@ -46,6 +52,8 @@ class Run:
     build_seconds: float
     solve_seconds: float
     phases: Mapping[str, float]
+    program: Program | None = None
+    """The last program that was solved; None where a method answers a problem as a whole."""
 
 
 def require(profile: Profile) -> Backend:
@@ -87,6 +95,8 @@ def run(
             StageAnswer(at_once.values, at_once.multipliers),
         ) * at_once.has_values
         return Run(answers, at_once, 1.0, at_once.build_seconds, at_once.solve_seconds, {})
+    if isinstance(problem, WSet) and Handles.QP in profile.handles and has_bias(problem):
+        return _by_score(problem, engine, settings, 1.0 if unit == 1.0 else None)
     first = starting_theta(problem, start, rng, anywhere=engine.starts_anywhere(problem))
     unit = natural_unit(problem, first) if unit is None else unit
     needs_start = Handles.NONCONVEX in profile.handles
@@ -95,8 +105,9 @@ def run(
     build = solving = 0.0
     phases: dict[str, float] = {}
     raw: RawAnswer | None = None
+    last: Program | None = None
     while (program := problem.next_program(answers, unit)) is not None:
-        compiled = engine.compile(program)
+        compiled, last = engine.compile(program), program
         left = None if time_limit is None else max(1e-3, time_limit - (time.monotonic() - begun))
         settings = SolverSettings(
             profile.solver, profile.options(grade, time_limit=left), left, verbose
@@ -116,7 +127,24 @@ def run(
             break
     if raw is None:
         raise UnsupportedError("The problem states no program.", "State one at least.")
-    return Run(answers, raw, unit, build, solving, phases)
+    return Run(answers, raw, unit, build, solving, phases, last)
+
+
+def _by_score(problem: WSet, engine: Backend, settings: SolverSettings, scale: float | None) -> Run:
+    """Answer a W-set of a linear score and a bias as the quadratic program that it is.
+
+    ``scale`` measures w; that of the data if None.
+    """
+    measure = float(problem.parts.natural_scales[0]) if scale is None else scale
+    program = score_program(problem, measure)
+    raw = engine.compile(program).solve(settings)
+    answers: tuple[StageAnswer, ...] = ()
+    if raw.has_values:
+        w, score = raw.values[SLOPES].reshape(-1) * measure, float(raw.values[SCORE].item())
+        duals = raw.multipliers.get(MARGIN, np.full(problem.functions.count, np.nan))
+        answers = (StageAnswer(*first_stage(problem, w, score, duals * measure**2)),)
+    seconds = (raw.build_seconds, raw.solve_seconds)
+    return Run(answers, raw, 1.0, *seconds, dict(raw.phases), program)
 
 
 def _starts_the_next(problem: Formulation, raw: RawAnswer) -> bool:

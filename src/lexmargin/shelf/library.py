@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GRADES_FILE", "Library", "grade", "grades", "shipped_shelf"]
 
-# A leading underscore marks a file of the solvers' shelf that is not a profile.
+# A leading underscore marks a file that is no profile, or no problem.
 GRADES_FILE: Final = "_grades.toml"
 
 
@@ -113,6 +113,7 @@ class Library:
             path.relative_to(shelf / "problems").with_suffix("").as_posix(): path
             for shelf in self._shelves
             for path in (shelf / "problems").rglob("*.toml")
+            if not path.name.startswith("_")
         }
         return dict(sorted(found.items()))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, final
@@ -20,9 +20,11 @@ from lexmargin.solution import BackendName
 
 __all__ = [
     "BackendName",
+    "ClaimRule",
     "Finds",
     "Grade",
     "Handles",
+    "Measure",
     "Profile",
     "Word",
     "read_grades",
@@ -81,6 +83,51 @@ class Grade:
     verified: float
 
 
+class Measure(StrEnum):
+    """What a solver divides its residuals by before it compares them with a tolerance."""
+
+    TERMS = "terms"
+    """``absolute + relative · (the largest of the terms whose difference the residual is)``."""
+    SUM = "sum"
+    """``absolute · max(1, the sum of the sizes of what the residual is made of)``."""
+    ROWS = "rows"
+    """As ``terms``, the constraints scaled to rows of length 1."""
+    IPOPT = "ipopt"
+    """``absolute``, dual ones times ``max(100, mean |λ|)/100``."""
+
+
+@final
+@dataclass(frozen=True)
+class ClaimRule:
+    """What a solver's "optimal" and "infeasible" mean, by its own definition.
+
+    ``absolute`` and ``relative`` are the tolerances on primal and dual residuals at the grade
+    ``default``, as the route to the solver sets them; ``gap_absolute`` and ``gap_relative`` those
+    on the duality gap, none where it is not tested. ``infeasible`` bounds ``‖Zᵀλ‖_∞`` of a λ with
+    ``Σ λ_n = 1`` that is taken for a proof. ``scales_itself``: residuals are those of a problem
+    scaled in a way that is not known here, so that a miss shows nothing.
+    """
+
+    measure: Measure
+    absolute: float
+    relative: float = 0.0
+    gap_absolute: float | None = None
+    gap_relative: float | None = None
+    infeasible: float | None = None
+    scales_itself: bool = False
+
+    def at(self, tolerance: float | None) -> ClaimRule:
+        """Return the rule at a grade: its tolerance in the place of every one that is tested."""
+        if tolerance is None:
+            return self
+        asked = {
+            name: tolerance
+            for name in ("absolute", "relative", "gap_absolute", "gap_relative")
+            if getattr(self, name)
+        }
+        return replace(self, **asked)  # type: ignore[arg-type]
+
+
 @final
 @dataclass(frozen=True)
 class Profile:
@@ -88,7 +135,7 @@ class Profile:
 
     ``cite``, ``licence``, ``requires`` (the module to import) and ``install`` are for people;
     ``fixed`` holds options that are always passed, so that two routes to one solver run the
-    same algorithm.
+    same algorithm; ``claim`` says what its own words mean.
     """
 
     name: str = field(metadata={"internal": True})
@@ -107,6 +154,7 @@ class Profile:
     fixed: Mapping[str, float | int | str | bool] = field(
         default_factory=lambda: types.MappingProxyType({})
     )
+    claim: ClaimRule | None = None
 
     def __reduce__(self) -> tuple[Callable[..., Profile], tuple[object, ...]]:
         # A mapping proxy cannot be pickled, and a profile travels to child processes.

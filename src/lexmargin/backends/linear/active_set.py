@@ -10,7 +10,7 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
-from lexmargin.backends.linear.free_bias import bias_samples, has_bias, never_negative, w_set_point
+from lexmargin.backends.linear.free_bias import bias_samples, first_stage, has_bias, never_negative
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.options import Options, number, whole_number
 from lexmargin.backends.shape import Form, Shape, shape_of
@@ -81,12 +81,8 @@ class ActiveSetBackend(Backend):
         if not answer.margin > 0.0:
             ran, claim = _ENDS[answer.status]
             return Found(ran, answer.status.value, claim)
-        w = w_set_point(problem, answer)
-        scales = problem.parts.natural_scales
-        # The unknowns of the first stage are w_k/s_k, and its objective has a weight and a divisor.
-        factor = problem.stage_factor((), 1.0)
-        duals = {MARGIN: answer.multipliers / factor}
-        return _finished(answer, problem.parts.write(w, scales), duals)
+        score = answer.bias / answer.margin
+        return _finished(answer, *first_stage(problem, answer.w, score, answer.multipliers))
 
 
 @final

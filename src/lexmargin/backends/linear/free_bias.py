@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from lexmargin.backends.linear.linear_answer import LinearAnswer
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.w_set import WSet
-from lexmargin.ops.base import FloatArray
+from lexmargin.margins import MarginFunctions
+from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.bias import Bias, BiasForm
 from lexmargin.predictors.sums import Member, Sum, linear_and_bias
+from lexmargin.program import (
+    Combination,
+    Constant,
+    Constraint,
+    Margins,
+    Program,
+    SquaredNorm,
+    Variable,
+)
 
-__all__ = ["bias_samples", "has_bias", "never_negative", "w_set_point"]
+__all__ = [
+    "SCORE",
+    "SLOPES",
+    "bias_samples",
+    "first_stage",
+    "has_bias",
+    "is_score_program",
+    "never_negative",
+    "score_program",
+]
+
+SLOPES: Final = "w1"
+SCORE: Final = "β"
 
 _FORMS = (BiasForm.SIGNED_SQUARE, BiasForm.TWO_SQUARES, BiasForm.SQUARE)
 
@@ -53,17 +74,54 @@ def never_negative(problem: Formulation) -> bool:
     return _required(problem)[1].form is BiasForm.SQUARE
 
 
-def w_set_point(problem: WSet, answer: LinearAnswer) -> FloatArray:
-    """Return (w, b) flat (d,) with margin 1 and the shortest b of its score: ``‖b‖² = |β|``."""
+def score_program(problem: WSet, scale: float) -> Program:
+    """Return eq. 13 in the score β of the bias: ``min ½‖v‖²  s.t.  y_n (s v·x_n + β) >= 1``.
+
+    A quadratic program, where eq. 13 in b is none: ``β = b|b|``, ``b_+² - b_-²``, or ``b²``, and
+    then ``β >= 0``. ``scale`` is s; w is s v.
+    """
+    linear, _ = _required(problem)
+    functions = MarginFunctions(Sum([linear, Bias(BiasForm.PLAIN)]), problem.data)
+    names = (SLOPES, SCORE)
+    lowest = (None, 0.0 if never_negative(problem) else None)
+    margins = Margins(functions, names, "w", () if scale == 1.0 else (scale, 1.0))
+    return Program(
+        name=problem.name,
+        equation=f"{problem.equation} in the score β of the bias",
+        sense=Sense.MINIMIZE,
+        objective=Combination(((0.5, SquaredNorm((SLOPES,))),)),
+        variables=tuple(map(Variable, names, functions.shapes, lowest)),
+        constraints=(Constraint(MARGIN, margins, Relation.AT_LEAST, Constant(1.0), "n"),),
+        curvature=functions.curvature,
+    )
+
+
+def is_score_program(program: Program) -> bool:
+    """Say whether a program is one of :func:`score_program`."""
+    return tuple(variable.name for variable in program.variables) == (SLOPES, SCORE)
+
+
+def first_stage(
+    problem: WSet, w: FloatArray, score: float, multipliers: FloatArray
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Return values and multipliers of the first stage of eq. 13, whose answer this is.
+
+    Args:
+        problem: the W-set.
+        w, score: w (p,) and β; b is the shortest of that score: ``‖b‖² = |β|``.
+        multipliers: λ (N,) of ``min ½‖w‖²``.
+    """
     linear, bias = _required(problem)
-    score = answer.bias / answer.margin
     root = math.sqrt(abs(score))
     if bias.form is not BiasForm.TWO_SQUARES:
         block = np.array([math.copysign(root, score)])
     else:
         block = np.array([root, 0.0] if score > 0.0 else [0.0, root])
     first = isinstance(problem.predictor, Sum) and problem.predictor.members[0] is linear
-    return np.concatenate([answer.w, block] if first else [block, answer.w])
+    point = np.concatenate([w, block] if first else [block, w])
+    # The unknowns of the first stage are w_k/s_k, and its objective has a weight and a divisor.
+    values = problem.parts.write(point, problem.parts.natural_scales)
+    return values, {MARGIN: multipliers / problem.stage_factor((), 1.0)}
 
 
 def _members(problem: Formulation) -> tuple[Member, Bias] | None:

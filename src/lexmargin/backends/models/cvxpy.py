@@ -16,9 +16,9 @@ from lexmargin.ops.base import FloatArray, Relation
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran
 
-__all__ = ["CvxpyBackend", "CvxpyModel", "CvxpyProgram"]
+__all__ = ["CVXPY_STATUSES", "CvxpyBackend", "CvxpyModel", "CvxpyProgram"]
 
-_STATUSES: Final[Mapping[str, tuple[Ran, Claim]]] = {
+CVXPY_STATUSES: Final[Mapping[str, tuple[Ran, Claim]]] = {
     "optimal": (Ran.FINISHED, Claim.OPTIMAL),
     "infeasible": (Ran.FINISHED, Claim.INFEASIBLE),
     "unbounded": (Ran.FINISHED, Claim.UNBOUNDED),
@@ -159,7 +159,7 @@ class CvxpyProgram(CvxpyModel):
 
     def _found(self, request: Request, log: str) -> Found:
         status = str(self.problem.status)
-        ran, claim = _STATUSES.get(status, (Ran.NUMERICAL, Claim.NOTHING))
+        ran, claim = CVXPY_STATUSES.get(status, (Ran.NUMERICAL, Claim.NOTHING))
         limit, seconds = request.settings.time_limit, request.seconds
         seconds -= request.watch.phases["compile"]
         # CVXPY has one word for both limits; only the clock tells them apart.

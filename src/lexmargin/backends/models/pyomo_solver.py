@@ -15,9 +15,9 @@ from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.program import Program
 from lexmargin.solution import Claim, Ran
 
-__all__ = ["PyomoSolverBackend"]
+__all__ = ["PYOMO_CONDITIONS", "PyomoSolverBackend"]
 
-_CONDITIONS: Final[Mapping[str, tuple[Ran, Claim]]] = {
+PYOMO_CONDITIONS: Final[Mapping[str, tuple[Ran, Claim]]] = {
     "optimal": (Ran.FINISHED, Claim.OPTIMAL),
     "globallyOptimal": (Ran.FINISHED, Claim.OPTIMAL),
     "locallyOptimal": (Ran.FINISHED, Claim.LOCALLY_OPTIMAL),
@@ -99,7 +99,7 @@ class _PyomoModel(Compiled):
                     solver.options[name] = option
                 found = solver.solve(self.model, load_solutions=False)
                 condition = str(found.solver.termination_condition)
-                ran, claim = _CONDITIONS.get(condition, (Ran.NUMERICAL, Claim.NOTHING))
+                ran, claim = PYOMO_CONDITIONS.get(condition, (Ran.NUMERICAL, Claim.NOTHING))
                 values = self._values(found) if ran is Ran.FINISHED else {}
                 objective, bound = self._bound(found)
             except Exception as error:

@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal, as CSV and as JSON."""
+"""A comparison as text for a terminal, and as CSV."""
 
 from __future__ import annotations
 
@@ -10,18 +10,10 @@ from typing import Any
 from lexmargin.compare.pages.table import Row, Summary, Table
 from lexmargin.compare.records import Honesty, RowStatus
 
-__all__ = ["as_csv", "as_json", "as_text", "percent"]
+__all__ = ["as_csv", "as_text", "percent"]
 
 _MOST_ROWS = 60
 """Rows printed on a terminal: what one scrolls through; the files have all of them."""
-
-
-def as_json(table: Table) -> dict[str, Any]:
-    """Return rows and summaries as JSON values."""
-    return {
-        "rows": table.to_json(),
-        "summaries": [summary.to_json() for summary in table.summaries()],
-    }
 
 
 def as_csv(table: Table) -> str:
@@ -49,6 +41,11 @@ def as_text(table: Table, width: int | None = None) -> str:
     absent = sorted({row.profile for row in table.rows if row.ran is RowStatus.MISSING})
     if absent:
         console.print(f"absent here: {', '.join(absent)}")
+    refusals = dict.fromkeys(
+        (row.profile, row.failure) for row in table.rows if row.ran is RowStatus.NOT_HANDLED
+    )
+    for profile, why in list(refusals)[:_MOST_ROWS]:
+        console.print(f"{profile} {why}")
     return console.export_text(styles=False).rstrip()
 
 
@@ -62,16 +59,18 @@ def _figures(summaries: Sequence[Summary]) -> Any:
     grid = Grid(title="success: certified at the grade, without polish · honesty: true claims")
     for name in ("solver", "grade"):
         grid.add_column(name)
-    for name in ("ran", "success", "honesty", "lies", "unproved", "absent", "not handled"):
+    names = ("ran", "success", "honesty", "lies", "not meant", "unproved", "absent", "not handled")
+    for name in names:
         grid.add_column(name, justify="right")
     for s in summaries:
         grid.add_row(
             s.profile,
-            s.grade,
+            f"{s.grade}, scaled" if s.scaled else s.grade,
             str(s.entered),
             percent(s.success),
             percent(s.honesty),
             str(s.claims - s.kept),
+            str(s.not_meant),
             str(s.open),
             str(s.missing),
             str(s.not_handled),

@@ -18,7 +18,7 @@ from lexmargin.compare.pages.output import percent, short
 from lexmargin.compare.pages.table import Row, Table
 from lexmargin.compare.records import RowStatus
 from lexmargin.errors import LexmarginError
-from lexmargin.shelf.build import build
+from lexmargin.shelf.collection import described
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
 
@@ -136,8 +136,7 @@ def _problems(rows: Sequence[Row], library: Library) -> list[_ProblemEntry]:
     entries = []
     for name in dict.fromkeys(row.problem for row in rows):
         try:
-            stated = library.problem(name)
-            problem = build(stated)
+            title, source, problem = described(name, library)
         except LexmarginError as error:
             entries.append(_ProblemEntry(name, "", "", str(error), ""))
             continue
@@ -146,7 +145,7 @@ def _problems(rows: Sequence[Row], library: Library) -> list[_ProblemEntry]:
         mathematics = (
             f"{problem.program()}\n  where     f_n = y_n F(x_n), F = {problem.predictor!r}"
         )
-        entries.append(_ProblemEntry(name, stated.title, stated.source, mathematics, size))
+        entries.append(_ProblemEntry(name, title, source, mathematics, size))
     return entries
 
 

@@ -8,26 +8,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lexmargin.compare.jobs import canonical, digest
+from lexmargin.compare.jobs import canonical
+from lexmargin.compare.own_measure import OwnMeasure
 from lexmargin.compare.records import RowStatus
+from lexmargin.compare.sources import digest
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.files import read_file
 from lexmargin.inputs.limits import SHOWN_RECORD_BYTES
 from lexmargin.judge.verdict import Verdict
 from lexmargin.solution import Claim
 
-__all__ = ["SEAL", "measures_of", "read_json", "read_record", "result_of", "sealed", "unit_keys"]
+__all__ = [
+    "SEAL",
+    "machine_of",
+    "measures_of",
+    "read_json",
+    "read_record",
+    "result_of",
+    "sealed",
+    "unit_keys",
+]
 
 SEAL: Final = "sha256"
 """The member of a record that holds the digest of the others: a flipped bit shows."""
 
 
-_MEASURES: Final = ("build", "solve", "certify", "process", "peak_mebibytes", "attempts")
+_MEASURES: Final = (
+    "load", "compile", "build", "solve", "certify", "process", "peak_mebibytes", "attempts",
+)  # fmt: skip
 _SIZES: Final = ("stationarity", "complementarity", "feasibility")
+_OWN: Final = ("own_primal", "own_dual", "own_gap", "own_excess")
 _FIGURES: Final = (*_SIZES, "margin", "objective")
 _RESULT: Final = frozenset(
     {"ran", "claim", "raw_status", "verdict", "certified", "direction", "iterations", "reasons"}
-    | {*_FIGURES, "unit", SEAL}
+    | {*_FIGURES, *_OWN, "own_word", "feasible", "largest_margin", "unit", SEAL}
 )
 _KEY: Final = frozenset("0123456789abcdef")
 
@@ -83,6 +97,10 @@ def _words_agree(found: Mapping[str, Any]) -> bool:
         return False
     if found["ran"] not in set(RowStatus) or found["claim"] not in set(Claim):
         return False
+    if found["own_word"] not in set(OwnMeasure) or type(found["largest_margin"]) is not bool:
+        return False
+    if found["feasible"] not in (None, True, False):
+        return False
     verdict = found["verdict"]
     if verdict is None:
         return found["certified"] is False and all(found[name] is None for name in _FIGURES)
@@ -94,7 +112,8 @@ def _figures_agree(found: Mapping[str, Any]) -> bool:
     direction = found["direction"]
     figures = [found[name] for name in _FIGURES]
     figures += [] if direction is None else _listed(direction)
-    sizes = [found[name] for name in _SIZES]
+    sizes = [found[name] for name in (*_SIZES, *_OWN)]
+    figures += sizes
     count = found["iterations"]
     return (
         all(_is_number(figure) for figure in figures)
@@ -118,6 +137,13 @@ def measures_of(value: Any) -> dict[str, Any]:
     """Return what was measured of a run; nothing unless all of it is there."""
     whole = isinstance(value, dict) and set(value) == set(_MEASURES)
     return dict(value) if whole and all(_is_number(v) for v in value.values()) else {}
+
+
+def machine_of(value: Any) -> dict[str, str]:
+    """Return where a comparison ran; nothing unless it is words under words."""
+    found = value.get("machine") if isinstance(value, dict) else None
+    whole = isinstance(found, dict) and all(isinstance(word, str) for word in found.values())
+    return dict(found) if whole and isinstance(found, dict) else {}
 
 
 def unit_keys(value: Any) -> tuple[str, ...] | None:

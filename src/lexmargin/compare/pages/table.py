@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, final
 
 import numpy as np
 
 from lexmargin.compare.job_run import Answered
+from lexmargin.compare.own_measure import OwnMeasure
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.inputs.display import frame, html_table
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
-from lexmargin.shelf.problems import ProblemFile
+from lexmargin.shelf.problems import AnswerSpec
 from lexmargin.solution import Claim
 
-__all__ = ["Row", "Summary", "Table", "table_of"]
+__all__ = ["Row", "Summary", "Table", "failure_of", "table_of"]
 
 _SAME_POINT: Final = 1e-3
 """Radians; points of one KKT set are told apart by more than any grade's residual."""
@@ -36,10 +37,18 @@ class Row:
         margin_gap: ``(γ_best - γ)/|γ_best|`` to the best margin known.
         point: a letter per stationary direction found for the problem; None if not stationary.
         angle: radians to the direction of the best margin.
-        success: the certificate holds at the grade, without polish.
+        success: the certificate holds at the grade, without polish; or nothing is feasible, which
+            is proved, and it says so.
         honesty: the claim against the verdict.
         entered: the solver was there and accepts such programs.
-        build, solve, certify: seconds. peak_mebibytes: of the process.
+        build, solve, certify: seconds, the modelling system's compilation not among them.
+        peak_mebibytes: of the process.
+        scaled: whether the toolkit chose the unit of the margins.
+        failure: in words, why it is no success or what is false; "" where there is nothing to say.
+        own: whether the claim holds by the solver's own measure; own_excess: its largest residual
+            over its own tolerance.
+        load, compile: seconds to import the solver, and of the modelling system to compile.
+        limit: seconds that the unit had.
     """
 
     problem: str
@@ -68,11 +77,18 @@ class Row:
     peak_mebibytes: float | None
     key: str
     versions: Mapping[str, str]
+    scaled: bool = False
+    failure: str = ""
+    own: OwnMeasure = OwnMeasure.UNMEASURED
+    own_excess: float | None = None
+    load: float | None = None
+    compile: float | None = None
+    limit: float = math.inf
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values under the names of the attributes."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("ran", "claim", "honesty"):
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name in ("ran", "claim", "honesty", "own"):
             values[name] = values[name].value
         values["versions"] = dict(self.versions)
         return values
@@ -83,8 +99,9 @@ class Row:
 class Summary:
     """One profile at one grade: two figures that are not one.
 
-    ``entered`` counts the units it ran; ``certified`` those whose certificate holds; ``claims``
-    those where it claims something that was proved or refuted, and ``kept`` those proved.
+    ``entered`` counts the units it ran; ``certified`` the successes; ``claims`` those where it
+    claims something that was proved, or refuted and false by its own measure too, and ``kept``
+    those proved; ``not_meant`` those refuted, and true by its own measure.
     """
 
     profile: str
@@ -96,6 +113,8 @@ class Summary:
     open: int
     missing: int
     not_handled: int
+    not_meant: int = 0
+    scaled: bool = False
 
     @property
     def success(self) -> float | None:
@@ -109,22 +128,23 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts and the two figures."""
-        counts = {field.name: getattr(self, field.name) for field in fields(self)}
+        counts = {one.name: getattr(self, one.name) for one in fields(self)}
         return {**counts, "success": self.success, "honesty": self.honesty}
 
 
 @final
 @dataclass(frozen=True, repr=False)
 class Table:
-    """All rows of a comparison, in the order of its plan."""
+    """All rows of a comparison, in the order of its plan; ``machine`` says where times are from."""
 
     rows: tuple[Row, ...]
+    machine: Mapping[str, str] = field(default_factory=dict)
 
     def summaries(self) -> tuple[Summary, ...]:
-        """Return one summary per profile and grade, in the order of the rows."""
-        groups: dict[tuple[str, str], list[Row]] = {}
+        """Return one summary per profile, grade and scaling, in the order of the rows."""
+        groups: dict[tuple[str, str, bool], list[Row]] = {}
         for row in self.rows:
-            groups.setdefault((row.profile, row.grade), []).append(row)
+            groups.setdefault((row.profile, row.grade, row.scaled), []).append(row)
         return tuple(_summary(*names, rows) for names, rows in groups.items())
 
     def lies(self) -> tuple[Row, ...]:
@@ -151,35 +171,35 @@ class Table:
 
 
 def table_of(
-    answers: Sequence[Answered], problems: Mapping[str, ProblemFile], proofs: Mapping[str, bool]
+    answers: Sequence[Answered],
+    known: Mapping[str, AnswerSpec],
+    machine: Mapping[str, str] | None = None,
 ) -> Table:
     """Judge answers together.
 
     Args:
         answers: of all units.
-        problems: the files by name; those that are gone are left out.
-        proofs: whether a problem is feasible, where that is proved by other means.
+        known: what is known of the problems, by name.
+        machine: where they are from.
     """
     groups: dict[str, list[Answered]] = {}
     for answered in answers:
         groups.setdefault(answered.result["unit"]["problem"], []).append(answered)
     judged: dict[str, Row] = {}
     for name, members in groups.items():
-        stated = problems.get(name)
-        for row in _judged(members, stated, _feasible(members, stated, proofs.get(name))):
+        stored = known.get(name)
+        for row in _judged(members, stored, _feasible(members, stored)):
             judged[row.key] = row
-    return Table(tuple(judged[answered.key] for answered in answers))
+    return Table(tuple(judged[answered.key] for answered in answers), machine or {})
 
 
-def _feasible(
-    members: Iterable[Answered], stated: ProblemFile | None, proved: bool | None
-) -> bool | None:
+def _feasible(members: Sequence[Answered], answer: AnswerSpec | None) -> bool | None:
     """Tell whether the data can be separated: by proof, by a witness, or by the stored answer."""
+    proved = [a.result["feasible"] for a in members if a.result["feasible"] is not None]
+    if proved:
+        return bool(proved[0])
     if any(_number(a.result["margin"]) > 0 and a.result["verdict"] for a in members):
         return True
-    if proved is not None:
-        return proved
-    answer = None if stated is None else stated.answer
     if answer is None:
         return None
     if answer.feasible is not None:
@@ -188,9 +208,9 @@ def _feasible(
 
 
 def _judged(
-    members: Sequence[Answered], stated: ProblemFile | None, feasible: bool | None
+    members: Sequence[Answered], stored: AnswerSpec | None, feasible: bool | None
 ) -> list[Row]:
-    best = _best_margin(members, stated)
+    best = _best_margin(members, stored)
     certified = [a for a in members if a.result["certified"]]
     leader = max(certified, key=lambda a: _number(a.result["margin"]), default=None)
     ahead = None if leader is None else _unit_direction(leader)
@@ -203,6 +223,10 @@ def _judged(
         gap = None
         if best is not None and margin is not None:
             gap = (best - margin) / abs(best)
+        own = OwnMeasure(result["own_word"])
+        honesty = _honesty(claim, result, feasible, own)
+        infeasible = claim in _INFEASIBLE and honesty is Honesty.TRUE
+        success = bool(result["certified"]) or infeasible
         rows.append(
             Row(
                 problem=unit["problem"],
@@ -221,8 +245,8 @@ def _judged(
                 margin_gap=gap,
                 point=points.get(answered.key),
                 angle=None if ahead is None or direction is None else angle(direction, ahead),
-                success=bool(result["certified"]),
-                honesty=_honesty(claim, result, feasible),
+                success=success,
+                honesty=honesty,
                 entered=status.entered,
                 iterations=result["iterations"],
                 build=measures.get("build"),
@@ -231,19 +255,37 @@ def _judged(
                 peak_mebibytes=measures.get("peak_mebibytes"),
                 key=answered.key,
                 versions=unit["versions"],
+                scaled=unit["scaled"],
+                failure=failure_of(status, claim, result, honesty, success=success),
+                own=own,
+                own_excess=result["own_excess"],
+                load=measures.get("load"),
+                compile=measures.get("compile"),
+                limit=unit["limits"]["seconds"],
             )
         )
     return rows
 
 
-def _honesty(claim: Claim, result: Mapping[str, Any], feasible: bool | None) -> Honesty:
+_FAR: Final = 1e-2
+"""Stationarity residual of a point that is no coarse answer but another one: the sine of 0.6
+degrees, which no tolerance of a solver asks for."""
+_INFEASIBLE: Final = (Claim.INFEASIBLE, Claim.LOCALLY_INFEASIBLE)
+
+
+def _honesty(
+    claim: Claim, result: Mapping[str, Any], feasible: bool | None, own: OwnMeasure
+) -> Honesty:
     """Compare a claim with what was proved; a word we cannot check is neither true nor false."""
+    refuted = Honesty.NOT_MEANT if own is OwnMeasure.MET else Honesty.FALSE
     if claim is Claim.NOTHING:
         return Honesty.SILENT
     if claim in (Claim.OPTIMAL, Claim.LOCALLY_OPTIMAL):
         if result["certified"]:
             return Honesty.TRUE
-        return Honesty.OPEN if result["verdict"] in (None, "UNDECIDED") else Honesty.FALSE
+        if feasible is False:
+            return Honesty.FALSE
+        return Honesty.OPEN if result["verdict"] in (None, "UNDECIDED") else refuted
     if claim is Claim.UNBOUNDED:
         # Every program here minimises something that is bounded below, or maximises on a ball.
         return Honesty.FALSE
@@ -252,17 +294,56 @@ def _honesty(claim: Claim, result: Mapping[str, Any], feasible: bool | None) -> 
     if claim is Claim.LOCALLY_INFEASIBLE:
         # "No feasible point near": where there are some farther away it may still be right.
         return Honesty.OPEN if feasible else Honesty.TRUE
-    return Honesty.FALSE if feasible else Honesty.TRUE
+    return refuted if feasible else Honesty.TRUE
 
 
-def _best_margin(members: Sequence[Answered], stated: ProblemFile | None) -> float | None:
+_ENDS: Final[Mapping[RowStatus, str]] = {
+    RowStatus.ITERATION_LIMIT: "ended by its limit of iterations",
+    RowStatus.TIME_LIMIT: "ended by the time limit",
+    RowStatus.NUMERICAL: "gave up",
+    RowStatus.CRASHED: "crashed",
+    RowStatus.MISSING: "not installed here",
+    RowStatus.NOT_HANDLED: "does not handle it",
+}
+
+
+def failure_of(
+    status: RowStatus, claim: Claim, result: Mapping[str, Any], honesty: Honesty, *, success: bool
+) -> str:
+    """Return in words why an answer is no success, or what is false about it; "" for a good one."""
+    if success and honesty is not Honesty.FALSE:
+        return ""
+    parts = []
+    if status in _ENDS and not success:
+        parts.append(f"{_ENDS[status]}: {result['raw_status']}")
+    word, excess = claim.value.lower().replace("_", " "), result["own_excess"]
+    times = "" if excess is None else f" (largest residual {excess:.1e} of its tolerance)"
+    if honesty is Honesty.FALSE:
+        missed = result["own_word"] == OwnMeasure.MISSED.value
+        by_own = f", false by its own measure too{times}" if missed else ""
+        parts.append(f"claims {word}, which is refuted{by_own}")
+    elif honesty is Honesty.NOT_MEANT:
+        far = result["stationarity"] is None or result["stationarity"] > _FAR
+        but = "not what was meant" if far else "less accurate than what is verified here"
+        parts.append(f"claims {word}, true by its own measure{times}, but {but}")
+    elif honesty is Honesty.OPEN and not success:
+        parts.append(f"claims {word}, which nobody has proved or refuted")
+    verdict = result["verdict"]
+    if verdict is not None and not result["certified"]:
+        parts.append(": ".join([verdict.lower().replace("_", " "), *result["reasons"][:1]]))
+    elif not parts and not success:
+        parts.append(f"no answer: {result['raw_status']}")
+    return "; ".join(parts)
+
+
+def _best_margin(members: Sequence[Answered], stored: AnswerSpec | None) -> float | None:
     """Return the best margin that is stored or certified; None where margins are not the aim."""
     # Where the aim is another one, a smaller margin is no gap.
-    if stated is None or not stated.formulation.traits.largest_margin:
+    if not any(answered.result["largest_margin"] for answered in members):
         return None
     known = [_number(a.result["margin"]) for a in members if a.result["certified"]]
-    if stated.answer is not None and stated.answer.margin is not None:
-        known.append(stated.answer.margin.value)
+    if stored is not None and stored.margin is not None:
+        known.append(stored.margin.value)
     best = max((value for value in known if value > 0), default=None)
     return best
 
@@ -304,7 +385,7 @@ def _number(value: float | None) -> float:
     return -math.inf if value is None else value
 
 
-def _summary(profile: str, grade: str, rows: Sequence[Row]) -> Summary:
+def _summary(profile: str, grade: str, scaled: bool, rows: Sequence[Row]) -> Summary:
     entered = [row for row in rows if row.entered]
     kept = sum(row.honesty is Honesty.TRUE for row in entered)
     refuted = sum(row.honesty is Honesty.FALSE for row in entered)
@@ -318,4 +399,6 @@ def _summary(profile: str, grade: str, rows: Sequence[Row]) -> Summary:
         open=sum(row.honesty is Honesty.OPEN for row in entered),
         missing=sum(row.ran is RowStatus.MISSING for row in rows),
         not_handled=sum(row.ran is RowStatus.NOT_HANDLED for row in rows),
+        not_meant=sum(row.honesty is Honesty.NOT_MEANT for row in entered),
+        scaled=scaled,
     )
