@@ -44,7 +44,8 @@ CRAMPED: Final = """[...document.querySelectorAll("td, th")].filter(cell => {
   const text = document.createRange();
   text.selectNodeContents(cell);
   const width = cell.getBoundingClientRect().width, height = text.getBoundingClientRect().height;
-  return width && width < 6 * parseFloat(style.fontSize) && height > 4 * line;
+  const upright = [...cell.children].every(c => getComputedStyle(c).writingMode[0] === "h");
+  return upright && width && width < 6 * parseFloat(style.fontSize) && height > 4 * line;
 }).map(cell => cell.textContent.trim().slice(0, 60))"""
 """Cells of a few letters a line, many lines high: nobody reads them."""
 HIDDEN: Final = """[...document.querySelectorAll("*")].filter(one =>

@@ -8,6 +8,9 @@ from bs4 import BeautifulSoup, Tag
 
 __all__ = ["labelled", "setup"]
 
+_SHORT = 18
+"""Letters that stand on half a phone's width; longer text has a line of its own."""
+
 
 def labelled(body: str) -> str:
     """Return a page's body in which the cells of tables with three columns or more are labelled."""
@@ -23,8 +26,9 @@ def labelled(body: str) -> str:
             for head, cell in zip(heads, row.find_all(["td", "th"], recursive=False), strict=False):
                 if isinstance(cell, Tag):
                     cell["data-label"] = head
-                    if not cell.get_text(strip=True):
-                        cell["class"] = [*cell.get_attribute_list("class"), "empty"]
+                    length = len(cell.get_text(strip=True))
+                    if kind := "" if 0 < length <= _SHORT else "long" if length else "empty":
+                        cell["class"] = [*cell.get_attribute_list("class"), kind]
     return str(soup)
 
 

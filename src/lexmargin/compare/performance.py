@@ -16,7 +16,7 @@ from typing import Any, Final, final
 
 from lexmargin.compare.pages.table import Row
 
-__all__ = ["SHIFT", "Performance", "performances", "shifted_mean"]
+__all__ = ["SHIFT", "Performance", "performances", "shifted_mean", "whole_seconds"]
 
 SHIFT: Final = 0.01
 """Seconds s: about what building a model takes; which of two shorter times is shorter is noise."""

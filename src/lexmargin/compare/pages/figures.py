@@ -4,80 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
-from typing import Final, final
+from typing import Final
 
+from lexmargin.compare.pages.colours import colour
 from lexmargin.compare.pages.table import Row, Summary
+from lexmargin.compare.performance import Performance, whole_seconds
 
-__all__ = [
-    "Series",
-    "accuracy",
-    "dolan_more",
-    "legend_mark",
-    "profile_curves",
-    "success_and_honesty",
-]
+__all__ = ["accuracy", "legend_mark", "profile_curves", "success_and_honesty", "unit"]
 
 _WIDTH: Final = 640
 """Of every figure in units of the page: what the text column of the report holds."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 28, 12, 46
 """Room around the axes for their numbers and labels; less cuts them off."""
-_COLOURS: Final = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#8a6d00",
-    "#56b4e9",
-    "#7a3e9d",
-    "#b30000",
-)
-"""Wong's palette and two more; colour never carries the meaning alone."""
 _DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
 _SMALLEST: Final = 1e-17
 """Stands for 0 on the logarithmic axis: below the rounding of 1, so that nothing lies there."""
 
 
-@final
-@dataclass(frozen=True)
-class Series:
-    """A line of a performance profile: steps (ratio, share), by profile."""
-
-    name: str
-    steps: tuple[tuple[float, float], ...]
-
-
-def dolan_more(rows: Sequence[Row]) -> list[Series]:
-    """Return ``ρ_s(τ) = |{p : t_{p,s} <= τ min_s t_{p,s}}| / |P|`` for the solvers of some rows.
-
-    ``t`` is build and solve time, infinite unless certified; P are the (problem, seed) that some
-    solver certified. With more than two solvers the lines do not rank them: leave the best out,
-    and the order of the others may change (Gould & Scott 2016).
-
-    Source: Dolan & Moré (2002), eq. 1-2.
-    """
-    times: dict[tuple[str, int], dict[str, float]] = {}
-    for row in rows:
-        if row.success and row.solve is not None:
-            seconds = max(row.solve + (row.build or 0.0), 1e-6)
-            times.setdefault((row.problem, row.seed), {})[row.profile] = seconds
-    names = list(dict.fromkeys(row.profile for row in rows if row.entered))
-    if not times:
-        return []
-    series = []
-    for name in names:
-        ratios = sorted(
-            found[name] / min(found.values()) for found in times.values() if name in found
-        )
-        steps = tuple((ratio, (i + 1) / len(times)) for i, ratio in enumerate(ratios))
-        series.append(Series(name, steps))
-    return series
-
-
-def profile_curves(series: Sequence[Series], styles: Mapping[str, int]) -> str:
+def profile_curves(performances: Sequence[Performance], styles: Mapping[str, int]) -> str:
     """Draw performance profiles on a logarithmic axis."""
-    if not series:
+    series = [one for one in performances if one.problems]
+    if not any(one.steps for one in series):
         return ""
     height = 300
     last = max((s.steps[-1][0] for s in series if s.steps), default=1.0)
@@ -102,9 +50,9 @@ def profile_curves(series: Sequence[Series], styles: Mapping[str, int]) -> str:
         points.append((_WIDTH - _RIGHT, y(share)))
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{_colour(styles[item.name])}" '
-            f'stroke-width="2" stroke-dasharray="{_dash(styles[item.name])}">'
-            f"<title>{escape(item.name)}</title></polyline>"
+            f'<polyline points="{path}" fill="none" stroke="{colour(styles[item.profile])}" '
+            f'stroke-width="2" stroke-dasharray="{_dash(styles[item.profile])}">'
+            f"<title>{escape(item.profile)}</title></polyline>"
         )
     parts.append(_label_x(height, "time over the shortest time of any solver"))
     return _svg(height, parts, "Performance profiles: share of problems certified within a ratio")
@@ -116,7 +64,7 @@ def accuracy(rows: Sequence[Row], styles: Mapping[str, int]) -> str:
     if not judged:
         return ""
     height = 340
-    seconds = [max((row.solve or 0.0) + (row.build or 0.0), 1e-6) for row in judged]
+    seconds = [whole_seconds(row) for row in judged]
     low = math.floor(math.log10(min(seconds)))
     high = max(low + 1, math.ceil(math.log10(max(seconds))))
 
@@ -138,17 +86,21 @@ def accuracy(rows: Sequence[Row], styles: Mapping[str, int]) -> str:
         parts.append(
             _mark(x(spent), y(row.stationarity or 0.0), styles[row.profile], words, row.success)
         )
-    parts.append(_label_x(height, "seconds to build and solve"))
+    parts.append(_label_x(height, "seconds to import, build, compile and solve"))
     return _svg(height, parts, "Time against accuracy: the stationarity residual ε of every answer")
 
 
-def success_and_honesty(summaries: Sequence[Summary], styles: Mapping[str, int]) -> str:
-    """Draw both figures of every profile: a disc for success, a ring for honesty."""
-    shown = [s for s in summaries if s.entered]
-    if not shown:
+def success_and_honesty(entries: Sequence[Sequence[Summary]], styles: Mapping[str, int]) -> str:
+    """Draw both figures of every profile: filled for success, hollow for honesty.
+
+    Args:
+        entries: of each line the summaries, one for the raw problems, one for the scaled ones.
+        styles: a number for each profile.
+    """
+    if not entries:
         return ""
     left, step = 200, 26
-    height = _TOP + step * len(shown) + _BOTTOM
+    height = _TOP + step * len(entries) + _BOTTOM
 
     def x(share: float) -> float:
         return left + (_WIDTH - left - _RIGHT - 8) * share
@@ -160,31 +112,46 @@ def success_and_honesty(summaries: Sequence[Summary], styles: Mapping[str, int])
             f'class="grid"/>'
         )
         parts.append(_tick_x(x(k / 4), height, f"{25 * k} %"))
-    for i, s in enumerate(shown):
-        y = _TOP + step * (i + 0.5)
-        colour = _colour(styles[s.profile])
-        name = escape(f"{s.profile} · {s.grade}")
-        parts.append(f'<text x="{left - 14}" y="{y + 4:.1f}" text-anchor="end">{name}</text>')
-        success, honesty = s.success or 0.0, s.honesty
-        if honesty is not None:
-            parts.append(
-                f'<line x1="{x(success):.1f}" y1="{y}" x2="{x(honesty):.1f}" y2="{y}" '
-                f'stroke="{colour}" stroke-width="2" opacity="0.5"/>'
-                f'<circle cx="{x(honesty):.1f}" cy="{y}" r="8" fill="none" stroke="{colour}" '
-                f'stroke-width="2"><title>{name}: honesty {s.kept} of {s.claims}</title></circle>'
-            )
-        parts.append(
-            f'<circle cx="{x(success):.1f}" cy="{y}" r="4.5" fill="{colour}">'
-            f"<title>{name}: success {s.certified} of {s.entered}</title></circle>"
-        )
-    parts.append(_label_x(height, "● success: certified   ○ honesty: true claims"))
-    return _svg(height, parts, "Success and honesty of every solver at every grade")
+    for i, summaries in enumerate(entries):
+        middle = _TOP + step * (i + 0.5)
+        name = escape(f"{summaries[0].profile} · {summaries[0].grade}")
+        parts.append(f'<text x="{left - 14}" y="{middle + 4:.1f}" text-anchor="end">{name}</text>')
+        for s in summaries:
+            y = middle + (0.0 if len(summaries) == 1 else 6.0 if s.scaled else -6.0)
+            parts.append(_two_figures(s, x, y, f"{name}, {unit(s.scaled)}", styles[s.profile]))
+    return _svg(height, parts, "Success (filled) and honesty (hollow) of every solver")
+
+
+def _two_figures(s: Summary, x: Callable[[float], float], y: float, name: str, style: int) -> str:
+    ink, success, honesty = colour(style), s.success or 0.0, s.honesty
+    told = f"<title>{name}: success {s.certified} of {s.entered}</title>"
+    if s.scaled:
+        at = f'x="{x(success) - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"'
+        drawn = f'<rect {at} fill="{ink}">{told}</rect>'
+    else:
+        drawn = f'<circle cx="{x(success):.1f}" cy="{y}" r="4" fill="{ink}">{told}</circle>'
+    if honesty is None:
+        return drawn
+    told = f"<title>{name}: honesty {s.kept} of {s.claims}</title>"
+    if s.scaled:
+        at = f'x="{x(honesty) - 6:.1f}" y="{y - 6}" width="12" height="12"'
+        ring = f'<rect {at} fill="none" stroke="{ink}" stroke-width="1.5">{told}</rect>'
+    else:
+        at = f'cx="{x(honesty):.1f}" cy="{y}" r="6.5"'
+        ring = f'<circle {at} fill="none" stroke="{ink}" stroke-width="1.5">{told}</circle>'
+    line = f'<line x1="{x(success):.1f}" y1="{y}" x2="{x(honesty):.1f}" y2="{y}" stroke="{ink}"'
+    return f'{line} stroke-width="1.5" opacity="0.5"/>{ring}{drawn}'
+
+
+def unit(scaled: bool) -> str:
+    """Return what the numbers that a solver saw are called."""
+    return "scaled" if scaled else "raw"
 
 
 def legend_mark(style: int) -> str:
     """Return a small drawing of a profile's colour, dash and shape."""
     line = (
-        f'<line x1="0" y1="7" x2="34" y2="7" stroke="{_colour(style)}" stroke-width="2" '
+        f'<line x1="0" y1="7" x2="34" y2="7" stroke="{colour(style)}" stroke-width="2" '
         f'stroke-dasharray="{_dash(style)}"/>'
     )
     return (
@@ -194,9 +161,9 @@ def legend_mark(style: int) -> str:
 
 
 def _mark(x: float, y: float, style: int, words: str, filled: bool) -> str:
-    colour = _colour(style)
-    shape = (style // len(_COLOURS) + style) % 4
-    paint = f'fill="{colour}"' if filled else f'fill="none" stroke="{colour}" stroke-width="1.5"'
+    ink = colour(style)
+    shape = style % 4
+    paint = f'fill="{ink}"' if filled else f'fill="none" stroke="{ink}" stroke-width="1.5"'
     title = f"<title>{escape(words)}</title>" if words else ""
     if shape == 0:
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" {paint}>{title}</circle>'
@@ -209,12 +176,8 @@ def _mark(x: float, y: float, style: int, words: str, filled: bool) -> str:
     return f'<polygon points="{points}" {paint}>{title}</polygon>'
 
 
-def _colour(style: int) -> str:
-    return _COLOURS[style % len(_COLOURS)]
-
-
 def _dash(style: int) -> str:
-    return _DASHES[(style // len(_COLOURS) + style) % len(_DASHES)]
+    return _DASHES[style % len(_DASHES)]
 
 
 def _power(exponent: int) -> str:
@@ -245,5 +208,5 @@ def _label_x(height: float, word: str) -> str:
 def _svg(height: float, parts: Sequence[str], title: str) -> str:
     return (
         f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg>"
+        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
