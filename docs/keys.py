@@ -27,7 +27,8 @@ from lexmargin.shelf.problems import (
     KnownPoint,
     ProblemFile,
 )
-from lexmargin.shelf.profiles import Grade, Profile, Word
+from lexmargin.shelf.profiles import ClaimRule, Grade, Profile, Word
+from lexmargin.shelf.real import RealCase
 
 __all__ = ["MEANINGS", "Key", "page", "tables"]
 
@@ -67,6 +68,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "widths": "units of each hidden layer",
     "activation": "of every hidden unit; its own parameters stand beside it",
     "depth": "number L of factors",
+    "bias": "which layers have a bias",
+    "leading.predictor": "the predictor F whose leading part it is: a table of its own",
+    "width": "units of every layer",
+    "branches": "residual branches, one after another",
     "exponents": "one row per feature, one column per parameter",
     "members": "tables, one per summand: its `kind`, its parameters and its `columns`",
     "columns": "of X that this member reads, from 0; all of them without it",
@@ -75,6 +80,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     # Samples.
     "DataSpec.X": "N rows of p numbers",
     "DataSpec.y": "N labels; of two classes the second in ascending order is +1",
+    "DataSpec.weights": "N numbers > 0 that weigh the samples in a loss; with any source",
+    "DataSpec.weight": "name of a column of the CSV that holds them",
     "DataSpec.csv": "path of a CSV file, from the folder of this file; it has a header line",
     "DataSpec.label": "name of the CSV's label column; the last column without it",
     "DataSpec.delimiter": '`","`, `";"`, `"\\t"`, `"|"` or `" "` (runs of spaces); told from the '
@@ -127,6 +134,21 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Profile.words": "a table: the solver's own names, a list each, for "
     + ", ".join(f"`{word.value}`" for word in Word),
     "Profile.fixed": "a table: options that are always passed",
+    "Profile.claim": "a table: what its own words mean",
+    "ClaimRule.measure": "what residuals are divided by before they are compared",
+    "ClaimRule.absolute": "its tolerance on primal and dual residuals at the grade `default`",
+    "ClaimRule.relative": "the same, relative",
+    "ClaimRule.gap_absolute": "on the duality gap; not tested without it",
+    "ClaimRule.gap_relative": "the same, relative",
+    "ClaimRule.infeasible": "on a λ that it takes for a proof that nothing is feasible",
+    "ClaimRule.scales_itself": "its residuals are those of a problem that it has scaled",
+    "RealCase.dataset": "one that scikit-learn ships",
+    "RealCase.positive": "its classes that become +1",
+    "RealCase.negative": "its classes that become -1; all others without it",
+    "RealCase.support": "the samples that hold the optimum; none where nothing separates",
+    "RealCase.standardize": "every column less its mean, over its standard deviation",
+    "RealCase.bias": "how a bias enters",
+    "RealCase.power": "the samples times 2^power",
     "Grade.tolerance": "asked of every solver; each keeps its own where it is left out",
     "Grade.verified": "the relative residual up to which an answer is accepted",
     "KnownIssue.profile": "the solver profile",
@@ -271,6 +293,9 @@ def tables() -> Iterator[tuple[str, str, list[Key]]]:
     yield "`[[answer.points]]`", "Points that are not the answer.", _of_class(KnownPoint)
     yield "`[[flow]]`", "Points of gradient flow.", _of_class(FlowPoint)
     yield "A solver profile", "One file each in `solvers/`.", _of_class(Profile)
+    yield "`[claim]` of a profile", "By the solver's own definition.", _of_class(ClaimRule)
+    real = "One table each in `problems/_real.toml`: a problem of the collection."
+    yield "A real problem of the collection", real, _of_class(RealCase)
     yield "A grade", "One table each in `solvers/_grades.toml`.", _of_class(Grade, ("name",))
     issue = "One table each in `solvers/_known_issues.toml`."
     yield "A known issue of a solver", issue, _of_class(KnownIssue)

@@ -3,7 +3,8 @@
 A minimiser is made, not found: margins f_n at w are chosen first, with any signs, then rows z_n of
 the form f_n n/‖w‖ + t_n, n a norm gradient at w and t_n·w = 0, whose weights cancel in t. The
 oracle evaluates the objective at the point and at the minimiser in 40 digits: no claimed gap may be
-smaller than what the point really misses, and the minimiser itself must be certified.
+smaller than what the point really misses, and the minimiser itself must be certified. Half of the
+losses give their samples weights, 1e-3 to 1e3.
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ class Built:
     best: Array
     rows: Array
 
+    @property
+    def given(self) -> Array:
+        """The weights of the samples."""
+        found = self.problem.data.weights
+        return np.ones(self.problem.data.n_samples) if found is None else found
+
 
 # -- data that a given point minimises -------------------------------------------------------------
 
@@ -72,28 +79,34 @@ def _point(rng: np.random.Generator, p: float) -> Array:
     return w
 
 
-def _weights(loss: str, f: Array) -> Array:
+def _given(rng: np.random.Generator, count: int) -> Array:
+    """Return weights of the samples: all 1 in half of the cases."""
+    return 10.0 ** rng.uniform(-3.0, 3.0, count) if rng.random() < 0.5 else np.ones(count)
+
+
+def _weights(loss: str, f: Array, given: Array) -> Array:
     """Return -∂L/∂f_n up to one factor."""
-    if loss == "exponential":
-        return np.exp(np.min(f) - f)
-    return np.exp(-np.logaddexp(0.0, f) - np.max(-np.logaddexp(0.0, f)))
+    logs = np.log(given) - (f if loss == "exponential" else np.logaddexp(0.0, f))
+    return np.exp(logs - np.max(logs))
 
 
-def _margins(rng: np.random.Generator, loss: str, balance: bool) -> Array:
-    """Return margins of either sign; with ``balance`` their weighted sum vanishes."""
+def _margins(rng: np.random.Generator, loss: str, balance: bool) -> tuple[Array, Array]:
+    """Return margins of either sign, whose weighted sum vanishes with ``balance``, and weights."""
     count = int(rng.integers(2, 8))
+    given = _given(rng, count)
     f = rng.normal(rng.choice([0.0, 1.0, 5.0]), 10.0 ** rng.uniform(-1.0, 0.7), count)
     if not balance:
         if rng.random() < 0.3:
             f = f + rng.choice([20.0, 300.0, 3000.0])
-        return f
+        return f, given
     f = np.abs(f) + 1e-3
-    rest = float(_plain(loss, f[1:]) @ f[1:])
+    given[0] = np.max(given)
+    rest = float(given[1:] / given[0] * _plain(loss, f[1:]) @ f[1:])
     # The weight of a negative margin grows without bound, that of -∞ times it too.
     f[0] = brentq(
         lambda x: rest + float(_plain(loss, np.array([x]))[0]) * x, -60.0, 0.0, xtol=1e-15
     )
-    return f
+    return f, given
 
 
 def _plain(loss: str, f: Array) -> Array:
@@ -110,29 +123,31 @@ def _rows(rng: np.random.Generator, w: Array, f: Array, normal: Array, weights: 
     return np.outer(f / float(normal @ w), normal) + across
 
 
-def _data(rows: Array, rng: np.random.Generator) -> lm.Dataset:
+def _data(rows: Array, rng: np.random.Generator, given: Array) -> lm.Dataset:
     y = rng.choice([-1, 1], rows.shape[0])
-    return lm.Dataset(rows * y[:, None], y, one_class=True)
+    weights = None if np.all(given == 1.0) else given
+    return lm.Dataset(rows * y[:, None], y, one_class=True, weights=weights)
 
 
 # -- exact values ----------------------------------------------------------------------------------
 
 
-def _loss(loss: str, rows: Array, w: Array) -> mpmath.mpf:
+def _loss(loss: str, rows: Array, w: Array, given: Array) -> mpmath.mpf:
     margins = [
         mpmath.fsum(
             mpmath.mpf(float(a)) * mpmath.mpf(float(b)) for a, b in zip(row, w, strict=True)
         )
         for row in rows
     ]
+    factors = [mpmath.mpf(float(v)) for v in given]
     if loss == "exponential":
-        return mpmath.fsum(mpmath.exp(-f) for f in margins)
+        return mpmath.fsum(v * mpmath.exp(-f) for v, f in zip(factors, margins, strict=True))
     group = OTHERS if loss == "cross-entropy" else 1
     odds = [
         mpmath.fsum(mpmath.exp(-f) for f in margins[n : n + group])
         for n in range(0, len(margins), group)
     ]
-    return mpmath.fsum(mpmath.log1p(x) for x in odds)
+    return mpmath.fsum(v * mpmath.log1p(x) for v, x in zip(factors, odds, strict=True))
 
 
 def _length(w: Array, p: float) -> mpmath.mpf:
@@ -148,14 +163,15 @@ def _missed(built: Built, theta: Array) -> float:
     loss = problem.loss.value
     with mpmath.workdps(DIGITS):
         if isinstance(problem, lm.ConstrainedPath):
-            here = mpmath.log(_loss(loss, built.rows, problem.rho * theta))
+            here = mpmath.log(_loss(loss, built.rows, problem.rho * theta, built.given))
             # The minimiser may lie outside the ball by its rounding: take it in.
             inside = max(mpmath.mpf(1), _length(built.best, problem.norm) / problem.rho)
-            best = mpmath.log(_loss(loss, built.rows, built.best / float(inside * (1 + 1e-15))))
+            inner = built.best / float(inside * (1 + 1e-15))
+            best = mpmath.log(_loss(loss, built.rows, inner, built.given))
             return float((here - best) / max(1, abs(here)))
         strength, power = mpmath.mpf(problem.strength), mpmath.mpf(problem.power)
         values = [
-            _loss(loss, built.rows, w) + strength * _length(w, problem.norm) ** power
+            _loss(loss, built.rows, w, built.given) + strength * _length(w, problem.norm) ** power
             for w in (theta, built.best)
         ]
         return float(1 - values[1] / values[0])
@@ -187,7 +203,7 @@ def _resolved(built: Built) -> bool:
     rows, w = built.rows, built.best
     if built.problem.loss.value == "cross-entropy":
         return True
-    weights = _weights(built.problem.loss.value, rows @ w)
+    weights = _weights(built.problem.loss.value, rows @ w, built.given)
     reach = float(np.max((np.abs(rows) @ np.abs(w))[weights > 1e-16]))
     left = _size(weights @ rows, 2.0)
     if left < 1e-9 * float(weights @ np.linalg.norm(rows, axis=1)):
@@ -210,17 +226,17 @@ def boundary(rng: np.random.Generator) -> Trial:
     """Minimisers of eq. 5 on the sphere: separating, or not, or hardly."""
     loss, p = str(rng.choice(LOSSES)), float(rng.choice(NORMS))
     w = _point(rng, p)
-    f = _margins(rng, loss, False)
-    weights = _weights(loss, f)
+    f, given = _margins(rng, loss, False)
+    weights = _weights(loss, f, given)
     if float(weights @ f) <= 1e-3 * float(weights @ np.abs(f)):
-        f, weights = -f, _weights(loss, -f)
+        f, weights = -f, _weights(loss, -f, given)
     if float(weights @ f) <= 1e-3 * float(weights @ np.abs(f)):
         f = np.abs(f)
-        weights = _weights(loss, f)
+        weights = _weights(loss, f, given)
     rho = 10.0 ** rng.uniform(-2.0, 4.0)
     w = w * (rho / _size(w, p))
     rows = _rows(rng, w, f, _normal(rng, w, p), weights)
-    built = Built(lm.ConstrainedPath(lm.Linear(), _data(rows, rng), rho, p, loss), w, rows)
+    built = Built(lm.ConstrainedPath(lm.Linear(), _data(rows, rng, given), rho, p, loss), w, rows)
     theta, exact = _near(rng, w / rho)
     if not exact:
         theta = theta / max(1.0, _size(theta, p))
@@ -231,23 +247,24 @@ def interior(rng: np.random.Generator) -> Trial:
     """Minimisers of eq. 5 inside the ball, of any radius: nothing separates."""
     loss, p = str(rng.choice(LOSSES)), float(rng.choice(NORMS))
     w = _point(rng, p)
-    f = _margins(rng, loss, True)
-    rows = _rows(rng, w, f, _normal(rng, w, p), _weights(loss, f))
+    f, given = _margins(rng, loss, True)
+    rows = _rows(rng, w, f, _normal(rng, w, p), _weights(loss, f, given))
     rho = _size(w, p) * 10.0 ** rng.uniform(0.01, 6.0)
-    built = Built(lm.ConstrainedPath(lm.Linear(), _data(rows, rng), rho, p, loss), w, rows)
+    built = Built(lm.ConstrainedPath(lm.Linear(), _data(rows, rng, given), rho, p, loss), w, rows)
     theta, exact = _near(rng, w / rho)
     return _judged(built, theta / max(1.0, _size(theta, p)), exact)
 
 
 def origin(rng: np.random.Generator) -> Trial:
-    """Σ z_n = 0: the origin is the minimiser of both paths; or a strong penalty of power 1."""
+    """Σ w_n z_n = 0: the origin is the minimiser of both paths; or a strong penalty of power 1."""
     loss, p = str(rng.choice(LOSSES)), float(rng.choice(NORMS))
     count, size = int(rng.integers(2, 7)), int(rng.integers(1, 4))
     rows = np.round(rng.standard_normal((count, size)) * 64.0) * 2.0 ** int(rng.integers(-40, 20))
     if not np.any(rows):
         rows[0] = 1.0
-    rows = np.vstack([rows, -rows.sum(axis=0)])
-    data, zero = _data(rows, rng), np.zeros(size)
+    given = np.append(2.0 ** rng.integers(-3, 4, count), 1.0) ** int(rng.integers(0, 2))
+    rows = np.vstack([rows, -(given[:-1] @ rows)])
+    data, zero = _data(rows, rng, given), np.zeros(size)
     if rng.random() < 0.5:
         rho = 10.0 ** rng.uniform(-3.0, 6.0) / _size(rows.ravel(), math.inf)
         built = Built(lm.ConstrainedPath(lm.Linear(), data, rho, p, loss), zero, rows)
@@ -263,18 +280,18 @@ def penalty(rng: np.random.Generator) -> Trial:
     loss, p = str(rng.choice(LOSSES)), float(rng.choice(NORMS))
     power = float(rng.choice([1.0, 1.2, 1.5, 2.0, 3.0]))
     w = _point(rng, p) * 10.0 ** rng.uniform(-1.0, 1.0)
-    f = _margins(rng, loss, False)
+    f, given = _margins(rng, loss, False)
     f = f - max(0.0, float(np.max(f)) - 30.0)
-    weights = _weights(loss, f)
+    weights = _weights(loss, f, given)
     if float(weights @ f) <= 1e-3 * float(weights @ np.abs(f)):
         f = np.abs(f)
-        weights = _weights(loss, f)
+        weights = _weights(loss, f, given)
     rows = _rows(rng, w, f, _normal(rng, w, p), weights)
     size = _size(w, p)
-    strength = float(_plain(loss, f) @ f) / (power * size**power)
+    strength = float(given * _plain(loss, f) @ f) / (power * size**power)
     if not 1e-290 < strength < 1e290:
         return penalty(rng)
-    problem = lm.RegularizationPath(lm.Linear(), _data(rows, rng), strength, p, power, loss)
+    problem = lm.RegularizationPath(lm.Linear(), _data(rows, rng, given), strength, p, power, loss)
     theta, exact = _near(rng, w)
     return _judged(Built(problem, w, rows), theta, exact)
 
@@ -283,11 +300,11 @@ def products(rng: np.random.Generator) -> Trial:
     """f = Σ x_i u_i v_i: stationary on the sphere at u = v, at 0, and nowhere near by chance."""
     size, count = int(rng.integers(1, 4)), int(rng.integers(2, 6))
     a = rng.uniform(0.3, 1.0, size)
-    f = rng.standard_normal(count) * 10.0 ** rng.uniform(-1.0, 0.5)
-    weights = np.exp(-f)
+    f, given = rng.standard_normal(count) * 10.0 ** rng.uniform(-1.0, 0.5), _given(rng, count)
+    weights = given * np.exp(-f)
     if float(weights @ f) <= 1e-2 * float(weights @ np.abs(f)):
         f = np.abs(f)
-        weights = np.exp(-f)
+        weights = given * np.exp(-f)
     square = a * a
     across = rng.standard_normal((count, size))
     across -= np.outer(across @ square, square) / float(square @ square)
@@ -296,14 +313,14 @@ def products(rng: np.random.Generator) -> Trial:
     across[heavy] = -(weights[rest] @ across[rest]) / weights[heavy]
     rows = f[:, None] / float(np.sum(square)) + across
     w = np.concatenate([a, a])
-    problem = lm.ConstrainedPath(lm.DiagonalNetwork(2), _data(rows, rng), _size(w, 2.0))
+    problem = lm.ConstrainedPath(lm.DiagonalNetwork(2), _data(rows, rng, given), _size(w, 2.0))
     if rng.random() < 0.1:
         found = lm.certify(problem, np.zeros(2 * size))
         return Trial(found.verdict, refused="" if found.certified else f"{problem!r} at 0")
     theta, exact = _near(rng, w / problem.rho)
     theta = theta if exact else theta / max(1.0, _size(theta, 2.0))
     found = lm.certify(problem, theta)
-    sine = _sine(rows, problem.rho * theta)
+    sine = _sine(rows, problem.rho * theta, given)
     where = f"{problem!r} at {theta!r}"
     if found.verdict is Verdict.GLOBAL:
         return Trial(found.verdict, wrong=f"{where}: no bound exists here")
@@ -316,18 +333,18 @@ def products(rng: np.random.Generator) -> Trial:
     return Trial(found.verdict, refused="" if found.certified or not exact else where)
 
 
-def _sine(rows: Array, w: Array) -> float:
+def _sine(rows: Array, w: Array, given: Array) -> float:
     """Return the sine of the angle between -∇L and w, in 40 digits."""
     half = w.size // 2
     with mpmath.workdps(DIGITS):
         u, v = ([mpmath.mpf(float(x)) for x in part] for part in (w[:half], w[half:]))
         pull = [mpmath.mpf(0)] * w.size
-        for row in rows:
+        for row, own in zip(rows, given, strict=True):
             x = [mpmath.mpf(float(value)) for value in row]
             f = mpmath.fsum(a * b * c for a, b, c in zip(x, u, v, strict=True))
             for i in range(half):
-                pull[i] += mpmath.exp(-f) * x[i] * v[i]
-                pull[half + i] += mpmath.exp(-f) * x[i] * u[i]
+                pull[i] += float(own) * mpmath.exp(-f) * x[i] * v[i]
+                pull[half + i] += float(own) * mpmath.exp(-f) * x[i] * u[i]
         point = [*u, *v]
         length = mpmath.sqrt(mpmath.fsum(a * a for a in point))
         along = mpmath.fsum(a * b for a, b in zip(pull, point, strict=True)) / length
@@ -343,16 +360,16 @@ def classes(rng: np.random.Generator) -> Trial:
     X = rng.standard_normal((count, size)) * 10.0 ** rng.uniform(-1.0, 1.0)
     labels = np.append([0, 1, 2], rng.integers(0, 3, count - 3))
     strength = 10.0 ** rng.uniform(-3.0, 1.0)
-    W = np.zeros((3, size))
+    W, given = np.zeros((3, size)), _given(rng, count)
     hot = np.eye(3)[labels]
     for _ in range(200):
         scores = X @ W.T
         P = np.exp(scores - scores.max(axis=1, keepdims=True))
         P /= P.sum(axis=1, keepdims=True)
-        slope = (P - hot).T @ X + 2.0 * strength * W
+        slope = ((P - hot) * given[:, None]).T @ X + 2.0 * strength * W
         bend = 2.0 * strength * np.eye(3 * size)
-        for x, p in zip(X, P, strict=True):
-            bend += np.kron(np.diag(p) - np.outer(p, p), np.outer(x, x))
+        for x, p, own in zip(X, P, given, strict=True):
+            bend += own * np.kron(np.diag(p) - np.outer(p, p), np.outer(x, x))
         step = np.linalg.solve(bend, slope.ravel()).reshape(W.shape)
         W = W - step * min(1.0, 1.0 / float(np.linalg.norm(step) + 1e-300))
         if np.linalg.norm(step) <= 1e-15 * (1.0 + np.linalg.norm(W)):
@@ -366,7 +383,8 @@ def classes(rng: np.random.Generator) -> Trial:
             if c != y
         ]
     )
-    data, linear = lm.Dataset(X, labels), lm.Linear(3)
+    weights = None if np.all(given == 1.0) else given
+    data, linear = lm.Dataset(X, labels, weights=weights), lm.Linear(3)
     problem: Formulation = lm.RegularizationPath(linear, data, strength, loss="cross-entropy")
     scale = 1.0
     if rng.random() < 0.5:

@@ -25,7 +25,7 @@ from lexmargin.backends.losses.constrained_linear import constrained_linear
 from lexmargin.backends.losses.penalised import penalised_linear
 from lexmargin.errors import NotSeparableError
 from lexmargin.estimator import MarginClassifier
-from lexmargin.losses import Loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.base import FloatArray
 
 BIASED = lm.Sum([lm.Linear(), lm.Bias("plain")])
@@ -97,7 +97,7 @@ def test_every_loss_in_every_norm_ends_with_a_gap(seed: int, p: float, loss: Los
     rows, group = instance(rng)
     # Margins that this file's plain exponentials hold.
     rho = float(10 ** rng.uniform(-1, 2)) / float(np.abs(rows).max())
-    point = constrained_linear(rows, rho, p, loss, group=group)
+    point = constrained_linear(rows, rho, p, SampleLoss(loss, group + 1))
     assert point.converged
     assert np.linalg.norm(point.w, p) <= rho * (1 + 1e-12)
     assert ball_gap(rows, point.w, rho, p, loss, group) <= 1e-10
@@ -109,7 +109,7 @@ def test_every_loss_in_every_norm_ends_with_a_gap(seed: int, p: float, loss: Los
 
 def test_the_gap_of_this_file_sees_a_slightly_wrong_answer() -> None:
     rows = np.array([[1.0, 0.2], [-0.5, 1.0], [0.3, -1.0]])
-    point = constrained_linear(rows, 5.0, 2.0, Loss.LOGISTIC)
+    point = constrained_linear(rows, 5.0, 2.0, SampleLoss(Loss.LOGISTIC))
     assert ball_gap(rows, point.w, 5.0, 2.0, Loss.LOGISTIC, 1) <= 1e-12
     assert ball_gap(rows, point.w + np.array([1e-4, 0.0]), 5.0, 2.0, Loss.LOGISTIC, 1) > 1e-7
 
@@ -134,8 +134,8 @@ def test_the_answer_on_data_times_s_is_that_at_rho_times_s(
     rows = rng.standard_normal((12, 3)) + 0.3
     # A power of two, so that the rows themselves are the same numbers.
     s = 2.0 ** round(math.log2(spread))
-    one = constrained_linear(rows, 7.0, p, loss)
-    other = constrained_linear(rows * s, 7.0 / s, p, loss)
+    one = constrained_linear(rows, 7.0, p, SampleLoss(loss))
+    other = constrained_linear(rows * s, 7.0 / s, p, SampleLoss(loss))
     np.testing.assert_array_equal(other.w * s, one.w)
 
 
@@ -180,7 +180,7 @@ def test_the_penalised_loss_ends_with_a_gap(seed: int, p: float, loss: Loss) -> 
     rng = np.random.default_rng(seed)
     rows, group = instance(rng)
     mu, q = float(10 ** rng.uniform(-6, 2)), float(rng.choice([1.5, 2.0, 3.0]))
-    point = penalised_linear(rows, math.log(mu), p, q, loss, group=group)
+    point = penalised_linear(rows, math.log(mu), p, q, SampleLoss(loss, group + 1))
     assert point.converged
     assert penalty_gap(rows, point.w, mu, p, q, loss, group) <= 1e-9
     if np.any(point.w):
@@ -188,10 +188,11 @@ def test_the_penalised_loss_ends_with_a_gap(seed: int, p: float, loss: Loss) -> 
 
 
 def test_a_penalty_of_power_one_may_leave_nothing() -> None:
+    plain = SampleLoss(Loss.EXPONENTIAL)
     rows = np.array([[1.0, 0.0], [0.0, 2.0], [-0.5, 0.5]])
     # ‖Σ z_n‖_∞ = 2.5 is the strength from which on the origin is least.
-    assert not np.any(penalised_linear(rows, math.log(2.5001), 1.0, 1.0).w)
-    assert np.any(penalised_linear(rows, math.log(2.4999), 1.0, 1.0).w)
+    assert not np.any(penalised_linear(rows, math.log(2.5001), 1.0, 1.0, plain).w)
+    assert np.any(penalised_linear(rows, math.log(2.4999), 1.0, 1.0, plain).w)
 
 
 @pytest.mark.parametrize("norm", [1, 1.5, 2, 3, "inf"])

@@ -31,17 +31,34 @@ FORMS: dict[str, tuple[Predictor, str, str]] = {
     "network": (
         lm.Network((2, 1), lm.ReLU(2)),
         '{"activation":{"kind":"relu","power":2.0},"kind":"network","outputs":1,"widths":[2,1]}',
-        'kind = "network"\nwidths = [2, 1]\nactivation = "relu"\npower = 2.0\noutputs = 1\n',
+        'kind = "network"\nwidths = [2, 1]\nactivation = "relu"\npower = 2.0\noutputs = 1\n'
+        'bias = "none"\n',
     ),
     "leaky": (
         lm.Network((1,), lm.LeakyReLU(0.25)),
         '{"activation":{"kind":"leaky-relu","slope":0.25},"kind":"network","outputs":1,"widths":[1]}',
-        'kind = "network"\nwidths = [1]\nactivation = "leaky-relu"\nslope = 0.25\noutputs = 1\n',
+        'kind = "network"\nwidths = [1]\nactivation = "leaky-relu"\nslope = 0.25\noutputs = 1\n'
+        'bias = "none"\n',
     ),
     "square": (
         lm.Network((1,), lm.Square()),
         '{"activation":{"kind":"square"},"kind":"network","outputs":1,"widths":[1]}',
-        'kind = "network"\nwidths = [1]\nactivation = "square"\noutputs = 1\n',
+        'kind = "network"\nwidths = [1]\nactivation = "square"\noutputs = 1\nbias = "none"\n',
+    ),
+    "biased": (
+        lm.Network((1,), lm.Square(), 1, "first"),
+        '{"activation":{"kind":"square"},"bias":"first","kind":"network","outputs":1,"widths":[1]}',
+        'kind = "network"\nwidths = [1]\nactivation = "square"\noutputs = 1\nbias = "first"\n',
+    ),
+    "residual": (
+        lm.Residual(2, 3, lm.Square()),
+        '{"activation":{"kind":"square"},"branches":3,"kind":"residual","outputs":1,"width":2}',
+        'kind = "residual"\nwidth = 2\nbranches = 3\nactivation = "square"\noutputs = 1\n',
+    ),
+    "leading": (
+        lm.Leading(lm.DiagonalNetwork(2)),
+        '{"kind":"leading","predictor":{"depth":2,"kind":"diagonal"}}',
+        'kind = "leading"\n\n[predictor]\nkind = "diagonal"\ndepth = 2\n',
     ),
     "diagonal": (
         lm.DiagonalNetwork(2),

@@ -22,7 +22,7 @@ from lexmargin.errors import (
 )
 from lexmargin.judge import certify_arrays
 from lexmargin.linalg.norms import angle
-from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.descend import Descent, EndReason, descend
@@ -80,8 +80,8 @@ def thetas(path: Descent) -> FloatArray:
 )
 def test_log_losses(loss: Loss, classes: int, f: list[float], expected: float | None) -> None:
     if expected is None:
-        expected = log_loss(Loss.LOGISTIC, np.array(f))
-    assert log_loss(loss, np.array(f), classes) == pytest.approx(expected, rel=1e-14)
+        expected = SampleLoss(Loss.LOGISTIC).value(np.array(f))
+    assert SampleLoss(loss, classes).value(np.array(f)) == pytest.approx(expected, rel=1e-14)
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)
@@ -91,11 +91,13 @@ def test_log_losses(loss: Loss, classes: int, f: list[float], expected: float | 
 )
 def test_weights_are_the_derivatives_of_the_loss(loss: Loss, f: list[float]) -> None:
     margins = np.array(f)
-    weights = np.exp(log_weights(loss, margins, 3) - log_loss(loss, margins, 3))
+    weights = np.exp(SampleLoss(loss, 3).log_slopes(margins) - SampleLoss(loss, 3).value(margins))
     h = 1e-5
     for n, weight in enumerate(weights):
         unit = h * np.eye(margins.size)[n]
-        change = log_loss(loss, margins - unit, 3) - log_loss(loss, margins + unit, 3)
+        change = SampleLoss(loss, 3).value(margins - unit) - SampleLoss(loss, 3).value(
+            margins + unit
+        )
         assert weight == pytest.approx(change / (2 * h), abs=1e-8)
 
 
@@ -104,15 +106,15 @@ def test_losses_share_one_tail(loss: Loss) -> None:
     """At margins of 1e3 the loss itself is 0 in double precision; its weights are not."""
     f = 1e3 + np.array([0.0, 1.0, 2.0, 5.0])
     assert math.exp(-f.min()) == 0.0
-    weights = np.exp(log_weights(loss, f, 3) - log_loss(loss, f, 3))
+    weights = np.exp(SampleLoss(loss, 3).log_slopes(f) - SampleLoss(loss, 3).value(f))
     assert weights == pytest.approx(np.exp(-(f - 1e3)) / np.exp(-(f - 1e3)).sum(), rel=1e-12)
 
 
 def test_losses_refuse_margins_that_do_not_group() -> None:
     with pytest.raises(ShapeError):
-        log_loss(Loss.CROSS_ENTROPY, np.zeros(3), 3)
+        SampleLoss(Loss.CROSS_ENTROPY, 3).value(np.zeros(3))
     with pytest.raises(ShapeError):
-        log_weights(Loss.EXPONENTIAL, np.zeros(0))
+        SampleLoss(Loss.EXPONENTIAL).log_slopes(np.zeros(0))
 
 
 # -- gradient flow against closed forms ------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import lexmargin as lm
-from lexmargin.errors import NotSeparableError, UnknownNameError
+from lexmargin.errors import DataError, NotSeparableError, UnknownNameError
 from lexmargin.estimator import _PLAIN, MarginClassifier
 from lexmargin.formulations import Formulation
 from lexmargin.predictors import Bias, BiasForm, Linear, Network, ReLU, Sum
@@ -169,3 +170,57 @@ def test_named_errors_are_value_errors() -> None:
     assert {n for n in lm.errors.__all__ if n[0].isupper()} - {"ExitCode"} <= set(lm.__all__)
     for kind in (lm.BadInputError, lm.DataError, lm.NotSeparableError, lm.UnknownNameError):
         assert issubclass(kind, ValueError)
+
+
+def test_sample_weights_are_those_of_the_loss() -> None:
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((20, 2)), rng.integers(0, 3, 20)
+    w = rng.integers(0, 4, 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weighted = MarginClassifier(rho=5.0).fit(X, y, sample_weight=w)
+        repeated = MarginClassifier(rho=5.0).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
+        plain = MarginClassifier(rho=5.0).fit(X, y)
+    # Inside the ball a common part of the scores of all classes is free.
+    found, other, far = (m.coef_ - m.coef_.mean(axis=0) for m in (weighted, repeated, plain))
+    np.testing.assert_allclose(found, other, atol=1e-8)
+    assert np.abs(far - found).max() > 1e-3
+    # Supports are counted among the samples given, of which some weigh nothing.
+    assert np.count_nonzero(w) < 20
+    np.testing.assert_array_equal(weighted.support_, np.flatnonzero(w))
+    assert weighted.dual_coef_.shape == (3, weighted.support_.size)
+
+
+def test_margins_ask_the_same_of_every_sample_that_weighs_something() -> None:
+    X, y = _separable()
+    plain = MarginClassifier(formulation="hard-margin").fit(X, y)
+    weighted = MarginClassifier(formulation="hard-margin").fit(X, y, np.linspace(0.1, 9.0, 30))
+    np.testing.assert_array_equal(plain.coef_, weighted.coef_)
+    without = np.ones(30)
+    without[plain.support_] = 0.0
+    fewer = MarginClassifier(formulation="hard-margin").fit(X, y, without)
+    assert np.abs(fewer.coef_ - plain.coef_).max() > 1e-3
+    assert not set(fewer.support_) & set(plain.support_)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([-1.0] * 30, "Weight 0 is -1"),
+        ([1.0], "shape"),
+        ([np.nan] * 30, "nan"),
+        ([0.0] * 30, "zero"),
+    ],
+)
+def test_bad_sample_weights_are_named(weights: list[float], said: str) -> None:
+    X, y = _separable()
+    with pytest.raises(DataError, match=said):
+        MarginClassifier().fit(X, y, sample_weight=weights)
+
+
+def test_sample_weights_go_through_a_pipeline_and_a_grid() -> None:
+    X, y = _separable()
+    machine = make_pipeline(StandardScaler(), MarginClassifier())
+    grid = GridSearchCV(machine, {"marginclassifier__rho": [1.0, 10.0]}, cv=3)
+    grid.fit(X, y, marginclassifier__sample_weight=np.linspace(1.0, 2.0, 30))
+    assert grid.best_estimator_[-1].problem_.data.weights.max() == 2.0

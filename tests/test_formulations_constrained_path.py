@@ -20,8 +20,8 @@ from lexmargin.backends.losses.constrained_linear import constrained_linear
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import InvisibleLevelWarning, ParameterError, UnsupportedError
 from lexmargin.formulations import ConstrainedPath, MarginPath
-from lexmargin.formulations.constrained_path import softmax
-from lexmargin.losses import Loss
+from lexmargin.formulations.loss_path import softmax
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors import Linear, Log, Network, ReLU
 
@@ -151,7 +151,7 @@ def test_the_logistic_loss_is_not_the_exponential_one(
     else:
         assert slopes[0] > slopes[1]
     assert len(answers) >= 2
-    own = constrained_linear(np.array(AXES), rho, 1.0, Loss.LOGISTIC)
+    own = constrained_linear(np.array(AXES), rho, 1.0, SampleLoss(Loss.LOGISTIC))
     np.testing.assert_allclose(theta, own.w / rho, atol=1e-4 if name is BackendName.CVXPY else 1e-7)
 
 

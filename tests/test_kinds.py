@@ -26,7 +26,14 @@ PATH = lm.ConstrainedPath(LINEAR, DATA)
 ONES = np.ones(2)
 
 # Words of the toolkit, what it returns and what it raises: nobody makes these by hand.
-RETURNED = {"Certificate", "Coefficient", "Separation", "Solution", *lm.errors.__all__}
+RETURNED = {
+    "Certificate",
+    "Coefficient",
+    "LimitCertificate",
+    "Separation",
+    "Solution",
+    *lm.errors.__all__,
+}
 # A constructor of scikit-learn checks nothing; `fit` does.
 LATER = {"MarginClassifier"}
 

@@ -14,7 +14,7 @@ from lexmargin.errors import DegreeError, ParameterError, ReceiptError, Unsuppor
 from lexmargin.formulations.kkt import LossTerm
 from lexmargin.judge.receipts.receipt import Receipt
 from lexmargin.judge.tolerances import DEFAULT
-from lexmargin.losses import Loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.polish.polish import finished, settled
 from lexmargin.program import Combination
@@ -39,7 +39,7 @@ def test_a_problem_without_a_parameter_is_no_point_of_a_path() -> None:
 
 
 def test_a_loss_in_a_ball_has_no_penalty() -> None:
-    term = LossTerm(loss=Loss.EXPONENTIAL, classes=2)
+    term = LossTerm(loss=SampleLoss(Loss.EXPONENTIAL))
     with pytest.raises(ParameterError, match="no penalty"):
         _ = term.penalty
     assert replace(term, coefficient=0.5, power=2.0).penalty == (0.5, 2.0)

@@ -8,7 +8,7 @@ import pyomo.environ as pyo
 import pytest
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.losses import Loss, log_loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.predictors import Linear
@@ -53,7 +53,7 @@ def evaluated(objective: Expression, theta: FloatArray) -> list[float]:
 @pytest.mark.parametrize("size", [0.01, 1.0, 3.0])
 def test_cross_entropy_in_groups(size: float) -> None:
     theta = size * THETA
-    expected = log_loss(Loss.CROSS_ENTROPY, FUNCTIONS.values(theta.reshape(-1)), 3)
+    expected = SampleLoss(Loss.CROSS_ENTROPY, 3).value(FUNCTIONS.values(theta.reshape(-1)))
     found = evaluated(LogisticLoss(MARGINS, 2), theta)
     np.testing.assert_allclose(np.log(found), expected, rtol=1e-12, atol=1e-12)
 
@@ -61,7 +61,7 @@ def test_cross_entropy_in_groups(size: float) -> None:
 @pytest.mark.parametrize("size", [-3.0, 0.01, 3.0, 20.0])
 def test_logistic_keeps_its_digits_far_from_0(size: float) -> None:
     theta = size * THETA
-    expected = log_loss(Loss.LOGISTIC, FUNCTIONS.values(theta.reshape(-1)))
+    expected = SampleLoss(Loss.LOGISTIC).value(FUNCTIONS.values(theta.reshape(-1)))
     _, matrix, scalar = evaluated(LogisticLoss(MARGINS), theta)
     np.testing.assert_allclose(np.log([matrix, scalar]), expected, rtol=1e-12, atol=1e-12)
 

@@ -166,7 +166,9 @@ def test_real_data(name: str, positive: int | None) -> None:
 # -- balls -----------------------------------------------------------------------------------------
 
 HOMOGENEOUS = [n for n, (p, _, degrees) in PREDICTORS.items() if len(degrees) == 1]
-SMOOTH = [n for n in PREDICTORS if n not in ("relu-2", "relu-3", "relu-3-classes", "leaky")]
+KINKED = ("relu-2", "relu-3", "relu-3-classes", "leaky", "biased-first", "biased-3")
+KINKED += ("biased-3-classes", "residual", "leading-biased-3", "leading-residual")
+SMOOTH = [n for n in PREDICTORS if n not in KINKED]
 
 
 def evaluated(functions: MarginFunctions, theta: np.ndarray, radius: float) -> tuple:
@@ -187,7 +189,7 @@ def test_balls_contain_values_and_gradients(name: str) -> None:
     theta = point_for(functions)
     if any(np.any(z == 0.0) for z in functions.pre_activations(theta)):
         # A sample that no unit of the first layer sees lies on every kink of the second.
-        assert name == "relu-3"
+        assert name in ("relu-3", "biased-first", "leading-biased-3", "leading-residual")
         with pytest.raises(KinkInBox):
             evaluated(functions, theta, 0.0)
         return

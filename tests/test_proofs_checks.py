@@ -19,7 +19,7 @@ from lexmargin.judge.proofs.exact_bias import BiasProgram, check_exact_program
 from lexmargin.judge.proofs.krawczyk import prove_zero_part
 from lexmargin.judge.prove import Arithmetic, prove
 from lexmargin.linalg.long_numbers import precision
-from lexmargin.losses import Loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.base import FloatArray
 from uneven_margin import Uneven
 
@@ -128,7 +128,7 @@ class Lossy(Uneven):
 
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         (record,) = super().kkt(theta)
-        term = LossTerm(loss=Loss.EXPONENTIAL, classes=2, coefficient=0.5, power=2.0)
+        term = LossTerm(loss=SampleLoss(Loss.EXPONENTIAL), coefficient=0.5, power=2.0)
         return (replace(record, loss=term, level=None, required=None),)
 
 

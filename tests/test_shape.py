@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lexmargin as lm
-from lexmargin.backends.shape import Form, LossTerm, Shape, shape_of
+from lexmargin.backends.shape import Form, Shape, shape_of
 from lexmargin.formulations.base import Formulation, StageAnswer
 from lexmargin.losses import Loss
 from lexmargin.ops.base import Relation, Sense
@@ -62,15 +62,16 @@ def test_forms_of_the_formulations(name: str) -> None:
 def test_losses_and_their_factors() -> None:
     path = lm.ConstrainedPath(lm.Linear(), TWO, rho=2.0, loss=Loss.LOGISTIC)
     first = path.program()
-    assert stated("ball")[1].loss == LossTerm(Loss.EXPONENTIAL, logarithm=True)
+    ball = stated("ball")[1].loss
+    assert ball is not None and ball.logarithm and ball.loss.kind is Loss.EXPONENTIAL
     values = path.initial_values(np.ones(2), 1.0)
     second = path.next_program((StageAnswer(values, {}),))
     assert second is not None and second != first
     found = shape_of(second)
     assert found is not None and found.loss is not None
-    assert found.loss.kind is Loss.LOGISTIC
+    assert found.loss.loss.kind is Loss.LOGISTIC
     penalty = stated("penalty")[1].loss
-    assert penalty is not None and penalty.kind is Loss.EXPONENTIAL
+    assert penalty is not None and penalty.loss.kind is Loss.EXPONENTIAL
     # μ/1 beside e^{-log μ} L: once the loss has the factor 1, the penalty has μ.
     assert penalty.log_strength == pytest.approx(math.log(0.1))
 

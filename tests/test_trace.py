@@ -15,6 +15,7 @@ import lexmargin as lm
 from lexmargin.cli.main import main
 from lexmargin.errors import InvisibleLevelWarning, ParameterError, UnsupportedError
 from lexmargin.judge import Verdict
+from lexmargin.losses import SampleLoss
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths import PathEnd, TracedPath
 
@@ -342,7 +343,7 @@ def test_a_jump_of_the_regularization_path_is_reported() -> None:
 def test_the_tangent_of_a_linear_path_leads_nearer_to_it_than_the_ray_does() -> None:
     data = blobs()
     rows = data.signed[:, None] * data.X
-    problem = linear.LinearLoss(rows, np.zeros(len(rows)), lm.Loss.EXPONENTIAL)
+    problem = linear.LinearLoss(rows, SampleLoss(lm.Loss.EXPONENTIAL))
     for rho, factor in ((0.3, 1.5), (3.0, 1.3), (100.0, 1.3), (3000.0, 2.0)):
         here = linear.constrained_linear(rows, rho).w
         there = linear.constrained_linear(rows, factor * rho)

@@ -156,7 +156,8 @@ def test_what_vmap_cannot_batch_is_done_one_by_one():
     everyone = np.arange(ours.count)
     rows = [found.jacobian(found.theta) for found in (other, ours)]
     np.testing.assert_allclose(*rows, atol=1e-14)
-    assert "index_put_" in other.kinks(everyone).unknown
+    # What hides the kink is the comparison.
+    assert other.kinks(everyone).unknown == ("lt",)
 
 
 # -- modules that cannot be evaluated --------------------------------------------------------------

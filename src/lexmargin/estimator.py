@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.data.samples import check_structure, is_sparse
+from lexmargin.data.samples import check_structure, is_sparse, sample_weights
 from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
 from lexmargin.formulations import Formulation
 from lexmargin.inputs.kinds import Exponent, check_kinds
@@ -114,19 +114,33 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.starts = starts
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> MarginClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MarginClassifier:
         """Solve the formulation on the samples; returns ``self``.
 
         The hard margin, the margin path and the W-set of linear predictors take sparse samples.
+
+        Parameters
+        ----------
+        X, y : samples and labels.
+        sample_weight : (n,) weights of the samples in the loss, None for 1: a whole number is a
+            sample that occurs so often, 0 one that is left out. The margin problems (eq. 6, 13, 14,
+            18, Definition 5) have no loss, and ask the same of all samples that are not left out.
         """
         check_kinds(MarginClassifier.__init__, (self,), self.get_params(deep=False))
         X, y = self._validated(X, y)
         check_classification_targets(y)
+        weights, kept = None, np.arange(X.shape[0])
+        if sample_weight is not None:
+            given = sample_weights(sample_weight, X.shape[0], zeros=True)
+            kept = np.flatnonzero(given)
+            if not kept.size:
+                raise DataError("Every sample has weight zero.", "Give some a weight above 0.")
+            X, y, weights = X[kept], y[kept], given[kept]
         self.classes_, labels = np.unique(y, return_inverse=True)
         count = self.classes_.size
         if count < 2:
             raise ValueError("There is one class only; a classifier needs at least two classes.")
-        data = Dataset(X, 2 * labels - 1 if count == 2 else labels)
+        data = Dataset(X, 2 * labels - 1 if count == 2 else labels, weights=weights)
         predictor = self.predictor or _default(count, self.formulation)
         self.problem_ = self._stated(predictor, data)
         self.solution_ = solve(
@@ -138,7 +152,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         self.certificate_ = self.solution_.certificate
         self.n_iter_ = self.solution_.iterations
-        self._tell(X)
+        self._tell(X, kept)
         if self.certificate_ is None or not self.certificate_.certified:
             word = "no answer" if self.certificate_ is None else self.certificate_.verdict.value
             warnings.warn(
@@ -168,8 +182,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         stated: Formulation = kind(predictor, data, **given)
         return stated
 
-    def _tell(self, X: Any) -> None:
-        """Set what scikit-learn's linear models and support vector machines tell of a fit."""
+    def _tell(self, X: Any, kept: np.ndarray) -> None:
+        """Set what scikit-learn's linear models and support vector machines tell of a fit.
+
+        Samples are counted among those given, of which X are the kept ones.
+        """
         functions = self.problem_.functions
         certificate, size = self.certificate_, X.shape[0]
         weights = self.solution_.multipliers if certificate is None else certificate.multipliers
@@ -179,7 +196,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             own = (functions.data.signed > 0.0).astype(np.int64)
             rows, other = np.arange(size), 1 - own
         held = np.flatnonzero(weights > 0.0)
-        self.support_ = np.unique(rows[held])
+        used = np.unique(rows[held])
+        self.support_ = kept[used]
         if (
             functions.predictor.signed_inputs
             or functions.predictor.linear_scores(np.zeros((1, X.shape[1]))) is None
@@ -189,9 +207,9 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         dual = np.zeros((self.classes_.size, size))
         np.add.at(dual, (own[held], rows[held]), weights[held])
         np.subtract.at(dual, (other[held], rows[held]), weights[held])
-        dual = dual[:, self.support_] if self.classes_.size > 2 else dual[1:, self.support_]
+        dual = dual[:, used] if self.classes_.size > 2 else dual[1:, used]
         if functions.linear and self.problem_.norm_p == 2.0:
-            combined = dual @ X[self.support_]
+            combined = dual @ X[used]
             along, length = np.vdot(combined, self.coef_), np.vdot(combined, combined)
             dual *= along / length if length > 0.0 else 1.0
         self.dual_coef_ = dual

@@ -21,6 +21,7 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.errors import DataError, ParameterError, ShapeError, shown
 from lexmargin.inputs.arrays import real_array
 from lexmargin.inputs.limits import KEPT_ENTRIES
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.base import FloatArray, IntArray, Ops
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import Homogeneity
@@ -54,6 +55,8 @@ class Margins(ABC):
     """d."""
     count: int
     """N, the number of margin functions."""
+    weights: FloatArray | None = None
+    """Those of the samples in a loss (N,); None for 1."""
 
     @abstractmethod
     def values(self, theta: FloatArray) -> FloatArray:
@@ -144,6 +147,17 @@ class MarginFunctions(Margins):
     def count(self) -> int:  # type: ignore[override]  # frozen
         """Number of margin functions: N, or N(C-1)."""
         return self.data.n_samples * (self.predictor.outputs - 1 if self.multi_class else 1)
+
+    @functools.cached_property
+    def weights(self) -> FloatArray | None:  # type: ignore[override]  # frozen
+        """The weights w_n in a loss, one per margin function; None for 1."""
+        found = self.data.weights
+        return None if found is None else np.repeat(found, self.count // self.data.n_samples)
+
+    def loss(self, kind: Loss) -> SampleLoss:
+        """Return L of the data, with the weights of its samples."""
+        logs = None if self.weights is None else np.log(self.weights)
+        return SampleLoss(kind, max(2, self.predictor.outputs), logs)
 
     @functools.cached_property
     def homogeneity(self) -> Homogeneity:

@@ -218,20 +218,24 @@ class ExponentialLoss(Expression):
 class LogisticLoss(Expression):
     """``Σ_n log(1 + Σ_c exp(-f_{n,c}))``, margins in groups of ``group``: one per wrong class.
 
-    ``group = 1`` is the logistic loss ``Σ_n log(1 + exp(-f_n))``.
+    ``group = 1`` is the logistic loss ``Σ_n log(1 + exp(-f_n))``. ``offsets`` holds ``log c_n`` of
+    factors of the terms, one per margin function.
     """
 
     margins: Margins
     group: int = 1
+    offsets: tuple[float, ...] = ()
 
     def evaluate(self, ops: ModelOps[T], values: Values[T]) -> T:
         negative = ops.scale(self.margins.evaluate(ops, values), -1.0)
-        return ops.total(ops.log_one_plus_sum_exp(negative, self.group))
+        terms = ops.log_one_plus_sum_exp(negative, self.group)
+        if self.offsets:
+            terms = ops.multiply(terms, ops.constant(np.exp(self.offsets[:: self.group])))
+        return ops.total(terms)
 
     def __str__(self) -> str:
-        if self.group == 1:
-            return f"Σ_n log(1 + exp(-{self.margins}))"
-        return f"Σ_n log(1 + Σ_c exp(-{self.margins}))"
+        inside = "exp" if self.group == 1 else "Σ_c exp"
+        return f"Σ_n {'c_n ' if self.offsets else ''}log(1 + {inside}(-{self.margins}))"
 
 
 @final

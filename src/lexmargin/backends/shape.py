@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import final
 
-from lexmargin.losses import Loss
-from lexmargin.ops.base import Relation, Sense
+import numpy as np
+
+from lexmargin.losses import Loss, SampleLoss
+from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
 from lexmargin.program import (
     Combination,
@@ -50,17 +52,13 @@ class LossTerm:
     """A loss of the margins.
 
     Attributes:
-        kind: which.
+        loss: L, with the factors of its terms.
         logarithm: whether its logarithm stands in the program.
-        group: margins of a sample.
-        offsets: ``log c_n`` of factors, none for 1.
         log_strength: log μ of the penalty beside it, once the loss has the factor 1.
     """
 
-    kind: Loss
+    loss: SampleLoss
     logarithm: bool = False
-    group: int = 1
-    offsets: tuple[float, ...] = ()
     log_strength: float = 0.0
 
 
@@ -197,11 +195,20 @@ def _loss(factor: object, term: Expression, form: Form) -> tuple[Margins, LossTe
         return None
     if isinstance(term, LogisticLoss) and (factor == 1.0 or form is Form.PENALTY):
         kind = Loss.LOGISTIC if term.group == 1 else Loss.CROSS_ENTROPY
-        return term.margins, LossTerm(kind, False, term.group, (), -math.log(factor))
+        loss = SampleLoss(kind, term.group + 1, _logs(term.offsets))
+        return term.margins, LossTerm(loss, False, -math.log(factor))
     if factor != 1.0:
         return None
     if isinstance(term, LogLoss) and form is Form.BALL:
-        return term.margins, LossTerm(Loss.EXPONENTIAL, True, 1, term.offsets)
+        return term.margins, LossTerm(_exponential(term.offsets), True)
     if isinstance(term, ExponentialLoss) and form is Form.PENALTY:
-        return term.margins, LossTerm(Loss.EXPONENTIAL, False, 1, term.offsets, -term.shift)
+        return term.margins, LossTerm(_exponential(term.offsets), False, -term.shift)
     return None
+
+
+def _exponential(offsets: tuple[float, ...]) -> SampleLoss:
+    return SampleLoss(Loss.EXPONENTIAL, 2, _logs(offsets))
+
+
+def _logs(offsets: tuple[float, ...]) -> FloatArray | None:
+    return np.array(offsets) if offsets else None

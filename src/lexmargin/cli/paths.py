@@ -101,9 +101,10 @@ def _table(traced: TracedPath) -> str:
     for point in traced.points:
         residual = point.certificate.stationarity
         measured = point.mismatch if math.isnan(residual) else residual
+        slack = point.slack(traced.margin_slack)
         lines.append(
             f"{point.rho:12.6g} {point.margin:14.7g} {point.objective:16.9g} "
-            f"{point.slack(traced.count):10.4g} {measured:9.1e}  {point.certificate.verdict.value}"
+            f"{slack:10.4g} {measured:9.1e}  {point.certificate.verdict.value}"
             f"{'' if point.certified else '  (not certified)'}"
         )
     from lexmargin.paths import Shown

@@ -41,16 +41,18 @@ def read_csv(
     path: str | Path,
     label: str | None = None,
     *,
+    weight: str | None = None,
     delimiter: str | None = None,
     comment: str | None = COMMENT,
     index: str | None = None,
     decimal: str | None = None,
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the features (N, p) and the labels (N,) of a CSV file with a header line.
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Return features (N, p), labels (N,) and weights of a CSV file with a header line.
 
     Args:
         path: the file, UTF-8.
         label: the name of the label column; the last column by default.
+        weight: the name of a column of weights.
         delimiter: one character, " " for runs of spaces; None to tell it from the first two lines,
             or from a first line such as ``sep=;``.
         comment: what a line begins with that is skipped; None for no comments.
@@ -58,8 +60,8 @@ def read_csv(
             is one by itself, and so is a first cell more than the header has in every line.
 
     Returns:
-        The features, float64 (objects where an integer is no float64), and the labels: integers
-        where all are, else words.
+        The features, float64 (objects where an integer is no float64), the labels: integers where
+        all are, else words; and the weights (N,), None without a column of them.
 
     Raises:
         DataError: naming the line and the column.
@@ -80,7 +82,7 @@ def read_csv(
             decimals = Decimals(decimal, found)
             reader = csv.reader(lines, delimiter=found, strict=True, skipinitialspace=lines.spaces)
             try:
-                return _read(file, lines, reader, label, index, decimals)
+                return _read(file, lines, reader, (label, index, weight), decimals)
             except csv.Error as error:
                 raise DataError(
                     f"{file.name}, line {lines.number}: {error}.", "Save it as plain CSV."
@@ -246,10 +248,9 @@ def _read(
     file: Path,
     lines: _Lines,
     reader: Iterator[list[str]],
-    label: str | None,
-    index: str | None,
+    titles: tuple[str | None, str | None, str | None],
     decimals: Decimals,
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None]:
     rows = _rows(lines, reader)
     _, header = next(rows, (0, []))
     _shorten(header, 1)
@@ -259,7 +260,7 @@ def _read(
     untitled = len(first[1]) == len(header) + 1 and first[1][-1] != ""
     if untitled:
         header = ["", *header]
-    columns = _Columns.of(file, header, label, index)
+    columns = _Columns.of(file, header, *titles)
     values, exact, labels, places = array("d"), dict[int, int](), list[str](), list[int]()
     missing, names = _Missing(), set[str]()
     for at, cells in itertools.chain([first], rows):
@@ -273,7 +274,7 @@ def _read(
             )
         if untitled:
             names.add(cells[0])
-        for column in columns.features:
+        for column in columns.numbers:
             text, title = cells[column], header[column]
             if text.lower() in _MISSING:
                 missing.add(at, title, text)
@@ -296,19 +297,22 @@ def _read(
         for position, whole in exact.items():
             X[position] = whole
     y = _labels(labels, places, file, header[columns.label])
-    return X.reshape(len(labels), len(columns.features)), y
+    X = X.reshape(len(labels), len(columns.numbers))
+    return (X, y, None) if titles[2] is None else (X[:, :-1], y, X[:, -1])
 
 
 @final
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns are features and which one is the label."""
+    """Which columns are numbers, features and then the weights, and which one is the label."""
 
-    features: tuple[int, ...]
+    numbers: tuple[int, ...]
     label: int
 
     @classmethod
-    def of(cls, file: Path, header: list[str], label: str | None, index: str | None) -> _Columns:
+    def of(
+        cls, file: Path, header: list[str], label: str | None, index: str | None, weight: str | None
+    ) -> _Columns:
         left_out = {0} if header and header[0] in _UNNAMED and label not in header[:1] else set()
         count = len(header) - len(left_out)
         if count < 2:
@@ -336,15 +340,18 @@ class _Columns:
             seen.add(title)
         if index is not None:
             left_out.add(_position(file, header, index, "index"))
+        weights = () if weight is None else (_position(file, header, weight, "weight"),)
+        left_out.update(weights)
         kept = [c for c in range(len(header)) if c not in left_out]
-        chosen = kept[-1] if label is None else _position(file, header, label, "label")
+        last = kept[-1] if kept else 0
+        chosen = last if label is None else _position(file, header, label, "label")
         features = tuple(c for c in kept if c != chosen)
         if chosen in left_out or not features:
             raise DataError(
-                f"{file.name}: no feature is left beside the label and the index.",
-                "Name two different columns, and keep at least one feature.",
+                f"{file.name}: no feature is left beside the label, the index and the weight.",
+                "Name different columns, and keep at least one feature.",
             )
-        return cls(features, chosen)
+        return cls(features + weights, chosen)
 
 
 def _position(file: Path, header: list[str], title: str, what: str) -> int:

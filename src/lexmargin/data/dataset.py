@@ -23,6 +23,7 @@ from lexmargin.data.samples import (
     contradiction,
     dense_samples,
     is_sparse,
+    sample_weights,
     sparse_samples,
 )
 from lexmargin.data.state_files import read_npz
@@ -61,6 +62,9 @@ class Dataset:
             predictor without bias see only ``z_n = y_n x_n``, so the rows of Z with ``y = +1``
             are honest data there. Off by default, because a file with one class is
             usually a mistake. Not stored, and not part of equality.
+        weights: (N,) numbers w_n > 0 of the samples in a loss, ``L = Σ_n w_n ℓ_n`` (the paths of
+            eq. 4, 5 and §2.2); None for 1. A whole number is a sample that occurs so often. Margin
+            problems ask what every sample has, and ignore them.
 
     Attributes:
         samples: float64, read-only: C-contiguous without negative zeros, or CSR without stored
@@ -68,29 +72,40 @@ class Dataset:
         y: int64, read-only: -1/+1 for two classes, else 0..C-1.
         classes: the labels as they were given, ascending: (negative, positive), or the C classes.
             Not part of equality.
+        weights: float64, read-only, or None.
 
     Raises:
         DataError: NaN, ±inf, ragged or non-numeric rows, a wrong number of labels, no samples, no
             features, one class only, labels that are missing, fractional or of mixed kinds,
-            different rows that become equal when integers beyond 2^53 are rounded.
+            different rows that become equal when integers beyond 2^53 are rounded, a wrong number
+            of weights, or weights that are no numbers from 1e-100 to 1e100.
     """
 
     samples: Any
     y: IntArray
     name: str
     classes: tuple[Label, ...]
+    weights: FloatArray | None
 
     def __init__(
-        self, X: Any, y: npt.ArrayLike, name: str = "", *, one_class: bool = False
+        self,
+        X: Any,
+        y: npt.ArrayLike,
+        name: str = "",
+        *,
+        one_class: bool = False,
+        weights: npt.ArrayLike | None = None,
     ) -> None:
         samples = sparse_samples(X) if is_sparse(X) else dense_samples(X)
         labels, classes = _labels(y, samples.shape[0], one_class)
-        for array in (labels, *arrays_of(samples)):
+        found = None if weights is None else sample_weights(weights, labels.size)
+        for array in (labels, *arrays_of(samples), *(() if found is None else (found,))):
             array.setflags(write=False)
         object.__setattr__(self, "samples", samples)
         object.__setattr__(self, "y", labels)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "weights", found)
 
     @property
     def X(self) -> FloatArray:
@@ -151,14 +166,15 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """sha256 over the shape and the bytes of X and y (little-endian), in hexadecimal.
+        """sha256 over the shape and the bytes of X, y and weights (little-endian), in hexadecimal.
 
         Of sparse samples the values, columns and row ends are read in turn: they are not equal to
         dense ones with the same entries.
         """
         kind = "lexmargin-sparse-data" if self.is_sparse else "lexmargin-data"
         digest = hashlib.sha256(f"{kind} {self.n_samples} {self.n_features}\n".encode())
-        for array in (*arrays_of(self.samples), self.y):
+        own = () if self.weights is None else (self.weights,)
+        for array in (*arrays_of(self.samples), self.y, *own):
             form = "<f8" if array.dtype.kind == "f" else "<i8"
             digest.update(array.astype(form, copy=False).tobytes())
         return digest.hexdigest()
@@ -179,7 +195,7 @@ class Dataset:
         Raises:
             UnsupportedError: sparse samples, which would become dense.
         """
-        return _rebuild(_standardized(self.X), self.y, self.name, self.classes)
+        return _rebuild(_standardized(self.X), self.y, self.name, self.classes, self.weights)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dataset):
@@ -193,12 +209,17 @@ class Dataset:
         title = f"{self.name!r}, " if self.name else ""
         return (
             f"Dataset({title}{self.n_samples} samples, {self.n_features} features, "
-            f"{self.n_classes} classes, sha256 {self.fingerprint[:12]})"
+            f"{self.n_classes} classes, {'' if self.weights is None else 'weighted, '}"
+            f"sha256 {self.fingerprint[:12]})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickled arrays are writable again; going through the constructor freezes them.
-        return _rebuild, (self.samples, self.y, self.name, self.classes)
+        return _rebuild, (self.samples, self.y, self.name, self.classes, self.weights)
+
+    def weighted(self, weights: npt.ArrayLike | None) -> Dataset:
+        """Return the same samples with other weights, or with none; raises as the class does."""
+        return _rebuild(self.samples, self.y, self.name, self.classes, weights)
 
 
 @checked
@@ -265,6 +286,7 @@ def load_csv(
     path: str | Path,
     label: str | None = None,
     *,
+    weight: str | None = None,
     delimiter: str | None = None,
     comment: str | None = COMMENT,
     index: str | None = None,
@@ -278,6 +300,7 @@ def load_csv(
         path: the file, UTF-8.
         label: the name of the label column; the last column by default. Labels are integers or
             words, as for :class:`Dataset`.
+        weight: the name of a column of weights of the samples in a loss.
         delimiter: what stands between cells, " " for runs of spaces. None: a comma, semicolon,
             tab, bar or spaces, told from the header and the first sample.
         comment: what a line begins with that is skipped; None for no comments.
@@ -294,14 +317,17 @@ def load_csv(
             :class:`Dataset` refuses.
         ParameterError: a delimiter, a comment or a decimal mark that is none.
     """
-    X, y = read_csv(path, label, delimiter=delimiter, comment=comment, index=index, decimal=decimal)
-    data = Dataset(X, y, Path(path).stem, one_class=one_class)
+    X, y, weights = read_csv(
+        path, label, weight=weight, delimiter=delimiter, comment=comment, index=index,
+        decimal=decimal,
+    )  # fmt: skip
+    data = Dataset(X, y, Path(path).stem, one_class=one_class, weights=weights)
     return data.standardized() if standardize else data
 
 
 @checked
 def load_npz(path: str | Path, *, one_class: bool = False) -> Dataset:
-    """Load the arrays ``X`` and ``y`` of an NPZ archive; nothing is unpickled.
+    """Load the arrays ``X``, ``y`` and ``weights``, if any, of an NPZ archive, nothing unpickled.
 
     Args:
         path: a file written by ``numpy.savez(path, X=X, y=y)`` or ``savez_compressed``.
@@ -311,15 +337,20 @@ def load_npz(path: str | Path, *, one_class: bool = False) -> Dataset:
         DataError: missing or empty file, not an archive, an array missing, object arrays, sizes
             that contradict the file, and everything :class:`Dataset` refuses.
     """
-    X, y = read_npz(path)
-    return Dataset(X, y, Path(path).stem, one_class=one_class)
+    return Dataset(**read_npz(path), name=Path(path).stem, one_class=one_class)
 
 
 # -- checks of Dataset -----------------------------------------------------------------------------
 
 
-def _rebuild(X: Any, y: IntArray, name: str, classes: tuple[Label, ...]) -> Dataset:
-    data = Dataset(X, y, name, one_class=True)
+def _rebuild(
+    X: Any,
+    y: IntArray,
+    name: str,
+    classes: tuple[Label, ...],
+    weights: npt.ArrayLike | None,
+) -> Dataset:
+    data = Dataset(X, y, name, one_class=True, weights=weights)
     object.__setattr__(data, "classes", classes)
     return data
 

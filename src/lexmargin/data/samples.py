@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lexmargin.errors import DataError, LexmarginError
 from lexmargin.inputs.arrays import array_of, real_array
+from lexmargin.inputs.checks import LARGEST_SCALE
 
 __all__ = [
     "arrays_of",
@@ -22,6 +23,7 @@ __all__ = [
     "dense_samples",
     "first_equal",
     "is_sparse",
+    "sample_weights",
     "sparse_samples",
     "stored_samples",
 ]
@@ -75,6 +77,33 @@ def _in_order(rows: Any) -> Any:
     # No more memory than the entries need.
     rows.prune()
     return rows
+
+
+def sample_weights(weights: object, count: int, *, zeros: bool = False) -> FloatArray:
+    """Return the weights of so many samples in a loss.
+
+    Args:
+        weights: one number per sample.
+        count: N.
+        zeros: accept 0 too, of samples that are to be left out.
+
+    Raises:
+        DataError: not one per sample, or a weight that is no number from 1e-100 to 1e100.
+    """
+    found = real_array(weights, "weights")
+    if found.shape != (count,):
+        raise DataError(
+            f"weights has shape {found.shape} for {count} samples.", "Give one weight per sample."
+        )
+    good = (found >= 1.0 / LARGEST_SCALE) & (found <= LARGEST_SCALE)
+    bad = np.flatnonzero(~(good | (zeros & (found == 0.0))))
+    if bad.size:
+        raise DataError(
+            f"Weight {bad[0]} is {found[bad[0]]:g}; a weight is a number from "
+            f"{1.0 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}.",
+            "Leave out samples of weight 0, and change the unit of the others.",
+        )
+    return found
 
 
 def stored_samples(X: Any) -> Any:

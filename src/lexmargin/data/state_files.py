@@ -20,8 +20,8 @@ __all__ = ["read_blocks", "read_npz", "read_state"]
 _PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 
 
-def read_npz(path: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the arrays X and y of an NPZ archive, never unpickling.
+def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays X, y and, where it is there, weights of an NPZ archive, never unpickling.
 
     Declared sizes are held against the file before anything is read, so that an archive cannot
     make the program allocate what it does not contain.
@@ -29,8 +29,11 @@ def read_npz(path: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     Raises:
         DataError: whatever is wrong with the file.
     """
-    found = read_arrays(path, lambda names: ("X", "y"), "numpy.savez(path, X=X, y=y)")
-    return found["X"], found["y"]
+
+    def wanted(names: Sequence[str]) -> tuple[str, ...]:
+        return ("X", "y", "weights") if "weights" in names else ("X", "y")
+
+    return read_arrays(path, wanted, "numpy.savez(path, X=X, y=y)")
 
 
 def read_blocks(path: str | Path) -> list[npt.NDArray[np.float64]]:

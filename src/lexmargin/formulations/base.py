@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -169,6 +170,11 @@ class Formulation(ABC):
     def worth(self, theta: FloatArray) -> float:
         """Return what is smaller at the better of two points of a path."""
         return self.objective(theta)
+
+    @property
+    def margin_slack(self) -> float:
+        """What eq. 8 (Lemma 3) leaves between the margin of a minimiser and the largest: log N."""
+        return math.log(self.functions.count)
 
     def starts(self, count: int, seed: int = 0) -> list[FloatArray]:
         """Return points that every solve of a path is tried from besides; none for most."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -12,16 +11,13 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.errors import InvisibleLevelWarning
-from lexmargin.formulations.base import (
-    Formulation,
-    StageAnswer,
-    Traits,
-)
+from lexmargin.formulations.base import StageAnswer, Traits
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.formulations.loss_path import VISIBLE_NATS, LossPath
 from lexmargin.inputs.checks import Moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import angle, vector_norm
-from lexmargin.losses import Loss, LossWord, log_loss, log_weights
+from lexmargin.losses import Loss, LossWord, SampleLoss
 from lexmargin.ops.base import FloatArray, IntArray, Relation, Sense
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.base import Predictor
@@ -31,35 +27,28 @@ from lexmargin.program import (
     Expression,
     LogisticLoss,
     LogLoss,
-    Margins,
     Norm,
     Parameter,
     Program,
     SquaredNorm,
 )
 
-__all__ = ["VISIBLE_NATS", "ConstrainedPath", "next_loss", "softmax"]
-
-VISIBLE_NATS = 36.0
-"""``e^-36`` is the rounding error of float64: a weight this far below another one adds nothing."""
+__all__ = ["ConstrainedPath"]
 
 BALL = "ball"
-_REWEIGHTED_FROM = 3.0
-"""Nats of margin below which the loss is stated as it is: re-weighting would gain too slowly."""
-_MOST_ROUNDS = 8
-"""Re-weightings at most: each gains a factor e⁻³ or better, so eight leave less than 1e-10."""
 
 
 @final
 @checked_class
 @dataclass(frozen=True)
-class ConstrainedPath(Formulation):
+class ConstrainedPath(LossPath):
     """``min log L(ρθ)  s.t.  ‖θ‖ <= 1`` (eq. 5), L of eq. 1 or another loss with its tail.
 
     Solved in ``w = ρθ``, ``‖w‖ <= ρ``, always as ``log L``: ρ stands on the right-hand side alone.
-    The logistic and cross-entropy losses are solved after the exponential one, by
-    :func:`next_loss`; when every margin exceeds 36 nats they differ from it by less than float64
-    resolves, and the exponential answer is theirs.
+    Samples have the weights of their :class:`~lexmargin.data.dataset.Dataset` in L. The logistic
+    and cross-entropy losses are solved after the exponential one
+    (:func:`~lexmargin.formulations.loss_path.next_loss`); when every margin exceeds 36 nats they
+    differ from it by less than float64 resolves, and the exponential answer is theirs.
 
     Args:
         predictor, data: the margin functions, of any kind.
@@ -91,19 +80,7 @@ class ConstrainedPath(Formulation):
     def rho_value(self) -> float:
         return self.rho
 
-    @property
-    def classes(self) -> int:
-        """C of the cross-entropy: 2 where margins are those of one score."""
-        return self.predictor.outputs if self.functions.multi_class else 2
-
-    def program(self, unit: float = 1.0) -> Program:
-        """Return the program of the exponential loss; ``unit`` is not used: a nat is one."""
-        return self._program(LogLoss(self._margins()))
-
-    def _margins(self) -> Margins:
-        return Margins(self.functions, tuple(v.name for v in self.block_variables()))
-
-    def _program(self, objective: Expression) -> Program:
+    def _program(self, loss: SampleLoss) -> Program:
         variables = self.block_variables()
         blocks = tuple(v.name for v in variables)
         size: Expression = Norm(blocks, self.norm_p)
@@ -111,6 +88,10 @@ class ConstrainedPath(Formulation):
         if self.norm_p == 2.0 and self.functions.curvature > Curvature.CONCAVE:
             # Smooth everywhere, which the nonconvex route needs.
             size, radius = SquaredNorm(blocks), Parameter("ρ²", self.rho**2)
+        margins = self._margins("w")
+        objective: Expression = LogLoss(margins, loss.stated)
+        if loss.kind is not Loss.EXPONENTIAL:
+            objective = Combination(((1.0, LogisticLoss(margins, loss.group, loss.stated)),))
         return Program(
             name=self.name,
             equation=self.equation,
@@ -121,19 +102,6 @@ class ConstrainedPath(Formulation):
             parameters=(radius,),
             curvature=self.functions.curvature,
         )
-
-    def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:
-        if not answers:
-            return self.program(unit)
-        if self.loss is Loss.EXPONENTIAL:
-            return None
-        points = [self.blocks_of(answer) for answer in answers]
-        found = next_loss(Loss(self.loss), [self.functions.values(w) for w in points], self.classes)
-        if found is None:
-            return None
-        if isinstance(found, int):
-            return self._program(Combination(((1.0, LogisticLoss(self._margins(), found)),)))
-        return self._program(LogLoss(self._margins(), found))
 
     def theta(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
         return self.blocks_of(answers[-1]) / self.rho
@@ -146,24 +114,12 @@ class ConstrainedPath(Formulation):
 
     def objective(self, theta: FloatArray) -> float:
         """Return ``log L(ρθ)``."""
-        return log_loss(Loss(self.loss), self.functions.values(self.rho * theta), self.classes)
-
-    def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        """Return the multipliers the loss itself carries: its weights, which sum to 1."""
-        return self.loss_weights(self.theta(answers, unit))
-
-    def loss_weights(self, theta: FloatArray) -> FloatArray:
-        """Return ``p_n ∝ -∂L/∂f_n`` at ρθ, with Σp = 1 (N,): softmax of ``-f(ρθ)`` for eq. 1.
-
-        The direction of ``-∇L(ρθ)`` (Remark 2) is that of ``Σ_n p_n ∇f_n(ρθ)``.
-        """
-        values = self.functions.values(self.rho * theta)
-        return softmax(log_weights(Loss(self.loss), values, self.classes))
+        return self.weighted.value(self.functions.values(self.rho * theta))
 
     def invisible(self, theta: FloatArray) -> IntArray:
         """Return the samples whose weight at ρθ is below ``e^-36`` of the heaviest one's."""
         values = self.functions.values(self.rho * theta)
-        weights = log_weights(Loss(self.loss), values, self.classes)
+        weights = self.weighted.log_slopes(values)
         return np.flatnonzero(weights < weights.max() - VISIBLE_NATS)
 
     def undetermined(self, theta: FloatArray) -> int:
@@ -207,7 +163,7 @@ class ConstrainedPath(Formulation):
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return Remark 2's data: the weights of the loss at w = ρθ, in the ball of radius ρ."""
         hidden = functools.partial(self.undetermined, theta)
-        term = LossTerm(loss=Loss(self.loss), classes=self.classes, hidden=hidden)
+        term = LossTerm(loss=self.weighted, hidden=hidden)
         w = self.scaled(theta)
         return (
             Kkt(
@@ -237,38 +193,3 @@ def _face(theta: FloatArray, p: float) -> FloatArray:
         return identity
     signed = identity[:, support] * np.sign(theta[support])
     return np.asarray(signed[:, 1:] - signed[:, :1])
-
-
-def next_loss(
-    loss: Loss, margins: Sequence[FloatArray], classes: int
-) -> int | tuple[float, ...] | None:
-    """Return how the loss enters the next program, given the margins at the answers so far.
-
-    The first answer is that of the exponential loss. None: done. An integer: state the loss as it
-    is, in groups of that many margins; for small margins. A tuple ``log c_n``: minimise
-    ``Σ c_n e^{-f_n}`` with ``c_n = (-∂L/∂f_n) e^{f_n}`` taken at the last answer. Its fixed point
-    has the gradient of L, it stays in the log domain, and since ``c_n`` is within ``e^{-m}`` of
-    1 every round gains a factor of that order.
-    """
-    if loss is Loss.EXPONENTIAL:
-        return None
-    smallest = float(margins[0].min())
-    if smallest > VISIBLE_NATS:
-        return None
-    if smallest < _REWEIGHTED_FROM:
-        group = classes - 1 if loss is Loss.CROSS_ENTROPY else 1
-        return group if len(margins) == 1 else None
-    offsets = log_weights(loss, margins[-1], classes) + margins[-1]
-    if len(margins) > 1:
-        before = log_weights(loss, margins[-2], classes) + margins[-2]
-        settled = float(np.max(np.abs(offsets - before))) <= 1e-12
-        if settled or len(margins) > _MOST_ROUNDS:
-            return None
-    return tuple(float(x) for x in offsets)
-
-
-def softmax(log_weights: FloatArray) -> FloatArray:
-    """Return ``e^{l_n} / Σ e^{l_m}`` without overflow."""
-    with np.errstate(under="ignore"):
-        weights = np.exp(log_weights - log_weights.max())
-    return np.asarray(weights / weights.sum())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lexmargin.errors import ParameterError
 from lexmargin.formulations.parts import Parts
-from lexmargin.losses import Loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import HomogeneityKind
@@ -48,13 +48,12 @@ class LossTerm:
     """A loss, which carries its own multipliers: those of eq. 5 in a ball, of §2.2 with a penalty.
 
     Attributes:
-        loss, classes: ℓ, and C of the cross-entropy.
+        loss: L of the data.
         coefficient, power: c and q of the penalty ``c ‖θ‖^q``; None in a ball.
         hidden: counts the dimensions of θ that only weights below rounding decide.
     """
 
-    loss: Loss
-    classes: int
+    loss: SampleLoss
     coefficient: float | None = None
     power: float | None = None
     hidden: Callable[[], int] = int
@@ -225,10 +224,10 @@ class Kkt:
         term, data = self.loss, self.functions.data
         if term is None or data.is_sparse or not self.functions.linear:
             return None
-        if term.loss not in (Loss.EXPONENTIAL, Loss.LOGISTIC):
+        if term.loss.kind not in (Loss.EXPONENTIAL, Loss.LOGISTIC):
             return None
         penalty = term.penalty if self.radius is None else None
-        return AskedLoss(term.loss, self.norm, self.radius, penalty)
+        return AskedLoss(term.loss.kind, self.norm, self.radius, penalty, self.functions.weights)
 
     @property
     def plain(self) -> bool:

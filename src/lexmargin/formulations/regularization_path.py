@@ -12,18 +12,14 @@ from typing import Annotated, ClassVar, Final, final
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.formulations.base import (
-    Formulation,
-    StageAnswer,
-    Traits,
-)
-from lexmargin.formulations.constrained_path import next_loss, softmax
+from lexmargin.formulations.base import Traits
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.formulations.loss_path import LossPath
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.inputs.checks import AtLeastOne, Domain, moderate
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import vector_norm
-from lexmargin.losses import Loss, LossWord, log_loss, log_weights
+from lexmargin.losses import Loss, LossWord, SampleLoss
 from lexmargin.ops.base import FloatArray, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.program import (
@@ -31,7 +27,6 @@ from lexmargin.program import (
     ExponentialLoss,
     Expression,
     LogisticLoss,
-    Margins,
     Norm,
     Power,
     Program,
@@ -49,12 +44,13 @@ Strength = Annotated[float, Domain(functools.partial(moderate, least=LEAST_STREN
 @final
 @checked_class
 @dataclass(frozen=True)
-class RegularizationPath(Formulation):
+class RegularizationPath(LossPath):
     """``min L(θ) + μ ‖θ‖^q`` for a strength μ (§2.2).
 
     The penalty is added to the loss itself; adding it to ``log L`` would be another problem. The
-    program is divided by μ: ``Σ exp(ln(1/μ) - f_n) + ‖θ‖^q`` has the same minimisers, and both
-    terms stay in range however small μ is.
+    program is divided by μ: ``Σ w_n exp(ln(1/μ) - f_n) + ‖θ‖^q`` has the same minimisers, and both
+    terms stay in range however small μ is. The w_n are the weights of the samples, 1 where their
+    :class:`~lexmargin.data.dataset.Dataset` has none.
 
     Args:
         predictor, data: the margin functions, of any kind.
@@ -89,34 +85,7 @@ class RegularizationPath(Formulation):
         """c of the penalty ``c ‖θ‖^q``: μ itself."""
         return self.strength
 
-    @property
-    def classes(self) -> int:
-        """C of the cross-entropy: 2 where margins are those of one score."""
-        return self.predictor.outputs if self.functions.multi_class else 2
-
-    def program(self, unit: float = 1.0) -> Program:
-        """Return the program of the exponential loss, divided by μ; ``unit`` is not used.
-
-        Other losses follow in stages (:func:`~lexmargin.formulations.constrained_path.next_loss`).
-        """
-        return self._program(1.0, ExponentialLoss(self._margins(), -math.log(self.strength)))
-
-    def _margins(self) -> Margins:
-        return Margins(self.functions, tuple(v.name for v in self.block_variables()), "θ")
-
-    def next_program(self, answers: tuple[StageAnswer, ...], unit: float = 1.0) -> Program | None:
-        if not answers:
-            return self.program(unit)
-        points = [self.blocks_of(answer) for answer in answers]
-        found = next_loss(Loss(self.loss), [self.functions.values(w) for w in points], self.classes)
-        if found is None:
-            return None
-        if isinstance(found, int):
-            return self._program(1.0 / self.strength, LogisticLoss(self._margins(), found))
-        shift = -math.log(self.strength)
-        return self._program(1.0, ExponentialLoss(self._margins(), shift, found))
-
-    def _program(self, weight: float, loss: Expression) -> Program:
+    def _program(self, loss: SampleLoss) -> Program:
         variables = self.block_variables()
         blocks = tuple(v.name for v in variables)
         size: Expression = Norm(blocks, self.norm_p, "θ")
@@ -125,11 +94,15 @@ class RegularizationPath(Formulation):
             size = squared if self.power == 2.0 else Power(squared, self.power / 2.0)
         elif self.power > 1.0:
             size = Power(size, self.power)
+        margins, logs, weight = self._margins("θ"), loss.stated, 1.0
+        term: Expression = ExponentialLoss(margins, -math.log(self.strength), logs)
+        if loss.kind is not Loss.EXPONENTIAL:
+            term, weight = LogisticLoss(margins, loss.group, logs), 1.0 / self.strength
         return Program(
             name=self.name,
             equation=self.equation,
             sense=Sense.MINIMIZE,
-            objective=Combination(((weight, loss), (1.0, size))),
+            objective=Combination(((weight, term), (1.0, size))),
             variables=variables,
             constraints=(),
             curvature=self.functions.curvature,
@@ -169,7 +142,7 @@ class RegularizationPath(Formulation):
 
     def log_objective(self, theta: FloatArray) -> float:
         """Return ``log(L(θ) + μ‖θ‖^q)``: finite however small both are."""
-        loss = log_loss(Loss(self.loss), self.functions.values(theta), self.classes)
+        loss = self.weighted.value(self.functions.values(theta))
         size = vector_norm(theta, self.norm_p)
         if size == 0.0:
             return loss
@@ -180,22 +153,9 @@ class RegularizationPath(Formulation):
         """Return ``L(θ) + μ‖θ‖^q``."""
         return float(np.exp(self.log_objective(theta)))
 
-    def margin_multipliers(self, answers: tuple[StageAnswer, ...], unit: float) -> FloatArray:
-        """Return the multipliers the loss itself carries: its weights, which sum to 1."""
-        return self.loss_weights(self.theta(answers, unit))
-
-    def loss_weights(self, theta: FloatArray) -> FloatArray:
-        """Return ``p_n ∝ -∂L/∂f_n`` at θ, with Σp = 1 (N,)."""
-        return softmax(log_weights(Loss(self.loss), self.functions.values(theta), self.classes))
-
     def kkt(self, theta: FloatArray) -> tuple[Kkt, ...]:
         """Return the data of ``μ q ‖θ‖^{q-1} ∇‖θ‖ = Σ_n (-∂L/∂f_n) ∇f_n(θ)``."""
-        term = LossTerm(
-            loss=Loss(self.loss),
-            classes=self.classes,
-            coefficient=self.coefficient,
-            power=self.power,
-        )
+        term = LossTerm(loss=self.weighted, coefficient=self.coefficient, power=self.power)
         return (Kkt(functions=self.functions, point=theta, norm=self.norm_p, loss=term),)
 
 

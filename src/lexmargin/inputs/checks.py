@@ -14,11 +14,11 @@ from typing import Annotated, Any, Final, Union, final, get_args, get_origin
 from lexmargin.errors import ParameterError, shown
 
 __all__ = [
-    "AtLeastOne", "Count", "Domain", "Moderate", "Positive", "WholeNumber", "at_least_one",
-    "domain_of", "exponent", "moderate", "positive", "whole",
+    "LARGEST_SCALE", "AtLeastOne", "Count", "Domain", "Moderate", "Positive", "WholeNumber",
+    "at_least_one", "domain_of", "exponent", "moderate", "positive", "whole",
 ]  # fmt: skip
 
-_LARGEST: Final = 1e100
+LARGEST_SCALE: Final = 1e100
 """The square of a scale, and its products with margins, stay within the range of doubles."""
 
 
@@ -55,16 +55,16 @@ def positive(value: object, name: str, *, infinite: bool = False) -> float:
     return number
 
 
-def moderate(value: object, name: str, least: float = 1.0 / _LARGEST) -> float:
+def moderate(value: object, name: str, least: float = 1.0 / LARGEST_SCALE) -> float:
     """Return ``value`` as a number from ``least`` to 1e100: a scale others are multiplied by.
 
     Raises:
         ParameterError: anything else, as :func:`positive`.
     """
     number = positive(value, name)
-    if not least <= number <= _LARGEST:
+    if not least <= number <= LARGEST_SCALE:
         raise ParameterError(
-            f"{name} must be a number from {least:g} to {_LARGEST:g}, not {number:g}.",
+            f"{name} must be a number from {least:g} to {LARGEST_SCALE:g}, not {number:g}.",
             "Change the unit of the data: its products leave the range of doubles.",
         )
     return number

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from lexmargin.judge.receipts.trained_receipt import module_receipt
     from lexmargin.judge.support_curves import curves
+    from lexmargin.judge.trained.limit import LimitCertificate, certify_limit
     from lexmargin.judge.trained.trained import (
         certify_function,
         certify_module,
@@ -33,6 +34,7 @@ __all__ = [
     "CarriedMultipliers",
     "Certificate",
     "Check",
+    "LimitCertificate",
     "Tolerances",
     "TrainedMargins",
     "Verdict",
@@ -40,6 +42,7 @@ __all__ = [
     "certify",
     "certify_arrays",
     "certify_function",
+    "certify_limit",
     "certify_linear",
     "certify_linear_problem",
     "certify_module",
@@ -55,7 +58,9 @@ _LATER = {
     "CarriedMultipliers": "multipliers.descent_multipliers",
     "TrainedMargins": "trained.trained_margins",
     "carried_multipliers": "multipliers.descent_multipliers",
+    "LimitCertificate": "trained.limit",
     "certify_function": "trained.trained",
+    "certify_limit": "trained.limit",
     "certify_module": "trained.trained",
     "curves": "support_curves",
     "load_state": "autodiff.torch_state",

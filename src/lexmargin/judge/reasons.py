@@ -222,6 +222,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
                 "{n} support margins are too many to choose slopes",
                 MANY_SLOPES,
                 OTHER_SLOPES,
+                "with normalised layers slopes are not chosen",
                 *_DOUBTS,
             ),
             "the distance from kinks is unknown, because of {names}: one gradient for each sample "
@@ -331,6 +332,8 @@ BESIDE: Final = (
     "the verdict speaks of level 1; later levels are recomputed, not judged",
     "from the inner products of {n} gradients of {n} parameters, which alone resolve ε to {x}",
     "degrees by layer, measured: {layers}",
+    "normalised, judged by Σ λ ∇f = 0 instead of Definition 3: {layers}",
+    "the leading part does not separate here: its limit problem says nothing of θ",
 )
 """What stands beside a word and does not decide it."""
 

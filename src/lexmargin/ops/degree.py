@@ -152,7 +152,8 @@ def classify(terms: Terms, n_blocks: int) -> Homogeneity:
     """Return what the terms of a predictor's output amount to (Definition 1, eq. 10).
 
     ``n_blocks`` is the number of parameter blocks; blocks that occur together in a term belong to
-    one part. A part must have a single positive degree.
+    one part. A part must have a single positive degree. A block that occurs in none (it has left
+    the leading part) is 0 at every optimum, and the first part's.
     """
     if terms.reason:
         return Homogeneity(HomogeneityKind.NEITHER, reason=terms.reason)
@@ -180,6 +181,8 @@ def classify(terms: Terms, n_blocks: int) -> Homogeneity:
             reason = f"blocks {members} share terms of different degrees ({listed})"
             return Homogeneity(HomogeneityKind.NEITHER, reason=reason)
         by_degree.setdefault(found.pop(), []).extend(members)
+    loose = [block for block in range(n_blocks) if root(block) not in degrees]
+    by_degree[min(by_degree)].extend(loose)
     parts = tuple(Part(float(d), tuple(sorted(b))) for d, b in sorted(by_degree.items()))
     kind = HomogeneityKind.HOMOGENEOUS if len(parts) == 1 else HomogeneityKind.SUM
     return Homogeneity(kind, parts)

@@ -1,12 +1,14 @@
 """Floor 9: the paper's statements, measured."""
 
 from lexmargin.paper.measure import Record, measure_all, measured_before
-from lexmargin.paper.shelf import STATEMENTS, named, statement
+from lexmargin.paper.passages import Kind, Passage
+from lexmargin.paper.shelf import STATEMENTS, named, rows_of, statement
 from lexmargin.paper.statement import (
     Check,
     Effort,
     Finding,
     Measurement,
+    Plant,
     Reading,
     Relation,
     Statement,
@@ -17,7 +19,10 @@ __all__ = [
     "Check",
     "Effort",
     "Finding",
+    "Kind",
     "Measurement",
+    "Passage",
+    "Plant",
     "Reading",
     "Record",
     "Relation",
@@ -25,5 +30,6 @@ __all__ = [
     "measure_all",
     "measured_before",
     "named",
+    "rows_of",
     "statement",
 ]

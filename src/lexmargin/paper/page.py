@@ -13,7 +13,8 @@ from typing import Any, Final, final
 
 from lexmargin.inputs.files import make_folder, write_file
 from lexmargin.paper.measure import Record, source_of
-from lexmargin.paper.shelf import statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.shelf import rows_of, statement
 from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Relation, Statement
 from lexmargin.plots import save
 from lexmargin.shelf.library import Library
@@ -59,6 +60,18 @@ class _Row:
 
 @final
 @dataclass(frozen=True)
+class _Passage:
+    """A passage of the paper as it is shown: its rows, or else what kind it is."""
+
+    section: str
+    place: str
+    words: str
+    rows: Sequence[tuple[str, bool]]
+    kind: str
+
+
+@final
+@dataclass(frozen=True)
 class _Entry:
     """A statement as it is shown."""
 
@@ -80,6 +93,7 @@ class _Entry:
     source: str
     code: str
     problems: Sequence[str]
+    planted: Sequence[str]
 
 
 def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
@@ -105,6 +119,7 @@ def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
         "paper_address": ADDRESS,
         "effort": effort,
         "entries": entries,
+        "passages": _passages({entry.id for entry in entries}),
         "problems": _problem_files(entries),
         "versions": _versions(),
     }
@@ -135,6 +150,21 @@ def _rendered(template: str, shared: Mapping[str, Any], escape: bool) -> str:
     return page
 
 
+def _passages(shown: set[str]) -> list[_Passage]:
+    """Return the paper in its order; a row that is not on this page is named without a link."""
+    found = ((passage, rows_of(passage)) for passage in Passage)
+    return [
+        _Passage(
+            section=passage.section,
+            place=passage.place,
+            words=passage.words,
+            rows=[(name, name in shown) for name in rows],
+            kind="" if rows else passage.kind.value,
+        )
+        for passage, rows in found
+    ]
+
+
 def _entry(record: Record, figures: Path) -> _Entry:
     stated = statement(record.id)
     measured = record.measurement
@@ -158,6 +188,7 @@ def _entry(record: Record, figures: Path) -> _Entry:
         source=f"src/lexmargin/{source_of(stated)}",
         code=_code(stated),
         problems=stated.problems,
+        planted=list(dict.fromkeys(plant.change for plant in stated.planted())),
     )
 
 
@@ -207,7 +238,10 @@ def _relation(check: Check) -> str:
 
 def _drawing(stated: Statement, measured: Measurement, folder: Path) -> str:
     """Draw the figure, keep it as PNG and SVG, and return the SVG as an address of data."""
-    files = save(stated.draw(measured), folder, stated.id)
+    figure = stated.draw(measured)
+    if figure is None:
+        return ""
+    files = save(figure, folder, stated.id)
     drawn = next(path for path in files if path.suffix == ".svg").read_bytes()
     return "data:image/svg+xml;base64," + base64.b64encode(drawn).decode("ascii")
 

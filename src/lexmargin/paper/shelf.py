@@ -6,16 +6,32 @@ import importlib
 from typing import Final
 
 from lexmargin.errors import UnknownNameError, nearest
+from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Statement
 
-__all__ = ["STATEMENTS", "named", "statement"]
+__all__ = ["STATEMENTS", "named", "rows_of", "statement"]
 
 _ROOMS: Final = {
+    "section_2": (
+        "logistic-loss",
+        "cross-entropy-loss",
+        "lemma-1",
+        "appendix-f-1",
+        "appendix-f-2",
+        "lemma-2",
+        "assumption-2-sums",
+        "equation-9",
+    ),
     "section_3": (
         "lemma-3",
         "corollary-1",
+        "example-1-margin-path",
         "example-1",
         "example-2",
+        "example-2-regularization",
+        "example-2-optimization",
+        "example-3-regularization",
+        "example-3-optimization",
         "example-3",
         "theorem-1",
         "theorem-1-discard",
@@ -25,6 +41,10 @@ _ROOMS: Final = {
         "theorem-2",
         "theorem-3",
         "theorem-4",
+    ),
+    "section_5": (
+        "weights-linear",
+        "weights-select",
     ),
     "counterexamples": (
         "definition-3-scale",
@@ -63,3 +83,9 @@ def statement(name: str) -> Statement:
 def named(names: tuple[str, ...]) -> tuple[Statement, ...]:
     """Return the statements of these ids, all of them where none is given."""
     return tuple(statement(name) for name in names or STATEMENTS)
+
+
+def rows_of(passage: Passage) -> tuple[str, ...]:
+    """Return the ids of the statements that stand for a passage, in the order of the shelf."""
+    wanted = {passage, *passage.restates}
+    return tuple(name for name in STATEMENTS if wanted & set(statement(name).passages))

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, final
 
-__all__ = ["Check", "Effort", "Finding", "Measurement", "Reading", "Relation", "Statement"]
+from lexmargin.paper.passages import Passage
+
+__all__ = [
+    "Check",
+    "Effort",
+    "Finding",
+    "Measurement",
+    "Plant",
+    "Reading",
+    "Relation",
+    "Statement",
+]
 
 
 class Effort(StrEnum):
@@ -172,8 +183,10 @@ class Statement(ABC):
     """Word on the command line; the module's name with hyphens."""
     title: ClassVar[str]
     """One line."""
-    reference: ClassVar[str]
-    """Equation, lemma, theorem or section of the paper."""
+    passages: ClassVar[tuple[Passage, ...]]
+    """Where the paper says it."""
+    beyond: ClassVar[str] = ""
+    """Whose statement it is besides, where the paper's own ends before it; else empty."""
     equation: ClassVar[str]
     """What the paper writes there, in LaTeX."""
     says: ClassVar[str]
@@ -185,13 +198,45 @@ class Statement(ABC):
     caption: ClassVar[str] = ""
     """What the figure shows and what to look at."""
 
+    @property
+    def reference(self) -> str:
+        """Equation, lemma, theorem or section of the paper."""
+        places = [passage.place for passage in self.passages]
+        return "; ".join([*places, self.beyond] if self.beyond else places)
+
     @abstractmethod
     def measure(self, effort: Effort) -> Measurement:
         """Solve, certify and compare."""
 
     @abstractmethod
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what would be false: for every reading that is measured, at least one change.
+
+        A test measures them all. A finding that no change turns says nothing of its statement.
+        """
+
     def draw(self, measurement: Measurement) -> Any:
-        """Return a matplotlib figure, from the measurement alone."""
+        """Return a matplotlib figure, from the measurement alone; None where numbers say it all."""
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class Plant:
+    """A statement with one ingredient replaced, which turns the finding of one reading.
+
+    *Holds* and *undecided* become *differs*; *differs* becomes *holds*: the literal reading is
+    true of other instances.
+
+    Attributes:
+        change: what stands in the place of what: another optimizer, norm, constant or instance.
+        stated: the same class with that field.
+        reading: whose finding turns.
+    """
+
+    change: str
+    stated: Statement
+    reading: Reading = Reading.PAPER
 
 
 def _number(value: float) -> float | str:

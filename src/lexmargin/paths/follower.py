@@ -14,14 +14,13 @@ import numpy as np
 from lexmargin.backends import Backend, BackendName, Compiled
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
-from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.formulations.loss_path import softmax
 from lexmargin.judge import Tolerances, certify
 from lexmargin.judge.multipliers.stationarity import hoelder_gap
 from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
 from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.losses import log_weights
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.point import BestMargin, PathPoint
 from lexmargin.polish.polish import polish_problem
@@ -265,7 +264,8 @@ class Follower:
     ) -> _Found | None:
         """Return a better point where one must exist.
 
-        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` the point is none,
+        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` (with
+        weights ``log(Σ w_n/min w_n)``) the point is none,
         and the path starts again from the direction of the largest margin. The regularization path
         jumps, and so is compared with the origin and a fresh start at every strength.
         """
@@ -276,7 +276,7 @@ class Follower:
         if problem.traits.origin_may_win:
             others = [self._solve(rho, start, None) for start in problem.starts(1)]
         elif best is not None and math.isfinite(best.value):
-            allowed = math.log(problem.functions.count) + 1e-9 * abs(best.value)
+            allowed = problem.margin_slack + 1e-9 * abs(best.value)
             known, worth = -math.inf, math.inf
             if found is not None:
                 known = float(problem.functions.values(rho * found.theta).min())
@@ -373,7 +373,7 @@ def _doubtful(points: list[PathPoint]) -> list[int]:
 
 def _mismatch(kkt: Kkt, term: LossTerm) -> float:
     """Return the angle of -∇L and θ (ℓ2), or the Hölder gap of the two in another norm."""
-    weights = softmax(log_weights(term.loss, kkt.values, term.classes))
+    weights = softmax(term.loss.log_slopes(kkt.values))
     pull, theta, p = kkt.functions.vjp(kkt.point, weights), kkt.point, kkt.norm
     if p == 2.0:
         return angle(pull, theta)

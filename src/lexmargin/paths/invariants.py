@@ -13,7 +13,12 @@ from lexmargin.ops.base import FloatArray
 from lexmargin.ops.degree import DegreeOps
 from lexmargin.predictors.activations import Identity
 from lexmargin.predictors.base import Predictor
-from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
+from lexmargin.predictors.networks import (
+    ConvolutionalNetwork,
+    DiagonalNetwork,
+    Network,
+    fully_connected,
+)
 from lexmargin.predictors.sums import Sum
 
 __all__ = ["Balancedness"]
@@ -53,8 +58,9 @@ def _invariants(predictor: Predictor, blocks: Sequence[FloatArray]) -> dict[str,
         moduli = [np.abs(np.fft.fft(u, norm="ortho")) ** 2 for u in blocks]
         steps = enumerate(itertools.pairwise(moduli), start=1)
         return {f"layers {k}, {k + 1}": u - v for k, (u, v) in steps}
-    if isinstance(predictor, Network):
-        return {f"layers {k}, {k + 1}": _connected(predictor, u, v) for k, (u, v) in pairs}
+    network = fully_connected(predictor)
+    if network is not None:
+        return {f"layers {k}, {k + 1}": _connected(network, u, v) for k, (u, v) in pairs}
     return {}
 
 

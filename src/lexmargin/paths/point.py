@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -56,9 +55,13 @@ class PathPoint:
         """
         return self.certificate.certified
 
-    def slack(self, count: int) -> float:
-        """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8)."""
-        return math.log(count) - (self.best_margin - self.margin)
+    def slack(self, allowed: float) -> float:
+        """Return ``log N - (γ*(ρ) - γ(ρ, θ_c))``, the slack of Lemma 3 (eq. 8).
+
+        Args:
+            allowed: log N, or what it is with weights: the path's ``margin_slack``.
+        """
+        return allowed - (self.best_margin - self.margin)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

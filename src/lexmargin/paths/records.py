@@ -34,7 +34,8 @@ class Records:
         log_loss: (R,) ``log L``.
         margin: (R,) ``min_n f_n(θ)``.
         normalized_margin: (R,) ``min_n f_n(θ)/‖θ‖^α``; NaN unless homogeneous.
-        smoothed_margin: (R,) ``ln(1/L)/‖θ‖^α``: does not decrease along gradient flow once L < 1
+        smoothed_margin: (R,) ``ln(m/L)/‖θ‖^α``, m the least weight of a sample, 1 without weights:
+            at most the normalized margin, and it does not decrease along gradient flow once L < m
             (Lyu & Li 2020); NaN unless homogeneous.
         weights: (R, N) loss weights ``(∂L/∂f_n)/Σ_m ∂L/∂f_m``; for eq. 1 the ``ℓ_n/‖ℓ‖₁``.
         angle: (R,) radians between ``-∇L(θ)`` and θ (Remark 2).
@@ -64,11 +65,11 @@ class Records:
 
     @property
     def smoothed_margin_drop(self) -> float:
-        """Largest fall of ``ln(1/L)/‖θ‖^α`` between two records with L < 1; 0 if it never falls.
+        """Largest fall of it between two records where it is positive; 0 if it never falls.
 
         NaN unless homogeneous.
         """
-        values = self.smoothed_margin[self.log_loss < 0.0]
+        values = self.smoothed_margin[self.smoothed_margin > 0.0]
         if np.any(np.isnan(self.smoothed_margin)):
             return math.nan
         return float(max(0.0, -np.diff(values).min(initial=0.0)))
@@ -101,6 +102,8 @@ class Recorder:
         self._monitors = dict(monitors)
         self._balancedness = Balancedness(functions.predictor)
         self._rows: list[dict[str, Any]] = []
+        weights = functions.data.weights
+        self._lightest = 0.0 if weights is None else math.log(float(weights.min()))
 
     @property
     def last(self) -> float:
@@ -130,7 +133,7 @@ class Recorder:
         }
         if alpha is not None and norm > 0:
             row["normalized_margin"] = _over_power(margin, norm, alpha)
-            row["smoothed_margin"] = _over_power(-point.log_loss, norm, alpha)
+            row["smoothed_margin"] = _over_power(self._lightest - point.log_loss, norm, alpha)
             pull = vector_norm(point.descent, 2.0)
             if margin > 0 and pull > 0:
                 # ∇f_n(w) = γ^{-(α-1)/α} ∇f_n(θ) and ‖w‖ = γ^{-1/α} ‖θ‖.

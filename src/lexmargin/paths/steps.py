@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from lexmargin.errors import ParameterError
 from lexmargin.inputs.checks import AtLeastOne, Positive
 from lexmargin.inputs.kinds import checked_class
-from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -24,28 +25,26 @@ __all__ = ["ConstantStep", "LineSearch", "LossNormalizedStep", "LossOracle", "Po
 class Point:
     """θ with its margins and ``log L``; the gradient is computed when it is asked for."""
 
-    __slots__ = ("_descent", "_loss", "_pull", "classes", "f", "log_loss", "theta")
+    __slots__ = ("_descent", "_pull", "f", "log_loss", "loss", "theta")
 
     def __init__(
         self,
         theta: FloatArray,
         f: FloatArray,
         pull: Callable[[FloatArray], FloatArray],
-        loss: Loss,
-        classes: int,
+        loss: SampleLoss,
     ) -> None:
         self.theta = theta
         self.f = f
-        self.classes = classes
-        self.log_loss = log_loss(loss, f, classes)
+        self.loss = loss
+        self.log_loss = loss.value(f)
         self._pull = pull
-        self._loss = loss
         self._descent: FloatArray | None = None
 
     @property
     def weights(self) -> FloatArray:
         """``-∂ log L/∂f_n``, (N,)."""
-        return np.asarray(np.exp(log_weights(self._loss, self.f, self.classes) - self.log_loss))
+        return np.asarray(np.exp(self.loss.log_slopes(self.f) - self.log_loss))
 
     @property
     def descent(self) -> FloatArray:
@@ -58,15 +57,20 @@ class Point:
 @final
 @dataclass(frozen=True)
 class LossOracle:
-    """The loss of one predictor on one data set."""
+    """The loss of one predictor on one data set, with the weights of its samples."""
 
     functions: MarginFunctions
     loss: Loss
 
+    @functools.cached_property
+    def weighted(self) -> SampleLoss:
+        """L."""
+        return self.functions.loss(self.loss)
+
     def at(self, theta: FloatArray) -> Point:
         """Return the point θ."""
         f, pull = self.functions.value_and_vjp(theta)
-        return Point(theta, f, pull, self.loss, max(2, self.functions.predictor.outputs))
+        return Point(theta, f, pull, self.weighted)
 
 
 class StepRule(ABC):

@@ -63,14 +63,15 @@ class TracedPath:
     """A path on the grid that was solved, and what holds on this grid.
 
     ``assumption_1``: log L* strictly decreases in ρ (constrained path). ``assumption_2``: γ*(ρ)
-    strictly increases. None where the path does not show it.
+    strictly increases. None where the path does not show it. ``margin_slack`` is log N of Lemma 3,
+    or ``log(Σ w_n/min w_n)`` of samples with weights in the loss.
     """
 
     problem: str
     points: tuple[PathPoint, ...]
     missing: tuple[float, ...]
     end: PathEnd
-    count: int
+    margin_slack: float
     assumption_1: bool | None
     assumption_2: bool | None
     seed: int
@@ -88,7 +89,7 @@ class TracedPath:
 
     def slacks(self) -> FloatArray:
         """Return the slack of Lemma 3 at every point."""
-        return np.array([point.slack(self.count) for point in self.points])
+        return np.array([point.slack(self.margin_slack) for point in self.points])
 
     def jumps(self) -> tuple[Jump, ...]:
         """Return the jumps of a regularization path; none for paths in ρ."""
@@ -135,7 +136,7 @@ class TracedPath:
             "points": [
                 {
                     **point.to_json(),
-                    "lemma_3_slack": finite(point.slack(self.count)),
+                    "lemma_3_slack": finite(point.slack(self.margin_slack)),
                     "after_jump": point.rho in landed,
                 }
                 for point in self.points
@@ -274,7 +275,7 @@ def _path(asked: _Asked, points: list[PathPoint], end: PathEnd) -> TracedPath:
         points=tuple(points),
         missing=missing,
         end=end if missing or end is PathEnd.INTERRUPTED else PathEnd.COMPLETE,
-        count=problem.functions.count,
+        margin_slack=problem.margin_slack,
         assumption_1=_decreases([p.objective for p in points]) if losses else None,
         assumption_2=_decreases([-p.best_margin for p in points]) if asked.margins else None,
         seed=asked.seed,

@@ -14,12 +14,12 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.formulations.constrained_path import softmax
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.formulations.loss_path import softmax
 from lexmargin.linalg.guarded import least_norm
 from lexmargin.linalg.norms import dual_norm, vector_norm
 from lexmargin.linalg.rounding import TINY
-from lexmargin.losses import Loss, log_weights
+from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
@@ -72,7 +72,7 @@ class _Loss:
     def logs(self, theta: FloatArray) -> FloatArray:
         """Return ``log -∂L/∂f_n`` (N,)."""
         values = self.functions.values(self.scale * theta)
-        return log_weights(self.term.loss, values, self.term.classes)
+        return self.term.loss.log_slopes(values)
 
     def size_of_push(self, theta: FloatArray) -> float:
         """Return the logarithm of ``‖∇L‖_*``, which makes the ball's own multiplier about 1."""
@@ -82,19 +82,19 @@ class _Loss:
 
     def push(self, theta: FloatArray, shift: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return ``a_n = -e^{-shift} ∂L/∂f_n``, ``G = Σ a_n ∇f_n``, ``-dG/dθ``."""
-        functions, term = self.functions, self.term
+        functions, loss = self.functions, self.term.loss
         w = self.scale * theta
         values, jacobian = functions.values(w), self.scale * functions.jacobian(w)
-        logs = log_weights(term.loss, values, term.classes)
+        logs = loss.log_slopes(values)
         with np.errstate(under="ignore", over="ignore"):
             weights = np.exp(np.minimum(logs - shift, 600.0))
             slope = (jacobian * weights[:, None]).T @ jacobian
-            if term.loss is not Loss.EXPONENTIAL:
-                # The weights π of a sample are probabilities: dπ/df = -diag(π) + ππᵀ.
-                group = term.classes - 1 if term.loss is Loss.CROSS_ENTROPY else 1
-                shape = (values.size // group, group, w.size)
+            if loss.kind is not Loss.EXPONENTIAL:
+                # Those of a sample are w π of probabilities π: dπ/df = -diag(π) + ππᵀ.
+                shape = (values.size // loss.group, loss.group, w.size)
                 pulled = (weights[:, None] * jacobian).reshape(shape).sum(axis=1)
-                spread = (np.exp(logs)[:, None] * jacobian).reshape(shape).sum(axis=1)
+                chances = np.exp(logs.reshape(shape[:2]) - loss.per_term[:, None]).reshape(-1)
+                spread = (chances[:, None] * jacobian).reshape(shape).sum(axis=1)
                 slope = slope - spread.T @ pulled
             if self.curved:
                 # No weight is 0: what is compiled for the same samples serves every step.

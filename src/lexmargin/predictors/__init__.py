@@ -3,8 +3,15 @@
 from lexmargin.predictors.activations import Activation, Identity, LeakyReLU, ReLU, Square
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import Bias, BiasForm
+from lexmargin.predictors.leading import Leading
 from lexmargin.predictors.linear import Linear, Log
-from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
+from lexmargin.predictors.networks import (
+    Biases,
+    ConvolutionalNetwork,
+    DiagonalNetwork,
+    Network,
+    Residual,
+)
 from lexmargin.predictors.polynomial import Polynomial
 from lexmargin.predictors.sums import Member, Sum
 
@@ -12,9 +19,11 @@ __all__ = [
     "Activation",
     "Bias",
     "BiasForm",
+    "Biases",
     "ConvolutionalNetwork",
     "DiagonalNetwork",
     "Identity",
+    "Leading",
     "LeakyReLU",
     "Linear",
     "Log",
@@ -23,6 +32,7 @@ __all__ = [
     "Polynomial",
     "Predictor",
     "ReLU",
+    "Residual",
     "Square",
     "Sum",
 ]

@@ -73,6 +73,9 @@ def explain(problem: Formulation, library: Library | None = None) -> str:
         if profile.name == chosen.name:
             break
         words += f"; {profile.name} would come first, but: {_missing(profile)}"
+    if problem.data.weights is not None:
+        kind = "those of the loss" if problem.traits.is_loss else "ignored: the problem has no loss"
+        words += f"; the weights of the samples are {kind}"
     return words
 
 

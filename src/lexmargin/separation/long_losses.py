@@ -64,6 +64,8 @@ Parts = tuple[Any, Big, Big]
 class AskedLoss:
     """``min log L(w)`` in the ball of a radius (eq. 5), or ``min L(w) + c ‖w‖^q`` without one.
 
+    ``weights`` are those of the terms of L (N,), None for 1.
+
     Raises:
         UnsupportedError: another loss than the exponential and the logistic one, or neither.
     """
@@ -72,6 +74,11 @@ class AskedLoss:
     norm: float
     radius: float | None
     penalty: tuple[float, float] | None
+    weights: FloatArray | None = None
+
+    def factors(self, count: int) -> Big:
+        """Return the weights in long numbers (N,)."""
+        return big(np.ones(count) if self.weights is None else self.weights)
 
     def __post_init__(self) -> None:
         if self.loss not in (Loss.EXPONENTIAL, Loss.LOGISTIC):
@@ -96,7 +103,7 @@ def least_loss(
         w = _least(Z, near, asked, deadline)
         if w is None:
             return None
-        weights = _loss(asked.loss, Z @ w)[1]
+        weights = _loss(asked, Z @ w)[1]
         weighty = np.array([float(v) for v in weights / sum(weights)]) > _WEIGHTY
         point = rounded(Z[weighty], mid(w))
     if asked.norm == 1.0:
@@ -120,19 +127,19 @@ def least_loss_gap(
         best = _least(Z, w, asked, deadline)
         if best is None:
             return None
-        s = _loss(asked.loss, Z @ best)[1]
+        s, v = _loss(asked, Z @ best)[1], asked.factors(len(rows))
         point, dual = big(w), dual_ball(asked.norm)
         f = Z @ point
         exponential = asked.loss is Loss.EXPONENTIAL
-        losses = [(-v).exp() if exponential else (-v).exp().log1p() for v in f]
-        value, slope = sum(losses, arb(0)), ball_norm(Z.T @ s, dual)
+        losses = [(-x).exp() if exponential else (-x).exp().log1p() for x in f]
+        value, slope = sum(v * losses, arb(0)), ball_norm(Z.T @ s, dual)
         if asked.penalty is None:
             pull = arb(asked.radius) * slope
             if exponential:
                 total = sum(s, arb(0))
-                gap = value.log() - _entropy(s) / total - total.log() + pull / total
+                gap = value.log() - _entropy(s, v) / total - total.log() + pull / total
                 return max(0.0, upper(gap))
-            below = _entropy(s) + _entropy(1 - s) - pull
+            below = _entropy(s, v) + _entropy(v - s, v) - pull
             return max(0.0, upper(value.log() - below.log())) if below > 0 else math.inf
         c, q = arb(asked.penalty[0]), arb(asked.penalty[1])
         conjugate = arb(0)
@@ -141,16 +148,18 @@ def least_loss_gap(
         elif not slope <= c:
             # At q = 1 the conjugate is 0 up to a slope of c, and nothing beyond.
             s = s * (c / slope).lower().mid()
-        below = _entropy(s) + (sum(s, arb(0)) if exponential else _entropy(1 - s)) - conjugate
+        rest = sum(s, arb(0)) if exponential else _entropy(v - s, v)
+        below = _entropy(s, v) + rest - conjugate
         whole = value + c * ball_norm(point, asked.norm) ** q
         return max(0.0, upper((whole - below) / whole))
 
 
-def _entropy(shares: Big) -> Any:
-    """Return ``-Σ s log s``."""
+def _entropy(shares: Big, weights: Big) -> Any:
+    """Return ``-Σ s log(s/w)``."""
     from flint import arb
 
-    return -sum((x * x.log() for x in shares if x > 0), arb(0))
+    pairs = zip(shares, weights, strict=True)
+    return -sum((x * (x / w).log() for x, w in pairs if x > 0), arb(0))
 
 
 def _least(Z: Big, near: FloatArray, asked: AskedLoss, deadline: float) -> Big | None:
@@ -167,15 +176,16 @@ def _least(Z: Big, near: FloatArray, asked: AskedLoss, deadline: float) -> Big |
 # -- the loss --------------------------------------------------------------------------------------
 
 
-def _loss(loss: Loss, f: Big) -> tuple[Any, Big, Big]:
-    """Return L, -∂L/∂f_n and ∂²L/∂f_n² over ``e^{-m}`` of the smallest margin m, and m apart."""
-    if loss is Loss.EXPONENTIAL:
-        weights = mid(np.array([(-v).exp() for v in f], dtype=object))
-        return sum(weights), weights, weights
+def _loss(asked: AskedLoss, f: Big) -> tuple[Any, Big, Big]:
+    """Return L, -∂L/∂f_n and ∂²L/∂f_n²."""
+    factors = asked.factors(len(f))
     small = np.array([(-v).exp() for v in f], dtype=object)
-    value = sum(v.log1p() for v in small)
+    if asked.loss is Loss.EXPONENTIAL:
+        weights = mid(factors * small)
+        return sum(weights), weights, weights
+    value = sum(factors * np.array([v.log1p() for v in small], dtype=object))
     share = mid(small / (small + 1))
-    return value.mid(), share, mid(share * (1 - share))
+    return value.mid(), mid(factors * share), mid(factors * share * (1 - share))
 
 
 def _goal(asked: AskedLoss, Z: Big, space: _Space, begin: Big) -> Callable[[Big, bool], Parts]:
@@ -186,7 +196,7 @@ def _goal(asked: AskedLoss, Z: Big, space: _Space, begin: Big) -> Callable[[Big,
     rows = Z if A is None else mid(Z @ A)
 
     def loss(x: Big, bare: bool) -> tuple[Any, Big, Big]:
-        value, weights, curved = _loss(asked.loss, mid(rows @ x))
+        value, weights, curved = _loss(asked, mid(rows @ x))
         if bare:
             return value, weights, curved
         slope = mid(-(rows.T @ weights))

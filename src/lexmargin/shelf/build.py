@@ -53,6 +53,7 @@ def save(problem: Formulation, path: str | Path, *, title: str, source: str = ""
         LibraryError: too many samples for a TOML file, or a path that cannot be written.
     """
     data = problem.data
+    weights = {} if data.weights is None else {"weights": data.weights.tolist()}
     text = to_toml(
         {
             "title": title,
@@ -60,7 +61,7 @@ def save(problem: Formulation, path: str | Path, *, title: str, source: str = ""
             "formulation": Formulation.family.word(type(problem)),
             **fields_written(problem, exact=False, skipped=ELSEWHERE),
             "predictor": written(problem.predictor, exact=False),
-            "data": {"X": data.X.tolist(), "y": data.y.tolist()},
+            "data": {"X": data.X.tolist(), "y": data.y.tolist(), **weights},
         }
     )
     if len(text.encode()) > TOML_BYTES:
@@ -90,17 +91,25 @@ def build(problem: ProblemFile) -> Formulation:
 
 
 def build_data(spec: DataSpec, folder: Path, name: str = "") -> Dataset:
-    """Return the samples of a specification; relative paths start from ``folder``.
+    """Return the samples of a specification, with their weights; paths start from ``folder``.
 
     Inline samples may be of one class: they are the z_n = y_n x_n of a known answer.
 
     Raises:
         DataError: samples or labels that cannot be used.
     """
+    data = _samples(spec, folder, name)
+    if spec.weights is None:
+        return data
+    return data.weighted([entry.value for entry in spec.weights])
+
+
+def _samples(spec: DataSpec, folder: Path, name: str) -> Dataset:
     if spec.csv is not None:
         return load_csv(
             folder / spec.csv,
             spec.label,
+            weight=spec.weight,
             delimiter=spec.delimiter,
             comment=COMMENT if spec.comment is None else spec.comment or None,
             index=spec.index,

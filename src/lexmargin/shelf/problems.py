@@ -24,7 +24,8 @@ class DataSpec:
     """Samples as a file states them: inline, in a CSV or NPZ file, or shipped by scikit-learn.
 
     ``X`` is a list of N rows of p exact numbers, ``y`` N labels: integers, truth values or words.
-    ``label``, ``delimiter``, ``comment``, ``index`` and ``decimal`` are those of
+    ``weights`` are those of the N samples in a loss, wherever the samples come from.
+    ``label``, ``weight``, ``delimiter``, ``comment``, ``index`` and ``decimal`` are those of
     :func:`~lexmargin.data.dataset.load_csv`; an empty ``comment`` says that there are none.
     ``positive`` lists the classes that become +1, ``negative`` those that become -1 (all others
     where it is left out).
@@ -32,8 +33,10 @@ class DataSpec:
 
     X: tuple[tuple[Number, ...], ...] | None = None
     y: tuple[int | str | bool, ...] | None = None
+    weights: tuple[Number, ...] | None = None
     csv: str | None = None
     label: str | None = None
+    weight: str | None = None
     delimiter: str | None = None
     comment: str | None = None
     index: str | None = None
@@ -141,14 +144,14 @@ ELSEWHERE: Final = ("predictor", "data")
 """Fields of a formulation that have tables of their own."""
 _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "X": ("y",),
-    "csv": ("label", "delimiter", "comment", "index", "decimal", "standardize"),
+    "csv": ("label", "weight", "delimiter", "comment", "index", "decimal", "standardize"),
     "npz": (),
     "dataset": ("positive", "negative", "standardize"),
 }
 
 
 _ONE_SOURCE: Final = (
-    "y", "label", "delimiter", "comment", "index", "decimal", "positive", "negative",
+    "y", "label", "weight", "delimiter", "comment", "index", "decimal", "positive", "negative",
 )  # fmt: skip
 
 
@@ -196,6 +199,8 @@ def _check_data(spec: DataSpec, where: Where) -> None:
             raise LibraryError(f"{where}: {given[0]} has no use for {name!r}.", "Remove the key.")
     if spec.standardize and "standardize" not in allowed:
         raise LibraryError(f"{where}: {given[0]} has no use for 'standardize'.", "Remove the key.")
+    if spec.weight is not None and spec.weights is not None:
+        raise LibraryError(f"{where}: 'weight' and 'weights'.", "Give a column or a list.")
     if given == ["X"] and spec.y is None:
         raise LibraryError(f"{where}: 'y' is missing.", "Add one label per row of X.")
     if spec.negative is not None and spec.positive is None:

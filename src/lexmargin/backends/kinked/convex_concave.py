@@ -20,7 +20,7 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.base import Predictor
-from lexmargin.predictors.networks import Network
+from lexmargin.predictors.networks import fully_connected
 from lexmargin.program import Program
 
 __all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram"]
@@ -28,8 +28,8 @@ __all__ = ["ConvexConcaveBackend", "ConvexConcaveProgram"]
 
 def _slope(predictor: Predictor) -> float | None:
     """Return the slope of σ left of 0 for a kinked one-output two-layer network, else None."""
-    two_layer = isinstance(predictor, Network) and predictor.two_layer
-    return predictor.kink_slope if two_layer else None
+    network = fully_connected(predictor)
+    return network.kink_slope if network is not None and network.two_layer else None
 
 
 @final

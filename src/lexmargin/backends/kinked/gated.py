@@ -15,7 +15,7 @@ import numpy as np
 from lexmargin.errors import UnsupportedError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
-from lexmargin.predictors.networks import Network
+from lexmargin.predictors.networks import fully_connected
 
 __all__ = ["GatedNetwork", "Pieces", "gated_network"]
 
@@ -150,9 +150,12 @@ class GatedNetwork:
 
 def gated_network(functions: MarginFunctions, slope: float) -> tuple[GatedNetwork, float]:
     """Return the margin functions of a kinked network, at unit 1, and the scale of X taken out."""
-    predictor = functions.predictor
-    if not isinstance(predictor, Network):
-        raise UnsupportedError(f"{type(predictor).__name__} is no network.", "Give a Network.")
+    network = fully_connected(functions.predictor)
+    if network is None:
+        raise UnsupportedError(
+            f"{type(functions.predictor).__name__} is no network without biases.",
+            "Give such a Network.",
+        )
     X, data = functions.features, functions.data
     largest = float(np.linalg.norm(X, axis=1).max(initial=0.0))
     scale = largest if largest > 0 else 1.0
@@ -160,10 +163,10 @@ def gated_network(functions: MarginFunctions, slope: float) -> tuple[GatedNetwor
         samples = np.arange(data.n_samples)
         seeds = np.asarray(data.signed, dtype=float)[:, None]
     else:
-        classes = predictor.outputs
+        classes = network.outputs
         labels = data.y if data.y.min() >= 0 else (data.y + 1) // 2
         samples, other = np.nonzero(np.arange(classes)[None, :] != labels[:, None])
         seeds = np.zeros((samples.size, classes))
         seeds[np.arange(samples.size), labels[samples]] = 1.0
         seeds[np.arange(samples.size), other] = -1.0
-    return GatedNetwork(X / scale, tuple(predictor.widths), slope, samples, seeds), scale
+    return GatedNetwork(X / scale, tuple(network.widths), slope, samples, seeds), scale

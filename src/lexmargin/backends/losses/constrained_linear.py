@@ -1,6 +1,6 @@
 """The constrained path of linear margin functions (eq. 5), by Newton steps in the log domain.
 
-``min log L(w)  s.t.  ‖w‖_p <= ρ`` with ``f_n = z_n·w - b_n``, for ρ growing by powers of two from a
+``min log L(w)  s.t.  ‖w‖_p <= ρ`` with ``f_n = z_n·w``, for ρ growing by powers of two from a
 value where every sample weighs about the same. On the polyhedral balls an active-set method walks
 over faces, and on a face the levels of the loss are told apart
 (:mod:`~lexmargin.backends.losses.multiscale_newton`), so that directions decided by samples of
@@ -26,7 +26,7 @@ from lexmargin.backends.losses.multiscale_newton import (
 )
 from lexmargin.backends.losses.smooth_ball import smooth_ball
 from lexmargin.errors import ParameterError
-from lexmargin.losses import Loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.base import FloatArray
 from lexmargin.separation.long_measures import affordable
 
@@ -56,6 +56,8 @@ _LOST = 3
 """Balls in a row that doubles do not solve: the last is then tried, and left to long numbers."""
 _ARMIJO = 1e-4
 """Least share of the promised decrease (Nocedal and Wright 2006, ch. 3): any small one does."""
+_UNWEIGHTED = SampleLoss(Loss.EXPONENTIAL)
+"""Eq. 1 without weights."""
 _ASIDE = 10.0
 """Longest tangent that is followed, in units of the change of ρ."""
 
@@ -93,11 +95,8 @@ def constrained_linear(
     rows: FloatArray,
     rho: float,
     norm: float = 2.0,
-    loss: Loss = Loss.EXPONENTIAL,
-    offsets: FloatArray | None = None,
+    loss: SampleLoss = _UNWEIGHTED,
     begin: FloatArray | None = None,
-    *,
-    group: int = 1,
 ) -> LinearPathPoint:
     """Return the minimiser of ``log L`` over the ball of radius ρ (eq. 5, w = ρθ).
 
@@ -105,10 +104,8 @@ def constrained_linear(
         rows: z_n (N, d): ``f_n = z_n·w``; of C classes sample by sample.
         rho: ρ > 0.
         norm: p >= 1, or inf.
-        loss: which L.
-        offsets: ``b_n`` (N,) for ``f_n = z_n·w - b_n``; 0 if None.
+        loss: L.
         begin: (d,) the path's point at another ρ, at its own scale: from there ρ moves.
-        group: C - 1 for the cross-entropy.
 
     Raises:
         ParameterError: ρ is not a finite positive number, or the rows are not finite.
@@ -118,12 +115,11 @@ def constrained_linear(
     largest = float(np.max(np.abs(rows).sum(axis=1), initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError("The rows must be finite.")
-    shift = np.zeros(len(rows)) if offsets is None else offsets
     # A power of two: the answer at ρ on rows × s is the answer at ρ s.
     unit = float(2.0 ** np.round(np.log2(largest))) if largest > 0.0 else 1.0
     if not np.isfinite(rho * unit):
         raise ParameterError(f"rho = {rho:g} times the rows exceeds all doubles.", "Scale X down.")
-    problem = LinearLoss(rows / unit, shift, loss, group)
+    problem = LinearLoss(rows / unit, loss)
     state, iterations = _grown(problem, rho * unit, norm, None if begin is None else begin * unit)
     w = state.w / unit
     values = problem.values(state.w)
@@ -286,10 +282,10 @@ def _active_set(
             converged = True
             break
         face, inward = directions(held, v)
-        basis = graded_basis(rows, face, weights, sizes, problem.group)
+        basis = graded_basis(rows, face, weights, sizes, problem.loss.group)
         some, decided = weights[basis.kept], basis.pivots.size
         logs, terms = problem.curvature_rows(basis.rows, values[basis.kept])
-        if problem.loss is Loss.EXPONENTIAL:
+        if problem.loss.kind is Loss.EXPONENTIAL:
             logs = some
         step, residual = graded_step(basis, some, logs, terms)
         nats = float(weights.max() - basis.levels.min()) if decided else 0.0

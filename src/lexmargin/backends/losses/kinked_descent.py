@@ -14,7 +14,7 @@ import numpy as np
 
 from lexmargin.backends.losses.smoothed_max import EntropicPoint, correct
 from lexmargin.linalg.guarded import minimised
-from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
@@ -37,22 +37,21 @@ def kinked_descent(
         functions: margin functions f_n with a gradient almost everywhere.
         rho: ρ > 0.
         theta: (d,) where to start, not 0.
-        offsets: b_n (N,) of ``f_n(ρθ) - b_n``; 0 if None.
+        offsets: log c_n (N,) of factors of the terms of L; 0 if None.
 
     Returns:
         Converged where no kink is in the way and the ball is active. A network of several layers
         takes any value on the sphere that it takes inside: its layers need not be balanced.
     """
-    shift = np.zeros(functions.count) if offsets is None else offsets
+    weighted = SampleLoss(Loss.EXPONENTIAL, 2, offsets)
 
     def loss(w: FloatArray) -> tuple[float, FloatArray]:
         values, pull = functions.value_and_vjp(w)
-        values = values - shift
         if not np.all(np.isfinite(values)):
             return math.inf, np.zeros_like(w)
-        total = log_loss(Loss.EXPONENTIAL, values)
+        total = weighted.value(values)
         with np.errstate(under="ignore"):
-            weights = np.exp(log_weights(Loss.EXPONENTIAL, values) - total)
+            weights = np.exp(weighted.log_slopes(values) - total)
         return total, -pull(weights)
 
     def on_sphere(v: FloatArray) -> tuple[float, FloatArray]:
@@ -69,17 +68,10 @@ def kinked_descent(
     total, slope = loss(rho * unit)
     push = -rho * float(slope @ unit)
     steps = int(found.nit)
-    point = EntropicPoint(unit, _shares(functions, rho, unit, shift), push, math.inf, 0.0, steps)
+    shares = weighted.log_slopes(functions.values(rho * unit)) - total
+    point = EntropicPoint(unit, shares, push, math.inf, 0.0, steps)
     ended = correct(functions, rho, 1.0, point, offsets=offsets)
     after = loss(rho * ended.theta)[0]
     if ended.converged and after <= total + _NO_WORSE * max(1.0, abs(total)):
         return ended
     return point
-
-
-def _shares(
-    functions: MarginFunctions, rho: float, theta: FloatArray, shift: FloatArray
-) -> FloatArray:
-    """Return log p_n (N,), p_n ∝ e^{-f_n}."""
-    values = functions.values(rho * theta) - shift
-    return log_weights(Loss.EXPONENTIAL, values) - log_loss(Loss.EXPONENTIAL, values)

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.linalg.rounding import EPS
-from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.base import FloatArray
 
 __all__ = ["LinearLoss", "LossPoint"]
@@ -20,31 +20,27 @@ _EXPONENTIAL = 1e-12
 @final
 @dataclass(frozen=True, eq=False)
 class LinearLoss:
-    """``log L`` of ``f_n = z_n·w - b_n``.
+    """``log L`` of ``f_n = z_n·w``.
 
     Attributes:
         rows: z_n (N, d); of several classes sample by sample.
-        offsets: b_n (N,).
-        loss: which L.
-        group: margins of one sample, C - 1; read by the cross-entropy only.
+        loss: L.
     """
 
     rows: FloatArray
-    offsets: FloatArray
-    loss: Loss
-    group: int = 1
+    loss: SampleLoss
 
     def values(self, w: FloatArray) -> FloatArray:
         """Return f (N,)."""
-        return np.asarray(self.rows @ w - self.offsets)
+        return np.asarray(self.rows @ w)
 
     def total(self, values: FloatArray) -> float:
         """Return ``log L``."""
-        return log_loss(self.loss, values, self.group + 1)
+        return self.loss.value(values)
 
     def weights(self, values: FloatArray) -> FloatArray:
         """Return ``log(-∂L/∂f_n)`` (N,)."""
-        return log_weights(self.loss, values, self.group + 1)
+        return self.loss.log_slopes(values)
 
     def curvature_rows(self, rows: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return log h (M,) and r (M, k) with ``∇²L = Σ_m h_m r_m r_mᵀ``, from rows (N, k).
@@ -52,16 +48,18 @@ class LinearLoss:
         Of the cross-entropy, with the probabilities q_c of the wrong classes of a sample and q_0
         of its own, ``diag(q) - q qᵀ = Σ_c q_c q_0 e_c e_cᵀ + Σ_{c<k} q_c q_k (e_c - e_k)(…)ᵀ``.
         """
-        weights = self.weights(values)
-        if self.loss is Loss.EXPONENTIAL:
+        weights, group = self.weights(values), self.loss.group
+        if self.loss.kind is Loss.EXPONENTIAL:
             return weights, rows
-        # log q_0 = -log(1 + Σ_c e^{-f_c}), for one class log_weights at -f.
-        if self.group == 1 or self.loss is Loss.LOGISTIC:
-            return weights + log_weights(Loss.LOGISTIC, -values), rows
-        q = weights.reshape(-1, self.group)
-        own = q[:, :1] + values.reshape(-1, self.group)[:, :1]
-        first, second = np.triu_indices(self.group, 1)
-        grouped = rows.reshape(len(q), self.group, rows.shape[1])
+        # log q_0 = -log(1 + Σ_c e^{-f_c}), for one class the log slopes at -f.
+        if group == 1:
+            return weights + SampleLoss(Loss.LOGISTIC).log_slopes(-values), rows
+        # Of w q: the weight of a sample stands once in every product.
+        mine = self.loss.per_term[:, None]
+        q = weights.reshape(-1, group) - 0.5 * mine
+        own = q[:, :1] + values.reshape(-1, group)[:, :1]
+        first, second = np.triu_indices(group, 1)
+        grouped = rows.reshape(len(q), group, rows.shape[1])
         apart = grouped[:, first] - grouped[:, second]
         logs = np.concatenate([(q + own).reshape(-1), (q[:, first] + q[:, second]).reshape(-1)])
         return logs, np.concatenate([rows, apart.reshape(len(q) * first.size, rows.shape[1])])
@@ -100,12 +98,12 @@ class LossPoint:
         """Return a positive semidefinite H (d, d), equal to ``∇² log L`` along the level set of L.
 
         Exponential: ``Σ p_n (z_n - g)(z_n - g)ᵀ``. Others: ``∇²L/L - c g gᵀ`` with the largest c
-        that keeps it so, ``c = L/Σ e^{-f_n}`` by Cauchy and Schwarz: log L itself is not convex.
+        that keeps it so, ``c = L/Σ w_n e^{-f_n}`` (Cauchy, Schwarz): log L itself is not convex.
         """
         problem, rows, g = self.problem, self.problem.rows, self.gradient
         share = 1.0
-        if problem.loss is not Loss.EXPONENTIAL:
-            other = log_loss(Loss.EXPONENTIAL, self.values)
+        if problem.loss.kind is not Loss.EXPONENTIAL:
+            other = problem.loss.exponential.value(self.values)
             share = float(np.exp(min(0.0, self.total - other)))
         if share >= 1.0 - _EXPONENTIAL:
             centred = np.sqrt(self.weights)[:, None] * (rows - g)
@@ -127,6 +125,6 @@ class LossPoint:
         """
         size = float(np.linalg.norm(self.gradient, dual))
         nats = max(0.0, rho * size - float(self.gradient @ self.w))
-        if self.problem.loss is Loss.EXPONENTIAL:
+        if self.problem.loss.kind is Loss.EXPONENTIAL:
             return nats
         return -float(np.log1p(-nats)) if nats < 1.0 else np.inf

@@ -30,7 +30,7 @@ __all__ = ["NewtonProgram", "SmoothProgram"]
 
 @final
 class NewtonProgram(Compiled):
-    """``min log L(w)  s.t.  ‖w‖_p <= ρ``, ``f_n = z_n·w - log c_n``, levels peeled for p = 1, ∞."""
+    """``min log L(w)  s.t.  ‖w‖_p <= ρ``, ``f_n = z_n·w``, levels peeled for p = 1, ∞."""
 
     def _build(self) -> None:
         found = shape_of(self.program)
@@ -45,7 +45,6 @@ class NewtonProgram(Compiled):
         self._loss: LossTerm = loss
         self._functions = found.margins.functions
         self._rows = self._functions.jacobian(np.zeros(self._functions.size))
-        self._offsets = np.array(loss.offsets) if loss.offsets else np.zeros(len(self._rows))
         self._blocks = found.margins.blocks
 
     def _run(self, request: Request) -> Found:
@@ -73,10 +72,7 @@ class NewtonProgram(Compiled):
         )
 
     def _point(self, radius: float, begin: FloatArray | None) -> LinearPathPoint:
-        loss, p = self._loss, self._shape.norm
-        return constrained_linear(
-            self._rows, radius, p, loss.kind, self._offsets, begin, group=loss.group
-        )
+        return constrained_linear(self._rows, radius, self._shape.norm, self._loss.loss, begin)
 
 
 @final
@@ -101,8 +97,7 @@ class SmoothProgram(Compiled):
         self.functions, self._shape = functions, found
         self._kinked = kinked(functions)
         self._squared = found.power == 2.0
-        offsets = () if found.loss is None else found.loss.offsets
-        self._offsets = np.array(offsets) if offsets else None
+        self._offsets = None if found.loss is None else found.loss.loss.logs
 
     def _run(self, request: Request) -> Found:
         NewtonOptions.read(request.settings)

@@ -36,7 +36,7 @@ class NewtonBackend(Backend):
         if kkt.radius is None or kkt.ordered is not None:
             return False
         if kkt.loss is not None:
-            return kkt.loss.loss is Loss.EXPONENTIAL and fits(functions, kkt.norm)
+            return kkt.loss.loss.kind is Loss.EXPONENTIAL and fits(functions, kkt.norm)
         return kkt.level is None and _smooth(functions, kkt.norm)
 
     def compile(self, program: Program) -> Compiled:

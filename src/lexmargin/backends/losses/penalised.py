@@ -21,7 +21,7 @@ from lexmargin.errors import UnsupportedError
 from lexmargin.linalg.guarded import root_between
 from lexmargin.linalg.norms import dual_norm
 from lexmargin.linalg.rounding import EPS
-from lexmargin.losses import Loss
+from lexmargin.losses import SampleLoss
 from lexmargin.ops.base import FloatArray
 from lexmargin.separation.long_measures import affordable
 from lexmargin.solution import Claim, Ran
@@ -57,21 +57,18 @@ def penalised_linear(
     log_strength: float,
     norm: float,
     power: float,
-    loss: Loss = Loss.EXPONENTIAL,
-    offsets: FloatArray | None = None,
-    *,
-    group: int = 1,
+    loss: SampleLoss,
 ) -> PenalisedPoint:
-    """Return ``argmin L(w) + μ‖w‖_p^q``, with ``f_n = z_n·w - b_n``.
+    """Return ``argmin L(w) + μ‖w‖_p^q``, with ``f_n = z_n·w``.
 
     Args:
         rows: z_n (N, d); of C classes sample by sample.
         log_strength: log μ.
         norm: p >= 1, or inf.
         power: q >= 1.
-        loss, offsets, group: as for :func:`~lexmargin.backends.losses.constrained_linear`.
+        loss: L.
     """
-    search = _Radii(rows, log_strength, norm, power, loss, offsets, group)
+    search = _Radii(rows, log_strength, norm, power, loss)
     try:
         return _at_root(search, rows)
     except _TooShort as lost:
@@ -109,11 +106,9 @@ class _Radii:
     """The slope of the loss against that of the penalty, at radii asked for one after another."""
 
     def __init__(
-        self, rows: FloatArray, log_strength: float, norm: float, power: float, loss: Loss,
-        offsets: FloatArray | None, group: int,
-    ) -> None:  # fmt: skip
+        self, rows: FloatArray, log_strength: float, norm: float, power: float, loss: SampleLoss
+    ) -> None:
         self.rows, self.norm, self.power, self.loss = rows, norm, power, loss
-        self.offsets, self.group = offsets, group
         self.level = log_strength + math.log(power)
         self.known: dict[float, LinearPathPoint] = {}
         self.iterations = self.lost = 0
@@ -139,9 +134,7 @@ class _Radii:
         return self.known[log_radius]
 
     def _solved(self, radius: float, begin: FloatArray | None) -> LinearPathPoint:
-        return constrained_linear(
-            self.rows, radius, self.norm, self.loss, self.offsets, begin, group=self.group
-        )
+        return constrained_linear(self.rows, radius, self.norm, self.loss, begin)
 
     def at(self, log_radius: float) -> float:
         """Return ``log(-dL/dr) - log(μ q r^{q-1})``: positive where the ball is too small."""
@@ -157,8 +150,7 @@ class _Radii:
         """Say whether the loss falls at 0 not at all, or slower than a penalty of power 1 grows."""
         from lexmargin.backends.losses.linear_loss import LinearLoss
 
-        shift = np.zeros(len(self.rows)) if self.offsets is None else self.offsets
-        problem = LinearLoss(self.rows, shift, self.loss, self.group)
+        problem = LinearLoss(self.rows, self.loss)
         values = problem.values(origin)
         pull = dual_norm(np.exp(problem.weights(values)) @ self.rows, self.norm)
         return pull == 0.0 or (self.power == 1.0 and math.log(pull) <= self.level)
@@ -193,10 +185,7 @@ class PenalisedProgram(Compiled):
         # A start is not used: the method begins with radii, not with a point.
         NewtonOptions.read(request.settings)
         shape, loss = self._shape, self._loss
-        point = penalised_linear(
-            self._rows, loss.log_strength, shape.norm, shape.power, loss.kind,
-            np.array(loss.offsets) if loss.offsets else None, group=loss.group,
-        )  # fmt: skip
+        point = penalised_linear(self._rows, loss.log_strength, shape.norm, shape.power, loss.loss)
         blocks = self._functions.blocks(point.w)
         return Found(
             Ran.FINISHED if point.converged else Ran.ITERATION_LIMIT,

@@ -16,10 +16,14 @@ __all__ = ["function_kinks", "kinked_gradients"]
 
 _PAIRED: Final = ("max", "min")
 _COMPARED: Final = ("ge", "gt", "le", "lt")
+# Kinked at 0 when ‖θ‖ grows: what GELU, SiLU and softplus are made of; and roots.
+_AT_ZERO: Final = ("tanh", "logistic", "erf", "erfc", "sqrt", "rsqrt")
 _NAMES: Final = """
 add sub mul div neg dot_general conv_general_dilated integer_pow square reduce_sum reshape transpose
 broadcast_in_dim squeeze expand_dims concatenate stack slice dynamic_slice gather select_n
-convert_element_type copy copy_p stop_gradient pad iota split rev tanh logistic exp
+convert_element_type copy copy_p stop_gradient pad iota split rev exp log1p cumsum
+reduce_prod scatter scatter-add dynamic_update_slice
+
 """
 _SMOOTH: Final = frozenset(_NAMES.split())
 _CALL_NAMES: Final = """
@@ -214,18 +218,19 @@ def _walk(
         if not equation.primitive.multiple_results:
             outputs = [outputs]
         if live:
-            outputs = _watched(name, values, outputs, seen, unknown)
+            outputs = _watched(equation, values, outputs, seen, unknown)
         known.update((v, (value, live)) for v, value in zip(equation.outvars, outputs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
 
 def _watched(
-    name: str,
+    equation: Any,
     values: list[Any],
     outputs: list[Any],
     seen: _Seen,
     unknown: set[str],
 ) -> list[Any]:
+    name = equation.primitive.name
     if name in _PAIRED or name == "abs":
         base = np.zeros(()) if name == "abs" else values[1]
         return [seen(name, values[0] - base, base, outputs[0])]
@@ -233,9 +238,25 @@ def _watched(
         if np.issubdtype(values[0].dtype, np.floating):
             seen(name, values[0] - values[1], None, None)
         return outputs
+    if name in _AT_ZERO:
+        seen(name, values[0], None, None)
+        return outputs
+    if name == "reduce_max":
+        seen(name, _ties(values[0], equation.params["axes"]), None, None)
+        return outputs
     if name not in _SMOOTH and not (name == "pow" and _whole(values[1])):
         unknown.add(name)
     return outputs
+
+
+def _ties(values: Any, axes: Sequence[int]) -> Any:
+    """Return by how much the largest entry along some axes is the largest; infinite for one."""
+    rest = [axis for axis in range(values.ndim) if axis not in axes]
+    last = values.transpose(*rest, *axes).reshape(*(values.shape[axis] for axis in rest), -1)
+    if last.shape[-1] < 2:
+        return abs(last[..., 0]) * 0.0 + math.inf
+    top = last.sort(axis=-1)[..., -2:]
+    return top[..., 1] - top[..., 0]
 
 
 def _whole(power: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,10 @@ def displaced(theta: Array) -> list[Array]:
 
 
 def relative_distance(z: Array, change: Array, count: int, dimension: int) -> Array:
-    """Return `|z|/r` (see `KinkReport`) of one operation; 0/0 counts as a kink.
+    """Return `|z|/r` (see `KinkReport`) of one operation; infinite where z is 0 and stays 0.
+
+    What stays 0 at every displaced point has no gradient: blank patches under a convolution without
+    bias, what is behind units that are off, equal entries of a maximum.
 
     Parameters
     ----------
@@ -96,7 +100,7 @@ def relative_distance(z: Array, change: Array, count: int, dimension: int) -> Ar
     # A standard normal displacement moves z by about ‖∇z‖ of it: √d times its share of ‖θ‖.
     scale = np.maximum(top, math.sqrt(dimension) * change / DISPLACEMENT)
     found: Array = np.divide(size, scale, out=np.zeros(z.shape), where=scale > 0.0)
-    return found
+    return np.where((size == 0.0) & (change == 0.0), math.inf, found)
 
 
 class Scores(ABC):
@@ -166,6 +170,12 @@ class Scores(ABC):
                     blocks = self._products(at, directions[some], x, seeds[part])
                     total[some] += _joined(blocks, len(directions[some]))
         return total
+
+    def moved(self, theta: Array) -> Self:
+        """Return the same network with ``theta`` (d,) as the values given."""
+        found = copy.copy(self)
+        found.theta = theta
+        return found
 
     def _passes(
         self, samples: Indices | None, most: int = PASS_SAMPLES

@@ -23,6 +23,25 @@ _NODES: Final = {
     "clamp": "ClampBackward",
     "maximum": "MaximumBackward",
     "minimum": "MinimumBackward",
+    # Smooth, and kinked at 0 when ‖θ‖ grows: only networks without a degree, or their limits,
+    # have them where that is felt.
+    "gelu": "GeluBackward",
+    "silu": "SiluBackward",
+    "softplus": "SoftplusBackward",
+    "elu": "EluBackward",
+    "mish": "MishBackward",
+    "tanh": "TanhBackward",
+    "sigmoid": "SigmoidBackward",
+    # The largest changes where two entries tie.
+    "amax": "AmaxBackward",
+    "max": "MaxBackward",
+    "max_pool2d_with_indices": "MaxPool2DWithIndicesBackward",
+    "_log_softmax": "LogSoftmaxBackward",
+    # No derivative at 0.
+    "sqrt": "SqrtBackward",
+    "rsqrt": "RsqrtBackward",
+    "std": "StdBackward",
+    "linalg_vector_norm": "LinalgVectorNormBackward",
 }
 _NAMES: Final = """
 mm addmm bmm baddbmm mv addmv dot add sub rsub mul div neg square sum mean t transpose permute view
@@ -30,14 +49,21 @@ reshape _unsafe_view _reshape_alias expand slice select squeeze unsqueeze cat st
 alias contiguous as_strided convolution avg_pool1d avg_pool2d _adaptive_avg_pool2d embedding index
 index_select gather _to_copy copy_ linear split split_with_sizes unbind ones_like zeros_like
 full_like empty_like new_zeros new_ones zeros ones full arange scalar_tensor lift_fresh
-constant_pad_nd flatten unfold einsum tanh sigmoid exp native_batch_norm native_layer_norm
-_native_batch_norm_legit_no_training cudnn_batch_norm empty fill_ zero_
+constant_pad_nd flatten unfold einsum exp native_batch_norm native_layer_norm
+_native_batch_norm_legit_no_training cudnn_batch_norm empty fill_ zero_ native_group_norm _softmax
+_fused_rms_norm roll flip repeat cumsum masked_fill upsample_nearest1d upsample_nearest2d var prod
+vdot tril triu scatter scatter_add index_put reflection_pad1d reflection_pad2d replication_pad1d
+replication_pad2d select_scatter slice_scatter index_add
 """
 _SMOOTH: Final = frozenset(_NAMES.split())
 # Decisions hide a kink even where they are taken on a detached copy.
 _DECISIONS: Final = frozenset(
     ("gt", "ge", "lt", "le", "eq", "ne", "sign", "sgn", "argmax", "argmin", "heaviside")
 )
+
+
+_NOTHING: Final = -1e300
+"""What padding holds: never the largest, and unlike -inf a number that differences know."""
 
 
 def module_kinks(
@@ -76,7 +102,7 @@ def module_kinks(
             plain = name[:-1] if name.endswith("_") and name[:-1] in _NODES else name
             tracked = any(getattr(one, "requires_grad", False) for one in _flat(args))
             if tracked and plain in _NODES:
-                self.seen.extend((plain, z) for z in _distances(plain, args, kwargs or {}))
+                self.seen.extend((plain, z) for z in _distances(plain, func, args, kwargs or {}))
             elif name in _DECISIONS or (tracked and not _is_smooth(name, args)):
                 unknown.add(name)
             return func(*args, **(kwargs or {}))
@@ -131,12 +157,18 @@ def _is_smooth(name: str, args: Any) -> bool:
     return name in _SMOOTH or name.rstrip("_") in _SMOOTH
 
 
-def _distances(name: str, args: Any, kwargs: Any) -> list[Any]:
+def _distances(name: str, func: Any, args: Any, kwargs: Any) -> list[Any]:
     """Return what is zero at the kink, one tensor for each kink of the operation.
 
     A copy, because an operation in place overwrites its argument.
     """
     z = args[0].detach().clone()
+    if name in ("std", "linalg_vector_norm"):
+        return [func(*_without_gradient(args), **kwargs)]
+    if name in ("amax", "max", "_log_softmax"):
+        return [_ties(z, *args[1:3]) if name != "_log_softmax" else _ties(z, args[1], True)]
+    if name == "max_pool2d_with_indices":
+        return [_pooled_ties(z, *args[1:], **kwargs)]
     if name in ("maximum", "minimum"):
         return [z - args[1].detach()]
     if name in ("clamp", "clamp_min"):
@@ -144,6 +176,51 @@ def _distances(name: str, args: Any, kwargs: Any) -> list[Any]:
         high = args[2] if len(args) > 2 else kwargs.get("max")
         return [z - bound for bound in (low, high) if bound is not None]
     return [z]
+
+
+def _without_gradient(args: Any) -> list[Any]:
+    return [one.detach() if hasattr(one, "detach") else one for one in args]
+
+
+def _ties(z: Any, dims: Any = (), keep: Any = False) -> Any:
+    """Return by how much the largest entry along some axes is the largest; infinite for one."""
+    axes = [dims] if isinstance(dims, int) else list(dims)
+    axes = sorted({axis % z.ndim for axis in axes} if axes else range(z.ndim))
+    rest = [axis for axis in range(z.ndim) if axis not in axes]
+    last = z.permute(*rest, *axes).reshape(*(z.shape[axis] for axis in rest), -1)
+    gap = _gap(last)
+    if not keep:
+        return gap
+    return gap.reshape([1 if axis in axes else z.shape[axis] for axis in range(z.ndim)])
+
+
+def _pooled_ties(
+    z: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil: Any = False
+) -> Any:
+    """Return the same for every window of a pooling, in the shape of its output."""
+    import torch
+    from torch.nn import functional as F
+
+    sizes = [list(one) * (3 - len(one)) if isinstance(one, (list, tuple)) else [one] * 2
+             for one in (kernel, stride or kernel, padding, dilation)]  # fmt: skip
+    (height, width), step, (above, left), apart = sizes
+    shape = F.max_pool2d(z, kernel, stride or kernel, padding, dilation, ceil).shape
+    # The last window of a rounded-up output may reach beyond the padding.
+    beyond = [(shape[axis] - 1) * step[axis] + apart[axis] * (sizes[0][axis] - 1) + 1
+              - z.shape[axis] - 2 * sizes[2][axis] for axis in (-2, -1)]  # fmt: skip
+    below, right = above + max(0, beyond[0]), left + max(0, beyond[1])
+    images = z.reshape(-1, 1, *z.shape[-2:])
+    padded = F.pad(images, (left, right, above, below), value=-math.inf)
+    windows = F.unfold(torch.nan_to_num(padded, neginf=_NOTHING), (height, width),
+                       dilation=apart, stride=step)  # fmt: skip
+    return _gap(windows.transpose(1, 2)).reshape(shape)
+
+
+def _gap(entries: Any) -> Any:
+    if entries.shape[-1] < 2:
+        return entries[..., 0].abs() * 0.0 + math.inf
+    top = entries.topk(2, dim=-1).values
+    return top[..., 0] - top[..., 1]
 
 
 def _unfelt(slope: Any) -> Any:

@@ -93,7 +93,6 @@ class TorchScores(Scores):
         inputs = X if isinstance(X, torch.Tensor) else torch.tensor(np.array(X))
         self._X = self._double(inputs)
         self.count = int(self._X.shape[0])
-        self._parameters = self._split(self.theta)
         if not self._X.is_floating_point() and not self._reads_samples():
             # Whole numbers are meant as such by embeddings; other layers take real numbers.
             self._X = self._X.to(torch.float64)
@@ -102,7 +101,7 @@ class TorchScores(Scores):
     # -- one batch ---------------------------------------------------------------------------------
 
     def _at(self, theta: Array | None) -> dict[str, Any]:
-        return self._parameters if theta is None else self._split(theta)
+        return self._split(self.theta if theta is None else theta)
 
     def _taken(self, samples: Indices) -> Any:
         return self._X[self._index(samples)]

@@ -130,6 +130,9 @@ def _kinked(torch: Any, func: Any, args: Any, kwargs: Any) -> _Kinked | None:
     F, T = torch.nn.functional, torch.Tensor
     if func in (F.relu, F.relu_, torch.relu, torch.relu_, T.relu, T.relu_):
         return _Kinked(args[0], None, 0.0, 1.0)
+    if func in (F.gelu, F.silu, F.softplus, F.mish, F.elu):
+        # Where ‖θ‖ is large enough for kinks these are max(z, 0) to rounding.
+        return _Kinked(args[0], None, 0.0, 1.0)
     if func in (F.leaky_relu, F.leaky_relu_):
         slope = args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01)
         return _Kinked(args[0], None, float(slope), 1.0)

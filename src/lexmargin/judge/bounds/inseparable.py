@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import INSEPARABLE_CASES, INSEPARABLE_CELLS
 from lexmargin.linalg.norms import Array
-from lexmargin.predictors.networks import Network
+from lexmargin.predictors.networks import fully_connected
 from lexmargin.separation.gordan import separability_of_rows
 
 __all__ = ["InseparableNetwork", "prove_inseparable"]
@@ -49,10 +49,10 @@ def prove_inseparable(problem: Formulation) -> InseparableNetwork | None:
     function ``sign(v) D u`` of ``|v| u``; two units of one cell and sign are one. Cells with an
     interior suffice: a separating network stays one when it moves a little.
     """
-    functions, predictor = problem.functions, problem.predictor
-    if not isinstance(predictor, Network) or len(predictor.widths) != 1 or functions.multi_class:
+    functions, network = problem.functions, fully_connected(problem.predictor)
+    if network is None or len(network.widths) != 1 or functions.multi_class:
         return None
-    slope = predictor.kink_slope
+    slope = network.kink_slope
     if slope is None:
         return None
     X, y = problem.data.X, np.asarray(problem.data.signed, dtype=np.float64)
@@ -60,7 +60,7 @@ def prove_inseparable(problem: Formulation) -> InseparableNetwork | None:
     if cells is None:
         return None
     kinds = [(sign, cell) for cell in cells for sign in (1.0, -1.0)]
-    width = min(predictor.widths[0], len(kinds))
+    width = min(network.widths[0], len(kinds))
     cases = math.comb(len(kinds), width)
     if cases > INSEPARABLE_CASES:
         return None

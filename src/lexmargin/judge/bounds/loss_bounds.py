@@ -27,7 +27,7 @@ from lexmargin.judge.bounds.loss_point import LossPoint, combined, loss_point_of
 from lexmargin.judge.proved import BoundMethod, Proved
 from lexmargin.linalg.norms import Array, dual_exponent, norm_gradient, vector_norm
 from lexmargin.linalg.rounding import EPS, ROUNDED
-from lexmargin.losses import Loss, log_loss
+from lexmargin.losses import Loss, SampleLoss
 from lexmargin.ops.curvature import Curvature
 from lexmargin.separation.long_losses import least_loss_gap
 from lexmargin.separation.long_measures import affordable
@@ -131,17 +131,19 @@ def ball_gap(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
     """Return a bound in nats on log L(w) minus the least log L of `‖u‖ ≤ ρ`, for concave f_n.
 
     Better weights than those of the loss are sought where these give more than ``wanted``. Other
-    losses than the exponential one, E, are also bounded by it: `L(u) ≥ log(1 + E(u))`, since
-    `Π (1 + e^{-f_n}) ≥ 1 + Σ e^{-f_n}`.
+    losses than the exponential one, E, are also bounded by it: `L(u) ≥ m log(1 + E(u)/m)`, m the
+    least weight, since `Π (1 + e^{-f_n})^{w_n/m} ≥ 1 + Σ w_n e^{-f_n}/m` where no w_n/m is below 1.
     """
     best = _best(point, rho, norm, wanted)
-    if best <= wanted or point.loss is Loss.EXPONENTIAL:
+    if best <= wanted or point.loss.kind is Loss.EXPONENTIAL:
         return best
     other = point.exponential()
     below = other.level - _best(other, rho, norm, wanted)
     # log log(1 + e^x), the logistic loss of one sample.
-    least = log_loss(Loss.LOGISTIC, np.array([-below])) if math.isfinite(below) else -math.inf
-    rounding = ROUNDED * (2.0 + abs(point.level) + abs(other.level))
+    lightest, least = float(np.min(point.loss.per_term)), -math.inf
+    if math.isfinite(below):
+        least = lightest + SampleLoss(Loss.LOGISTIC).value(np.array([lightest - below]))
+    rounding = ROUNDED * (2.0 + abs(point.level) + abs(other.level) + 2.0 * abs(lightest))
     for one in (point, other):
         rounding += 2.0 * float(np.sum(own_errors(one.errors, one.weights)))
     return min(best, max(0.0, point.level - least) + rounding)
@@ -174,7 +176,7 @@ def _best(point: LossPoint, rho: float, norm: float, wanted: float) -> float:
 
 def _ball(point: LossPoint, lift: Array, rho: float, norm: float) -> float:
     """Return the bound of the weights `p_n e^{lift_n}`."""
-    exponential = point.loss is Loss.EXPONENTIAL
+    exponential = point.loss.kind is Loss.EXPONENTIAL
     with np.errstate(all="ignore"):
         if exponential:
             total = float(point.weights @ np.exp(lift))
@@ -324,27 +326,25 @@ def _divergence(point: LossPoint, lift: Array) -> float:
     change = np.expm1(lift)
     terms = point.weights * np.maximum(0.0, lift * (1.0 + change) - change)
     total = float(np.sum(terms) + np.sum(np.where(lifted > 0.0, rounding, 0.0)))
-    if point.loss is Loss.EXPONENTIAL or not np.any(lift):
+    if point.loss.kind is Loss.EXPONENTIAL or not np.any(lift):
         return total
-    loss, left = np.exp(point.level), _left(point)
-    group = point.values.size // left.size
-    moved = -np.sum((point.weights * change).reshape(-1, group), axis=1)
-    # r φ(1 + x)/L, x = L·moved/r, where r is left of 1.
-    x = loss * moved / left
+    scale, left = point.scale, _left(point)
+    moved = -np.sum((point.weights * change).reshape(-1, point.loss.group), axis=1)
+    # w r φ(1 + x)/L, x = L·moved/(w r), where r is left of 1.
+    x = scale * moved / left
     if not np.all(x >= -1.0):
         return math.inf
     small = np.abs(x) < _SERIES
     near = 0.5 * moved * x * (1.0 + np.abs(x))
     safe = np.where(small | (x <= -1.0), 0.0, x)
     far = (1.0 + safe) * np.log1p(safe) - safe
-    far = np.where(x <= -1.0, 1.0, far) * left / (loss if loss > 0.0 else 1.0)
+    far = np.where(x <= -1.0, 1.0, far) * left / np.where(scale > 0.0, scale, 1.0)
     return total + float(np.sum(np.where(small, near, far)))
 
 
 def _left(point: LossPoint) -> Array:
     """Return `1 - Σ_c q_{n,c}` for every sample: the probability of its own class."""
-    group = point.classes - 1 if point.loss is Loss.CROSS_ENTROPY else 1
-    against = -point.values.reshape(-1, group)
+    against = -point.values.reshape(-1, point.loss.group)
     top = np.maximum(0.0, np.max(against, axis=1))
     odds = np.sum(np.exp(against - top[:, None]), axis=1) + np.exp(-top)
     return np.asarray(np.exp(-top) / odds)
@@ -355,12 +355,13 @@ def _lifted(point: LossPoint, change: Array) -> Array:
 
     The sum of both is never formed: beside margins of 1e12 a change of 1e-4 is lost.
     """
-    if point.loss is Loss.EXPONENTIAL:
+    if point.loss.kind is Loss.EXPONENTIAL:
         return -change
-    group = point.classes - 1 if point.loss is Loss.CROSS_ENTROPY else 1
+    group = point.loss.group
     with np.errstate(all="ignore"):
-        share = np.exp(point.log_weights + point.level)
-        odds = np.sum((share * np.expm1(-change)).reshape(-1, group), axis=1)
+        share = np.exp(point.log_weights + point.level).reshape(-1, group)
+        odds = np.sum(share * np.expm1(-change).reshape(-1, group), axis=1)
+        odds = odds * np.exp(-point.loss.per_term)
         return np.asarray(-change - np.repeat(np.log1p(odds), group))
 
 
@@ -404,17 +405,15 @@ def _towards_least(
         weights = point.weights * np.exp(lift)
         rows = point.jacobian @ face
         gradient = (_combined(point, lift)[0] - (0.0 if balance is None else balance)) @ face
-        if point.loss is Loss.EXPONENTIAL:
+        if point.loss.kind is Loss.EXPONENTIAL:
             weights = weights / np.sum(weights)
             centred = np.sqrt(weights)[:, None] * (rows - weights @ rows)
         else:
-            group = point.classes - 1 if point.loss is Loss.CROSS_ENTROPY else 1
+            group, scale = point.loss.group, point.scale
             share = (weights[:, None] * rows).reshape(-1, group, rows.shape[1]).sum(axis=1)
-            loss, left = np.exp(point.level), _left(point)
-            middle = loss * np.repeat(share, group, axis=0)
-            centred = np.vstack(
-                [np.sqrt(weights)[:, None] * (rows - middle), np.sqrt(left * loss)[:, None] * share]
-            )
+            middle = np.repeat(scale[:, None] * share, group, axis=0)
+            own = np.sqrt(_left(point) * scale)[:, None] * share
+            centred = np.vstack([np.sqrt(weights)[:, None] * (rows - middle), own])
     if not (np.all(np.isfinite(centred)) and np.all(np.isfinite(gradient))):
         return None
     # Columns of any size: one of 1 beside others of 1e12 is none that the loss is flat along.

@@ -10,12 +10,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt
+from lexmargin.formulations.loss_path import VISIBLE_NATS
 from lexmargin.inputs.limits import EXTENDED_ENTRIES
 from lexmargin.linalg.norms import Array, shifted, vector_norm
 from lexmargin.linalg.rounding import EPS, LONG_EPS
-from lexmargin.losses import Loss, log_loss, log_weights
+from lexmargin.losses import SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
@@ -38,6 +38,8 @@ class LossPoint:
         log L(w), and log p_n and p_n (N,). Σ p_n is 1 for the exponential loss.
     jacobian, gradient
         ∇f_n(w) (N, d) and g (d,), in units of 2^exponent.
+    loss
+        L, with the weights of its terms.
     nats
         bounds on the errors of log p_n (N,).
     errors
@@ -50,8 +52,7 @@ class LossPoint:
         relative errors of the gradients themselves (N,): 0 where they are the data.
     """
 
-    loss: Loss
-    classes: int
+    loss: SampleLoss
     w: Array
     values: Array
     level: float
@@ -65,6 +66,11 @@ class LossPoint:
     slack: Array
     spent: float
     own: Array
+
+    @property
+    def scale(self) -> Array:
+        """Return L/w_n, one entry per term of L; (1,) without weights."""
+        return np.asarray(np.exp(self.level - self.loss.per_term))
 
     @property
     def seen(self) -> NDArray[np.intp]:
@@ -82,16 +88,16 @@ class LossPoint:
     def exponential(self) -> LossPoint:
         """Return the exponential loss of the same margins, its errors bounded by those of f_n."""
         with np.errstate(all="ignore"):
-            level = log_loss(Loss.EXPONENTIAL, self.values)
-            logs = log_weights(Loss.EXPONENTIAL, self.values) - level
+            loss = self.loss.exponential
+            level = loss.value(self.values)
+            logs = loss.log_slopes(self.values) - level
             weights = np.exp(logs)
-            nats = self.errors + EPS * (8.0 + abs(level))
+            nats = self.errors + _rounded(loss, level)
             gradient, summed = combined(self.jacobian, weights)
             lengths = np.sqrt(np.einsum("ij,ij->i", self.jacobian, self.jacobian))
         return replace(
             self,
-            loss=Loss.EXPONENTIAL,
-            classes=2,
+            loss=loss,
             level=level,
             log_weights=logs,
             weights=weights,
@@ -100,6 +106,16 @@ class LossPoint:
             slack=own_errors(nats, weights) @ np.abs(self.jacobian) + summed,
             spent=float(weights @ lengths),
         )
+
+
+def _logs_of(loss: SampleLoss) -> Array | float:
+    """Return ``|log w_n|`` (N,), which is rounded like what it is added to."""
+    return 0.0 if loss.logs is None else np.abs(loss.logs)
+
+
+def _rounded(loss: SampleLoss, level: float) -> Array | float:
+    """Return bounds on what log L and the weights of the terms add to the errors of log p_n."""
+    return EPS * (8.0 + abs(level) + 2.0 * _logs_of(loss))
 
 
 def vanishes_at_zero(functions: MarginFunctions) -> bool:
@@ -121,13 +137,13 @@ def loss_point_of(kkt: Kkt) -> LossPoint | None:
     if kkt not in _POINTS:
         term = kkt.loss
         with np.errstate(all="ignore"):
-            found = loss_point(kkt.functions, term.loss, term.classes, kkt.point, kkt.values)
+            found = loss_point(kkt.functions, term.loss, kkt.point, kkt.values)
         _POINTS[kkt] = found
     return _POINTS[kkt]
 
 
 def loss_point(
-    functions: MarginFunctions, loss: Loss, classes: int, w: Array, values: Array
+    functions: MarginFunctions, loss: SampleLoss, w: Array, values: Array
 ) -> LossPoint | None:
     """Measure the loss at w (d,), where f_n(w) are ``values``; None where a number is not finite.
 
@@ -140,8 +156,8 @@ def loss_point(
         rows = functions.jacobian(w)
         if not np.any(w) and vanishes_at_zero(functions):
             rows = np.zeros_like(rows)
-        level = log_loss(loss, values, classes)
-        logs = log_weights(loss, values, classes) - level
+        level = loss.value(values)
+        logs = loss.log_slopes(values) - level
         weights = np.exp(logs)
         largest = float(np.max(np.abs(rows), initial=0.0))
         if not (math.isfinite(largest) and math.isfinite(level) and math.isfinite(np.sum(weights))):
@@ -151,10 +167,10 @@ def loss_point(
         reach, typical = _reach(rows, w)
         # Half the terms of a sum round up where half round down: √d of them remain.
         errors = EPS * (np.abs(values) + (2.0 + math.sqrt(w.size)) * reach)
-        nats = errors + EPS * (8.0 + abs(level))
+        nats = errors + _rounded(loss, level)
         own = np.zeros(values.size) if _rows_are_data(functions) else 4.0 * EPS + nats
         gradient, summed = combined(jacobian, weights)
-        expected = EPS * (4.0 + 2.0 * np.maximum(np.abs(values), typical))
+        expected = EPS * (4.0 + 2.0 * np.maximum(np.abs(values), typical) + _logs_of(loss))
         visible = own_errors(expected, weights)
         lengths = np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian))
         slack = visible @ np.abs(jacobian) + summed
@@ -162,8 +178,8 @@ def loss_point(
     if not (np.all(np.isfinite(slack)) and math.isfinite(spent)):
         return None
     return LossPoint(
-        loss, classes, w, values, level, logs, weights, jacobian, gradient, exponent, nats, errors,
-        slack, spent, own,
+        loss, w, values, level, logs, weights, jacobian, gradient, exponent, nats, errors, slack,
+        spent, own,
     )  # fmt: skip
 
 

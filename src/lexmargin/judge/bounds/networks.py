@@ -25,7 +25,7 @@ from lexmargin.linalg.norms import Array, vector_norm
 from lexmargin.linalg.rounding import OUTWARD
 from lexmargin.predictors.activations import Identity
 from lexmargin.predictors.base import Predictor
-from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
+from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, fully_connected
 
 __all__ = [
     "LinearNetwork",
@@ -84,9 +84,9 @@ def linear_network_reach(
         scores: v (N,) of any sign.
         slack: by how much every v_n may be another one, relative.
     """
-    combined = scores @ X
-    if isinstance(predictor, Network) and isinstance(predictor.activation, Identity):
-        depth, size = predictor.block_count, vector_norm(combined, 2.0)
+    combined, network = scores @ X, fully_connected(predictor)
+    if network is not None and isinstance(network.activation, Identity):
+        depth, size = network.block_count, vector_norm(combined, 2.0)
     elif isinstance(predictor, DiagonalNetwork) and predictor.depth >= 2:
         depth, size = predictor.depth, float(np.max(np.abs(combined)))
     elif isinstance(predictor, ConvolutionalNetwork) and predictor.depth >= 2:

@@ -16,7 +16,12 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.curvature import Curvature
 from lexmargin.predictors.activations import Identity, LeakyReLU, ReLU
 from lexmargin.predictors.linear import Linear
-from lexmargin.predictors.networks import ConvolutionalNetwork, DiagonalNetwork, Network
+from lexmargin.predictors.networks import (
+    Biases,
+    ConvolutionalNetwork,
+    DiagonalNetwork,
+    Network,
+)
 
 __all__ = ["OriginIsLeast", "largest_margins", "origin_is_least"]
 
@@ -54,7 +59,9 @@ def largest_margins(functions: MarginFunctions) -> Array | None:
     match predictor:
         case Linear(outputs=1):
             depth = 1
-        case Network(outputs=1, activation=Identity() | LeakyReLU() | ReLU(power=1.0)):
+        case Network(
+            outputs=1, activation=Identity() | LeakyReLU() | ReLU(power=1.0), bias=Biases.NONE
+        ):
             depth = len(predictor.widths) + 1
         case DiagonalNetwork():
             depth = predictor.depth
@@ -71,7 +78,7 @@ def origin_is_least(kkt: Kkt) -> bool:
     """Say whether ``L(θ) + c‖θ‖₂^q >= L(0)`` is proven for all θ.
 
     The loss falls with the margin, and ``f_n(θ) <= M_n r^α`` at ‖θ‖ = r, so it is enough that
-    ``Σ_n ℓ(0) - ℓ(M_n r^α) <= c r^q`` for all r >= 0: by ``ℓ(0) - ℓ(m) <= m`` for small r, by
+    ``Σ_n w_n (ℓ(0) - ℓ(M_n r^α)) <= c r^q`` for all r >= 0: by ``ℓ(0) - ℓ(m) <= m`` for small r, by
     ``ℓ >= 0`` for large r, and between them on intervals whose ends differ by a part in 10^4.
     """
     alpha, term = kkt.functions.homogeneity.degree, kkt.loss
@@ -81,14 +88,16 @@ def origin_is_least(kkt: Kkt) -> bool:
     if term is None or term.power is None or term.coefficient is None:
         return False
     power, c = term.power, term.coefficient
-    total = float(np.sum(most))
-    at_zero = 1.0 if term.loss is Loss.EXPONENTIAL else float(np.log(2.0))
+    logs = term.loss.logs
+    weights = np.ones(most.size) if logs is None else np.exp(logs) * (1.0 + OUTWARD)
+    total = float(weights @ most)
+    at_zero = 1.0 if term.loss.kind is Loss.EXPONENTIAL else float(np.log(2.0))
     if total == 0.0:
         return True
     if not alpha > power:
         return alpha == power and total <= c * (1.0 - OUTWARD)
     low = (c / total) ** (1.0 / (alpha - power)) * (1.0 - OUTWARD)
-    high = (at_zero * most.size / c) ** (1.0 / power) * (1.0 + OUTWARD)
+    high = (at_zero * float(np.sum(weights)) / c) ** (1.0 / power) * (1.0 + OUTWARD)
     if high <= low:
         return True
     steps = int(np.ceil(np.log(high / low) / np.log(_RATIO))) + 1
@@ -96,9 +105,9 @@ def origin_is_least(kkt: Kkt) -> bool:
         return False
     ends = low * _RATIO ** np.arange(steps + 1)
     margins = most[:, None] * ends[None, 1:] ** alpha
-    if term.loss is Loss.EXPONENTIAL:
+    if term.loss.kind is Loss.EXPONENTIAL:
         gains = -np.expm1(-margins)
     else:
         gains = at_zero - np.log1p(np.exp(-margins))
     room = c * ends[:-1] ** power
-    return bool(np.all(np.sum(gains, axis=0) * (1.0 + OUTWARD) <= room * (1.0 - OUTWARD)))
+    return bool(np.all((weights @ gains) * (1.0 + OUTWARD) <= room * (1.0 - OUTWARD)))

@@ -17,7 +17,7 @@ from lexmargin.linalg.norms import Array
 from lexmargin.margins import MarginFunctions
 from lexmargin.predictors.activations import Square
 from lexmargin.predictors.base import Predictor
-from lexmargin.predictors.networks import ConvolutionalNetwork, Network
+from lexmargin.predictors.networks import ConvolutionalNetwork, Network, fully_connected
 from lexmargin.predictors.sums import Sum
 
 __all__ = ["Generator", "generators", "orbit_basis", "symmetry_tangents"]
@@ -61,15 +61,18 @@ def generators(
     """
     found: list[Generator] = []
     for part, places, columns in _parts(functions):
-        if not isinstance(part, Network):
+        network = fully_connected(part)
+        if network is None:
             continue
         features = functions.features[np.asarray(samples)][:, columns]
         blocks = [w[place] for place in places]
         for layer, incoming in enumerate(places[:-1]):
             outgoing = places[layer + 1]
             # Of squares the outer weights stay.
-            turning = (incoming,) if isinstance(part.activation, Square) else (incoming, outgoing.T)
-            for i, j in np.argwhere(np.triu(_alike(part, layer, blocks, features, near), 1)):
+            turning = (
+                (incoming,) if isinstance(network.activation, Square) else (incoming, outgoing.T)
+            )
+            for i, j in np.argwhere(np.triu(_alike(network, layer, blocks, features, near), 1)):
                 pair = (np.concatenate([x[k].ravel() for x in turning]).tolist() for k in (i, j))
                 found.append(Generator(*map(tuple, pair)))
                 if len(found) >= SYMMETRY_PAIRS:

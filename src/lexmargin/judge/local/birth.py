@@ -15,6 +15,7 @@ from typing import Final, final
 
 import numpy as np
 
+from lexmargin.errors import UnsupportedError
 from lexmargin.inputs.limits import ARC_PATTERNS, ARC_SIGNS
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.multipliers.multiplier_set import normalised_rows
@@ -23,7 +24,7 @@ from lexmargin.linalg.rounding import EPS, OUTWARD, TINY
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.predictors.base import Predictor
-from lexmargin.predictors.networks import Network
+from lexmargin.predictors.networks import fully_connected
 
 __all__ = ["Birth", "birth_ascent", "birth_value", "dead_units", "leak", "widened"]
 
@@ -60,9 +61,10 @@ class Birth:
 
 def leak(predictor: Predictor) -> float | None:
     """Return s of `σ(z) = max(z, 0) + s min(z, 0)` for one-output two-layer networks, else None."""
-    if not isinstance(predictor, Network) or not predictor.two_layer:
+    network = fully_connected(predictor)
+    if network is None or not network.two_layer:
         return None
-    return predictor.activation.left_slope
+    return network.activation.left_slope
 
 
 def birth_value(
@@ -281,8 +283,9 @@ def widened(
     functions: MarginFunctions, theta: FloatArray
 ) -> tuple[MarginFunctions, FloatArray, int]:
     """Return the network one dead unit wider, its direction (d + p + 1,), and the unit."""
-    network = functions.predictor
-    assert isinstance(network, Network)
+    network = fully_connected(functions.predictor)
+    if network is None:
+        raise UnsupportedError("Only networks without biases are widened by a unit.")
     incoming, outgoing = functions.blocks(theta)
     wider = MarginFunctions(
         replace(network, widths=(outgoing.size + 1,)), functions.data, functions.unit

@@ -18,7 +18,7 @@ __all__ = ["CarriedMultipliers", "carried_multipliers"]
 @final
 @dataclass(frozen=True, eq=False)
 class CarriedMultipliers:
-    """`λ_n ∝ e^{-f_n(θ)}`, scaled so that `‖Σ λ_n ∇f_n(θ)‖ = ‖θ‖`, and how well they serve.
+    """`λ_n ∝ w_n e^{-f_n(θ)}`, scaled so that `‖Σ λ_n ∇f_n(θ)‖ = ‖θ‖`, and how well they serve.
 
     multipliers
         λ (N,), in the units of θ as given.
@@ -37,7 +37,7 @@ class CarriedMultipliers:
 
 
 def carried_multipliers(functions: Margins, theta: Array) -> CarriedMultipliers:
-    """Return the multipliers of the exponential loss at θ (math §7.10).
+    """Return the multipliers of the exponential loss, weights included, at θ (math §7.10).
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ def carried_multipliers(functions: Margins, theta: Array) -> CarriedMultipliers:
         where θ or the combined gradient is zero or not finite.
     """
     values, pull = functions.value_and_vjp(theta)
+    logs = -values if functions.weights is None else np.log(functions.weights) - values
     with np.errstate(under="ignore"):
-        weights = np.exp(np.min(values) - values)
+        weights = np.exp(logs - np.max(logs))
     weights = weights / np.sum(weights)
     gradient = pull(weights)
     length, size = vector_norm(gradient, 2.0), vector_norm(theta, 2.0)

@@ -12,8 +12,8 @@ from typing import Final, final
 import numpy as np
 
 from lexmargin.errors import UnsupportedError
-from lexmargin.formulations.constrained_path import VISIBLE_NATS
 from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.formulations.loss_path import VISIBLE_NATS
 from lexmargin.judge.bounds.loss_point import LossPoint, loss_point_of, vanishes_at_zero
 from lexmargin.judge.bounds.table import with_bounds
 from lexmargin.judge.certificate import Certificate, Check

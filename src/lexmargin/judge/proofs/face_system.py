@@ -18,20 +18,32 @@ from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.judge.functions.enclosure import Equations
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
+from lexmargin.margins import MarginFunctions
 
-__all__ = ["FaceSystem", "loss_weights"]
+__all__ = ["FaceSystem", "exact_weights", "loss_weights"]
 
 _ZERO: Final = 1e-9
 """Relative entry that counts as on a bound: a wrong guess fails the test, it proves nothing."""
 
 
-def loss_weights(s: Any, values: list[Any], logistic: bool) -> tuple[list[Any], list[Any]]:
-    """Return `e^s p(f_n)` and its derivative by f_n: p = e^{-f}, or 1/(1 + e^f)."""
+def loss_weights(
+    s: Any, values: list[Any], factors: list[Any], logistic: bool
+) -> tuple[list[Any], list[Any]]:
+    """Return `e^s w_n p(f_n)` and its derivative by f_n: p = e^{-f}, or 1/(1 + e^f)."""
+    pairs = list(zip(factors, values, strict=True))
     if logistic:
-        weights = [s.exp() / (1 + f.exp()) for f in values]
+        weights = [w * s.exp() / (1 + f.exp()) for w, f in pairs]
         return weights, [-p / (1 + (-f).exp()) for p, f in zip(weights, values, strict=True)]
-    weights = [(s - f).exp() for f in values]
+    weights = [w * (s - f).exp() for w, f in pairs]
     return weights, [-p for p in weights]
+
+
+def exact_weights(functions: MarginFunctions) -> list[Any]:
+    """Return the weights w_n of the margin functions in a loss (N,), as they are given."""
+    from flint import arb
+
+    found = functions.weights
+    return [1] * functions.count if found is None else [arb(float(w)) for w in found]
 
 
 @final
@@ -42,7 +54,8 @@ class FaceSystem(Equations):
         from flint import arb, arb_mat
 
         rho = vector_norm(kkt.point, kkt.norm) if kkt.radius is None else kkt.radius
-        self.rho, self.logistic = rho, term.loss is not Loss.EXPONENTIAL
+        self.rho, self.logistic = rho, term.loss.kind is not Loss.EXPONENTIAL
+        self.factors = exact_weights(kkt.functions)
         self.octahedron = kkt.norm == 1.0
         w, theta = kkt.point, kkt.point / rho
         self.w = w
@@ -81,7 +94,9 @@ class FaceSystem(Equations):
 
         w = self.entries(x)
         f = self.Z * arb_mat(len(w), 1, w)
-        return loss_weights(arb(self.lowest), [f[n, 0] for n in self._all()], self.logistic)
+        return loss_weights(
+            arb(self.lowest), [f[n, 0] for n in self._all()], self.factors, self.logistic
+        )
 
     def _columns(self) -> list[tuple[list[Any], bool]]:
         """Return, for each equation, the numbers a_n of `Σ p_n a_n = 0`."""

@@ -1,8 +1,8 @@
 """The Krawczyk test for losses: eq. 5 and the regularization path of §2.2.
 
-A loss carries its own multipliers, `λ_n = e^s p(f_n)` with p = e^{-f} (exponential) or 1/(1 + e^f)
-(logistic), so that the unknowns are w and the one number s: `w = Σ λ_n ∇f_n(w)` with ‖w‖ = ρ
-(eq. 5), or with `s = -log(μ q ‖w‖^{q-2})` (regularization path).
+A loss carries its own multipliers, `λ_n = e^s w_n p(f_n)` with the weights w_n of the samples and
+p = e^{-f} (exponential) or 1/(1 + e^f) (logistic), so that the unknowns are w and the one number s:
+`w = Σ λ_n ∇f_n(w)` with ‖w‖ = ρ (eq. 5), or with `s = -log(μ q ‖w‖^{q-2})` (regularization path).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from lexmargin.formulations.kkt import Kkt, LossTerm
 from lexmargin.inputs.limits import KRAWCZYK_ENTRIES, KRAWCZYK_PARAMETERS
 from lexmargin.judge.functions.enclosure import BallMargins, Equations, off_sphere, slopes_of
-from lexmargin.judge.proofs.face_system import FaceSystem, loss_weights
+from lexmargin.judge.proofs.face_system import FaceSystem, exact_weights, loss_weights
 from lexmargin.judge.proofs.krawczyk import on_ball, prove_solution
 from lexmargin.judge.proofs.proof import Proof, in_balls
 from lexmargin.judge.tolerances import MISFIT
@@ -40,7 +40,7 @@ def prove_loss(kkt: Kkt, term: LossTerm) -> Proof:
     if norm != 2.0 and not on_faces:
         why = f"the answer is transcendental and the norm {norm:g} is not the Euclidean one"
         return in_balls(False, f"{why}, the only one tried", size)
-    if term.loss is Loss.CROSS_ENTROPY and term.classes > 2:
+    if term.loss.kind is Loss.CROSS_ENTROPY and term.loss.classes > 2:
         return in_balls(False, "the cross-entropy of more than two classes is not tried", size)
     if entries > KRAWCZYK_ENTRIES or (size > KRAWCZYK_PARAMETERS and not on_faces):
         return in_balls(False, f"{functions.count} × {size} gradients are too many", size)
@@ -63,9 +63,10 @@ def _system(kkt: Kkt, term: LossTerm) -> _LossSystem | str:
     values = functions.values(w)
     if not np.all(np.isfinite(values)):
         return "some margin is not defined"
-    lowest = float(np.min(values))
+    logs = term.loss.log_slopes(values)
+    lowest = -float(np.max(logs))
     with np.errstate(under="ignore"):
-        pull = np.exp(lowest - values) @ functions.jacobian(w)
+        pull = np.exp(lowest + logs) @ functions.jacobian(w)
     slope = vector_norm(pull, 2.0)
     along = float(pull @ w) / (slope * vector_norm(w, 2.0)) if slope > 0.0 else -1.0
     if not along >= 1.0 - MISFIT:
@@ -80,8 +81,9 @@ class _LossSystem(Equations):
 
     def __init__(self, kkt: Kkt, term: LossTerm, scale: float) -> None:
         self.radius, self.term = kkt.radius, term
+        self.factors = exact_weights(kkt.functions)
         self.w = w = kkt.point
-        self.logistic = term.loss is not Loss.EXPONENTIAL
+        self.logistic = term.loss.kind is not Loss.EXPONENTIAL
         self.balls = BallMargins(kkt.functions, np.arange(kkt.functions.count))
         self.start = np.append(w, scale)
         size = 2.0 ** round(math.log2(vector_norm(w, 2.0)))
@@ -90,7 +92,7 @@ class _LossSystem(Equations):
 
     def _weights(self, s: Any, margins: list[Ball]) -> tuple[list[Any], list[Any]]:
         """Return λ_n of every sample, and its derivative by f_n."""
-        return loss_weights(s, [margin.value for margin in margins], self.logistic)
+        return loss_weights(s, [margin.value for margin in margins], self.factors, self.logistic)
 
     def residual(self, x: Sequence[Any]) -> list[Any]:
         d = self.w.size

@@ -157,6 +157,7 @@ def receipt(
             "features": data.n_features,
             "X": encoded(data.X) if inside else None,
             "y": [int(label) for label in data.y] if inside else None,
+            **_weights(data, inside),
         },
         "theta": encoded(flat),
         "theta_sha256": array_hash(flat),
@@ -202,6 +203,10 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "python-flint": installed("python-flint") or "",
     }
+
+
+def _weights(data: Dataset, inside: bool) -> dict[str, str]:
+    return {} if data.weights is None or not inside else {"weights": encoded(data.weights)}
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -250,7 +255,10 @@ def _norm(top: Fields) -> float:
 
 def _problem(top: Fields, data: Dataset | None) -> tuple[Formulation | None, int, int]:
     """Return the problem, how many margin functions it has and how many parameters."""
-    part = Fields(top.raw("data"), "data", _DATA)
+    stated = top.raw("data")
+    # Only receipts of weighted samples name their weights.
+    weighted = isinstance(stated, dict) and "weights" in stated
+    part = Fields(stated, "data", (*_DATA, "weights") if weighted else _DATA)
     hexadecimal(part.text("sha256"), "data.sha256")
     samples, features = part.whole("samples", 1), part.whole("features", 1)
     if samples * features > RECEIPT_ENTRIES:
@@ -263,10 +271,13 @@ def _problem(top: Fields, data: Dataset | None) -> tuple[Formulation | None, int
             if not isinstance(labels, list) or any(type(label) is not int for label in labels):
                 raise ReceiptError("data.y is no list of labels.", "Write the receipt again.")
             X = decoded(part.text("X"), (samples, features), "data.X")
-            inside = Dataset(X, labels, one_class=True)
+            weights = (
+                decoded(part.text("weights"), (samples,), "data.weights") if weighted else None
+            )
+            inside = Dataset(X, labels, one_class=True, weights=weights)
             data = inside if data is None or data == inside else data
-        elif part.raw("y") is not None:
-            raise ReceiptError("data.y is there without data.X.", "Write the receipt again.")
+        elif part.raw("y") is not None or weighted:
+            raise ReceiptError("data.X is not there beside the rest.", "Write the receipt again.")
         if data is None:
             size = int(sum(math.prod(shape) for shape in predictor.shapes(features)))
             return None, samples * max(1, predictor.outputs - 1), size

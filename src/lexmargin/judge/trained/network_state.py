@@ -9,7 +9,7 @@ from lexmargin.data.state_files import read_state
 from lexmargin.errors import ShapeError, UnknownNameError, UnsupportedError
 from lexmargin.formulations.base import Formulation
 from lexmargin.linalg.norms import Array
-from lexmargin.predictors.networks import Network
+from lexmargin.predictors.networks import fully_connected
 
 __all__ = ["network_weights"]
 
@@ -22,19 +22,19 @@ def network_weights(problem: Formulation, path: str | Path) -> list[Array]:
     torch's, (units, inputs), and (1, inputs) for a single output.
 
     Args:
-        problem: a problem whose predictor is a `Network`.
+        problem: a problem whose predictor is a `Network` without biases.
         path: a ``.safetensors`` or ``.npz`` file; pickled ones are refused.
 
     Raises:
-        UnsupportedError: the predictor is no `Network`.
+        UnsupportedError: the predictor is none.
         UnknownNameError: a tensor that is no weight of a layer, or a layer too many or too few.
         ShapeError: a tensor that does not fit its layer.
         DataError, MissingBackendError: as :func:`~lexmargin.data.state_files.read_state`.
     """
-    network = problem.predictor
-    if not isinstance(network, Network):
+    if fully_connected(problem.predictor) is None:
         raise UnsupportedError(
-            f"A state dict fits networks, and the predictor is a {type(network).__name__}.",
+            "A state dict fits networks without biases, and the predictor is "
+            f"{problem.predictor!r}.",
             "Give θ as blocks instead (block_0, block_1, … in an NPZ file).",
         )
     state, name = read_state(path), Path(path).name

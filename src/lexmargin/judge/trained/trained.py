@@ -27,6 +27,7 @@ from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.programs.directions import certify_direction
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
+from lexmargin.judge.trained.normalised import certify_normalised, free_blocks
 from lexmargin.judge.trained.trained_degree import Degrees, measure_degrees
 from lexmargin.judge.trained.trained_judge import certify_by_gram
 from lexmargin.judge.trained.trained_margins import TrainedMargins
@@ -36,8 +37,12 @@ from lexmargin.margins import MarginFunctions
 
 __all__ = [
     "certify_function",
+    "certify_margins",
     "certify_module",
+    "function_scores",
+    "module_scores",
     "plain_samples",
+    "scores_margins",
     "trained_margins",
 ]
 
@@ -55,13 +60,7 @@ def trained_margins(module: Any, X: Any, y: ArrayLike) -> TrainedMargins:
         MissingBackendError: torch is not installed.
         DataError, ShapeError, DegreeError, UnsupportedError: as :func:`certify_module`.
     """
-    try:
-        from lexmargin.judge.autodiff.torch_rows import TorchScores
-
-        scores = TorchScores(module, _samples(X, y))
-    except ModuleNotFoundError as error:
-        raise _missing("torch", error) from error
-    return _margins(scores, X, y)
+    return scores_margins(module_scores(module, X, y), X, y)
 
 
 @checked
@@ -105,7 +104,7 @@ def certify_module(
         MissingBackendError: torch is not installed.
     """
     margins = trained_margins(module, X, y)
-    return _certify(
+    return certify_margins(
         margins, degree, float(norm), tolerances, memory, _predictor(module, X, y, margins)
     )
 
@@ -133,13 +132,30 @@ def certify_function(
         MissingBackendError: JAX is not installed.
         DataError, ShapeError, DegreeError, UnsupportedError: as :func:`certify_module`.
     """
+    margins = scores_margins(function_scores(f, params, X, y), X, y)
+    return certify_margins(margins, degree, float(norm), tolerances, memory)
+
+
+def module_scores(module: Any, X: Any, y: ArrayLike) -> Scores:
+    """Return the scores of a torch module on samples whose labels are checked first."""
+    _dataset(X, y)
+    try:
+        from lexmargin.judge.autodiff.torch_rows import TorchScores
+
+        return TorchScores(module, X)
+    except ModuleNotFoundError as error:
+        raise _missing("torch", error) from error
+
+
+def function_scores(f: Callable[[Any, Any], Any], params: Any, X: Any, y: ArrayLike) -> Scores:
+    """Return the scores of a JAX function on samples whose labels are checked first."""
+    _dataset(X, y)
     try:
         from lexmargin.judge.autodiff.jax_rows import JaxScores
 
-        scores = JaxScores(f, params, _samples(X, y))
+        return JaxScores(f, params, X)
     except ModuleNotFoundError as error:
         raise _missing("jax", error) from error
-    return _certify(_margins(scores, X, y), degree, float(norm), tolerances, memory)
 
 
 def _predictor(
@@ -182,12 +198,6 @@ def plain_samples(X: Any) -> Any:
     return array_of(X, "X or y")
 
 
-def _samples(X: Any, y: ArrayLike) -> Any:
-    """Check samples and labels before any network sees them."""
-    _dataset(X, y)
-    return X
-
-
 def _dataset(X: Any, y: ArrayLike) -> Dataset:
     plain = plain_samples(X)
     if plain.ndim < 2:
@@ -199,7 +209,8 @@ def _dataset(X: Any, y: ArrayLike) -> Dataset:
     return Dataset(plain.reshape(plain.shape[0], -1), plain_samples(y))
 
 
-def _margins(scores: Scores, X: Any, y: ArrayLike) -> TrainedMargins:
+def scores_margins(scores: Scores, X: Any, y: ArrayLike) -> TrainedMargins:
+    """Return the margin functions of scores: one for two classes, differences for several."""
     data = _dataset(X, y)
     outputs = scores.values(samples=np.arange(1)).shape[1]
     everyone = np.arange(data.n_samples)
@@ -221,7 +232,7 @@ def _margins(scores: Scores, X: Any, y: ArrayLike) -> TrainedMargins:
 # -- the verdict -----------------------------------------------------------------------------------
 
 
-def _certify(
+def certify_margins(
     margins: TrainedMargins,
     degree: float | None,
     norm: float,
@@ -229,6 +240,7 @@ def _certify(
     memory: float,
     plain: MarginFunctions | None = None,
 ) -> Certificate:
+    """Judge the direction of a network's own weights by its margins, or those of ``plain``."""
     theta, values = margins.theta, margins.values(margins.theta)
     if not np.all(np.isfinite(values)):
         raise DataError("Some scores are NaN or infinite.", "Certify a network that is finite.")
@@ -239,6 +251,14 @@ def _certify(
     if small and plain is not None:
         found = certify_direction(plain, theta, degrees.total, norm, limits)
         found = with_sign_of_module(found, margins, degrees.total, plain)
+        return _described(found, degrees, limits)
+    if free := free_blocks(margins, degrees):
+        if not small:
+            raise UnsupportedError(
+                f"{free[0][0]!r} is normalised, and the network too large to keep all gradients.",
+                "Certify fewer samples.",
+            )
+        found = certify_normalised(margins, free, degrees.total, norm, limits)
         return _described(found, degrees, limits)
     if small:
         rows = margins.jacobian(theta)

@@ -12,7 +12,7 @@ from lexmargin.judge.autodiff.scores import Indices, Scores
 from lexmargin.judge.tolerances import CONTRADICTING
 from lexmargin.linalg.norms import Array
 
-__all__ = ["Degrees", "measure_degrees"]
+__all__ = ["Degrees", "around", "layer_of", "measure_degrees"]
 
 _WHOLE: Final = 1e-9
 """Distance from a whole degree that is rounding: a wrong one would contradict Euler at once."""
@@ -90,7 +90,7 @@ def measure_degrees(scores: Scores, tolerance: float, stated: float | None = Non
     alpha = _ratio(values, product)
     typical = float(np.max(terms, initial=0.0))
     scale = np.maximum(np.maximum(np.abs(product), np.abs(alpha * values)), typical)
-    points = [scores.theta, *_around(scores)]
+    points = [scores.theta, *around(scores)]
     near = [float(np.max(np.abs(product - alpha * values) / scale))]
     near += [_mismatch(scores, point, few, alpha) for point in points[1:]]
     far = [_drift(scores, point, few, alpha) for point in points]
@@ -104,7 +104,8 @@ def measure_degrees(scores: Scores, tolerance: float, stated: float | None = Non
         raise DegreeError(
             f"The network is not homogeneous (Definition 1): {failing} fails by {size:.2g} for the "
             f"best α. {_why(scores, points, few, tolerance)}",
-            "Remove them, or state the sum of homogeneous parts with lexmargin.Sum (eq. 10).",
+            "lexmargin.certify_limit judges networks with biases, skip connections or smooth units "
+            "against their leading part; lexmargin.Sum states homogeneous parts (eq. 10).",
         )
     _check_slopes(scores, points[1:])
     if stated is not None and not abs(stated - alpha) <= tolerance * alpha:
@@ -126,7 +127,8 @@ def _ratio(values: Array, product: Array) -> float:
     return whole + 0.0 if abs(ratio - whole) <= _WHOLE * max(1.0, abs(ratio)) else ratio
 
 
-def _around(scores: Scores) -> list[Array]:
+def around(scores: Scores) -> list[Array]:
+    """Return two points at a sizeable distance from θ, seeded."""
     found = []
     spread = _NOISE * float(np.linalg.norm(scores.theta)) / np.sqrt(scores.theta.size)
     for seed in (0, 1):
@@ -202,7 +204,7 @@ def _layers(
 ) -> tuple[tuple[str, float | None], ...]:
     groups: dict[str, list[int]] = {}
     for index, name in enumerate(scores.names):
-        groups.setdefault(_layer(name), []).append(index)
+        groups.setdefault(layer_of(name), []).append(index)
     found: list[tuple[str, float | None]] = []
     for layer, members in groups.items():
         degrees = []
@@ -220,7 +222,7 @@ def _layers(
     return tuple(found)
 
 
-def _layer(name: str) -> str:
+def layer_of(name: str) -> str:
     """Return the layer of a parameter: what its name says before the last part."""
     head, dot, _ = name.rpartition(".")
     return head if dot else name

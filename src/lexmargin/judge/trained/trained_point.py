@@ -15,7 +15,7 @@ from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.linalg.norms import Array, vector_norm
 
-__all__ = ["TrainedPoint"]
+__all__ = ["TrainedPoint", "unknown_kinks"]
 
 _CHUNK: Final = 256
 """Samples whose kinks are looked at in one pass; larger only takes more memory."""
@@ -57,7 +57,7 @@ class TrainedPoint(KinkedDirection):
     def standing(self, support: Indices) -> Standing:
         report = self._margins.kinks(support)
         if report.unknown:
-            return Standing(report.nearest, "", _unknown(report))
+            return Standing(report.nearest, "", unknown_kinks(report))
         if report.felt is None or report.felt > self.limit:
             return Standing(report.nearest)
         return Standing(report.nearest, f"on a kink of {report.where} ({report.felt:.1e})")
@@ -70,7 +70,7 @@ class TrainedPoint(KinkedDirection):
             some = others[first : first + _CHUNK]
             report = self._margins.kinks(some)
             if report.unknown:
-                return others, Standing(doubt=_unknown(report))
+                return others, Standing(doubt=unknown_kinks(report))
             if report.felt is None or report.felt > self.limit:
                 continue
             if report.felt < nearest:
@@ -98,7 +98,8 @@ class TrainedPoint(KinkedDirection):
         )
 
 
-def _unknown(report: KinkReport) -> str:
+def unknown_kinks(report: KinkReport) -> str:
+    """Return why one gradient for each sample may decide nothing: what has kinks unmeasured."""
     return (
         f"the distance from kinks is unknown, because of {', '.join(report.unknown)}: "
         "one gradient for each sample may decide nothing"

@@ -10,7 +10,8 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import WSet
 from lexmargin.paper.evidence import Backing
-from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
 from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.predictors.bias import BiasForm
@@ -30,11 +31,12 @@ class BiasLiteralSquare(Statement):
 
     Attributes:
         X, y: samples in the plane.
+        cost: C of the reference; the margin is hard where it is large.
     """
 
     id: ClassVar[str] = "bias-literal-square"
     title: ClassVar[str] = "A bias that is a square has one sign"
-    reference: ClassVar[str] = "§3.2, eq. 13"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.FREE_BIAS,)
     equation: ClassVar[str] = (
         r"\min_{\theta_1,b}\ \|\theta_1\|^2\ "
         r"\text{s.t.}\ y_n(\theta_1\cdot x_n+b^2)\ge 1\ \forall n"
@@ -54,6 +56,7 @@ class BiasLiteralSquare(Statement):
 
     X: tuple[tuple[float, float], ...] = ((3.0, 0.0), (1.0, 1.0))
     y: tuple[int, ...] = (1, -1)
+    cost: float = 1e8
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve eq. 13 with both biases, and the SVM by scikit-learn as the outside reference."""
@@ -62,10 +65,10 @@ class BiasLiteralSquare(Statement):
         data = Dataset(self.X, self.y)
         literal = solve(WSet(Sum((Linear(), Bias(BiasForm.SQUARE))), data))
         free = solve(WSet(Sum((Linear(), Bias(BiasForm.TWO_SQUARES))), data))
-        peer = SVC(kernel="linear", C=1e8, tol=1e-12).fit(data.X, data.y)
+        peer = SVC(kernel="linear", C=self.cost, tol=1e-12).fit(data.X, data.y)
         norm = float(np.sum(peer.coef_**2))
         word = f"X = {self.X}, y = {self.y}"
-        quantity = "‖w_1‖² with {}, against scikit-learn's SVC at C = 1e8"
+        quantity = f"‖w_1‖² with {{}}, against scikit-learn's SVC at C = {self.cost:g}"
         checks = tuple(
             Backing.of((answer.certificate,)).check(
                 word, quantity.format(name), answer.objective, Relation.EQUAL, norm, _SAME, reading
@@ -83,6 +86,19 @@ class BiasLiteralSquare(Statement):
             "free": (*_line(free), float(free.theta[1][0] ** 2 - free.theta[1][1] ** 2)),
         }
         return Measurement(checks, curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "labels turned, so that the SVM's bias is positive", BiasLiteralSquare(y=(-1, 1))
+            ),
+            Plant(
+                "a soft margin in the place of the hard one: SVC at C = 0.1",
+                BiasLiteralSquare(cost=0.1),
+                Reading.CORRECTED,
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Samples and both separators."""

@@ -12,7 +12,8 @@ from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import EXACT
-from lexmargin.paper.statement import Check, Effort, Measurement, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import LineSearch, descend
 from lexmargin.plots import BLUE, GREY, ORANGE, panel
 from lexmargin.predictors import DiagonalNetwork, Network, ReLU
@@ -41,7 +42,7 @@ class CarriedMultipliersIdentity(Statement):
 
     id: ClassVar[str] = "carried-multipliers"
     title: ClassVar[str] = "Gradient descent carries its own multipliers"
-    reference: ClassVar[str] = "Remark 2, Theorem 2"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.REMARK_2, Passage.THEOREM_2)
     equation: ClassVar[str] = (
         r"-\frac{\nabla L(\theta)}{\|\nabla L(\theta)\|}=\frac{\theta}{\|\theta\|},\quad "
         r"-\nabla L(\theta)=\sum_n e^{-f_n(\theta)}\nabla f_n(\theta)"
@@ -121,6 +122,10 @@ class CarriedMultipliersIdentity(Statement):
         best = nonnegative_multipliers(gradients, theta).multipliers
         third = float(np.linalg.norm(theta - best @ gradients)) / size
         return first, second, third
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("multipliers of another scale", CarriedMultipliersIdentity(rescale=1.001)),)
 
     def draw(self, measurement: Measurement) -> Any:
         """Both residuals over the steps."""

@@ -14,7 +14,8 @@ from lexmargin.judge import certify
 from lexmargin.judge.local.birth import birth_value
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing, residual
-from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
 from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Network, ReLU
 
@@ -31,11 +32,12 @@ class DeadNeuron(Statement):
 
     Attributes:
         angle: between the two samples of unit length, in degrees.
+        share: of the angle in the closed form of the birth test; right is ½.
     """
 
     id: ClassVar[str] = "dead-neuron"
     title: ClassVar[str] = "A stationary point that a new neuron improves"
-    reference: ClassVar[str] = "Assumption 3, Definition 3"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.ASSUMPTION_3, Passage.DEFINITION_3)
     equation: ClassVar[str] = (
         r"f_n\in C^2,\quad\theta=\sum_n\lambda_n\nabla f_n(\theta),"
         r"\quad\lambda\ge 0"
@@ -57,6 +59,7 @@ class DeadNeuron(Statement):
     )
 
     angle: float = 150.0
+    share: float = 0.5
 
     def measure(self, effort: Effort) -> Measurement:
         """Certify the point, apply the birth test, and walk along the newborn neuron."""
@@ -92,7 +95,7 @@ class DeadNeuron(Statement):
                 "birth test max_u |Σ λ_n y_n relu(u·x_n)|, against λ = 1/(2 cos(φ/2)) at a sample",
                 birth.upper,
                 Relation.EQUAL,
-                max(1.0 / (2.0 * math.cos(half)), 1.0),
+                max(1.0 / (2.0 * math.cos(self.share * 2.0 * half)), 1.0),
                 _ROUNDING,
                 Reading.CORRECTED,
             ),
@@ -119,6 +122,17 @@ class DeadNeuron(Statement):
         if np.min(problem.functions.values(theta)) < 1.0 - _ROUNDING:
             return math.inf
         return 0.5 * float(theta @ theta)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "100° between the samples, where no second neuron helps", DeadNeuron(angle=100.0)
+            ),
+            Plant(
+                "0.45 φ in the place of the half angle", DeadNeuron(share=0.45), Reading.CORRECTED
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Cost over the size of the newborn neuron."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import HardMargin
-from lexmargin.judge import certify
+from lexmargin.judge import Verdict, certify
 from lexmargin.paper.evidence import Backing, certified, residual
-from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
 from lexmargin.paths import LineSearch, descend
 from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork
@@ -36,11 +37,12 @@ class DefinitionThreeScale(Statement):
     Attributes:
         X, y: data of a depth 2 diagonal network.
         start: θ(0) of gradient descent; on the stable manifold of a saddle by default.
+        polish: end with Newton steps on the KKT system; without them the last iterate is judged.
     """
 
     id: ClassVar[str] = "definition-3-scale"
     title: ClassVar[str] = "A limit of gradient descent below the largest margin"
-    reference: ClassVar[str] = "Definition 3, Theorem 2"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.DEFINITION_3, Passage.THEOREM_2)
     equation: ClassVar[str] = (
         r"f_n(\theta)\ge\gamma^*(1)\ \forall n,\quad "
         r"\theta=\sum_{n:\,f_n(\theta)=\gamma^*(1)}\lambda_n\nabla f_n(\theta),\quad\lambda"
@@ -64,6 +66,7 @@ class DefinitionThreeScale(Statement):
     X: tuple[tuple[float, ...], ...] = ((1.0, 2.0),)
     y: tuple[int, ...] = (1,)
     start: tuple[float, ...] = (1.0, 0.0, 1.0, 0.0)
+    polish: bool = True
 
     def measure(self, effort: Effort) -> Measurement:
         """Descend, polish, certify the direction reached, and divide its margin by γ*(1)."""
@@ -73,7 +76,13 @@ class DefinitionThreeScale(Statement):
         best = solve(problem)
         steps = 2000 if effort is Effort.QUICK else 100_000
         path = descend(
-            predictor, data, start=np.array(self.start), steps=steps, step_rule=_STEPS, record=40
+            predictor,
+            data,
+            start=np.array(self.start),
+            steps=steps,
+            step_rule=_STEPS,
+            record=40,
+            polish=self.polish,
         )
         ended = path.polished is not None and path.polished.converged
         end = path.polished.theta if ended and path.polished is not None else path.direction
@@ -84,7 +93,7 @@ class DefinitionThreeScale(Statement):
             predictor, data, start=beside, steps=steps, step_rule=_STEPS, record=40, polish=False
         )
         word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
-        known = certified((limit,)) or limit.verdict.stationary
+        known = limit.verdict.stationary or limit.verdict is Verdict.NOT_STATIONARY
         checks = (
             Backing(
                 residual((limit, best.certificate)), known and certified((best.certificate,))
@@ -116,6 +125,20 @@ class DefinitionThreeScale(Statement):
             f"The polish moved the last direction by {moved:.2g}.",
         )
         return Measurement(checks, curves, remarks)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "a start beside the saddle's direction",
+                DefinitionThreeScale(start=(1.0, 0.1, 1.0, 0.1)),
+            ),
+            Plant(
+                "the last iterate of such a start in the place of the limit",
+                DefinitionThreeScale(start=(1.0, 0.1, 1.0, 0.1), polish=False),
+                Reading.CORRECTED,
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Normalised margin over steps, with γ*(1)."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import HardMargin
-from lexmargin.judge import certify
-from lexmargin.paper.evidence import Backing
-from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.judge import Verdict, certify
+from lexmargin.paper.evidence import Backing, residual
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
 from lexmargin.paths import descend
 from lexmargin.plots import BLUE, ORANGE, panel
 from lexmargin.predictors import Linear
@@ -29,11 +30,12 @@ class LicqNotNeeded(Statement):
 
     Attributes:
         Z: rows z_n = y_n x_n of a linear predictor.
+        polish: end with Newton steps on the KKT system; without them the last iterate is judged.
     """
 
     id: ClassVar[str] = "licq-not-needed"
     title: ClassVar[str] = "Stationary where the constraint qualification fails"
-    reference: ClassVar[str] = "Assumption 5, Theorem 2"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.ASSUMPTION_5, Passage.THEOREM_2)
     equation: ClassVar[str] = (
         r"\{\nabla f_n(\bar\theta):f_n(\bar\theta)=\gamma^*(1)\}\ "
         r"\text{linearly independent}"
@@ -53,19 +55,22 @@ class LicqNotNeeded(Statement):
     )
 
     Z: tuple[tuple[float, float], ...] = ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5))
+    polish: bool = True
 
     def measure(self, effort: Effort) -> Measurement:
         """Descend, polish, certify, and count rank and support."""
         data = Dataset(self.Z, [1] * len(self.Z), one_class=True)
         steps = 1000 if effort is Effort.QUICK else 20_000
-        path = descend(Linear(), data, start=np.array([2.0, 0.5]), steps=steps)
+        start = np.array([2.0, 0.5])
+        path = descend(Linear(), data, start=start, steps=steps, polish=self.polish)
         end = path.polished.theta if path.polished is not None else path.direction
         found = certify(HardMargin(Linear(), data), end)
         word = f"linear predictor, Z = {self.Z}"
         count = 0 if found.licq is None else found.licq.count
         rank = 0 if found.licq is None or found.licq.rank is None else found.licq.rank
         slack = 0.0 if found.mfcq is None else found.mfcq.slack
-        shown = Backing.of((found,))
+        decided = found.verdict.stationary or found.verdict is Verdict.NOT_STATIONARY
+        shown = Backing(residual((found,)), decided)
         checks = (
             shown.check(
                 word,
@@ -100,6 +105,20 @@ class LicqNotNeeded(Statement):
         }
         dimension = found.multiplier_dimension
         return Measurement(checks, curves, (f"The multiplier set has dimension {dimension}.",))
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "the third sample left out: two independent gradients",
+                LicqNotNeeded(Z=((1.0, 0.0), (0.0, 1.0))),
+            ),
+            Plant(
+                "the last iterate in the place of the limit",
+                LicqNotNeeded(polish=False),
+                Reading.CORRECTED,
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """The interval of every multiplier."""

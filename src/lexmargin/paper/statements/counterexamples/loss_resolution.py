@@ -12,7 +12,8 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import ConstrainedPath
 from lexmargin.linalg.guarded import least_between
 from lexmargin.paper.evidence import EXACT, Backing
-from lexmargin.paper.statement import Effort, Measurement, Reading, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Statement
 from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
@@ -36,11 +37,12 @@ class LossResolution(Statement):
 
     Attributes:
         rho: the scale at which the two computations are compared.
+        norm: of the ball that eq. 5 is solved in; the closed form is that of ℓ1.
     """
 
     id: ClassVar[str] = "loss-resolution"
     title: ClassVar[str] = "What double precision sees of the loss"
-    reference: ClassVar[str] = "eq. 5, Theorem 4"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.CONSTRAINED_PATH, Passage.THEOREM_4)
     equation: ClassVar[str] = (
         r"\Theta_c(\rho)=\mathrm{argmin}_{\|\theta\|\le 1}\,"
         r"\sum_n e^{-f_n(\rho\theta)}"
@@ -64,6 +66,7 @@ class LossResolution(Statement):
     )
 
     rho: float = 100.0
+    norm: float = 1.0
 
     def measure(self, effort: Effort) -> Measurement:
         """Minimise L over the optimal face by bounded search, and solve eq. 5 by ours."""
@@ -79,7 +82,7 @@ class LossResolution(Statement):
                 return float(np.exp(-rho * (Z @ np.array([1.0 - t, t]) - 1.0)).sum())
 
             found = least_between(loss, 0.0, 1.0, 1e-12)
-            answer = solve(ConstrainedPath(Linear(), data, rho=rho, norm=1.0))
+            answer = solve(ConstrainedPath(Linear(), data, rho=rho, norm=self.norm))
             naive.append(abs(found - truth))
             ours.append(abs(float(answer.direction[1]) - truth))
             certificates.append(answer.certificate)
@@ -108,6 +111,17 @@ class LossResolution(Statement):
             "ours": tuple(ours),
         }
         return Measurement(checks, curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant("ρ = 5, three nats apart, which doubles see", LossResolution(rho=5.0)),
+            Plant(
+                "the ℓ2 ball in the place of the ℓ1 ball",
+                LossResolution(norm=2.0),
+                Reading.CORRECTED,
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Both errors over the nats between the levels."""

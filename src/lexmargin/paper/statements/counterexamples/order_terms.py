@@ -10,7 +10,8 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import MarginPath
 from lexmargin.paper.evidence import Backing
-from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
 from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork, Linear, Sum
 from lexmargin.predictors.base import Predictor
@@ -34,7 +35,7 @@ class OrderTerms(Statement):
 
     id: ClassVar[str] = "order-terms"
     title: ClassVar[str] = "A discarded part need not vanish"
-    reference: ClassVar[str] = "Theorem 1, eq. 12"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.THEOREM_1, Passage.LEMMA_4)
     equation: ClassVar[str] = (
         r"\theta_k^*=\frac{1}{\rho}\,(w_k^*+o(1))\,\gamma^*(\rho)^{1/"
         r"\alpha_k}"
@@ -78,6 +79,16 @@ class OrderTerms(Statement):
         )
         curves = {"rho": tuple(rhos), "size": tuple(size), "scaled": tuple(scaled)}
         return Measurement(checks, curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "a shallow part of degree 2 beside degree 3, which is dropped altogether",
+                OrderTerms(shallow=2, deep=3),
+            ),
+            Plant("a second part of the same degree", OrderTerms(deep=1), Reading.CORRECTED),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """ρθ_1 and ρθ_1/γ* over ρ."""

@@ -11,7 +11,8 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import RegularizationPath
 from lexmargin.paper.evidence import Backing
-from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork
@@ -29,11 +30,12 @@ class RegularizationJump(Statement):
 
     Attributes:
         depth: α, the degree of the diagonal network of one sample, f = Π θ_i.
+        continuous: the degree whose path is called continuous.
     """
 
     id: ClassVar[str] = "regularization-jump"
     title: ClassVar[str] = "The regularization path jumps over norms"
-    reference: ClassVar[str] = "§2.2, the three paths"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.APPENDIX_F,)
     equation: ClassVar[str] = (
         r"\Theta_c(\rho)=\mathrm{argmin}_{\|\theta\|\le 1}\,L(\rho\theta),\quad "
         r"\Theta_r(\mu)=\mathrm{argmin}_\theta\,L(\theta)+\frac{\mu}{2}\|\theta\|^2"
@@ -57,6 +59,7 @@ class RegularizationJump(Statement):
     )
 
     depth: int = 3
+    continuous: int = 2
 
     def measure(self, effort: Effort) -> Measurement:
         """Trace both networks over one grid of μ and take the largest step of the norm."""
@@ -65,7 +68,7 @@ class RegularizationJump(Statement):
         checks = []
         remarks: tuple[str, ...] = ()
         curves: dict[str, tuple[float, ...]] = {"mu": tuple(float(m) for m in strengths)}
-        for depth, reading in ((self.depth, Reading.PAPER), (2, Reading.CORRECTED)):
+        for depth, reading in ((self.depth, Reading.PAPER), (self.continuous, Reading.CORRECTED)):
             data = Dataset([[1.0]], [1], one_class=True)
             problem = RegularizationPath(DiagonalNetwork(depth), data, strength=1.0, power=2.0)
             path = trace(problem, [0.5 * float(m) for m in strengths])
@@ -89,6 +92,17 @@ class RegularizationJump(Statement):
             )
             curves["norm" if reading is Reading.PAPER else "continuous"] = tuple(norms)
         return Measurement(tuple(checks), curves, remarks)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant("degree 2, where the path is continuous", RegularizationJump(depth=2)),
+            Plant(
+                "degree 3 in the place of degree 2",
+                RegularizationJump(continuous=3),
+                Reading.CORRECTED,
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Norms over μ."""

@@ -15,7 +15,8 @@ from lexmargin.losses import Loss
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import rows as as_data
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, panels
 from lexmargin.predictors import Linear
 from lexmargin.separability import separability
@@ -50,7 +51,8 @@ class SeparablePart(Statement):
 
     id: ClassVar[str] = "separable-part"
     title: ClassVar[str] = "Without a separator the separable part decides the direction"
-    reference: ClassVar[str] = "eq. 5, beyond Assumption 1; Ji and Telgarsky (2018)"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.CONSTRAINED_PATH, Passage.ASSUMPTION_1)
+    beyond: ClassVar[str] = "Ji and Telgarsky (2018)"
     equation: ClassVar[str] = (
         r"\frac{P^\perp\theta_c(\rho)}{\|P^\perp\theta_c(\rho)\|}\to"
         r"\arg\max_{\|\theta\|=1,\ \theta\perp z_r\,\forall r\in R}\ \min_{n\in S}\ z_n\cdot\theta,"
@@ -148,6 +150,15 @@ class SeparablePart(Statement):
         )
         answers = [margin.certificate, least.certificate]
         return limit, margin.margin, _INSIDE * least.theta[0], answers
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "the max margin of S in the whole space, not orthogonal to R",
+                SeparablePart(orthogonal=False),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Both distances over the radius."""

@@ -12,7 +12,8 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import ConstrainedPath, Lexicographic
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
-from lexmargin.paper.statement import Effort, Measurement, Reading, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
 from lexmargin.plots import BLUE, GREEN, GREY, VERMILION, panel
 from lexmargin.predictors import Polynomial
 from lexmargin.solve import solve
@@ -33,11 +34,12 @@ class TheoremFourThirdLevel(Statement):
 
     Attributes:
         coefficients: of θ₁⁴, θ₁³θ₂, θ₂⁴ in f_1, f_2, f_3.
+        rate: factor on the rates of levels 1 and 2; the corrected reading has 1.
     """
 
     id: ClassVar[str] = "theorem-4-third-level"
     title: ClassVar[str] = "The third level, where the constrained path goes elsewhere"
-    reference: ClassVar[str] = "Theorem 4, Definition 5"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.THEOREM_4,)
     equation: ClassVar[str] = r"\Theta_c^{\infty}\subseteq\Theta_{m,N}^*"
     says: ClassVar[str] = (
         "Limits of the constrained path θ_c(ρ) are lexicographic max-margin directions: the "
@@ -59,6 +61,7 @@ class TheoremFourThirdLevel(Statement):
         (2.0, 1.0, 2.0),
         (9.0, 0.0, 10.0),
     )
+    rate: float = 1.0
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve the lexicographic problem and the constrained path, and compare level by level."""
@@ -91,7 +94,7 @@ class TheoremFourThirdLevel(Statement):
                         f"m_{k + 1}(θ_c) at ρ⁴ = {r:g}, against m_{k + 1}* - ln {3 - k}/ρ⁴",
                         float(sorted_margins[k]),
                         Relation.AT_LEAST,
-                        levels[k] - loss / r,
+                        levels[k] - self.rate * loss / r,
                         _LEVEL,
                         Reading.CORRECTED,
                     )
@@ -132,6 +135,22 @@ class TheoremFourThirdLevel(Statement):
 
     def _log_loss(self, data: Dataset, theta: FloatArray, r: float) -> float:
         return float(np.logaddexp.reduce(-r * (data.X @ self._monomials(theta))))
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "the third levels exchanged, so that the path's limit is lexicographic",
+                TheoremFourThirdLevel(
+                    coefficients=((1.0, 0.0, 1.0), (2.0, 1.0, 2.0), (10.0, 0.0, 9.0))
+                ),
+            ),
+            Plant(
+                "the levels themselves in the place of their rates",
+                TheoremFourThirdLevel(rate=0.0),
+                Reading.CORRECTED,
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Sorted margins over ρ⁴ beside the levels."""

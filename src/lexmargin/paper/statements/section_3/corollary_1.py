@@ -12,7 +12,8 @@ from lexmargin.formulations import ConstrainedPath
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.figures import plot_seen
 from lexmargin.paper.instances import breast_cancer_linear, diagonal_pair, two_axes, wine_network
-from lexmargin.paper.statement import Check, Effort, Measurement, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, ORANGE, VERMILION, panel
 
@@ -34,7 +35,7 @@ class CorollaryOne(Statement):
 
     id: ClassVar[str] = "corollary-1"
     title: ClassVar[str] = "The ratio of the two margins tends to 1"
-    reference: ClassVar[str] = "Corollary 1"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.COROLLARY_1,)
     equation: ClassVar[str] = (
         r"\lim_{\rho\to\infty}\frac{\gamma^*(\rho)}{\gamma(\rho,"
         r"\theta_c(\rho))}=1"
@@ -79,6 +80,15 @@ class CorollaryOne(Statement):
             )
             curves |= {f"rho {number}": tuple(grid), f"ratio {number}": tuple(ratio)}
         return Measurement(tuple(checks), curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "a hundredth of the scale ρ, where log N is not small beside γ*",
+                CorollaryOne(reach=1e-2, toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """γ*/γ - 1 over ρ, where the path separates."""

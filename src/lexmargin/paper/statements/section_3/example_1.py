@@ -12,7 +12,8 @@ from lexmargin.formulations import ConstrainedPath, HardMargin
 from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.figures import plot_seen
 from lexmargin.paper.instances import Instance, breast_cancer_linear, diagonal_pair, rows, two_axes
-from lexmargin.paper.statement import Check, Effort, Measurement, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork, Linear
@@ -37,7 +38,7 @@ class ExampleOne(Statement):
 
     id: ClassVar[str] = "example-1"
     title: ClassVar[str] = "Homogeneous predictors: the two paths meet"
-    reference: ClassVar[str] = "Definition 2, Example 1"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.DEFINITION_2, Passage.EXAMPLE_1)
     equation: ClassVar[str] = (
         r"\sup_{a\in\Theta_c(\rho)}\ \inf_{b\in\Theta_m(\rho)}\|a-b\|"
         r"\to 0"
@@ -137,6 +138,15 @@ class ExampleOne(Statement):
             _NEAR,
         )
         return check, tuple(float(b) for b in back)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "the margin path of other data, the samples scaled by 1 and 3",
+                ExampleOne(against=(1.0, 3.0), toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Distances over ρ."""

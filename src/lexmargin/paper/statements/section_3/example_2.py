@@ -10,7 +10,8 @@ import numpy as np
 from lexmargin.data.dataset import load_dataset
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, constrained, max_margin, smallest
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.plots import BLUE, GREY, VERMILION, panel
 
 __all__ = ["STATEMENT", "ExampleTwo"]
@@ -31,7 +32,7 @@ class ExampleTwo(Statement):
 
     id: ClassVar[str] = "example-2"
     title: ClassVar[str] = "A log predictor: the two paths do not meet"
-    reference: ClassVar[str] = "Example 2"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.EXAMPLE_2,)
     equation: ClassVar[str] = (
         r"\gamma^*(\rho)-\gamma(\rho,\theta_c(\rho))="
         r"\log\frac{\tilde\gamma^*}{\tilde\gamma(\theta_c(\rho))}\nrightarrow 0"
@@ -91,6 +92,15 @@ class ExampleTwo(Statement):
             ]
             curves[f"distance {number}"] = tuple(apart)
         return Measurement(tuple(checks), curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "the square of the log, which does near the max-margin direction",
+                ExampleTwo(power=2.0, toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Distances to the max-margin direction over ln ρ."""

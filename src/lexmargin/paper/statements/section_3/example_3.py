@@ -11,7 +11,8 @@ import numpy as np
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, constrained, max_margin, ratio, smallest
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panels
 
 __all__ = ["STATEMENT", "ExampleThree"]
@@ -40,7 +41,7 @@ class ExampleThree(Statement):
 
     id: ClassVar[str] = "example-3"
     title: ClassVar[str] = "A power of the log: the two paths meet"
-    reference: ClassVar[str] = "Example 3"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.EXAMPLE_3,)
     equation: ClassVar[str] = (
         r"(1+\epsilon)\log^\epsilon(\rho)\,"
         r"\log\frac{\tilde\gamma^*}{\tilde\gamma(\theta_c(\rho))}\le\log N+o(\log^\epsilon"
@@ -127,6 +128,10 @@ class ExampleThree(Statement):
             ),
         ]
         return checks, tuple(ratio(a.direction) for a in answers) if toy else tuple(apart)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("ε = 0, which is Example 2", ExampleThree(epsilons=(0.0,), toy_only=True)),)
 
     def draw(self, measurement: Measurement) -> Any:
         """θ₂/θ₁ over ln ρ for every ε, and the distance to the max-margin direction on wine."""

@@ -17,7 +17,8 @@ from lexmargin.paper.instances import (
     two_axes,
     wine_network,
 )
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panels
 
@@ -40,7 +41,7 @@ class LemmaThree(Statement):
 
     id: ClassVar[str] = "lemma-3"
     title: ClassVar[str] = "The constrained path's margin is within log N of the largest"
-    reference: ClassVar[str] = "Lemma 3, eq. 8"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.LEMMA_3,)
     equation: ClassVar[str] = r"\gamma^*(\rho)-\gamma(\rho,\theta_c(\rho))\le\log N"
     says: ClassVar[str] = (
         "At every ρ, whatever the predictor: the constrained path gives away at most log N of "
@@ -98,6 +99,15 @@ class LemmaThree(Statement):
                 f"log N {number}": (math.log(samples),),
             }
         return Measurement(tuple(checks), curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "a hundred equal samples counted once in N",
+                LemmaThree(copies=100, distinct=True, toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Both margins with the band, and the differences of all instances."""

@@ -11,7 +11,8 @@ from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.formulations import HardMargin, MarginPath, WSet
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import Backing
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.predictors.bias import BiasForm
@@ -39,7 +40,7 @@ class SvmWithBias(Statement):
 
     id: ClassVar[str] = "svm-with-bias"
     title: ClassVar[str] = "A bias of higher degree is not regularised"
-    reference: ClassVar[str] = "§3.2, eq. 13"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.FREE_BIAS,)
     equation: ClassVar[str] = (
         r"\min_{\theta_1,b}\ \|\theta_1\|^2\ "
         r"\text{s.t.}\ y_n(\theta_1\cdot x_n+b|b|)\ge 1\ \forall n"
@@ -142,6 +143,15 @@ class SvmWithBias(Statement):
         size, square = float(w @ w), float(b @ b)
         gamma = (-square + np.sqrt(square**2 + 4.0 * size * rho**2)) / (2.0 * size)
         return np.concatenate([gamma * w, np.sqrt(gamma) * b]) / rho
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "symmetric samples, where both SVMs have the bias 0",
+                SvmWithBias(X=((2.0, 1.0), (-2.0, -1.0)), toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Samples and separators in the plane."""

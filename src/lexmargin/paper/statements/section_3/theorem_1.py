@@ -10,7 +10,8 @@ import numpy as np
 from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.formulations import ConstrainedPath, MarginPath, WSet
 from lexmargin.paper.evidence import Backing, residual
-from lexmargin.paper.statement import Check, Effort, Measurement, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, VERMILION, panels
 from lexmargin.predictors import Bias, Linear, Sum
@@ -34,7 +35,7 @@ class TheoremOne(Statement):
 
     id: ClassVar[str] = "theorem-1"
     title: ClassVar[str] = "Both paths settle on the W-set"
-    reference: ClassVar[str] = "Theorem 1, Lemma 4, eq. 12 and 13"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.THEOREM_1, Passage.LEMMA_4)
     equation: ClassVar[str] = (
         r"\rho\,\theta_k=(w_k^*+o(1))\,\gamma^*(\rho)^{1/\alpha_k},\quad "
         r"w^*\in\mathrm{argmin}_w\,\|w_1\|^2\ \text{s.t.}\ f_n(w)\ge 1\ \forall n"
@@ -103,6 +104,10 @@ class TheoremOne(Statement):
                     curves |= {f"limit {i}": (float(v),) for i, v in enumerate(whole)}
                     curves |= {f"{word} w {i}": tuple(v) for i, v in enumerate(flat.T)}
         return Measurement(tuple(checks), curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("ρ up to 3, where γ*(ρ) is not large", TheoremOne(last=3.0, toy_only=True)),)
 
     def draw(self, measurement: Measurement) -> Any:
         """Scaled parameters of the toy, and distances over ρ on both paths."""

@@ -11,7 +11,8 @@ from lexmargin.data.dataset import load_dataset
 from lexmargin.formulations import MarginPath, ScaledMargin
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import rows
-from lexmargin.paper.statement import Check, Effort, Measurement, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panels
 from lexmargin.predictors import DiagonalNetwork, Linear, Member, Sum
 from lexmargin.solution import Solution
@@ -37,7 +38,7 @@ class TheoremOneDiscard(Statement):
 
     id: ClassVar[str] = "theorem-1-discard"
     title: ClassVar[str] = "Shallow members leave the ensemble"
-    reference: ClassVar[str] = "Theorem 1, the conjecture after it; eq. 14"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.DISCARD, Passage.CONJECTURE, Passage.CLAIM_1)
     equation: ClassVar[str] = (
         r"\min_w\ \sum_{k=1}^{K}\gamma^{2/\alpha_k}\|w_k\|^2\ "
         r"\text{s.t.}\ f_n(w)\ge 1\ \forall n,\quad \gamma\to\infty"
@@ -139,6 +140,15 @@ class TheoremOneDiscard(Statement):
             _GONE,
         )
         return check, {"wine gamma": gammas, "wine 1": first, "wine 2": second}
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "a sample that only the shallowest part sees",
+                TheoremOneDiscard(needed=True, toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Sizes over γ, and the phase transition over ρ²."""

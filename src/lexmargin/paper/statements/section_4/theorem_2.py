@@ -11,7 +11,8 @@ from lexmargin.formulations import HardMargin
 from lexmargin.judge import Verdict, certify
 from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, wine_network
-from lexmargin.paper.statement import Check, Effort, Measurement, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import LineSearch, descend
 from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Linear
@@ -37,7 +38,7 @@ class TheoremTwo(Statement):
 
     id: ClassVar[str] = "theorem-2"
     title: ClassVar[str] = "Gradient descent ends at a stationary point of the max margin"
-    reference: ClassVar[str] = "Theorem 2, Definition 3"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.THEOREM_2,)
     equation: ClassVar[str] = (
         r"\bar\theta=\lim_{t\to\infty}\frac{\theta(t)}{\|\theta(t)\|}="
         r"\sum_n\lambda_n\nabla f_n(\bar\theta),\quad\lambda\ge 0"
@@ -110,6 +111,15 @@ class TheoremTwo(Statement):
                 f"limit {number}": (limit.margin / best.margin,),
             }
         return Measurement(tuple(checks), curves, tuple(remarks))
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "the last iterate in the place of the limit",
+                TheoremTwo(polish=False, toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Normalised margins over steps."""

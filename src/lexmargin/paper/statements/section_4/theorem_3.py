@@ -11,7 +11,8 @@ from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.margins import MarginFunctions
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, diagonal_pair, rows, wine_network
-from lexmargin.paper.statement import Check, Effort, Measurement, Relation, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.paths import GradientFlow, Records, descend
 from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 from lexmargin.predictors import Linear
@@ -38,7 +39,7 @@ class TheoremThree(Statement):
 
     id: ClassVar[str] = "theorem-3"
     title: ClassVar[str] = "The gradient turns into the parameters' own direction"
-    reference: ClassVar[str] = "Theorem 3, Remark 2, Definition 4"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.THEOREM_3,)
     equation: ClassVar[str] = (
         r"\lim_{t\to\infty}\,-\frac{\nabla L(\theta(t))}{\|\nabla L(\theta(t))\|}="
         r"\lim_{t\to\infty}\frac{\theta(t)}{\|\theta(t)\|}"
@@ -122,6 +123,10 @@ class TheoremThree(Statement):
             instance.predictor, instance.data, seed=seed, flow=flow, record=1, polish=False
         )
         return path.records
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (Plant("t = 1 in the place of the limit", TheoremThree(time=1.0, toy_only=True)),)
 
     def draw(self, measurement: Measurement) -> Any:
         """Angle and residual over time."""

@@ -14,7 +14,8 @@ from lexmargin.judge import certify
 from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.figures import plot_seen
 from lexmargin.paper.instances import digits_pair, rows
-from lexmargin.paper.statement import Check, Effort, Measurement, Statement
+from lexmargin.paper.passages import Passage
+from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import trace
 from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panels
 from lexmargin.predictors import Linear
@@ -41,7 +42,7 @@ class TheoremFour(Statement):
 
     id: ClassVar[str] = "theorem-4"
     title: ClassVar[str] = "The constrained path finds the lexicographic max margin"
-    reference: ClassVar[str] = "Theorem 4, Definition 5"
+    passages: ClassVar[tuple[Passage, ...]] = (Passage.THEOREM_4,)
     equation: ClassVar[str] = r"\Theta_c^{\infty}\subseteq\Theta_{m,N}^*"
     says: ClassVar[str] = (
         "Limits of the constrained path are lexicographic max-margin directions. Tested where "
@@ -122,6 +123,15 @@ class TheoremFour(Statement):
                 curves |= {"levels": tuple(levels)}
                 curves |= {f"m{k + 1}": tuple(margins[:, k]) for k in range(samples)}
         return Measurement(tuple(checks), curves)
+
+    def planted(self) -> tuple[Plant, ...]:
+        """Return what turns the finding."""
+        return (
+            Plant(
+                "the margins of another direction of the optimal face",
+                TheoremFour(against=(0.5, 0.5), toy_only=True),
+            ),
+        )
 
     def draw(self, measurement: Measurement) -> Any:
         """Levels of the first instance, and distances of all."""

@@ -1,0 +1,1 @@
+"""Statements of §2, the paths and their two forms."""

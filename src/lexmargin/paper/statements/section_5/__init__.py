@@ -1,0 +1,1 @@
+"""Section 5: what the paper asks in closing."""
