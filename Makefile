@@ -66,9 +66,9 @@ paper: install
 
 # Every solver that can be installed, on the collection, raw and scaled; interrupted, it goes on.
 compare: install
-	@$(VENV)/python -m pip install -q ".[solvers]" || echo "compare: some solvers could not be fetched; their columns say so."
+	@$(VENV)/python -m pip install -q --no-build-isolation -c constraints.txt -e ".[solvers]" || echo "compare: some solvers could not be fetched; their columns say so."
 	@mkdir -p out
-	$(VENV)/lexmargin compare --problems collection --solvers convex,baselines --both --time-limit 20 \
+	$(VENV)/lexmargin compare --problems collection --solvers convex,baselines,newton,ipopt-casadi --both --time-limit 20 \
 		--out out/compare --csv out/compare.csv --html out/compare.html --cite out/compare.cff
 
 known-issues: install

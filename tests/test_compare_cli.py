@@ -55,6 +55,22 @@ def test_report_shows_again_what_compare_has_written(
     assert "success" in text and "honesty" in text and "clarabel" in text
 
 
+def test_raw_and_scaled_side_by_side_of_the_collection_with_a_file_to_cite(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cite = tmp_path / "cite.cff"
+    words = ["--problems", "collection/iris-0-raw-free", "--solvers", "daqp,face", "--both"]
+    code, out, _ = compare(capsys, *words, "--cite", str(cite), "--json")
+    rows = json.loads(out)
+    assert code == 0 and [row["scaled"] for row in rows] == [False, True] * 2
+    assert [row["success"] for row in rows] == [True, True, False, False]
+    assert all(row["failure"].startswith("does not handle it: The face") for row in rows[2:])
+    assert cite.read_text().startswith("cff-version: 1.2.0\n") and "daqp" in cite.read_text()
+    _, text, _ = compare(capsys, *words)
+    assert "face does not handle it: The face method answers lexicographic" in text
+    assert "default, scaled" in text and "not meant" in text
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

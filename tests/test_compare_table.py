@@ -20,7 +20,7 @@ def answered(key: str, **changes: Any) -> Answered:
     unit = {
         "problem": changes.pop("problem", PROBLEM),
         "profile": changes.pop("profile", "a"),
-        "grade": {"name": "low"},
+        "grade": {"name": "low", "tolerance": changes.pop("asked", 1e-3)},
         "seed": 0,
         "scaled": False,
         "limits": {"seconds": 20.0, "mebibytes": 512},
@@ -67,6 +67,20 @@ CASES = [
     ({"claim": "INFEASIBLE", **NONE}, Honesty.FALSE),
     ({"claim": "LOCALLY_INFEASIBLE", **NONE}, Honesty.OPEN),
     ({"claim": "UNBOUNDED", **NONE}, Honesty.FALSE),
+    # By its own measure too, by ours alone, and what nobody has asked for.
+    ({**BAD, "own_word": "met", "stationarity": 0.9}, Honesty.NOT_MEANT),
+    ({**BAD, "own_word": "met", "stationarity": 1e-5}, Honesty.COARSE),
+    ({**BAD, "own_word": "met", "feasibility": 0.5}, Honesty.NOT_MEANT),
+    ({**BAD, "own_word": "missed", "stationarity": 1e-5}, Honesty.FALSE),
+    ({**BAD, "own_word": "missed", "stationarity": 0.9}, Honesty.FALSE),
+    ({**BAD, "stationarity": 1e-5}, Honesty.FALSE),
+    ({**BAD, "stationarity": 1e-5, "asked": None}, Honesty.COARSE),
+    ({**BAD, "stationarity": 0.9, "asked": None}, Honesty.FALSE),
+    ({"verdict": "SADDLE", "certified": False, "own_word": "met"}, Honesty.NOT_MEANT),
+    ({**BAD, "verdict": "NOT_SEPARATING", "own_word": "met"}, Honesty.NOT_MEANT),
+    ({"claim": "INFEASIBLE", "own_word": "met", "feasible": True, **NONE}, Honesty.NOT_MEANT),
+    ({"claim": "INFEASIBLE", "own_word": "missed", "feasible": True, **NONE}, Honesty.FALSE),
+    ({"claim": "OPTIMAL", "feasible": False, "own_word": "met", **NONE}, Honesty.FALSE),
 ]
 
 
@@ -74,6 +88,33 @@ CASES = [
 def test_a_claim_against_the_verdict(changes: dict[str, Any], honesty: Honesty) -> None:
     (row,) = judged(answered("x", **changes)).rows
     assert row.honesty is honesty and row.success is bool(changes.get("certified", True))
+    assert (row.failure == "") is row.success
+    said = {
+        Honesty.FALSE: "refuted",
+        Honesty.NOT_MEANT: "true by its own measure",
+        Honesty.COARSE: "less accurate than what is verified",
+        Honesty.OPEN: "nobody has proved or refuted",
+    }
+    assert said.get(honesty, "") in row.failure
+    if "missed" in changes.values():
+        assert "false by its own measure too" in row.failure
+
+
+ENDS = [
+    ("MISSING", "not installed here: why"),
+    ("NOT_HANDLED", "does not handle it: why"),
+    ("TIME_LIMIT", "ended by the time limit: why"),
+    ("ITERATION_LIMIT", "ended by its limit of iterations: why"),
+    ("CRASHED", "crashed: why"),
+    ("NUMERICAL", "gave up: why"),
+    ("FINISHED", "no answer: why"),
+]
+
+
+@pytest.mark.parametrize(("ran", "said"), ENDS)
+def test_every_failure_is_told_in_words(ran: str, said: str) -> None:
+    (row,) = judged(answered("x", ran=ran, claim="NOTHING", raw_status="why", **NONE)).rows
+    assert row.failure == said and not row.success
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ CASES: list[tuple[str, Contender, RowStatus, Honesty, bool, str]] = [
     ),
     (
         "liar", contender(nothing, saying([1.0, 0.2])),
-        RowStatus.FINISHED, Honesty.FALSE, False, "claims optimal, which is refuted; not stat",
+        RowStatus.FINISHED, Honesty.FALSE, False, "own measure is not known here); not stationary",
     ),
     (
         "backwards", contender(nothing, saying(-ANSWER)),

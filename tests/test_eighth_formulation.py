@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 import lexmargin as lm
 from lexmargin.cli.main import main
 from lexmargin.compare.executors import Serial
-from lexmargin.compare.own_modules import load_modules, modules_of
+from lexmargin.compare.sources import load_modules, modules_of
 from lexmargin.errors import (
     ExpressionError,
     LibraryError,

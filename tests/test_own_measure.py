@@ -15,6 +15,7 @@ from lexmargin.compare.job_run import is_feasible
 from lexmargin.compare.own_measure import infeasible_by_own, own_residuals, residuals_of
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.run.stages import Run
+from lexmargin.shelf.collection import collection
 from lexmargin.shelf.library import Library, grade
 from lexmargin.shelf.planted import Plan, biased
 from lexmargin.shelf.profiles import ClaimRule, Handles, Measure, Profile
@@ -43,6 +44,22 @@ def test_residuals_are_those_of_the_program() -> None:
         assert found.gap == pytest.approx(abs(w @ w - weights.sum()))
         lengths = np.linalg.norm(Z, axis=1)
         assert found.rows == pytest.approx(max(0.0, np.max((1.0 - Z @ w) / lengths)))
+
+
+@pytest.mark.parametrize("name", ["supports-40-1", "scale-2^20-1", "nearly-2^-10-1"])
+def test_residuals_are_those_that_osqp_reports(name: str) -> None:
+    program = collection()[f"collection/{name}"].problem.program()
+    model = program.to_cvxpy()
+    model.solve("OSQP")
+    info = model.solver_stats.extra_stats.info
+    weights = np.asarray(model.constraints[0].dual_value)
+    found = residuals_of(program, {"w1": model.variables()[0].value}, {MARGIN: weights})
+    assert found is not None
+    # Where they are more than the rounding of the terms that they are differences of.
+    assert found.dual == pytest.approx(info.dual_res, rel=0.1, abs=1e-15 * max(found.dual_terms))
+    assert found.gap == pytest.approx(abs(info.duality_gap), rel=0.5, abs=1e-15)
+    # Its z is cut off at the constraint, so that its own is two-sided.
+    assert found.primal <= info.prim_res * 1.001 + 1e-15
 
 
 def own(rule: ClaimRule | None, w: np.ndarray, weights: np.ndarray, asked: str = "default") -> Any:

@@ -136,6 +136,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "error_on_fail": False,
     "ipopt": {"print_level": 0, "sb": "yes", "linear_solver": "mumps"},
 }
+"""Ipopt's own tolerances, and nothing printed: 0 is the level without a word."""
 
 
 def _ipopt(model: Any) -> str:

@@ -15,9 +15,8 @@ from lexmargin.compare.contender import Contender, outcome_of, solve_model
 from lexmargin.compare.descent import DescentBackend
 from lexmargin.compare.jobs import Unit
 from lexmargin.compare.own_measure import Own, infeasible_by_own, own_residuals
-from lexmargin.compare.own_modules import load_modules
 from lexmargin.compare.records import RowStatus
-from lexmargin.compare.sources import entrant_in, problem_in
+from lexmargin.compare.sources import entrant_in, load_modules, problem_in
 from lexmargin.errors import (
     LexmarginError,
     LibraryError,

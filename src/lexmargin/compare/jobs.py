@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lexmargin.compare.own_modules import OwnModule
-from lexmargin.compare.sources import Source, digest
+from lexmargin.compare.sources import OwnModule, Source, digest
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.version import installed

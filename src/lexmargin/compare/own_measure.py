@@ -77,7 +77,7 @@ class Residuals:
         primal, dual, gap: as above; the gap of nonlinear f_n is max λ_n (f_n - r).
         primal_terms: sizes of f and r. dual_terms: of 2cw and Jᵀλ. gap_terms: of the objectives.
         rows: primal residuals over ‖∇f_n‖, the largest.
-        point, weights: largest entries of w and of λ.
+        lengths: ‖·‖₂ of the primal and dual residual vectors, of r, w, f - r, and λ.
         mean_weight: of λ.
     """
 
@@ -88,8 +88,7 @@ class Residuals:
     dual_terms: tuple[float, ...]
     gap_terms: tuple[float, ...]
     rows: float
-    point: float
-    weights: float
+    lengths: tuple[float, ...]
     mean_weight: float
 
 
@@ -138,8 +137,8 @@ def residuals_of(
             left = np.minimum(left, 0.0)
         slopes.append(slope.ravel())
         differences.append(left.ravel())
-    cost = np.concatenate(slopes)
-    dual = max(_largest(np.concatenate(differences)), _largest(np.minimum(weights, 0.0)))
+    cost, difference = np.concatenate(slopes), np.concatenate(differences)
+    dual = max(_largest(difference), _largest(np.minimum(weights, 0.0)))
     value = 2.0 * factor * sum(float(np.sum(values[b] ** 2)) for b in costed)
     priced = level * float(np.sum(weights))
     gap = abs(value - priced)
@@ -155,8 +154,10 @@ def residuals_of(
         dual_terms=(_largest(cost), _largest(np.concatenate([p.ravel() for p in pulled]))),
         gap_terms=(abs(value), abs(priced)),
         rows=_largest(short / np.where(lengths > 0, lengths, 1.0)),
-        point=max(_largest(block) for block in blocks),
-        weights=_largest(np.asarray(weights)),
+        lengths=tuple(
+            float(np.linalg.norm(part))
+            for part in (short, difference, np.full(f.size, level), w, f - level, weights)
+        ),
         mean_weight=float(np.mean(np.abs(weights))),
     )
 
@@ -166,10 +167,8 @@ def _excess(found: Residuals, rule: ClaimRule) -> float:
     primal, dual, gap = found.primal, found.dual, found.gap
     a, r = rule.absolute, rule.relative
     if rule.measure is Measure.SUM:
-        limits = (
-            a * max(1.0, found.primal_terms[1] + found.point + found.primal_terms[2]),
-            a * max(1.0, found.point + found.weights),
-        )
+        primal, dual, right, point, slack, weights = found.lengths
+        limits = (a * max(1.0, right + point + slack), a * max(1.0, point + weights))
     elif rule.measure is Measure.IPOPT:
         limits = (a, a * max(_IPOPT_SCALE, found.mean_weight) / _IPOPT_SCALE)
     else:

@@ -38,6 +38,9 @@ class Honesty(StrEnum):
     NOT_MEANT = "not meant"
     """What it claims holds by its own measure, and is refuted without a scale: the residuals are
     within its tolerances, which say nothing at the size of these numbers."""
+    COARSE = "coarse"
+    """It claims an optimum near one, less accurate than what is verified and nobody has asked of
+    it: true by its own measure, or its measure is not known here."""
     OPEN = "open"
     """It claims what nobody could prove or refute."""
     SILENT = "silent"

@@ -30,6 +30,11 @@ PREFIX: Final = "collection"
 _TANGENTS: Final = {"1e0": 1, "1e3": 10**3, "1e6": 10**6, "1e9": 10**9}
 """By the size that the margin has beside the samples, inverted."""
 
+_RADII: Final = (0.01, 0.1, 10.0, 1000.0)
+"""ρ of eq. 5: the least loss of these samples lies on the sphere of the first two at most."""
+_EACH: Final = {"l2": 2.0, "l1": 1.0, "linf": np.inf}
+"""The norms whose margins are exact."""
+
 
 @functools.cache
 def collection() -> dict[str, Case]:
@@ -54,7 +59,7 @@ def described(name: str, library: Library) -> tuple[str, str, Formulation]:
 def _planted() -> Iterator[Case]:
     for seed in (1, 2):
         for word, tangent in _TANGENTS.items():
-            for norm, p in (("l2", 2.0), ("l1", 1.0), ("linf", np.inf)):
+            for norm, p in _EACH.items():
                 plan = Plan(tangent=tangent, norm=p, seed=seed)
                 yield _case(f"margin-{norm}-{word}-{seed}", plan, hard)
         for spread in (5, 10, 15, 20):
@@ -75,7 +80,7 @@ def _planted() -> Iterator[Case]:
     two = partial(biased, score=-7, form=BiasForm.TWO_SQUARES)
     yield _case("bias-two-squares", Plan(tangent=10, seed=4), two)
     for loss in (Loss.EXPONENTIAL, Loss.LOGISTIC):
-        for rho in (0.01, 0.1, 10.0, 1000.0):
+        for rho in _RADII:
             lossy = partial(overlapping, rho=rho, loss=loss, ratio=3)
             plan = Plan(samples=80, tangent=10, seed=5)
             yield _case(f"overlap-{loss.value}-{rho:g}", plan, lossy)

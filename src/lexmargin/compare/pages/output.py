@@ -59,7 +59,8 @@ def _figures(summaries: Sequence[Summary]) -> Any:
     grid = Grid(title="success: certified at the grade, without polish · honesty: true claims")
     for name in ("solver", "grade"):
         grid.add_column(name)
-    names = ("ran", "success", "honesty", "lies", "not meant", "unproved", "absent", "not handled")
+    names = ["ran", "success", "honesty", "lies", "not meant", "coarse", "unproved", "absent"]
+    names.append("not handled")
     for name in names:
         grid.add_column(name, justify="right")
     for s in summaries:
@@ -71,6 +72,7 @@ def _figures(summaries: Sequence[Summary]) -> Any:
             percent(s.honesty),
             str(s.claims - s.kept),
             str(s.not_meant),
+            str(s.coarse),
             str(s.open),
             str(s.missing),
             str(s.not_handled),

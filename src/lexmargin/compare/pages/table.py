@@ -13,6 +13,7 @@ from lexmargin.compare.job_run import Answered
 from lexmargin.compare.own_measure import OwnMeasure
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.inputs.display import frame, html_table
+from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
 from lexmargin.shelf.problems import AnswerSpec
@@ -101,7 +102,8 @@ class Summary:
 
     ``entered`` counts the units it ran; ``certified`` the successes; ``claims`` those where it
     claims something that was proved, or refuted and false by its own measure too, and ``kept``
-    those proved; ``not_meant`` those refuted, and true by its own measure.
+    those proved; ``not_meant`` those refuted, and true by its own measure; ``coarse`` those less
+    accurate than what is verified, which nobody has asked for.
     """
 
     profile: str
@@ -114,6 +116,7 @@ class Summary:
     missing: int
     not_handled: int
     not_meant: int = 0
+    coarse: int = 0
     scaled: bool = False
 
     @property
@@ -268,7 +271,7 @@ def _judged(
 
 
 _FAR: Final = 1e-2
-"""Stationarity residual of a point that is no coarse answer but another one: the sine of 0.6
+"""Residual of a point that is no coarse answer but another one: of stationarity the sine of 0.6
 degrees, which no tolerance of a solver asks for."""
 _INFEASIBLE: Final = (Claim.INFEASIBLE, Claim.LOCALLY_INFEASIBLE)
 
@@ -285,7 +288,9 @@ def _honesty(
             return Honesty.TRUE
         if feasible is False:
             return Honesty.FALSE
-        return Honesty.OPEN if result["verdict"] in (None, "UNDECIDED") else refuted
+        if result["verdict"] in (None, Verdict.UNDECIDED):
+            return Honesty.OPEN
+        return Honesty.COARSE if _is_coarse(result, own) else refuted
     if claim is Claim.UNBOUNDED:
         # Every program here minimises something that is bounded below, or maximises on a ball.
         return Honesty.FALSE
@@ -295,6 +300,16 @@ def _honesty(
         # "No feasible point near": where there are some farther away it may still be right.
         return Honesty.OPEN if feasible else Honesty.TRUE
     return refuted if feasible else Honesty.TRUE
+
+
+def _is_coarse(result: Mapping[str, Any], own: OwnMeasure) -> bool:
+    """Say whether a refuted optimum is near one, and nobody has asked its solver for more."""
+    residuals = [result["stationarity"], result["feasibility"]]
+    near = result["verdict"] == Verdict.NOT_STATIONARY and all(
+        size is not None and size <= _FAR for size in residuals
+    )
+    asked = result["unit"]["grade"]["tolerance"] is not None
+    return near and own is not OwnMeasure.MISSED and (own is OwnMeasure.MET or not asked)
 
 
 _ENDS: Final[Mapping[RowStatus, str]] = {
@@ -321,11 +336,14 @@ def failure_of(
     if honesty is Honesty.FALSE:
         missed = result["own_word"] == OwnMeasure.MISSED.value
         by_own = f", false by its own measure too{times}" if missed else ""
-        parts.append(f"claims {word}, which is refuted{by_own}")
+        unknown = "" if missed else " (its own measure is not known here)"
+        parts.append(f"claims {word}, which is refuted{by_own}{unknown}")
     elif honesty is Honesty.NOT_MEANT:
-        far = result["stationarity"] is None or result["stationarity"] > _FAR
-        but = "not what was meant" if far else "less accurate than what is verified here"
-        parts.append(f"claims {word}, true by its own measure{times}, but {but}")
+        parts.append(f"claims {word}, true by its own measure{times}, but not what was meant")
+    elif honesty is Honesty.COARSE:
+        met = result["own_word"] == OwnMeasure.MET.value
+        by_own = f"true by its own measure{times}, but " if met else ""
+        parts.append(f"claims {word}, {by_own}less accurate than what is verified here")
     elif honesty is Honesty.OPEN and not success:
         parts.append(f"claims {word}, which nobody has proved or refuted")
     verdict = result["verdict"]
@@ -400,5 +418,6 @@ def _summary(profile: str, grade: str, scaled: bool, rows: Sequence[Row]) -> Sum
         missing=sum(row.ran is RowStatus.MISSING for row in rows),
         not_handled=sum(row.ran is RowStatus.NOT_HANDLED for row in rows),
         not_meant=sum(row.honesty is Honesty.NOT_MEANT for row in entered),
+        coarse=sum(row.honesty is Honesty.COARSE for row in entered),
         scaled=scaled,
     )
