@@ -245,7 +245,7 @@ def test_one_statement_again_keeps_the_page(run: tuple[Path, Record], tmp_path: 
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0 and QUICKEST not in done.output
     headings = re.findall(r'<h2 id="([^"]*)"', (tmp_path / "index.html").read_text("utf-8"))
-    assert headings == ["loss-resolution", QUICKEST]
+    assert headings == ["passages", "loss-resolution", QUICKEST]
 
 
 def test_the_command_prints_a_table_and_says_what_was_found(tmp_path: Path) -> None:
