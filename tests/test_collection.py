@@ -127,6 +127,7 @@ def test_the_same_seed_gives_the_same_samples() -> None:
     assert first == second != other
 
 
+@pytest.mark.long
 def test_it_tells_solvers_apart() -> None:
     names = [
         f"collection/{name}" for name in ("margin-l2-1e6-1", "scale-2^40-1", "iris-0-raw-none")
