@@ -118,7 +118,7 @@ def carry_out(
 def machine() -> dict[str, str]:
     """Return where this process runs: what times depend on, beside the versions."""
     return {
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "processor": _processor(),
         "cores": str(os.cpu_count() or 1),
         "python": platform.python_version(),
