@@ -17,6 +17,8 @@ _WIDTH: Final = 640
 """Of every figure in units of the page: what the text column of the report holds."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 28, 12, 46
 """Room around the axes for their numbers and labels; less cuts them off."""
+_APART: Final = 6
+"""Between the middle of a line and its raw and scaled figures: two rings of one line touch."""
 _DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
 _SMALLEST: Final = 1e-17
 """Stands for 0 on the logarithmic axis: below the rounding of 1, so that nothing lies there."""
@@ -117,7 +119,7 @@ def success_and_honesty(entries: Sequence[Sequence[Summary]], styles: Mapping[st
         name = escape(f"{summaries[0].profile} · {summaries[0].grade}")
         parts.append(f'<text x="{left - 14}" y="{middle + 4:.1f}" text-anchor="end">{name}</text>')
         for s in summaries:
-            y = middle + (0.0 if len(summaries) == 1 else 6.0 if s.scaled else -6.0)
+            y = middle + (0 if len(summaries) == 1 else _APART if s.scaled else -_APART)
             parts.append(_two_figures(s, x, y, f"{name}, {unit(s.scaled)}", styles[s.profile]))
     return _svg(height, parts, "Success (filled) and honesty (hollow) of every solver")
 
