@@ -54,6 +54,8 @@ def judged(*answers: Answered) -> Table:
 
 
 BAD = {"verdict": "NOT_STATIONARY", "certified": False}
+NEAR = {**BAD, "margin": 0.894}
+AIMLESS = {**BAD, "largest_margin": False}
 NONE = {"verdict": None, "certified": False, "margin": None, "direction": None}
 CASES = [
     ({"claim": "OPTIMAL"}, Honesty.TRUE),
@@ -68,14 +70,18 @@ CASES = [
     ({"claim": "LOCALLY_INFEASIBLE", **NONE}, Honesty.OPEN),
     ({"claim": "UNBOUNDED", **NONE}, Honesty.FALSE),
     # By its own measure too, by ours alone, and what nobody has asked for.
-    ({**BAD, "own_word": "met", "stationarity": 0.9}, Honesty.NOT_MEANT),
-    ({**BAD, "own_word": "met", "stationarity": 1e-5}, Honesty.COARSE),
-    ({**BAD, "own_word": "met", "feasibility": 0.5}, Honesty.NOT_MEANT),
-    ({**BAD, "own_word": "missed", "stationarity": 1e-5}, Honesty.FALSE),
-    ({**BAD, "own_word": "missed", "stationarity": 0.9}, Honesty.FALSE),
-    ({**BAD, "stationarity": 1e-5}, Honesty.FALSE),
-    ({**BAD, "stationarity": 1e-5, "asked": None}, Honesty.COARSE),
-    ({**BAD, "stationarity": 0.9, "asked": None}, Honesty.FALSE),
+    ({**BAD, "own_word": "met"}, Honesty.NOT_MEANT),
+    ({**NEAR, "own_word": "met"}, Honesty.COARSE),
+    ({**NEAR, "own_word": "met", "stationarity": 0.9}, Honesty.COARSE),
+    ({**NEAR, "own_word": "missed"}, Honesty.FALSE),
+    ({**BAD, "own_word": "missed"}, Honesty.FALSE),
+    (NEAR, Honesty.FALSE),
+    ({**NEAR, "asked": None}, Honesty.COARSE),
+    ({**BAD, "asked": None}, Honesty.FALSE),
+    # Where margins are not the aim: the residuals, or the objective of a certified answer.
+    ({**AIMLESS, "own_word": "met", "stationarity": 1e-5}, Honesty.COARSE),
+    ({**AIMLESS, "own_word": "met", "stationarity": 0.9}, Honesty.NOT_MEANT),
+    ({**AIMLESS, "own_word": "met", "feasibility": 0.5}, Honesty.NOT_MEANT),
     ({"verdict": "SADDLE", "certified": False, "own_word": "met"}, Honesty.NOT_MEANT),
     ({**BAD, "verdict": "NOT_SEPARATING", "own_word": "met"}, Honesty.NOT_MEANT),
     ({"claim": "INFEASIBLE", "own_word": "met", "feasible": True, **NONE}, Honesty.NOT_MEANT),
@@ -98,6 +104,16 @@ def test_a_claim_against_the_verdict(changes: dict[str, Any], honesty: Honesty) 
     assert said.get(honesty, "") in row.failure
     if "missed" in changes.values():
         assert "false by its own measure too" in row.failure
+
+
+def test_an_objective_near_a_certified_one_is_coarse() -> None:
+    given = {**AIMLESS, "own_word": "met", "stationarity": 0.9}
+    rows = judged(
+        answered("x", **AIMLESS | {"certified": True, "verdict": "KKT"}),
+        answered("y", objective=1.005, **given),
+        answered("z", objective=1.5, **given),
+    ).rows
+    assert [row.honesty for row in rows] == [Honesty.TRUE, Honesty.COARSE, Honesty.NOT_MEANT]
 
 
 ENDS = [

@@ -106,7 +106,7 @@ CALLS: Mapping[str, tuple[Callable[[], object], str]] = {
     "descend a problem": (lambda: lm.descend(PROBLEM), "predictor must be a Predictor"),
     "step rule": (lambda: lm.descend(LINEAR, DATA, step_rule=0.1), "step_rule must be a StepRule"),
     "monitors": (lambda: lm.descend(LINEAR, DATA, monitors=[1]), "a table of names"),
-    "compare a problem": (lambda: lm.compare(PROBLEM), "problems must be"),
+    "compare a number": (lambda: lm.compare(7), "problems must be"),
     "shelf": (lambda: lm.Library("problems"), "folders must be a list"),
     "path": (lambda: lm.load_csv(3), "path must be text or a path, not 3"),
     "bytes": (lambda: lm.load_npz(b"a.npz"), "path must be text or a path"),

@@ -66,7 +66,7 @@ def _figures(summaries: Sequence[Summary]) -> Any:
     for s in summaries:
         grid.add_row(
             s.profile,
-            f"{s.grade}, scaled" if s.scaled else s.grade,
+            _grade(s),
             str(s.entered),
             percent(s.success),
             percent(s.honesty),
@@ -90,7 +90,7 @@ def _notable(rows: Sequence[Row]) -> Any:
         grid.add_row(
             row.problem,
             row.profile,
-            row.grade,
+            _grade(row),
             row.ran.value,
             row.claim.value,
             row.verdict or "–",
@@ -99,6 +99,10 @@ def _notable(rows: Sequence[Row]) -> Any:
             row.honesty.value,
         )
     return grid
+
+
+def _grade(one: Row | Summary) -> str:
+    return f"{one.grade}, scaled" if one.scaled else one.grade
 
 
 def percent(share: float | None) -> str:

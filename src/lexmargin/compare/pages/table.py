@@ -216,6 +216,8 @@ def _judged(
     best = _best_margin(members, stored)
     certified = [a for a in members if a.result["certified"]]
     leader = max(certified, key=lambda a: _number(a.result["margin"]), default=None)
+    objectives = [a.result["objective"] for a in certified if a.result["objective"] is not None]
+    least = min(objectives, default=None)
     ahead = None if leader is None else _unit_direction(leader)
     points = _points(sorted(certified, key=lambda a: (-_number(a.result["margin"]), a.key)))
     rows = []
@@ -227,7 +229,7 @@ def _judged(
         if best is not None and margin is not None:
             gap = (best - margin) / abs(best)
         own = OwnMeasure(result["own_word"])
-        honesty = _honesty(claim, result, feasible, own)
+        honesty = _honesty(claim, result, feasible, own, _is_near(result, gap, least))
         infeasible = claim in _INFEASIBLE and honesty is Honesty.TRUE
         success = bool(result["certified"]) or infeasible
         rows.append(
@@ -271,13 +273,13 @@ def _judged(
 
 
 _FAR: Final = 1e-2
-"""Residual of a point that is no coarse answer but another one: of stationarity the sine of 0.6
-degrees, which no tolerance of a solver asks for."""
+"""Relative gap, or residual, of a point that is no coarse answer but another one: as a sine 0.6
+degrees, and ten times the loosest grade."""
 _INFEASIBLE: Final = (Claim.INFEASIBLE, Claim.LOCALLY_INFEASIBLE)
 
 
 def _honesty(
-    claim: Claim, result: Mapping[str, Any], feasible: bool | None, own: OwnMeasure
+    claim: Claim, result: Mapping[str, Any], feasible: bool | None, own: OwnMeasure, near: bool
 ) -> Honesty:
     """Compare a claim with what was proved; a word we cannot check is neither true nor false."""
     refuted = Honesty.NOT_MEANT if own is OwnMeasure.MET else Honesty.FALSE
@@ -290,7 +292,7 @@ def _honesty(
             return Honesty.FALSE
         if result["verdict"] in (None, Verdict.UNDECIDED):
             return Honesty.OPEN
-        return Honesty.COARSE if _is_coarse(result, own) else refuted
+        return Honesty.COARSE if _is_coarse(result, own, near) else refuted
     if claim is Claim.UNBOUNDED:
         # Every program here minimises something that is bounded below, or maximises on a ball.
         return Honesty.FALSE
@@ -302,14 +304,29 @@ def _honesty(
     return refuted if feasible else Honesty.TRUE
 
 
-def _is_coarse(result: Mapping[str, Any], own: OwnMeasure) -> bool:
+def _is_coarse(result: Mapping[str, Any], own: OwnMeasure, near: bool) -> bool:
     """Say whether a refuted optimum is near one, and nobody has asked its solver for more."""
-    residuals = [result["stationarity"], result["feasibility"]]
-    near = result["verdict"] == Verdict.NOT_STATIONARY and all(
-        size is not None and size <= _FAR for size in residuals
-    )
     asked = result["unit"]["grade"]["tolerance"] is not None
-    return near and own is not OwnMeasure.MISSED and (own is OwnMeasure.MET or not asked)
+    missed = own is OwnMeasure.MISSED or (own is OwnMeasure.UNMEASURED and asked)
+    return near and result["verdict"] == Verdict.NOT_STATIONARY and not missed
+
+
+def _is_near(result: Mapping[str, Any], gap: float | None, least: float | None) -> bool:
+    """Say whether an answer is that of the problem but for its accuracy.
+
+    Args:
+        result: of the unit.
+        gap: to the best margin, where margins are the aim.
+        least: the objective of a certified answer.
+    """
+    if gap is not None:
+        return gap <= _FAR
+    objective, short = result["objective"], result["feasibility"]
+    if short is None or short > _FAR:
+        return False
+    if least is not None and objective is not None and abs(objective - least) <= _FAR * abs(least):
+        return True
+    return result["stationarity"] is not None and result["stationarity"] <= _FAR
 
 
 _ENDS: Final[Mapping[RowStatus, str]] = {
