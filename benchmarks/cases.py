@@ -208,7 +208,7 @@ def grow(
 def solve(problem: Formulation, **words: object) -> Answer:
     """Return the answer of ``lexmargin.solve`` with its certificate: what a user calls."""
     found = lm.solve(problem, **words)  # type: ignore[arg-type]
-    word = found.certificate
+    word = found.judgement
     theta = np.concatenate([block.reshape(-1) for block in found.theta])
     if word is None:
         return Answer(theta, found.multipliers)

@@ -50,7 +50,7 @@ def main() -> int:
         print(f"\n{problem.program()}\nroute: {problem.explain()}\n", flush=True)
         solution = _solved(problem, solver)
         print(solution.report())
-        if solution.certificate is None:
+        if solution.judgement is None:
             failures += 1
             continue
         failures += not solution.certificate.certified

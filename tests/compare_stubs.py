@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lexmargin.inputs.progress import Tick
+
 
 def answer(payload: Mapping[str, Any], mark: Callable[[], None]) -> dict[str, Any]:
     threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -115,7 +117,7 @@ class Killer(threading.Thread):
         self._ended = threading.Event()
         self._done = threading.Event()
 
-    def progress(self, done: int, total: int, line: str) -> None:
+    def progress(self, tick: Tick) -> None:
         """Hear of a unit that is done."""
         self._done.set()
 

@@ -121,7 +121,7 @@ def judged(case: Instance) -> tuple[Outcome, str]:
         return Outcome.EXCEPTION, f"{type(error).__name__}: {error}"
     except Exception as error:
         return Outcome.EXCEPTION, f"raw {type(error).__name__}: {error}"
-    certificate = solution.certificate
+    certificate = solution.judgement
     if certificate is None or not certificate.certified:
         word = "no certificate" if certificate is None else str(certificate.verdict)
         return Outcome.UNCERTIFIED, f"{word}, {solution.solver}, {solution.ran}, {solution.claim}"

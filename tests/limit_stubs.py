@@ -89,7 +89,7 @@ def a_certificate_that_hangs_leaves_the_answer() -> None:
     free = verb(LINEAR)
     with Changed(SOLVE, "judge", hang):
         found = verb(LINEAR, time_limit=SHORT)
-    assert found.certificate is None and "time limit" in found.unjudged
+    assert found.judgement is None and "time limit" in found.unjudged
     assert found.unjudged in found.report() and found.to_json()["unjudged"] == found.unjudged
     np.testing.assert_allclose(found.direction, free.direction, atol=1e-6)
     np.testing.assert_allclose(found.margins, free.margins, atol=1e-6)
@@ -98,7 +98,7 @@ def a_certificate_that_hangs_leaves_the_answer() -> None:
 def a_solver_that_hangs_leaves_nothing() -> None:
     with Changed(Job, "run", hang):
         found = verb(LINEAR, time_limit=SHORT)
-    assert found.ran is lm.Ran.TIME_LIMIT and found.certificate is None, found
+    assert found.ran is lm.Ran.TIME_LIMIT and found.judgement is None, found
     assert not found.unjudged and np.all(np.isnan(found.direction))
 
 
@@ -117,7 +117,7 @@ def a_crash_leaves_what_was_found() -> None:
     assert found.certificate is not None and found.certificate.certified, found
     with Changed(SOLVE, "judge", lambda *_, **__: os.kill(os.getpid(), signal.SIGSEGV)):
         none = verb(LINEAR, time_limit=60.0)
-    assert none.certificate is None and none.unjudged
+    assert none.judgement is None and none.unjudged
 
 
 def warnings_and_errors_arrive() -> None:

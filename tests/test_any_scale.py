@@ -265,7 +265,7 @@ def test_the_classifier_warns_where_its_solution_is_not_certified(
     turned = np.concatenate(model.solution_.theta) + np.array([0.1, -0.1])
     wrong = lm.certify(model.problem_, turned)
     for certificate in (wrong, None):
-        answer = replace(model.solution_, certificate=certificate)
+        answer = replace(model.solution_, judgement=certificate)
         monkeypatch.setattr(estimator, "solve", lambda *a, answer=answer, **k: answer)
         with pytest.warns(ConvergenceWarning, match="not certified"):
             model.fit(X, y)
@@ -273,7 +273,7 @@ def test_the_classifier_warns_where_its_solution_is_not_certified(
 
 def test_starts_end_with_the_first_that_is_proved_global() -> None:
     data = lm.Dataset([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
-    lines: list[str] = []
+    lines: list[lm.Tick] = []
     net = lm.Network((4,), lm.LeakyReLU(0.25))
     centred = lm.Dataset(2.0 * data.X - 1.0, data.y)
     found = lm.solve(lm.HardMargin(net, centred), starts=60, progress=lines.append)

@@ -307,7 +307,7 @@ def test_exit_codes_of_solve(
         solved,
         ran=ran,
         claim=Claim.OPTIMAL,
-        certificate=certificate,
+        judgement=certificate,
         objective=float("nan"),
         margins=np.array([np.inf, 1.0]),
     )
@@ -415,7 +415,12 @@ def test_progress_goes_to_a_terminal_only(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     outcome = call(capsys, "solve", PROBLEM, "--json")
     assert outcome.code == 0 and outcome.json
-    assert outcome.err.startswith("… ") if terminal else not outcome.err
+    if terminal:
+        # A bar of plain characters, which is gone in the end.
+        assert "starts 0 of 1: " in outcome.err and "\x1b" not in outcome.err
+        assert outcome.err.endswith(" \r") and not outcome.err.split("\r")[-2].strip()
+    else:
+        assert not outcome.err
 
 
 def test_an_extra_shelf_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -31,11 +31,12 @@ from lexmargin.compare import (
 )
 from lexmargin.compare.comparison import carry_out
 from lexmargin.compare.job_run import PRELOADED, Answered, engine_of, run_unit
-from lexmargin.compare.jobs import canonical
 from lexmargin.compare.pages.known_issues import known_issues, retest
 from lexmargin.compare.plan import plan
 from lexmargin.compare.sources import digest
 from lexmargin.errors import LexmarginError
+from lexmargin.inputs.json_text import canonical
+from lexmargin.inputs.progress import Tick
 from lexmargin.processes.owner import shared_nursery
 from lexmargin.shelf.library import Library
 
@@ -84,8 +85,8 @@ def test_the_order_of_execution_changes_nothing(tmp_path: Path, reference: dict[
 def test_a_finished_comparison_is_free_and_an_interrupted_one_goes_on(
     tmp_path: Path, reference: dict[str, str]
 ) -> None:
-    def interrupt(done: int, total: int, line: str) -> None:
-        if done == 5:
+    def interrupt(tick: Tick) -> None:
+        if tick.done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -108,7 +109,7 @@ def test_a_finished_comparison_is_free_and_an_interrupted_one_goes_on(
             seeds=(0, 1),
             executor=Serial(),
             out=tmp_path,
-            progress=lambda done, total, line: ran.append(line),
+            progress=lambda tick: ran.append(tick.line),
         )
     assert len(ran) == 7 and contents(tmp_path) == reference
 

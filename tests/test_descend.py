@@ -20,14 +20,21 @@ from lexmargin.errors import (
     ShapeError,
     UnsupportedError,
 )
+from lexmargin.inputs.progress import Part, Tick
 from lexmargin.judge import certify_arrays
 from lexmargin.linalg.norms import angle
 from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.descend import Descent, EndReason, descend
-from lexmargin.paths.flow import FlowMethod, GradientFlow
-from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
+from lexmargin.paths.flow import Clock, FlowMethod, GradientFlow
+from lexmargin.paths.steps import (
+    ConstantStep,
+    LineSearch,
+    LossNormalizedStep,
+    PolyakStep,
+    StepRule,
+)
 from lexmargin.polish.polish import polish
 from lexmargin.predictors import (
     Bias,
@@ -276,6 +283,36 @@ def test_constant_steps_move_as_eq_4_says() -> None:
     assert flat(path) == pytest.approx(theta, rel=1e-14)
 
 
+def test_polyaks_step_divides_the_loss_by_the_squared_gradient() -> None:
+    theta, Z = np.array([0.3, -0.2]), SKEW.y[:, None] * SKEW.X
+    path = descend(Linear(), SKEW, start=theta, steps=2, step_rule=PolyakStep(0.5), polish=False)
+    for _ in range(2):
+        losses = np.exp(-Z @ theta)
+        slope = -Z.T @ losses
+        theta = theta - 0.5 * losses.sum() / (slope @ slope) * slope
+    assert flat(path) == pytest.approx(theta, rel=1e-14)
+
+
+@pytest.mark.parametrize("predictor", [Linear(), DiagonalNetwork(2)])
+@pytest.mark.parametrize("method", [FlowMethod.RADAU, FlowMethod.DOP853])
+def test_both_clocks_run_along_one_curve(predictor: Predictor, method: FlowMethod) -> None:
+    timed = descend(predictor, SKEW, seed=1, flow=GradientFlow(1e6), polish=False)
+    gained = float(timed.records.log_loss[0] - timed.records.log_loss[-1])
+    by_nats = GradientFlow(gained, method, rtol=1e-10, clock=Clock.NATS)
+    path = descend(predictor, SKEW, seed=1, flow=by_nats, polish=False)
+    assert flat(path) == pytest.approx(flat(timed), rel=1e-7)
+    records = path.records
+    assert records.log_loss[0] - records.log_loss == pytest.approx(records.at, abs=1e-6)
+
+
+def test_the_nats_go_on_where_time_leaves_the_doubles() -> None:
+    """The linear angle is C/log t: also at t = e^(1e5)."""
+    flow = GradientFlow(1e5, FlowMethod.RADAU, 1e-9, 1e-11, clock=Clock.NATS)
+    records = descend(Linear(), SKEW, seed=1, flow=flow, record=1, polish=False).records
+    product = records.angle * -records.log_loss
+    assert product[-3:] == pytest.approx(product[-1], rel=1e-2)
+
+
 @pytest.mark.parametrize(
     ("rule", "start", "reason"),
     [
@@ -315,8 +352,9 @@ def test_time_limit_keeps_the_records() -> None:
 def test_interrupt_returns_what_was_recorded(flow: GradientFlow | None) -> None:
     seen: list[float] = []
 
-    def stop(at: float, value: float, turned: float) -> None:
-        seen.append(at)
+    def stop(tick: Tick) -> None:
+        assert tick.part is Part.STEPS and tick.line.startswith("log L ")
+        seen.append(tick.done)
         if len(seen) == 5:
             raise KeyboardInterrupt
 

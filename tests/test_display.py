@@ -92,5 +92,5 @@ def test_an_earlier_solution_is_a_start() -> None:
 
 def test_nothing_to_judge_is_said_in_words() -> None:
     problem = lm.HardMargin(lm.Linear(), DATA)
-    solution = replace(lm.solve(problem), certificate=None, ran=lm.Ran.TIME_LIMIT)
+    solution = replace(lm.solve(problem), judgement=None, ran=lm.Ran.TIME_LIMIT)
     assert "our verdict     none: ended by the time limit\n" in solution.report()

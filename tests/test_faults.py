@@ -18,12 +18,14 @@ import pytest
 
 from compare_stubs import Killer, contents
 from lexmargin.compare import DaskCluster, Executor, Processes, ResultsError, Serial, Store, compare
-from lexmargin.compare.comparison import Progress, carry_out, read_back
+from lexmargin.compare.comparison import carry_out, read_back
 from lexmargin.compare.executors import dask_pass, has_workers
-from lexmargin.compare.jobs import Limits, Unit, canonical
+from lexmargin.compare.jobs import Limits, Unit
 from lexmargin.compare.pages.reading import sealed
 from lexmargin.compare.plan import plan
 from lexmargin.errors import LexmarginError
+from lexmargin.inputs.json_text import canonical
+from lexmargin.inputs.progress import Progress, Tick
 from lexmargin.processes.nursery import End
 from lexmargin.processes.owner import Nursery
 from lexmargin.shelf.library import Library
@@ -463,7 +465,7 @@ def test_a_client_that_has_lost_its_scheduler_sees_no_workers() -> None:
 def test_a_local_cluster_listens_on_the_loopback_address_alone(tmp_path: Path) -> None:
     heard: set[str] = set()
 
-    def listen(done: int, total: int, line: str) -> None:
+    def listen(tick: Tick) -> None:
         from compare_stubs import descendants
 
         for process in [os.getpid(), *descendants(os.getpid())]:

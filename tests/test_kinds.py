@@ -29,9 +29,13 @@ ONES = np.ones(2)
 RETURNED = {
     "Certificate",
     "Coefficient",
+    "Descent",
     "LimitCertificate",
     "Separation",
     "Solution",
+    "Table",
+    "Tick",
+    "TracedPath",
     *lm.errors.__all__,
 }
 # A constructor of scikit-learn checks nothing; `fit` does.
@@ -76,7 +80,7 @@ CALLS: Mapping[str, tuple[Callable[[], object], str]] = {
     "progress": (lambda: lm.solve(PROBLEM, progress=3), "progress must be a function"),
     "progress of a model": (lambda: lm.solve(PROBLEM, progress=LINEAR), "a function of 1 argument"),
     "progress that a model would fit": (
-        lambda: lm.descend(LINEAR, DATA, progress=LINEAR), "a function of 3 argument"),
+        lambda: lm.descend(LINEAR, DATA, progress=LINEAR), "a function of 1 argument"),
     "progress of a class": (lambda: lm.solve(PROBLEM, progress=str), "not the class str"),
     "long number": (lambda: lm.solve(PROBLEM, seed=10**5000), "seed must be a whole number"),
     "one_class": (lambda: lm.Dataset(np.eye(2), [1, 1], one_class="no"), "not 'no'"),

@@ -16,11 +16,12 @@ import lexmargin as lm
 from adversarial_local import Circle, complaint
 from lexmargin.errors import ReceiptError
 from lexmargin.formulations.base import Formulation
+from lexmargin.inputs.json_text import canonical
 from lexmargin.judge import Tolerances, Verdict, certify
 from lexmargin.judge.certificate import Ascent
 from lexmargin.judge.receipts.facts import establish_problem
 from lexmargin.judge.receipts.receipt import Receipt, receipt
-from lexmargin.judge.receipts.receipt_format import canonical, digest, encoded
+from lexmargin.judge.receipts.receipt_format import digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.judge.second_order import contraction, curvature
 from lexmargin.judge.second_order.contraction import strict_near

@@ -13,10 +13,11 @@ import pytest
 import lexmargin as lm
 from lexmargin.errors import LexmarginError
 from lexmargin.formulations import Formulation
+from lexmargin.inputs.json_text import canonical
 from lexmargin.judge import DEFAULT, Verdict
 from lexmargin.judge.levels.long_words import within
 from lexmargin.judge.receipts.receipt import Receipt, receipt
-from lexmargin.judge.receipts.receipt_format import canonical, digest
+from lexmargin.judge.receipts.receipt_format import digest
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.separation.long_margins import long_margin, long_multipliers
 from lexmargin.separation.long_measures import Measured, measured

@@ -67,7 +67,7 @@ def test_three_classes_in_other_norms(name: str, p: float) -> None:
     if not solution.margin > 0.0:
         # On the ℓ1 ball the minimiser of a loss need not separate at this ρ.
         assert p == 1.0 and solution.certificate.separates is False
-        assert solution.polished is None or solution.polished[1] <= 1e-12
+        assert solution.polished is None or solution.polished.residual <= 1e-12
 
 
 @pytest.mark.parametrize("p", CURVED)
@@ -114,7 +114,7 @@ def test_networks_under_other_losses(loss: str, outputs: int) -> None:
     data = samples(12, 3, max(2, outputs))
     problem = lm.ConstrainedPath(network, data, rho=3.0, loss=loss)
     solution = lm.solve(problem, starts=1)
-    assert solution.polished is not None and solution.polished[1] <= 1e-12, solution.report()
+    assert solution.polished is not None and solution.polished.residual <= 1e-12, solution.report()
     if outputs == 1:
         path = lm.trace(problem, [3.0, 6.0], margins=False)
         assert not path.missing and path.certified

@@ -180,7 +180,7 @@ def test_solve_answers_it_and_says_that_nobody_judged(
 ) -> None:
     solution = solve(OWN[own])
     assert np.allclose(solution.theta[0], answer, atol=1e-4)
-    assert solution.certificate is None and solution.polished is None and not solution.levels
+    assert solution.judgement is None and solution.polished is None and not solution.levels
     assert solution.problem == word
     assert "none of the paper's problems" in solution.report()
     assert solution.to_json()["unjudged"] == solution.unjudged != ""
@@ -190,7 +190,7 @@ def test_data_without_a_separator_do_not_refuse_it() -> None:
     opposite = lm.Dataset([[1.0], [2.0]], [1, -1])
     below = Uneven(lm.Linear(), opposite, (-1.0, -1.0))
     solution = solve(below)
-    assert abs(solution.theta[0][0]) < 1e-5 and solution.certificate is None
+    assert abs(solution.theta[0][0]) < 1e-5 and solution.judgement is None
 
 
 def test_the_seven_are_judged_as_before() -> None:

@@ -114,7 +114,10 @@ def test_a_finished_statement_is_not_measured_again(run: tuple[Path, Record]) ->
     told: list[str] = []
     again = list(
         measure_all(
-            (statement(QUICKEST),), Effort.QUICK, folder, progress=lambda n, _d, _t: told.append(n)
+            (statement(QUICKEST),),
+            Effort.QUICK,
+            folder,
+            progress=lambda tick: told.append(str(tick)),
         )
     )
     # Equal seconds: the record was read.
@@ -133,9 +136,12 @@ def test_a_spoilt_record_is_measured_again(
         (tmp_path / f"{QUICKEST}.json").write_text(text, encoding="utf-8")
     told: list[str] = []
     (record,) = measure_all(
-        (statement(QUICKEST),), Effort.QUICK, tmp_path, progress=lambda n, _d, _t: told.append(n)
+        (statement(QUICKEST),),
+        Effort.QUICK,
+        tmp_path,
+        progress=lambda tick: told.append(str(tick)),
     )
-    assert told == [QUICKEST] and record.measurement == run[1].measurement
+    assert told == [f"statements 1 of 1: {QUICKEST}"] and record.measurement == run[1].measurement
     assert [path.name for path in tmp_path.iterdir()] == [f"{QUICKEST}.json"]
 
 
@@ -180,7 +186,7 @@ def test_an_interrupted_run_leaves_no_process_and_no_half_record(
         (statement(QUICKEST),),
         Effort.QUICK,
         records,
-        progress=lambda name, _done, _count: told.append(name),
+        progress=lambda tick: told.append(str(tick)),
     )
     assert record.measurement is not None and told == []
 
@@ -253,7 +259,9 @@ def test_the_command_prints_a_table_and_says_what_was_found(tmp_path: Path) -> N
     arguments = ["paper", "--only", QUICKEST, "--quick", "--out", str(tmp_path)]
     done = runner.invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert re.search(rf"{QUICKEST} +Assumption 3, Definition 3 +differs +holds", done.output)
+    assert re.search(
+        rf"{QUICKEST} +Assumption 3; Definition 3, eq. 19 +differs +holds", done.output
+    )
     stored = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)
     assert stored[0]["id"] == QUICKEST
     assert stored[0]["measurement"]["checks"][0]["finding"] == "differs"

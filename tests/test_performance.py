@@ -67,7 +67,7 @@ def test_a_citation_says_what_when_and_where(table: Table) -> None:
     assert json.loads(fields["title"]) == "2 solvers on 3 max-margin problems"
     assert 'a "quoted" one' in json.loads(fields["abstract"])
     assert text.count("  - type: software") == 3 and "absent" not in text
-    assert as_citation(Table(table.rows[::-1], table.machine), Library()).count(
+    assert as_citation(Table(table.rows[::-1], machine=table.machine), Library()).count(
         "version"
     ) == text.count("version")
     fewer = as_citation(Table(table.rows[:2]), Library())

@@ -19,10 +19,10 @@ from examples_of_predictors import PREDICTORS
 from lexmargin.cli.main import main
 from lexmargin.errors import ReceiptError, RejectedReceiptError
 from lexmargin.inputs.codec import written
+from lexmargin.inputs.json_text import canonical
 from lexmargin.judge import Tolerances, Verdict
 from lexmargin.judge.receipts.receipt import Receipt, read_receipt, receipt, write_receipt
 from lexmargin.judge.receipts.receipt_format import (
-    canonical,
     decoded,
     digest,
     encoded,

@@ -181,7 +181,7 @@ def test_nothing_separates_two_classes_on_one_ray() -> None:
     stated = lm.HardMargin(lm.Network((2, 2), lm.ReLU()), data)
     found = lm.solve(stated, starts=1)
     assert (found.ran, found.claim) == (Ran.FINISHED, Claim.LOCALLY_INFEASIBLE)
-    assert found.certificate is None or not found.certificate.verdict.stationary
+    assert found.judgement is None or not found.certificate.verdict.stationary
 
 
 REFUSED: list[lm.Predictor] = [

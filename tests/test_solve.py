@@ -206,7 +206,7 @@ def test_a_modest_solver_is_judged_by_its_numbers(monkeypatch: pytest.MonkeyPatc
 
 def test_the_origin_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     solution = ask(monkeypatch, says(0.0, 0.0), TWO_POINTS)
-    assert solution.claim is Claim.OPTIMAL and solution.certificate is None
+    assert solution.claim is Claim.OPTIMAL and solution.judgement is None
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -223,7 +223,7 @@ def test_answers_that_are_not_finite_are_no_answers(
     monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
     solution = ask(monkeypatch, says(1.0, bad), TWO_POINTS)
-    assert solution.certificate is None
+    assert solution.judgement is None
     assert solution.to_json()["direction"] == [None, None]
 
 
@@ -232,7 +232,7 @@ def test_answers_that_are_not_finite_are_no_answers(
 )
 def test_no_answer_is_reported_as_none(monkeypatch: pytest.MonkeyPatch, ran: Ran) -> None:
     solution = ask(monkeypatch, lambda program: Found(ran, "it is over"), TWO_POINTS)
-    assert solution.certificate is None and solution.ran is ran
+    assert solution.judgement is None and solution.ran is ran
     assert solution.raw_status == "it is over"
     assert np.isnan(solution.margin) and np.isnan(solution.objective)
     assert "it is over" in solution.report()
@@ -307,11 +307,12 @@ def test_answers_of_equal_seeds_are_equal() -> None:
 
 
 def test_progress_is_told_of_every_start() -> None:
-    lines: list[str] = []
+    lines: list[lm.Tick] = []
     four = lm.Dataset([[1.0, 2.0], [2.0, -1.0], [-1.0, 0.5], [-0.3, -2.0]], [1, -1, 1, -1])
     nowhere_global = lm.HardMargin(lm.Network((3,), lm.ReLU(power=2)), four)
     lm.solve(nowhere_global, starts=3, progress=lines.append)
-    assert len(lines) == 3 and "start 3 of 3" in lines[-1]
+    assert [(one.done, one.total) for one in lines] == [(0, 3), (1, 3), (2, 3)]
+    assert str(lines[-1]) == "starts 2 of 3: hard-margin with " + lines[-1].line.split()[-1]
     lines.clear()
     lm.solve(_stated(TWO_POINTS)[0], starts=3, progress=lines.append)
     assert len(lines) == 1, "a convex problem has one answer"

@@ -421,7 +421,7 @@ def test_a_polish_reaches_rounding_and_is_reported(name: str, solver: str) -> No
     rough = lm.solve(problem, solver, polish=False)
     fine = lm.solve(problem, solver)
     assert rough.polished is None and fine.polished is not None
-    moved, residual = fine.polished
+    moved, residual = fine.polished.moved, fine.polished.residual
     assert moved <= 1e-2 and residual <= 1e-12
     assert fine.certificate is not None and fine.certificate.stationarity <= 1e-12
 

@@ -25,9 +25,10 @@ from lexmargin.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from lexmargin.inputs.json_text import canonical
 from lexmargin.judge import Verdict, curves, module_receipt
 from lexmargin.judge.receipts.receipt import Receipt, write_receipt
-from lexmargin.judge.receipts.receipt_format import canonical, digest
+from lexmargin.judge.receipts.receipt_format import digest
 from lexmargin.judge.receipts.verify import verify_file, verify_receipt
 from lexmargin.judge.trained.network_state import network_weights
 

@@ -15,7 +15,7 @@ from lexmargin.version import VERSION
 
 if TYPE_CHECKING:
     from lexmargin import errors as errors
-    from lexmargin.compare import compare, contender
+    from lexmargin.compare import Table, compare, contender
     from lexmargin.data.dataset import Dataset, load_csv, load_dataset, load_npz
     from lexmargin.errors import (
         BadInputError,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         ShapeError,
         SolverFailedError,
         TimeLimitError,
+        UnjudgedError,
         UnknownNameError,
         UnsupportedError,
     )
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         ScaledMargin,
         WSet,
     )
+    from lexmargin.inputs.progress import Tick
     from lexmargin.judge import (
         Certificate,
         LimitCertificate,
@@ -60,9 +62,10 @@ if TYPE_CHECKING:
         trained_margins,
     )
     from lexmargin.losses import Loss
-    from lexmargin.paths.descend import descend
+    from lexmargin.paths.descend import Descent, descend
     from lexmargin.paths.grid import AdaptiveGrid
     from lexmargin.paths.trace import trace
+    from lexmargin.paths.traced import TracedPath
     from lexmargin.predictors import (
         Bias,
         ConvolutionalNetwork,
@@ -102,7 +105,7 @@ _ROOMS = {
         "load_state",
         "trained_margins",
     ),
-    "compare": ("compare", "contender"),
+    "compare": ("Table", "compare", "contender"),
     "data.dataset": ("Dataset", "load_csv", "load_dataset", "load_npz"),
     "errors": (
         "BadInputError",
@@ -120,6 +123,7 @@ _ROOMS = {
         "ShapeError",
         "SolverFailedError",
         "TimeLimitError",
+        "UnjudgedError",
         "UnknownNameError",
         "UnsupportedError",
     ),
@@ -136,8 +140,9 @@ _ROOMS = {
     ),
     "shelf.library": ("Library",),
     "shelf.build": ("load", "save"),
+    "inputs.progress": ("Tick",),
     "losses": ("Loss",),
-    "paths": ("AdaptiveGrid", "descend", "trace"),
+    "paths": ("AdaptiveGrid", "Descent", "TracedPath", "descend", "trace"),
     "predictors": (
         "Bias",
         "ConvolutionalNetwork",
@@ -173,6 +178,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DegreeError",
+    "Descent",
     "DiagonalNetwork",
     "ExpressionError",
     "HardMargin",
@@ -210,8 +216,12 @@ __all__ = [
     "SolverFailedError",
     "Square",
     "Sum",
+    "Table",
+    "Tick",
     "TimeLimitError",
     "Tolerances",
+    "TracedPath",
+    "UnjudgedError",
     "UnknownNameError",
     "UnsupportedError",
     "Verdict",

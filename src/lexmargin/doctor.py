@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,6 +14,7 @@ from lexmargin.formulations import (
     Lexicographic,
     MarginPath,
 )
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.predictors import Bias, BiasForm, DiagonalNetwork, Linear, Network, ReLU, Sum
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
@@ -47,12 +47,15 @@ class Finding:
         return f"{self.profile:<22}{'works' if self.works else 'fails':<8}{self.reason}"
 
 
-def examine(library: Library, progress: Callable[[str], None]) -> list[Finding]:
+def examine(library: Library, progress: Progress | bool | None = None) -> list[Finding]:
     """Solve small problems with every profile, and judge what comes back."""
-    findings = []
-    for name in library.profiles():
-        progress(name)
-        findings.append(_examined(library, library.profile(name)))
+    findings: list[Finding] = []
+    names = library.profiles()
+    with telling(progress) as told:
+        for name in names:
+            if told is not None:
+                told(Tick(Part.PROFILES, len(findings), len(names), name))
+            findings.append(_examined(library, library.profile(name)))
     return findings
 
 
@@ -89,7 +92,7 @@ def _examined(library: Library, profile: Profile) -> Finding:
             # A doctor outlives whatever a solver's package raises, and reports it.
             fault = f"{type(error).__name__}: {error}"
             return Finding(profile.name, profile.solver, False, fault)
-        certificate = solution.certificate
+        certificate = solution.judgement
         if certificate is None:
             reason = f"{solution.ran}: {solution.raw_status}"
             continue

@@ -30,6 +30,7 @@ __all__ = [
     "ShapeError",
     "SolverFailedError",
     "TimeLimitError",
+    "UnjudgedError",
     "UnknownNameError",
     "UnsupportedError",
     "nearest",
@@ -95,7 +96,7 @@ class ExpressionError(BadInputError):
 
 
 class LibraryError(BadInputError):
-    """A TOML file of problems, profiles or grades that cannot be read as one."""
+    """A file of problems, profiles, grades or results that cannot be read as one."""
 
     code = "library"
 
@@ -154,6 +155,13 @@ class SolverFailedError(LexmarginError):
     """A solver that ran and gave nothing to judge."""
 
     code = "solver-failed"
+    exit_code = ExitCode.SOLVER
+
+
+class UnjudgedError(LexmarginError):
+    """An answer without a certificate: its problem is none that is judged, or time was up."""
+
+    code = "unjudged"
     exit_code = ExitCode.SOLVER
 
 

@@ -150,7 +150,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             starts=self.starts,
             seed=self.random_state,
         )
-        self.certificate_ = self.solution_.certificate
+        self.certificate_ = self.solution_.judgement
         self.n_iter_ = self.solution_.iterations
         self._tell(X, kept)
         if self.certificate_ is None or not self.certificate_.certified:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 
 import numpy as np
+import numpy.typing as npt
 
+from lexmargin.errors import LibraryError, UnjudgedError
+from lexmargin.formulations.levels import Level, Proof
 from lexmargin.inputs.display import frame, html_table
+from lexmargin.inputs.family import LATER
+from lexmargin.inputs.stored import StoredAlone
+from lexmargin.inputs.svg import sorted_margins
+from lexmargin.ops.base import FloatArray
 
 if TYPE_CHECKING:
-    from lexmargin.formulations.levels import Level
     from lexmargin.judge.certificate import Certificate
-    from lexmargin.ops.base import FloatArray
 
-__all__ = ["BackendName", "Claim", "Ran", "RawAnswer", "Solution", "SolverSettings", "Times"]
+__all__ = [
+    "BackendName",
+    "Claim",
+    "Improvement",
+    "Ran",
+    "RawAnswer",
+    "Solution",
+    "SolverSettings",
+    "Times",
+    "claimed_multipliers",
+]
 
 
 class BackendName(StrEnum):
@@ -56,6 +71,7 @@ class Ran(StrEnum):
     """It is not installed."""
 
 
+_OF_FILE: Final = "read from a file"
 _ENDED: Final = {
     Ran.ITERATION_LIMIT: "ended by the limit of iterations",
     Ran.TIME_LIMIT: "ended by the time limit",
@@ -144,15 +160,37 @@ class Times:
 
 
 @final
-@dataclass(frozen=True, repr=False)
-class Solution:
+@dataclass(frozen=True)
+class Improvement:
+    """What Newton steps on the KKT system did to a solver's answer.
+
+    Attributes:
+        moved: distance between the unit directions before and after.
+        residual: of the KKT system, reached.
+    """
+
+    moved: float
+    residual: float
+
+
+@final
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Solution(StoredAlone):
     """One answer, as the solver gave it and as we judge it (design.md §5).
 
     ``problem`` is its own name, where it came from a file, else the word of its formulation.
-    ``polished`` is (distance moved between unit directions, residual reached) where Newton steps
-    on the KKT system improved the solver's answer; ``others`` are further stationary points.
+    ``polished`` is there where Newton steps improved the solver's answer; ``others`` are further
+    stationary points. ``judgement`` is the certificate, None where there is none: ``unjudged`` or
+    ``ran`` says why.
+
+    A file holds no certificate but what was said of it: a solution that is read is unjudged, and
+    ``certify(problem, solution)`` judges it, with the multipliers that it carries as a claim.
     """
 
+    computed: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "claimed_gap": lambda one: one.claimed_gap,
+        "certificate": lambda one: one.judgement and one.judgement.to_json(),
+    }
     problem: str
     formulation: str
     theta: tuple[FloatArray, ...]
@@ -164,21 +202,38 @@ class Solution:
     ran: Ran
     claim: Claim
     raw_status: str
-    certificate: Certificate | None
     times: Times
     solver: str
     versions: Mapping[str, str]
     seed: int
+    judgement: Certificate | None = field(default=None, metadata={"internal": True})
     iterations: int | None = None
-    polished: tuple[float, float] | None = None
+    polished: Improvement | None = None
     levels: tuple[Level, ...] = ()
     others: tuple[Solution, ...] = ()
     claimed_bound: float | None = None
     """The best objective that any point can have, says the solver; the certificate never reads it.
     """
 
-    unjudged: str = ""
+    unjudged: str = field(default="", metadata=LATER)
     """Why an answer has no certificate: its problem is none that is judged here, or time was up."""
+
+    @property
+    def certificate(self) -> Certificate:
+        """Our word about the answer.
+
+        Raises:
+            UnjudgedError: there is none; ``judgement`` is None then.
+        """
+        if self.judgement is None:
+            why = self.unjudged or self.word
+            raise UnjudgedError(f"The answer of {self.solver} has no certificate: {why}.")
+        return self.judgement
+
+    @property
+    def claims(self) -> FloatArray:
+        """λ as the answer claims it: (N,), or of one level after another (L, N)."""
+        return claimed_multipliers(self.multipliers, self.levels)
 
     @property
     def claimed_gap(self) -> float | None:
@@ -194,8 +249,8 @@ class Solution:
     @property
     def word(self) -> str:
         """Our verdict, or why there is none."""
-        if self.certificate is not None:
-            return self.certificate.verdict.value
+        if self.judgement is not None:
+            return self.judgement.verdict.value
         ended = self.raw_status if self.ran is Ran.FINISHED else _ENDED[self.ran]
         return self.unjudged or f"none: {ended}"
 
@@ -215,24 +270,29 @@ class Solution:
         The multipliers are the certificate's where there is one, else the solver's; ``support``
         says which margin functions the word rests on.
         """
-        found, count = self.certificate, self.margins.size
-        support = np.isin(np.arange(count), [] if found is None else found.support)
+        found = self.judgement
         return frame(
             {
                 "margin": self.margins,
                 "multiplier": self.multipliers if found is None else found.multipliers,
-                "support": support,
+                "support": self._support,
             }
         )
 
     def _repr_html_(self) -> str:
-        shown = "" if self.certificate is None else self.certificate._repr_html_()
-        return html_table(self._rows()) + shown
+        found = self.judgement
+        shown = "" if found is None else found._repr_html_()
+        return html_table(self._rows()) + sorted_margins(self.margins, self._support) + shown
+
+    @property
+    def _support(self) -> npt.NDArray[np.bool_]:
+        held: Any = () if self.judgement is None else self.judgement.support
+        return np.isin(np.arange(self.margins.size), held)
 
     def report(self) -> str:
         """Return a short text: the run, the solver's claim, then our certificate."""
         text = "\n".join(f"{name:<16}{value}" for name, value in self._rows())
-        return text if self.certificate is None else f"{text}\n\n{self.certificate.report()}"
+        return text if self.judgement is None else f"{text}\n\n{self.judgement.report()}"
 
     def _rows(self) -> list[tuple[str, str]]:
         named = self.problem != self.formulation
@@ -252,7 +312,7 @@ class Solution:
             claim = f"{self.claimed_bound:.12g}, claimed gap {self.claimed_gap:.3e}"
             lines.append(("its bound", f"{claim} (not proven by us)"))
         if self.polished is not None:
-            moved, residual = self.polished
+            moved, residual = self.polished.moved, self.polished.residual
             lines.append(("polished", f"moved {moved:.1e}, residual {residual:.1e}"))
         for k, level in enumerate(self.levels):
             if level.approached:
@@ -261,48 +321,37 @@ class Solution:
                 lines.append(("not attained", reach))
         return lines
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object of design.md §6; non-finite numbers become None."""
-        certificate = None if self.certificate is None else self.certificate.to_json()
-        return {
-            "problem": self.problem,
-            "formulation": self.formulation,
-            "solver": self.solver,
-            "ran": self.ran.value,
-            "claim": self.claim.value,
-            "raw_status": self.raw_status,
-            "claimed_bound": finite(self.claimed_bound),
-            "claimed_gap": finite(self.claimed_gap),
-            "theta": [finite(block) for block in self.theta],
-            "direction": finite(self.direction),
-            "objective": finite(self.objective),
-            "margin": finite(self.margin),
-            "margins": finite(self.margins),
-            "multipliers": finite(self.multipliers),
-            "certificate": certificate,
-            **({"unjudged": self.unjudged} if self.unjudged else {}),
-            "times": {
-                "build": finite(self.times.build),
-                "solve": finite(self.times.solve),
-                "certify": finite(self.times.certify),
-            },
-            "iterations": self.iterations,
-            "seed": self.seed,
-            "levels": [level.to_json() for level in self.levels],
-            "polished": None
-            if self.polished is None
-            else {"moved": finite(self.polished[0]), "residual": finite(self.polished[1])},
-            "versions": dict(self.versions),
-            "others": [other.to_json() for other in self.others],
-        }
+    @classmethod
+    def from_json(cls, stored: Any) -> Self:
+        """Return the solution that :meth:`to_json` has written, unjudged, with NaN for None.
+
+        Raises:
+            LibraryError, UnknownNameError: anything else.
+        """
+        return super().from_json(stored)._of_file(stored)
+
+    def _of_file(self, stored: Mapping[str, Any]) -> Self:
+        """Return the solution with what its file says of it, which nobody has measured."""
+        said, others = stored["certificate"], stored["others"]
+        word = said.get("verdict") if isinstance(said, dict) else None
+        if said is not None and not isinstance(word, str):
+            raise LibraryError("The certificate of the saved Solution has no verdict.")
+        unjudged = self.unjudged
+        # Whatever a file says of it: nobody takes that for a verdict.
+        if word is not None:
+            unjudged = f"{_OF_FILE} that says {word:.20}"
+        elif not unjudged.startswith(_OF_FILE):
+            unjudged = f"{_OF_FILE}, where it had no certificate: {unjudged or self.word}"
+        pairs = zip(self.others, others, strict=True)
+        return replace(
+            self,
+            unjudged=unjudged,
+            levels=tuple(replace(level, proof=Proof.LOCAL) for level in self.levels),
+            others=tuple(one._of_file(raw) for one, raw in pairs),
+        )
 
 
-def finite(value: Any) -> Any:
-    """Return numbers and arrays as JSON values, with None for every non-finite number."""
-    if isinstance(value, np.ndarray):
-        return finite(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value
+def claimed_multipliers(multipliers: FloatArray, levels: tuple[Level, ...]) -> FloatArray:
+    """Return λ as it is claimed: of one level after another (L, N) where a solver has them."""
+    later = [level.multipliers for level in levels[1:] if level.multipliers is not None]
+    return np.vstack([multipliers, *later]) if later else multipliers

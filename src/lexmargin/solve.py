@@ -17,6 +17,7 @@ from lexmargin.formulations.hard_margin import HardMargin
 from lexmargin.formulations.parts import Parts
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Progress, telling
 from lexmargin.judge import (
     Verdict,
     require_linear,
@@ -32,7 +33,7 @@ from lexmargin.run.inseparable_data import (
     unseparated,
 )
 from lexmargin.run.judged_answer import LATE, empty, judge, moved_back, unjudged
-from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
+from lexmargin.run.limited import Ended, Keep, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile, second_choice
 from lexmargin.run.stages import Run, Start, require
 from lexmargin.run.starts import Job, default_starts, ended_run, outcomes, preload, ranked
@@ -67,7 +68,7 @@ def solve(
     polish: bool = True,
     workers: int = 1,
     verbose: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Solution:
     """Solve a problem of the paper and certify the answer.
 
@@ -90,7 +91,8 @@ def solve(
         workers: how many starts run at a time, each in a process of its own; the answers are the
             same, bit for bit.
         verbose: let the solver print.
-        progress: called with a short line before each run.
+        progress: True for a bar, on a terminal or in a notebook; or a function that is called with
+            a :class:`Tick` before each start, and before each level but the first.
 
     Returns:
         The best answer with its certificate; ``others`` holds the other stationary points. The
@@ -133,9 +135,10 @@ def solve(
         verbose=verbose,
         auto=solver == AUTO,
         library=shelves,
-        progress=progress,
     )
-    answer = _in_time(asked, None if time_limit is None else began + time_limit)
+    with telling(progress) as told:
+        end = None if time_limit is None else began + time_limit
+        answer = _in_time(replace(asked, progress=told), end)
     return answer.named(name) if name else answer
 
 
@@ -155,7 +158,7 @@ class _Asked:
     verbose: bool
     auto: bool
     library: Library
-    progress: Progress | None
+    progress: Progress | None = None
     deadline: float | None = None
     keep: Keep | None = None
 
@@ -191,7 +194,7 @@ def _limited(asked: _Asked, seconds: float) -> Solution:
         )
     except Ended as ended:
         late = [s for s in kept if s.unjudged == LATE]
-        left = [s for s in kept if s.certificate is not None]
+        left = [s for s in kept if s.judgement is not None]
         # The last one may be without its certificate yet.
         left = [*left, *(s for s in kept[-1:] if s.unjudged == LATE)] if left else late
         if not left:
@@ -218,8 +221,8 @@ def _solved(stated: _Asked) -> Solution:
             start = near.inward(problem.functions.point(start))
 
         def keep(found: Solution) -> None:
-            if stated.keep is not None and (found.unjudged == LATE or found.certificate):
-                late = replace(found, certificate=None, unjudged=LATE)
+            if stated.keep is not None and (found.unjudged == LATE or found.judgement):
+                late = replace(found, judgement=None, unjudged=LATE)
                 stated.keep(moved_back(late, near, problem, stated.grade))
 
         asked = replace(stated, problem=near.problem, start=start, keep=keep)
@@ -246,7 +249,7 @@ def _solved(stated: _Asked) -> Solution:
     if asked.auto and _lost(asked, best):
         # With a separator in reach, a point that does not separate is no answer.
         refuse_claim(problem, best[0].solver)
-    if best[0].certificate is None and best[0].claim is Claim.INFEASIBLE:
+    if best[0].judgement is None and best[0].claim is Claim.INFEASIBLE:
         refuse_claim(problem, best[0].solver)
     return replace(best[0], others=tuple(best[1:])) if len(best) > 1 else best[0]
 
@@ -281,7 +284,7 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
     try:
         for outcome in outcomes(jobs, engine, asked.deadline, asked.workers, asked.progress):
             found.append(_judged(asked, chosen, outcome, far=asked.auto))
-            word = found[-1].certificate
+            word = found[-1].judgement
             if word is not None and word.verdict is Verdict.GLOBAL:
                 break
             if len(found) == 1 and unseparated(problem, found[0]):
@@ -307,7 +310,7 @@ def _beside_saddle(
     more: list[Solution] = []
     for _ in range(_ESCAPES):
         best = ranked(asked.problem, found + more)[0]
-        saddle = best.certificate is not None and best.certificate.verdict is Verdict.SADDLE
+        saddle = best.judgement is not None and best.judgement.verdict is Verdict.SADDLE
         if not saddle or asked.start is not None:
             break
         theta = asked.problem.functions.flatten(best.theta)
@@ -361,8 +364,8 @@ def _by_way_of_sister(asked: _Asked, chosen: Profile) -> list[Solution]:
         return []
     begun = problem.initial_values(two.direction, 1.0)
     duals: dict[str, FloatArray] = {}
-    if two.certificate is not None and np.sum(two.certificate.multipliers) > 0.0:
-        duals[MARGIN] = two.certificate.multipliers / np.sum(two.certificate.multipliers)
+    if two.judgement is not None and np.sum(two.judgement.multipliers) > 0.0:
+        duals[MARGIN] = two.judgement.multipliers / np.sum(two.judgement.multipliers)
     raw = RawAnswer(
         begun, duals, Ran.ITERATION_LIMIT, Claim.NOTHING, f"of the {sister.word} problem"
     )
@@ -390,4 +393,4 @@ def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:
 
 
 def _certified(found: list[Solution]) -> bool:
-    return any(s.certificate is not None and s.certificate.certified for s in found)
+    return any(s.judgement is not None and s.judgement.certified for s in found)

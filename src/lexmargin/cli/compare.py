@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lexmargin.cli.options import Json, Shelves, library_of
-from lexmargin.cli.output import emit, printable, say
+from lexmargin.cli.output import emit, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
 from lexmargin.inputs.files import write_file
 
@@ -76,19 +74,18 @@ def compare(
     chosen = _executor(executor, workers, scheduler)
     for path in (csv, html, cite):
         _check_writable(path)
-    with _progress() as progress:
-        table = run(
-            _words(problems),
-            _words(solvers),
-            _words([grades]),
-            _whole_numbers(seeds),
-            limits=Limits(time_limit, memory_limit),
-            scaled=(False, True) if both else (scaled,),
-            executor=chosen,
-            out=out,
-            library=shelves,
-            progress=progress,
-        )
+    table = run(
+        _words(problems),
+        _words(solvers),
+        _words([grades]),
+        _whole_numbers(seeds),
+        limits=Limits(time_limit, memory_limit),
+        scaled=(False, True) if both else (scaled,),
+        executor=chosen,
+        out=out,
+        library=shelves,
+        progress=True,
+    )
     _show(table, shelves, csv, html, cite, as_json)
 
 
@@ -135,25 +132,6 @@ def _whole_numbers(text: str) -> list[int]:
 def _check_writable(path: Path | None) -> None:
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise BadInputError(f"{path} cannot be written.", "Name a file in a folder that exists.")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("comparing", total=None)
-
-        def show(done: int, total: int, line: str) -> None:
-            bar.update(task, completed=done, total=total, description=escape(printable(line)))
-
-        yield show
 
 
 def _show(

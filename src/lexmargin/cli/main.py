@@ -21,7 +21,7 @@ import typer
 
 from lexmargin.cli.compare import add_commands
 from lexmargin.cli.options import Json, Problem, Seed, Shelves, library_of
-from lexmargin.cli.output import emit, note, prepare_streams, progress, say, silence
+from lexmargin.cli.output import emit, note, prepare_streams, say, silence
 from lexmargin.cli.paper import add_commands as add_paper_command
 from lexmargin.cli.paths import add_commands as add_path_commands
 from lexmargin.cli.separability import add_commands as add_data_commands
@@ -163,7 +163,7 @@ def solve(
                 polish=polish,
                 workers=workers,
                 verbose=verbose,
-                progress=progress,
+                progress=not verbose,
             )
     except NotSeparableError as error:
         said = reproduced_error(found, error)
@@ -184,9 +184,9 @@ def _exit_code(solution: Solution) -> ExitCode:
     """0 certified, 1 a negative verdict, 3 nothing to judge, or a run that did not end."""
     from lexmargin.solution import Ran
 
-    if solution.certificate is not None and solution.certificate.certified:
+    if solution.judgement is not None and solution.judgement.certified:
         return ExitCode.CERTIFIED
-    judged = solution.certificate is not None and solution.ran is Ran.FINISHED
+    judged = solution.judgement is not None and solution.ran is Ran.FINISHED
     return ExitCode.NEGATIVE if judged else ExitCode.SOLVER
 
 
@@ -279,7 +279,7 @@ def doctor(library: Shelves = None, as_json: Json = False) -> None:
     """Solve a two-variable problem with every profile and say which ones really work here."""
     from lexmargin.doctor import examine
 
-    findings = examine(library_of(library), progress)
+    findings = examine(library_of(library), progress=True)
     if as_json:
         emit([finding.to_json() for finding in findings])
     else:

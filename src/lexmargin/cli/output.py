@@ -9,24 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import sys
-from typing import Any, Final
+from typing import Any
 
 import typer
 
-__all__ = ["emit", "note", "prepare_streams", "printable", "progress", "say", "silence"]
+from lexmargin.inputs.display import printable
 
-# C0 but for the end of a line and the tabulator, DEL, C1, other ends of lines, marks that turn the
-# direction of text around, halves of characters.
-_UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def printable(text: str) -> str:
-    """Return a text with what a terminal would obey or hide written out, as ``\\u001b``."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+__all__ = ["emit", "note", "prepare_streams", "say", "silence"]
 
 
 def say(text: str) -> None:
@@ -44,12 +34,6 @@ def note(text: str) -> None:
     """Write a line to stderr; one that cannot be written is lost."""
     with contextlib.suppress(OSError, ValueError):
         typer.echo(printable(text), err=True)
-
-
-def progress(line: str) -> None:
-    """Write a line of progress to stderr, where that is a terminal."""
-    if sys.stderr.isatty():
-        note(f"… {line}")
 
 
 def prepare_streams() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lexmargin.cli.options import Json
-from lexmargin.cli.output import emit, note, say
+from lexmargin.cli.output import emit, say
 from lexmargin.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -45,8 +42,7 @@ def paper(
     effort = Effort.QUICK if quick else Effort.FULL
     records: list[Record] = []
     folder = out / "records" / effort.value
-    with _progress() as progress:
-        records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress))
+    records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress=True))
     # The page keeps what was measured before, so that one statement can be measured again.
     fresh = {record.id: record for record in records}
     known = fresh | {r.id: r for r in measured_before(named(()), effort, folder)}
@@ -92,16 +88,3 @@ def _table(records: list[Record]) -> str:
         "  ".join([*(f"{c:<{w}}" for c, w in zip(row[:4], widths, strict=True)), f"{row[4]:>7}"])
         for row in rows
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """A line on stderr per finished statement, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-
-    def show(name: str, done: int, total: int) -> None:
-        note(f"[{done}/{total}] {name}")
-
-    yield show

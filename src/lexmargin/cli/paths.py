@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lexmargin.cli.options import Json, Problem, Seed, Shelves, TimeLimit, library_of
-from lexmargin.cli.output import emit, note, progress, say
+from lexmargin.cli.output import emit, note, say
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def trace(
         seed=seed,
         time_limit=time_limit,
         library=shelves,
-        progress=progress,
+        progress=True,
     )
     if as_json:
         emit(traced.to_json()["points"])
@@ -75,7 +75,7 @@ def trace(
     if traced.missing:
         note(
             f"{len(traced.missing)} of {len(traced.missing) + len(traced.points)} points are "
-            f"missing: {traced.end.value}",
+            f"missing: {traced.end.sentence}",
         )
         raise typer.Exit(ExitCode.SOLVER)
     raise typer.Exit(ExitCode.CERTIFIED if traced.certified else ExitCode.NEGATIVE)
@@ -169,7 +169,7 @@ def descend(
         flow=None if flow is None else GradientFlow(flow),
         time_limit=time_limit,
         polish=polish,
-        progress=lambda at, level, angle: progress(f"{at:g}: log L {level:.6g}, angle {angle:.2e}"),
+        progress=True,
     )
     certificate = None
     if stated.functions.homogeneity.degree is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lexmargin.compare.jobs import canonical
 from lexmargin.compare.pages.table import Table
 from lexmargin.compare.sources import digest
 from lexmargin.errors import LexmarginError
+from lexmargin.inputs.json_text import canonical
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.profiles import Profile
 from lexmargin.version import VERSION, installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ from lexmargin.errors import LexmarginError
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.expressions import Number
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.shelf.collection import collection
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.problems import AnswerSpec
 
-__all__ = ["Progress", "carry_out", "compare", "machine", "read_back"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with units done, units in all, and a short line."""
+__all__ = ["carry_out", "compare", "machine", "read_back"]
 
 
 @checked
@@ -43,7 +41,7 @@ def compare(
     executor: Executor | None = None,
     out: Path | str | None = None,
     library: Library | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Table:
     """Run problems × entrants × grades × seeds and judge every answer.
 
@@ -62,7 +60,7 @@ def compare(
         out: the folder of results; what is there already is not run again. None keeps them in
             memory alone.
         library: the shelves; the shipped one if None.
-        progress: called after each unit.
+        progress: True for a bar; or a function that is called with a :class:`Tick` after each unit.
 
     Returns:
         One row per unit, in the order of the product.
@@ -79,7 +77,8 @@ def compare(
     )  # fmt: skip
     chosen = executor or Processes(min(2, os.cpu_count() or 1))
     kept = Memory() if out is None else Store(Path(out))
-    return carry_out(units, chosen, kept, shelves, progress)
+    with telling(progress) as told:
+        return carry_out(units, chosen, kept, shelves, told)
 
 
 def _listed(given: Any) -> Sequence[Any]:
@@ -111,7 +110,7 @@ def carry_out(
                 store.put(answered)
                 done += 1
                 if progress is not None:
-                    progress(done, len(units), names[answered.key])
+                    progress(Tick(Part.UNITS, done, len(units), names[answered.key]))
     return read_back(store, library)
 
 

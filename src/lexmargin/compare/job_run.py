@@ -25,7 +25,7 @@ from lexmargin.errors import (
     UnsupportedError,
 )
 from lexmargin.formulations.base import Formulation
-from lexmargin.inputs.arrays import real_array
+from lexmargin.inputs.arrays import finite, real_array
 from lexmargin.judge.bounds.inseparable import prove_inseparable
 from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery, Reply, shared_nursery
@@ -34,7 +34,7 @@ from lexmargin.run.judged_answer import judge, judge_point
 from lexmargin.run.stages import Run, run
 from lexmargin.shelf.problems import ProblemFile
 from lexmargin.shelf.profiles import Profile
-from lexmargin.solution import BackendName, Claim, RawAnswer, Solution, finite
+from lexmargin.solution import BackendName, Claim, RawAnswer, Solution
 
 __all__ = ["PRELOADED", "Answered", "answer", "engine_of", "is_feasible", "run_unit"]
 
@@ -253,7 +253,7 @@ def _of_contender(
 
 
 def _result(solution: Solution) -> dict[str, Any]:
-    certificate = solution.certificate
+    certificate = solution.judgement
     result = _nothing(RowStatus(solution.ran.value), solution.raw_status)
     result |= {"claim": solution.claim.value, "iterations": solution.iterations}
     if certificate is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, final
 
 from lexmargin.compare.job_run import Answered
-from lexmargin.compare.jobs import FORMAT, canonical
+from lexmargin.compare.jobs import FORMAT
 from lexmargin.compare.pages.reading import (
     machine_of,
     measures_of,
@@ -21,6 +21,7 @@ from lexmargin.compare.pages.reading import (
 )
 from lexmargin.errors import LexmarginError, LibraryError
 from lexmargin.inputs.files import make_folder, read_file, sweep, write_file
+from lexmargin.inputs.json_text import canonical
 from lexmargin.inputs.limits import RECORD_BYTES
 
 __all__ = ["Memory", "Results", "ResultsError", "Store"]

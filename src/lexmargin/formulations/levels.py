@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Level:
             followed; then ``value`` is the last of them, and no level comes after it.
     """
 
+    computed: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"attained": lambda one: one.attained}
     value: float
     fixed: tuple[int, ...]
     settled: tuple[int, ...] = ()
@@ -57,19 +58,6 @@ class Level:
     def with_value(self, value: float) -> Level:
         """Return the level with its margin in other units."""
         return replace(self, value=value)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object of one level; ``value`` and ``fixed`` are always there."""
-        return {
-            "value": self.value if np.isfinite(self.value) else None,
-            "fixed": list(self.fixed),
-            "settled": list(self.settled),
-            "dimension": self.dimension,
-            "proof": self.proof.value,
-            "multipliers": None if self.multipliers is None else self.multipliers.tolist(),
-            "attained": self.attained,
-            "approached": [list(pair) for pair in self.approached],
-        }
 
 
 def grouped_levels(

@@ -6,14 +6,16 @@ time) or by guessing (text, truth values) is refused.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.errors import DataError, LexmarginError, shown
+from lexmargin.errors import DataError, LexmarginError, LibraryError, shown
+from lexmargin.inputs.limits import ARRAY_DIMENSIONS
 
-__all__ = ["array_of", "finite_array", "real_array"]
+__all__ = ["array_of", "finite", "finite_array", "real_array", "unlisted"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -114,3 +116,35 @@ def _check_entries(array: npt.NDArray[Any], what: str, error: type[LexmarginErro
                 f"{what} holds {shown(entry)} at {list(index)}, which is not a real number.",
                 "Give real numbers only.",
             )
+
+
+def finite(value: Any) -> Any:
+    """Return numbers and arrays as JSON values, with None for every non-finite number."""
+    if isinstance(value, np.ndarray):
+        listed = value.tolist()
+        return listed if np.all(np.isfinite(value)) else finite(listed)
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+def unlisted(raw: object, what: str) -> FloatArray:
+    """Return the array that :func:`finite` has written as lists, with NaN for None.
+
+    Raises:
+        LibraryError: no lists of numbers, or ragged ones.
+    """
+    if not _is_numbers(raw, ARRAY_DIMENSIONS):
+        raise LibraryError(f"{what} holds what is no finite number.", "Write lists of numbers.")
+    try:
+        return np.array(raw, dtype=np.float64)
+    except (ValueError, OverflowError):
+        raise LibraryError(f"{what} is ragged.", "Write rows of one length there.") from None
+
+
+def _is_numbers(raw: object, depth: int) -> bool:
+    if isinstance(raw, list):
+        return depth > 0 and all(_is_numbers(entry, depth - 1) for entry in raw)
+    return raw is None or (type(raw) in (int, float) and math.isfinite(raw))  # type: ignore[arg-type]

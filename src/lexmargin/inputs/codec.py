@@ -8,15 +8,18 @@ default is required.
 
 There are two forms. In a file, which people write, numbers may be exact strings, what has a default
 may be left out, and the fields of a value of a family may stand beside its word. In a receipt,
-which programs write, everything is stated, once and in one way.
+which programs write, everything is stated, once and in one way. A record is what a program writes
+of its own run, in the form of receipts: it may hold arrays, and what is not finite is null there.
+What follows from other fields, named in ``computed`` of the class, is written and not read.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -35,6 +38,8 @@ from typing import (
     get_type_hints,
 )
 
+import numpy as np
+
 from lexmargin.errors import (
     ExpressionError,
     LexmarginError,
@@ -44,6 +49,7 @@ from lexmargin.errors import (
     nearest,
     shown,
 )
+from lexmargin.inputs.arrays import finite, unlisted
 from lexmargin.inputs.checks import Domain
 from lexmargin.inputs.expressions import Number, number, numbers
 from lexmargin.inputs.family import Family
@@ -62,13 +68,14 @@ _LARGEST: Final = 10**9
 class Where:
     """A place in a text, for error messages: the file, where there is one, and the dotted key.
 
-    ``exact`` says that the text is a receipt.
+    ``exact`` says that the text is a receipt or a record, and ``record`` which of the two.
     """
 
     file: Path | str
     key: str = ""
     exact: bool = False
     depth: int = 0
+    record: bool = False
 
     def at(self, key: str) -> Where:
         return self._inside(f"{self.key}.{key}" if self.key else key)
@@ -114,11 +121,14 @@ def _schema(cls: Any) -> tuple[Field, ...]:
             f"{cls.__name__} is no dataclass, and so nobody knows its parameters.",
             "Put @dataclass(frozen=True) above it.",
         )
-    hints = get_type_hints(cls, include_extras=True)
+    stated = [
+        one
+        for one in dataclasses.fields(cls)
+        if one.init and not one.metadata.get("internal", False)
+    ]
+    hints: dict[str, Any] = _hints(cast("type[Any]", cls), [one.name for one in stated])
     found = []
-    for one in dataclasses.fields(cls):
-        if not one.init or one.metadata.get("internal", False):
-            continue
+    for one in stated:
         default = one.default
         if one.default_factory is not dataclasses.MISSING:
             default = one.default_factory()
@@ -135,6 +145,18 @@ def _schema(cls: Any) -> tuple[Field, ...]:
             )
         )
     return tuple(found)
+
+
+def _hints(cls: type[Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the annotations of fields alone: others may name what only checkers import."""
+    found: dict[str, Any] = {}
+    for base in cls.__mro__:
+        own = vars(base).get("__annotations__", {})
+        missing = {name: own[name] for name in names if name in own and name not in found}
+        holder = types.SimpleNamespace(__annotations__=missing)
+        module = vars(sys.modules[base.__module__])
+        found |= get_type_hints(holder, globalns=module, include_extras=True)
+    return found
 
 
 def _names(cls: type[Any]) -> tuple[str, ...]:
@@ -171,6 +193,8 @@ class Table:
     def claim_class(self, cls: type[Any], skipped: Sequence[str] = ()) -> None:
         """Allow the keys of a class, and of the classes whose fields stand beside its own."""
         self._elsewhere |= set(skipped)
+        if self.where.record:
+            self._known += getattr(cls, "computed", ())
         for one in schema(cls):
             if one.name in skipped:
                 continue
@@ -302,9 +326,13 @@ def _read(hint: Any, raw: object, where: Where) -> Any:
         if where.exact and raw is None and len(members) < len(inner):
             return None
         return _read(members[0], raw, where) if len(members) == 1 else _scalar(raw, where)
+    if origin is np.ndarray:
+        return unlisted(raw, str(where))
     if origin in (tuple, frozenset):
         if not isinstance(raw, list):
             raise _wrong(where, "a list", raw)
+        if origin is tuple and inner[-1] is not ... and len(raw) != len(inner):
+            raise LibraryError(f"{where} has {len(raw)} entries.", f"Write {len(inner)} there.")
         if inner[0] is Number:
             return _numbers(raw, where)
         values = [_read(inner[0], value, where.item(i)) for i, value in enumerate(raw)]
@@ -312,9 +340,9 @@ def _read(hint: Any, raw: object, where: Where) -> Any:
     if origin is Mapping:
         if not isinstance(raw, dict):
             raise _wrong(where, "a table", raw)
-        return types.MappingProxyType(
-            {_read(inner[0], k, where): _read(inner[1], v, where.at(k)) for k, v in raw.items()}
-        )
+        pairs = {_read(inner[0], k, where): _read(inner[1], v, where.at(k)) for k, v in raw.items()}
+        # Results are sent to other processes, which proxies cannot be.
+        return pairs if where.record else types.MappingProxyType(pairs)
     if hint is not Number and (dataclasses.is_dataclass(hint) or hasattr(hint, "family")):
         return read_as(hint, raw, where)
     return _simple(hint, raw, where)
@@ -326,7 +354,7 @@ def _simple(hint: Any, raw: object, where: Where) -> Any:
     if hint is float:
         return _double(raw, where) if where.exact else _number(raw, where).value
     if hint is int:
-        if type(raw) is int and not (where.exact and abs(raw) > _LARGEST):
+        if type(raw) is int and (where.record or not where.exact or abs(raw) <= _LARGEST):
             return raw
         raise _wrong(where, "an integer", raw)
     if hint is bool:
@@ -368,6 +396,8 @@ def _given(raw: object, where: Where, item: int | None = None) -> int | float | 
 
 
 def _double(raw: object, where: Where) -> float:
+    if raw is None and where.record:
+        return math.nan
     if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
         return float(raw)
     raise _wrong(where, "a finite number", raw)
@@ -402,7 +432,8 @@ def written(value: Any, *, exact: bool) -> dict[str, Any]:
 def fields_written(value: Any, *, exact: bool, skipped: Sequence[str] = ()) -> dict[str, Any]:
     """Return the fields of a dataclass, as :func:`written`.
 
-    Receipts are without what says how a problem is solved, files without what is empty.
+    Receipts are without what says how a problem is solved, files without what is empty; what is
+    not finite is null.
     """
     found: dict[str, Any] = {}
     for one in schema(type(value)):
@@ -416,6 +447,10 @@ def fields_written(value: Any, *, exact: bool, skipped: Sequence[str] = ()) -> d
             found |= {one.family.key: table.pop("kind"), **table}
         else:
             found[one.name] = _plain(one.hint, entry, exact)
+    computed: Mapping[str, Callable[[Any], Any]] = getattr(type(value), "computed", {})
+    for name, of in computed.items() if exact else ():
+        entry = of(value)
+        found[name] = entry.value if isinstance(entry, Enum) else finite(entry)
     return found
 
 
@@ -424,17 +459,24 @@ def _plain(hint: Any, value: Any, exact: bool) -> Any:
     if isinstance(value, bool) or (value is None and exact):
         return value
     if origin is Annotated and value is not None:
-        return _plain(inner[0], value, exact)
+        words = next((extra.words for extra in inner[1:] if isinstance(extra, Words)), ())
+        return "inf" if "inf" in words and value == math.inf else _plain(inner[0], value, exact)
     if origin in (Union, types.UnionType) and value is not None:
         return _plain(next(member for member in inner if member is not type(None)), value, exact)
     if origin is tuple:
         return [_plain(inner[0], entry, exact) for entry in value]
+    if origin is Mapping and value is not None:
+        return {str(key): _plain(inner[1], entry, exact) for key, entry in value.items()}
     if isinstance(value, Enum):
         return value.value
     if hint is Number:
         return value.value
+    if origin is np.ndarray and value is not None:
+        return finite(value)
     if hint is float and value is not None:
-        return "inf" if value == math.inf else float(value)
+        return finite(float(value))
+    if isinstance(value, np.integer):
+        return int(value)
     if dataclasses.is_dataclass(value):
         return written(value, exact=exact)
     if not isinstance(value, int | str):

@@ -92,6 +92,8 @@ __all__ = [
     "SPHERE_PARAMETERS",
     "SPHERE_VALUES",
     "SQUARE_COLUMNS",
+    "STORED_BYTES",
+    "STORED_VALUES",
     "SVD_WORK",
     "SYMMETRY_PAIRS",
     "TENSORS_HEADER_BYTES",
@@ -109,6 +111,10 @@ RECORD_BYTES: Final = 64 * 2**20
 """Largest record of a comparison or of a measured statement that is read."""
 SHOWN_RECORD_BYTES: Final = 1 << 28
 """Largest record that a page shows; a direction of ten million numbers fits."""
+STORED_BYTES: Final = 2**29
+"""Largest file of a result: θ and the direction of ten million parameters fit."""
+STORED_VALUES: Final = 30_000_000
+"""Values in such a file or in a record: the numbers of those parameters, and as many margins."""
 HASHED_BYTES: Final = 2**32
 """Largest file of a problem or its data that is hashed: it is held in memory for that."""
 RECEIPT_BYTES: Final = 96 * 2**20

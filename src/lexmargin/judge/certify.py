@@ -27,6 +27,7 @@ from lexmargin.judge.trained.modules import is_module
 from lexmargin.judge.unmeasured import finite_words, out_of_range
 from lexmargin.linalg.norms import Array
 from lexmargin.ops.base import FloatArray
+from lexmargin.solution import Solution
 
 __all__ = ["certify", "certify_kkt", "flattened", "judged"]
 
@@ -34,7 +35,7 @@ __all__ = ["certify", "certify_kkt", "flattened", "judged"]
 @checked
 def certify(
     problem: Formulation | Any | None = None,
-    theta: ArrayLike | Sequence[FloatArray] | None = None,
+    theta: ArrayLike | Sequence[FloatArray] | Solution | None = None,
     y: ArrayLike | None = None,
     *,
     f: ArrayLike | None = None,
@@ -53,7 +54,8 @@ def certify(
             :func:`~lexmargin.judge.trained.trained.certify_module` takes them.
         theta: the point as the paper states the problem. Where f_n are homogeneous and every
             parameter costs the same it is judged by its direction: at any scale, unless the
-            problem asks for a level.
+            problem asks for a level. Of a :class:`~lexmargin.solution.Solution`, as one that was
+            read from a file, θ is judged, and its multipliers are claimed.
         f, jacobian, degree: margins ``(N,)``, gradients ``(N, d)`` and α instead of a problem.
         norm, linear: for plain arrays, as in :func:`certify_arrays`.
         tolerances: what counts as equal.
@@ -68,6 +70,9 @@ def certify(
     """
     if theta is None:
         raise ParameterError("There is nothing to certify.", "Give theta.")
+    if isinstance(theta, Solution):
+        multipliers = theta.claims if multipliers is None else multipliers
+        theta = theta.theta
     if isinstance(problem, Formulation) and y is None:
         with np.errstate(all="ignore"):
             kkts = problem.kkt(flattened(problem, theta))

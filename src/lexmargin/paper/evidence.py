@@ -23,7 +23,7 @@ class Backing:
     certified: bool
 
     @classmethod
-    def of(cls, certificates: Iterable[Certificate | None]) -> Self:
+    def of(cls, certificates: Iterable[Certificate]) -> Self:
         """Return what certificates say together."""
         found = list(certificates)
         return cls(residual(found), certified(found))
@@ -65,18 +65,17 @@ EXACT: Final = Backing(0.0, True)
 """Behind a figure that nobody solved for."""
 
 
-def certified(certificates: Iterable[Certificate | None]) -> bool:
+def certified(certificates: Iterable[Certificate]) -> bool:
     """Tell whether there is at least one certificate and every one of them is positive."""
     found = list(certificates)
-    return bool(found) and all(c is not None and c.certified for c in found)
+    return bool(found) and all(c.certified for c in found)
 
 
-def residual(certificates: Iterable[Certificate | None]) -> float:
+def residual(certificates: Iterable[Certificate]) -> float:
     """Return the largest of ε, the angle of Remark 2 and the infeasibility; NaN without any."""
     values = [
         value
         for c in certificates
-        if c is not None
         for value in (c.stationarity, c.feasibility, math.nan if c.angle is None else c.angle)
         if math.isfinite(value)
     ]

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final, final
 from lexmargin.errors import BadInputError, LexmarginError
 from lexmargin.inputs.files import make_folder, read_file, write_file
 from lexmargin.inputs.limits import RECORD_BYTES
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.paper.shelf import statement
 from lexmargin.paper.statement import Effort, Measurement, Statement
 from lexmargin.processes.crew import crew
@@ -22,7 +23,7 @@ from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery
 from lexmargin.version import VERSION
 
-__all__ = ["TIME_LIMIT", "Progress", "Record", "measure_all", "measured_before", "source_of"]
+__all__ = ["TIME_LIMIT", "Record", "measure_all", "measured_before", "source_of"]
 
 
 TIME_LIMIT: Final = 600.0
@@ -40,9 +41,6 @@ _PRELOADED: Final = (
     "flint",
     "lexmargin.paper.measure",
 )
-
-Progress = Callable[[str, int, int], None]
-"""Called with a statement's id, how many are done, and how many there are."""
 
 
 @final
@@ -90,7 +88,7 @@ def measure_all(
     folder: Path,
     workers: int = 2,
     time_limit: float = TIME_LIMIT,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Iterator[Record]:
     """Yield a record per statement, in the order given.
 
@@ -104,7 +102,7 @@ def measure_all(
         folder: of the records, one JSON file each; made if absent.
         workers: processes at a time.
         time_limit: seconds per statement.
-        progress: told about every finished one.
+        progress: True for a bar; or a function that is called with a :class:`Tick` after each.
 
     Raises:
         BadInputError: the folder cannot be written to, or workers or time limit are not positive.
@@ -119,11 +117,12 @@ def measure_all(
     done |= {record.id: record for record in measured_before(statements, effort, folder)}
     missing = [stated.id for stated in statements if done[stated.id] is None]
     count = len(statements)
-    for index, fresh in enumerate(_measured(missing, effort, keys, workers, time_limit)):
-        _write(folder / f"{fresh.id}.json", fresh)
-        done[fresh.id] = fresh
-        if progress is not None:
-            progress(fresh.id, count - len(missing) + index + 1, count)
+    with telling(progress) as told:
+        for index, fresh in enumerate(_measured(missing, effort, keys, workers, time_limit)):
+            _write(folder / f"{fresh.id}.json", fresh)
+            done[fresh.id] = fresh
+            if told is not None:
+                told(Tick(Part.STATEMENTS, count - len(missing) + index + 1, count, fresh.id))
     for stated in statements:
         record = done[stated.id]
         if record is not None:

@@ -2,16 +2,24 @@
 
 from lexmargin.losses import Loss
 from lexmargin.paths.descend import Descent, EndReason, descend
-from lexmargin.paths.flow import FlowMethod, GradientFlow
+from lexmargin.paths.flow import Clock, FlowMethod, GradientFlow
 from lexmargin.paths.grid import AdaptiveGrid
 from lexmargin.paths.point import PathPoint
 from lexmargin.paths.records import Records
 from lexmargin.paths.shown import Shown
-from lexmargin.paths.steps import ConstantStep, LineSearch, LossNormalizedStep, StepRule
-from lexmargin.paths.trace import PathEnd, TracedPath, trace
+from lexmargin.paths.steps import (
+    ConstantStep,
+    LineSearch,
+    LossNormalizedStep,
+    PolyakStep,
+    StepRule,
+)
+from lexmargin.paths.trace import trace
+from lexmargin.paths.traced import PathEnd, TracedPath
 
 __all__ = [
     "AdaptiveGrid",
+    "Clock",
     "ConstantStep",
     "Descent",
     "EndReason",
@@ -22,6 +30,7 @@ __all__ = [
     "LossNormalizedStep",
     "PathEnd",
     "PathPoint",
+    "PolyakStep",
     "Records",
     "Shown",
     "StepRule",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from lexmargin.errors import LexmarginError, ParameterError
 from lexmargin.formulations.start import random_theta
 from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
+from lexmargin.inputs.stored import StoredAlone
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
@@ -27,15 +29,12 @@ from lexmargin.polish.polish import Polished, polish
 from lexmargin.predictors.base import Predictor
 from lexmargin.run.limited import Ended, limited, within_limit
 from lexmargin.run.stages import Start
-from lexmargin.solution import Ran, finite
+from lexmargin.solution import Ran
 
-__all__ = ["Descent", "EndReason", "Progress", "descend"]
+__all__ = ["Descent", "EndReason", "descend"]
 
 _VISIBLE: Final = 1e12
 """-log L up to which the weights e^{-f} are known to 1e-4; rounding is 2.2e-16 of f."""
-
-Progress = Callable[[float, float, float], None]
-"""Called at every record with the step (or time), ``log L`` and the angle of Remark 2."""
 
 
 class EndReason(StrEnum):
@@ -67,8 +66,10 @@ class EndReason(StrEnum):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Descent:
+class Descent(StoredAlone):
     """An optimization path: its records, and where and why it ended.
+
+    A file holds what the run said of itself, and no verdict: ``certify`` judges its directions.
 
     Attributes:
         records: what was written down, the last point included.
@@ -94,31 +95,6 @@ class Descent:
     polished: Polished | None = None
     polish_problem: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; non-finite numbers become None."""
-        polished = self.polished
-        return {
-            "loss": self.loss.value,
-            "reason": self.reason.value,
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "seed": self.seed,
-            "theta": [finite(block) for block in self.theta],
-            "direction": finite(self.direction),
-            "records": self.records.to_json(),
-            "polished": None
-            if polished is None
-            else {
-                "theta": finite(polished.theta),
-                "multipliers": finite(polished.multipliers),
-                "residual": finite(polished.residual),
-                "iterations": polished.iterations,
-                "moved": finite(polished.moved),
-                "converged": polished.converged,
-            },
-            "polish_problem": self.polish_problem,
-        }
-
 
 @checked
 def descend(
@@ -135,7 +111,7 @@ def descend(
     monitors: Mapping[str, Monitor] | None = None,
     time_limit: float | None = None,
     polish: bool = True,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Descent:
     """Follow ``θ(t) = θ(t-1) - η_t ∇L(θ(t-1))`` (eq. 4), or gradient flow.
 
@@ -145,15 +121,16 @@ def descend(
         start: θ(0), flat or as blocks; by default normal, scaled by fan-in, from ``seed``.
         seed: of the random start.
         steps: how many steps of descent.
-        step_rule: :class:`ConstantStep`, :class:`LossNormalizedStep` or :class:`LineSearch` (the
-            default).
+        step_rule: :class:`ConstantStep`, :class:`LossNormalizedStep`, :class:`PolyakStep` or
+            :class:`LineSearch` (the default).
         flow: follow gradient flow instead of steps.
         record: records per decade of steps or of times, or the very steps or times.
         monitors: functions of the flat θ to be recorded, by name.
         time_limit: seconds of wall time, the polish included; the path so far is returned.
         polish: end with Newton steps on the KKT conditions
             (:func:`~lexmargin.polish.polish.polish`).
-        progress: called at every record.
+        progress: True for a bar; or a function that is called with a :class:`Tick` at every record,
+            which names the step or the time, ``log L`` and the angle of Remark 2.
 
     Returns:
         The path. Ctrl-C ends it early and returns it too.
@@ -175,8 +152,9 @@ def descend(
     functions = MarginFunctions(predictor, data)
     oracle = LossOracle(functions, Loss(loss))
     theta = _start(functions, start, seed)
-    run = _Run(oracle, Recorder(functions, monitors or {}), deadline, progress)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    last_at = float(steps) if flow is None else flow.time
+    with telling(progress) as told, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        run = _Run(oracle, Recorder(functions, monitors or {}), deadline, told, last_at)
         point = oracle.at(theta)
         if not math.isfinite(point.log_loss):
             raise ParameterError(
@@ -211,7 +189,12 @@ class _Run:
     """The state of a path under way: always a consistent point, whatever interrupts it."""
 
     def __init__(
-        self, oracle: LossOracle, recorder: Recorder, deadline: float, progress: Progress | None
+        self,
+        oracle: LossOracle,
+        recorder: Recorder,
+        deadline: float,
+        progress: Progress | None,
+        total: float,
     ) -> None:
         self.oracle = oracle
         self.recorder = recorder
@@ -220,11 +203,13 @@ class _Run:
         self.point: Point
         self._deadline = deadline
         self._progress = progress
+        self._total = total
 
     def _record(self, at: float, point: Point) -> None:
         row = self.recorder.record(at, point)
         if self._progress is not None:
-            self._progress(at, row["log_loss"], row["angle"])
+            line = f"log L {row['log_loss']:.6g}, angle {row['angle']:.2e}"
+            self._progress(Tick(Part.STEPS, at, self._total, line))
 
     def descend(self, point: Point, rule: StepRule, steps: int, at: Sequence[float]) -> EndReason:
         """Make the steps; return why they ended."""

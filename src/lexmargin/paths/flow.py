@@ -17,7 +17,16 @@ from lexmargin.linalg.guarded import stepper
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.steps import LossOracle
 
-__all__ = ["FlowMethod", "FlowState", "GradientFlow"]
+__all__ = ["Clock", "FlowMethod", "FlowState", "GradientFlow"]
+
+
+class Clock(StrEnum):
+    """What the flow's time is; the curve that θ runs along is the same."""
+
+    TIME = "time"
+    """t of ``dθ/dt = -∇L(θ)``: doubles end it at 1e308, which is 709 nats of the loss."""
+    NATS = "nats"
+    """``log L(θ(0)) - log L(θ)``, for large t about log t: ``dθ/du = -∇log L/‖∇log L‖²``."""
 
 
 class FlowMethod(StrEnum):
@@ -36,18 +45,21 @@ class GradientFlow:
     """Follow ``dθ/dt = -∇L(θ)`` from t = 0 to ``time``.
 
     The independent variable is ``s = log(1 + t)``: ``dθ/ds = -e^{s + log L} ∇ log L``, whose right
-    side stays moderate, because L decays like 1/t up to powers of log t.
+    side stays moderate, because L decays like 1/t up to powers of log t; by the other clock it is
+    ``s = log(1 + u)`` and ``dθ/ds = -e^s ∇log L/‖∇log L‖²``.
 
     Attributes:
-        time: the last t.
+        time: the last t, or u.
         method: the integrator.
         rtol, atol: its tolerances per step.
+        clock: what time is.
     """
 
     time: Positive
     method: FlowMethod = FlowMethod.LSODA
     rtol: Positive = 1e-11
     atol: Positive = 1e-12
+    clock: Clock = Clock.TIME
 
 
 @final
@@ -73,7 +85,11 @@ def integrate(flow: GradientFlow, oracle: LossOracle, theta: FloatArray) -> Iter
         nonlocal finite
         point = oracle.at(x)
         with np.errstate(over="ignore", invalid="ignore"):
-            result = np.exp(s + point.log_loss) * point.descent
+            pull = point.descent
+            if flow.clock is Clock.TIME:
+                result = np.exp(s + point.log_loss) * pull
+            else:
+                result = np.exp(s) * pull / (pull @ pull)
         if flow.method is not FlowMethod.DOP853 and not np.all(np.isfinite(result)):
             # An explicit method rejects such a trial by itself; the others must see numbers, and
             # the step is discarded below.

@@ -14,15 +14,8 @@ import numpy as np
 from lexmargin.backends import Backend, BackendName, Compiled
 from lexmargin.errors import UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
-from lexmargin.formulations.kkt import Kkt, LossTerm
-from lexmargin.formulations.loss_path import softmax
-from lexmargin.judge import Tolerances, certify
-from lexmargin.judge.multipliers.stationarity import hoelder_gap
-from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
-from lexmargin.linalg.norms import angle, vector_norm
-from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray
-from lexmargin.paths.point import BestMargin, PathPoint
+from lexmargin.paths.point import BestMargin, PathPoint, judged_point
 from lexmargin.polish.polish import polish_problem
 from lexmargin.run.stages import natural_unit, starting_theta
 from lexmargin.run.starts import default_starts
@@ -130,29 +123,11 @@ class Follower:
         self, rho: float, found: _Found, best: BestMargin | None, began: float
     ) -> PathPoint:
         problem = self._at(rho)
-        values = problem.functions.values(problem.rho_value * found.theta)
-        mismatch = math.nan
-        if problem.traits.origin_may_win and not np.any(found.theta):
-            mismatch = float(np.abs(problem.functions.jacobian(found.theta)).max())
-        certificate = certify(
-            problem, found.theta, tolerances=_tolerances(problem, found.theta, values, self._grade)
-        )
-        kkt = problem.kkt(found.theta)[0]
-        if kkt.loss is not None and kkt.radius is not None:
-            mismatch = certificate.angle or _mismatch(kkt, kkt.loss)
-            if self._profile.backend is not BackendName.NEWTON:
-                problem.warn_invisible(found.theta)
-        return PathPoint(
-            rho=rho,
-            theta=found.theta,
-            objective=found.objective,
-            margin=float(values.min()),
-            best_margin=math.nan if best is None else max(best.value, float(values.min())),
-            mismatch=mismatch,
-            certificate=certificate,
-            ran=found.raw.ran,
-            seconds=time.monotonic() - began,
-        )
+        known = math.nan if best is None else best.value
+        point = judged_point(problem, rho, found.theta, self._grade, known, found.raw.ran)
+        if self._profile.backend is not BackendName.NEWTON:
+            problem.warn_invisible(found.theta)
+        return replace(point, seconds=time.monotonic() - began)
 
     def _first(self, rho: float) -> _Found | None:
         """Return the best of a few starts at the first ρ."""
@@ -264,8 +239,8 @@ class Follower:
     ) -> _Found | None:
         """Return a better point where one must exist.
 
-        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` (with
-        weights ``log(Σ w_n/min w_n)``) the point is none,
+        Lemma 3 holds at every minimiser of the loss: where ``γ* - γ > log N`` (with weights
+        ``log(Σ w_n/min w_n)``) the point is none,
         and the path starts again from the direction of the largest margin. The regularization path
         jumps, and so is compared with the origin and a fresh start at every strength.
         """
@@ -369,31 +344,3 @@ def _doubtful(points: list[PathPoint]) -> list[int]:
         if -turn > _SHARP:
             found += [n, n + 1]
     return list(dict.fromkeys(found))
-
-
-def _mismatch(kkt: Kkt, term: LossTerm) -> float:
-    """Return the angle of -∇L and θ (ℓ2), or the Hölder gap of the two in another norm."""
-    weights = softmax(term.loss.log_slopes(kkt.values))
-    pull, theta, p = kkt.functions.vjp(kkt.point, weights), kkt.point, kkt.norm
-    if p == 2.0:
-        return angle(pull, theta)
-    if not (np.any(pull) and np.any(theta)):
-        return math.nan
-    return hoelder_gap(theta / vector_norm(theta, p), pull, p)
-
-
-def _tolerances(
-    problem: Formulation, theta: FloatArray, values: FloatArray, grade: Grade
-) -> Tolerances:
-    """Return the grade's tolerances; that of ε is at least what rounding makes of ``e^-f``.
-
-    The judge's own estimate decides, so that no point is left open for rounding alone; twice that,
-    since ε as measured carries it once more. Only ε is widened: a gap counts its rounding itself.
-    """
-    wanted = Tolerances.at(grade.verified)
-    if not problem.traits.is_loss:
-        return wanted
-    if not 1e3 * EPS * float(np.abs(values).max()) > wanted.stationarity:
-        return wanted
-    floor = rounding_of_stationarity(problem.kkt(theta)[0], wanted)
-    return replace(wanted, stationarity=max(wanted.stationarity, min(2.0 * floor, 0.1)))

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, final
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, final
 
-from lexmargin.judge import Certificate
+import numpy as np
+
+from lexmargin.formulations.base import Formulation
+from lexmargin.formulations.kkt import Kkt, LossTerm
+from lexmargin.formulations.loss_path import softmax
+from lexmargin.judge import Certificate, Tolerances, certify
+from lexmargin.judge.multipliers.stationarity import hoelder_gap
+from lexmargin.judge.programs.loss_programs import rounding_of_stationarity
+from lexmargin.linalg.norms import angle, vector_norm
+from lexmargin.linalg.rounding import EPS
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.shown import Shown
-from lexmargin.solution import Ran, finite
+from lexmargin.shelf.profiles import Grade
+from lexmargin.solution import Ran
 
-__all__ = ["BestMargin", "PathPoint"]
+__all__ = ["BestMargin", "PathPoint", "judged_point"]
 
 
 @final
@@ -32,13 +44,20 @@ class PathPoint:
         ran, seconds: the solver's run.
     """
 
+    computed: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "certified": lambda one: one.certified,
+        "shown": lambda one: one.shown,
+        "verdict": lambda one: one.certificate.verdict,
+        "stationarity": lambda one: one.certificate.stationarity,
+        "tolerance": lambda one: one.certificate.tolerances.stationarity,
+    }
     rho: float
     theta: FloatArray
     objective: float
     margin: float
     best_margin: float
     mismatch: float
-    certificate: Certificate
+    certificate: Certificate = field(metadata={"internal": True})
     ran: Ran
     seconds: float
 
@@ -63,24 +82,6 @@ class PathPoint:
         """
         return allowed - (self.best_margin - self.margin)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "rho": self.rho,
-            "theta": finite(self.theta),
-            "objective": finite(self.objective),
-            "margin": finite(self.margin),
-            "best_margin": finite(self.best_margin),
-            "mismatch": finite(self.mismatch),
-            "certified": self.certified,
-            "shown": self.shown.value,
-            "verdict": self.certificate.verdict.value,
-            "stationarity": finite(self.certificate.stationarity),
-            "tolerance": finite(self.certificate.tolerances.stationarity),
-            "ran": self.ran.value,
-            "seconds": self.seconds,
-        }
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -90,3 +91,64 @@ class BestMargin:
     value: float
     direction: FloatArray
     multipliers: FloatArray
+
+
+def judged_point(
+    problem: Formulation, rho: float, theta: FloatArray, grade: Grade, best: float, ran: Ran
+) -> PathPoint:
+    """Return the point θ (d,) of a path, with everything measured that can be.
+
+    Args:
+        problem: at ρ.
+        rho, theta, ran: of the point.
+        grade: whose tolerances count.
+        best: the best margin known at this scale; NaN if not asked for.
+    """
+    values = problem.functions.values(problem.rho_value * theta)
+    mismatch = math.nan
+    if problem.traits.origin_may_win and not np.any(theta):
+        mismatch = float(np.abs(problem.functions.jacobian(theta)).max())
+    certificate = certify(problem, theta, tolerances=_tolerances(problem, theta, values, grade))
+    kkt = problem.kkt(theta)[0]
+    if kkt.loss is not None and kkt.radius is not None:
+        mismatch = certificate.angle or _mismatch(kkt, kkt.loss)
+    margin = float(values.min())
+    return PathPoint(
+        rho=rho,
+        theta=theta,
+        objective=problem.objective(theta),
+        margin=margin,
+        best_margin=best if math.isnan(best) else max(best, margin),
+        mismatch=mismatch,
+        certificate=certificate,
+        ran=ran,
+        seconds=0.0,
+    )
+
+
+def _mismatch(kkt: Kkt, term: LossTerm) -> float:
+    """Return the angle of -∇L and θ (ℓ2), or the Hölder gap of the two in another norm."""
+    weights = softmax(term.loss.log_slopes(kkt.values))
+    pull, theta, p = kkt.functions.vjp(kkt.point, weights), kkt.point, kkt.norm
+    if p == 2.0:
+        return angle(pull, theta)
+    if not (np.any(pull) and np.any(theta)):
+        return math.nan
+    return hoelder_gap(theta / vector_norm(theta, p), pull, p)
+
+
+def _tolerances(
+    problem: Formulation, theta: FloatArray, values: FloatArray, grade: Grade
+) -> Tolerances:
+    """Return the grade's tolerances; that of ε is at least what rounding makes of ``e^-f``.
+
+    The judge's own estimate decides, so that no point is left open for rounding alone; twice that,
+    since ε as measured carries it once more. Only ε is widened: a gap counts its rounding itself.
+    """
+    wanted = Tolerances.at(grade.verified)
+    if not problem.traits.is_loss:
+        return wanted
+    if not 1e3 * EPS * float(np.abs(values).max()) > wanted.stationarity:
+        return wanted
+    floor = rounding_of_stationarity(problem.kkt(theta)[0], wanted)
+    return replace(wanted, stationarity=max(wanted.stationarity, min(2.0 * floor, 0.1)))

@@ -14,7 +14,6 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.invariants import Balancedness
 from lexmargin.paths.steps import Point
-from lexmargin.solution import finite
 
 __all__ = ["Monitor", "Recorder", "Records"]
 
@@ -78,19 +77,6 @@ class Records:
     def drift(self) -> Mapping[str, float]:
         """Largest change of every invariant since the first record."""
         return {k: float(np.abs(v - v[0]).max(initial=0.0)) for k, v in self.invariants.items()}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all arrays as lists, with None for every non-finite number."""
-        arrays = {
-            name: finite(getattr(self, name))
-            for name in self.__dataclass_fields__
-            if name not in ("invariants", "monitors")
-        }
-        return {
-            **arrays,
-            "invariants": {name: finite(v) for name, v in self.invariants.items()},
-            "monitors": {name: finite(v) for name, v in self.monitors.items()},
-        }
 
 
 @final

@@ -18,7 +18,15 @@ from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["ConstantStep", "LineSearch", "LossNormalizedStep", "LossOracle", "Point", "StepRule"]
+__all__ = [
+    "ConstantStep",
+    "LineSearch",
+    "LossNormalizedStep",
+    "LossOracle",
+    "Point",
+    "PolyakStep",
+    "StepRule",
+]
 
 
 @final
@@ -129,6 +137,32 @@ class LossNormalizedStep(StepRule):
         self, oracle: LossOracle, point: Point, memory: float
     ) -> tuple[Point | None, float]:
         return oracle.at(point.theta + memory * point.descent), memory
+
+
+@final
+@checked_class
+@dataclass(frozen=True)
+class PolyakStep(StepRule):
+    """``θ ← θ - c L(θ)/‖∇L(θ)‖² ∇L(θ)`` (eq. 4; Polyak 1987, least loss 0).
+
+    To first order every step takes ``c`` nats off log L, at any scale and degree: short steps stay
+    short beside the curvature, which grows like ``‖∇log L‖²``.
+
+    Attributes:
+        share: c; 1 is Polyak's own.
+    """
+
+    share: Positive
+
+    def first(self) -> float:
+        return self.share
+
+    def advance(
+        self, oracle: LossOracle, point: Point, memory: float
+    ) -> tuple[Point | None, float]:
+        pull = point.descent
+        slope = float(pull @ pull)
+        return (oracle.at(point.theta + memory / slope * pull) if slope > 0.0 else None), memory
 
 
 @final

@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import final
 
 import numpy as np
 
-from lexmargin.errors import NotSeparableError, ParameterError, UnsupportedError
+from lexmargin.errors import NotSeparableError
 from lexmargin.formulations import Formulation, HardMargin, MarginPath
-from lexmargin.formulations.regularization_path import LEAST_STRENGTH, Jump
-from lexmargin.formulations.regularization_path import jumps as find_jumps
-from lexmargin.inputs.checks import moderate, positive, whole
-from lexmargin.inputs.display import frame, html_table
+from lexmargin.inputs.checks import positive, whole
 from lexmargin.inputs.kinds import checked
+from lexmargin.inputs.progress import Part, Progress, Tick, telling
 from lexmargin.ops.base import FloatArray
 from lexmargin.paths.follower import Follower
 from lexmargin.paths.grid import AdaptiveGrid, Walk
 from lexmargin.paths.point import BestMargin, PathPoint
-from lexmargin.paths.shown import Shown
-from lexmargin.run.limited import Ended, Keep, Progress, limited, within_limit
+from lexmargin.paths.traced import PathEnd, TracedPath, Values, checked_grid, traced_path
+from lexmargin.run.limited import Ended, Keep, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile
 from lexmargin.run.stages import require
 from lexmargin.run.starts import preload
@@ -32,116 +29,10 @@ from lexmargin.shelf.build import stated
 from lexmargin.shelf.library import Library
 from lexmargin.shelf.library import grade as named_grade
 from lexmargin.shelf.profiles import Grade, Profile
-from lexmargin.solution import Ran, finite
+from lexmargin.solution import Ran
 from lexmargin.solve import AUTO, solve
 
-__all__ = ["PathEnd", "PathPoint", "TracedPath", "trace"]
-
-_MOST_DECADES: Final = 300.0
-"""Margins are ρ^α times those of the unit ball; doubles end at 308 decades."""
-
-
-if TYPE_CHECKING:
-    Values: TypeAlias = Sequence[float] | FloatArray | AdaptiveGrid
-else:
-    # An array is held to what a list is.
-    Values = Sequence[float] | AdaptiveGrid
-
-
-class PathEnd(StrEnum):
-    """Why a trace ended."""
-
-    COMPLETE = "every point was solved"
-    TIME_LIMIT = "the time limit was reached; the remaining points are missing"
-    FAILED = "the solver gave no point; the remaining points are missing"
-    INTERRUPTED = "it was interrupted; the remaining points are missing"
-
-
-@final
-@dataclass(frozen=True, eq=False, repr=False)
-class TracedPath:
-    """A path on the grid that was solved, and what holds on this grid.
-
-    ``assumption_1``: log L* strictly decreases in ρ (constrained path). ``assumption_2``: γ*(ρ)
-    strictly increases. None where the path does not show it. ``margin_slack`` is log N of Lemma 3,
-    or ``log(Σ w_n/min w_n)`` of samples with weights in the loss.
-    """
-
-    problem: str
-    points: tuple[PathPoint, ...]
-    missing: tuple[float, ...]
-    end: PathEnd
-    margin_slack: float
-    assumption_1: bool | None
-    assumption_2: bool | None
-    seed: int
-    solver: str
-
-    @property
-    def certified(self) -> bool:
-        """True when nothing is missing and every point is stationary at least (``shown``)."""
-        return not self.missing and all(point.certified for point in self.points)
-
-    @property
-    def shown(self) -> Shown:
-        """What was shown of every point, the least of them; COMPLETE says that all are there."""
-        return Shown.NOTHING if self.missing else Shown.least(point.shown for point in self.points)
-
-    def slacks(self) -> FloatArray:
-        """Return the slack of Lemma 3 at every point."""
-        return np.array([point.slack(self.margin_slack) for point in self.points])
-
-    def jumps(self) -> tuple[Jump, ...]:
-        """Return the jumps of a regularization path; none for paths in ρ."""
-        known = Formulation.family.classes.get(self.problem)
-        if known is None or not known.traits.path_falls:
-            return ()
-        return find_jumps([(point.rho, point.theta) for point in self.points])
-
-    def __repr__(self) -> str:
-        return (
-            f"<TracedPath of {self.problem}: {len(self.points)} points, {self.shown.value}, "
-            f"by {self.solver}>"
-        )
-
-    def to_frame(self) -> Any:
-        """Return the points as a ``pandas.DataFrame``, one row per value of the parameter."""
-        return frame(self._columns())
-
-    def _repr_html_(self) -> str:
-        columns = self._columns()
-        return html_table(zip(*columns.values(), strict=True), list(columns))
-
-    def _columns(self) -> dict[str, list[Any]]:
-        points = [point.to_json() for point in self.points]
-        return {
-            name: [point[name] for point in points]
-            for name, value in (points[0] if points else {}).items()
-            if value is None or isinstance(value, (int, float, str))
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; a point is marked where a jump leads to it."""
-        landed = {jump.below for jump in self.jumps()}
-        return {
-            "problem": self.problem,
-            "solver": self.solver,
-            "jumps": [{"above": j.above, "below": j.below} for j in self.jumps()],
-            "seed": self.seed,
-            "end": self.end.name,
-            "shown": self.shown.value,
-            "missing": list(self.missing),
-            "assumption_1": self.assumption_1,
-            "assumption_2": self.assumption_2,
-            "points": [
-                {
-                    **point.to_json(),
-                    "lemma_3_slack": finite(point.slack(self.margin_slack)),
-                    "after_jump": point.rho in landed,
-                }
-                for point in self.points
-            ],
-        }
+__all__ = ["trace"]
 
 
 @checked
@@ -155,7 +46,7 @@ def trace(
     time_limit: float | None = None,
     margins: bool = True,
     library: Library | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> TracedPath:
     """Solve a path problem at every ρ of an increasing grid, each point from the one before.
 
@@ -171,7 +62,8 @@ def trace(
         time_limit: seconds, kept as by :func:`solve`; what was solved by then is kept, the rest is
             listed as missing.
         margins: also compute γ*(ρ), for Lemma 3 and Assumption 2.
-        progress: called with a short line per point.
+        progress: True for a bar; or a function that is called with a :class:`Tick` before each
+            point, and before neighbours are compared.
 
     Raises:
         ParameterError: an empty or unsorted grid, or a value that is not positive.
@@ -179,25 +71,31 @@ def trace(
     """
     began, shelves = time.monotonic(), library or Library()
     problem = stated(problem, shelves)
-    grid = _checked_grid(problem, rhos)
+    grid = checked_grid(problem, rhos)
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
     seed = whole(seed, "seed", 0)
     problem = problem.at(grid[0])
     profile = choose_profile(problem, shelves) if solver == AUTO else shelves.profile(solver)
     asked = _Asked(problem, rhos, grid, profile, named_grade(grade), seed, margins, shelves)
-    if time_limit is None or math.isinf(time_limit) or within_limit():
-        return _traced(asked, time_limit, progress, _forget)
-    modules = preload(profile)
+    with telling(progress) as told:
+        if time_limit is None or math.isinf(time_limit) or within_limit():
+            return _traced(asked, time_limit, told, _forget)
+        return _limited(asked, time_limit - (time.monotonic() - began), told)
+
+
+def _limited(asked: _Asked, seconds: float, progress: Progress | None) -> TracedPath:
+    """Return the path of a child process; where it is ended, of the points that it had found."""
+    began, modules = time.monotonic(), preload(asked.profile)
     kept: dict[float, PathPoint] = {}
 
     def keep(point: PathPoint) -> None:
         kept[point.rho] = point
 
-    seconds = time_limit - (time.monotonic() - began)
+    left = seconds - (time.monotonic() - began)
     try:
-        sent = (asked, seconds)
-        traced: TracedPath = limited(_traced, sent, seconds, progress, keep, preloaded=modules)
+        sent = (asked, left)
+        traced: TracedPath = limited(_traced, sent, left, progress, keep, preloaded=modules)
     except Ended as ended:
         cut = PathEnd.TIME_LIMIT if ended.ran is Ran.TIME_LIMIT else PathEnd.FAILED
         return _path(asked, [*kept.values()], cut)
@@ -247,8 +145,8 @@ def _traced(
                 end = PathEnd.TIME_LIMIT
                 break
             if progress is not None:
-                of = "" if walk is not None else f" of {len(grid)}"
-                progress(f"ρ = {rho:g}, point {index + 1}{of}")
+                count = len(grid) if walk is None else None
+                progress(Tick(Part.POINTS, index, count, f"ρ = {rho:g}"))
             point = follower.point(rho, best(rho))
             if point is None:
                 end = PathEnd.FAILED if follower.failed else PathEnd.TIME_LIMIT
@@ -256,7 +154,8 @@ def _traced(
             add(point)
             keep(point)
         if progress is not None:
-            progress("neighbours compared")
+            count = len(points)
+            progress(Tick(Part.POINTS, count, count, "neighbours compared"))
         follower.improve(points, best)
     except KeyboardInterrupt:
         end = PathEnd.INTERRUPTED
@@ -267,20 +166,9 @@ def _path(asked: _Asked, points: list[PathPoint], end: PathEnd) -> TracedPath:
     """Return the path of the points that were reached, in the order of the grid."""
     problem, adaptive = asked.problem, isinstance(asked.rhos, AdaptiveGrid)
     points = sorted(points, key=lambda point: point.rho, reverse=problem.traits.path_falls)
-    points = _with_best_margins(problem, points)
     missing = _missing(asked.grid, points, adaptive)
-    losses = problem.traits.is_loss and not problem.traits.path_falls
-    return TracedPath(
-        problem=str(problem.name),
-        points=tuple(points),
-        missing=missing,
-        end=end if missing or end is PathEnd.INTERRUPTED else PathEnd.COMPLETE,
-        margin_slack=problem.margin_slack,
-        assumption_1=_decreases([p.objective for p in points]) if losses else None,
-        assumption_2=_decreases([-p.best_margin for p in points]) if asked.margins else None,
-        seed=asked.seed,
-        solver=asked.profile.name,
-    )
+    ended = end if missing or end is PathEnd.INTERRUPTED else PathEnd.COMPLETE
+    return traced_path(problem, points, missing, ended, asked.seed, asked.profile.name)
 
 
 def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tuple[float, ...]:
@@ -288,41 +176,6 @@ def _missing(grid: list[float], points: list[PathPoint], adaptive: bool) -> tupl
     if adaptive:
         return () if points and points[-1].rho == grid[-1] else (grid[-1],)
     return tuple(grid[len(points) :])
-
-
-def _checked_grid(problem: Formulation, rhos: Values) -> list[float]:
-    if problem.traits.path is None:
-        raise UnsupportedError(
-            f"{problem.name} has no path parameter.",
-            "Trace a margin path, a constrained path or a regularization path.",
-        )
-    ends = (rhos.first, rhos.last) if isinstance(rhos, AdaptiveGrid) else rhos
-    if not isinstance(ends, Iterable):
-        raise ParameterError(f"{ends!r} is no grid.", "Give a list of values.")
-    falling = problem.traits.path_falls
-    least = LEAST_STRENGTH if falling else 1e-100
-    grid = [moderate(rho, "every value of the grid", least) for rho in ends]
-    if not grid:
-        raise ParameterError("The grid is empty.", "Give at least one value.")
-    # The unknowns of a regularization path have the scale that the penalty leaves them.
-    alpha = 1.0 if falling else problem.functions.homogeneity.degree or 1.0
-    if max(abs(math.log10(rho)) for rho in grid) * alpha > _MOST_DECADES:
-        raise ParameterError(
-            f"The grid reaches margins of the size of {max(grid):g}^{alpha:g} or {min(grid):g}^"
-            f"{alpha:g}.",
-            "Give values whose margins are doubles.",
-        )
-    steps = np.diff(grid)
-    if not np.all(steps < 0 if falling else steps > 0):
-        word = "decreasing strengths" if falling else "increasing values of rho"
-        raise ParameterError("The grid is not sorted.", f"Give strictly {word}.")
-    return grid
-
-
-def _decreases(values: list[float]) -> bool | None:
-    if len(values) < 2 or not np.all(np.isfinite(values)):
-        return None
-    return bool(np.all(np.diff(values) < 0))
 
 
 _Best = Callable[[float], BestMargin | None]
@@ -374,27 +227,6 @@ def _best_points(
         return ask
     traced = trace(path, grid, seed=seed, margins=False, library=library, time_limit=left)
     return {point.rho: _as_best(point) for point in traced.points}.get
-
-
-def _with_best_margins(problem: Formulation, points: list[PathPoint]) -> list[PathPoint]:
-    """Return the points with γ*(ρ) no less than what any of them shows for the ball of radius ρ.
-
-    A point of a smaller ball lies in the larger one; homogeneous margins can be scaled both ways.
-    """
-    if problem.traits.path_falls:
-        return points
-    degree = problem.functions.homogeneity.degree
-    found = []
-    for point in points:
-        known = [point.best_margin]
-        for other in points:
-            if degree is not None:
-                known.append(other.margin * (point.rho / other.rho) ** degree)
-            elif other.rho <= point.rho:
-                known.append(other.margin)
-        # The origin lies in every ball; NaN stays NaN: γ* was not asked for.
-        found.append(replace(point, best_margin=float(np.maximum.reduce(known))))
-    return found
 
 
 def _as_best(point: PathPoint) -> BestMargin:

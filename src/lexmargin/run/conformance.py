@@ -212,7 +212,7 @@ def profile(
         if isinstance(solution, str):
             found.append(f"problem {number} is refused: {solution}")
             continue
-        word = solution.certificate
+        word = solution.judgement
         if word is None or not word.certified:
             said = "no answer" if word is None else word.verdict.value
             found.append(f"the answer to problem {number} is {said}, its claim {solution.claim}")

@@ -117,7 +117,7 @@ def unseparated(problem: Formulation, first: Solution) -> bool:
     """
     if not (problem.is_judged and problem.traits.needs_separator):
         return False
-    return first.certificate is None or not first.margin > 0
+    return first.judgement is None or not first.margin > 0
 
 
 def _count(proof: Separability) -> int:

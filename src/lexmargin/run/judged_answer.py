@@ -19,7 +19,7 @@ from lexmargin.run.long_answer import long_answer
 from lexmargin.run.origin_answer import certified_origin
 from lexmargin.run.stages import Run
 from lexmargin.shelf.profiles import Grade, Profile
-from lexmargin.solution import Claim, Solution, Times
+from lexmargin.solution import Claim, Improvement, Solution, Times, claimed_multipliers
 from lexmargin.version import installed
 
 __all__ = ["LATE", "empty", "judge", "judge_point", "moved_back", "unjudged", "versions"]
@@ -74,7 +74,7 @@ def judge(
         certificate = certify_linear_problem(problem, theta, tolerances, multipliers)
     elif not foreign:
         # Multipliers are dear to find again; claimed ones are measured like others.
-        claims = _claims(raw.levels, multipliers)
+        claims = claimed_multipliers(multipliers, raw.levels)
         certificate = certify(problem, theta, tolerances=tolerances, multipliers=claims)
         if losses and not certificate.certified:
             origin = certified_origin(problem, theta, tolerances)
@@ -89,8 +89,8 @@ def judge(
         _measured(first, problem, theta),
         multipliers=multipliers,
         levels=_levels(problem, outcome, theta, certificate),
-        polished=None if polished is None else (polished.moved, polished.residual),
-        certificate=certificate,
+        polished=None if polished is None else Improvement(polished.moved, polished.residual),
+        judgement=certificate,
         times=replace(first.times, certify=time.monotonic() - begun),
         unjudged=_FOREIGN if foreign else "",
     )
@@ -124,7 +124,7 @@ def judge_point(
     )
     return replace(
         _measured(found, problem, theta),
-        certificate=certificate,
+        judgement=certificate,
         times=replace(found.times, certify=time.monotonic() - begun),
     )
 
@@ -171,12 +171,6 @@ def _measured(first: Solution, problem: Formulation, theta: FloatArray) -> Solut
     )
 
 
-def _claims(levels: tuple[Level, ...], multipliers: FloatArray) -> FloatArray:
-    """Return λ as it is claimed: of one level after another (L, N) where a solver has them."""
-    later = [level.multipliers for level in levels[1:] if level.multipliers is not None]
-    return np.vstack([multipliers, *later]) if later else multipliers
-
-
 _NEARLY = (Verdict.UNDECIDED, Verdict.KKT)
 
 
@@ -209,7 +203,7 @@ def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade:
     Its margins are those near the data, where they round less.
     """
     late = solution.unjudged == LATE
-    if solution.certificate is None and not late:
+    if solution.judgement is None and not late:
         return solution
     begun, functions = time.monotonic(), problem.functions
     theta = near.outward(functions.flatten(solution.theta))
@@ -226,7 +220,7 @@ def moved_back(solution: Solution, near: Recentred, problem: Formulation, grade:
         solution,
         theta=functions.blocks(theta),
         direction=theta / vector_norm(theta, problem.norm_p),
-        certificate=certificate,
+        judgement=certificate,
         times=replace(solution.times, certify=spent),
     )
 
@@ -287,7 +281,6 @@ def _nothing(
         ran=outcome.raw.ran,
         claim=outcome.raw.claim,
         raw_status=outcome.raw.raw_status,
-        certificate=None,
         times=Times(outcome.build_seconds, outcome.solve_seconds, 0.0),
         solver=solver,
         versions=known,

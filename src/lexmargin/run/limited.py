@@ -18,14 +18,13 @@ from typing import Any, Final, final
 
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.alone import quiet
+from lexmargin.inputs.progress import Progress, Tick
 from lexmargin.processes.nursery import End, Mark
 from lexmargin.processes.owner import Nursery
 from lexmargin.solution import Ran
 
-__all__ = ["Ended", "Errand", "Keep", "Progress", "limited", "run_errand", "within_limit"]
+__all__ = ["Ended", "Errand", "Keep", "limited", "run_errand", "within_limit"]
 
-Progress = Callable[[str], None]
-"""Called with a short line before each part of the work."""
 Keep = Callable[[Any], None]
 """Called with what the work has found so far."""
 
@@ -67,12 +66,6 @@ class Errand:
 def _unpacked(folders: list[str], pickled: bytes) -> Errand:
     sys.path.extend(folder for folder in folders if folder not in sys.path)
     return Errand(*pickle.loads(pickled))
-
-
-@final
-@dataclass(frozen=True)
-class _Line:
-    text: str
 
 
 @final
@@ -148,9 +141,9 @@ def run_errand(
     """Carry out an errand in a child of a nursery; as :func:`limited`."""
 
     def hear(message: object) -> None:
-        if isinstance(message, _Line):
+        if isinstance(message, Tick):
             if progress is not None:
-                progress(message.text)
+                progress(message)
         elif isinstance(message, _Warned):
             warnings.warn_explicit(message.message, message.category, message.file, message.line)
         elif isinstance(message, _Imported):
@@ -190,9 +183,7 @@ def work(errand: Errand, mark: Mark) -> Any:
         # The filters of the caller decide, where a warning arrives.
         warnings.simplefilter("always")
         try:
-            return errand.function(
-                *errand.arguments, lambda line: mark.tell(_Line(line)), mark.tell
-            )
+            return errand.function(*errand.arguments, mark.tell, mark.tell)
         except LexmarginError as error:
             return error
         finally:

@@ -22,6 +22,7 @@ from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.start import random_theta, separating_theta
 from lexmargin.formulations.w_set import WSet
+from lexmargin.inputs.progress import Part, Progress, Tick
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -79,11 +80,12 @@ def run(
     *,
     verbose: bool = False,
     unit: float | None = None,
+    progress: Progress | None = None,
 ) -> Run:
     """Run all stages from one start and return the raw answers; nothing is judged here.
 
     ``unit`` is what margins are measured in; the power of two near their size if None, and 1 to
-    show the solver the numbers as they are.
+    show the solver the numbers as they are. ``progress`` is told of every level but the first.
     """
     begun = time.monotonic()
     settings = SolverSettings(
@@ -107,6 +109,9 @@ def run(
     raw: RawAnswer | None = None
     last: Program | None = None
     while (program := problem.next_program(answers, unit)) is not None:
+        if answers and progress is not None:
+            name = f"{problem.name} with {profile.name}"
+            progress(Tick(Part.LEVELS, len(answers), None, name))
         compiled, last = engine.compile(program), program
         left = None if time_limit is None else max(1e-3, time_limit - (time.monotonic() - begun))
         settings = SolverSettings(

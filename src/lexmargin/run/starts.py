@@ -14,10 +14,11 @@ from lexmargin.backends import Backend
 from lexmargin.backends.base import import_problem
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import SEVERAL_STARTS_ENTRIES
+from lexmargin.inputs.progress import Part, Progress, Tick
 from lexmargin.ops.base import FloatArray
 from lexmargin.processes.crew import crew
 from lexmargin.processes.owner import Nursery
-from lexmargin.run.limited import Ended, Errand, Keep, Progress, run_errand
+from lexmargin.run.limited import Ended, Errand, Keep, run_errand
 from lexmargin.run.stages import Run, Start, require, run
 from lexmargin.shelf.profiles import Grade, Profile
 from lexmargin.solution import Claim, RawAnswer, Solution
@@ -47,7 +48,7 @@ class Job:
     time_limit: float | None
     verbose: bool = False
 
-    def run(self, engine: Backend | None = None) -> Run:
+    def run(self, engine: Backend | None = None, progress: Progress | None = None) -> Run:
         """Run here, in this process."""
         return run(
             self.problem,
@@ -58,6 +59,7 @@ class Job:
             np.random.default_rng(self.seed),
             self.time_limit,
             verbose=self.verbose,
+            progress=progress,
         )
 
 
@@ -69,14 +71,14 @@ def preload(profile: Profile) -> tuple[str, ...]:
 
 
 def _run_job(job: Job, progress: Progress, keep: Keep) -> Run:
-    return job.run()
+    return job.run(progress=progress)
 
 
-def isolated(job: Job, nursery: Nursery) -> Run:
+def isolated(job: Job, nursery: Nursery, progress: Progress | None = None) -> Run:
     """Run in a child process, ended soon after the time limit; that it ended is an answer."""
     began = time.monotonic()
     try:
-        outcome: Run = run_errand(Errand(_run_job, (job,)), nursery, job.time_limit)
+        outcome: Run = run_errand(Errand(_run_job, (job,)), nursery, job.time_limit, progress)
     except Ended as ended:
         return ended_run(ended, time.monotonic() - began)
     return outcome
@@ -110,7 +112,7 @@ def outcomes(
     def told(index: int) -> None:
         if progress is not None:
             name = f"{jobs[index].problem.name} with {jobs[index].profile.name}"
-            progress(f"{name}, start {index + 1} of {len(jobs)}")
+            progress(Tick(Part.STARTS, index, len(jobs), name))
 
     def left() -> float | None:
         return None if deadline is None else deadline - time.monotonic()
@@ -127,12 +129,12 @@ def outcomes(
         for index in range(len(jobs)):
             job = limited(index)
             if job is not None:
-                yield job.run(engine)
+                yield job.run(engine, progress)
         return
 
     def process(index: int, nursery: Nursery) -> tuple[int, Run | None]:
         job = limited(index)
-        return index, None if job is None else isolated(job, nursery)
+        return index, None if job is None else isolated(job, nursery, progress)
 
     modules, loud = preload(jobs[0].profile), jobs[0].verbose
     come: dict[int, Run | None] = {}
@@ -160,7 +162,7 @@ def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
     regularised, free = problem.traits.origin_may_win, problem.traits.is_loss
 
     def worth(solution: Solution) -> tuple[bool, bool, bool, float]:
-        certificate = solution.certificate
+        certificate = solution.judgement
         good = certificate is not None and (certificate.certified or regularised)
         known = bool(np.isfinite(solution.objective))
         # A point that separates nothing is cheap, and no answer where one is asked for.
@@ -188,13 +190,11 @@ def _by_levels(
 
     Level by level those within 1e-6 of the best survive, in units of the first level.
     """
-    rest = [s for s in solutions if s.certificate is None or not np.all(np.isfinite(values(s)))]
+    rest = [s for s in solutions if s.judgement is None or not np.all(np.isfinite(values(s)))]
     known = [s for s in solutions if not any(s is other for other in rest)]
     ordered: list[Solution] = []
     for certified in (True, False):
-        group = [
-            s for s in known if s.certificate is not None and s.certificate.certified is certified
-        ]
+        group = [s for s in known if s.judgement is not None and s.judgement.certified is certified]
         while group:
             table = np.stack([values(s) for s in group])
             unit = float(np.abs(table[:, 0]).max()) or 1.0

@@ -30,7 +30,7 @@ def reproduced_negative(found: ProblemFile, problem: Formulation, solution: Solu
 
     The proof covers all parameters.
     """
-    answer, certificate = found.answer, solution.certificate
+    answer, certificate = found.answer, solution.judgement
     if answer is None or answer.feasible is not False:
         return None
     if certificate is not None and certificate.verdict is not Verdict.NOT_SEPARATING:

@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal, and as CSV."""
+"""A comparison as text for a terminal and as CSV."""
 
 from __future__ import annotations
 

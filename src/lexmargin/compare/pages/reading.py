@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lexmargin.compare.jobs import canonical
 from lexmargin.compare.own_measure import OwnMeasure
 from lexmargin.compare.records import RowStatus
 from lexmargin.compare.sources import digest
 from lexmargin.errors import LexmarginError
 from lexmargin.inputs.files import read_file
-from lexmargin.inputs.limits import SHOWN_RECORD_BYTES
+from lexmargin.inputs.json_text import canonical, parsed
+from lexmargin.inputs.limits import SHOWN_RECORD_BYTES, STORED_VALUES
 from lexmargin.judge.verdict import Verdict
 from lexmargin.solution import Claim
 
@@ -54,8 +53,8 @@ def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
 def read_json(path: Path) -> Any:
     """Return the JSON value in a regular file of moderate size; None for anything else."""
     try:
-        return json.loads(read_file(path, SHOWN_RECORD_BYTES))
-    except (LexmarginError, ValueError, RecursionError):
+        return parsed(read_file(path, SHOWN_RECORD_BYTES), "record", STORED_VALUES)
+    except LexmarginError:
         return None
 
 
@@ -63,10 +62,10 @@ def read_record(path: Path) -> Any:
     """Return the JSON value in a file that is, byte by byte, what this program writes of it."""
     try:
         content = read_file(path, SHOWN_RECORD_BYTES)
-        value = json.loads(content)
-        return value if canonical(value) == content else None
-    except (LexmarginError, ValueError, RecursionError):
+        value = parsed(content, "record", STORED_VALUES)
+    except LexmarginError:
         return None
+    return value if canonical(value) == content else None
 
 
 def result_of(value: Any, key: str) -> dict[str, Any] | None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
 from lexmargin.compare.job_run import Answered
 from lexmargin.compare.own_measure import OwnMeasure
+from lexmargin.compare.pages.figures import dolan_more, legend_mark, profile_curves
 from lexmargin.compare.records import Honesty, RowStatus
+from lexmargin.errors import LibraryError
+from lexmargin.inputs.codec import fields_written, read_as
 from lexmargin.inputs.display import frame, html_table
+from lexmargin.inputs.stored import Stored, from_file, record
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
@@ -21,6 +27,7 @@ from lexmargin.solution import Claim
 
 __all__ = ["Row", "Summary", "Table", "failure_of", "table_of"]
 
+_CERTIFIED: Final = frozenset(word for word in Verdict if word.certified)
 _SAME_POINT: Final = 1e-3
 """Radians; points of one KKT set are told apart by more than any grade's residual."""
 
@@ -86,14 +93,6 @@ class Row:
     compile: float | None = None
     limit: float = math.inf
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values under the names of the attributes."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        for name in ("ran", "claim", "honesty", "own"):
-            values[name] = values[name].value
-        values["versions"] = dict(self.versions)
-        return values
-
 
 @final
 @dataclass(frozen=True)
@@ -129,18 +128,19 @@ class Summary:
         """Share of true claims among those decided; None if nothing was claimed."""
         return self.kept / self.claims if self.claims else None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts and the two figures."""
-        counts = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {**counts, "success": self.success, "honesty": self.honesty}
-
 
 @final
 @dataclass(frozen=True, repr=False)
-class Table:
-    """All rows of a comparison, in the order of its plan; ``machine`` says where times are from."""
+class Table(Stored):
+    """All rows of a comparison, in the order of its plan.
+
+    ``recalled`` says that they come from a file: their words are what it says, and nothing has been
+    judged again. A comparison with ``out`` keeps its answers, and judges them together again.
+    ``machine`` says where its times are from.
+    """
 
     rows: tuple[Row, ...]
+    recalled: bool = False
     machine: Mapping[str, str] = field(default_factory=dict)
 
     def summaries(self) -> tuple[Summary, ...]:
@@ -156,7 +156,8 @@ class Table:
 
     def __repr__(self) -> str:
         profiles = {row.profile for row in self.rows}
-        return f"<Table of {len(self.rows)} rows, {len(profiles)} solvers>"
+        source = ", as a file says" if self.recalled else ""
+        return f"<Table of {len(self.rows)} rows, {len(profiles)} solvers{source}>"
 
     def to_frame(self) -> Any:
         """Return the rows as a ``pandas.DataFrame``."""
@@ -165,12 +166,47 @@ class Table:
 
     def _repr_html_(self) -> str:
         figures = ("profile", "grade", "entered", "certified", "claims", "kept")
-        rows = [one.to_json() for one in self.summaries()]
-        return html_table([[row[name] for name in figures] for row in rows], figures)
+        rows = [[getattr(one, name) for name in figures] for one in self.summaries()]
+        styles = {name: k for k, name in enumerate(dict.fromkeys(r.profile for r in self.rows))}
+        key = [f"{legend_mark(style)} {escape(name)}" for name, style in styles.items()]
+        curves = [
+            profile_curves(dolan_more([r for r in self.rows if r.grade == grade]), styles)
+            for grade in dict.fromkeys(r.grade for r in self.rows)
+        ]
+        said = "<p>As a file says: nothing was judged again.</p>" if self.recalled else ""
+        drawn = f"<p>{' '.join(key)}</p>{''.join(curves)}" if any(curves) else ""
+        return said + html_table(rows, figures) + drawn
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the rows as JSON values."""
-        return [row.to_json() for row in self.rows]
+        return [fields_written(row, exact=True) for row in self.rows]
+
+    @classmethod
+    def from_json(cls, stored: Any) -> Table:
+        """Return the rows that :meth:`to_json` has written, as they are said to be.
+
+        Raises:
+            LibraryError, UnknownNameError: no such rows, or words that contradict each other.
+        """
+        if not isinstance(stored, list):
+            raise LibraryError("The saved Table is no list of rows.", "Write it again.")
+        where = record("the saved Table")
+        rows = tuple(read_as(Row, row, where.item(index)) for index, row in enumerate(stored))
+        for index, row in enumerate(rows):
+            known = row.verdict is None or row.verdict in set(Verdict)
+            right = row.claim in _INFEASIBLE and row.honesty is Honesty.TRUE
+            if not known or row.success != (right or row.verdict in _CERTIFIED):
+                raise LibraryError(f"{where.item(index)} contradicts itself.", "Write it again.")
+        return cls(rows, recalled=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Table:
+        """Return the rows in a file, as :meth:`from_json`.
+
+        Raises:
+            LibraryError: also no such file, no regular one, too large, or no plain JSON.
+        """
+        return cls.from_json(from_file(path))
 
 
 def table_of(
@@ -193,7 +229,7 @@ def table_of(
         stored = known.get(name)
         for row in _judged(members, stored, _feasible(members, stored)):
             judged[row.key] = row
-    return Table(tuple(judged[answered.key] for answered in answers), machine or {})
+    return Table(tuple(judged[a.key] for a in answers), machine=machine or {})
 
 
 def _feasible(members: Sequence[Answered], answer: AnswerSpec | None) -> bool | None:

@@ -21,6 +21,7 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.errors import LexmarginError, ReceiptError
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.files import read_file, write_file
+from lexmargin.inputs.json_text import canonical
 from lexmargin.inputs.kinds import checked
 from lexmargin.inputs.limits import EMBEDDED_ENTRIES, RECEIPT_BYTES, RECEIPT_ENTRIES
 from lexmargin.judge.certificate import Certificate
@@ -30,14 +31,7 @@ from lexmargin.judge.programs.program_evidence import evidence_for_problem
 from lexmargin.judge.receipts.claims import CLAIMS
 from lexmargin.judge.receipts.facts import Facts, establish_problem
 from lexmargin.judge.receipts.receipt_evidence import evidence_from_json, evidence_to_json
-from lexmargin.judge.receipts.receipt_format import (
-    Fields,
-    canonical,
-    decoded,
-    digest,
-    encoded,
-    parsed,
-)
+from lexmargin.judge.receipts.receipt_format import Fields, decoded, digest, encoded, parsed
 from lexmargin.judge.receipts.receipt_problem import (
     predictor_from_json,
     problem_from_json,

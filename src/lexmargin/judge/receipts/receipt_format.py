@@ -6,37 +6,21 @@ import base64
 import binascii
 import hashlib
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, final
+from typing import Any, Final, final
 
 import numpy as np
 
 from lexmargin.errors import ReceiptError, nearest
-from lexmargin.inputs.limits import (
-    RECEIPT_BYTES,
-    RECEIPT_DIGITS,
-    RECEIPT_VALUES,
-)
+from lexmargin.inputs import json_text
+from lexmargin.inputs.json_text import canonical
+from lexmargin.inputs.limits import RECEIPT_BYTES, RECEIPT_VALUES
 from lexmargin.ops.base import FloatArray
 
-__all__ = [
-    "Fields",
-    "canonical",
-    "decoded",
-    "digest",
-    "encoded",
-    "parsed",
-]
+__all__ = ["Fields", "decoded", "digest", "encoded", "parsed"]
 
-
-def canonical(value: Mapping[str, Any]) -> bytes:
-    """Return the one byte string of a JSON object: sorted keys, no spaces, shortest floats."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode("utf-8")
+_WITHOUT_DATA: Final = "Write it without the data and give them with --data."
 
 
 def digest(value: Mapping[str, Any]) -> str:
@@ -48,60 +32,17 @@ def parsed(content: bytes) -> dict[str, Any]:
     """Return the JSON object in ``content``.
 
     Raises:
-        ReceiptError: too large, not UTF-8, not JSON, a key twice, a number that is not finite,
-            or no object.
+        ReceiptError: too large, no JSON as :func:`~lexmargin.inputs.json_text.parsed` reads it, or
+            no object.
     """
     if len(content) > RECEIPT_BYTES:
         raise ReceiptError(
-            f"The receipt has {len(content)} bytes, more than {RECEIPT_BYTES}.",
-            "Write it without the data and give them with --data.",
+            f"The receipt has {len(content)} bytes, more than {RECEIPT_BYTES}.", _WITHOUT_DATA
         )
-    values = content.count(b",") + content.count(b"[") + content.count(b"{")
-    if values > RECEIPT_VALUES:
-        raise ReceiptError(
-            f"The receipt holds about {values} values, more than {RECEIPT_VALUES}.",
-            "Write it without the data and give them with --data.",
-        )
-    try:
-        found = json.loads(
-            content.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_whole,
-        )
-        if b"\\u" in content:
-            # Half a character can be written as an escape, and cannot be hashed.
-            json.dumps(found, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise ReceiptError(f"This is no receipt: {error}.", "Write it again.") from error
+    found = json_text.parsed(content, "receipt", RECEIPT_VALUES, ReceiptError, _WITHOUT_DATA)
     if not isinstance(found, dict):
         raise ReceiptError("This is no receipt: it holds no JSON object.", "Write it again.")
     return found
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number here")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is no finite double")
-    return value
-
-
-def _whole(text: str) -> int:
-    if len(text) > RECEIPT_DIGITS:
-        raise ValueError(f"{text[:40]}… is no number here")
-    return int(text)
 
 
 def encoded(values: FloatArray) -> str:

@@ -137,7 +137,7 @@ class SeparablePart(Statement):
         span: FloatArray,
         across: FloatArray,
         loss: Loss,
-    ) -> tuple[FloatArray, float, FloatArray, list[Certificate | None]]:
+    ) -> tuple[FloatArray, float, FloatArray, list[Certificate]]:
         """Return the limit direction, its margin, R's minimiser in the span, and certificates."""
         if self.orthogonal:
             margin = solve(HardMargin(Linear(), as_data(_tuples(Z[strict] @ across.T))))

@@ -94,7 +94,7 @@ class ExampleOne(Statement):
                 for target in [best.direction / np.linalg.norm(best.direction)]
             ]
             error = max(residual((best.certificate,)), *(p.mismatch for p in path.points))
-            well = path.certified and best.certificate is not None and best.certificate.certified
+            well = path.certified and best.certificate.certified
             checks.append(
                 Backing(error if math.isfinite(error) else 0.0, well).small(
                     instance.name,

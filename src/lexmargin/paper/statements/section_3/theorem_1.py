@@ -67,7 +67,7 @@ class TheoremOne(Statement):
         curves: dict[str, tuple[float, ...]] = {}
         for number, (name, data) in enumerate(runs):
             limit = solve(WSet(predictor, data))
-            known = limit.certificate is not None and limit.certificate.certified
+            known = limit.certificate.certified
             top = float(np.log10(self.last))
             grid = [float(r) for r in np.logspace(min(1.0, top - 0.5), top, count)]
             paths = {"margin path": MarginPath, "constrained path": ConstrainedPath}

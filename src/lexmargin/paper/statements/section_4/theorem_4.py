@@ -93,7 +93,7 @@ class TheoremFour(Statement):
             grid = [float(r) for r in np.logspace(0.5, math.log10(self.last), count)]
             path = trace(ConstrainedPath(Linear(), data, norm=norm), [r / unit for r in grid])
             margins = np.array([np.sort(Z @ p.theta) for p in path.points])
-            known = answer.certificate is not None and answer.certificate.certified
+            known = answer.certificate.certified
             well = path.certified and known
             error = max(residual((verdict,)), *(p.mismatch for p in path.points))
             samples = data.n_samples
