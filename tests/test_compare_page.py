@@ -69,7 +69,7 @@ def test_performance_profiles_by_hand(table: Table) -> None:
     by_hand = [math.sqrt(1.01 * 3.01) - 0.01, math.sqrt(2.01 * 10.01) - 0.01]
     assert [one.whole for one in found] == pytest.approx(by_hand, rel=1e-12)
     drawn = profile_curves(found, {"a": 0, "b": 1})
-    assert drawn.count("<polyline") == 2 and "var(--s1)" in drawn
+    assert drawn.count("<polyline") == 2 and "var(--s1," in drawn
     assert performances([]) == () and profile_curves((), {}) == ""
 
 
@@ -116,7 +116,7 @@ def test_tables_are_cards_and_figures_have_titles(page: str) -> None:
     assert drawings and all("<title>" in one for one in drawings)
     # Paint is the solver's variable, the text's colour, or none: it follows light and dark.
     for paint in re.findall(r'(?:fill|stroke)="([^"]*)"', page):
-        assert re.fullmatch(r"var\(--s\d+\)|none|currentColor", paint), paint
+        assert re.fullmatch(r"var\(--s\d+,#[0-9a-f]{6}\)|none|currentColor", paint), paint
 
 
 SORTED = """(() => {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from lexmargin.inputs import svg
+
 __all__ = ["colour", "palette", "style_sheet"]
 
 _LEVELS: Final = {False: (0.45, 0.58, 0.52), True: (0.70, 0.82, 0.76)}
@@ -42,8 +44,8 @@ def palette(count: int, dark: bool = False) -> tuple[str, ...]:
 
 
 def colour(style: int) -> str:
-    """Return the colour of a solver as the page names it."""
-    return f"var(--s{style})"
+    """Return the colour of a solver as the page names it; a notebook, which is none, has eight."""
+    return f"var(--s{style},{svg.colour(style)})"
 
 
 def style_sheet(count: int) -> str:

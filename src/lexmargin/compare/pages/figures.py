@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lexmargin.compare.pages.colours import colour
-from lexmargin.compare.pages.table import Row, Summary
 from lexmargin.compare.performance import Performance, whole_seconds
 from lexmargin.inputs.svg import (
     BOTTOM,
@@ -25,6 +24,9 @@ from lexmargin.inputs.svg import (
     power,
     tick_x,
 )
+
+if TYPE_CHECKING:
+    from lexmargin.compare.pages.table import Row, Summary
 
 __all__ = ["accuracy", "legend_mark", "profile_curves", "success_and_honesty", "unit"]
 
