@@ -8,7 +8,6 @@ Writes a margin figure (PNG, SVG) and a JSON result of each into ``out/``.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -55,10 +54,7 @@ def main() -> int:
             continue
         failures += not solution.certificate.certified
         out.mkdir(exist_ok=True)
-        (out / f"{name}.json").write_text(
-            json.dumps(solution.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
-            encoding="utf-8",
-        )
+        solution.save(out / f"{name}.json")
         paths = save(margin_figure(solution.margins, solution.certificate, title), out, name)
         written = ", ".join(str(path) for path in (*paths, out / f"{name}.json"))
         print(f"\nwrote {written} after {time.monotonic() - began:.1f} s\n", flush=True)

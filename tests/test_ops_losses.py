@@ -66,6 +66,17 @@ def test_logistic_keeps_its_digits_far_from_0(size: float) -> None:
     np.testing.assert_allclose(np.log([matrix, scalar]), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("loss", "group"), [(Loss.LOGISTIC, 1), (Loss.CROSS_ENTROPY, 2)])
+def test_terms_have_factors(loss: Loss, group: int) -> None:
+    logs = np.repeat(np.log([0.2, 3.0, 1e4]), 2)
+    expected = SampleLoss(loss, 3, logs).value(FUNCTIONS.values(THETA.reshape(-1)))
+    stated = LogisticLoss(MARGINS, group, tuple(logs))
+    np.testing.assert_allclose(np.log(evaluated(stated, THETA)), expected, rtol=1e-12)
+    assert str(stated).startswith("Σ_n c_n log(1 + ")
+    plain = np.log(evaluated(LogisticLoss(MARGINS, group), THETA))
+    assert np.min(np.abs(plain - expected)) > 1.0
+
+
 def test_exponential_loss_with_shift_and_factors() -> None:
     f = FUNCTIONS.values(THETA.reshape(-1))
     offsets = np.linspace(-1, 0, f.size)

@@ -254,14 +254,22 @@ def test_one_statement_again_keeps_the_page(run: tuple[Path, Record], tmp_path: 
     assert headings == ["passages", "loss-resolution", QUICKEST]
 
 
+def test_a_run_says_nothing_on_stderr(tmp_path: Path) -> None:
+    """Nothing of its children is left, a semaphore neither: scikit-learn, which this row asks,
+    imports joblib, which tries one."""
+    words = ["paper", "--quick", "--only", "bias-literal-square", "--out", str(tmp_path)]
+    command = [sys.executable, "-W", "default", "-m", "lexmargin.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0 and done.stderr == ""
+
+
 def test_the_command_prints_a_table_and_says_what_was_found(tmp_path: Path) -> None:
     runner = CliRunner()
     arguments = ["paper", "--only", QUICKEST, "--quick", "--out", str(tmp_path)]
     done = runner.invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert re.search(
-        rf"{QUICKEST} +Assumption 3; Definition 3, eq. 19 +differs +holds", done.output
-    )
+    line = rf"{QUICKEST} +Assumption 3; Definition 3, eq. 19 +differs +holds"
+    assert re.search(line, done.output)
     stored = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)
     assert stored[0]["id"] == QUICKEST
     assert stored[0]["measurement"]["checks"][0]["finding"] == "differs"

@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import lexmargin as lm
+from lexmargin.cli.main import main as cli
 from lexmargin.errors import LexmarginError, LibraryError
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.inputs import stored
+from lexmargin.inputs.codec import fields_written
 from lexmargin.solution import Improvement, Times
 
 DATA = lm.Dataset([[2.0, 1.0], [1.0, 3.0], [-1.0, -2.0]], [1, 1, -1])
@@ -76,6 +78,30 @@ def test_a_solution_that_was_read_has_the_same_word(name: str, tmp_path: Path) -
     twice = lm.Solution.load(tmp_path / "b.json")
     assert twice.to_json() == again.to_json()
     assert pickle.loads(pickle.dumps(again)).to_json() == again.to_json()
+
+
+@pytest.mark.long
+def test_every_answer_of_the_shelf_has_the_same_word_again() -> None:
+    judged = 0
+    for name in lm.Library().problems():
+        problem = lm.load(name)
+        try:
+            solution = lm.solve(problem, starts=2)
+        except lm.NotSeparableError:
+            continue
+        for one in (solution, *solution.others):
+            if one.judgement is not None:
+                again = lm.Solution.from_json(json.loads(json.dumps(one.to_json())))
+                assert lm.certify(problem, again).verdict is one.certificate.verdict, name
+                judged += 1
+    assert judged > 90, "most of the shelf is judged"
+
+
+def test_what_the_command_line_prints_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli(["solve", "linear/l1-axes", "--json"])
+    printed = lm.Solution.from_json(json.loads(capsys.readouterr().out))
+    assert lm.certify(lm.load("linear/l1-axes"), printed).verdict is lm.Verdict.GLOBAL
 
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -152,6 +178,8 @@ def test_a_comparison_comes_back_and_says_so(tmp_path: Path) -> None:
     assert "as a file says" in repr(again) and "nothing was judged again" in again._repr_html_()
     assert "a file" not in repr(table) + table._repr_html_()
     (row,) = table.to_json()
+    slow = [{**row, "solve": 1e308}, {**row, "profile": "osqp", "solve": -1e308}]
+    assert "10 000×" in lm.Table.from_json(slow)._repr_html_()
     for wrong in ({"verdict": "KKT", "success": False}, {"verdict": "PERFECT"}, {"verdict": None}):
         with pytest.raises(LibraryError, match="contradicts itself"):
             lm.Table.from_json([{**row, **wrong}])
@@ -183,9 +211,10 @@ def test_a_forged_word_is_no_word() -> None:
     # Claimed multipliers are measured: lies about them neither help nor harm.
     lied = {**BASE.to_json(), "multipliers": [1e9, -3.0, None]}
     assert lm.certify(PROBLEM, lm.Solution.from_json(lied)).verdict is lm.Verdict.GLOBAL
-    short = {**BASE.to_json(), "multipliers": [1.0]}
-    with pytest.raises(LexmarginError):
-        lm.certify(PROBLEM, lm.Solution.from_json(short))
+    level = fields_written(Level(1.0, (0,), multipliers=np.ones(5)), exact=True)
+    for wrong_shape in ({"multipliers": [1.0]}, {"levels": [level, level]}, {"theta": [[1.0]]}):
+        with pytest.raises(LexmarginError):
+            lm.certify(PROBLEM, lm.Solution.from_json({**BASE.to_json(), **wrong_shape}))
 
 
 def test_a_forged_path_shows_what_its_points_show() -> None:
@@ -257,6 +286,9 @@ WRONG: tuple[tuple[str, Any], ...] = (
     ("theta", 3),
     ("margins", [[1.0], [2.0, 3.0]]),
     ("margins", [math.inf]),
+    ("margins", 3.0),
+    ("direction", [[1.0]]),
+    ("multipliers", None),
     ("seed", 1.5),
     ("ran", "DONE"),
     ("levels", [{"value": 1.0}]),

@@ -37,6 +37,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     The default is the constrained path (eq. 5) at ρ = 100, which exists for every data set; the
     margin problems (eq. 6, 13, 14, 18, Definition 5) need separable data and say so otherwise.
+    ``fit(X, y, sample_weight)`` takes weights of the samples in the loss.
 
     Parameters
     ----------

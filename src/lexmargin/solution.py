@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from lexmargin.errors import LibraryError, UnjudgedError
+from lexmargin.errors import LibraryError, ShapeError, UnjudgedError
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.inputs.display import frame, html_table
 from lexmargin.inputs.family import LATER
@@ -336,6 +336,9 @@ class Solution(StoredAlone):
         word = said.get("verdict") if isinstance(said, dict) else None
         if said is not None and not isinstance(word, str):
             raise LibraryError("The certificate of the saved Solution has no verdict.")
+        flat = self.margins.ndim == 1 and self.direction.ndim == 1
+        if not flat or self.multipliers.shape != self.margins.shape:
+            raise LibraryError("The arrays of the saved Solution do not fit together.")
         unjudged = self.unjudged
         # Whatever a file says of it: nobody takes that for a verdict.
         if word is not None:
@@ -352,6 +355,12 @@ class Solution(StoredAlone):
 
 
 def claimed_multipliers(multipliers: FloatArray, levels: tuple[Level, ...]) -> FloatArray:
-    """Return λ as it is claimed: of one level after another (L, N) where a solver has them."""
+    """Return λ as it is claimed: of one level after another (L, N) where a solver has them.
+
+    Raises:
+        ShapeError: λ of levels that are not of one length, as only a file may hold.
+    """
     later = [level.multipliers for level in levels[1:] if level.multipliers is not None]
+    if any(values.shape != multipliers.shape for values in later):
+        raise ShapeError("The levels have multipliers of several lengths.", "Give one per margin.")
     return np.vstack([multipliers, *later]) if later else multipliers

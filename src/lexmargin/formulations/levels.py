@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -12,7 +13,14 @@ import numpy as np
 from lexmargin.errors import ParameterError, ShapeError
 from lexmargin.ops.base import FloatArray
 
-__all__ = ["Level", "Proof", "grouped_levels", "lexicographic_best", "lexicographic_compare"]
+__all__ = [
+    "Level",
+    "Proof",
+    "first_open_level",
+    "grouped_levels",
+    "lexicographic_best",
+    "lexicographic_compare",
+]
 
 
 class Proof(StrEnum):
@@ -130,6 +138,44 @@ def lexicographic_best(candidates: Sequence[FloatArray], tolerance: float) -> tu
     for column in table.T:
         alive = alive[column[alive] >= column[alive].max() - tolerance]
     return tuple(int(i) for i in alive)
+
+
+def first_open_level(levels: Sequence[float], growth: float = 2.0) -> int | None:
+    """Return the first k at which limits of the constrained path may miss m_k* (Theorem 4).
+
+    That is the first k with `m_k > min_{2≤j<k} m_j + (m_j - m_{j-1})/(p - 1)`; None where there is
+    none, and every limit is lexicographic. For p = 2 and k = 3 it is `m_3 > 2m_2 - m_1`.
+
+    Proof, with r = ρ^α and d_j the distance of θ_c(ρ) to the set of level j. Moving away from the
+    set of level j - 1 costs at least c d_{j-1}^p in m_{j-1} and gains at most ℓ d_{j-1} in m_j,
+    which is worth at most `r ℓ d e^{-r m_j} - r c d^p e^{-r m_{j-1}}`, so at most
+    `C r e^{-r (m_j + (m_j - m_{j-1})/(p-1))}`. Since `L(ρθ_c) ≤ L(ρθ*)`,
+    `e^{-r m_k(θ_c)} ≤ (N - k + 1) e^{-r m_k*} + Σ_{j<k}` of these gains: a limit has m_k at least
+    the smaller of m_k* and that minimum.
+
+    Args:
+        levels: m_1* ≤ m_2* ≤ …, one per sample, of the lexicographic set.
+        growth: p ≥ 1 such that the j-th margin falls by at least c d^p at distance d from the set
+            of level j, on that of level j - 1: 2 where second order decides, 1 for linear f_n in a
+            polyhedral ball (Hoffman's bound), where every level is reached.
+
+    Raises:
+        ParameterError: p below 1, or levels that fall.
+    """
+    if not growth >= 1.0:
+        raise ParameterError(f"The growth is {growth!r}.", "Give a number of at least 1.")
+    if any(not later >= earlier for earlier, later in pairwise(levels)):
+        raise ParameterError("The levels fall.", "Give them in ascending order.")
+    if growth == 1.0:
+        return None
+    least = np.inf
+    for k, (before, last, value) in enumerate(
+        zip(levels, levels[1:], levels[2:], strict=False), start=3
+    ):
+        least = min(least, last + (last - before) / (growth - 1.0))
+        if value > least:
+            return k
+    return None
 
 
 def _sorted(margins: FloatArray, tolerance: float) -> FloatArray:

@@ -12,10 +12,12 @@ from lexmargin.predictors import Linear, Log
 from lexmargin.solution import Solution
 from lexmargin.solve import solve
 
-__all__ = ["TOY", "constrained", "max_margin", "ratio", "smallest"]
+__all__ = ["STARTS", "TOY", "constrained", "max_margin", "ratio", "smallest"]
 
 TOY = rows(((1.0, 0.0), (0.0, 0.125)))
 """Z of Examples 2 and 3: the max-margin direction is (1, 8)/√65."""
+STARTS = ((1.5, 12.0), (5.0, 40.0))
+"""Corners of the box of random starts of the toy, where both z_n·θ exceed 1."""
 
 
 def constrained(data: Dataset, power: float, log_rho: float) -> Solution:

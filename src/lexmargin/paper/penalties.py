@@ -21,9 +21,7 @@ _SAME: Final = 1e-5
 """Relative, of two minimisers whose losses are certified to the square of that."""
 
 
-def compared(
-    instance: Instance, grid: tuple[float, ...], penalty_norm: float = 2.0
-) -> tuple[Check, tuple[float, ...]]:
+def compared(instance: Instance, grid: tuple[float, ...], penalty_norm: float = 2.0) -> Check:
     """Solve eq. 5 at ρ, take the strength its KKT conditions give, and solve §2.2 with that.
 
     At `w = ρθ_c` the multiplier of the ball is `2μρ² = -∇L(w)·w = α Σ f_n e^{-f_n}`: w is
@@ -47,8 +45,7 @@ def compared(
         # Signs of hidden units make further minimisers of the same network.
         apart.append(float(vector_norm(np.abs(found) - np.abs(w), 2.0)) / rho)
         certificates += [path.certificate, other.certificate]
-    check = Backing.of(certificates).small(
+    return Backing.of(certificates).small(
         instance.name, f"largest ‖w_c - w_r‖/ρ at {len(grid)} values of ρ from {grid[0]:g}",
         max(apart), _SAME,
     )  # fmt: skip
-    return check, tuple(apart)

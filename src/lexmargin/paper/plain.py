@@ -1,4 +1,4 @@
-"""Statements whose figure is their curves, or their figures beside the predictions."""
+"""Statements whose figure is their curves, drawn over the first of them."""
 
 from __future__ import annotations
 
@@ -13,40 +13,37 @@ from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panel
 __all__ = ["PlainStatement"]
 
 _LOOKS: Final = ((BLUE, "o-"), (ORANGE, "s-"), (GREEN, "^-"), (VERMILION, "v-"), (GREY, "x-"))
+_HEIGHT: Final = 3.4
+"""Inches: between the lower and the higher figures of the other rows."""
+_LONG: Final = 40
+"""Letters of a name beside which the figure's width has no room for another."""
 
 
 class PlainStatement(Statement):
-    """A statement that names its axes and no more.
+    """A statement that names the axes of its figure and no more.
 
     The first curve is the abscissa, every other one is drawn over it under its own name. Without
-    curves every check is drawn beside its prediction.
+    curves there is no figure.
     """
 
-    axes: ClassVar[tuple[str, str]] = ("figure", "measured and predicted")
+    axes: ClassVar[tuple[str, str]] = ("", "")
     """Words of the two axes."""
     logarithmic: ClassVar[bool] = True
-    """Whether both axes of the curves are; a value that is rounding is then left out."""
+    """Whether both axes are; a value that is rounding is then left out."""
 
     def draw(self, measurement: Measurement) -> Any:
-        """Curves over the first of them, or checks beside their predictions."""
-        with panel(3.4) as (figure, axes):
-            names = list(measurement.curves)
-            if names:
-                at = np.array(measurement.curves[names[0]])
-                for name, (color, mark) in zip(names[1:], _LOOKS * 3, strict=False):
-                    values = np.array(measurement.curves[name])
-                    if self.logarithmic:
-                        plot_seen(axes, at, values, mark, color, name)
-                    else:
-                        axes.plot(at, values, mark, ms=4, color=color, label=name)
-            else:
-                rows = np.arange(len(measurement.checks)) + 1
-                predicted = [check.predicted for check in measurement.checks]
-                measured = [check.measured for check in measurement.checks]
-                axes.plot(rows, predicted, "_", ms=14, color=GREY, label="predicted")
-                axes.plot(rows, measured, "o", ms=5, color=BLUE, label="measured")
-                axes.set_xticks(rows)
+        """Curves over the first of them."""
+        if not measurement.curves:
+            return None
+        (_, at), *others = ((name, np.array(v)) for name, v in measurement.curves.items())
+        with panel(_HEIGHT) as (figure, axes):
+            for (name, values), (color, mark) in zip(others, _LOOKS, strict=False):
+                if self.logarithmic:
+                    plot_seen(axes, at, values, mark, color, name)
+                else:
+                    axes.plot(at, values, mark, ms=4, color=color, label=name)
             axes.set_xlabel(self.axes[0])
             axes.set_ylabel(self.axes[1])
-            figure.legend(frameon=False, loc="outside upper left", fontsize=8, ncols=2)
+            ncols = 1 if max(len(name) for name, _ in others) > _LONG else 2
+            figure.legend(frameon=False, loc="outside upper left", fontsize=8, ncols=ncols)
             return figure

@@ -12,9 +12,12 @@ from lexmargin.paper.statement import Statement
 __all__ = ["STATEMENTS", "named", "rows_of", "statement"]
 
 _ROOMS: Final = {
-    "section_2": (
+    "section_1": (
+        "sgd",
         "logistic-loss",
         "cross-entropy-loss",
+    ),
+    "section_2": (
         "lemma-1",
         "appendix-f-1",
         "appendix-f-2",
@@ -33,14 +36,36 @@ _ROOMS: Final = {
         "example-3-regularization",
         "example-3-optimization",
         "example-3",
+        "lemma-5",
         "theorem-1",
         "theorem-1-discard",
         "svm-with-bias",
     ),
     "section_4": (
+        "unlikely-global",
+        "assumption-4-losses",
+        "assumption-4-directions",
+        "remark-1",
+        "independent-supports",
         "theorem-2",
+        "vanishing-rate",
         "theorem-3",
+        "definition-5",
+        "definition-6",
         "theorem-4",
+    ),
+    "networks": (
+        "network-l1",
+        "network-l3",
+        "network-linf",
+        "relu-2-plus-3",
+        "level-1",
+        "level-2",
+        "shared-parameters",
+    ),
+    "answers": (
+        "empty-w",
+        "theorem-4-test",
     ),
     "section_5": (
         "weights-linear",

@@ -32,6 +32,8 @@ __all__ = ["accuracy", "legend_mark", "profile_curves", "success_and_honesty", "
 
 _APART: Final = 6
 """Between the middle of a line and its raw and scaled figures: two rings of one line touch."""
+_MOST_DECADES: Final = 15
+"""From the shortest time that counts, a microsecond, to 30 years: a file may say anything."""
 _SMALLEST: Final = 1e-17
 """Stands for 0 on the logarithmic axis: below the rounding of 1, so that nothing lies there."""
 
@@ -43,7 +45,7 @@ def profile_curves(performances: Sequence[Performance], styles: Mapping[str, int
         return ""
     height = 300
     last = max((s.steps[-1][0] for s in series if s.steps), default=1.0)
-    decades = max(1.0, math.log10(last) * 1.05)
+    decades = min(_MOST_DECADES, max(1.0, math.log10(last) * 1.05))
 
     def x(ratio: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, math.log10(ratio) / decades)

@@ -81,7 +81,7 @@ class SeparablePart(Statement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Decompose exactly, solve eq. 5 up to where R no longer hides S, compare."""
-        radii = (4.0, 8.0, 16.0) if effort is Effort.QUICK else (2.0, 4.0, 8.0, 12.0, 16.0, 24.0)
+        radii = (4.0, 8, 16) if effort is Effort.QUICK else (2.0, 4.0, 8, 12, 16, 24)
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {"rho": radii}
         named = [

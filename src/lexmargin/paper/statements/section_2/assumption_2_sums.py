@@ -72,7 +72,7 @@ class AssumptionTwoSums(PlainStatement):
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve eq. 5, which asks for no separator: with one sample its loss is e^{-γ*(ρ)}."""
-        grid = (1.0, 2.0, 10.0) if effort is Effort.QUICK else (1.0, 2.0, 3.0, 5.0, 10.0, 20.0)
+        grid = (1.0, 2.0, 10) if effort is Effort.QUICK else (1.0, 2.0, 3.0, 5, 10, 20)
         word = "-" if self.sign < 0 else ""
         none = Instance(f"f = {word}θ², one sample", Polynomial(((2,),)), rows(((self.sign,),)))
         mixed = Instance("f = θ_1 + θ_2 θ_3, one sample", Polynomial(((1, 0, 0), (0, 1, 1))),

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
-from lexmargin.losses import Loss, SampleLoss
+from lexmargin.losses import log_sum_exp
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.paper.evidence import EXACT
@@ -81,7 +81,7 @@ class EquationNine(PlainStatement):
         ends = MarginFunctions(Linear(), rows(((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))))
         for theta, name, predicted in (
             (np.zeros(2), "all margins equal: log L + γ", math.log(3.0)),
-            (np.array([50.0, 0.0]), "one margin 50 below: log L + γ", 0.0),
+            (np.array([50, 0.0]), "one margin 50 below: log L + γ", 0.0),
         ):
             value = self._excess(ends.values(theta))
             checks.append(
@@ -91,7 +91,7 @@ class EquationNine(PlainStatement):
         return Measurement(tuple(checks), curves)
 
     def _excess(self, margins: FloatArray) -> float:
-        value = SampleLoss(Loss.EXPONENTIAL).value(margins) + float(margins.min())
+        value = log_sum_exp(-margins) + float(margins.min())
         return value - math.log(margins.size) if self.mean else value
 
 

@@ -63,7 +63,7 @@ class CorollaryOne(Statement):
         """Trace the constrained path and compare the ratio at its end."""
         runs = [(two_axes(), 3.0), (diagonal_pair(), 2.0)]
         if not self.toy_only:
-            runs += [(breast_cancer_linear(), 5.0), (wine_network(), 2.0)]
+            runs += [(breast_cancer_linear(), 5), (wine_network(), 2.0)]
         count = 5 if effort is Effort.QUICK else 16
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {}

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 import numpy as np
 
 from lexmargin.paper.evidence import EXACT
-from lexmargin.paper.log_paths import TOY
+from lexmargin.paper.log_paths import STARTS, TOY
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
@@ -55,11 +55,11 @@ class ExampleTwoOptimization(PlainStatement):
     def measure(self, effort: Effort) -> Measurement:
         """Integrate the flow from six random starts with ρ θ·z > 1, all of them reported."""
         seeds = range(2 if effort is Effort.QUICK else 6)
-        times = tuple(float(t) for t in np.logspace(0.0, 9.0, 10))
+        times = tuple(float(t) for t in np.logspace(0.0, 9, 10))
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {"t": times}
         for seed in seeds:
-            start = np.random.default_rng(seed).uniform((1.5, 12.0), (5.0, 40.0))
+            start = np.random.default_rng(seed).uniform(*STARTS)
             path = descend(Log(self.power), TOY, start=start, flow=GradientFlow(times[-1]),
                            record=times, polish=False)  # fmt: skip
             seen = path.records.direction[:, 1] / path.records.direction[:, 0]

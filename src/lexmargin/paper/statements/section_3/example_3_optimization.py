@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 import numpy as np
 
 from lexmargin.paper.evidence import EXACT
-from lexmargin.paper.log_paths import TOY
+from lexmargin.paper.log_paths import STARTS, TOY
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
@@ -59,26 +59,26 @@ class ExampleThreeOptimization(PlainStatement):
     def measure(self, effort: Effort) -> Measurement:
         """Integrate the flow from random starts with ρ θ·z > 1, all of them reported."""
         seeds = range(2 if effort is Effort.QUICK else 6)
-        times = tuple(float(t) for t in np.logspace(50.0, 250.0, 5))
+        times = tuple(float(t) for t in np.logspace(50, 250, 5))
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {"t": times}
         for epsilon in self.epsilons:
             ends = []
             name = f"Z = (1,0), (0,1/8), f = log^{1.0 + epsilon:g}(θ·z)"
             for seed in seeds:
-                start = np.random.default_rng(seed).uniform((1.5, 12.0), (5.0, 40.0))
+                start = np.random.default_rng(seed).uniform(*STARTS)
                 path = descend(Log(1.0 + epsilon), TOY, start=start, record=times, polish=False,
                                flow=GradientFlow(times[-1]))  # fmt: skip
                 seen = path.records.direction[:, 1] / path.records.direction[:, 0]
                 ends.append(float(seen[-1]) if path.reason is EndReason.TIME else np.nan)
                 if seed == seeds[0]:
-                    curves[f"ε = {epsilon:g}"] = tuple(float(8.0 - s) for s in seen)
+                    curves[f"ε = {epsilon:g}"] = tuple(float(8 - s) for s in seen)
             # np.max and np.min keep a NaN, which leaves the check undecided.
             where = f"θ_2/θ_1 at t = {times[-1]:g} over seeds 0-{len(seeds) - 1}"
             checks += [
-                EXACT.check(name, f"smallest {where}", float(np.min(ends)), Relation.EQUAL, 8.0,
+                EXACT.check(name, f"smallest {where}", float(np.min(ends)), Relation.EQUAL, 8,
                             _NEAR),
-                EXACT.check(name, f"largest {where}", float(np.max(ends)), Relation.EQUAL, 8.0,
+                EXACT.check(name, f"largest {where}", float(np.max(ends)), Relation.EQUAL, 8,
                             _NEAR),
             ]  # fmt: skip
         return Measurement(tuple(checks), curves)

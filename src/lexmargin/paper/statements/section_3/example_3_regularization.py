@@ -18,7 +18,7 @@ from lexmargin.predictors import Log
 from lexmargin.solution import Solution
 from lexmargin.solve import solve
 
-__all__ = ["STATEMENT", "ExampleThreeRegularization"]
+__all__ = ["STATEMENT", "ExampleThreeRegularization", "minimiser"]
 
 _ROUNDING: Final = 1e-6
 """Of logarithms of margins that were solved for."""
@@ -27,6 +27,12 @@ _NEAR: Final = 1.0
 
 _EPSILONS: Final = (1.0, 2.0)
 """The ε that are tried: the rate is log^ε(1/μ) to the power 1/(1+ε), too slow at smaller ones."""
+_FIRST: Final = 1e-10
+"""The largest strength: at larger ones the minimiser has θ·z < 1, where the predictor is flat."""
+_BETWEEN: Final = (1e-30, 1e-100, 1e-200)
+"""Strengths of a full run."""
+_MODERATE: Final = 1e-11
+"""A strength that is not small, planted for the limit."""
 
 
 @final
@@ -61,19 +67,19 @@ class ExampleThreeRegularization(PlainStatement):
 
     def planted(self) -> tuple[Plant, ...]:
         """Return what turns the finding."""
-        return (Plant("μ = 1e-11 for the limit", ExampleThreeRegularization(least=1e-11)),)
+        return (Plant("μ = 1e-11 for the limit", ExampleThreeRegularization(least=_MODERATE)),)
 
     def measure(self, effort: Effort) -> Measurement:
         """Solve §2.2 at falling strengths and compare margins."""
-        between = () if effort is Effort.QUICK else (1e-30, 1e-100, 1e-200)
-        strengths = (1e-10, *(mu for mu in between if mu > self.least), self.least)
+        between = () if effort is Effort.QUICK else _BETWEEN
+        strengths = (_FIRST, *(mu for mu in between if mu > self.least), self.least)
         best = max_margin(TOY)
         most = smallest(TOY, best.direction)
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {"mu": strengths}
         for epsilon in _EPSILONS:
             power = 1.0 + epsilon
-            answers = [_minimiser(power, mu) for mu in strengths]
+            answers = [minimiser(power, mu) for mu in strengths]
             excess = []
             for answer in answers:
                 own = smallest(TOY, answer.direction)
@@ -87,19 +93,19 @@ class ExampleThreeRegularization(PlainStatement):
                 shown.small(name, "largest log(γ_m/γ_c) less its bound log 2/((1+ε) log^ε(ργ_c))",
                             max(excess), _ROUNDING),
                 shown.check(name, f"θ_2/θ_1 at μ = {strengths[-1]:g}, 8 at the max margin",
-                            seen[-1], Relation.EQUAL, 8.0, _NEAR),
+                            seen[-1], Relation.EQUAL, 8, _NEAR),
             ]  # fmt: skip
-            curves[f"ε = {epsilon:g}"] = tuple(8.0 - s for s in seen)
+            curves[f"ε = {epsilon:g}"] = tuple(8 - s for s in seen)
         return Measurement(tuple(checks), curves)
 
 
-def _minimiser(power: float, strength: float) -> Solution:
+def minimiser(power: float, strength: float) -> Solution:
     """Start where both margins are log(1/μ): at small θ·z the predictor is flat."""
     first = math.exp((-math.log(strength)) ** (1.0 / power))
     problem = RegularizationPath(Log(power), TOY, strength=strength)
     # A search may try points outside the domain; their log is NaN and they are refused.
     with np.errstate(invalid="ignore", divide="ignore"):
-        return solve(problem, start=np.array([first, 8.0 * first]))
+        return solve(problem, start=np.array([first, 8 * first]))
 
 
 STATEMENT = ExampleThreeRegularization()

@@ -24,6 +24,8 @@ _GONE: Final = 1e-3
 """Norm of a scaled part that counts as dropped at γ = 1e6."""
 _SAME: Final = 1e-6
 """Relative accuracy of a certified margin."""
+_SQUARES: Final = (4.0, 5.0, 6.0, 6.5, 6.7, 6.8, 7.0, 7.5, 8.0, 9.0)
+"""ρ² on both sides of the switch at 27/4."""
 
 
 @final
@@ -84,9 +86,7 @@ class TheoremOneDiscard(Statement):
             shown.small(word, f"‖w_{k + 1}‖ at γ = {gammas[-1]:g}", sizes[k][-1], _GONE)
             for k in (0, 1)
         ]
-        squares = (
-            (6.0, 6.7, 6.8, 8.0) if quick else (4.0, 5.0, 6.0, 6.5, 6.7, 6.8, 7.0, 7.5, 8.0, 9.0)
-        )
+        squares = _SQUARES[2:9:2] if quick else _SQUARES
         pair = Sum((DiagonalNetwork(2), DiagonalNetwork(3)))
         path = [solve(MarginPath(pair, rows(((1.0,),)), rho=s**0.5), starts=12) for s in squares]
         shallow = [

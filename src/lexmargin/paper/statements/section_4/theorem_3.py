@@ -15,8 +15,8 @@ from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panel
 
 __all__ = ["STATEMENT", "TheoremThree"]
 
-_UNSETTLED: Final = 1e4
-"""Nats of the network outside Assumption 3: seconds, and not yet settled."""
+_UNSETTLED: Final = 1e3
+"""Nats of the network outside Assumption 3: seconds, and not yet near a limit; 1e4 take minutes."""
 
 
 @final

@@ -28,8 +28,8 @@ from lexmargin.solve import solve
 
 __all__ = ["STATEMENT", "WeightsSelect"]
 
-_STARTS: Final = 6
-"""Two valleys in a circle: six starts reach both, and a scan of the circle says so."""
+_STARTS: Final = 4
+"""Two valleys in a circle: four starts reach both, and a scan of the circle says so."""
 _SCAN: Final = 20_001
 """Directions of the scan: steps of 3e-4, far below the distance of its valleys."""
 _NEAR: Final = 1e-9
@@ -86,7 +86,7 @@ class WeightsSelect(Statement):
         return (
             Plant(
                 "weights that agree in the lighter sample",
-                WeightsSelect(weights=((2.0, 1.0), (5.0, 1.0))),
+                WeightsSelect(weights=((2.0, 1.0), (4.0, 1.0))),
             ),
             Plant("two copies of one quartic", WeightsSelect(coefficients=same), Reading.CORRECTED),
         )

@@ -1,0 +1,1 @@
+"""Statements of §1 and of the contributions: algorithms and losses."""
