@@ -154,7 +154,8 @@ def _hints(cls: type[Any], names: Sequence[str]) -> dict[str, Any]:
         own = vars(base).get("__annotations__", {})
         missing = {name: own[name] for name in names if name in own and name not in found}
         holder = types.SimpleNamespace(__annotations__=missing)
-        module = vars(sys.modules[base.__module__])
+        # A class made at run time may say that it is from a module that nobody has imported.
+        module = vars(sys.modules.get(base.__module__, types))
         found |= get_type_hints(holder, globalns=module, include_extras=True)
     return found
 
