@@ -76,7 +76,7 @@ compare: install
 	@$(VENV)/python -m pip install -q --no-build-isolation -c constraints.txt -e ".[solvers]" || echo "compare: some solvers could not be fetched; their columns say so."
 	@mkdir -p out
 	$(VENV)/lexmargin compare --problems collection --solvers convex,baselines,newton,ipopt-casadi --both --time-limit 20 \
-		--out out/compare --csv out/compare.csv --html out/compare.html --cite out/compare.cff
+		--out out/compare --csv out/compare.csv --html docs/compare-collection.html --cite docs/compare-collection.cff
 
 known-issues: install
 	$(VENV)/python -m lexmargin.compare.pages.known_issues

@@ -10,7 +10,7 @@ from typing import Any, Final
 __all__ = ["draw"]
 
 COLOURS: Final = ("#1b6ca8", "#d1495b", "#edae49", "#66a182", "#8d5a97", "#5c5c5c", "#00798c")
-WIDTH: Final = 6.4
+WIDTH: Final = 4.8
 """Inches: narrow, so that letters stay readable on a telephone."""
 
 
@@ -62,7 +62,7 @@ def _medians(
     if high < 10.0 * low:
         # Less than a decade has ticks that overlap.
         axis.set_xlim(low / 3.0, 3.0 * high)
-    axis.set_yticks(range(len(instances)), [textwrap.fill(name, 24) for name in instances])
+    axis.set_yticks(range(len(instances)), [textwrap.fill(name, 20) for name in instances])
     axis.set_ylim(len(instances) - 0.5, -0.5)
     axis.set_xlabel("CPU seconds: median, smallest to largest")
     axis.grid(axis="x", alpha=0.3)

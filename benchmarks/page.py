@@ -142,7 +142,10 @@ class Method:
     def further(self) -> str:
         """The verdict, the figures and the note."""
         last = self.rows[-1]
-        figures = [f"{name} {number(value)}" for name, value in last["figures"].items()]
+        figures = [
+            f"{name.removesuffix(' %')} {number(value)}{' %' if name.endswith(' %') else ''}"
+            for name, value in last["figures"].items()
+        ]
         return ", ".join(part for part in (last["verdict"], *figures, last["note"]) if part)
 
 
@@ -226,32 +229,36 @@ def word(targets: Sequence[Mapping[str, Any]]) -> str:
     return "**NOT met**" if met == 0 else f"**NOT met** (met with {met} of {len(targets)} seeds)"
 
 
-def shares(documents: Sequence[Document], what: str) -> list[str]:
+def shares(documents: Sequence[Document], what: str) -> str:
     """Return how the time of ours is shared out on the instance that a goal is about."""
     for document in documents:
         for row in document["rows"]:
             mine = row["role"] == Role.OURS and what.startswith(f"{row['instance']}: ")
             if mine and "certify %" in row["figures"]:
-                parts = (f"{row['figures'][f'{part} %']:.0f} % {part}" for part in PARTS)
-                return [f"Of ours: {', '.join(parts)}."]
-    return []
+                return ", ".join(f"{part} {row['figures'][f'{part} %']:.0f} %" for part in PARTS)
+    return ""
 
 
 def missed(documents: Sequence[Document], remarks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the goals that are not reached, each with its profile and what was tried."""
+    """Return the goals that are not reached; those with one profile stand in one table."""
     every = [goal for document in documents for goal in goals(document)]
-    open_ = [(what, found) for what, found in every if word(found) != "met"]
-    lines = ["## Goals that are not reached", ""]
-    lines += [f"{len(every) - len(open_)} of {len(every)} goals are met. These are not:", ""]
-    for what, found in open_:
+    groups: dict[int, list[list[str]]] = {}
+    for what, found in every:
+        if word(found) == "met":
+            continue
+        places = (k for k, r in enumerate(remarks) if what.startswith(tuple(r["goals"])))
         reached = over([target["reached"] for target in found])
-        lines.append(f"* {what}: {reached}, wanted {wanted(found[0])}: {word(found)}.")
-        lines += [f"  {text}" for text in shares(documents, what)]
-        for remark in remarks:
-            if what.startswith(tuple(remark["goals"])):
-                lines.append(f"  Profile: {remark['profile']}")
-                lines += [f"  Tried: {text}" for text in remark["tried"]]
-    return [*lines, ""]
+        row = [what, reached, wanted(found[0]), word(found), shares(documents, what)]
+        groups.setdefault(next(places, len(remarks)), []).append(row)
+    count = sum(map(len, groups.values()))
+    lines = ["## Goals that are not reached", ""]
+    lines += [f"{len(every) - count} of {len(every)} goals are met. These are not:", ""]
+    for place, rows in sorted(groups.items()):
+        lines += table(("goal", "now", "wanted", "", "of ours"), rows)
+        if place < len(remarks):
+            lines += [f"Profile: {remarks[place]['profile']}", ""]
+            lines += [*(f"* Tried: {text}" for text in remarks[place]["tried"]), ""]
+    return lines
 
 
 def section(document: Document, figure: str, before: Mapping[str, float]) -> list[str]:

@@ -25,6 +25,7 @@ os.environ["MPLBACKEND"] = "Agg"
 
 MADE = ("paper/paper", "comparisons", "benchmarks")
 COMPARISONS = {
+    "compare-collection.html": "Every convex solver on the collection, raw and scaled",
     "compare-linear.html": "Nine solvers on the linear problems",
     "compare-networks.html": "Nonconvex solvers on the networks",
 }
@@ -102,6 +103,10 @@ def stage_comparisons(source: Path) -> None:
     for name in known:
         shutil.copy(DOCS / name, extra / name)
         lines += ["", f'<a href="reports/{name}">{COMPARISONS.get(name, name)}</a>', ""]
+        citation = (DOCS / name).with_suffix(".cff")
+        if citation.is_file():
+            shutil.copy(citation, extra / citation.name)
+            lines += [f'<a href="reports/{citation.name}">A file to cite it by</a>', ""]
         picture = (DOCS / name).with_suffix(".png")
         if picture.is_file():
             shutil.copy(picture, source / picture.name)
@@ -117,7 +122,9 @@ def with_plain_links(text: str) -> str:
 def stage(source: Path, families: Sequence[str]) -> None:
     """Put everything Sphinx reads into one folder."""
     shutil.rmtree(source, ignore_errors=True)
-    skipped = shutil.ignore_patterns("compare-*", "paper", "__pycache__", "build.py", "gallery.py")
+    skipped = shutil.ignore_patterns(
+        "compare-*", "paper", "__pycache__", "build.py", "gallery.py", "keys.py"
+    )
     shutil.copytree(DOCS, source, ignore=skipped)
     sys.path.insert(0, str(DOCS))
     import gallery

@@ -8,7 +8,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
 project = "lexmargin"
 author = "lexmargin contributors"
 copyright = "lexmargin contributors"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "formulas"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "mathml",
+    "formulas",
+    "cards",
+]
 
 html_theme = "furo"
 html_title = "lexmargin"

@@ -11,10 +11,12 @@ import itertools
 import re
 import shlex
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,10 +26,10 @@ from lexmargin.cli import main as cli
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 # Pages that a program writes are tested where they are written.
-MADE = {"benchmarks.md"}
+MADE = {"benchmarks.md", "keys.md"}
 PAGES = sorted(
     str(page.relative_to(ROOT))
-    for page in (ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("extend/*.md"))
+    for page in (ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("*/*.md"))
     if page.name not in MADE
 )
 OPTIONAL = ("torch", "jax")
@@ -236,6 +238,36 @@ def test_the_reference_names_everything_public() -> None:
     text = (DOCS / "api.md").read_text(encoding="utf-8")
     named = re.findall(r"^\.\. auto(?:class|function|exception):: (\w+)$", text, re.MULTILINE)
     assert sorted(named) == sorted(lm.__all__)
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """``docs/keys.py`` as a module."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    return importlib.import_module("keys")
+
+
+def test_every_key_of_every_file_has_its_line(keys: types.ModuleType) -> None:
+    """The page is what the code reads; each file of the shelves uses keys that stand on it."""
+    assert (DOCS / "keys.md").read_text(encoding="utf-8") == keys.page(), "python docs/keys.py"
+    rows = [key for _, _, found in keys.tables() for key in found]
+    named = {key.name for key in rows}
+    assert {"members", "label", "outputs", "columns", "norm", "words"} <= named
+    # Meanings of keys that are gone are noticed, as are keys without a meaning.
+    assert {key.meaning for key in rows} == set(keys.MEANINGS.values())
+    with pytest.raises(KeyError):
+        keys._meaning(replace(keys.schema(lm.Linear)[0], name="unheard"), "linear")
+    for path in sorted((ROOT / "problems").rglob("[!_]*.toml")):
+        assert used(tomllib.loads(path.read_text(encoding="utf-8"))) <= named, path
+
+
+def used(table: dict[str, Any]) -> set[str]:
+    """The keys of a table and of the tables in it."""
+    found = set(table)
+    for value in table.values():
+        for inner in value if isinstance(value, list) else [value]:
+            found |= used(inner) if isinstance(inner, dict) else set()
+    return found
 
 
 def test_a_wrong_page_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -14,23 +13,23 @@ from pathlib import Path
 
 import pytest
 
+from screens import CHROMIUM, WIDTHS, Browser
+
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED = ("sphinx", "furo", "myst_parser", "latex2mathml")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-CHROMIUM = next(
-    (
-        found
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (found := shutil.which(name))
-    ),
-    None,
-)
 PAGES = (
     "index.html",
     "quickstart.html",
     "certify.html",
     "choose.html",
     "conventions.html",
+    "guides/index.html",
+    "guides/researcher.html",
+    "guides/engineer.html",
+    "guides/sklearn.html",
+    "guides/teacher.html",
+    "keys.html",
     "extend/index.html",
     "extend/predictor.html",
     "extend/formulation.html",
@@ -155,6 +154,23 @@ def test_equations_are_mathematics(site: Path) -> None:
     assert "<math" in hard_margin and "<mfrac>" in hard_margin and "<mo>&#x02207;" in reference
 
 
+def test_wide_tables_become_cards(site: Path) -> None:
+    """Of three columns and more, every cell but the first says which column it is in."""
+    for file in site.rglob("*.html"):
+        text = file.read_text(encoding="utf-8")
+        for table in re.findall(r"<table[^>]*docutils.*?</table>", text, re.DOTALL):
+            heads = len(re.findall(r"<th\b", table))
+            cells = re.findall(r"<td\b[^>]*>", table)
+            assert heads < 3 or all("data-label=" in cell for cell in cells), file.name
+            assert heads < 3 or "cards" in table[:200], file.name
+
+
+def test_nothing_names_a_folder_of_this_machine(site: Path) -> None:
+    for file in (*site.rglob("*.html"), *site.rglob("*.svg")):
+        text = file.read_text(encoding="utf-8")
+        assert str(ROOT) not in text and str(Path.home()) + "/" not in text, file.name
+
+
 def test_every_problem_of_a_family_has_a_picture(site: Path) -> None:
     shelf = sorted(path.stem for path in (ROOT / "problems" / "linear").glob("*.toml"))
     text = (site / "gallery.html").read_text(encoding="utf-8")
@@ -261,76 +277,35 @@ def test_pictures_are_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     assert [n for n in names if (first / n).read_bytes() != (again / n).read_bytes()] == []
 
 
-# First in the page, so that it sees every fault; it reports when everything has been loaded.
-PROBE = """<script>
-"use strict";
-(() => {
-  const faults = [];
-  addEventListener("error", (e) => faults.push(String(e.message || e.target.src || "load")), true);
-  addEventListener("unhandledrejection", (e) => faults.push(String(e.reason)));
-  addEventListener("load", () => setTimeout(() => {
-    const requests = performance.getEntriesByType("resource").map((r) => r.name)
-      .filter((name) => !name.startsWith("file:") && !name.startsWith("data:"));
-    const root = document.documentElement;
-    const box = [...document.querySelectorAll("math")].map((m) => m.getBoundingClientRect().width);
-    const report = { faults, requests, wide: root.scrollWidth, window: innerWidth,
-      math: box.filter((width) => width > 0).length, title: document.title };
-    const out = document.createElement("pre");
-    out.textContent = "PROBE" + JSON.stringify(report) + "END";
-    document.body.append(out);
-  }, 300));
-})();
-</script>"""
-
-
-def opened(file: Path, width: int, profile: Path) -> tuple[dict[str, object], str]:
-    """Open a page in a browser that can reach nothing; return its report and what it logged."""
-    assert CHROMIUM is not None
-    probed = file.with_name(f"probed-{file.name}")
-    text = file.read_text(encoding="utf-8")
-    probed.write_text(text.replace("<head>", f"<head>{PROBE}", 1), encoding="utf-8")
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            *("--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"),
-            *("--enable-logging=stderr", "--virtual-time-budget=6000", "--dump-dom"),
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            f"--user-data-dir={profile}",
-            probed.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=True,
-    )
-    probed.unlink()
-    found = re.search(r">PROBE(.*?)END<", done.stdout, re.DOTALL)
-    assert found, done.stdout[-500:]
-    report = json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return report, "\n".join(console)
-
-
 @pytest.mark.long
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the site with")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_browser_finds_no_fault(whole: Path, width: int, tmp_path: Path) -> None:
-    for page in PAGES:
-        report, console = opened(whole / page, width, tmp_path / "profile")
-        assert report["faults"] == [] and report["requests"] == [] and console == "", page
-        assert report["wide"] <= report["window"], f"{page} scrolls sideways at {width}"
-        if page in ("api.html", "certify.html", "gallery.html"):
-            assert report["math"] > 10, page
+def test_a_browser_finds_no_fault(whole: Path) -> None:
+    """At every width, light and dark: no complaint, no request, no scroll, no cell lost."""
+    with Browser() as browser:
+        for page in PAGES:
+            for width in WIDTHS:
+                for dark in (False, True):
+                    found = browser.look(whole / page, width, dark)
+                    assert found.sound, f"{page} at {width}: {found}"
+                assert found.cramped == (), f"{page} at {width}"
+                assert found.hidden == () or width > 768, f"{page} at {width}"
+            if page in ("api.html", "certify.html", "gallery.html"):
+                assert browser.run("document.querySelectorAll('math').length") > 10, page
 
 
-@pytest.mark.long
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the site with")
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page with")
 def test_the_browser_notices_a_fault(tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
     page.write_text(
         '<!doctype html><html><head><title>x</title></head><body style="width:3000px">'
-        '<img src="https://example.invalid/a.png"><script>nothing_here()</script></body></html>',
+        '<img src="https://example.invalid/a.png"><script>nothing_here()</script>'
+        '<div style="overflow:auto;width:300px"><table id="t"><tr><td style="min-width:900px">a'
+        '</td><td style="width:9px">a cell so narrow that nobody can read what it '
+        "says in ten lines</td></table></div>"
+        "</body></html>",
         encoding="utf-8",
     )
-    report, _ = opened(page, 390, tmp_path / "profile")
-    assert report["faults"] and report["requests"] and report["wide"] > report["window"]
+    with Browser() as browser:
+        found = browser.look(page, 390)
+    assert found.faults and found.requests and found.wide > found.window and not found.sound
+    assert len(found.hidden) == 1 and len(found.cramped) == 1

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from lexmargin.paper import (
     statement,
 )
 from lexmargin.paper.measure import source_of
-from lexmargin.paper.page import write_pages
+from lexmargin.paper.page import _relation, write_pages
 from lexmargin.shelf.library import Library
 from process_stubs import PATIENCE_SECONDS, alive, eventually
 
@@ -274,3 +275,40 @@ def test_the_command_prints_a_table_and_says_what_was_found(tmp_path: Path) -> N
     assert stored[0]["measurement"]["checks"][0]["finding"] == "differs"
     ended = runner.invoke(app, [*arguments[:-1], str(tmp_path / "b"), "--time-limit", "0.05"])
     assert ended.exit_code == 3 and "not measured" in ended.output
+
+
+SIGNS = {
+    **dict(gamma="γ", rho="ρ", theta="θ", lambda_="λ", alpha="α", mu="μ", nabla="∇", sum="Σ"),
+    **dict(le="≤", ge="≥", to="→", log="log", cdot="·", infty="∞", epsilon="ε"),
+}
+
+
+def plain(text: str) -> str:
+    """A formula in LaTeX or in plain text as the same characters."""
+    text = re.sub(r"\\text\{[^}]*\}", "", text)
+    text = re.sub(r"\\([a-z]+)", lambda m: SIGNS.get(m[1], SIGNS.get(m[1] + "_", "")), text)
+    return re.sub(r"[\s\\{}_^,*]", "", text.replace("\\|", "‖"))
+
+
+def shared(first: str, second: str) -> int:
+    """The length of the longest text in both."""
+    found = SequenceMatcher(None, first, second, autojunk=False)
+    return found.find_longest_match(0, len(first), 0, len(second)).size
+
+
+def test_no_formula_is_shown_twice() -> None:
+    """The words beside an equation do not write it again; such words are noticed."""
+    twice = "γ*(ρ) - γ(ρ, θ_c(ρ)) ≤ log N at every ρ"
+    assert shared(plain(statement("lemma-3").equation), plain(twice)) > 12
+    for stated in named(()):
+        assert shared(plain(stated.equation), plain(stated.says)) <= 12, stated.id
+
+
+def test_a_relation_shows_its_tolerance() -> None:
+    """What is printed is true as it stands: 0.0055 is no number at most 0, but at most 0.01."""
+    for relation, text in (
+        (Relation.AT_MOST, "0.0055 ≤ 0 + 0.1"),
+        (Relation.AT_LEAST, "0.0055 ≥ 0 - 0.1"),
+        (Relation.EQUAL, "0.0055 = 0 ± 0.1"),
+    ):
+        assert _relation(check(0.0055, relation, 0.0)) == text

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
-from lexmargin.compare.pages.table import Row
+if TYPE_CHECKING:
+    from lexmargin.compare.pages.table import Row
 
 __all__ = ["SHIFT", "Performance", "performances", "shifted_mean", "whole_seconds"]
 

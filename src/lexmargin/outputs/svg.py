@@ -38,8 +38,9 @@ GRID: Final = 'stroke="currentColor" stroke-opacity="0.2"'
 """Of the lines behind a figure: seen on light and dark, and weaker than what stands on them."""
 
 
-def mark(x: float, y: float, style: int, words: str, filled: bool) -> str:
-    paint_of = colour(style)
+def mark(x: float, y: float, style: int, words: str, filled: bool, ink: str = "") -> str:
+    """Draw one mark, in an ink of its own where one is given; ``words`` show under the pointer."""
+    paint_of = ink or colour(style)
     shape = (style // len(_COLOURS) + style) % 4
     paint = (
         f'fill="{paint_of}"' if filled else f'fill="none" stroke="{paint_of}" stroke-width="1.5"'
@@ -93,7 +94,7 @@ def drawing(height: float, parts: Sequence[str], title: str) -> str:
     return (
         f'<svg viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" role="img" '
         f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="12" '
-        f'fill="currentColor">'
+        f'fill="currentColor"><title>{escape(title)}</title>'
         f"{''.join(parts)}</svg>"
     )
 

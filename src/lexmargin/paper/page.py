@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from lexmargin.outputs.display import templates
 from lexmargin.paper.measure import Record, source_of
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.shelf import rows_of, statement
-from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Statement
+from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Relation, Statement
 from lexmargin.plots import save
 from lexmargin.shelf.library import Library
 from lexmargin.version import VERSION, installed
@@ -51,10 +52,7 @@ class _Row:
 
     instance: str
     quantity: str
-    measured: str
     relation: str
-    predicted: str
-    tolerance: str
     residual: str
     certified: str
     reading: str
@@ -212,16 +210,24 @@ def _row(check: Check) -> _Row:
     return _Row(
         instance=check.instance,
         quantity=check.quantity,
-        measured=_long(check.measured),
-        relation=check.relation.value,
-        predicted=_long(check.predicted),
-        tolerance=_short(check.tolerance),
+        relation=_relation(check),
         residual=_short(check.residual),
         certified="yes" if check.certified else "no",
         reading=check.reading.value,
         finding=check.finding.value,
         mark=_MARKS[check.finding],
     )
+
+
+_TOLERATED: Final = {Relation.AT_MOST: "+", Relation.AT_LEAST: "-", Relation.EQUAL: "±"}
+
+
+def _relation(check: Check) -> str:
+    """Return the comparison as it is made, its tolerance within."""
+    parts = [_long(check.measured), check.relation.value, _long(check.predicted)]
+    if check.tolerance:
+        parts += [_TOLERATED[check.relation], _short(check.tolerance)]
+    return " ".join(parts)
 
 
 def _drawing(stated: Statement, measured: Measurement, folder: Path) -> str:
@@ -235,8 +241,14 @@ def _drawing(stated: Statement, measured: Measurement, folder: Path) -> str:
 
 
 def _mathml(latex: str) -> str:
-    """Return the equation as a browser shows it without script or font."""
-    return str(optional("latex2mathml.converter").convert(latex, display="block"))
+    """Return the equation as a browser shows it without script or font.
+
+    Its parts, with a wide space between them, are set one by one: a phone puts them on lines.
+    """
+    convert = optional("latex2mathml.converter").convert
+
+    parts = re.split(r",?\\q?quad\s*", latex)
+    return "".join(str(convert(part, display="block")) for part in parts)
 
 
 def _code(stated: Statement) -> str:

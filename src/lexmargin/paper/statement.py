@@ -190,7 +190,7 @@ class Statement(ABC):
     equation: ClassVar[str]
     """What the paper writes there, in LaTeX."""
     says: ClassVar[str]
-    """What the paper states, in our words, with the formula."""
+    """What the paper states, in our words; the formula stands in ``equation``, once."""
     corrected: ClassVar[str] = ""
     """The reading that replaces the literal one, where that goes wrong; else empty."""
     problems: ClassVar[tuple[str, ...]] = ()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final
 
+from lexmargin.compare.pages.colours import colour
+from lexmargin.compare.performance import Performance, whole_seconds
 from lexmargin.outputs.svg import (
     BOTTOM,
     GRID,
@@ -15,7 +16,6 @@ from lexmargin.outputs.svg import (
     RIGHT,
     TOP,
     WIDTH,
-    colour,
     dash,
     drawing,
     grid_y,
@@ -28,60 +28,20 @@ from lexmargin.outputs.svg import (
 if TYPE_CHECKING:
     from lexmargin.compare.pages.table import Row, Summary
 
-__all__ = [
-    "Series",
-    "accuracy",
-    "dolan_more",
-    "legend_mark",
-    "profile_curves",
-    "success_and_honesty",
-]
+__all__ = ["accuracy", "legend_mark", "profile_curves", "success_and_honesty", "unit"]
 
+_APART: Final = 6
+"""Between the middle of a line and its raw and scaled figures: two rings of one line touch."""
 _MOST_DECADES: Final = 15
 """From the shortest time that counts, a microsecond, to 30 years: a file may say anything."""
 _SMALLEST: Final = 1e-17
 """Stands for 0 on the logarithmic axis: below the rounding of 1, so that nothing lies there."""
 
 
-@final
-@dataclass(frozen=True)
-class Series:
-    """A line of a performance profile: steps (ratio, share), by profile."""
-
-    name: str
-    steps: tuple[tuple[float, float], ...]
-
-
-def dolan_more(rows: Sequence[Row]) -> list[Series]:
-    """Return ``ρ_s(τ) = |{p : t_{p,s} <= τ min_s t_{p,s}}| / |P|`` for the solvers of some rows.
-
-    ``t`` is build and solve time, infinite unless certified; P are the (problem, seed) that some
-    solver certified. With more than two solvers the lines do not rank them: leave the best out,
-    and the order of the others may change (Gould & Scott 2016).
-
-    Source: Dolan & Moré (2002), eq. 1-2.
-    """
-    times: dict[tuple[str, int], dict[str, float]] = {}
-    for row in rows:
-        if row.success and row.solve is not None:
-            seconds = max(row.solve + (row.build or 0.0), 1e-6)
-            times.setdefault((row.problem, row.seed), {})[row.profile] = seconds
-    names = list(dict.fromkeys(row.profile for row in rows if row.entered))
-    if not times:
-        return []
-    series = []
-    for name in names:
-        ratios = sorted(
-            found[name] / min(found.values()) for found in times.values() if name in found
-        )
-        steps = tuple((ratio, (i + 1) / len(times)) for i, ratio in enumerate(ratios))
-        series.append(Series(name, steps))
-    return series
-
-
-def profile_curves(series: Sequence[Series], styles: Mapping[str, int]) -> str:
+def profile_curves(performances: Sequence[Performance], styles: Mapping[str, int]) -> str:
     """Draw performance profiles on a logarithmic axis."""
-    if not series:
+    series = [one for one in performances if one.problems]
+    if not any(one.steps for one in series):
         return ""
     height = 300
     last = max((s.steps[-1][0] for s in series if s.steps), default=1.0)
@@ -105,9 +65,9 @@ def profile_curves(series: Sequence[Series], styles: Mapping[str, int]) -> str:
         points.append((WIDTH - RIGHT, y(share)))
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour(styles[item.name])}" '
-            f'stroke-width="2" stroke-dasharray="{dash(styles[item.name])}">'
-            f"<title>{escape(item.name)}</title></polyline>"
+            f'<polyline points="{path}" fill="none" stroke="{colour(styles[item.profile])}" '
+            f'stroke-width="2" stroke-dasharray="{dash(styles[item.profile])}">'
+            f"<title>{escape(item.profile)}</title></polyline>"
         )
     parts.append(label_x(height, "time over the shortest time of any solver"))
     return drawing(
@@ -121,7 +81,7 @@ def accuracy(rows: Sequence[Row], styles: Mapping[str, int]) -> str:
     if not judged:
         return ""
     height = 340
-    seconds = [max((row.solve or 0.0) + (row.build or 0.0), 1e-6) for row in judged]
+    seconds = [whole_seconds(row) for row in judged]
     low = math.floor(math.log10(min(seconds)))
     high = max(low + 1, math.ceil(math.log10(max(seconds))))
 
@@ -137,25 +97,30 @@ def accuracy(rows: Sequence[Row], styles: Mapping[str, int]) -> str:
     parts = [grid_y(y, [10.0**k for k in exponents], [power(k) for k in exponents])]
     parts += [tick_x(x(10.0**k), height, power(k)) for k in range(low, high + 1)]
     for row, spent in zip(judged, seconds, strict=True):
+        style = styles[row.profile]
         words = (
             f"{row.problem}, {row.profile}, {row.grade}: {row.verdict}, ε = {row.stationarity:.1e}"
         )
         parts.append(
-            mark(x(spent), y(row.stationarity or 0.0), styles[row.profile], words, row.success)
+            mark(x(spent), y(row.stationarity or 0.0), style, words, row.success, colour(style))
         )
-    parts.append(label_x(height, "seconds to build and solve"))
+    parts.append(label_x(height, "seconds to import, build, compile and solve"))
     return drawing(
         height, parts, "Time against accuracy: the stationarity residual ε of every answer"
     )
 
 
-def success_and_honesty(summaries: Sequence[Summary], styles: Mapping[str, int]) -> str:
-    """Draw both figures of every profile: a disc for success, a ring for honesty."""
-    shown = [s for s in summaries if s.entered]
-    if not shown:
+def success_and_honesty(entries: Sequence[Sequence[Summary]], styles: Mapping[str, int]) -> str:
+    """Draw both figures of every profile: filled for success, hollow for honesty.
+
+    Args:
+        entries: of each line the summaries, one for the raw problems, one for the scaled ones.
+        styles: a number for each profile.
+    """
+    if not entries:
         return ""
     left, step = 200, 26
-    height = TOP + step * len(shown) + BOTTOM
+    height = TOP + step * len(entries) + BOTTOM
 
     def x(share: float) -> float:
         return left + (WIDTH - left - RIGHT - 8) * share
@@ -167,25 +132,40 @@ def success_and_honesty(summaries: Sequence[Summary], styles: Mapping[str, int])
             f"{GRID}/>"
         )
         parts.append(tick_x(x(k / 4), height, f"{25 * k} %"))
-    for i, s in enumerate(shown):
-        y = TOP + step * (i + 0.5)
-        paint = colour(styles[s.profile])
-        name = escape(f"{s.profile} · {s.grade}")
-        parts.append(f'<text x="{left - 14}" y="{y + 4:.1f}" text-anchor="end">{name}</text>')
-        success, honesty = s.success or 0.0, s.honesty
-        if honesty is not None:
-            parts.append(
-                f'<line x1="{x(success):.1f}" y1="{y}" x2="{x(honesty):.1f}" y2="{y}" '
-                f'stroke="{paint}" stroke-width="2" opacity="0.5"/>'
-                f'<circle cx="{x(honesty):.1f}" cy="{y}" r="8" fill="none" stroke="{paint}" '
-                f'stroke-width="2"><title>{name}: honesty {s.kept} of {s.claims}</title></circle>'
-            )
-        parts.append(
-            f'<circle cx="{x(success):.1f}" cy="{y}" r="4.5" fill="{paint}">'
-            f"<title>{name}: success {s.certified} of {s.entered}</title></circle>"
-        )
-    parts.append(label_x(height, "● success: certified   ○ honesty: true claims"))
-    return drawing(height, parts, "Success and honesty of every solver at every grade")
+    for i, summaries in enumerate(entries):
+        middle = TOP + step * (i + 0.5)
+        name = escape(f"{summaries[0].profile} · {summaries[0].grade}")
+        parts.append(f'<text x="{left - 14}" y="{middle + 4:.1f}" text-anchor="end">{name}</text>')
+        for s in summaries:
+            y = middle + (0 if len(summaries) == 1 else _APART if s.scaled else -_APART)
+            parts.append(_two_figures(s, x, y, f"{name}, {unit(s.scaled)}", styles[s.profile]))
+    return drawing(height, parts, "Success (filled) and honesty (hollow) of every solver")
+
+
+def _two_figures(s: Summary, x: Callable[[float], float], y: float, name: str, style: int) -> str:
+    ink, success, honesty = colour(style), s.success or 0.0, s.honesty
+    told = f"<title>{name}: success {s.certified} of {s.entered}</title>"
+    if s.scaled:
+        at = f'x="{x(success) - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"'
+        drawn = f'<rect {at} fill="{ink}">{told}</rect>'
+    else:
+        drawn = f'<circle cx="{x(success):.1f}" cy="{y}" r="4" fill="{ink}">{told}</circle>'
+    if honesty is None:
+        return drawn
+    told = f"<title>{name}: honesty {s.kept} of {s.claims}</title>"
+    if s.scaled:
+        at = f'x="{x(honesty) - 6:.1f}" y="{y - 6}" width="12" height="12"'
+        ring = f'<rect {at} fill="none" stroke="{ink}" stroke-width="1.5">{told}</rect>'
+    else:
+        at = f'cx="{x(honesty):.1f}" cy="{y}" r="6.5"'
+        ring = f'<circle {at} fill="none" stroke="{ink}" stroke-width="1.5">{told}</circle>'
+    line = f'<line x1="{x(success):.1f}" y1="{y}" x2="{x(honesty):.1f}" y2="{y}" stroke="{ink}"'
+    return f'{line} stroke-width="1.5" opacity="0.5"/>{ring}{drawn}'
+
+
+def unit(scaled: bool) -> str:
+    """Return what the numbers that a solver saw are called."""
+    return "scaled" if scaled else "raw"
 
 
 def legend_mark(style: int) -> str:
@@ -196,5 +176,5 @@ def legend_mark(style: int) -> str:
     )
     return (
         f'<svg class="key" viewBox="0 0 34 14" width="34" height="14" aria-hidden="true">{line}'
-        f"{mark(17, 7, style, '', True)}</svg>"
+        f"{mark(17, 7, style, '', True, colour(style))}</svg>"
     )

@@ -13,7 +13,8 @@ import numpy as np
 
 from lexmargin.compare.job_run import Answered
 from lexmargin.compare.own_measure import OwnMeasure
-from lexmargin.compare.pages.figures import dolan_more, legend_mark, profile_curves
+from lexmargin.compare.pages.figures import legend_mark, profile_curves
+from lexmargin.compare.performance import performances
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.codec import fields_written, read_as
@@ -170,7 +171,7 @@ class Table(Stored):
         styles = {name: k for k, name in enumerate(dict.fromkeys(r.profile for r in self.rows))}
         key = [f"{legend_mark(style)} {escape(name)}" for name, style in styles.items()]
         curves = [
-            profile_curves(dolan_more([r for r in self.rows if r.grade == grade]), styles)
+            profile_curves(performances([r for r in self.rows if r.grade == grade]), styles)
             for grade in dict.fromkeys(r.grade for r in self.rows)
         ]
         said = "<p>As a file says: nothing was judged again.</p>" if self.recalled else ""

@@ -42,8 +42,8 @@ class BiasLiteralSquare(Statement):
         r"\text{s.t.}\ y_n(\theta_1\cdot x_n+b^2)\ge 1\ \forall n"
     )
     says: ClassVar[str] = (
-        "With f_n = y_n(θ_1·x_n + b²) both paths approach the hard-margin SVM with an "
-        "unregularised bias: ‖w_1‖² of eq. 13 is the SVM's."
+        "With a bias b² both paths approach the hard-margin SVM with an unregularised bias: "
+        "‖w_1‖² of eq. 13 is the SVM's."
     )
     corrected: ClassVar[str] = (
         "b² is a bias of either sign only as a difference b_+² - b_-² (or b|b|)."

@@ -49,8 +49,9 @@ class DefinitionThreeScale(Statement):
         r"\ge 0"
     )
     says: ClassVar[str] = (
-        "A first-order stationary point of the max-margin problem is a unit vector θ with "
-        "f_n(θ) ≥ γ*(1) for all n and θ = Σ λ_n ∇f_n(θ), λ_n > 0 only where f_n(θ) = γ*(1)."
+        "A first-order stationary point of the max-margin problem is a unit vector that gives "
+        "every sample at least the largest margin γ*(1), with multipliers on those samples "
+        "alone whose margin is exactly that."
     )
     corrected: ClassVar[str] = (
         "with the direction's own margin γ(1, θ) in place of γ*(1): any stationary point of "

@@ -48,8 +48,8 @@ class LossResolution(Statement):
         r"\sum_n e^{-f_n(\rho\theta)}"
     )
     says: ClassVar[str] = (
-        "θ_c(ρ) minimises L(ρθ) over the unit ball, and for large ρ settles every level of the "
-        "margins; read as 'evaluate L and minimise it'."
+        "For large ρ the constrained path settles every level of the margins; read as "
+        "'evaluate L and minimise it'."
     )
     corrected: ClassVar[str] = (
         "level k weighs e^{-ρ^α(m_k - m_1)} beside level 1 and is lost beyond 36 nats. In the "

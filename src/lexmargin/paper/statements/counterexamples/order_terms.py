@@ -40,9 +40,7 @@ class OrderTerms(Statement):
         r"\theta_k^*=\frac{1}{\rho}\,(w_k^*+o(1))\,\gamma^*(\rho)^{1/"
         r"\alpha_k}"
     )
-    says: ClassVar[str] = (
-        "ρ θ_k(ρ) = γ*(ρ)^{1/α_k}(w_k* + o(1)); read as 'the discarded part, w_1* = 0, goes to 0'."
-    )
+    says: ClassVar[str] = "Read as 'the discarded part, w_1* = 0, goes to 0'."
     corrected: ClassVar[str] = (
         "only ρ θ_1/γ*^{1/α_1} → 0. The remainder γ*^{1/α_1}·o(1) may stay or grow: here "
         "ρ θ_1 = 1 at every ρ ≥ 1."

@@ -42,7 +42,7 @@ class RegularizationJump(Statement):
     )
     says: ClassVar[str] = (
         "The constrained and the regularization path are two parametrisations of one path: "
-        "min L + (μ/2)‖θ‖² visits every norm as μ falls."
+        "the penalised minimiser visits every norm as μ falls."
     )
     corrected: ClassVar[str] = (
         "for α ≤ 2. From α = 3 on θ = 0 is a local minimum for every μ > 0 and the global one "

@@ -17,7 +17,7 @@ from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import rows as as_data
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, panels
 from lexmargin.predictors import Linear
 from lexmargin.separability import separability
 from lexmargin.separation.rows import margin_rows
@@ -65,8 +65,8 @@ class SeparablePart(Statement):
         "and inside the span of R the path tends to the finite minimiser of R's loss."
     )
     caption: ClassVar[str] = (
-        "Left: distance of the path's direction to the max margin of S on the complement of "
-        "span(Z_R), falling like 1/ρ. Right: distance of the part inside the span to the "
+        "Above: distance of the path's direction to the max margin of S on the complement of "
+        "span(Z_R), falling like 1/ρ. Below: distance of the part inside the span to the "
         "minimiser of R's loss, falling like e^{-ργ}."
     )
 
@@ -165,8 +165,7 @@ class SeparablePart(Statement):
         curves = measurement.curves
         rho = np.array(curves["rho"])
         looks = ((BLUE, "o-", "toy"), (ORANGE, "s-", "toy, logistic"), (GREEN, "^-", "x = 1,2,2,4"))
-        with style() as plt:
-            figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.6), layout="constrained")
+        with panels(2, 2.6) as (figure, (left, right)):
             for number, (color, mark, text) in enumerate(looks):
                 left.loglog(rho, curves[f"apart {number}"], mark, ms=4, color=color, label=text)
                 inside = np.maximum(curves[f"inside {number}"], 1e-17)

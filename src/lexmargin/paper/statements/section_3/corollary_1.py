@@ -40,7 +40,10 @@ class CorollaryOne(Statement):
         r"\lim_{\rho\to\infty}\frac{\gamma^*(\rho)}{\gamma(\rho,"
         r"\theta_c(\rho))}=1"
     )
-    says: ClassVar[str] = "γ*(ρ)/γ(ρ, θ_c(ρ)) → 1 for ρ → ∞; by Lemma 3 like log N/γ*(ρ)."
+    says: ClassVar[str] = (
+        "In the limit the constrained path has the largest margin; by Lemma 3 the ratio nears "
+        "1 like log N/γ*(ρ)."
+    )
     problems: ClassVar[tuple[str, ...]] = (
         "paths/l1-constrained-1000",
         "networks/diagonal-2",

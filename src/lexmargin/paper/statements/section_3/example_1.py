@@ -44,8 +44,9 @@ class ExampleOne(Statement):
         r"\to 0"
     )
     says: ClassVar[str] = (
-        "For α-homogeneous predictors the constrained path nears the margin path: the directed "
-        "distance sup over Θ_c(ρ) of the distance to Θ_m(ρ) tends to 0."
+        "For α-homogeneous predictors the constrained path nears the margin path; the "
+        "distance is directed, from the constrained path to the nearest point of the margin "
+        "path."
     )
     problems: ClassVar[tuple[str, ...]] = (
         "linear/norms-two-points-l2",

@@ -35,10 +35,10 @@ class ExampleTwo(Statement):
     passages: ClassVar[tuple[Passage, ...]] = (Passage.EXAMPLE_2,)
     equation: ClassVar[str] = (
         r"\gamma^*(\rho)-\gamma(\rho,\theta_c(\rho))="
-        r"\log\frac{\tilde\gamma^*}{\tilde\gamma(\theta_c(\rho))}\not\to 0"
+        r"\log\frac{\tilde\gamma^*}{\tilde\gamma(\theta_c(\rho))}\nrightarrow 0"
     )
     says: ClassVar[str] = (
-        "f_n = log(ρ θ·z_n): e^{-f_n} = 1/(ρ θ·z_n), so that θ_c minimises Σ 1/(θ·z_n), the same "
+        "With f_n = log(ρ θ·z_n) the constrained path minimises Σ 1/(θ·z_n): the same "
         "direction at every ρ, and not the max-margin one."
     )
     problems: ClassVar[tuple[str, ...]] = (

@@ -13,7 +13,7 @@ from lexmargin.paper.evidence import Backing
 from lexmargin.paper.log_paths import TOY, constrained, max_margin, ratio, smallest
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panels
 
 __all__ = ["STATEMENT", "ExampleThree"]
 
@@ -48,8 +48,8 @@ class ExampleThree(Statement):
         r"\rho)"
     )
     says: ClassVar[str] = (
-        "f_n = log^{1+ε}(ρ θ·z_n) with ε > 0: by Lemma 3 log(γ_m/γ_c) ≤ "
-        "log N/((1+ε) log^ε(ρ γ_c)) for the margins γ of θ·z, which tends to 0."
+        "With f_n = log^{1+ε}(ρ θ·z_n), ε > 0, the margins of θ·z on the two paths have a "
+        "ratio that tends to 1, by Lemma 3."
     )
     problems: ClassVar[tuple[str, ...]] = (
         "paths/log-power-constrained-10",
@@ -58,9 +58,9 @@ class ExampleThree(Statement):
         "paths/log-power-constrained-10000",
     )
     caption: ClassVar[str] = (
-        "The log predictor (ε = 0) beside log^{1+ε}. Left: direction θ₂/θ₁ of the constrained path "
-        "on the toy; it stays at 2 or goes to 8, the max-margin direction, the faster the larger "
-        "ε. Right: distance to the max-margin direction on wine."
+        "The log predictor (ε = 0) beside log^{1+ε}. Above: direction θ₂/θ₁ of the constrained "
+        "path on the toy; it stays at 2 or goes to 8, the max-margin direction, the faster the "
+        "larger ε. Below: distance to the max-margin direction on wine."
     )
 
     epsilons: tuple[float, ...] = (0.5, 1.0, 2.0)
@@ -137,12 +137,9 @@ class ExampleThree(Statement):
         """θ₂/θ₁ over ln ρ for every ε, and the distance to the max-margin direction on wine."""
         curves = measurement.curves
         looks = ((VERMILION, "o-"), (ORANGE, "s-"), (GREEN, "^-"), (BLUE, "v-"))
-        panels = 1 + any(name.startswith("1") for name in curves)
-        with style() as plt:
-            figure, row = plt.subplots(
-                1, panels, figsize=(7.2, 3.4), layout="constrained", squeeze=False
-            )
-            for number, axes in enumerate(row[0]):
+        count = 1 + any(name.startswith("1") for name in curves)
+        with panels(count, 2.8) as (figure, column):
+            for number, axes in enumerate(column):
                 names = [name for name in curves if name.startswith(f"{number}, ")]
                 for name, (color, mark) in zip(names, looks, strict=False):
                     at, seen = curves[f"ln ρ {name}"], curves[name]
@@ -150,13 +147,13 @@ class ExampleThree(Statement):
                     axes.plot(at, seen, mark, ms=4, color=color, label=label)
                 axes.set_xscale("log")
                 axes.set_xlabel("ln ρ")
-            left = row[0][0]
+            left = column[0]
             left.axhline(8.0, color=GREY, ls="--", lw=0.8)
             left.set_ylim(0.0, 8.8)
             left.set_ylabel("toy: direction $\\theta_2/\\theta_1$ of $\\theta_c$")
-            if panels == 2:
-                row[0][1].set_yscale("log")
-                row[0][1].set_ylabel("wine: distance of $\\theta_c$ to the\nmax-margin direction")
+            if count == 2:
+                column[1].set_yscale("log")
+                column[1].set_ylabel("wine: distance of $\\theta_c$ to the\nmax-margin direction")
             figure.legend(frameon=False, loc="outside upper center", ncols=len(looks))
             return figure
 

@@ -23,7 +23,7 @@ from lexmargin.paper.instances import (
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation, Statement
 from lexmargin.paths import PathPoint, trace
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panels
 from lexmargin.predictors import Identity, Linear, Network
 from lexmargin.solve import solve
 
@@ -53,8 +53,8 @@ class LemmaThree(Statement):
     passages: ClassVar[tuple[Passage, ...]] = (Passage.LEMMA_3,)
     equation: ClassVar[str] = r"\gamma^*(\rho)-\gamma(\rho,\theta_c(\rho))\le\log N"
     says: ClassVar[str] = (
-        "γ*(ρ) - γ(ρ, θ_c(ρ)) ≤ log N at every ρ, whatever the predictor, for minimisers θ_c: "
-        "where the loss is not convex, the best point known."
+        "At every ρ, whatever the predictor: minimisers of the loss give away at most log N of the "
+        "largest margin; where the loss is not convex, the best point known."
     )
     problems: ClassVar[tuple[str, ...]] = (
         "paths/l1-constrained-10",
@@ -62,7 +62,7 @@ class LemmaThree(Statement):
         "real/wine-relu2",
     )
     caption: ClassVar[str] = (
-        "Left: both margins over ρ on breast_cancer; the band is log N wide. Right: their "
+        "Above: both margins over ρ on breast_cancer; the band is log N wide. Below: their "
         "difference in units of log N on all instances, which has to stay below 1."
     )
 
@@ -142,8 +142,7 @@ class LemmaThree(Statement):
         """Both margins with the band, and the differences of all instances."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
         shown = 1 if "rho 1" in curves else 0
-        with style() as plt:
-            figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), layout="constrained")
+        with panels(2, 3.0) as (figure, (left, right)):
             rho, best = curves[f"rho {shown}"], curves[f"best {shown}"]
             left.fill_between(
                 rho,

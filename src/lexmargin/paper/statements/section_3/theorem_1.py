@@ -13,7 +13,7 @@ from lexmargin.paper.evidence import Backing, residual
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREEN, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, VERMILION, panels
 from lexmargin.predictors import Bias, Linear, Sum
 from lexmargin.solve import solve
 
@@ -41,13 +41,13 @@ class TheoremOne(Statement):
         r"w^*\in\mathrm{argmin}_w\,\|w_1\|^2\ \text{s.t.}\ f_n(w)\ge 1\ \forall n"
     )
     says: ClassVar[str] = (
-        "ρ θ_k(ρ)/γ*(ρ)^{1/α_k} tends to some w* that solves min ‖w_1‖² s.t. f_n(w) ≥ 1, on the "
-        "margin path and on the constrained path. Here f_n = y_n(θ_1·x_n + b|b|), degrees 1, 2."
+        "The scaled parts settle on a solution of eq. 13, on the margin path and on the "
+        "constrained path. Here f_n = y_n(θ_1·x_n + b|b|), degrees 1, 2."
     )
     problems: ClassVar[tuple[str, ...]] = ("sums/bias-free-signed-square", "real/wine-0")
     caption: ClassVar[str] = (
-        "Left: the scaled parameters ρθ_k/γ*^{1/α_k} on the toy (points) settle on w*, the "
-        "free-bias SVM (dashed). Right: their relative distance to w*, all parts together; on the "
+        "Above: the scaled parameters ρθ_k/γ*^{1/α_k} on the toy (points) settle on w*, the "
+        "free-bias SVM (dashed). Below: their relative distance to w*, all parts together; on the "
         "margin path (filled) and on the constrained path (open) it falls like 1/ρ."
     )
 
@@ -115,8 +115,7 @@ class TheoremOne(Statement):
         names = [check.instance.split(", linear")[0] for check in measurement.checks[::4]]
         names[0] = "toy"
         paths = (("margin path", "-", None), ("constrained path", "--", "white"))
-        with style() as plt:
-            figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.8), layout="constrained")
+        with panels(2, 3.2) as (figure, (left, right)):
             parts = ((BLUE, "$\\theta_{1,1}$"), (GREEN, "$\\theta_{1,2}$"), (VERMILION, "$b$"))
             for number, (color, label) in enumerate(parts):
                 left.axhline(curves[f"limit {number}"][0], color=color, ls="--", lw=0.8)

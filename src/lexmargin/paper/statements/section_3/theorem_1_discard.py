@@ -13,7 +13,7 @@ from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import rows
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
-from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREY, ORANGE, VERMILION, panels
 from lexmargin.predictors import DiagonalNetwork, Linear, Member, Sum
 from lexmargin.solution import Solution
 from lexmargin.solve import solve
@@ -56,9 +56,9 @@ class TheoremOneDiscard(Statement):
         "real/wine-0",
     )
     caption: ClassVar[str] = (
-        "Left: sizes of the three parts of degrees 1, 2, 3 in eq. 14 as the wanted margin γ grows: "
-        "only the deepest stays (sizes below 1e-12 are drawn there). Middle: wine, parts of "
-        "degrees 1 and 2. Right: f = uv + pqr, the best margin (points) against the closed forms "
+        "Above: sizes of the three parts of degrees 1, 2, 3 in eq. 14 as the wanted margin γ "
+        "grows: only the deepest stays (sizes below 1e-12 are drawn there). In the middle: wine, "
+        "parts of degrees 1 and 2. Below: f = uv + pqr, the best margin (points) against the forms "
         "of its two branches; at ρ² = 27/4 the shallow one is dropped at once."
     )
 
@@ -153,10 +153,9 @@ class TheoremOneDiscard(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Sizes over γ, and the phase transition over ρ²."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
-        panels = 3 if "wine gamma" in curves else 2
-        above = {"frameon": False, "loc": "lower left", "bbox_to_anchor": (-0.15, 1.0)}
-        with style() as plt:
-            figure, row = plt.subplots(1, panels, figsize=(9.0, 3.6), layout="constrained")
+        count = 3 if "wine gamma" in curves else 2
+        above = {"frameon": False, "loc": "lower left", "bbox_to_anchor": (-0.1, 1.0)}
+        with panels(count, 2.9) as (figure, row):
             left, right = row[0], row[-1]
             for k, (color, mark) in enumerate(((VERMILION, "o-"), (ORANGE, "s-"), (BLUE, "^-"))):
                 size = np.maximum(curves[f"size {k + 1}"], 1e-12)
@@ -165,7 +164,7 @@ class TheoremOneDiscard(Statement):
             left.set_xlabel("wanted margin γ")
             left.set_ylabel("one sample: size $\\|w_k\\|$ of a part")
             left.legend(**above)
-            if panels == 3:
+            if count == 3:
                 for k, (color, mark) in enumerate(((VERMILION, "o-"), (ORANGE, "s-"))):
                     at, size = curves["wine gamma"], curves[f"wine {k + 1}"]
                     row[1].loglog(at, size, mark, ms=3, color=color, label=f"degree {k + 1}")

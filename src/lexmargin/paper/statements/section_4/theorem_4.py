@@ -17,7 +17,7 @@ from lexmargin.paper.instances import digits_pair, rows
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
 from lexmargin.paths import trace
-from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, style
+from lexmargin.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, panels
 from lexmargin.predictors import Linear
 from lexmargin.solve import solve
 
@@ -57,7 +57,7 @@ class TheoremFour(Statement):
     )
     caption: ClassVar[str] = (
         "Sorted margins of the constrained path (points) and the lexicographic levels (dashed), "
-        "ℓ1 ball: all three levels are reached. Right: largest distance of any level, every "
+        "ℓ1 ball: all three levels are reached. Below: largest distance of any level, every "
         "instance; it falls like 1/ρ, or is 0 to rounding and off the axis."
     )
 
@@ -136,8 +136,7 @@ class TheoremFour(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Levels of the first instance, and distances of all."""
         curves = {name: np.array(values) for name, values in measurement.curves.items()}
-        with style() as plt:
-            figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.0), layout="constrained")
+        with panels(2, 3.2) as (figure, (left, right)):
             for k, (color, mark) in enumerate(((BLUE, "o"), (GREEN, "s"), (VERMILION, "^"))):
                 left.axhline(curves["levels"][k], color=color, ls="--", lw=0.8)
                 left.plot(
