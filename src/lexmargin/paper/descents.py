@@ -38,7 +38,7 @@ _POWER: Final = 0.05
 """Of a fitted power that has settled: half of what two half decades may differ by."""
 _MOVED: Final = 0.02
 """How far Newton steps may move the last direction to its limit; a unit vector's largest is 2."""
-_LONGER: Final = (1, 8, 64)
+_LONGER: Final = (1, 8, 128)
 """How many times the nats are followed, one after the other, where the path is not there yet."""
 
 
@@ -219,7 +219,7 @@ def followed(
     there: Callable[[Run], bool],
     polish: bool = True,
 ) -> Iterator[Run]:
-    """Yield the path from every seed, followed further until it is there, or 64 times as far.
+    """Yield the path from every seed, followed further until it is there, or 128 times as far.
 
     Args:
         instance, optimizer, seeds: what is followed.
