@@ -52,10 +52,12 @@ def dense(rng: np.random.Generator, n: int, d: int, gap: float = 0.1) -> Samples
 
 def clouds(rng: np.random.Generator, n: int, d: int, apart: float) -> Samples:
     """Return a Gaussian cloud cut by a plane through 0, the halves moved by ``apart`` each."""
-    X = rng.standard_normal((n, d))
-    hidden = rng.standard_normal(d)
-    hidden /= np.linalg.norm(hidden)
-    y = np.where(X @ hidden > 0, 1.0, -1.0)
+    y = np.ones(n)
+    while np.all(y == y[0]):
+        # Of ten rows all are on one side once in 512 draws.
+        X, hidden = rng.standard_normal((n, d)), rng.standard_normal(d)
+        hidden /= np.linalg.norm(hidden)
+        y = np.where(X @ hidden > 0, 1.0, -1.0)
     return X + apart * y[:, None] * hidden, y
 
 

@@ -30,6 +30,7 @@ from lexmargin.judge.levels.level_proofs import curved_levels
 from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import digest, encoded
 from lexmargin.judge.receipts.verify import verify_receipt
+from test_benchmarks import load
 
 INF = math.inf
 
@@ -202,3 +203,15 @@ def test_multipliers_that_leave_doubles_name_no_exact_support() -> None:
     best, _ = exact_optimum(Z, 1.0)
     found = judged(Z, np.array([-0.6666666663818395, 0.0, 0.33333333361816053]), 1.0, best)
     assert found.wrong == "" and found.verdict is Verdict.GLOBAL
+
+
+@pytest.mark.parametrize(("seed", "size", "norm"), [(108, 600, 1.0), (114, 1500, INF)])
+def test_claims_prove_no_less_than_what_is_sought(seed: int, size: int, norm: float) -> None:
+    """Multipliers of a solver hold for their level, and leave less room for the next."""
+    data = load("lexicographic")
+    made = data.tree if norm == 1.0 else data.blocks
+    Z = made(size, np.random.default_rng(seed), bool((seed // 8) % 2))
+    problem = stated(Z, norm)
+    solution = lm.solve(problem, "face")
+    assert solution.certificate.verdict is Verdict.GLOBAL
+    assert lm.certify(problem, solution.theta).verdict is Verdict.GLOBAL

@@ -73,6 +73,7 @@ def prove_levels(
     from lexmargin.judge.levels.level_duals import claimed_dual, level_dual
 
     kept: list[Array] = []
+    wanted = min(count, len(Z))
 
     def begun(face: LevelFace) -> _NextLevel:
         kept.clear()
@@ -94,6 +95,12 @@ def prove_levels(
         return next_level
 
     proof = _walk(Z, theta, norm, begun, count, tolerance)
+    if len(known) > 1 and proof.proven < wanted:
+        # Claims that hold for their level may leave less room for the next ones than weights that
+        # are sought: they may prove sooner, and never less.
+        sought, own = prove_levels(Z, theta, norm, count, tolerance)
+        if sought.proven > proof.proven:
+            return sought, own
     return proof, tuple(kept)
 
 
