@@ -373,7 +373,7 @@ ENTRIES: Final[Mapping[str, Callable[..., Any]]] = {
     for name in lm.__all__
     if callable(getattr(lm, name)) and name not in (*lm.errors.__all__, "compare", "Verdict", "Ran",
         "Claim", "Loss", "SeparationKind", "Certificate", "Solution", "Separation", "Coefficient",
-        "MarginClassifier")
+        "MarginClassifier", "Descent", "TracedPath", "LimitCertificate", "Table", "Tick", "Part")
 }  # fmt: skip
 
 

@@ -109,3 +109,30 @@ def test_biases_are_weights_of_a_feature_that_is_one(bias: str) -> None:
     expected = [own[n, c] for n in range(5) for c in range(3) if c != [0, 1, 2, 0, 1][n]]
     assert not rest
     assert sorted(functions.values(functions.flatten(blocks))) == pytest.approx(sorted(expected))
+
+
+@pytest.mark.parametrize("activation", [lm.ReLU(2), lm.ReLU(), lm.Square(), lm.LeakyReLU(0.2)])
+def test_a_bias_of_the_first_layer_is_a_weight_of_a_constant_feature(
+    activation: lm.ReLU | lm.Square | lm.LeakyReLU,
+) -> None:
+    """The same question asked two ways: with biases, or with a column of ones."""
+    X = np.asarray(DATA.X)
+    wide = lm.Dataset(np.hstack([X, np.ones((len(X), 1))]), DATA.y)
+    plain = lm.HardMargin(lm.Network((3,), activation), wide)
+    solved = lm.solve(plain, starts=2)
+    biased = lm.HardMargin(lm.Network((3,), activation, bias="first"), DATA)
+    for seed, distance in enumerate((0.0, 1e-9, 1e-6, 1e-2)):
+        theta = plain.functions.flatten(solved.theta)
+        turn = np.random.default_rng(seed).standard_normal(theta.size)
+        theta = theta + distance * np.linalg.norm(theta) * turn / np.linalg.norm(turn)
+        weights, outer = plain.functions.blocks(theta)
+        own = lm.certify(plain, theta)
+        other = lm.certify(biased, [weights[:, :2], weights[:, 2:], outer])
+        # Bounds and births of units know the plain network only: weaker words may stand there.
+        assert other.verdict in {own.verdict, lm.Verdict.KKT, lm.Verdict.UNDECIDED} or (
+            own.verdict.stationary and other.verdict.stationary
+        )
+        if own.verdict is lm.Verdict.NOT_STATIONARY:
+            assert other.verdict is own.verdict
+        assert other.margin == pytest.approx(own.margin, rel=1e-12)
+        assert other.stationarity == pytest.approx(own.stationarity, rel=1e-6, abs=1e-12)

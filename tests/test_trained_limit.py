@@ -212,3 +212,17 @@ def test_normalised_layers_are_judged_by_their_own_condition():
             assert not lm.certify(at(module, turned), X, Y).verdict.stationary
         return
     pytest.fail("no start of SLSQP ended")
+
+
+def test_the_direction_of_a_weight_norm_is_free():
+    linear = lm.HardMargin(lm.Linear(), lm.Dataset(X, Y))
+    best = linear.functions.flatten(lm.solve(linear).theta)
+    module = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1, bias=False)).double()
+    size = float(np.linalg.norm(best))
+    for length in (1.0, 1e-3, 40.0):
+        found = lm.certify(at(module, np.array([size, *(length * best)])), X, Y)
+        assert found.verdict.stationary, length
+        assert any("normalised" in reason and "original1" in reason for reason in found.reasons)
+        across = np.array([-best[1], best[0]]) * length
+        turned = at(module, np.array([size, *(length * best + 1e-5 * across)]))
+        assert not lm.certify(turned, X, Y).verdict.stationary, length

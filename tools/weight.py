@@ -26,6 +26,7 @@ SMALL = 1.0
 
 USES = {
     "casadi": "Ipopt, and derivatives of the problems it is given",
+    "cloudpickle": "one's own models on their way to a process of their own",
     "clarabel": "cones; the convex subproblems of ReLU networks",
     "cvxpy": "convex problems, one's own among them; brings SCS and OSQP",
     "daqp": "quadratic programs of the active-set method",

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from lexmargin.errors import MissingBackendError, SolverFailedError
+from lexmargin.inputs.files import write_file
 
 __all__ = ["CYIPOPT", "Ipopt", "install_ipopt"]
 
@@ -104,7 +105,7 @@ def install_ipopt(said: Callable[[str], None] = lambda _: None) -> Ipopt:
     compiler = _compiler()
     with tempfile.TemporaryDirectory(prefix="lexmargin-") as folder:
         shim = Path(folder) / "pkg-config"
-        shim.write_text(_PKG_CONFIG.format(casadi=casadi))
+        write_file(shim, _PKG_CONFIG.format(casadi=casadi))
         shim.chmod(0o755)
         ended = _pip(
             *("install", "--progress-bar", "off", "--no-cache-dir", "--force-reinstall"),

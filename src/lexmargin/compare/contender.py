@@ -146,6 +146,7 @@ def _ipopt(model: Any) -> str:
 
     import casadi as ca
 
+    from lexmargin.ops.casadi import numbers
     from lexmargin.ops.pyomo import write_nl
 
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +161,7 @@ def _ipopt(model: Any) -> str:
         found = solver(
             x0=nlp.x_init, lbx=nlp.x_lb, ubx=nlp.x_ub, lbg=nlp.g_lb, ubg=nlp.g_ub
         )  # fmt: skip
-    for name, value in zip(names, found["x"].full().ravel(), strict=True):
+    for name, value in zip(names, numbers(found["x"]).ravel(), strict=True):
         model.find_component(name).set_value(float(value), skip_validation=True)
     return str(solver.stats()["return_status"])
 

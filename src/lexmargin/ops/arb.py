@@ -129,12 +129,14 @@ def whole_power(x: Arb, exponent: int) -> Arb:
     """Return x^exponent for a whole exponent ≥ 0; FLINT's own power is no number around 0."""
     from flint import arb
 
-    if exponent == 0:
-        return arb(1)
     base = abs(x) if exponent % 2 == 0 else x
-    result = base
-    for _ in range(exponent - 1):
-        result = result * base
+    result = arb(1)
+    # By squares: a file may state an exponent that no loop would reach.
+    while exponent:
+        if exponent % 2:
+            result = result * base
+        exponent //= 2
+        base = base * base if exponent else base
     return result
 
 

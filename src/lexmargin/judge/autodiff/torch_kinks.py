@@ -51,9 +51,10 @@ index_select gather _to_copy copy_ linear split split_with_sizes unbind ones_lik
 full_like empty_like new_zeros new_ones zeros ones full arange scalar_tensor lift_fresh
 constant_pad_nd flatten unfold einsum exp native_batch_norm native_layer_norm
 _native_batch_norm_legit_no_training cudnn_batch_norm empty fill_ zero_ native_group_norm _softmax
-_fused_rms_norm roll flip repeat cumsum masked_fill upsample_nearest1d upsample_nearest2d var prod
-vdot tril triu scatter scatter_add index_put reflection_pad1d reflection_pad2d replication_pad1d
-replication_pad2d select_scatter slice_scatter index_add
+_fused_rms_norm _weight_norm_interface roll flip repeat cumsum masked_fill var prod
+upsample_nearest1d upsample_nearest2d vdot tril triu scatter scatter_add index_put
+reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d select_scatter
+slice_scatter index_add
 """
 _SMOOTH: Final = frozenset(_NAMES.split())
 # Decisions hide a kink even where they are taken on a detached copy.

@@ -111,9 +111,22 @@ class TorchScores(Scores):
             return self._numpy(self._scores(at, x))
 
     def _tangent(self, at: Any, along: Any, x: Any) -> Array:
-        with self._torch.no_grad(), _derivatives():
-            call = lambda parameters: self._scores(parameters, x)  # noqa: E731
-            return self._numpy(self._torch.func.jvp(call, (at,), (along,))[1])
+        call = lambda parameters: self._scores(parameters, x)  # noqa: E731
+        try:
+            with self._torch.no_grad(), quiet():
+                return self._numpy(self._torch.func.jvp(call, (at,), (along,))[1])
+        except RuntimeError:
+            # Weight normalisation, for one, has no forward mode: J v is the gradient of u·Jv by u.
+            return self._tangent_in_reverse(at, along, x)
+
+    def _tangent_in_reverse(self, at: Any, along: Any, x: Any) -> Array:
+        grad, leaves = self._torch.autograd.grad, [at[n].clone().requires_grad_() for n in at]
+        with self._torch.enable_grad(), _derivatives():
+            scores = self._scores(dict(zip(at, leaves, strict=True)), x)
+            seeds = self._torch.zeros_like(scores, requires_grad=True)
+            parts = grad(scores, leaves, seeds, create_graph=True, materialize_grads=True)
+            product = sum((part * along[n]).sum() for n, part in zip(at, parts, strict=True))
+            return self._numpy(grad(product, seeds, materialize_grads=True)[0])
 
     def _rows(self, at: Any, x: Any, seeds: Array) -> list[Array]:
         def one(parameters: dict[str, Any], x: Any, seed: Any) -> Any:

@@ -17,7 +17,7 @@ from lexmargin.judge.autodiff.scores import Indices, Scores
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.tolerances import Tolerances
-from lexmargin.judge.trained.trained_degree import Degrees, around, layer_of
+from lexmargin.judge.trained.trained_degree import around, layer_of
 from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.judge.trained.trained_point import unknown_kinks
 from lexmargin.judge.verdict import Verdict
@@ -25,38 +25,63 @@ from lexmargin.linalg.norms import Array
 
 __all__ = ["certify_normalised", "free_blocks"]
 
-_ZERO: Final = 1e-6
-"""A measured degree that is 0: rounding leaves less, and the next degrees are far."""
-_FELT: Final = 1e-9
-"""Least change of the scores with a block, by their size, that is one: a block without any has left
-the network, and has to vanish; those of one that is normalised are of the size of the scores."""
+_STILL: Final = 1e-9
+"""Largest change of the scores with the size of a block, by theirs, that is rounding; and the least
+change with the block that is one: a block without any has left the network, and has to vanish."""
 _SAMPLES: Final = 64
 """Samples that are asked, spread over all: one that feels the block is enough."""
 
 
-def free_blocks(margins: TrainedMargins, degrees: Degrees) -> list[tuple[str, list[slice]]]:
-    """Return the layers of degree 0 that the scores depend on, with the places of their blocks.
+def free_blocks(margins: TrainedMargins) -> list[tuple[str, list[slice]]]:
+    """Return the layers and blocks whose size the scores do not feel, with their places in θ.
 
-    At a stationary point every sample may be without gradient by a normalised layer, so the scores
-    are asked around it too.
+    Weights and bias before a normalisation are free together, the direction of a weight norm is by
+    itself. At a stationary point every sample may be without gradient by a normalised layer, so
+    the scores are asked around it too.
     """
     scores, found = margins.scores, []
-    still = {name for name, degree in degrees.layers if degree is not None and abs(degree) <= _ZERO}
     few = np.unique(np.linspace(0, scores.count - 1, _SAMPLES).astype(np.intp))
-    for layer in sorted(still):
-        pairs = zip(scores.names, scores.slices, strict=True)
-        places = [place for name, place in pairs if layer_of(name) == layer]
-        if any(_felt(scores, point, places, few) for point in around(scores)):
-            found.append((layer, places))
+    points = [(point, scores.values(point, few)) for point in (scores.theta, *around(scores))]
+    layers: dict[str, list[tuple[str, slice]]] = {}
+    for name, place in zip(scores.names, scores.slices, strict=True):
+        layers.setdefault(layer_of(name), []).append((name, place))
+
+    def free(places: list[slice]) -> bool:
+        return all(
+            _change(scores, point, _own(point, places), few) <= _STILL * np.max(np.abs(values))
+            for point, values in points
+        ) and any(
+            _change(scores, point, _across(point, places), few) > _STILL * np.max(np.abs(values))
+            for point, values in points
+        )
+
+    for layer, blocks in layers.items():
+        if free([place for _, place in blocks]):
+            found.append((layer, [place for _, place in blocks]))
+        elif len(blocks) > 1:
+            found += [(name, [place]) for name, place in blocks if free([place])]
     return found
 
 
-def _felt(scores: Scores, point: Array, places: list[slice], few: Indices) -> bool:
+def _own(point: Array, places: list[slice]) -> Array:
+    """Return the way along which the blocks grow."""
+    way = np.zeros_like(point)
+    for place in places:
+        way[place] = point[place]
+    return way
+
+
+def _across(point: Array, places: list[slice]) -> Array:
+    """Return a way of the same length in any direction of the blocks, seeded."""
     way, draw = np.zeros_like(point), np.random.default_rng(0)
     for place in places:
-        way[place] = draw.standard_normal(place.stop - place.start) * np.linalg.norm(point[place])
-    change = np.max(np.abs(scores.jvp(way, few, point)), initial=0.0)
-    return bool(change > _FELT * np.max(np.abs(scores.values(point, few)), initial=0.0))
+        drawn = draw.standard_normal(place.stop - place.start)
+        way[place] = drawn * np.linalg.norm(point[place]) / np.linalg.norm(drawn)
+    return way
+
+
+def _change(scores: Scores, point: Array, way: Array, few: Indices) -> float:
+    return float(np.max(np.abs(scores.jvp(way, few, point)), initial=0.0))
 
 
 def certify_normalised(

@@ -235,7 +235,7 @@ def certify_margins(
         found = certify_direction(plain, theta, degrees.total, norm, limits)
         found = with_sign_of_module(found, margins, degrees.total, plain)
         return _described(found, degrees, limits)
-    if free := free_blocks(margins, degrees):
+    if free := free_blocks(margins):
         if not small:
             raise UnsupportedError(
                 f"{free[0][0]!r} is normalised, and the network too large to keep all gradients.",

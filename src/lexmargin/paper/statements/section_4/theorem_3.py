@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
-from lexmargin.paper.descents import SEEDS, Optimizer, Run, Tail, deep_wine, followed, toys
+from lexmargin.paper.descents import CHOSEN, SEEDS, Optimizer, Run, Tail, deep_wine, followed, toys
 from lexmargin.paper.instances import wine_network
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
@@ -80,9 +80,9 @@ class TheoremThree(Statement):
                 checks.append(run.falls(run.angle, "the angle in radians"))
                 key = f"{number} {run.seed}"
                 curves |= {f"nats {key}": tuple(run.nats), f"angle {key}": tuple(run.angle)}
-        remarks: tuple[str, ...] = ()
+        remarks: tuple[str, ...] = (CHOSEN,)
         if not self.toy_only and not quick:
-            remarks = self._outside(seeds)
+            remarks += self._outside(seeds)
         return Measurement(tuple(checks), curves, remarks)
 
     @staticmethod
