@@ -22,9 +22,9 @@ print(names)
 
 reader = casadi.NlpBuilder()
 reader.import_nl("path.nl")
-parts = {"x": casadi.vertcat(*reader.x), "f": reader.f, "g": casadi.vertcat(*reader.g)}
-options = {"ipopt.sb": "yes", "ipopt.print_level": 0, "print_time": False}
-ipopt = casadi.nlpsol("ipopt", "ipopt", parts, options)
+ipopt = casadi.nlpsol(
+    "ipopt", "ipopt", reader, {"ipopt.sb": "yes", "ipopt.print_level": 0, "print_time": False}
+)
 found = ipopt(x0=1.0, lbx=reader.x_lb, ubx=reader.x_ub, lbg=reader.g_lb, ubg=reader.g_ub)
 
 value = dict(zip(names, np.array(found["x"]).ravel(), strict=True))

@@ -22,7 +22,7 @@ print("frame", data.classes, data.y, (data.X == read.X).all())
 print(lm.separability(data, bias=True).kind)
 
 model = lm.MarginClassifier(formulation="w-set").fit(features, frame["kind"])
-print(model.certificate_.verdict, list(model.feature_names_in_), list(model.classes_))
+print(model.solution_.certificate.verdict, list(model.feature_names_in_), list(model.classes_))
 new = pd.DataFrame({"length": [1.5, 5.0], "width": [0.1, 1.9]})
 print(list(model.predict(new)))
 

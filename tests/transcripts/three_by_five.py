@@ -12,13 +12,15 @@ lm.save(
     title="A bias that costs nothing",
     source="eq. 13",
 )
-problems = [
-    lm.HardMargin(lm.Linear(), points),
-    lm.HardMargin(lm.Sum([lm.Linear(), lm.Bias("plain")]), points),
-    "free-bias.toml",
-]
-solvers = ["clarabel", "highs", "daqp", "osqp", "scs"]
-table = lm.compare(problems, solvers, grades="mid")
+table = lm.compare(
+    [
+        lm.HardMargin(lm.Linear(), points),
+        lm.HardMargin(lm.Sum([lm.Linear(), lm.Bias("plain")]), points),
+        "free-bias.toml",
+    ],
+    ["clarabel", "highs", "daqp", "osqp", "scs"],
+    grades="mid",
+)
 for name in ("points", "points-2", "free-bias.toml"):
     rows = [row for row in table.rows if row.problem == name]
     print(name, *(f"{row.profile} {row.verdict} {row.honesty}" for row in rows), sep="\n  ")
