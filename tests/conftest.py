@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +33,23 @@ def interrupts() -> Generator[None]:
     signal.signal(signal.SIGINT, before)
     if hung_up:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout."""
+    from wheel_stubs import ROOT, built, once
+
+    folder = once(tmp_path_factory, "wheel", lambda part: built("wheel", ROOT, part))
+    return next(folder.glob("lexmargin-*.whl"))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    """The folder that the wheel is installed in, to be put on the path."""
+    from wheel_stubs import installed, once
+
+    return once(tmp_path_factory, "installed", lambda part: installed(wheel, part))
 
 
 def needed_backends(item: pytest.Item) -> set[str]:

@@ -42,6 +42,17 @@ class _Cells(HTMLParser):
             self.rows[-1][-1] += data
 
 
+def test_a_problem_is_a_table_of_what_is_asked_and_of_its_route() -> None:
+    problem = lm.ConstrainedPath(lm.Linear(), DATA, rho=3)
+    shown = _Cells(problem._repr_html_())
+    assert shown.open == [] and dict(map(tuple, shown.rows))["route"] == problem.explain()
+    # Nothing that is printed is left out.
+    printed = str(problem.program())
+    for word, text in problem.program().statement:
+        assert [word, text] in shown.rows and text in printed
+    assert len(printed.splitlines()) == len(problem.program().statement) + 1
+
+
 def test_a_solution_is_one_line_a_table_and_a_frame() -> None:
     solution = lm.solve(lm.HardMargin(lm.Linear(), DATA))
     assert len(repr(solution)) < LONGEST and "hard-margin: GLOBAL" in repr(solution)

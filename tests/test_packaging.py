@@ -28,6 +28,7 @@ from packaging.version import Version
 from lexmargin.inputs.optional import BRINGS
 from lexmargin.shelf.library import Library
 from lexmargin.version import VERSION
+from wheel_stubs import built, run
 
 ROOT = Path(__file__).resolve().parent.parent
 SHELVES = ("problems", "solvers")
@@ -51,26 +52,6 @@ def shelf_in_wheel(wheel: Path, shelf: str) -> dict[str, bytes]:
             for name in archive.namelist()
             if name.startswith(prefix)
         }
-
-
-def built(kind: str, source: Path, out: Path) -> Path:
-    """Build a wheel or an sdist with hatchling itself: pip would fetch it from an index again."""
-    done = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(out)],
-        cwd=source,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (path,) = out.glob("lexmargin-*.whl" if kind == "wheel" else "lexmargin-*.tar.gz")
-    return path
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -296,20 +277,6 @@ print(json.dumps([lexmargin.__file__, str(shipped_shelf())]))
 """
 
 
-def run(python: str, words: list[str], folder: Path | str, **changes: str) -> tuple[int, str, str]:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | changes
-    done = subprocess.run(
-        [python, *words],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 def test_the_wheel_of_the_sdist_is_the_wheel(wheel: Path, unpacked: Path, tmp_path: Path) -> None:
     again = built("wheel", unpacked, tmp_path)
     with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
@@ -318,16 +285,11 @@ def test_the_wheel_of_the_sdist_is_the_wheel(wheel: Path, unpacked: Path, tmp_pa
             assert one.read(name) == other.read(name), name
 
 
-def test_the_wheel_works_where_no_checkout_is(wheel: Path, tmp_path: Path) -> None:
-    """Installed by pip into a folder of its own; what it requires is this environment's."""
-    target = tmp_path / "installed"
-    words = ["-m", "pip", "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
-    code, _, err = run(sys.executable, words, tmp_path)
-    assert code == 0, err
-    path = {"PYTHONPATH": str(target)}
+def test_the_wheel_works_where_no_checkout_is(installed: Path, tmp_path: Path) -> None:
+    path = {"PYTHONPATH": str(installed)}
     code, out, err = run(sys.executable, ["-c", WHERE], tmp_path, **path)
     assert code == 0, err
-    assert all(Path(found).is_relative_to(target) for found in json.loads(out))
+    assert all(Path(found).is_relative_to(installed) for found in json.loads(out))
     command = ["-m", "lexmargin.cli.main"]
     for words, said in (
         (["list"], "networks/diagonal-2"),

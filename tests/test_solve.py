@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, final
 
@@ -18,6 +19,7 @@ from lexmargin.errors import (
     SolverFailedError,
     UnsupportedError,
 )
+from lexmargin.formulations import Formulation
 from lexmargin.judge import Verdict
 from lexmargin.program import Program
 from lexmargin.shelf.build import build
@@ -346,3 +348,37 @@ def test_what_separates_in_one_norm_is_not_lost_in_another() -> None:
     assert np.all(y * (np.maximum(X @ W.T, 0.0) @ v.reshape(-1)) > 0.0)
     assert found.margin > 0.0
     assert found.certificate.verdict is not lm.Verdict.NOT_SEPARATING
+
+
+# -- from an answer --------------------------------------------------------------------------------
+
+NEAR = lm.load_dataset("iris", positive=0, standardize=True)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        lm.HardMargin(lm.Network([3], lm.ReLU(power=2)), NEAR),
+        lm.MarginPath(lm.Network([3], lm.ReLU(power=2)), NEAR, rho=2.0),
+        lm.MarginPath(lm.Network([3], lm.ReLU(power=2)), NEAR, gamma=1.0),
+    ],
+)
+def test_a_start_with_its_multipliers_is_stayed_at(problem: Formulation) -> None:
+    """Of this problem there are several strict local optima; from θ alone another one is found."""
+    first = lm.solve(problem, starts=1)
+    again = lm.solve(problem, start=first)
+    assert first.certificate.certified and again.certificate.certified
+    assert again.objective == pytest.approx(first.objective, rel=1e-6)
+    assert float(again.direction @ first.direction) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e9, -1.0, np.nan])
+def test_multipliers_that_are_none_do_no_harm(factor: float) -> None:
+    cross = lm.Dataset([[1.0, 0.6], [0.6, 1.0]], [1, 1], one_class=True)
+    problem = lm.HardMargin(lm.DiagonalNetwork(2), cross)
+    first = lm.solve(problem)
+    wrong = replace(first, multipliers=first.multipliers * factor)
+    assert lm.solve(problem, start=wrong).certificate.verdict is Verdict.GLOBAL
+    # Of another number of samples.
+    other = lm.HardMargin(lm.DiagonalNetwork(2), lm.Dataset([[1.0, 0.6]], [1], one_class=True))
+    assert lm.solve(other, start=first).certificate.certified

@@ -84,6 +84,9 @@ def test_documented_calls_pass_a_strict_checker(tmp_path: Path) -> None:
         body = "\n".join(b.body for b in blocks(page) if b.language == "python" and not b.needs)
         pages.append(tmp_path / f"page_{re.sub('[^a-z]', '_', page.lower())}.py")
         pages[-1].write_text(body, encoding="utf-8")
+    for transcript in sorted((Path(__file__).parent / "transcripts").glob("*.py")):
+        pages.append(tmp_path / f"page_{transcript.stem}_transcript.py")
+        pages[-1].write_text(transcript.read_text(encoding="utf-8"), encoding="utf-8")
     said = _refused([script, wrong, *pages], tmp_path)
     assert [line for line in said if line.startswith("calls.py")] == []
     # The checker looks: a word that is none is refused wherever it stands.

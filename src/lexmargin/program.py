@@ -406,18 +406,23 @@ class Program:
 
         return write_nl(self.build(PyomoOps()), Path(path))
 
-    def __str__(self) -> str:
-        lines = [f"{self.name}   [{self.equation}]", f"  {self.sense.value}  {self.objective}"]
-        for position, constraint in enumerate(self.constraints):
-            lines.append(f"  {'s.t.' if position == 0 else '    '}      {constraint}")
+    @property
+    def statement(self) -> list[tuple[str, str]]:
+        """The program as mathematics, line by line, each with the word before it."""
         unknowns = ", ".join(
             f"{v.name} ∈ R^{'x'.join(map(str, v.shape))}" if v.shape else f"{v.name} ∈ R"
             for v in self.variables
         )
-        lines.append(f"  over      {unknowns}")
-        for parameter in self.parameters:
-            lines.append(f"  with      {parameter.name} = {parameter.value:g}")
-        return "\n".join(lines)
+        return [
+            (self.sense.value, str(self.objective)),
+            *(("" if k else "s.t.", str(one)) for k, one in enumerate(self.constraints)),
+            ("over", unknowns),
+            *(("with", f"{one.name} = {one.value:g}") for one in self.parameters),
+        ]
+
+    def __str__(self) -> str:
+        lines = (f"  {word:<10}{text}" for word, text in self.statement)
+        return "\n".join([f"{self.name}   [{self.equation}]", *lines])
 
 
 def norm_name(p: float) -> str:

@@ -77,8 +77,8 @@ def solve(
         solver: a profile's name, or "auto" (see :func:`choose_profile`).
         grade: "default", "low", "mid" or "high": what is asked of the solver; the certificate
             verifies ten times looser.
-        start: θ to start from, flat ``(d,)`` or block by block, or an earlier solution of the same
-            predictor; random and separating if None.
+        start: θ to start from, flat ``(d,)`` or block by block; random and separating if None. Or
+            an earlier solution of the same predictor: with its multipliers the solver stays near.
         starts: number of starts of a nonconvex problem; every distinct point is kept, best first.
             None: 12 for small problems (N·d <= 2000), 1 for others and for a given start.
         seed: of every random choice.
@@ -110,7 +110,9 @@ def solve(
         starts = whole(starts, "starts")
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
+    multipliers = None
     if isinstance(start, Solution):
+        multipliers = None if start.levels else start.multipliers
         start = start.theta
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     shelves = library or Library()
@@ -128,6 +130,7 @@ def solve(
         profile=chosen,
         grade=named_grade(grade),
         start=start,
+        multipliers=multipliers,
         starts=starts,
         seed=seed,
         workers=workers,
@@ -151,6 +154,7 @@ class _Asked:
     profile: Profile
     grade: Grade
     start: Start | None
+    multipliers: FloatArray | None
     starts: int | None
     seed: int
     workers: int
@@ -225,7 +229,7 @@ def _solved(stated: _Asked) -> Solution:
                 late = replace(found, judgement=None, unjudged=LATE)
                 stated.keep(moved_back(late, near, problem, stated.grade))
 
-        asked = replace(stated, problem=near.problem, start=start, keep=keep)
+        asked = replace(stated, problem=near.problem, start=start, multipliers=None, keep=keep)
     found, failed = [], None
     try:
         found = _answers(asked, chosen)
@@ -276,7 +280,8 @@ def _answers(asked: _Asked, chosen: Profile) -> list[Solution]:
     if starts is None:
         starts = default_starts(problem, convex) if start is None else 1
     seeds = np.random.SeedSequence(asked.seed).spawn(1 if convex else starts)
-    jobs = [Job(problem, chosen, asked.grade, start, child, None, asked.verbose) for child in seeds]
+    told = (None, asked.verbose, asked.multipliers)
+    jobs = [Job(problem, chosen, asked.grade, start, child, *told) for child in seeds]
     if problem.traits.origin_may_win and not convex and start is None:
         # From degree 3 on the origin is a local minimum for every μ > 0, and often the global one.
         jobs.append(replace(jobs[0], start=np.zeros(problem.functions.size)))

@@ -22,6 +22,7 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
+from lexmargin.outputs.display import html_table
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.program import Program, Variable
@@ -264,6 +265,13 @@ class Formulation(ABC):
         # The choice stands floors above, among the solvers, which no formulation knows.
         choice = importlib.import_module("lexmargin.run.profile_choice")
         return str(choice.explain(self))
+
+    def _repr_html_(self) -> str:
+        stated = self.program()
+        head = ("problem", f"{stated.name} [{stated.equation}]")
+        return html_table(
+            [head, *stated.statement, ("samples", self.data), ("route", self.explain())]
+        )
 
     def shape_in_words(self) -> str:
         """Return whether the program is convex, and why."""

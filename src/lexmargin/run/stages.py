@@ -32,12 +32,15 @@ from lexmargin.predictors.linear import Log
 from lexmargin.program import Program
 from lexmargin.separation.gordan import separability_of_rows
 from lexmargin.shelf.profiles import Grade, Handles, Profile
-from lexmargin.solution import Ran, RawAnswer, SolverSettings
+from lexmargin.solution import Claim, Ran, RawAnswer, SolverSettings
 
 __all__ = ["Run", "Start", "natural_unit", "require", "run", "starting_theta"]
 
 _START_ATTEMPTS = 4
 """Random directions tried for a separating start; the last goes on, separating or not."""
+
+_ANSWERED = (Claim.OPTIMAL, Claim.LOCALLY_OPTIMAL)
+"""Claims after which a warm start has served; after any other the solver starts from θ alone."""
 
 Start = FloatArray | Sequence[float] | Sequence[FloatArray]
 
@@ -78,14 +81,17 @@ def run(
     rng: np.random.Generator,
     time_limit: float | None,
     *,
+    multipliers: FloatArray | None = None,
     verbose: bool = False,
     unit: float | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Run all stages from one start and return the raw answers; nothing is judged here.
 
-    ``unit`` is what margins are measured in; the power of two near their size if None, and 1 to
-    show the solver the numbers as they are. ``progress`` is told of every level but the first.
+    ``multipliers`` are λ (N,) of the start, as :class:`~lexmargin.solution.Solution` has them: with
+    them the solver stays near. ``unit`` is what margins are measured in; the power of two near
+    their size if None, and 1 to show the solver the numbers as they are. ``progress`` is told of
+    every level but the first.
     """
     begun = time.monotonic()
     settings = SolverSettings(
@@ -120,7 +126,11 @@ def run(
         if answers and needs_start:
             known = {**(initial or {}), **problem.next_values(answers, unit)}
             initial = {v.name: known[v.name] for v in program.variables if v.name in known}
-        raw = compiled.solve(settings, initial)
+        warm = None if answers else _warm(problem, program, initial, multipliers, unit)
+        raw = compiled.solve(settings, initial, multipliers=warm)
+        if warm is not None and raw.ran is not Ran.TIME_LIMIT and raw.claim not in _ANSWERED:
+            # Too far from any answer to begin near the boundary.
+            raw = compiled.solve(settings, initial)
         build += raw.build_seconds
         solving += raw.solve_seconds
         for name, seconds in raw.phases.items():
@@ -133,6 +143,26 @@ def run(
     if raw is None:
         raise UnsupportedError("The problem states no program.", "State one at least.")
     return Run(answers, raw, unit, build, solving, phases, last)
+
+
+def _warm(
+    problem: Formulation,
+    program: Program,
+    values: Mapping[str, FloatArray] | None,
+    multipliers: FloatArray | None,
+    unit: float,
+) -> dict[str, FloatArray] | None:
+    """Return the program's multipliers that are read back as these, or None."""
+    count = problem.functions.count
+    if values is None or multipliers is None or np.shape(multipliers) != (count,):
+        return None
+    if MARGIN not in (constraint.name for constraint in program.constraints):
+        return None
+    one = (StageAnswer(values, {MARGIN: np.ones(count)}),)
+    sizes = problem.margin_multipliers(one, unit)
+    usable = np.all(sizes > 0.0) and np.all(multipliers >= 0.0) and np.any(multipliers)
+    found = {MARGIN: multipliers / np.where(sizes > 0.0, sizes, 1.0)}
+    return found if usable and np.all(np.isfinite(found[MARGIN])) else None
 
 
 def _by_score(problem: WSet, engine: Backend, settings: SolverSettings, scale: float | None) -> Run:

@@ -47,6 +47,8 @@ class Job:
     seed: np.random.SeedSequence
     time_limit: float | None
     verbose: bool = False
+    multipliers: FloatArray | None = None
+    """λ of the start."""
 
     def run(self, engine: Backend | None = None, progress: Progress | None = None) -> Run:
         """Run here, in this process."""
@@ -58,6 +60,7 @@ class Job:
             self.start,
             np.random.default_rng(self.seed),
             self.time_limit,
+            multipliers=self.multipliers,
             verbose=self.verbose,
             progress=progress,
         )
