@@ -78,7 +78,12 @@ def test_a_level_that_jumps_within_the_tolerance_is_not_proven(h: float) -> None
         assert "level 2 is 1.9 and 1.1 at the optimum" in wrong.reasons[0]
 
 
-@pytest.mark.parametrize("norm", [1.2, 1.5, 2.0, 3.0, 6.0])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "norm", [pytest.param(1.2, marks=LONG), 1.5, 2.0, 3.0, pytest.param(6.0, marks=LONG)]
+)
 def test_errors_of_margins_hold_at_sixty_digits(norm: float) -> None:
     """Near points, with multipliers that are right, turned or spread over all samples."""
     rng = np.random.default_rng(int(10 * norm))
