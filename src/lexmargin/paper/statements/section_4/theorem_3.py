@@ -91,6 +91,10 @@ class TheoremThree(Statement):
         instance = wine_network()
         words = []
         for run in followed(instance, Optimizer.FLOW, seeds, _UNSETTLED, lambda run: True):
+            if not len(run.angle):
+                # The integrator may end before the margin is positive.
+                words.append(f"seed {run.seed} without a record, undecided")
+                continue
             word = "settled" if _settled(run) else "undecided"
             words.append(f"seed {run.seed} {run.angle[-1]:.2g} rad, {word}")
         return (
