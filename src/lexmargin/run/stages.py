@@ -14,8 +14,8 @@ from lexmargin.backends.linear.free_bias import (
     SCORE,
     SLOPES,
     first_stage,
-    has_bias,
     score_program,
+    w_set_of_a_bias,
 )
 from lexmargin.errors import MissingBackendError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation, StageAnswer
@@ -103,8 +103,9 @@ def run(
             StageAnswer(at_once.values, at_once.multipliers),
         ) * at_once.has_values
         return Run(answers, at_once, 1.0, at_once.build_seconds, at_once.solve_seconds, {})
-    if isinstance(problem, WSet) and Handles.QP in profile.handles and has_bias(problem):
-        return _by_score(problem, engine, settings, 1.0 if unit == 1.0 else None)
+    in_score = w_set_of_a_bias(problem) if Handles.QP in profile.handles else None
+    if in_score is not None:
+        return _by_score(in_score, engine, settings, 1.0 if unit == 1.0 else None)
     first = starting_theta(problem, start, rng, anywhere=engine.starts_anywhere(problem))
     unit = natural_unit(problem, first) if unit is None else unit
     needs_start = Handles.NONCONVEX in profile.handles

@@ -10,14 +10,19 @@ import numpy as np
 
 from lexmargin.backends.base import Backend, Compiled, Found, Request
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
-from lexmargin.backends.linear.free_bias import bias_samples, first_stage, has_bias, never_negative
+from lexmargin.backends.linear.free_bias import (
+    bias_samples,
+    first_stage,
+    has_bias,
+    never_negative,
+    w_set_of_a_bias,
+)
 from lexmargin.backends.linear.linear_answer import LinearAnswer, LinearStatus
 from lexmargin.backends.options import Options, number, whole_number
 from lexmargin.backends.shape import Form, Shape, shape_of
 from lexmargin.errors import DataError, UnsupportedError
 from lexmargin.formulations.base import MARGIN, Formulation
 from lexmargin.formulations.parts import Parts
-from lexmargin.formulations.w_set import WSet
 from lexmargin.inputs.limits import NORM_ENTRIES
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
@@ -71,7 +76,8 @@ class ActiveSetBackend(Backend):
         """Answer all levels of a W-set with a free bias: w and the score β are unique."""
         if settings.solver == SOLVER and _one_linear_part(problem):
             return _hard_margin(problem, settings)
-        if settings.solver != SOLVER or not (isinstance(problem, WSet) and has_bias(problem)):
+        whole = w_set_of_a_bias(problem) if settings.solver == SOLVER else None
+        if whole is None:
             return None
         X, y = bias_samples(problem)
         answer = _solved(X, y, 2.0, settings, bias=True)
@@ -82,7 +88,7 @@ class ActiveSetBackend(Backend):
             ran, claim = _ENDS[answer.status]
             return Found(ran, answer.status.value, claim)
         score = answer.bias / answer.margin
-        return _finished(answer, *first_stage(problem, answer.w, score, answer.multipliers))
+        return _finished(answer, *first_stage(whole, answer.w, score, answer.multipliers))
 
 
 @final

@@ -33,6 +33,7 @@ __all__ = [
     "is_score_program",
     "never_negative",
     "score_program",
+    "w_set_of_a_bias",
 ]
 
 SLOPES: Final = "w1"
@@ -54,6 +55,11 @@ def has_bias(problem: Formulation) -> bool:
         return False
     signs = problem.data.signed
     return bool(np.any(signs != signs[0]))
+
+
+def w_set_of_a_bias(problem: Formulation) -> WSet | None:
+    """Return the problem if it is all levels of eq. 13 for such a predictor, else None."""
+    return problem if isinstance(problem, WSet) and has_bias(problem) else None
 
 
 def bias_samples(problem: Formulation) -> tuple[Any, FloatArray]:

@@ -12,6 +12,7 @@ from lexmargin.errors import (
     DataError,
     DegreeError,
     LexmarginError,
+    ParameterError,
     ShapeError,
     UnsupportedError,
 )
@@ -38,6 +39,8 @@ class TorchScores(Scores):
 
     Raises
     ------
+    ParameterError
+        for what is no module.
     DataError
         for weights that are not finite or not real.
     DegreeError
@@ -53,6 +56,11 @@ class TorchScores(Scores):
     def __init__(self, module: Any, X: Any) -> None:
         import torch
 
+        if not isinstance(module, torch.nn.Module):
+            raise ParameterError(
+                f"The network is a {type(module).__name__}, and no torch.nn.Module.",
+                "Give a module, or the parameters of a JAX function with it.",
+            )
         self._torch, self._module = torch, module
         _refuse(module)
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):

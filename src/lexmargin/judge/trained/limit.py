@@ -83,7 +83,8 @@ def certify_limit(
     ``f(rθ) = r^M f^H(θ) + lower order``. The margin and the constrained path approach the
     max-margin problem of f^H if its largest margin is positive, whatever parameters are shared;
     the certificate says how near θ/‖θ‖ is to a stationary direction of that problem. Networks with
-    a degree are their own leading part: this is then :func:`certify_module`.
+    a degree are their own leading part; bounds on all margins, and so GLOBAL, are sought by
+    :func:`certify_module` alone.
 
     Args:
         network: a `torch.nn.Module` in evaluation mode, or a JAX function ``f(params, X)``.
@@ -97,6 +98,7 @@ def certify_limit(
 
     Raises:
         DegreeError: no leading part (tanh, sigmoid, softmax), with the reason.
+        ParameterError: neither a module nor the parameters of a function.
         DataError, ShapeError, UnsupportedError, MissingBackendError: as :func:`certify_module`.
     """
     scores = module_scores(network, X, y) if params is None else function_scores(

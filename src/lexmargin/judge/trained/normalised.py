@@ -124,7 +124,9 @@ def certify_normalised(
     found = replace(found, reasons=(*found.reasons, note))
     if found.verdict is Verdict.NOT_SEPARATING or not found.support.size:
         return found
-    report = margins.kinks(found.support)
+    # What refutes has weights of other samples in view, as far as δ lets them carry any.
+    refuted = found.verdict is Verdict.NOT_STATIONARY
+    report = margins.kinks(np.arange(margins.count) if refuted else found.support)
     found = replace(found, nearest_kink=report.nearest)
     doubt = ""
     if report.unknown:
