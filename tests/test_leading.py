@@ -136,3 +136,11 @@ def test_a_bias_of_the_first_layer_is_a_weight_of_a_constant_feature(
             assert other.verdict is own.verdict
         assert other.margin == pytest.approx(own.margin, rel=1e-12)
         assert other.stationarity == pytest.approx(own.stationarity, rel=1e-6, abs=1e-12)
+
+
+def test_routes_of_networks_without_biases_are_not_taken_with_them() -> None:
+    problem = lm.HardMargin(lm.Network((2,), lm.ReLU(), bias="first"), DATA)
+    assert problem.predictor.kink_slope is None
+    words = problem.explain()
+    assert "fixed-pattern" not in words and "convex-concave" not in words
+    assert lm.solve(problem, starts=1, seed=1).judgement is not None

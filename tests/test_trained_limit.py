@@ -226,3 +226,15 @@ def test_the_direction_of_a_weight_norm_is_free():
         across = np.array([-best[1], best[0]]) * length
         turned = at(module, np.array([size, *(length * best + 1e-5 * across)]))
         assert not lm.certify(turned, X, Y).verdict.stationary, length
+
+
+def test_sizes_mean_nothing_to_the_residual_of_a_normalised_network():
+    """Of what is free and of what is homogeneous, at a point that is not stationary."""
+    module, theta = next(best_of_normalised())
+    turn = np.random.default_rng(2).standard_normal(9)
+    theta = theta + 0.02 * np.linalg.norm(theta) * turn / np.linalg.norm(turn)
+    found = lm.certify(at(module, theta), X, Y)
+    assert not found.verdict.stationary and found.stationarity > 1e-3
+    for sizes in ([37.0, 1.0], [1.0, 50.0], [0.1, 0.02]):
+        again = lm.certify(at(module, theta * np.repeat(sizes, [6, 3])), X, Y)
+        assert again.stationarity == pytest.approx(found.stationarity, rel=1e-6)
