@@ -25,16 +25,17 @@ from lexmargin.linalg.norms import angle
 from lexmargin.losses import Loss, SampleLoss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.outputs.progress import Part, Tick
-from lexmargin.paths.descend import Descent, EndReason, descend
-from lexmargin.paths.flow import Clock, FlowMethod, GradientFlow
-from lexmargin.paths.steps import (
+from lexmargin.optimizers import (
     ConstantStep,
+    GradientDescent,
     LineSearch,
     LossNormalizedStep,
     PolyakStep,
-    StepRule,
+    Step,
 )
+from lexmargin.outputs.progress import Part, Tick
+from lexmargin.paths.descend import Descent, EndReason, descend
+from lexmargin.paths.flow import Clock, FlowMethod, GradientFlow
 from lexmargin.polish.polish import polish
 from lexmargin.predictors import (
     Bias,
@@ -216,7 +217,9 @@ def test_balancedness_is_invariant_along_flow(predictor: Predictor, names: list[
     for name in names:
         assert path.records.drift[name] < 1e-8
     # A coarse step does not conserve them: the recorder does measure something.
-    coarse = descend(predictor, data, seed=3, steps=20, step_rule=LossNormalizedStep(0.1))
+    coarse = descend(
+        predictor, data, seed=3, steps=20, optimizer=GradientDescent(LossNormalizedStep(0.1))
+    )
     assert all(coarse.records.drift[name] > 1e-5 for name in names)
 
 
@@ -231,7 +234,9 @@ def test_balancedness_of_a_leaky_network_is_conserved_to_the_kinks() -> None:
 
 def test_descent_approaches_the_svm_direction() -> None:
     """Hard margin of (1,0), (0,2) is (2,1)/sqrt(5) (case norms-two-points)."""
-    path = descend(Linear(), SKEW, steps=20_000, step_rule=LossNormalizedStep(0.05), seed=1)
+    path = descend(
+        Linear(), SKEW, steps=20_000, optimizer=GradientDescent(LossNormalizedStep(0.05)), seed=1
+    )
     svm = np.array([2.0, 1.0]) / math.sqrt(5.0)
     off = [angle(direction, svm) for direction in path.records.direction[1:]]
     assert off[-1] < 2e-3
@@ -252,7 +257,12 @@ def test_smoothed_margin_never_falls_along_flow(predictor: Predictor) -> None:
 
 def test_smoothed_margin_drop_sees_a_fall() -> None:
     path = descend(
-        DiagonalNetwork(2), WINE, seed=0, steps=300, step_rule=LossNormalizedStep(1e-2), record=50
+        DiagonalNetwork(2),
+        WINE,
+        seed=0,
+        steps=300,
+        optimizer=GradientDescent(LossNormalizedStep(1e-2)),
+        record=50,
     )
     values = path.records.smoothed_margin[path.records.log_loss < 0.0]
     worst = max((a - b for a, b in itertools.pairwise(values)), default=0.0)
@@ -276,7 +286,9 @@ def test_cross_entropy_on_three_classes() -> None:
 def test_constant_steps_move_as_eq_4_says() -> None:
     data = Dataset([[1.0, 2.0], [-0.5, 1.0]], [1, -1])
     start = np.array([0.3, -0.2])
-    path = descend(Linear(), data, start=start, steps=2, step_rule=ConstantStep(0.1))
+    path = descend(
+        Linear(), data, start=start, steps=2, optimizer=GradientDescent(ConstantStep(0.1))
+    )
     theta, Z = start, data.y[:, None] * data.X
     for _ in range(2):
         theta = theta + 0.1 * Z.T @ np.exp(-Z @ theta)
@@ -285,7 +297,14 @@ def test_constant_steps_move_as_eq_4_says() -> None:
 
 def test_polyaks_step_divides_the_loss_by_the_squared_gradient() -> None:
     theta, Z = np.array([0.3, -0.2]), SKEW.y[:, None] * SKEW.X
-    path = descend(Linear(), SKEW, start=theta, steps=2, step_rule=PolyakStep(0.5), polish=False)
+    path = descend(
+        Linear(),
+        SKEW,
+        start=theta,
+        steps=2,
+        optimizer=GradientDescent(PolyakStep(0.5)),
+        polish=False,
+    )
     for _ in range(2):
         losses = np.exp(-Z @ theta)
         slope = -Z.T @ losses
@@ -324,8 +343,8 @@ def test_the_nats_go_on_where_time_leaves_the_doubles() -> None:
         (ConstantStep(1e-3), [-800.0], EndReason.DIVERGED),
     ],
 )
-def test_end_reasons(rule: StepRule, start: list[float], reason: EndReason) -> None:
-    path = descend(Linear(), ONE, start=np.array(start), steps=50, step_rule=rule)
+def test_end_reasons(rule: Step, start: list[float], reason: EndReason) -> None:
+    path = descend(Linear(), ONE, start=np.array(start), steps=50, optimizer=GradientDescent(rule))
     assert path.reason is reason
     assert np.all(np.isfinite(flat(path)))
     assert path.steps == (50 if reason is EndReason.STEPS else 0)
@@ -422,7 +441,9 @@ def test_starts_and_json() -> None:
         (lambda: descend(Linear(), SKEW, record=0), ParameterError),
         (lambda: descend(Linear(), SKEW, record=[1e9]), ParameterError),
         (
-            lambda: descend(Linear(), SKEW, flow=GradientFlow(1.0), step_rule=LineSearch()),
+            lambda: descend(
+                Linear(), SKEW, flow=GradientFlow(1.0), optimizer=GradientDescent(LineSearch())
+            ),
             ParameterError,
         ),
         (lambda: GradientFlow(-1.0), ParameterError),

@@ -108,7 +108,7 @@ CALLS: Mapping[str, tuple[Callable[[], object], str]] = {
     "grid end": (lambda: lm.AdaptiveGrid("1", 2), "first must be a number"),
     "tolerance": (lambda: lm.Tolerances(gap="small"), "gap must be a number"),
     "descend a problem": (lambda: lm.descend(PROBLEM), "predictor must be a Predictor"),
-    "step rule": (lambda: lm.descend(LINEAR, DATA, step_rule=0.1), "step_rule must be a StepRule"),
+    "optimizer": (lambda: lm.descend(LINEAR, DATA, optimizer=0.1), "optimizer must be an O"),
     "monitors": (lambda: lm.descend(LINEAR, DATA, monitors=[1]), "a table of names"),
     "compare a number": (lambda: lm.compare(7), "problems must be"),
     "shelf": (lambda: lm.Library("problems"), "folders must be a list"),

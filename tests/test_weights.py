@@ -25,7 +25,8 @@ from lexmargin.judge.receipts.receipt import Receipt, receipt
 from lexmargin.judge.receipts.receipt_format import digest
 from lexmargin.judge.receipts.verify import verify_receipt
 from lexmargin.losses import Loss, SampleLoss
-from lexmargin.paths import ConstantStep, GradientFlow, descend
+from lexmargin.optimizers import ConstantStep, GradientDescent
+from lexmargin.paths import GradientFlow, descend
 from lexmargin.separation.long_losses import AskedLoss, least_loss, least_loss_gap
 
 Array = NDArray[np.float64]
@@ -126,7 +127,7 @@ def test_descent_of_repeated_samples_takes_the_same_steps() -> None:
     weighted, repeated = both(3)
     runs = [
         descend(lm.DiagonalNetwork(2), data, start=[1.0, 0.5, 0.8, 0.3], steps=50, loss=loss,
-                step_rule=ConstantStep(0.01), polish=False)
+                optimizer=GradientDescent(ConstantStep(0.01)), polish=False)
         for loss in (Loss.EXPONENTIAL, Loss.LOGISTIC) for data in (weighted, repeated)
     ]  # fmt: skip
     for one, other in (runs[:2], runs[2:]):

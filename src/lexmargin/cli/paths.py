@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,17 +23,37 @@ from lexmargin.cli.output import columns, emit, kept_so_far, note, say, table
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
 if TYPE_CHECKING:
-    from lexmargin.paths import Descent, StepRule, TracedPath
+    from lexmargin.optimizers import Optimizer, Step
+    from lexmargin.paths import Descent, TracedPath
 
 __all__ = ["add_commands"]
 
 
+_DECAY: Final = 0.5
+"""Lengths fall like 1/√t: they vanish, and their sum does not end."""
+_MOMENTUM: Final = 0.9
+"""Of Signum: what Bernstein et al. (2018) propose."""
+
+
 class Rule(StrEnum):
-    """How long the steps of gradient descent are."""
+    """How long the steps of steepest descent are."""
 
     LINE_SEARCH = "line-search"
     CONSTANT = "constant"
     LOSS_NORMALIZED = "loss-normalized"
+    NORMALIZED = "normalized"
+
+
+class Method(StrEnum):
+    """Who moves θ."""
+
+    GRADIENT_DESCENT = "gradient-descent"
+    SIGN_DESCENT = "sign-descent"
+    COORDINATE_DESCENT = "coordinate-descent"
+    SIGNUM = "signum"
+    ADAM = "adam"
+    RMSPROP = "rmsprop"
+    ADABOOST = "adaboost"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -157,11 +177,22 @@ def _table(traced: TracedPath) -> str:
 
 def descend(
     problem: Problem,
-    steps: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 10_000,
-    rule: Annotated[Rule, typer.Option(help="How long the steps are.")] = Rule.LINE_SEARCH,
+    steps: Annotated[int, typer.Option(help="Steps of the optimizer.")] = 10_000,
+    optimizer: Annotated[
+        Method, typer.Option(help="Who moves the parameters.")
+    ] = Method.GRADIENT_DESCENT,
+    rule: Annotated[
+        Rule | None,
+        typer.Option(
+            help="How long steps of steepest descent are; line-search, or normalized with momentum."
+        ),
+    ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(help="Step of the rules constant and loss-normalized; 1 if left out."),
+        typer.Option(
+            help="Step of the other rules, 1 if left out; of adam and rmsprop, .01; shrinkage of "
+            "adaboost, 1."
+        ),
     ] = None,
     flow: Annotated[
         float | None, typer.Option(help="Follow gradient flow to this time instead.")
@@ -173,7 +204,7 @@ def descend(
     library: Shelves = None,
     as_json: Json = False,
 ) -> None:
-    """Follow gradient descent in the log domain, and judge where it leads."""
+    """Follow an optimizer in the log domain, and judge where it leads."""
     from lexmargin.formulations import HardMargin
     from lexmargin.judge import certify
     from lexmargin.losses import Loss
@@ -192,7 +223,7 @@ def descend(
             loss=chosen,
             seed=seed,
             steps=steps,
-            step_rule=None if flow is not None else _rule(rule, rate),
+            optimizer=None if flow is not None else _optimizer(optimizer, rule, rate),
             flow=None if flow is None else GradientFlow(flow),
             time_limit=time_limit,
             polish=polish,
@@ -215,15 +246,33 @@ def descend(
     raise typer.Exit(ExitCode.CERTIFIED if certificate.certified else ExitCode.NEGATIVE)
 
 
-def _rule(rule: Rule, rate: float | None) -> StepRule:
-    from lexmargin.paths import ConstantStep, LineSearch, LossNormalizedStep
+def _optimizer(method: Method, rule: Rule | None, rate: float | None) -> Optimizer:
+    from lexmargin.optimizers import AdaBoost, Adam, NormalizedStep, RMSProp, SteepestDescent
+
+    if method in (Method.ADAM, Method.RMSPROP, Method.ADABOOST):
+        if rule is not None:
+            raise BadInputError(f"{method} has steps of its own.", "Leave --rule out.")
+        if method is Method.ADABOOST:
+            return AdaBoost(1.0 if rate is None else rate)
+        kind = Adam if method is Method.ADAM else RMSProp
+        return kind() if rate is None else kind(NormalizedStep(rate, _DECAY))
+    if method is Method.SIGNUM:
+        return SteepestDescent(math.inf, _step(rule or Rule.NORMALIZED, rate), _MOMENTUM)
+    norms = {Method.SIGN_DESCENT: math.inf, Method.COORDINATE_DESCENT: 1.0}
+    return SteepestDescent(norms.get(method, 2.0), _step(rule or Rule.LINE_SEARCH, rate))
+
+
+def _step(rule: Rule, rate: float | None) -> Step:
+    from lexmargin.optimizers import ConstantStep, LineSearch, LossNormalizedStep, NormalizedStep
 
     if rule is Rule.LINE_SEARCH:
         if rate is not None:
             raise BadInputError("A line search takes no --rate.", "Choose another --rule.")
         return LineSearch()
-    kind = ConstantStep if rule is Rule.CONSTANT else LossNormalizedStep
-    return kind(1.0 if rate is None else rate)
+    length = 1.0 if rate is None else rate
+    if rule is Rule.NORMALIZED:
+        return NormalizedStep(length, _DECAY)
+    return ConstantStep(length) if rule is Rule.CONSTANT else LossNormalizedStep(length)
 
 
 def _descent(path: Descent) -> str:

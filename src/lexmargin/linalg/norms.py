@@ -22,6 +22,7 @@ __all__ = [
     "shifted",
     "square_gradient",
     "square_hessian",
+    "steepest",
     "unit_scale",
     "vector_norm",
 ]
@@ -142,6 +143,24 @@ def square_gradient(x: Array, p: float) -> Array:
     if not size > 0.0:
         return np.zeros_like(x)
     return np.asarray(size * np.sign(x) * np.abs(x / size) ** (p - 1.0))
+
+
+def steepest(g: Array, p: float) -> Array:
+    """Return ``‖g‖_* argmax_{‖u‖_p <= 1} u·g``, a subgradient of ``½‖·‖_*²`` at g.
+
+    For ℓ2 g itself. Where the maximiser is not unique: of ℓ1 the first largest coordinate, of ℓ∞ 0
+    where g is 0.
+    """
+    if p == 2.0:
+        return g
+    if p == 1.0:
+        along = np.zeros_like(g)
+        j = int(np.argmax(np.abs(g)))
+        along[j] = g[j]
+        return along
+    if math.isinf(p):
+        return np.asarray(vector_norm(g, 1.0) * np.sign(g))
+    return square_gradient(g, dual_exponent(p))
 
 
 def square_hessian(x: Array, p: float, least: float = 0.0) -> Array:

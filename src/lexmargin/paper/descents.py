@@ -14,11 +14,11 @@ from lexmargin.data.dataset import load_dataset
 from lexmargin.formulations import HardMargin
 from lexmargin.judge import Certificate, Verdict, certify
 from lexmargin.ops.base import FloatArray
+from lexmargin.optimizers import PolyakStep, SteepestDescent
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import Instance, diagonal_pair, rows
 from lexmargin.paper.statement import Check, Relation
-from lexmargin.paths import Clock, Descent, FlowMethod, GradientFlow, PolyakStep, descend
-from lexmargin.paths.steps import LossOracle, Point, StepRule
+from lexmargin.paths import Clock, Descent, FlowMethod, GradientFlow, descend
 from lexmargin.predictors import Identity, Linear, Network
 
 __all__ = ["CHOSEN", "SEEDS", "Optimizer", "Run", "Tail", "deep_wine", "followed", "toys"]
@@ -54,24 +54,6 @@ class Optimizer(StrEnum):
     DESCENT = "gradient descent"
     SIGN = "sign descent"
     """Steepest descent in ℓ∞, whose limit is the ℓ∞ max margin: a falsehood."""
-
-
-@final
-@dataclass(frozen=True)
-class _SignStep(StepRule):
-    """``θ ← θ - c sign(∇L) L/‖∇L‖_1``: c nats per step."""
-
-    share: float
-
-    def first(self) -> float:
-        return self.share
-
-    def advance(
-        self, oracle: LossOracle, point: Point, memory: float
-    ) -> tuple[Point | None, float]:
-        pull = point.descent
-        size = float(np.abs(pull).sum())
-        return oracle.at(point.theta + memory / size * np.sign(pull)), memory
 
 
 @final
@@ -242,21 +224,21 @@ def followed(
 
 def _run(instance: Instance, optimizer: Optimizer, seed: int, nats: float, polish: bool) -> Run:
     flow: GradientFlow | None = None
-    rule: StepRule | None = None
+    steps: SteepestDescent | None = None
     match optimizer:
         case Optimizer.FLOW:
             error = _WEIGHTS / nats
             flow = GradientFlow(nats, FlowMethod.RADAU, error, 1e-2 * error, clock=Clock.NATS)
         case Optimizer.DESCENT:
-            rule = PolyakStep(_SHARE)
+            steps = SteepestDescent(2.0, PolyakStep(_SHARE))
         case Optimizer.SIGN:
-            rule = _SignStep(_SHARE)
+            steps = SteepestDescent(math.inf, PolyakStep(_SHARE))
     path = descend(
         instance.predictor,
         instance.data,
         seed=seed,
         steps=round(nats / _SHARE),
-        step_rule=rule,
+        optimizer=steps,
         flow=flow,
         record=_RECORDS,
         polish=polish,

@@ -7,33 +7,21 @@ from lexmargin.paths.grid import AdaptiveGrid
 from lexmargin.paths.point import PathPoint
 from lexmargin.paths.records import Records
 from lexmargin.paths.shown import Shown
-from lexmargin.paths.steps import (
-    ConstantStep,
-    LineSearch,
-    LossNormalizedStep,
-    PolyakStep,
-    StepRule,
-)
 from lexmargin.paths.trace import trace
 from lexmargin.paths.traced import PathEnd, TracedPath
 
 __all__ = [
     "AdaptiveGrid",
     "Clock",
-    "ConstantStep",
     "Descent",
     "EndReason",
     "FlowMethod",
     "GradientFlow",
-    "LineSearch",
     "Loss",
-    "LossNormalizedStep",
     "PathEnd",
     "PathPoint",
-    "PolyakStep",
     "Records",
     "Shown",
-    "StepRule",
     "TracedPath",
     "descend",
     "trace",

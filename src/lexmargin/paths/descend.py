@@ -1,4 +1,4 @@
-"""The optimization path (eq. 4): gradient descent and gradient flow, in the log domain."""
+"""The optimization path (eq. 4): an optimizer's steps and gradient flow, in the log domain."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from lexmargin.linalg.norms import vector_norm
 from lexmargin.losses import Loss
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.optimizers.base import Advance, LossOracle, Optimizer, Point
+from lexmargin.optimizers.steepest import GradientDescent
 from lexmargin.outputs.progress import Part, Progress, Tick, telling
 from lexmargin.paths.flow import GradientFlow, integrate
 from lexmargin.paths.records import Monitor, Recorder, Records
-from lexmargin.paths.steps import LineSearch, LossOracle, Point, StepRule
 from lexmargin.polish.polish import Polished, polish
 from lexmargin.predictors.base import Predictor
 from lexmargin.run.limited import Ended, limited, within_limit
@@ -78,7 +79,7 @@ class Descent(StoredAlone):
         reason: why it ended.
         steps: steps of descent, or of the integrator.
         seconds: wall time.
-        seed: of the start; it was read only if no start was given.
+        seed: of the start, which was read only if none was given, and of batches.
         loss: the loss.
         polished: the KKT point near the last direction, if asked for and possible.
         polish_problem: why there is none, or why it did not converge.
@@ -105,7 +106,7 @@ def descend(
     start: Start | None = None,
     seed: int = 0,
     steps: int = 10_000,
-    step_rule: StepRule | None = None,
+    optimizer: Optimizer | None = None,
     flow: GradientFlow | None = None,
     record: int | Sequence[float] = 10,
     monitors: Mapping[str, Monitor] | None = None,
@@ -113,16 +114,15 @@ def descend(
     polish: bool = True,
     progress: Progress | bool | None = None,
 ) -> Descent:
-    """Follow ``θ(t) = θ(t-1) - η_t ∇L(θ(t-1))`` (eq. 4), or gradient flow.
+    """Follow ``θ(t) = θ(t-1) - η_t ∇L(θ(t-1))`` (eq. 4), another optimizer, or gradient flow.
 
     Args:
         predictor, data: define ``f_n``.
         loss: L.
         start: θ(0), flat or as blocks; by default normal, scaled by fan-in, from ``seed``.
-        seed: of the random start.
-        steps: how many steps of descent.
-        step_rule: :class:`ConstantStep`, :class:`LossNormalizedStep`, :class:`PolyakStep` or
-            :class:`LineSearch` (the default).
+        seed: of the random start, and of an optimizer's batches.
+        steps: how many steps of the optimizer.
+        optimizer: who moves θ: by default :class:`GradientDescent` with a line search.
         flow: follow gradient flow instead of steps.
         record: records per decade of steps or of times, or the very steps or times.
         monitors: functions of the flat θ to be recorded, by name.
@@ -145,9 +145,9 @@ def descend(
     limit = math.inf if time_limit is None else positive(time_limit, "time_limit", infinite=True)
     deadline = began + limit
     steps, seed = whole(steps, "steps", 0), whole(seed, "seed", 0)
-    if flow is not None and step_rule is not None:
+    if flow is not None and optimizer is not None:
         raise ParameterError(
-            "Both a step rule and a gradient flow were given.", "Choose one of the two."
+            "Both an optimizer and a gradient flow were given.", "Choose one of the two."
         )
     functions = MarginFunctions(predictor, data)
     oracle = LossOracle(functions, Loss(loss))
@@ -162,7 +162,8 @@ def descend(
             )
         if flow is None:
             at = [k for k in schedule(record, steps, 1.0) if k == int(k)]
-            reason = run.descend(point, step_rule or LineSearch(), steps, at)
+            advance = (optimizer or GradientDescent()).begin(oracle, seed)
+            reason = run.descend(point, advance, steps, at)
         else:
             reason = run.flow(point, flow, schedule(record, flow.time, 1e-2))
         if run.recorder.last != run.at:
@@ -211,11 +212,11 @@ class _Run:
             line = f"log L {row['log_loss']:.6g}, angle {row['angle']:.2e}"
             self._progress(Tick(Part.STEPS, at, self._total, line))
 
-    def descend(self, point: Point, rule: StepRule, steps: int, at: Sequence[float]) -> EndReason:
+    def descend(self, point: Point, advance: Advance, steps: int, at: Sequence[float]) -> EndReason:
         """Make the steps; return why they ended."""
         self.point = point
         wanted = [*at, math.inf]
-        memory, due = rule.first(), 0
+        due = 0
         try:
             while True:
                 if self.steps >= wanted[due]:
@@ -225,7 +226,7 @@ class _Run:
                     return EndReason.STEPS
                 if time.perf_counter() > self._deadline:
                     return EndReason.TIME_LIMIT
-                following, memory = rule.advance(self.oracle, self.point, memory)
+                following = advance(self.point)
                 if following is None:
                     return self._stuck(EndReason.NO_DECREASE)
                 if (following.theta == self.point.theta).all():

@@ -15,7 +15,7 @@ from lexmargin.inputs.checks import Positive
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.linalg.guarded import stepper
 from lexmargin.ops.base import FloatArray
-from lexmargin.paths.steps import LossOracle
+from lexmargin.optimizers.base import LossOracle
 
 __all__ = ["Clock", "FlowMethod", "FlowState", "GradientFlow"]
 

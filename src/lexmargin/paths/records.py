@@ -12,8 +12,8 @@ import numpy as np
 from lexmargin.linalg.norms import angle, vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.optimizers.base import Point
 from lexmargin.paths.invariants import Balancedness
-from lexmargin.paths.steps import Point
 
 __all__ = ["Monitor", "Recorder", "Records"]
 

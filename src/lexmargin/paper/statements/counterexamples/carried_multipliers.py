@@ -11,10 +11,11 @@ from lexmargin.data.dataset import Dataset, load_dataset
 from lexmargin.judge.multipliers.multiplier_set import nonnegative_multipliers
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
+from lexmargin.optimizers import GradientDescent, LineSearch
 from lexmargin.paper.evidence import EXACT
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Statement
-from lexmargin.paths import LineSearch, descend
+from lexmargin.paths import descend
 from lexmargin.plots import BLUE, GREY, ORANGE, panel
 from lexmargin.predictors import DiagonalNetwork, Network, ReLU
 from lexmargin.predictors.base import Predictor
@@ -73,9 +74,9 @@ class CarriedMultipliersIdentity(Statement):
         checks: list[Check] = []
         curves: dict[str, tuple[float, ...]] = {}
         for word, predictor, data, steps in runs:
-            rule = LineSearch(growth=_GROWTH)
+            rule = GradientDescent(LineSearch(growth=_GROWTH))
             path = descend(
-                predictor, data, steps=steps, seed=1, record=8, step_rule=rule, polish=False
+                predictor, data, steps=steps, seed=1, record=8, optimizer=rule, polish=False
             )
             functions = MarginFunctions(predictor, data)
             rows = [

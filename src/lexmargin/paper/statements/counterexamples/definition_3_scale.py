@@ -10,10 +10,11 @@ import numpy as np
 from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import HardMargin
 from lexmargin.judge import Verdict, certify
+from lexmargin.optimizers import GradientDescent, LineSearch
 from lexmargin.paper.evidence import Backing, certified, residual
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Effort, Measurement, Plant, Reading, Relation, Statement
-from lexmargin.paths import LineSearch, descend
+from lexmargin.paths import descend
 from lexmargin.plots import BLUE, GREY, VERMILION, panel
 from lexmargin.predictors import DiagonalNetwork
 from lexmargin.solve import solve
@@ -25,7 +26,7 @@ _RATIO: Final = 1e-6
 _EPSILON: Final = 1e-8
 """Stationarity residual that counts as zero, the certificate's own."""
 
-_STEPS: Final = LineSearch(initial=0.02, growth=1.02)
+_STEPS: Final = GradientDescent(LineSearch(initial=0.02, growth=1.02))
 """Short steps: a long one leaves the saddle for good before it has been seen."""
 
 
@@ -80,7 +81,7 @@ class DefinitionThreeScale(Statement):
             data,
             start=np.array(self.start),
             steps=steps,
-            step_rule=_STEPS,
+            optimizer=_STEPS,
             record=40,
             polish=self.polish,
         )
@@ -90,7 +91,7 @@ class DefinitionThreeScale(Statement):
         limit = certify(problem, end)
         beside = np.array(self.start) + 1e-2
         other = descend(
-            predictor, data, start=beside, steps=steps, step_rule=_STEPS, record=40, polish=False
+            predictor, data, start=beside, steps=steps, optimizer=_STEPS, record=40, polish=False
         )
         word = f"diagonal network of depth 2, gradient descent from θ(0) = {self.start}"
         known = limit.verdict.stationary or limit.verdict is Verdict.NOT_STATIONARY

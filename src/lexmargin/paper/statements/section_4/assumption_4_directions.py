@@ -8,12 +8,13 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
+from lexmargin.optimizers import GradientDescent, LossNormalizedStep
 from lexmargin.paper.evidence import EXACT
 from lexmargin.paper.instances import rows
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
-from lexmargin.paths import EndReason, GradientFlow, LossNormalizedStep, descend
+from lexmargin.paths import EndReason, GradientFlow, descend
 from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "AssumptionFourDirections"]
@@ -83,8 +84,10 @@ class AssumptionFourDirections(PlainStatement):
             if seed in (None, 0):
                 name = "flow from 0" if seed is None else "flow, seed 0"
                 curves[name] = tuple(float(v) for v in left)
-        path = descend(Linear(), data, start=np.zeros(2), step_rule=LossNormalizedStep(0.5),
-                       steps=1000, polish=False)  # fmt: skip
+        halves = GradientDescent(LossNormalizedStep(0.5))
+        path = descend(
+            Linear(), data, start=np.zeros(2), optimizer=halves, steps=1000, polish=False
+        )
         checks.append(
             EXACT.small(f"{word}, descent with η = 0.5/L from 0", "‖δ‖ after 1000 steps",
                         float(np.linalg.norm(path.direction - _GOAL)), _STARTS)

@@ -8,12 +8,13 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
+from lexmargin.optimizers import ConstantStep, GradientDescent
 from lexmargin.paper.evidence import EXACT
 from lexmargin.paper.instances import rows
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.plain import PlainStatement
 from lexmargin.paper.statement import Check, Effort, Measurement, Plant, Relation
-from lexmargin.paths import ConstantStep, EndReason, GradientFlow, descend
+from lexmargin.paths import EndReason, GradientFlow, descend
 from lexmargin.predictors import Linear
 
 __all__ = ["STATEMENT", "AssumptionFourLosses"]
@@ -90,8 +91,8 @@ class AssumptionFourLosses(PlainStatement):
                     float(v) for v in left
                 )
         at = [round(10 * t) for t in times if 10 * t <= steps]
-        path = descend(Linear(), data, start=np.zeros(2), step_rule=ConstantStep(_RATE),
-                       steps=steps, record=at, polish=False)  # fmt: skip
+        path = descend(Linear(), data, start=np.zeros(2), steps=steps, record=at,
+                       optimizer=GradientDescent(ConstantStep(_RATE)), polish=False)  # fmt: skip
         left = np.linalg.norm(path.records.weights - _SHARES, axis=1)
         tolerance = _STEPS * (50_000 / steps)
         checks.append(

@@ -12,6 +12,7 @@ from lexmargin.data.dataset import Dataset
 from lexmargin.formulations import HardMargin
 from lexmargin.judge import certify
 from lexmargin.ops.base import FloatArray
+from lexmargin.optimizers import GradientDescent, LineSearch
 from lexmargin.paper.evidence import Backing
 from lexmargin.paper.instances import rows
 from lexmargin.paper.passages import Passage
@@ -24,7 +25,7 @@ from lexmargin.paper.statement import (
     Reading,
     Relation,
 )
-from lexmargin.paths import LineSearch, descend
+from lexmargin.paths import descend
 from lexmargin.predictors import DiagonalNetwork
 
 __all__ = ["STATEMENT", "UnlikelyGlobal", "largest_margin"]
@@ -114,7 +115,13 @@ def _data(seed: int | None) -> tuple[str, FloatArray]:
 def _end(data: Dataset, seed: int) -> tuple[float, bool]:
     """Return the margin at the limit of descent, and whether that is a stationary point."""
     network = DiagonalNetwork(3)
-    path = descend(network, data, seed=seed, steps=_STEPS, step_rule=LineSearch(growth=_GROWTH))
+    path = descend(
+        network,
+        data,
+        seed=seed,
+        steps=_STEPS,
+        optimizer=GradientDescent(LineSearch(growth=_GROWTH)),
+    )
     end = path.direction if path.polished is None else path.polished.theta
     limit = certify(HardMargin(network, data), end)
     return limit.margin, limit.verdict.stationary
