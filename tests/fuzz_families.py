@@ -408,6 +408,7 @@ GOOD: Final[Mapping[str, Mapping[str, Any]]] = {
     "certify_linear": {"X": _DATA.X, "y": _DATA.y, "theta": np.ones(2), "bias": 0.5},
     "certify_module": {"module": len, "X": _DATA.X, "y": _DATA.y},
     "descend": {**_MODEL, "steps": 20, "time_limit": 0.2},
+    "identify": {"direction": np.array([1.0, 1.0]), **_MODEL, "norms": (2.0,), "time_limit": 2.0},
     "load": {"name": "linear/norms-two-points-l2"},
     "load_csv": {"path": "nowhere.csv"},
     "load_dataset": {"name": "iris", "positive": [0]},

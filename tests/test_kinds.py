@@ -30,6 +30,7 @@ RETURNED = {
     "Certificate",
     "Coefficient",
     "Descent",
+    "Identified",
     "LimitCertificate",
     "Separation",
     "Solution",

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from lexmargin.outputs.progress import Tick
     from lexmargin.paths.descend import Descent, descend
     from lexmargin.paths.grid import AdaptiveGrid
+    from lexmargin.paths.identify import Identified, identify
     from lexmargin.paths.trace import trace
     from lexmargin.paths.traced import TracedPath
     from lexmargin.predictors import (
@@ -142,7 +143,15 @@ _ROOMS = {
     "shelf.build": ("load", "save"),
     "outputs.progress": ("Tick",),
     "losses": ("Loss",),
-    "paths": ("AdaptiveGrid", "Descent", "TracedPath", "descend", "trace"),
+    "paths": (
+        "AdaptiveGrid",
+        "Descent",
+        "Identified",
+        "TracedPath",
+        "descend",
+        "identify",
+        "trace",
+    ),
     "predictors": (
         "Bias",
         "ConvolutionalNetwork",
@@ -182,6 +191,7 @@ __all__ = [
     "DiagonalNetwork",
     "ExpressionError",
     "HardMargin",
+    "Identified",
     "Identity",
     "InvisibleLevelWarning",
     "Leading",
@@ -234,6 +244,7 @@ __all__ = [
     "compare",
     "contender",
     "descend",
+    "identify",
     "load",
     "load_csv",
     "load_dataset",

@@ -23,8 +23,10 @@ from lexmargin.cli.output import columns, emit, kept_so_far, note, say, table
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
 if TYPE_CHECKING:
+    from lexmargin.data.dataset import Dataset
     from lexmargin.optimizers import Optimizer, Step
-    from lexmargin.paths import Descent, TracedPath
+    from lexmargin.paths import Descent, Identified, TracedPath
+    from lexmargin.predictors.base import Predictor
 
 __all__ = ["add_commands"]
 
@@ -198,6 +200,9 @@ def descend(
         float | None, typer.Option(help="Follow gradient flow to this time instead.")
     ] = None,
     loss: Annotated[str, typer.Option(help="exponential, logistic or cross-entropy.")] = "",
+    norms: Annotated[
+        str, typer.Option(help="Also say which of these norms the path belongs to, as 1,2,inf.")
+    ] = "",
     polish: Annotated[bool, typer.Option(help="End with Newton steps on the KKT system.")] = True,
     seed: Seed = 0,
     time_limit: TimeLimit = None,
@@ -234,13 +239,24 @@ def descend(
         done = path.polished is not None and path.polished.converged
         point = path.polished.theta if done and path.polished is not None else path.direction
         certificate = certify(HardMargin(stated.predictor, stated.data), point)
+    found = _identified(path, stated.predictor, stated.data, norms)
     if as_json:
         judged = None if certificate is None else certificate.to_json()
-        emit({"problem": str(stated.name), **path.to_json(), "certificate": judged})
+        named = None if found is None else found.to_json()
+        emit(
+            {
+                "problem": str(stated.name),
+                **path.to_json(),
+                "certificate": judged,
+                "identified": named,
+            }
+        )
     else:
         say(_descent(path))
         if certificate is not None:
             say(f"\n{certificate.report()}")
+        if found is not None:
+            say(f"\n{'belongs to':<16}{found}")
     if certificate is None:
         raise typer.Exit(ExitCode.CERTIFIED)
     raise typer.Exit(ExitCode.CERTIFIED if certificate.certified else ExitCode.NEGATIVE)
@@ -260,6 +276,21 @@ def _optimizer(method: Method, rule: Rule | None, rate: float | None) -> Optimiz
         return SteepestDescent(math.inf, _step(rule or Rule.NORMALIZED, rate), _MOMENTUM)
     norms = {Method.SIGN_DESCENT: math.inf, Method.COORDINATE_DESCENT: 1.0}
     return SteepestDescent(norms.get(method, 2.0), _step(rule or Rule.LINE_SEARCH, rate))
+
+
+def _identified(
+    path: Descent, predictor: Predictor, data: Dataset, norms: str
+) -> Identified | None:
+    from lexmargin.paths import identify
+
+    if not norms:
+        return None
+    words = [word.strip() for word in norms.split(",")]
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        raise BadInputError(f"{norms!r} are no norms.", "Join numbers: --norms 1,2,inf.") from None
+    return identify(path, predictor, data, norms=numbers)
 
 
 def _step(rule: Rule, rate: float | None) -> Step:

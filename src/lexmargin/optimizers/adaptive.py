@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.errors import ParameterError
+from lexmargin.inputs.checks import Count
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.ops.base import FloatArray
 from lexmargin.optimizers.base import Advance, Average, LossOracle, Optimizer, Point, Pull, Sampler
@@ -40,7 +41,7 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 0.0
-    batch: int | None = None
+    batch: Count | None = None
 
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2"):
@@ -90,7 +91,7 @@ class RMSProp(Optimizer):
     )
     beta: float = 0.99
     epsilon: float = 0.0
-    batch: int | None = None
+    batch: Count | None = None
 
     def __post_init__(self) -> None:
         self._adam  # noqa: B018  raises what it refuses

@@ -11,7 +11,6 @@ from typing import TypeAlias, final
 
 import numpy as np
 
-from lexmargin.inputs.checks import whole
 from lexmargin.losses import Loss, SampleLoss, log_sum_exp
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray, IntArray
@@ -103,6 +102,16 @@ Advance: TypeAlias = Callable[[Point], Point | None]
 class Optimizer(ABC):
     """Who moves θ. The value says how; the memory of a run lives in what :meth:`begin` returns."""
 
+    batch: int | None = None
+    """Samples per gradient, drawn without replacement epoch by epoch; None for all."""
+
+    def epoch(self, samples: int) -> int:
+        """Return how many steps see every sample, wherever they begin.
+
+        Fewer that move nothing do not end a run: a batch may hold none of those that still count.
+        """
+        return 1 if self.batch is None else 2 * math.ceil(samples / self.batch) - 1
+
     @abstractmethod
     def begin(self, oracle: LossOracle, seed: int) -> Advance:
         """Return the steps of a new run.
@@ -155,7 +164,7 @@ class Sampler:
 
     def __init__(self, functions: MarginFunctions, batch: int | None, seed: int) -> None:
         samples = functions.data.n_samples
-        self._batch = None if batch is None else whole(batch, "batch", 1)
+        self._batch = batch
         self._samples = samples
         self._group = functions.count // samples
         self._drawn = self._epochs(np.random.default_rng(seed))

@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from lexmargin.errors import ParameterError
+from lexmargin.inputs.checks import Count
 from lexmargin.inputs.kinds import checked_class
 from lexmargin.linalg.norms import vector_norm
 from lexmargin.optimizers.base import Advance, LossOracle, Optimizer, Point, Sampler
@@ -33,7 +34,7 @@ class MirrorDescent(Optimizer):
 
     power: float
     step: FixedStep = field(default_factory=lambda: LossNormalizedStep(0.1))
-    batch: int | None = None
+    batch: Count | None = None
 
     def __post_init__(self) -> None:
         if not 1.0 < self.power < math.inf:
@@ -54,7 +55,7 @@ class MirrorDescent(Optimizer):
             pull = point.pull(sampler.next())
             size = vector_norm(pull.vector, 2.0)
             if not size > 0.0:
-                return None
+                return point
             move = Move(pull.vector, size, pull.log_size)
             image = image + self.step.factor(count, point.log_loss, move) * pull.vector
             count += 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from lexmargin.errors import ParameterError
+from lexmargin.inputs.checks import Count
 from lexmargin.inputs.kinds import Exponent, checked_class
 from lexmargin.linalg.norms import dual_norm, steepest
 from lexmargin.losses import Loss
@@ -34,7 +35,7 @@ class SteepestDescent(Optimizer):
     norm: Exponent = 2.0
     step: Step = field(default_factory=LineSearch)
     momentum: float = 0.0
-    batch: int | None = None
+    batch: Count | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.momentum < 1.0:
@@ -75,7 +76,7 @@ class GradientDescent(Optimizer):
 
     step: Step = field(default_factory=LineSearch)
     momentum: float = 0.0
-    batch: int | None = None
+    batch: Count | None = None
 
     def __post_init__(self) -> None:
         self._steepest  # noqa: B018  raises what it refuses

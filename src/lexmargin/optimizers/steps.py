@@ -74,7 +74,7 @@ class FixedStep(Step):
         def stride(point: Point, move: Move) -> Point | None:
             nonlocal count
             if not move.dual > 0.0:
-                return None
+                return point
             length = self.factor(count, point.log_loss, move)
             count += 1
             return oracle.at(point.theta + length * move.along)

@@ -4,6 +4,7 @@ from lexmargin.losses import Loss
 from lexmargin.paths.descend import Descent, EndReason, descend
 from lexmargin.paths.flow import Clock, FlowMethod, GradientFlow
 from lexmargin.paths.grid import AdaptiveGrid
+from lexmargin.paths.identify import Identified, identify
 from lexmargin.paths.point import PathPoint
 from lexmargin.paths.records import Records
 from lexmargin.paths.shown import Shown
@@ -17,6 +18,7 @@ __all__ = [
     "EndReason",
     "FlowMethod",
     "GradientFlow",
+    "Identified",
     "Loss",
     "PathEnd",
     "PathPoint",
@@ -24,5 +26,6 @@ __all__ = [
     "Shown",
     "TracedPath",
     "descend",
+    "identify",
     "trace",
 ]

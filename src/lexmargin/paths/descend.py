@@ -162,8 +162,9 @@ def descend(
             )
         if flow is None:
             at = [k for k in schedule(record, steps, 1.0) if k == int(k)]
-            advance = (optimizer or GradientDescent()).begin(oracle, seed)
-            reason = run.descend(point, advance, steps, at)
+            mover = optimizer or GradientDescent()
+            epoch = mover.epoch(data.n_samples)
+            reason = run.descend(point, mover.begin(oracle, seed), epoch, steps, at)
         else:
             reason = run.flow(point, flow, schedule(record, flow.time, 1e-2))
         if run.recorder.last != run.at:
@@ -212,11 +213,13 @@ class _Run:
             line = f"log L {row['log_loss']:.6g}, angle {row['angle']:.2e}"
             self._progress(Tick(Part.STEPS, at, self._total, line))
 
-    def descend(self, point: Point, advance: Advance, steps: int, at: Sequence[float]) -> EndReason:
+    def descend(
+        self, point: Point, advance: Advance, epoch: int, steps: int, at: Sequence[float]
+    ) -> EndReason:
         """Make the steps; return why they ended."""
         self.point = point
         wanted = [*at, math.inf]
-        due = 0
+        due = still = 0
         try:
             while True:
                 if self.steps >= wanted[due]:
@@ -229,7 +232,8 @@ class _Run:
                 following = advance(self.point)
                 if following is None:
                     return self._stuck(EndReason.NO_DECREASE)
-                if (following.theta == self.point.theta).all():
+                still = still + 1 if (following.theta == self.point.theta).all() else 0
+                if still == epoch:
                     return self._stuck(EndReason.UNDERFLOW)
                 if not math.isfinite(following.log_loss):
                     return EndReason.DIVERGED
