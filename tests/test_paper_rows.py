@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lexmargin.paper import (
-    STATEMENTS,
+    BOOKS,
+    PAPER,
     Effort,
     Finding,
     Kind,
@@ -55,7 +56,7 @@ NUMBERED = {
 
 
 @pytest.mark.backend("cvxpy", "pyomo", "casadi", "cyipopt")
-@pytest.mark.parametrize("name", STATEMENTS)
+@pytest.mark.parametrize("name", [name for book in BOOKS for name in book.statements])
 def test_the_finding_is_computed_and_what_is_planted_turns_it(name: str, tmp_path: Path) -> None:
     stated = statement(name)
     measured = stated.measure(Effort.QUICK)
@@ -113,6 +114,6 @@ def test_every_number_of_the_paper_is_in_one_passage_in_order(word: str, count: 
 def test_every_claim_has_its_row_and_every_row_its_place() -> None:
     missing = [p for p in Passage if p.kind is Kind.CLAIM and not rows_of(p)]
     assert missing == []
-    assert all(statement(name).passages for name in STATEMENTS)
+    assert all(statement(name).passages for name in PAPER.statements)
     earlier = [p for p in Passage if p.kind is Kind.EARLIER and rows_of(p)]
     assert earlier == []

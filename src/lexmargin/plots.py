@@ -20,6 +20,8 @@ __all__ = ["margin_figure", "save", "style"]
 
 # Okabe and Ito's palette, distinguishable in the common colour-vision deficiencies.
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
+COLOURS = (BLUE, ORANGE, GREEN, VERMILION, GREY)
+"""In turn, of curves that have no order."""
 
 _SPAN = 20.0
 """Ratio of margins from which the axis is logarithmic: below, a linear one is easier to read."""

@@ -1,10 +1,10 @@
-"""The command paper; everything heavy is imported when it runs."""
+"""The commands paper and optimizers; everything heavy is imported when they run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,49 +14,87 @@ from lexmargin.errors import ExitCode
 from lexmargin.inputs.optional import optional
 
 if TYPE_CHECKING:
-    from lexmargin.paper import Record
+    from lexmargin.paper import Book, Record
 
 __all__ = ["add_commands"]
 
 
+SECONDS: Final = 600.0
+"""For one statement."""
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="A statement's id; may be repeated.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder of page, figures and records; kept.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Smaller grids, about a minute.")]
+Workers = Annotated[int, typer.Option(help="Statements at a time.")]
+Limit = Annotated[float, typer.Option("--time-limit", help="Seconds per statement.")]
+
+
 def add_commands(app: typer.Typer) -> None:
-    """Add paper to the command line."""
+    """Add paper and optimizers to the command line."""
     app.command()(paper)
+    app.command()(optimizers)
 
 
 def paper(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="A statement's id; may be repeated.")
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of page, figures and records; what is there is kept.")
-    ] = Path("out/paper"),
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller grids, about a minute.")] = False,
-    workers: Annotated[int, typer.Option(help="Statements at a time.")] = 2,
-    time_limit: Annotated[float, typer.Option(help="Seconds per statement.")] = 600.0,
+    only: Only = None,
+    out: Out = None,
+    quick: Quick = False,
+    workers: Workers = 2,
+    time_limit: Limit = SECONDS,
     as_json: Json = False,
 ) -> None:
     """Measure the paper's statements and write a page on which each stands beside its figure."""
+    from lexmargin.paper import PAPER
+
+    _measured(PAPER, only, out, quick, workers, time_limit, as_json)
+
+
+def optimizers(
+    only: Only = None,
+    out: Out = None,
+    quick: Quick = False,
+    workers: Workers = 2,
+    time_limit: Limit = SECONDS,
+    as_json: Json = False,
+) -> None:
+    """Measure which norm's margin each optimizer maximises, theorem by theorem, on a page."""
+    from lexmargin.paper import OPTIMIZERS
+
+    _measured(OPTIMIZERS, only, out, quick, workers, time_limit, as_json)
+
+
+def _measured(
+    book: Book,
+    only: list[str] | None,
+    out: Path | None,
+    quick: bool,
+    workers: int,
+    time_limit: float,
+    as_json: bool,
+) -> None:
     from lexmargin.paper import Effort, measure_all, measured_before, named
     from lexmargin.paper.page import write_pages
 
     for package in ("jinja2", "latex2mathml", "matplotlib"):
         optional(package)
-    chosen = named(tuple(dict.fromkeys(only or ())))
+    chosen = named(tuple(dict.fromkeys(only or ())), book)
     effort = Effort.QUICK if quick else Effort.FULL
     records: list[Record] = []
-    folder = out / "records" / effort.value
+    home = Path("out") / book.word if out is None else out
+    folder = home / "records" / effort.value
     with kept_so_far(lambda: _kept(folder, measured_before(chosen, effort, folder))):
         records.extend(measure_all(chosen, effort, folder, workers, time_limit, progress=True))
     # The page keeps what was measured before, so that one statement can be measured again.
+    everything = named((), book)
     fresh = {record.id: record for record in records}
-    known = fresh | {r.id: r for r in measured_before(named(()), effort, folder)}
-    pages = write_pages([known[s.id] for s in named(()) if s.id in known], out)
+    known = fresh | {r.id: r for r in measured_before(everything, effort, folder)}
+    pages = write_pages([known[s.id] for s in everything if s.id in known], home, book)
     if as_json:
         stored = [record.to_json() for record in records]
         emit(stored)
     else:
-        say(_table(records))
+        say(_table(records, book))
         say(f"page: {pages[0]}, Markdown: {pages[1]}")
     raise typer.Exit(_exit_code(records))
 
@@ -76,7 +114,7 @@ def _exit_code(records: list[Record]) -> ExitCode:
     return ExitCode.NEGATIVE if undecided else ExitCode.CERTIFIED
 
 
-def _table(records: list[Record]) -> str:
+def _table(records: list[Record], book: Book) -> str:
     from lexmargin.paper import Reading, statement
 
     rows = []
@@ -90,5 +128,5 @@ def _table(records: list[Record]) -> str:
             ]
         reference = statement(record.id).reference
         rows.append((record.id, reference, *words, f"{record.seconds:.1f}"))
-    head = ("statement", "in the paper", "literally", "corrected", "seconds")
+    head = ("statement", book.place, "literally", "corrected", "seconds")
     return table(head, rows, numbers=("seconds",))

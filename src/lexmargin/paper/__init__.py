@@ -2,7 +2,7 @@
 
 from lexmargin.paper.measure import Record, measure_all, measured_before
 from lexmargin.paper.passages import Kind, Passage
-from lexmargin.paper.shelf import STATEMENTS, named, rows_of, statement
+from lexmargin.paper.shelf import BOOKS, OPTIMIZERS, PAPER, Book, named, rows_of, statement
 from lexmargin.paper.statement import (
     Check,
     Effort,
@@ -15,7 +15,10 @@ from lexmargin.paper.statement import (
 )
 
 __all__ = [
-    "STATEMENTS",
+    "BOOKS",
+    "OPTIMIZERS",
+    "PAPER",
+    "Book",
     "Check",
     "Effort",
     "Finding",

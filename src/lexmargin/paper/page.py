@@ -16,19 +16,13 @@ from lexmargin.inputs.optional import optional
 from lexmargin.outputs.display import templates
 from lexmargin.paper.measure import Record, source_of
 from lexmargin.paper.passages import Passage
-from lexmargin.paper.shelf import rows_of, statement
+from lexmargin.paper.shelf import PAPER, Book, rows_of, statement
 from lexmargin.paper.statement import Check, Finding, Measurement, Reading, Relation, Statement
 from lexmargin.plots import save
 from lexmargin.shelf.library import Library
 from lexmargin.version import VERSION, installed
 
 __all__ = ["write_pages"]
-
-PAPER: Final = (
-    "Lexicographic and Depth-Sensitive Margins in Homogeneous and Non-Homogeneous Deep Models"
-)
-ADDRESS: Final = "https://arxiv.org/abs/1905.07325"
-TITLE: Final = "The paper, measured"
 
 _MARKS = {Finding.HOLDS: "good", Finding.DIFFERS: "bad", Finding.UNDECIDED: "soft"}
 _VERSIONS = ("numpy", "scipy", "cvxpy", "pyomo", "casadi", "cyipopt", "scikit-learn", "matplotlib")
@@ -98,13 +92,14 @@ class _Entry:
     planted: Sequence[str]
 
 
-def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
-    """Write ``index.html``, ``paper.md`` and ``figures/`` (PNG and SVG) into the folder.
+def write_pages(records: Sequence[Record], folder: Path, book: Book = PAPER) -> tuple[Path, ...]:
+    """Write ``index.html``, a Markdown file and ``figures/`` (PNG and SVG) into the folder.
 
     The bytes depend on the measurements alone: the same records give the same files.
 
     Args:
         records: of one effort.
+        book: whose statements they are.
         folder: made if absent.
 
     Returns:
@@ -113,15 +108,14 @@ def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
     Raises:
         BadInputError: the folder cannot be written to.
     """
-    entries = [_entry(record, folder / "figures") for record in records]
+    entries = [_entry(record, folder / "figures", book) for record in records]
     effort = records[0].effort.value if records else ""
     shared: Mapping[str, Any] = {
-        "title": TITLE,
-        "paper_name": PAPER,
-        "paper_address": ADDRESS,
+        "title": book.title,
+        "book": book,
         "effort": effort,
         "entries": entries,
-        "passages": _passages({entry.id for entry in entries}),
+        "passages": _passages({entry.id for entry in entries}) if book is PAPER else [],
         "problems": _problem_files(entries),
         "versions": _versions(),
     }
@@ -129,7 +123,7 @@ def write_pages(records: Sequence[Record], folder: Path) -> tuple[Path, ...]:
     pages = []
     for name, template, escape in (
         ("index.html", "paper.html", True),
-        ("paper.md", "paper.md.jinja", False),
+        (f"{book.word}.md", "paper.md.jinja", False),
     ):
         path = folder / name
         write_file(path, _rendered(template, shared, escape), advice="Name another folder.")
@@ -159,10 +153,10 @@ def _passages(shown: set[str]) -> list[_Passage]:
     ]
 
 
-def _entry(record: Record, figures: Path) -> _Entry:
+def _entry(record: Record, figures: Path, book: Book) -> _Entry:
     stated = statement(record.id)
     measured = record.measurement
-    command = f"lexmargin paper --only {record.id}"
+    command = f"lexmargin {book.word} --only {record.id}"
     return _Entry(
         id=record.id,
         title=stated.title,

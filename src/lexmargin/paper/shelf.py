@@ -1,17 +1,48 @@
-"""The statements: in the order of the paper, then the points where a literal reading fails."""
+"""The statements by book: the paper's in its order, those of others on optimizers."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, final
 
 from lexmargin.errors import UnknownNameError, nearest
 from lexmargin.paper.passages import Passage
 from lexmargin.paper.statement import Statement
 
-__all__ = ["STATEMENTS", "named", "rows_of", "statement"]
+__all__ = ["BOOKS", "OPTIMIZERS", "PAPER", "Book", "named", "rows_of", "statement"]
 
-_ROOMS: Final = {
+
+@final
+@dataclass(frozen=True)
+class Book:
+    """Statements that are measured together and stand on one page.
+
+    Attributes:
+        word: its command.
+        title: of the page.
+        about: whose statements they are.
+        address: where to read them; empty for more than one place.
+        place: what the column of their places is called.
+        rooms: folder -> ids; the module of ``dead-neuron`` is ``counterexamples/dead_neuron.py``
+            and holds ``STATEMENT``.
+    """
+
+    word: str
+    title: str
+    about: str
+    address: str
+    place: str
+    rooms: Mapping[str, tuple[str, ...]]
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """Ids, in order."""
+        return tuple(name for names in self.rooms.values() for name in names)
+
+
+_PAPER: Final = {
     "section_1": (
         "sgd",
         "logistic-loss",
@@ -86,8 +117,38 @@ _ROOMS: Final = {
     ),
 }
 
-STATEMENTS: Final = tuple(name for names in _ROOMS.values() for name in names)
-"""Ids; the module of ``dead-neuron`` is ``counterexamples/dead_neuron.py``, holds ``STATEMENT``."""
+_OPTIMIZERS: Final = {
+    "optimizers": (
+        "steepest-linear",
+        "steepest-homogeneous",
+        "signum-homogeneous",
+        "momentum-classes",
+        "adam-linear",
+        "adam-per-sample",
+        "mirror-linear",
+        "boosting-shrinkage",
+    ),
+}
+
+PAPER: Final = Book(
+    word="paper",
+    title="The paper, measured",
+    about=(
+        "Lexicographic and Depth-Sensitive Margins in Homogeneous and Non-Homogeneous Deep Models"
+    ),
+    address="https://arxiv.org/abs/1905.07325",
+    place="in the paper",
+    rooms=_PAPER,
+)
+OPTIMIZERS: Final = Book(
+    word="optimizers",
+    title="Optimizers and their margins",
+    about="theorems on the limits of optimizers",
+    address="",
+    place="source",
+    rooms=_OPTIMIZERS,
+)
+BOOKS: Final = (PAPER, OPTIMIZERS)
 
 
 def statement(name: str) -> Statement:
@@ -96,21 +157,28 @@ def statement(name: str) -> Statement:
     Raises:
         UnknownNameError: there is none; the nearest known id is named.
     """
-    if name not in STATEMENTS:
-        raise UnknownNameError(f"There is no statement {name!r}.", nearest(name, STATEMENTS))
-    room = next(room for room, names in _ROOMS.items() if name in names)
-    home = f"lexmargin.paper.statements.{room}.{name.replace('-', '_')}"
-    module = importlib.import_module(home)
-    found: Statement = module.STATEMENT
+    rooms = {one: room for book in BOOKS for room, names in book.rooms.items() for one in names}
+    if name not in rooms:
+        raise UnknownNameError(f"There is no statement {name!r}.", nearest(name, tuple(rooms)))
+    home = f"lexmargin.paper.statements.{rooms[name]}.{name.replace('-', '_')}"
+    found: Statement = importlib.import_module(home).STATEMENT
     return found
 
 
-def named(names: tuple[str, ...]) -> tuple[Statement, ...]:
-    """Return the statements of these ids, all of them where none is given."""
-    return tuple(statement(name) for name in names or STATEMENTS)
+def named(names: tuple[str, ...], book: Book = PAPER) -> tuple[Statement, ...]:
+    """Return the statements of these ids, all of the book where none is given.
+
+    Raises:
+        UnknownNameError: one that the book does not hold.
+    """
+    for name in names:
+        if name not in book.statements:
+            advice = nearest(name, book.statements)
+            raise UnknownNameError(f"There is no statement {name!r}.", advice)
+    return tuple(statement(name) for name in names or book.statements)
 
 
 def rows_of(passage: Passage) -> tuple[str, ...]:
     """Return the ids of the statements that stand for a passage, in the order of the shelf."""
     wanted = {passage, *passage.restates}
-    return tuple(name for name in STATEMENTS if wanted & set(statement(name).passages))
+    return tuple(name for name in PAPER.statements if wanted & set(statement(name).passages))

@@ -1,0 +1,1 @@
+"""Which norm's margin an optimizer maximises: theorems of others, measured."""
