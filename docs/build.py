@@ -1,7 +1,8 @@
 """Build the documentation site: ``make docs`` writes it to ``out/docs/html``.
 
 Pages that are made and not written are staged beside the written ones: the gallery of
-``problems/``, the measured paper (``lexmargin paper``), the comparison reports.
+``problems/``, the measured statements (``lexmargin paper``, ``lexmargin optimizers``), the
+comparison reports.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAPERS = (ROOT / "docs" / "paper", ROOT / "out" / "paper")
+BOOKS = {"paper": "The paper, measured", "optimizers": "Optimizers and their margins"}
 
 # One thread per process, as everywhere else here; no window.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
 
-MADE = ("paper/paper", "comparisons", "benchmarks")
+MADE = ("paper/paper", "optimizers/optimizers", "comparisons", "benchmarks")
 COMPARISONS = {
     "compare-collection.html": "Every convex solver on the collection, raw and scaled",
     "compare-linear.html": "Nine solvers on the linear problems",
@@ -35,33 +36,34 @@ def say(text: str) -> None:
     print(f"docs: {text}", flush=True)
 
 
-def measured_paper() -> Path | None:
-    """Return the folder of the measured paper; measure it quickly where there is none yet."""
-    for folder in PAPERS:
-        if (folder / "paper.md").is_file():
+def measured(book: str) -> Path | None:
+    """Return the folder of measured statements; measure them quickly where there is none yet."""
+    folders = (ROOT / "docs" / book, ROOT / "out" / book)
+    for folder in folders:
+        if (folder / f"{book}.md").is_file():
             return folder
     lexmargin = [sys.executable, "-c", "from lexmargin.cli.main import main; main()"]
     asked = subprocess.run(
-        [*lexmargin, "paper", "--help"], capture_output=True, stdin=subprocess.DEVNULL, check=False
+        [*lexmargin, book, "--help"], capture_output=True, stdin=subprocess.DEVNULL, check=False
     )
     if asked.returncode:
-        say("this lexmargin has no command `paper`; the site is built without that page")
+        say(f"this lexmargin has no command `{book}`; the site is built without that page")
         return None
-    out = PAPERS[-1]
-    say("measuring the paper's statements (lexmargin paper --quick)")
+    out = folders[-1]
+    say(f"measuring statements (lexmargin {book} --quick)")
     made = subprocess.run(
-        [*lexmargin, "paper", "--quick", "--out", str(out)], stdin=subprocess.DEVNULL, check=False
+        [*lexmargin, book, "--quick", "--out", str(out)], stdin=subprocess.DEVNULL, check=False
     )
-    if not (out / "paper.md").is_file():
-        sys.exit(f"docs: `lexmargin paper --quick` ended with {made.returncode} and wrote no page.")
+    if not (out / f"{book}.md").is_file():
+        sys.exit(f"docs: `lexmargin {book} --quick` ended with {made.returncode}, without a page.")
     return out
 
 
-def stage_paper(source: Path, folder: Path) -> None:
-    """Copy the measured paper: its Markdown as a page, its own HTML page as it is."""
+def stage_book(source: Path, book: str, folder: Path) -> None:
+    """Copy measured statements: their Markdown as a page, their own HTML page as it is."""
     unused = shutil.ignore_patterns("*.html", "*.pdf", "*.svg", "records")
-    shutil.copytree(folder, source / "paper", ignore=unused)
-    text = (folder / "paper.md").read_text(encoding="utf-8")
+    shutil.copytree(folder, source / book, ignore=unused)
+    text = (folder / f"{book}.md").read_text(encoding="utf-8")
     title = re.search(r"^# .*$", text, re.MULTILINE)
     page = text[title.end() :] if title else text
     # Anchors in HTML are unknown to Sphinx's cross-references; its own targets are not.
@@ -69,12 +71,12 @@ def stage_paper(source: Path, folder: Path) -> None:
     page = linked(page, (source / "gallery.md").read_text(encoding="utf-8"))
     whole = ""
     if (folder / "index.html").is_file():
-        extra = source / "_extra" / "paper"
+        extra = source / "_extra" / book
         extra.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "index.html", extra / "measured.html")
         whole = '<a href="measured.html">The same as one page to keep</a>.\n'
-    (source / "paper" / "paper.md").write_text(
-        f"# The paper, measured\n\n{whole}\n{page.lstrip()}", encoding="utf-8"
+    (source / book / f"{book}.md").write_text(
+        f"# {BOOKS[book]}\n\n{whole}\n{page.lstrip()}", encoding="utf-8"
     )
 
 
@@ -123,7 +125,7 @@ def stage(source: Path, families: Sequence[str]) -> None:
     """Put everything Sphinx reads into one folder."""
     shutil.rmtree(source, ignore_errors=True)
     skipped = shutil.ignore_patterns(
-        "compare-*", "paper", "__pycache__", "build.py", "gallery.py", "keys.py"
+        "compare-*", *BOOKS, "__pycache__", "build.py", "gallery.py", "keys.py"
     )
     shutil.copytree(DOCS, source, ignore=skipped)
     sys.path.insert(0, str(DOCS))
@@ -147,14 +149,14 @@ def stage_index(source: Path) -> None:
             index.write("\n".join(toctree))
 
 
-def build(out: Path, families: Sequence[str] = (), paper: Path | None = None) -> int:
-    """Build the site into ``out/html``, the measured paper with it; warnings are errors."""
+def build(out: Path, families: Sequence[str], books: Mapping[str, Path]) -> int:
+    """Build the site into ``out/html``, measured statements with it; warnings are errors."""
     from sphinx.cmd.build import main as sphinx
 
     source = out / "source"
     stage(source, families)
-    if paper is not None:
-        stage_paper(source, paper)
+    for book, folder in books.items():
+        stage_book(source, book, folder)
     stage_index(source)
     shutil.rmtree(out / "html", ignore_errors=True)
     flags = ["-W", "--keep-going", "-q", "-E", "-b", "html", "-d", str(out / "doctrees")]
@@ -169,11 +171,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the documentation site.")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "docs", help="where to")
     parser.add_argument("--families", nargs="*", default=(), help="only these of the gallery")
-    parser.add_argument("--paper", type=Path, help="folder that `lexmargin paper --out` wrote")
-    parser.add_argument("--no-paper", action="store_true", help="leave the measured paper out")
+    for book in BOOKS:
+        parser.add_argument(f"--{book}", type=Path, help=f"folder that `lexmargin {book}` wrote")
+    parser.add_argument("--no-books", action="store_true", help="leave measured statements out")
     asked = parser.parse_args()
-    paper = None if asked.no_paper else asked.paper or measured_paper()
-    return build(asked.out.resolve(), asked.families, paper)
+    given = {book: getattr(asked, book) for book in BOOKS}
+    # One that is named stands alone: the others are not measured for it.
+    if not asked.no_books and not any(given.values()):
+        given = {book: measured(book) for book in BOOKS}
+    books = {book: folder for book, folder in given.items() if folder is not None}
+    return build(asked.out.resolve(), asked.families, books)
 
 
 if __name__ == "__main__":

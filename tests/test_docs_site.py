@@ -215,14 +215,15 @@ def test_without_the_command_there_is_no_paper(
     def run(words: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(words, next(codes))
 
-    monkeypatch.setattr(builder, "PAPERS", (tmp_path / "docs", tmp_path / "out"))
+    monkeypatch.setattr(builder, "ROOT", tmp_path)
     monkeypatch.setattr(builder.subprocess, "run", run)
-    assert builder.measured_paper() is None
-    with pytest.raises(SystemExit, match="wrote no page"):
-        builder.measured_paper()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "paper.md").touch()
-    assert builder.measured_paper() == tmp_path / "out"
+    assert builder.measured("paper") is None
+    with pytest.raises(SystemExit, match="without a page"):
+        builder.measured("paper")
+    there = tmp_path / "out" / "paper"
+    there.mkdir(parents=True)
+    (there / "paper.md").touch()
+    assert builder.measured("paper") == there
     with pytest.raises(StopIteration):
         next(codes)
 

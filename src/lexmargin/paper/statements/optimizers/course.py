@@ -120,17 +120,17 @@ class LimitStatement(Statement):
         checks.append(here.small(name, f"ε of the limit in {_word(p)}", own.stationarity, _EPSILON))
         checks.append(here.small(name, f"distance of the direction to it, {run.steps} steps",
                                  fit.moved, _MOVED))  # fmt: skip
-        same = [q for q in _TRIED if q != p and judged[q].certified]
+        refused = Verdict.NOT_STATIONARY
+        same = [q for q in _TRIED if q != p and judged[q].verdict is not refused]
         if same:
             words = ", ".join(_word(q) for q in same)
-            remarks[f"{at.name}: the max margin of {_word(p)} is stationary in {words} too."] = None
+            remarks[f"{at.name}: the max margin of {_word(p)} is not refused in {words}."] = None
         for q in _TRIED:
             if q == p or q in same:
                 continue
             found = judged[q]
-            refused = found.verdict is Verdict.NOT_STATIONARY
             checks.append(
-                Backing(found.stationarity, refused).check(
+                Backing(found.stationarity, True).check(
                     name,
                     f"ε of it in {_word(q)}",
                     found.stationarity,

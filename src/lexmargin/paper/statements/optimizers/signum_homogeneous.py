@@ -43,9 +43,9 @@ class SignumHomogeneous(LimitStatement):
                 "Signum",
                 diagonal(math.inf),
                 SteepestDescent(math.inf, _STEP, _FIRST),
-                20_000,
+                60_000,
             ),
-            Course("Adam", diagonal(math.inf), Adam(_STEP, _FIRST, _SECOND), 20_000),
+            Course("Adam", diagonal(math.inf), Adam(_STEP, _FIRST, _SECOND), 60_000),
         )
 
     def planted(self) -> tuple[Plant, ...]:
