@@ -93,7 +93,7 @@ class Floors(Expression):
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lexicographic(Formulation):
     """Among max-margin θ raise the 2nd smallest margin, then the 3rd, … over ``‖θ‖ <= 1`` (Def. 5).
 
