@@ -84,10 +84,8 @@ def trace(
     else:
         say(_table(traced))
     if traced.missing:
-        note(
-            f"{len(traced.missing)} of {len(traced.missing) + len(traced.points)} points are "
-            f"missing: {traced.end.sentence}",
-        )
+        count = len(traced.points)
+        note(f"Kept: {count} of {count + len(traced.missing)} points; {traced.end.sentence}.")
         raise typer.Exit(ExitCode.SOLVER)
     raise typer.Exit(ExitCode.CERTIFIED if traced.certified else ExitCode.NEGATIVE)
 
