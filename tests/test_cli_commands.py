@@ -280,6 +280,11 @@ def test_an_interrupted_path_keeps_its_points(
     assert all(row["verdict"] == "GLOBAL" for row in json.loads(out))
 
 
+def test_a_mistyped_command_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "slove", PROBLEM)
+    assert code == 2 and "?." not in err and "Did you mean 'solve'? See: lexmargin --help." in err
+
+
 def _interrupted(*_: Any, **__: Any) -> None:
     signal.raise_signal(signal.SIGINT)
 

@@ -292,3 +292,23 @@ def test_a_proof_needs_no_word_of_what_is_unfelt() -> None:
     data = lm.Dataset([[1.0, 0.0], [0.0, 9.0]], [1, 1], one_class=True)
     found = lm.solve(lm.ConstrainedPath(lm.Linear(), data, rho=20.0)).certificate
     assert found.verdict is lm.Verdict.GLOBAL and not any(UNFELT in why for why in found.reasons)
+
+
+@pytest.mark.parametrize("columns", [40, 41, 400])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_wide_data_have_their_minimiser_in_the_span_of_the_rows(columns: int, loss: str) -> None:
+    """Five samples: from 41 columns on the span alone is searched; far ones are spread 1e±6."""
+    rng = np.random.default_rng(columns)
+    X = rng.standard_normal((5, columns)) * 10.0 ** rng.uniform(-3, 3, columns)
+    problem = ConstrainedPath(Linear(), Dataset(X, [1, -1, 1, -1, 1]), rho=1e-2, loss=loss)
+    found = lm.solve(problem)
+    assert found.certificate.verdict is lm.Verdict.GLOBAL and found.solver == "newton"
+    w = found.direction
+    inside = np.linalg.lstsq(X.T, w, rcond=None)[0]
+    np.testing.assert_allclose(X.T @ inside, w, atol=1e-9)
+
+
+def test_two_opposite_samples_leave_what_is_orthogonal_to_them_free() -> None:
+    row = np.ones((1, 20))
+    found = constrained_linear(np.vstack([row, -row]), 3.0)
+    assert found.converged and np.allclose(found.w @ row.T, 0.0) and found.free == 19

@@ -124,3 +124,11 @@ def test_a_start_of_another_problem_is_judged_by_this_one() -> None:
         best = lm.solve(other)
         for problem in (PROBLEMS["hard margin"], PROBLEMS["lexicographic"]):
             assert lm.solve(problem, start=best).certificate.verdict is Verdict.GLOBAL
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_a_start_of_any_size_is_one(size: float) -> None:
+    for predictor in (LINE, lm.DiagonalNetwork(3)):
+        problem = lm.HardMargin(predictor, DATA)
+        found = lm.solve(problem, start=np.full(problem.functions.size, size))
+        assert found.certificate.verdict is Verdict.GLOBAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, final
 
 import numpy as np
@@ -169,6 +170,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def certificate_(self) -> Certificate:
         """Our word about the fit."""
+        check_is_fitted(self)
         return self.solution_.certificate
 
     def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:
@@ -181,7 +183,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         plain = {name: getattr(self, name) for name in _PLAIN}
         plain = {name: value for name, value in plain.items() if value is not None}
         given = {**dict(kind.traits.defaults), **plain, **(self.parameters or {})}
-        known = set(getattr(kind, "__dataclass_fields__")) - {"predictor", "data"}  # noqa: B009
+        known = {one.name for one in fields(kind)} - {"predictor", "data"}
         for name in given:
             if name not in known:
                 raise UnknownNameError(

@@ -19,7 +19,7 @@ from lexmargin.cli.options import (
     TimeLimit,
     library_of,
 )
-from lexmargin.cli.output import columns, emit, kept_so_far, note, say, table
+from lexmargin.cli.output import columns, emit, kept_so_far, note, printed, say, table
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def trace(
             progress=True,
         )
     if as_json:
-        emit(traced.to_json()["points"])
+        emit(printed(traced.to_json()["points"]))
     else:
         say(_table(traced))
     if traced.missing:
@@ -203,7 +203,7 @@ def descend(
         certificate = certify(HardMargin(stated.predictor, stated.data), point)
     if as_json:
         judged = None if certificate is None else certificate.to_json()
-        emit({"problem": str(stated.name), **path.to_json(), "certificate": judged})
+        emit({"problem": str(stated.name), **printed(path.to_json()), "certificate": judged})
     else:
         say(_descent(path))
         if certificate is not None:
