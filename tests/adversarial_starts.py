@@ -47,7 +47,13 @@ def worse(problem: Any, start: Array, before: Certificate, found: lm.Solution) -
     plain = problem.kkt(start)[0].is_direction
     if after is word and not plain and there > here + ROUNDING * max(1.0, abs(here)):
         return f"objective {there!r} from a start of {here!r}, both {word.value}"
-    if after is word and plain and found.margin < before.margin - 1e-6 * abs(before.margin):
+    separating = word is not Verdict.NOT_SEPARATING
+    if (
+        after is word
+        and plain
+        and separating
+        and found.margin < before.margin - 1e-6 * abs(before.margin)
+    ):
         return f"margin {found.margin!r} from a start of {before.margin!r}, both {word.value}"
     return ""
 
