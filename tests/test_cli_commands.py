@@ -255,6 +255,36 @@ def test_an_interrupt_says_what_is_kept(
     assert code == 130 and kept in json.loads(out)["error"]["advice"]
 
 
+@pytest.mark.parametrize("reached", [0, 2])
+def test_an_interrupted_path_keeps_its_points(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    interrupts: None,
+    reached: int,
+) -> None:
+    follower = importlib.import_module("lexmargin.paths.follower").Follower
+    point = follower.point
+    seen: list[float] = []
+
+    def at(self: Any, rho: float, best: Any) -> Any:
+        if len(seen) == reached:
+            signal.raise_signal(signal.SIGINT)
+        seen.append(rho)
+        return point(self, rho, best)
+
+    monkeypatch.setattr(follower, "point", at)
+    words = ("trace", "paths/l1-constrained-10", "--from", "1", "--to", "4", "--points", "3")
+    code, out, err = call(capsys, *words, "--json")
+    assert code == 3 and len(json.loads(out)) == reached
+    assert f"Kept: {reached} of 3 points; it was interrupted" in err
+    assert all(row["verdict"] == "GLOBAL" for row in json.loads(out))
+
+
+def test_a_mistyped_command_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "slove", PROBLEM)
+    assert code == 2 and "?." not in err and "Did you mean 'solve'? See: lexmargin --help." in err
+
+
 def _interrupted(*_: Any, **__: Any) -> None:
     signal.raise_signal(signal.SIGINT)
 

@@ -53,6 +53,33 @@ def test_a_problem_is_a_table_of_what_is_asked_and_of_its_route() -> None:
     assert len(printed.splitlines()) == len(problem.program().statement) + 1
 
 
+DEEP = lm.Network((64, 32, 16), lm.LeakyReLU(0.25), bias="all")
+REPRS = [
+    (lm.HardMargin(lm.Linear(), DATA), "<HardMargin of Linear() on 3 × 2 samples>"),
+    (
+        lm.MarginPath(lm.Network((3,), lm.ReLU(power=2)), DATA, rho=2, norm="inf"),
+        "<MarginPath of Network([3], ReLU(power=2.0)) on 3 × 2 samples: rho=2.0, norm=inf>",
+    ),
+    (
+        lm.WSet(lm.Sum([lm.Linear(), lm.Bias("plain")]), DATA),
+        "<WSet of Sum([Member(Linear()), Member(Bias(form='plain'))]) on 3 × 2 samples>",
+    ),
+]
+
+
+@pytest.mark.parametrize(("problem", "text"), REPRS)
+def test_a_problem_is_one_line(problem: lm.HardMargin, text: str) -> None:
+    assert repr(problem) == text
+
+
+def test_every_problem_is_one_line() -> None:
+    for kind in (lm.MarginPath, lm.ConstrainedPath, lm.Lexicographic):
+        for predictor in (DEEP, lm.Linear(), lm.Sum([lm.Linear(), lm.Bias("signed-square")])):
+            text = repr(kind(predictor, DATA))
+            assert len(text) < LONGEST and text.startswith(f"<{kind.__name__} of "), text
+    assert len(repr(lm.load("relu/xor"))) < LONGEST
+
+
 def test_a_solution_is_one_line_a_table_and_a_frame() -> None:
     solution = lm.solve(lm.HardMargin(lm.Linear(), DATA))
     assert len(repr(solution)) < LONGEST and "hard-margin: GLOBAL" in repr(solution)

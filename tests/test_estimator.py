@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -224,3 +225,16 @@ def test_sample_weights_go_through_a_pipeline_and_a_grid() -> None:
     grid = GridSearchCV(machine, {"marginclassifier__rho": [1.0, 10.0]}, cv=3)
     grid.fit(X, y, marginclassifier__sample_weight=np.linspace(1.0, 2.0, 30))
     assert grid.best_estimator_[-1].problem_.data.weights.max() == 2.0
+
+
+def test_before_a_fit_there_is_no_certificate() -> None:
+    model = lm.MarginClassifier()
+    assert not hasattr(model, "certificate_")
+    with pytest.raises(NotFittedError):
+        _ = model.certificate_
+
+
+def test_the_parameters_of_a_formulation_alone_are_proposed() -> None:
+    model = lm.MarginClassifier(formulation="hard-margin", rho=3.0)
+    with pytest.raises(UnknownNameError, match=r"Known: norm\."):
+        model.fit([[2.0, 1.0], [-1.0, -2.0]], [1, 0])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
+import lexmargin as lm
 from constrained_cases import drive, margin_data
 from exact_leximin import leximin_margins
 from lexmargin.backends import BackendName, backend
@@ -269,3 +270,45 @@ def test_the_limit_is_the_exact_lexicographic_point(seed: int, norm: float) -> N
     expected = [float(m) for m in leximin_margins(rows.tolist(), norm)]
     assert point.converged
     np.testing.assert_allclose(np.sort(rows @ point.w / rho), np.sort(expected), atol=50 / rho)
+
+
+UNFELT = "sample(s) weigh less than 1e-07 of the heaviest: ε feels no level of theirs"
+
+
+@pytest.mark.parametrize(("rho", "count"), [(4.0, 0), (6.0, 0), (10.0, 2), (20.0, 2)])
+def test_a_second_level_below_the_tolerance_is_said_to_be_unfelt(rho: float, count: int) -> None:
+    """Levels 1/2 and 5/6: the second weighs `e^{-ρ²/3}`, which is 1e-7 at ρ = 6.95."""
+    data = lm.Dataset([[1.0, 1.0], [3.0, 1.0], [1.0, 2.0]], [1, 1, 1], one_class=True)
+    problem = lm.ConstrainedPath(lm.DiagonalNetwork(2), data, rho=rho)
+    # The limit: u_i² = v_i² = β_i with ‖β‖₁ = 1/2.
+    theta = np.sqrt(np.array([1.0, 2.0, 1.0, 2.0]) / 6.0)
+    levels = np.sort(lm.HardMargin(lm.DiagonalNetwork(2), data).functions.values(theta))
+    np.testing.assert_allclose(levels, [1 / 2, 5 / 6, 5 / 6], atol=1e-12)
+    reasons = lm.solve(problem, starts=1).certificate.reasons
+    assert [f"{count} {UNFELT}"] * bool(count) == [why for why in reasons if UNFELT in why]
+
+
+def test_a_proof_needs_no_word_of_what_is_unfelt() -> None:
+    data = lm.Dataset([[1.0, 0.0], [0.0, 9.0]], [1, 1], one_class=True)
+    found = lm.solve(lm.ConstrainedPath(lm.Linear(), data, rho=20.0)).certificate
+    assert found.verdict is lm.Verdict.GLOBAL and not any(UNFELT in why for why in found.reasons)
+
+
+@pytest.mark.parametrize("columns", [40, 41, 400])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_wide_data_have_their_minimiser_in_the_span_of_the_rows(columns: int, loss: str) -> None:
+    """Five samples: from 41 columns on the span alone is searched; far ones are spread 1e±6."""
+    rng = np.random.default_rng(columns)
+    X = rng.standard_normal((5, columns)) * 10.0 ** rng.uniform(-3, 3, columns)
+    problem = ConstrainedPath(Linear(), Dataset(X, [1, -1, 1, -1, 1]), rho=1e-2, loss=loss)
+    found = lm.solve(problem)
+    assert found.certificate.verdict is lm.Verdict.GLOBAL and found.solver == "newton"
+    w = found.direction
+    inside = np.linalg.lstsq(X.T, w, rcond=None)[0]
+    np.testing.assert_allclose(X.T @ inside, w, atol=1e-9)
+
+
+def test_two_opposite_samples_leave_what_is_orthogonal_to_them_free() -> None:
+    row = np.ones((1, 20))
+    found = constrained_linear(np.vstack([row, -row]), 3.0)
+    assert found.converged and np.allclose(found.w @ row.T, 0.0) and found.free == 19

@@ -147,8 +147,51 @@ def test_whatever_a_solution_holds_comes_back(solution: lm.Solution, other: lm.S
     assert plain(again) == plain(solution)
     for mine, theirs in zip((again.margins, *again.theta), (solution.margins, *solution.theta),
                             strict=True):  # fmt: skip
-        # What is not finite is NaN then; all else is the same, bit for bit.
-        np.testing.assert_array_equal(mine, np.where(np.isfinite(theirs), theirs, np.nan))
+        np.testing.assert_array_equal(mine, theirs)
+        assert np.array_equal(np.signbit(mine), np.signbit(theirs) & ~np.isnan(theirs))
+
+    def numbers(one: lm.Solution) -> list[float]:
+        steps = [x for level in one.levels for pair in level.approached for x in pair]
+        return [one.objective, one.times.build, *(level.value for level in one.levels), *steps]
+
+    np.testing.assert_array_equal(numbers(again), numbers(solution))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (math.nan, "null"),
+        (math.inf, '"inf"'),
+        (-math.inf, '"-inf"'),
+        (-0.0, "-0.0"),
+        (5e-324, "5e-324"),
+    ],
+)
+def test_every_double_has_one_text(tmp_path: Path, number: float, text: str) -> None:
+    pair = np.array([number, 1.0, number])
+    kept = replace(BASE, objective=number, margins=pair, times=Times(number, 0.0, 0.0))
+    kept.save(tmp_path / "kept.json")
+    written = (tmp_path / "kept.json").read_text()
+    assert f'"objective":{text}' in written and f'"margins":[{text},1.0,{text}]' in written
+    again = lm.Solution.load(tmp_path / "kept.json")
+    for mine in (again.objective, again.margins[0], again.margins[2], again.times.build):
+        assert math.isnan(number) or (
+            mine == number and math.copysign(1, mine) == math.copysign(1, number)
+        )
+        assert math.isnan(number) is math.isnan(mine)
+    # Nothing else stands for a number.
+    for wrong in ("nan", "Infinity", "INF", "1.0", "", True, [], {}):
+        with pytest.raises(LibraryError):
+            lm.Solution.from_json({**json.loads(written), "objective": wrong})
+        with pytest.raises(LibraryError):
+            lm.Solution.from_json({**json.loads(written), "margins": [wrong, 1.0, 1.0]})
+
+
+def test_frames_hold_numbers() -> None:
+    path = lm.trace(lm.ConstrainedPath(lm.Linear(), DATA), [1.0, 10.0])
+    far = replace(path, points=tuple(replace(one, best_margin=math.inf) for one in path.points))
+    assert far.to_frame()["best_margin"].dtype == float
+    assert list(far.to_frame()["best_margin"]) == [math.inf, math.inf]
 
 
 def test_paths_and_descents_come_back_equal(tmp_path: Path) -> None:

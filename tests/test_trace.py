@@ -278,7 +278,7 @@ def test_trace_says_what_is_missing(
     Clock(monkeypatch, 2, None)
     code, out, err = call(capsys, "trace", "paths/l1-constrained-10", "--points", "3", "--json")
     assert code == 3 and len(json.loads(out)) == 1
-    assert "2 of 3 points are missing" in err
+    assert "Kept: 1 of 3 points" in err
 
 
 def test_descend_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,8 @@ for data in (
     path = lm.trace(lm.MarginPath(lm.Linear(), data), [1, 2, 3], progress=told)
     lm.TracedPath.from_json(path.to_json(), lm.MarginPath(lm.Linear(), data))
     lm.descend(lm.Linear(), data, steps=10, start=[0.1, 0.2])
-    lm.MarginClassifier(formulation="hard-margin", norm="inf").fit(X, [1, 1, -1])
+    fitted = lm.MarginClassifier(formulation="hard-margin", norm="inf").fit(X, [1, 1, -1])
+    print(fitted.certificate_.verdict.certified, fitted.solution_.certificate.report())
 try:
     lm.solve("xor")
 except lm.NotSeparableError as error:

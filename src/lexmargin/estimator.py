@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, final
 
 import numpy as np
@@ -17,6 +18,7 @@ from lexmargin.data.samples import check_structure, is_sparse, sample_weights
 from lexmargin.errors import DataError, LexmarginError, UnknownNameError, nearest
 from lexmargin.formulations import Formulation
 from lexmargin.inputs.kinds import Exponent, check_kinds
+from lexmargin.judge import Certificate
 from lexmargin.losses import LossWord
 from lexmargin.ops.numpy import NumpyOps
 from lexmargin.predictors import Bias, Linear, Member, Predictor, Sum
@@ -63,7 +65,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : labels, sorted.
     problem_ : the formulation that was solved.
     solution_ : the :class:`~lexmargin.solution.Solution`.
-    certificate_ : its certificate.
+    certificate_ : its certificate; raises :class:`~lexmargin.errors.UnjudgedError` where there is
+        none.
     n_iter_ : iterations as the solver counts them, or None.
     support_ : samples (indices) with a positive multiplier.
     coef_, intercept_ : (1, d) and (1,) for two classes, (C, d) and (C,) for more, where the scores
@@ -151,18 +154,24 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             starts=self.starts,
             seed=self.random_state,
         )
-        self.certificate_ = self.solution_.judgement
         self.n_iter_ = self.solution_.iterations
         self._tell(X, kept)
-        if self.certificate_ is None or not self.certificate_.certified:
-            word = "no answer" if self.certificate_ is None else self.certificate_.verdict.value
+        found = self.solution_.judgement
+        if found is None or not found.certified:
             warnings.warn(
-                f"The solution is not certified ({self.solution_.solver}: {word}); its report is "
-                "in solution_. Another solver or grade, or more starts, may find a certified one.",
+                f"The solution is not certified ({self.solution_.solver}: {self.solution_.word}); "
+                "its report is in solution_. Another solver or grade, or more starts, may find a "
+                "certified one.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
+
+    @property
+    def certificate_(self) -> Certificate:
+        """Our word about the fit."""
+        check_is_fitted(self)
+        return self.solution_.certificate
 
     def _stated(self, predictor: Predictor, data: Dataset) -> Formulation:
         kind: Any = Formulation.family.classes.get(str(self.formulation))
@@ -174,7 +183,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         plain = {name: getattr(self, name) for name in _PLAIN}
         plain = {name: value for name, value in plain.items() if value is not None}
         given = {**dict(kind.traits.defaults), **plain, **(self.parameters or {})}
-        known = set(getattr(kind, "__dataclass_fields__")) - {"predictor", "data"}  # noqa: B009
+        known = {one.name for one in fields(kind)} - {"predictor", "data"}
         for name in given:
             if name not in known:
                 raise UnknownNameError(
@@ -189,7 +198,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Samples are counted among those given, of which X are the kept ones.
         """
         functions = self.problem_.functions
-        certificate, size = self.certificate_, X.shape[0]
+        certificate, size = self.solution_.judgement, X.shape[0]
         weights = self.solution_.multipliers if certificate is None else certificate.multipliers
         if functions.multi_class:
             rows, own, other = functions.pairs

@@ -323,7 +323,7 @@ class Solution(StoredAlone):
 
     @classmethod
     def from_json(cls, stored: Any) -> Self:
-        """Return the solution that :meth:`to_json` has written, unjudged, with NaN for None.
+        """Return the solution that :meth:`to_json` has written, unjudged.
 
         Raises:
             LibraryError, UnknownNameError: anything else.

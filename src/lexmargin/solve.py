@@ -32,7 +32,7 @@ from lexmargin.run.inseparable_data import (
     refuse_inseparable,
     unseparated,
 )
-from lexmargin.run.judged_answer import LATE, empty, judge, moved_back, unjudged
+from lexmargin.run.judged_answer import LATE, empty, judge, judged_start, moved_back, unjudged
 from lexmargin.run.limited import Ended, Keep, limited, within_limit
 from lexmargin.run.profile_choice import choose_profile, second_choice
 from lexmargin.run.stages import Run, Start, require
@@ -79,6 +79,7 @@ def solve(
             verifies ten times looser.
         start: θ to start from, flat ``(d,)`` or block by block; random and separating if None. Or
             an earlier solution of the same predictor: with its multipliers the solver stays near.
+            It is judged as :func:`certify` does, and returned itself where no answer is better.
         starts: number of starts of a nonconvex problem; every distinct point is kept, best first.
             None: 12 for small problems (N·d <= 2000), 1 for others and for a given start.
         seed: of every random choice.
@@ -110,9 +111,9 @@ def solve(
         starts = whole(starts, "starts")
     if time_limit is not None:
         time_limit = positive(time_limit, "time_limit", infinite=True)
-    multipliers = None
+    multipliers = claims = None
     if isinstance(start, Solution):
-        multipliers = None if start.levels else start.multipliers
+        claims, multipliers = start.claims, None if start.levels else start.multipliers
         start = start.theta
     workers, seed = whole(workers, "workers"), whole(seed, "seed", 0)
     shelves = library or Library()
@@ -131,6 +132,7 @@ def solve(
         grade=named_grade(grade),
         start=start,
         multipliers=multipliers,
+        claims=claims,
         starts=starts,
         seed=seed,
         workers=workers,
@@ -155,6 +157,7 @@ class _Asked:
     grade: Grade
     start: Start | None
     multipliers: FloatArray | None
+    claims: FloatArray | None
     starts: int | None
     seed: int
     workers: int
@@ -218,6 +221,12 @@ def _solve_here(asked: _Asked, seconds: float, progress: Progress, keep: Keep) -
 def _solved(stated: _Asked) -> Solution:
     """Return the best answer in this process, the others in it."""
     problem, chosen, start = stated.problem, stated.profile, stated.start
+    given = []
+    if start is not None:
+        given = judged_start(problem, stated.grade, start, stated.seed, stated.claims)
+        if stated.keep is not None:
+            for own in given:
+                stated.keep(own)
     near = None if chosen.backend is BackendName.ACTIVE_SET else recentred_problem(problem)
     asked = stated
     if near is not None:
@@ -234,8 +243,8 @@ def _solved(stated: _Asked) -> Solution:
     try:
         found = _answers(asked, chosen)
     except SolverFailedError as error:
-        # Another may see the separator.
-        if not asked.auto:
+        # Another may see the separator, or the start is one.
+        if not (asked.auto or _certified(given)):
             raise
         failed = error
     if asked.auto and not _certified(found):
@@ -245,11 +254,11 @@ def _solved(stated: _Asked) -> Solution:
             found += _answers(asked, second)
     if asked.auto and _lost(asked, found):
         found += _by_way_of_sister(asked, chosen)
-    if failed is not None and not found:
+    if failed is not None and not (found or _certified(given)):
         raise failed
-    best = ranked(asked.problem, found)
     if near is not None:
-        best = [moved_back(s, near, problem, asked.grade) for s in best]
+        found = [moved_back(s, near, problem, asked.grade) for s in ranked(asked.problem, found)]
+    best = ranked(problem, [*found, *given])
     if asked.auto and _lost(asked, best):
         # With a separator in reach, a point that does not separate is no answer.
         refuse_claim(problem, best[0].solver)

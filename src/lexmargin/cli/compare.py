@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lexmargin.cli.options import Json, Shelves, library_of
-from lexmargin.cli.output import UNBOUNDED, columns, emit, kept_so_far, say
+from lexmargin.cli.output import UNBOUNDED, columns, emit, kept_so_far, printed, say
 from lexmargin.errors import BadInputError, ParameterError, UnknownNameError, nearest
 from lexmargin.inputs.files import write_file
 from lexmargin.inputs.optional import optional
@@ -165,6 +165,6 @@ def _show(
     if cite is not None:
         write_file(cite, as_citation(table, library))
     if as_json:
-        emit(table.to_json())
+        emit(printed(table.to_json()))
     else:
         say(as_text(table, columns() or UNBOUNDED))

@@ -152,7 +152,8 @@ def _show_usage(error: Any, as_json: bool) -> int:
         return ExitCode.BAD_INPUT
     context = getattr(error, "ctx", None)
     command = "lexmargin" if context is None else context.command_path
-    problem = f"{error.format_message().rstrip('.')}."
+    message = str(error.format_message()).rstrip(".")
+    problem = message if message.endswith("?") else f"{message}."
     return failed("usage", ExitCode.BAD_INPUT, problem, f"See: {command} --help.", as_json=as_json)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "kept_so_far",
     "note",
     "prepare_streams",
+    "printed",
     "say",
     "silence",
     "table",
@@ -86,6 +87,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
     return fitted(grid, columns() or UNBOUNDED)
+
+
+_TEXTS: Final = frozenset({"problem", "formulation", "solver", "raw_status", "unjudged"})
+"""Keys of a result that hold words of others, which may be any."""
+
+
+def printed(result: Any) -> Any:
+    """Return a result's JSON values as they are printed: what is infinite is null there, too."""
+    if isinstance(result, dict):
+        return {k: v if k in _TEXTS else printed(v) for k, v in result.items()}
+    if isinstance(result, list):
+        return [printed(one) for one in result]
+    return None if result in ("inf", "-inf") else result
 
 
 def emit(value: Any) -> None:

@@ -19,7 +19,7 @@ from lexmargin.cli.options import (
     TimeLimit,
     library_of,
 )
-from lexmargin.cli.output import columns, emit, kept_so_far, note, say, table
+from lexmargin.cli.output import columns, emit, kept_so_far, note, printed, say, table
 from lexmargin.errors import BadInputError, ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -102,14 +102,12 @@ def trace(
             progress=True,
         )
     if as_json:
-        emit(traced.to_json()["points"])
+        emit(printed(traced.to_json()["points"]))
     else:
         say(_table(traced))
     if traced.missing:
-        note(
-            f"{len(traced.missing)} of {len(traced.missing) + len(traced.points)} points are "
-            f"missing: {traced.end.sentence}",
-        )
+        count = len(traced.points)
+        note(f"Kept: {count} of {count + len(traced.missing)} points; {traced.end.sentence}.")
         raise typer.Exit(ExitCode.SOLVER)
     raise typer.Exit(ExitCode.CERTIFIED if traced.certified else ExitCode.NEGATIVE)
 
@@ -242,11 +240,11 @@ def descend(
     found = _identified(path, stated.predictor, stated.data, norms)
     if as_json:
         judged = None if certificate is None else certificate.to_json()
-        named = None if found is None else found.to_json()
+        named = None if found is None else printed(found.to_json())
         emit(
             {
                 "problem": str(stated.name),
-                **path.to_json(),
+                **printed(path.to_json()),
                 "certificate": judged,
                 "identified": named,
             }

@@ -23,7 +23,7 @@ from lexmargin.cli.options import (
     TimeLimit,
     library_of,
 )
-from lexmargin.cli.output import emit, kept_so_far, say
+from lexmargin.cli.output import emit, kept_so_far, printed, say
 from lexmargin.errors import ExitCode, ParameterError
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ def solve(
     solution = solution.named(found.name)
     said = reproduced_negative(found, stated, solution)
     if as_json:
-        emit(solution.to_json() if said is None else {**solution.to_json(), "reproduced": said})
+        found = printed(solution.to_json())
+        emit(found if said is None else {**found, "reproduced": said})
     else:
         say(solution.report() if said is None else f"{solution.report()}\n\n{said}")
     raise typer.Exit(_exit_code(solution) if said is None else ExitCode.CERTIFIED)

@@ -8,12 +8,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Final, Self, final
 
 import numpy as np
 
 from lexmargin.data.dataset import Dataset
-from lexmargin.errors import DegreeError, UnsupportedError
+from lexmargin.errors import DegreeError, UnsupportedError, clipped
 from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.inputs.family import Family
@@ -22,12 +22,15 @@ from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
 from lexmargin.ops.degree import HomogeneityKind
-from lexmargin.outputs.display import html_table
+from lexmargin.outputs.display import html_table, short
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import BiasForm
 from lexmargin.program import Program, Variable
 
 __all__ = ["Formulation", "StageAnswer", "Traits"]
+
+_SHORT: Final = 60
+"""Characters of a predictor in one line with its problem."""
 
 MARGIN = "margin"
 """Name of the constraints ``f_n >= …`` in every program; their multipliers are λ."""
@@ -259,6 +262,14 @@ class Formulation(ABC):
         """Return the solver's multipliers of ``f_n``, in the paper's units."""
         found = answers[-1].multipliers.get(MARGIN)
         return np.full(self.functions.count, np.nan) if found is None else found / unit
+
+    def __repr__(self) -> str:
+        rest = short(self, ("predictor", "data")).removeprefix(type(self).__name__)[1:-1]
+        stated = f": {rest}" if rest else ""
+        data = self.data
+        size = f"{data.n_samples} × {data.n_features} samples"
+        model = clipped(short(self.predictor), _SHORT)
+        return f"<{type(self).__name__} of {model} on {data.name or size}{stated}>"
 
     def explain(self) -> str:
         """Return which route solves this problem, and why: the choice of ``solver="auto"``."""

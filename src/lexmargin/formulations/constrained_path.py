@@ -40,7 +40,7 @@ BALL = "ball"
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConstrainedPath(LossPath):
     """``min log L(ρθ)  s.t.  ‖θ‖ <= 1`` (eq. 5), L of eq. 1 or another loss with its tail.
 

@@ -37,7 +37,7 @@ __all__ = ["HardMargin"]
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HardMargin(Formulation):
     """``min ½‖w‖²  s.t.  f_n(w) >= 1`` (eq. 18 with margin 1), for α-homogeneous predictors.
 

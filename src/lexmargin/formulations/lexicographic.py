@@ -93,7 +93,7 @@ class Floors(Expression):
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lexicographic(Formulation):
     """Among max-margin θ raise the 2nd smallest margin, then the 3rd, … over ``‖θ‖ <= 1`` (Def. 5).
 
@@ -338,6 +338,11 @@ class Lexicographic(Formulation):
         unit: float,
         proofs: Sequence[Proof],
     ) -> tuple[Level, ...]:
+        if not answers:
+            margins = self.functions.values(theta)
+            proof = Proof.DUAL if self.concave else Proof.LOCAL
+            tie = RESOLUTION.local_tie * self._scale(float(margins.min()))
+            return grouped_levels(margins, self.wanted, tie, proof, [])
         *before, last = answers
         names = [variable.name for variable in self.block_variables()]
         blocks = dict(zip(names, self.functions.blocks(theta), strict=True))

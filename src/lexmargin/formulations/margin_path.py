@@ -39,7 +39,7 @@ __all__ = ["MarginPath"]
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MarginPath(Formulation):
     """``max t  s.t.  f_n(ρθ) >= t, ‖θ‖ <= 1`` (eq. 6), or ``min ‖θ‖²  s.t.  f_n(ρθ) >= γ`` (eq. 7).
 

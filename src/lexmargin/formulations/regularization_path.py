@@ -43,7 +43,7 @@ Strength = Annotated[float, Domain(functools.partial(moderate, least=LEAST_STREN
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RegularizationPath(LossPath):
     """``min L(θ) + μ ‖θ‖^q`` for a strength μ (§2.2).
 

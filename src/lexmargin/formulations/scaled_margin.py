@@ -27,7 +27,7 @@ _STAGE_RATIO = 1e5
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScaledMargin(Formulation):
     """``min Σ_k γ^{2/α_k} ‖w_k‖²  s.t.  f_n(w) >= 1`` (eq. 14), for sums of homogeneous parts.
 

@@ -74,7 +74,7 @@ class WSetEvidence:
 
 @final
 @checked_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WSet(Formulation):
     """``min ‖w_1‖²  s.t.  f_n(w) >= 1`` (eq. 13/17), w_1 the part of least degree.
 

@@ -15,7 +15,15 @@ import numpy.typing as npt
 from lexmargin.errors import DataError, LexmarginError, LibraryError, shown
 from lexmargin.inputs.limits import ARRAY_DIMENSIONS
 
-__all__ = ["array_of", "finite", "finite_array", "real_array", "unlisted"]
+__all__ = [
+    "array_of",
+    "finite",
+    "finite_array",
+    "in_record",
+    "out_of_record",
+    "real_array",
+    "unlisted",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -118,33 +126,67 @@ def _check_entries(array: npt.NDArray[Any], what: str, error: type[LexmarginErro
             )
 
 
+_INFINITE: Final = {"inf": math.inf, "-inf": -math.inf}
+
+
 def finite(value: Any) -> Any:
     """Return numbers and arrays as JSON values, with None for every non-finite number."""
+    return _in_json(value, {})
+
+
+def in_record(value: Any) -> Any:
+    """Return numbers and arrays as JSON values, with None for NaN, and "inf" and "-inf"."""
+    return _in_json(value, {number: word for word, number in _INFINITE.items()})
+
+
+def _in_json(value: Any, words: dict[float, str]) -> Any:
     if isinstance(value, np.ndarray):
         listed = value.tolist()
-        return listed if np.all(np.isfinite(value)) else finite(listed)
+        return listed if np.all(np.isfinite(value)) else _in_json(listed, words)
     if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
+        return [_in_json(item, words) for item in value]
     if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
+        number = float(value)
+        return number if math.isfinite(number) else words.get(number)
     return value
 
 
+def out_of_record(raw: object, what: str) -> float:
+    """Return the number that :func:`in_record` has written.
+
+    Raises:
+        LibraryError: anything else.
+    """
+    if not _is_numbers(raw, 0):
+        raise LibraryError(f"{what} is no number.", "Write a finite number there.")
+    return _number(raw)
+
+
 def unlisted(raw: object, what: str) -> FloatArray:
-    """Return the array that :func:`finite` has written as lists, with NaN for None.
+    """Return the array that :func:`in_record` has written as lists.
 
     Raises:
         LibraryError: no lists of numbers, or ragged ones.
     """
     if not _is_numbers(raw, ARRAY_DIMENSIONS):
-        raise LibraryError(f"{what} holds what is no finite number.", "Write lists of numbers.")
+        raise LibraryError(f"{what} holds what is no number.", "Write lists of numbers.")
     try:
-        return np.array(raw, dtype=np.float64)
+        return np.array(_read(raw), dtype=np.float64)
     except (ValueError, OverflowError):
         raise LibraryError(f"{what} is ragged.", "Write rows of one length there.") from None
+
+
+def _read(raw: Any) -> Any:
+    return [_read(entry) for entry in raw] if isinstance(raw, list) else _number(raw)
+
+
+def _number(raw: Any) -> float:
+    return math.nan if raw is None else _INFINITE.get(raw) or float(raw)
 
 
 def _is_numbers(raw: object, depth: int) -> bool:
     if isinstance(raw, list):
         return depth > 0 and all(_is_numbers(entry, depth - 1) for entry in raw)
+    if isinstance(raw, str):
+        return raw in _INFINITE
     return raw is None or (type(raw) in (int, float) and math.isfinite(raw))  # type: ignore[arg-type]

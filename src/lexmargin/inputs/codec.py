@@ -9,7 +9,8 @@ default is required.
 There are two forms. In a file, which people write, numbers may be exact strings, what has a default
 may be left out, and the fields of a value of a family may stand beside its word. In a receipt,
 which programs write, everything is stated, once and in one way. A record is what a program writes
-of its own run, in the form of receipts: it may hold arrays, and what is not finite is null there.
+of its own run, in the form of receipts: it may hold arrays, and there NaN is null and what is
+infinite is "inf" or "-inf".
 What follows from other fields, named in ``computed`` of the class, is written and not read.
 
 A library of schemas such as pydantic would need validators of our own for exact numbers, families,
@@ -52,7 +53,7 @@ from lexmargin.errors import (
     nearest,
     shown,
 )
-from lexmargin.inputs.arrays import finite, unlisted
+from lexmargin.inputs.arrays import finite, in_record, out_of_record, unlisted
 from lexmargin.inputs.checks import Domain
 from lexmargin.inputs.expressions import Number, number, numbers
 from lexmargin.inputs.family import Family
@@ -400,8 +401,8 @@ def _given(raw: object, where: Where, item: int | None = None) -> int | float | 
 
 
 def _double(raw: object, where: Where) -> float:
-    if raw is None and where.record:
-        return math.nan
+    if where.record:
+        return out_of_record(raw, str(where))
     if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
         return float(raw)
     raise _wrong(where, "a finite number", raw)
@@ -436,8 +437,8 @@ def written(value: Any, *, exact: bool) -> dict[str, Any]:
 def fields_written(value: Any, *, exact: bool, skipped: Sequence[str] = ()) -> dict[str, Any]:
     """Return the fields of a dataclass, as :func:`written`.
 
-    Receipts are without what says how a problem is solved, files without what is empty; what is
-    not finite is null.
+    Receipts are without what says how a problem is solved, files without what is empty; NaN is
+    null, and what is infinite "inf" or "-inf".
     """
     found: dict[str, Any] = {}
     for one in schema(type(value)):
@@ -476,9 +477,9 @@ def _plain(hint: Any, value: Any, exact: bool) -> Any:
     if hint is Number:
         return value.value
     if origin is np.ndarray and value is not None:
-        return finite(value)
+        return in_record(value)
     if hint is float and value is not None:
-        return finite(float(value))
+        return in_record(float(value))
     if isinstance(value, np.integer):
         return int(value)
     if dataclasses.is_dataclass(value):

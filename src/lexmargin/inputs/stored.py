@@ -6,6 +6,7 @@ Nothing in a file is run, and no word in it is believed: what was measured is me
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -15,7 +16,7 @@ from lexmargin.inputs.files import read_file, write_file
 from lexmargin.inputs.json_text import canonical, parsed
 from lexmargin.inputs.limits import STORED_BYTES, STORED_VALUES
 
-__all__ = ["Stored", "StoredAlone", "from_file", "record"]
+__all__ = ["Stored", "StoredAlone", "columns", "from_file", "record"]
 
 _SMALLER: Final = "Keep the arrays with numpy.savez."
 
@@ -35,12 +36,23 @@ def from_file(path: str | Path) -> Any:
     return parsed(content, "saved result", STORED_VALUES, LibraryError, _SMALLER)
 
 
+def columns(results: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return what is written of results, by name, and numbers as they are: columns of a frame."""
+    rows = [fields_written(one, exact=True) for one in results]
+    found: dict[str, list[Any]] = {name: [] for name in (rows[0] if rows else ())}
+    for one, row in zip(results, rows, strict=True):
+        for name, values in found.items():
+            number = getattr(one, name, None)
+            values.append(number if isinstance(number, float) else row[name])
+    return found
+
+
 class Stored(ABC):
     """A result that can be written to a file."""
 
     @abstractmethod
     def to_json(self) -> Any:
-        """Return plain JSON values; non-finite numbers become None."""
+        """Return plain JSON values: None for NaN, "inf" and "-inf" for what is infinite."""
 
     def save(self, path: str | Path) -> None:
         """Replace a file by the result, in one step; ``load`` reads it.
@@ -58,12 +70,12 @@ class StoredAlone(Stored):
     """A result that can be read back by itself."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; non-finite numbers become None."""
+        """Return plain JSON values: None for NaN, "inf" and "-inf" for what is infinite."""
         return fields_written(self, exact=True)
 
     @classmethod
     def from_json(cls, stored: Any) -> Self:
-        """Return the result that :meth:`to_json` has written, with NaN for None.
+        """Return the result that :meth:`to_json` has written.
 
         Raises:
             LibraryError: an unknown or missing key, or a value of another type.

@@ -329,6 +329,7 @@ BESIDE: Final = (
     ),
     "‖w_1‖² may be {x} above the least one",
     "{n} dimension(s) of θ are decided by weights below e^-{x}, unseen",
+    "{n} sample(s) weigh less than {x} of the heaviest: ε feels no level of theirs",
     "the verdict speaks of level 1; later levels are recomputed, not judged",
     "from the inner products of {n} gradients of {n} parameters, which alone resolve ε to {x}",
     "degrees by layer, measured: {layers}",

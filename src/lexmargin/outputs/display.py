@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import io
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import Any, Final
 
 from lexmargin.inputs.optional import optional
 
-__all__ = ["fitted", "frame", "html_table", "printable", "templates"]
+__all__ = ["fitted", "frame", "html_table", "printable", "short", "templates"]
 
 # C0 but for the end of a line and the tabulator, DEL, C1, other ends of lines, marks that turn the
 # direction of text around, halves of characters.
@@ -62,6 +64,23 @@ def fitted(grid: Any, width: int) -> str:
         rest = ", ".join(f"{column.header} {cell}" for column, cell in named)
         lines += textwrap.wrap(f"{row[0]}: {rest}", width, subsequent_indent="    ")
     return "\n".join(lines)
+
+
+def short(value: object, skipped: Sequence[str] = ()) -> str:
+    """Return a value as Python writes it, a dataclass with what is not its default alone."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(short, value))}]"
+    if isinstance(value, Enum):
+        return repr(value.value)
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return repr(value)
+    stated = []
+    for one in dataclasses.fields(value):
+        text = short(getattr(value, one.name))
+        # Arrays have no one answer to whether they are equal.
+        if one.repr and one.name not in skipped and text != short(one.default):
+            stated.append(text if one.default is dataclasses.MISSING else f"{one.name}={text}")
+    return f"{type(value).__name__}({', '.join(stated)})"
 
 
 def frame(columns: Mapping[str, Any]) -> Any:

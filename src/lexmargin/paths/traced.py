@@ -19,7 +19,7 @@ from lexmargin.inputs.arrays import finite
 from lexmargin.inputs.checks import moderate
 from lexmargin.inputs.codec import Table, fields_written
 from lexmargin.inputs.kinds import checked
-from lexmargin.inputs.stored import Stored, from_file, record
+from lexmargin.inputs.stored import Stored, columns, from_file, record
 from lexmargin.ops.base import FloatArray
 from lexmargin.outputs.display import frame, html_table
 from lexmargin.outputs.svg import curve
@@ -136,11 +136,10 @@ class TracedPath(Stored):
         return html_table(zip(*columns.values(), strict=True), list(columns)) + figure
 
     def _columns(self) -> dict[str, list[Any]]:
-        rows = [fields_written(point, exact=True) for point in self.points]
         return {
-            name: [row[name] for row in rows]
-            for name, value in (rows[0] if rows else {}).items()
-            if value is None or isinstance(value, (int, float, str))
+            name: values
+            for name, values in columns(self.points).items()
+            if values[0] is None or isinstance(values[0], (int, float, str))
         }
 
     def _rows(self) -> list[dict[str, Any]]:

@@ -17,16 +17,35 @@ from lexmargin.linalg.norms import vector_norm
 from lexmargin.ops.base import FloatArray
 from lexmargin.run.long_answer import long_answer
 from lexmargin.run.origin_answer import certified_origin
-from lexmargin.run.stages import Run
+from lexmargin.run.stages import Run, Start
 from lexmargin.shelf.profiles import Grade, Profile
-from lexmargin.solution import Claim, Improvement, Solution, Times, claimed_multipliers
+from lexmargin.solution import (
+    Claim,
+    Improvement,
+    Ran,
+    RawAnswer,
+    Solution,
+    Times,
+    claimed_multipliers,
+)
 from lexmargin.version import installed
 
-__all__ = ["LATE", "empty", "judge", "judge_point", "moved_back", "unjudged", "versions"]
+__all__ = [
+    "LATE",
+    "empty",
+    "judge",
+    "judge_point",
+    "judged_start",
+    "moved_back",
+    "unjudged",
+    "versions",
+]
 
 _FOREIGN = (
     "none of the paper's problems: what its points must satisfy is for certify(f=…, jacobian=…)"
 )
+START = "start"
+"""The solver of an answer that is the start itself."""
 LATE = "the time limit ended it before its certificate was there"
 
 _MOST_MOVED = 1e-2
@@ -127,6 +146,57 @@ def judge_point(
         judgement=certificate,
         times=replace(found.times, certify=time.monotonic() - begun),
     )
+
+
+def judged_start(
+    problem: Formulation,
+    grade: Grade,
+    theta: Start,
+    seed: int,
+    multipliers: FloatArray | None = None,
+) -> list[Solution]:
+    """Return a start as an answer of its own, with our certificate; none where nobody can judge it.
+
+    Args:
+        problem, grade, seed, multipliers: as for :func:`judge_point`.
+        theta: flat ``(d,)`` or block by block; a direction is brought to the length that the
+            problem states.
+
+    Raises:
+        ShapeError, DataError: a start that does not fit the predictor.
+    """
+    point = problem.functions.point(theta)
+    if not problem.is_judged:
+        return []
+    raw = RawAnswer({}, {}, Ran.FINISHED, Claim.NOTHING, "no answer is better")
+    if multipliers is not None and multipliers.shape[-1] != problem.functions.count:
+        # Of a solution on other samples only θ is a start.
+        multipliers = None
+    outcome = Run((), raw, 1.0, 0.0, 0.0, {})
+    found = judge_point(problem, START, grade, outcome, seed, point, multipliers)
+    if found.judgement is None:
+        return []
+    point, multipliers = _stated(problem, point, found.judgement)
+    levels = _levels(problem, outcome, point, found.judgement)
+    found = _measured(found, problem, point)
+    return [replace(found, multipliers=multipliers, levels=levels)]
+
+
+def _stated(
+    problem: Formulation, theta: FloatArray, found: Certificate
+) -> tuple[FloatArray, FloatArray]:
+    """Return θ (d,) and λ (N,) as the problem states them, where only the direction was judged."""
+    degree = problem.functions.homogeneity.degree
+    kkt = problem.kkt(theta)[0]
+    shares = found.multipliers
+    if degree is None or not (kkt.is_direction and kkt.level is None and found.margin > 0.0):
+        return theta, shares
+    # From the unit direction to margin 1.
+    stretch = found.margin ** (-1.0 / degree)
+    unit = theta / vector_norm(theta, problem.norm_p)
+    with np.errstate(all="ignore"):
+        placed = problem.placed(unit, unit * stretch, shares * stretch ** (2.0 - degree))
+    return placed if np.all(np.isfinite(placed[0])) else (theta, shares)
 
 
 def unjudged(problem: Formulation, profile: Profile, outcome: Run, seed: int) -> Solution:

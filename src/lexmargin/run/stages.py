@@ -106,10 +106,12 @@ def run(
     in_score = w_set_of_a_bias(problem) if Handles.QP in profile.handles else None
     if in_score is not None:
         return _by_score(in_score, engine, settings, 1.0 if unit == 1.0 else None)
-    first = starting_theta(problem, start, rng, anywhere=engine.starts_anywhere(problem))
-    unit = natural_unit(problem, first) if unit is None else unit
     needs_start = Handles.NONCONVEX in profile.handles
-    initial = problem.initial_values(first, unit) if needs_start else None
+    # A start may be anything, where margins overflow too.
+    with np.errstate(all="ignore"):
+        first = starting_theta(problem, start, rng, anywhere=engine.starts_anywhere(problem))
+        unit = natural_unit(problem, first) if unit is None else unit
+        initial = problem.initial_values(first, unit) if needs_start else None
     answers = ()
     build = solving = 0.0
     phases: dict[str, float] = {}

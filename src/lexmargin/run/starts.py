@@ -14,6 +14,7 @@ from lexmargin.backends import Backend
 from lexmargin.backends.base import import_problem
 from lexmargin.formulations.base import Formulation
 from lexmargin.inputs.limits import SEVERAL_STARTS_ENTRIES
+from lexmargin.judge import Verdict
 from lexmargin.ops.base import FloatArray
 from lexmargin.outputs.progress import Part, Progress, Tick
 from lexmargin.processes.crew import crew
@@ -155,23 +156,21 @@ def outcomes(
 def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
     """Return distinct points, best first.
 
-    Certified ones come before others, and then the objective decides; for lexicographic problems
-    the sorted margins do (Definition 5). The minimiser of a regularization path may be the origin,
-    which separates nothing: there the objective alone decides.
+    Certified ones come before others, proved ones first of all, and then the objective decides; for
+    lexicographic problems the sorted margins do (Definition 5). Where nothing is certified the word
+    comes before the objective. Of points in one direction the best word stands for all.
     """
     if len(found) < 2:
         return found
     sign = -1.0 if problem.program().sense.value == "maximize" else 1.0
-    regularised, free = problem.traits.origin_may_win, problem.traits.is_loss
+    free = problem.traits.is_loss
 
-    def worth(solution: Solution) -> tuple[bool, bool, bool, float]:
-        certificate = solution.judgement
-        good = certificate is not None and (certificate.certified or regularised)
+    def worth(solution: Solution) -> tuple[int, bool, bool, float]:
         known = bool(np.isfinite(solution.objective))
         # A point that separates nothing is cheap, and no answer where one is asked for.
         separates = free or solution.margin > 0.0
         value = sign * solution.objective if known else 0.0
-        return (not good, not known, not separates, value)
+        return (-_standing(solution), not known, not separates, value)
 
     ordered = sorted(found, key=worth)
     ranks = [problem.ranking(s.margins, s.levels) for s in ordered]
@@ -180,10 +179,34 @@ def ranked(problem: Formulation, found: list[Solution]) -> list[Solution]:
         ordered = _by_levels(ordered, lambda s: of[id(s)])
     distinct: list[Solution] = []
     for solution in ordered:
-        near = (float(np.linalg.norm(solution.direction - o.direction)) for o in distinct)
-        if not any(distance < _SAME_DIRECTION for distance in near):
+        same = (k for k, other in enumerate(distinct) if _alike(solution, other))
+        place = next(same, None)
+        if place is None:
             distinct.append(solution)
+        elif _word(solution) > _word(distinct[place]):
+            distinct[place] = solution
     return distinct
+
+
+def _alike(one: Solution, other: Solution) -> bool:
+    return float(np.linalg.norm(one.direction - other.direction)) < _SAME_DIRECTION
+
+
+def _word(solution: Solution) -> int:
+    return -1 if solution.judgement is None else solution.judgement.verdict.rank
+
+
+def _standing(solution: Solution) -> int:
+    """Return what comes before the objective: all certified points but proved ones are equals.
+
+    So are a saddle, from which a solver goes on, and a point that nobody has decided about.
+    """
+    found = solution.judgement
+    if found is not None and found.certified and found.verdict is not Verdict.GLOBAL:
+        return Verdict.CLARKE_KKT.rank
+    if found is not None and found.verdict is Verdict.SADDLE:
+        return Verdict.UNDECIDED.rank
+    return _word(solution)
 
 
 def _by_levels(

@@ -18,7 +18,7 @@ from lexmargin.compare.performance import performances
 from lexmargin.compare.records import Honesty, RowStatus
 from lexmargin.errors import LibraryError
 from lexmargin.inputs.codec import fields_written, read_as
-from lexmargin.inputs.stored import Stored, from_file, record
+from lexmargin.inputs.stored import Stored, columns, from_file, record
 from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.norms import angle
 from lexmargin.ops.base import FloatArray
@@ -162,8 +162,7 @@ class Table(Stored):
 
     def to_frame(self) -> Any:
         """Return the rows as a ``pandas.DataFrame``."""
-        rows = self.to_json()
-        return frame({name: [row[name] for row in rows] for name in (rows[0] if rows else ())})
+        return frame(columns(self.rows))
 
     def _repr_html_(self) -> str:
         figures = ("profile", "grade", "entered", "certified", "claims", "kept")
