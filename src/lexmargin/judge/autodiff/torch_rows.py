@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, final
 
 import numpy as np
@@ -218,9 +218,10 @@ class TorchScores(Scores):
 
     def _scores(self, parameters: dict[str, Any], x: Any) -> Any:
         try:
-            scores = self._torch.func.functional_call(
-                self._module, {**self._fixed, **parameters}, (x,)
-            )
+            with self._eager():
+                scores = self._torch.func.functional_call(
+                    self._module, {**self._fixed, **parameters}, (x,)
+                )
         except RuntimeError as error:
             # What vmap cannot batch is no fault of the samples, and `rows` does without.
             if "vmap" not in str(error) and ("shape" in str(error) or "size" in str(error)):
@@ -245,6 +246,15 @@ class TorchScores(Scores):
                 "Remove casts from its forward method: certificates need double precision.",
             )
         return scores.reshape(x.shape[0], -1)
+
+    def _eager(self) -> AbstractContextManager[Any]:
+        """Return what makes compiled parts run as they were written, where all can be seen."""
+        compiled = any(
+            type(part).__name__ == "OptimizedModule" or getattr(part, "_compiled_call_impl", None)
+            for part in self._module.modules()
+        )
+        stance = getattr(self._torch.compiler, "set_stance", None)
+        return stance("force_eager") if compiled and stance is not None else nullcontext()
 
     def _split(self, theta: Array) -> dict[str, Any]:
         return {
