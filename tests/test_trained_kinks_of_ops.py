@@ -148,9 +148,7 @@ SMOOTH = {
     "reflection": lambda z: F.pad(z[:, None], (1, 2), mode="reflect"),
     "index": lambda z: z[:, SIX],
     "gather": lambda z: z.gather(1, torch.tensor([SIX]).expand(len(z), -1)),
-    "scatter": lambda z: torch.zeros_like(z).scatter(
-        1, torch.tensor([SIX]).expand(len(z), -1), z
-    ),
+    "scatter": lambda z: torch.zeros_like(z).scatter(1, torch.tensor([SIX]).expand(len(z), -1), z),
     "scatter_add": lambda z: torch.zeros_like(z).scatter_add(
         1, torch.tensor([SIX]).expand(len(z), -1), z
     ),

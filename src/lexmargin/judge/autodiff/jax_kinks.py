@@ -28,7 +28,7 @@ add sub mul div neg dot_general conv_general_dilated integer_pow square reduce_s
 broadcast_in_dim squeeze expand_dims concatenate stack slice dynamic_slice gather select_n
 convert_element_type copy copy_p stop_gradient pad iota split rev exp log1p cumsum
 reduce_prod scatter scatter-add dynamic_update_slice cumprod
-and or not xor rem reduce_or reduce_and device_put optimization_barrier
+and or not xor rem reduce_or reduce_and device_put optimization_barrier reduce_window_sum
 """
 _SMOOTH: Final = frozenset(_NAMES.split())
 _CALL_NAMES: Final = """

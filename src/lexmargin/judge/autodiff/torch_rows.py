@@ -172,8 +172,9 @@ class TorchScores(Scores):
         with _derivatives():
             try:
                 parts = self._torch.func.vmap(one, in_dims=axes)(*given)
-            except RuntimeError:
-                # Control flow that looks at values cannot be vectorised: one by one.
+            except (RuntimeError, ShapeError):
+                # Control flow that looks at values cannot be vectorised, nor can recurrent layers,
+                # which complain of shapes: one by one.
                 first = next(iter(given[0].values())) if isinstance(given[0], dict) else given[0]
                 each = [one(*(_entry(part, k) for part in given)) for k in range(len(first))]
                 parts = {n: self._torch.stack([found[n] for found in each]) for n in self.names}

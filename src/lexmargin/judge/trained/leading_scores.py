@@ -160,9 +160,7 @@ def _growth(network: Scores, bits: int) -> float | None:
     """Return log2 of the growth of the scores from rθ to 2rθ; None beyond the range of doubles."""
     few = _few(network)
     with np.errstate(all="ignore"):
-        near, far = (
-            network.differences(np.ldexp(network.theta, b), few) for b in (bits, bits + 1)
-        )
+        near, far = (network.differences(np.ldexp(network.theta, b), few) for b in (bits, bits + 1))
         sizes = [float(np.max(np.abs(one), initial=0.0)) for one in (near, far)]
     if not np.all(np.isfinite(sizes)):
         return None

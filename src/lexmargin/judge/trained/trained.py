@@ -160,7 +160,9 @@ def _predictor(
     if not np.all(np.isfinite(values)):
         return None
     try:
-        return plain_margins(inside(module), plain_samples(X), plain_samples(y), margins.theta, values)
+        return plain_margins(
+            inside(module), plain_samples(X), plain_samples(y), margins.theta, values
+        )
     except UnsupportedError:
         return None
 
