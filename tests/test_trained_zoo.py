@@ -13,7 +13,7 @@ from zoo_numbers import LOOSE, check_numbers
 
 torch = pytest.importorskip("torch", reason="torch is not installed: an optional extra")
 
-from zoo_torch import NETWORKS, trained  # noqa: E402
+from zoo_torch import NETWORKS, Call, mlp, trained  # noqa: E402
 
 
 def advised(entry, make):
@@ -65,3 +65,59 @@ def test_every_network_gets_a_word_or_advice_that_works(name):
     entry = NETWORKS[name]
     found, far, case = advised(entry, entry.make)
     check_numbers(found, far, *margins_and_rows(*case, far))
+
+
+WRAPPED = {
+    "parallel": torch.nn.DataParallel,
+    "compiled": torch.compile,
+    "twice": lambda module: torch.nn.DataParallel(torch.compile(module)),
+    "inside": lambda module: torch.nn.Sequential(torch.compile(module)),
+    "subclass": lambda module: type("Own", (torch.nn.Sequential,), {})(*module),
+}
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("name", WRAPPED)
+def test_what_is_wrapped_has_the_word_of_the_module_inside(name, bias):
+    module, X, y = trained(lambda: mlp(torch.nn.ReLU, bias=bias), "vectors")
+    verb = lm.certify_limit if bias else lm.certify
+    wanted, found = verb(module, X, y), verb(WRAPPED[name](module), X, y)
+    assert found.verdict is wanted.verdict and found.degree == wanted.degree
+    one, other = (getattr(f, "certificate", f) for f in (wanted, found))
+    assert other.margin == pytest.approx(one.margin, rel=1e-12)
+    assert other.stationarity == pytest.approx(one.stationarity, rel=1e-9)
+    assert other.support.tolist() == one.support.tolist()
+
+
+@pytest.mark.parametrize("how", ["trace", "script"])
+def test_a_traced_module_is_named_and_the_advice_works(how):
+    module, X, y = trained(lambda: mlp(torch.nn.ReLU), "vectors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = (
+            torch.jit.trace(module, torch.tensor(X[:2])) if how == "trace"
+            else torch.jit.script(module)
+        )  # fmt: skip
+    with pytest.raises(lm.UnsupportedError, match="traced or scripted") as caught:
+        lm.certify(traced, X, y)
+    assert "load_state_dict" in str(caught.value)
+    again = mlp(torch.nn.ReLU).double()
+    again.load_state_dict(traced.state_dict())
+    assert lm.certify(again, X, y).verdict is lm.certify(module, X, y).verdict
+
+
+def test_scores_that_share_an_offset_are_judged_by_their_differences():
+    """LogSoftmax, and any score added to all classes, change no margin and so no number."""
+    module, X, y = trained(lambda: mlp(torch.nn.ReLU, outputs=3), "classes")
+    wanted = lm.certify(module, X, y)
+    shifted = Call(lambda m, x: m.net(x) + x.sin().sum(dim=1, keepdim=True), net=module)
+    for other in (torch.nn.Sequential(module, torch.nn.LogSoftmax(dim=1)), shifted):
+        found = lm.certify(other, X, y)
+        assert found.degree == 2.0 and found.verdict is wanted.verdict
+        assert found.margin == pytest.approx(wanted.margin, rel=1e-9)
+        assert found.stationarity == pytest.approx(wanted.stationarity, rel=1e-7)
+    # What is no common offset is seen, however LogSoftmax hides it close to θ = 0.
+    for unit in (torch.nn.Tanh, torch.nn.GELU, torch.nn.Softplus):
+        other, X, y = trained(lambda unit=unit: mlp(unit, outputs=3), "classes")
+        with pytest.raises(lm.DegreeError, match="not homogeneous"):
+            lm.certify(torch.nn.Sequential(other, torch.nn.LogSoftmax(dim=1)), X, y)

@@ -260,7 +260,7 @@ def trained(make: Callable[[], nn.Module], kind: str, steps: int = 250) -> tuple
                 loss = F.cross_entropy(scores, target)
             else:
                 loss = F.softplus(-target * scores.reshape(-1)).mean()
-            if float(loss) < 1e-9:
+            if loss.item() < 1e-9:
                 break
             grads = torch.autograd.grad(torch.log(loss), parameters, allow_unused=True)
             size = sum(float((g**2).sum()) for g in grads if g is not None) ** 0.5

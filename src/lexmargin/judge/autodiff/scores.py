@@ -87,11 +87,12 @@ def relative_distance(z: Array, change: Array, count: int, dimension: int) -> Ar
 
     Parameters
     ----------
-    z : (count, …) what is zero at the kink.
+    z : (count, …) what is zero at the kink; infinite where there is none.
     change : (count, …) its largest change at the points of :func:`displaced`.
     count, dimension : number of samples, and d.
     """
-    size = np.abs(z)
+    alone = np.isinf(z)
+    size = np.where(alone, 0.0, np.abs(z))
     if z.ndim > 1 and z.shape[0] == count:
         top = size.reshape(count, -1).max(axis=1, initial=0.0)
         top = np.broadcast_to(top.reshape(-1, *[1] * (z.ndim - 1)), z.shape)
@@ -100,7 +101,7 @@ def relative_distance(z: Array, change: Array, count: int, dimension: int) -> Ar
     # A standard normal displacement moves z by about ‖∇z‖ of it: √d times its share of ‖θ‖.
     scale = np.maximum(top, math.sqrt(dimension) * change / DISPLACEMENT)
     found: Array = np.divide(size, scale, out=np.zeros(z.shape), where=scale > 0.0)
-    return np.where(change == 0.0, math.inf, found)
+    return np.where(alone | (change == 0.0), math.inf, found)
 
 
 class Scores(ABC):

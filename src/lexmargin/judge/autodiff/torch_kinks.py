@@ -141,7 +141,7 @@ def module_kinks(
                 unknown.add("control flow")
                 break
             for change, (_, z), (_, other) in zip(changes, seen, recorder.seen, strict=True):
-                torch.maximum(change, (other - z).abs(), out=change)
+                torch.maximum(change, (other - z).abs().nan_to_num(nan=0.0), out=change)
     distances = tuple(
         relative_distance(z.cpu().numpy(), change.cpu().numpy(), len(X), dimension)
         for (_, z), change in zip(seen, changes, strict=True)

@@ -61,6 +61,12 @@ class TorchScores(Scores):
                 f"The network is a {type(module).__name__}, and no torch.nn.Module.",
                 "Give a module, or the parameters of a JAX function with it.",
             )
+        if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+            raise UnsupportedError(
+                "The module is traced or scripted: its operations cannot be called with other "
+                "weights.",
+                "Give the module that was traced, with load_state_dict(traced.state_dict()).",
+            )
         self._torch, self._module = torch, module
         _refuse(module)
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):
