@@ -121,3 +121,28 @@ def test_scores_that_share_an_offset_are_judged_by_their_differences():
         other, X, y = trained(lambda unit=unit: mlp(unit, outputs=3), "classes")
         with pytest.raises(lm.DegreeError, match="not homogeneous"):
             lm.certify(torch.nn.Sequential(other, torch.nn.LogSoftmax(dim=1)), X, y)
+
+
+DECIDED = {
+    "where": lambda z: torch.where(z > 0, z, 0.1 * z),
+    "detached": lambda z: z * torch.where(z.detach() > 0, 1.0, 0.1).double(),
+    "gate": lambda z: z * (z > 0),
+    "sign": lambda z: z * (1.0 + 0.5 * torch.sign(z)),
+    "turned": lambda z: torch.where(torch.zeros_like(z) <= z, z, 0.1 * z),
+}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_a_support_on_the_tie_of_a_decision_leaves_the_word_open(name):
+    # Unit 2 is 0 at both samples, and one gradient for each decides nothing.
+    X, y = np.array([[1.0, 1.0], [-1.0, -1.0]]), [1, -1]
+    unit = Call(lambda m, z: DECIDED[name](z))
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3, bias=False), unit,
+                              torch.nn.Linear(3, 1, bias=False)).double()  # fmt: skip
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]))
+        net[2].weight.copy_(torch.tensor([[1.0, 0.5, -1.0]]))
+    loose = lm.Tolerances(stationarity=0.9, complementarity=0.9)
+    found = lm.certify(net, X, y, tolerances=loose)
+    assert found.verdict is lm.Verdict.UNDECIDED and found.nearest_kink == 0.0
+    assert "on a kink" in found.reasons[0]
