@@ -27,8 +27,8 @@ class Images(nn.Module):
         return found @ torch.arange(1.0, 1.0 + found.shape[1], dtype=x.dtype)
 
 
-def report(then, x):
-    scores = TorchScores(Images(then, x.shape[1:]), x)
+def report(then, x, kind=None):
+    scores = TorchScores((kind or Images)(then, x.shape[1:]), x)
     return scores.kinks(np.arange(len(x)), np.ones((len(x), 1)))
 
 
@@ -133,3 +133,122 @@ def test_operations_know_their_kinks(name):
 def test_what_is_no_module_is_named(verb, network):
     with pytest.raises(lm.ParameterError, match=r"no torch\.nn\.Module"):
         verb(network, np.eye(2), [1, -1])
+
+
+# Every operation of a list, on (1, 6) entries along a line; where its gradient jumps is searched.
+SIX = [0, 2, 1, 1, 5, 3]
+SMOOTH = {
+    "roll": lambda z: z.roll(2, dims=1),
+    "flip": lambda z: z.flip(1),
+    "repeat": lambda z: z.repeat(1, 2),
+    "cumsum": lambda z: z.cumsum(1),
+    "masked_fill": lambda z: z.masked_fill(torch.tensor([[True, False] * 3]), 0.0),
+    "upsampling": lambda z: F.interpolate(z[:, None], scale_factor=2, mode="nearest"),
+    "pad": lambda z: F.pad(z, (1, 2)),
+    "reflection": lambda z: F.pad(z[:, None], (1, 2), mode="reflect"),
+    "index": lambda z: z[:, SIX],
+    "gather": lambda z: z.gather(1, torch.tensor([SIX]).expand(len(z), -1)),
+    "scatter": lambda z: torch.zeros_like(z).scatter(1, torch.tensor([SIX]).expand(len(z), -1), z),
+    "scatter_add": lambda z: torch.zeros_like(z).scatter_add(
+        1, torch.tensor([SIX]).expand(len(z), -1), z
+    ),
+    "var": lambda z: z.var(dim=1),
+    "prod": lambda z: z.prod(dim=1),
+    "vdot": lambda z: torch.stack([torch.vdot(row, row.flip(0)) for row in z]),
+    "softmax": lambda z: z.softmax(dim=1),
+    "rsqrt": lambda z: z * z.pow(2).mean(dim=1, keepdim=True).rsqrt(),
+    "std": lambda z: z.std(dim=1),
+    "vector_norm": lambda z: torch.linalg.vector_norm(z, dim=1),
+    "where_of_samples": lambda z: torch.where(torch.tensor([True, False] * 3), z, 2.0 * z),
+}
+KINKED = {
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "abs": torch.abs,
+    "clamp": lambda z: z.clamp(-0.5, 0.5),
+    "amax": lambda z: z.amax(dim=1),
+    "amin": lambda z: z.amin(dim=1),
+    "max": lambda z: z.max(dim=1).values,
+    "min": lambda z: z.min(dim=1).values,
+    "median": lambda z: z.median(dim=1).values,
+    "median_keep": lambda z: z.median(dim=1, keepdim=True).values,
+    "sort": lambda z: z.sort(dim=1).values,
+    "sort_down": lambda z: z.sort(dim=1, descending=True).values,
+    "topk": lambda z: z.topk(3, dim=1).values,
+    "topk_least": lambda z: z.topk(2, dim=1, largest=False).values,
+    "maximum": lambda z: torch.maximum(z, z.flip(1)),
+    "max_pool1d": lambda z: F.max_pool1d(z[:, None], 3, 1),
+    "where": lambda z: torch.where(z > 0, z, 0.1 * z),
+    "where_detached": lambda z: torch.where(z.detach() >= 0.3, z, 2.0 * z - 0.3),
+    "sign": lambda z: z * z.sign(),
+    "gate": lambda z: z * (z > 0),
+    "argmax": lambda z: z.gather(1, z.argmax(dim=1, keepdim=True)),
+    "argmin": lambda z: z.gather(1, z.argmin(dim=1, keepdim=True)),
+}
+
+
+class Moved(Images):
+    """The same with a bias: the gradient by a weight alone is continuous where its entry is 0."""
+
+    def __init__(self, then, shape):
+        super().__init__(then, shape)
+        self.shift = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x):
+        found = self.then(self.scale * x + self.shift).reshape(len(x), -1)
+        return found @ torch.arange(1.0, 1.0 + found.shape[1], dtype=x.dtype)
+
+
+def gradient(then, x):
+    module = Moved(then, x.shape[1:]).double()
+    module(torch.tensor(x)).sum().backward()
+    return module.shift.grad.numpy()
+
+
+def jumps(then, line):
+    """Return the places in [0, 1] where the gradient jumps, by bisection of a grid, and others."""
+    grid, found, quiet = np.linspace(0.0, 1.0, 24), [], []
+    slopes = [gradient(then, line(t)) for t in grid]
+    for low, high, first, last in zip(grid, grid[1:], slopes, slopes[1:], strict=False):
+        for _ in range(46):
+            if np.abs(last - first).max() < 1e-4:
+                break
+            middle = (low + high) / 2
+            between = gradient(then, line(middle))
+            if np.abs(between - first).max() >= np.abs(last - between).max():
+                high, last = middle, between
+            else:
+                low, first = middle, between
+        (found if np.abs(last - first).max() > 1e-3 else quiet).append(low)
+    return found, quiet
+
+
+def lines():
+    draw = np.random.default_rng(3)
+    for _ in range(1):
+        start, end = draw.standard_normal((2, 1, 6))
+        yield lambda t, start=start, end=end: (1 - t) * start + t * end
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_smooth_operations_have_no_kink_and_none_is_found(name):
+    for line in lines():
+        assert not jumps(SMOOTH[name], line)[0]
+        for t in (0.1, 0.5, 0.8):
+            found = report(SMOOTH[name], line(t), Moved)
+            assert not found.unknown and (found.felt is None or found.felt > 1e-3)
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_kinks_are_where_the_gradient_jumps(name):
+    seen = 0
+    for line in lines():
+        places, _ = jumps(KINKED[name], line)
+        seen += len(places)
+        for t in places:
+            found = report(KINKED[name], line(t), Moved)
+            assert not found.unknown and found.felt is not None and found.felt < 1e-9, t
+        for t in np.linspace(0.05, 0.95, 7):
+            if all(abs(t - place) > 1e-3 for place in places):
+                assert report(KINKED[name], line(t), Moved).felt > 1e-6, t
+    assert seen

@@ -15,15 +15,20 @@ from lexmargin.linalg.norms import Array
 __all__ = ["function_kinks", "kinked_gradients"]
 
 _PAIRED: Final = ("max", "min")
-_COMPARED: Final = ("ge", "gt", "le", "lt")
+_COMPARED: Final = ("ge", "gt", "le", "lt", "sign")
+# The largest, or the order, changes where two entries tie.
+_TIED: Final = ("reduce_max", "reduce_min", "argmax", "argmin", "sort", "top_k",
+                "reduce_window_max", "reduce_window_min")  # fmt: skip
 # Kinked at 0 when ‖θ‖ grows: what GELU, SiLU and softplus are made of; and roots.
 _AT_ZERO: Final = ("tanh", "logistic", "erf", "erfc", "sqrt", "rsqrt")
+# Their slopes at a kink are not chosen.
+_FIXED: Final = (*_TIED, "log")
 _NAMES: Final = """
 add sub mul div neg dot_general conv_general_dilated integer_pow square reduce_sum reshape transpose
 broadcast_in_dim squeeze expand_dims concatenate stack slice dynamic_slice gather select_n
 convert_element_type copy copy_p stop_gradient pad iota split rev exp log1p cumsum
-reduce_prod scatter scatter-add dynamic_update_slice
-
+reduce_prod scatter scatter-add dynamic_update_slice cumprod
+and or not xor rem reduce_or reduce_and device_put optimization_barrier reduce_window_sum
 """
 _SMOOTH: Final = frozenset(_NAMES.split())
 _CALL_NAMES: Final = """
@@ -73,7 +78,8 @@ def function_kinks(
     def first(name: str, z: Any, base: Any, output: Any) -> Any:
         names.append(name)
         here = np.asarray(z)
-        change = np.max([np.abs(other[len(distances)] - here) for other in others], axis=0)
+        with np.errstate(invalid="ignore"):
+            change = np.max([np.abs(other[len(distances)] - here) for other in others], axis=0)
         distances.append(relative_distance(here, change, len(X), dimension))
         shifts.append(None if output is None else np.zeros(output.shape))
         return output
@@ -101,11 +107,16 @@ def function_kinks(
     nearest = (math.inf, names[0])
     felt = (math.inf, names[0])
     for index, distance in enumerate(distances):
-        nearest = min(nearest, (float(np.min(distance)), names[index]))
         slope = slopes.get(index)
+        if names[index] == "log" and slope is not None:
+            # Of exponentials it is a largest entry in the limit, and its ties are not measured.
+            if np.any(slope > UNFELT):
+                unknown.add("log")
+            continue
+        nearest = min(nearest, (float(np.min(distance, initial=math.inf)), names[index]))
         if slope is not None and slope.shape == distance.shape:
             distance = np.where(slope <= UNFELT * np.max(slope), math.inf, distance)
-        felt = min(felt, (float(np.min(distance)), names[index]))
+        felt = min(felt, (float(np.min(distance, initial=math.inf)), names[index]))
     where = felt[1] if math.isfinite(felt[0]) else nearest[1]
     return KinkReport(nearest[0], felt[0], where, tuple(sorted(unknown)), tuple(distances))
 
@@ -140,7 +151,8 @@ def kinked_gradients(
     def first(name: str, z: Any, base: Any, output: Any) -> Any:
         nonlocal chosen
         mask = next(places)
-        chosen = chosen and not (output is None and np.any(mask)) and mask.shape[:1] == (len(X),)
+        fixed = output is None or name in _FIXED
+        chosen = chosen and not (fixed and np.any(mask)) and mask.shape[:1] == (len(X),)
         return output
 
     _walk(closed.jaxpr, closed.consts, leaves, [True] * len(leaves), first, set())
@@ -168,8 +180,8 @@ def kinked_gradients(
 
             def sloped(name: str, z: Any, base: Any, output: Any) -> Any:
                 index = next(place)
-                if output is None:
-                    return None
+                if output is None or name in _FIXED:
+                    return output
                 s = slopes[index].reshape(near[index].shape)
                 s = 2.0 * s - 1.0 if name == "abs" else s
                 tilted = stop(output) + base - stop(base) + s * (z - stop(z))
@@ -194,6 +206,8 @@ def _walk(
     unknown: set[str],
 ) -> list[tuple[Any, bool]]:
     """Evaluate a jaxpr; return its outputs, each with whether it depends on θ."""
+    import jax
+
     known: dict[Any, tuple[Any, bool]] = {}
 
     def read(atom: Any) -> tuple[Any, bool]:
@@ -209,6 +223,16 @@ def _walk(
         values, live = [p[0] for p in pairs], any(p[1] for p in pairs)
         name = equation.primitive.name
         body = next((equation.params[k] for k in _BODIES if k in equation.params), None)
+        if name == "custom_jvp_call" and live and equation.params.get("name") == "logaddexp":
+            # Softplus: written with abs and log1p, which have no kink together.
+            found = seen("max", values[0] - values[1], values[1], jax.numpy.logaddexp(*values))
+            known[equation.outvars[0]] = (found, True)
+            continue
+        if name in ("scan", "cond"):
+            unrolled = _scanned if name == "scan" else _branched
+            ends = unrolled(equation.params, pairs, seen, unknown)
+            known.update(zip(equation.outvars, ends, strict=True))
+            continue
         if body is not None and name in _CALLS:
             inner, constants = (body.jaxpr, body.consts) if hasattr(body, "jaxpr") else (body, [])
             ends = _walk(inner, constants, values, [p[1] for p in pairs], seen, unknown)
@@ -223,6 +247,41 @@ def _walk(
     return [read(atom) for atom in jaxpr.outvars]
 
 
+def _scanned(
+    params: Any, pairs: list[tuple[Any, bool]], seen: _Seen, unknown: set[str]
+) -> list[tuple[Any, bool]]:
+    """Evaluate a loop over the first axis of its arguments step by step."""
+    import jax
+
+    body, fixed, held = params["jaxpr"], params["num_consts"], params["num_carry"]
+    constants, carry, rows = pairs[:fixed], pairs[fixed : fixed + held], pairs[fixed + held :]
+    collected: list[list[Any]] = []
+    # What is carried depends on θ from the first step on, or never; asking is not worth a pass.
+    live = any(pair[1] for pair in pairs)
+    steps = range(params["length"])
+    for step in reversed(steps) if params["reverse"] else steps:
+        given = [*constants, *((value, live) for value, _ in carry),
+                 *((value[step], tracked) for value, tracked in rows)]  # fmt: skip
+        ends = _walk(body.jaxpr, body.consts, [v for v, _ in given], [t for _, t in given],
+                     seen, unknown)  # fmt: skip
+        carry = ends[:held]
+        collected.append([value for value, _ in ends[held:]])
+    if params["reverse"]:
+        collected.reverse()
+    stacked = [jax.numpy.stack(values) for values in zip(*collected, strict=True)]
+    return [(value, live) for value in (*(value for value, _ in carry), *stacked)]
+
+
+def _branched(
+    params: Any, pairs: list[tuple[Any, bool]], seen: _Seen, unknown: set[str]
+) -> list[tuple[Any, bool]]:
+    """Evaluate the branch that is taken; the comparison that takes it has been seen."""
+    (which, decided), *rest = pairs
+    body = params["branches"][min(max(int(which), 0), len(params["branches"]) - 1)]
+    ends = _walk(body.jaxpr, body.consts, [v for v, _ in rest], [t for _, t in rest], seen, unknown)
+    return [(value, live or decided) for value, live in ends]
+
+
 def _watched(
     equation: Any,
     values: list[Any],
@@ -233,20 +292,81 @@ def _watched(
     name = equation.primitive.name
     if name in _PAIRED or name == "abs":
         base = np.zeros(()) if name == "abs" else values[1]
+        if any(_infinite(value) for value in values):
+            return outputs
         return [seen(name, values[0] - base, base, outputs[0])]
     if name in _COMPARED:
         if np.issubdtype(values[0].dtype, np.floating):
-            seen(name, values[0] - values[1], None, None)
+            seen(name, values[0] - (values[1] if len(values) > 1 else 0.0), None, None)
         return outputs
     if name in _AT_ZERO:
         seen(name, values[0], None, None)
         return outputs
-    if name == "reduce_max":
-        seen(name, _ties(values[0], equation.params["axes"]), None, None)
+    if name == "log":
+        return [seen(name, values[0], None, outputs[0])]
+    if name == "clamp":
+        for bound in (values[0], values[2]):
+            if not _infinite(bound):
+                seen(name, values[1] - bound, None, None)
         return outputs
-    if name not in _SMOOTH and not (name == "pow" and _whole(values[1])):
+    if name in _TIED:
+        gap = _tied(name, values, equation.params)
+        if gap is not None:
+            felt = outputs[0] if name in ("reduce_max", "reduce_min") else None
+            found = seen(name, gap, None, felt)
+            return outputs if felt is None else [found]
+    # Decisions that led to whole numbers and truths have been seen, and x ≠ x asks for NaN.
+    harmless = name in ("ne", "eq") and (
+        equation.invars[0] is equation.invars[1] or values[0].dtype.kind in "bui"
+    )
+    if name not in _SMOOTH and not harmless and not (name == "pow" and _whole(values[1])):
         unknown.add(name)
     return outputs
+
+
+def _infinite(value: Any) -> bool:
+    try:
+        return bool(np.any(np.isinf(np.asarray(value))))
+    except Exception:  # A traced value is none of the constants that are meant.
+        return False
+
+
+def _tied(name: str, values: list[Any], params: Any) -> Any:
+    """Return by how much entries differ where their order decides; None where that is not known."""
+    import jax
+
+    jnp, z = jax.numpy, values[0]
+    if name.startswith("reduce_window"):
+        return _window_ties(z if name.endswith("max") else -z, params)
+    if name in ("sort", "top_k"):
+        if not jnp.issubdtype(z.dtype, jnp.floating) or params.get("num_keys", 1) != 1:
+            return None
+        axis = params.get("dimension", params.get("axis", z.ndim - 1)) % z.ndim
+        ordered = jnp.sort(z, axis=axis)
+        steps = jnp.moveaxis(ordered[...], axis, -1)
+        gaps = steps[..., 1:] - steps[..., :-1]
+        return jnp.moveaxis(gaps if name == "sort" else gaps[..., -params["k"] :], -1, axis)
+    return _ties(z if name.endswith("max") else -z, params["axes"])
+
+
+def _window_ties(z: Any, params: Any) -> Any:
+    import jax
+
+    jnp, padding = jax.numpy, params["padding"]
+    if any(d != 1 for d in params["base_dilation"]) or any(p < 0 for pair in padding for p in pair):
+        return None
+    padded = jnp.pad(z, padding, constant_values=-np.inf)
+    sizes, apart = params["window_dimensions"], params["window_dilation"]
+    entries = []
+    for place in np.ndindex(*sizes):
+        window = tuple(
+            slice(k * d, length - (n - 1 - k) * d, step)
+            for k, n, d, step, length in zip(
+                place, sizes, apart, params["window_strides"], padded.shape, strict=True
+            )
+        )
+        entries.append(padded[window])
+    return _ties(jnp.stack(entries, axis=-1), (z.ndim,))
 
 
 def _ties(values: Any, axes: Sequence[int]) -> Any:
@@ -256,7 +376,9 @@ def _ties(values: Any, axes: Sequence[int]) -> Any:
     if last.shape[-1] < 2:
         return abs(last[..., 0]) * 0.0 + math.inf
     top = last.sort(axis=-1)[..., -2:]
-    return top[..., 1] - top[..., 0]
+    gap = top[..., 1] - top[..., 0]
+    # A window on padding alone has no entry to lead.
+    return gap.at[gap != gap].set(math.inf)
 
 
 def _whole(power: Any) -> bool:

@@ -80,18 +80,19 @@ def displaced(theta: Array) -> list[Array]:
 
 
 def relative_distance(z: Array, change: Array, count: int, dimension: int) -> Array:
-    """Return `|z|/r` (see `KinkReport`) of one operation; infinite where z is 0 and stays 0.
+    """Return `|z|/r` (see `KinkReport`) of one operation; infinite where z stays what it is.
 
-    What stays 0 at every displaced point has no gradient: blank patches under a convolution without
-    bias, what is behind units that are off, equal entries of a maximum.
+    What stays the same at every displaced point has no gradient: blank patches under a convolution
+    without bias, what is behind units that are off, equal entries of a maximum, masks of samples.
 
     Parameters
     ----------
-    z : (count, …) what is zero at the kink.
+    z : (count, …) what is zero at the kink; infinite where there is none.
     change : (count, …) its largest change at the points of :func:`displaced`.
     count, dimension : number of samples, and d.
     """
-    size = np.abs(z)
+    alone = np.isinf(z)
+    size = np.where(alone, 0.0, np.abs(z))
     if z.ndim > 1 and z.shape[0] == count:
         top = size.reshape(count, -1).max(axis=1, initial=0.0)
         top = np.broadcast_to(top.reshape(-1, *[1] * (z.ndim - 1)), z.shape)
@@ -100,7 +101,7 @@ def relative_distance(z: Array, change: Array, count: int, dimension: int) -> Ar
     # A standard normal displacement moves z by about ‖∇z‖ of it: √d times its share of ‖θ‖.
     scale = np.maximum(top, math.sqrt(dimension) * change / DISPLACEMENT)
     found: Array = np.divide(size, scale, out=np.zeros(z.shape), where=scale > 0.0)
-    return np.where((size == 0.0) & (change == 0.0), math.inf, found)
+    return np.where(alone | (change == 0.0), math.inf, found)
 
 
 class Scores(ABC):
@@ -135,6 +136,16 @@ class Scores(ABC):
             at, along = self._at(theta), self._at(direction)
             found = [self._tangent(at, along, x) for _, x in self._passes(samples)]
         return np.concatenate(found)
+
+    def differences(self, theta: Array | None = None, samples: Indices | None = None) -> Array:
+        """Return F without what all classes share: margins are differences of scores."""
+        return _centred(self.values(theta, samples))
+
+    def slopes(
+        self, direction: Array, samples: Indices | None = None, theta: Array | None = None
+    ) -> Array:
+        """Return `direction·∇` of :meth:`differences`."""
+        return _centred(self.jvp(direction, samples, theta))
 
     def rows(self, samples: Indices, seeds: Array, theta: Array | None = None) -> Array:
         """Return `Σ_c seeds_nc ∇F_c(x_n)`, one row (d,) for each sample named."""
@@ -247,6 +258,10 @@ class Scores(ABC):
             found.append(slice(first, first + size))
             first += size
         return tuple(found)
+
+
+def _centred(scores: Array) -> Array:
+    return scores - np.mean(scores, axis=1, keepdims=True) if scores.shape[1] > 1 else scores
 
 
 def _slices(count: int, most: int) -> list[slice]:

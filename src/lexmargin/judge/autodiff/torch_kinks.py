@@ -35,6 +35,12 @@ _NODES: Final = {
     # The largest changes where two entries tie.
     "amax": "AmaxBackward",
     "max": "MaxBackward",
+    "amin": "AminBackward",
+    "min": "MinBackward",
+    # The order of entries changes where two of them tie.
+    "sort": "SortBackward",
+    "topk": "TopkBackward",
+    "median": "MedianBackward",
     "max_pool2d_with_indices": "MaxPool2DWithIndicesBackward",
     "_log_softmax": "LogSoftmaxBackward",
     # No derivative at 0.
@@ -54,15 +60,22 @@ _native_batch_norm_legit_no_training cudnn_batch_norm empty fill_ zero_ native_g
 _fused_rms_norm _weight_norm_interface roll flip repeat cumsum masked_fill var prod
 upsample_nearest1d upsample_nearest2d vdot tril triu scatter scatter_add index_put
 reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d select_scatter
-slice_scatter index_add
+slice_scatter index_add where
 """
 _SMOOTH: Final = frozenset(_NAMES.split())
-# Decisions hide a kink even where they are taken on a detached copy.
-_DECISIONS: Final = frozenset(
-    ("gt", "ge", "lt", "le", "eq", "ne", "sign", "sgn", "argmax", "argmin", "heaviside")
-)
+# Decisions hide a kink even where they are taken on a detached copy. These compare two numbers, or
+# choose by the largest; what each decides jumps at a tie, whatever becomes of it.
+_COMPARED: Final = frozenset(("gt", "ge", "lt", "le", "sign", "sgn", "heaviside"))
+_CHOSEN: Final = frozenset(("argmax", "argmin"))
+_DECISIONS: Final = frozenset(("eq", "ne"))
 
 
+_AXES: Final = {
+    "sort": ("dim", "descending"),
+    "topk": ("k", "dim", "largest"),
+    "median": ("dim", "keepdim"),
+}
+"""What the further arguments of an operation are called, in order."""
 _NOTHING: Final = -1e300
 """What padding holds: never the largest, and unlike -inf a number that differences know."""
 
@@ -104,6 +117,8 @@ def module_kinks(
             tracked = any(getattr(one, "requires_grad", False) for one in _flat(args))
             if tracked and plain in _NODES:
                 self.seen.extend((plain, z) for z in _distances(plain, func, args, kwargs or {}))
+            elif name in _COMPARED or name in _CHOSEN:
+                self.seen.extend((name, z) for z in _decided(name, args))
             elif name in _DECISIONS or (tracked and not _is_smooth(name, args)):
                 unknown.add(name)
             return func(*args, **(kwargs or {}))
@@ -112,7 +127,11 @@ def module_kinks(
         with Recorder() as recorder:
             scores = call(X)
         seen = recorder.seen
-        slopes = _sensitivities(scores, (scores * seeds).sum(), [name for name, _ in seen])
+        known = [index for index, (name, _) in enumerate(seen) if name in _NODES]
+        felt_by = _sensitivities(
+            scores, (scores * seeds).sum(), [seen[index][0] for index in known]
+        )
+        slopes = dict(zip(known, felt_by or (), strict=False))
         changes = [torch.zeros_like(z) for _, z in seen]
         for displaced_call in moved:
             with Recorder() as recorder:
@@ -122,7 +141,7 @@ def module_kinks(
                 unknown.add("control flow")
                 break
             for change, (_, z), (_, other) in zip(changes, seen, recorder.seen, strict=True):
-                torch.maximum(change, (other - z).abs(), out=change)
+                torch.maximum(change, (other - z).abs().nan_to_num(nan=0.0), out=change)
     distances = tuple(
         relative_distance(z.cpu().numpy(), change.cpu().numpy(), len(X), dimension)
         for (_, z), change in zip(seen, changes, strict=True)
@@ -133,9 +152,9 @@ def module_kinks(
         distance = distances[index]
         found = (float(distance.min()), name)
         nearest = found if nearest is None else min(nearest, found)
-        slope = None if slopes is None else slopes[index]
+        slope = slopes.get(index)
         if slope is not None and slope.shape == z.shape:
-            distance = np.where(_unfelt(slope.cpu().numpy()), math.inf, distance)
+            distance = np.where(_unfelt(slope.cpu().numpy(), name, len(X)), math.inf, distance)
         found = (float(distance.min()), name)
         felt = found if felt is None else min(felt, found)
     if nearest is None or felt is None:
@@ -166,8 +185,12 @@ def _distances(name: str, func: Any, args: Any, kwargs: Any) -> list[Any]:
     z = args[0].detach().clone()
     if name in ("std", "linalg_vector_norm"):
         return [func(*_without_gradient(args), **kwargs)]
-    if name in ("amax", "max", "_log_softmax"):
-        return [_ties(z, *args[1:3]) if name != "_log_softmax" else _ties(z, args[1], True)]
+    if name == "_log_softmax":
+        return [_ties(z, args[1], True).expand_as(z)]
+    if name in ("amax", "max", "amin", "min"):
+        return [_ties(z if name.endswith("max") or name == "max" else -z, *args[1:3])]
+    if name in ("sort", "topk", "median"):
+        return [_neighbours(z, func(z, *args[1:], **kwargs), name, args[1:], kwargs)]
     if name == "max_pool2d_with_indices":
         return [_pooled_ties(z, *args[1:], **kwargs)]
     if name in ("maximum", "minimum"):
@@ -177,6 +200,39 @@ def _distances(name: str, func: Any, args: Any, kwargs: Any) -> list[Any]:
         high = args[2] if len(args) > 2 else kwargs.get("max")
         return [z - bound for bound in (low, high) if bound is not None]
     return [z]
+
+
+def _decided(name: str, args: Any) -> list[Any]:
+    """Return what is zero where a decision changes: nothing for whole numbers."""
+    first, *rest = _without_gradient(args)
+    if name in _CHOSEN:
+        axis = rest[0] if rest and rest[0] is not None else ()
+        keep = len(rest) > 1 and rest[1]
+        found = _ties(first if name == "argmax" else -first, axis, keep)
+    else:
+        other = rest[0] if rest and name not in ("sign", "sgn", "heaviside") else 0.0
+        found = first.clone() - other
+    return [found] if found.is_floating_point() else []
+
+
+def _neighbours(z: Any, found: Any, name: str, given: Any, kwargs: Any) -> Any:
+    """Return by how much every entry that is taken differs from the next ones in order."""
+    import torch
+
+    words = {**dict(zip(_AXES[name], given, strict=False)), **kwargs}
+    whole = name == "median" and not given
+    axis = -1 if whole else int(words.get("dim", -1))
+    entries = z.reshape(-1) if whole else z.movedim(axis, -1) if z.ndim else z.reshape(1)
+    ordered = entries.sort(dim=-1).values
+    steps = ordered.diff(dim=-1)
+    edge = torch.full_like(ordered[..., :1], math.inf)
+    gaps = torch.minimum(torch.cat([edge, steps], dim=-1), torch.cat([steps, edge], dim=-1))
+    if name == "median":
+        middle = gaps[..., (ordered.shape[-1] - 1) // 2]
+        return middle.unsqueeze(axis) if words.get("keepdim") and not whole else middle
+    descending = bool(words.get("descending" if name == "sort" else "largest", name == "topk"))
+    gaps = gaps.flip(-1) if descending else gaps
+    return gaps[..., : found[0].shape[axis]].movedim(-1, axis)
 
 
 def _without_gradient(args: Any) -> list[Any]:
@@ -224,9 +280,14 @@ def _gap(entries: Any) -> Any:
     return top[..., 0] - top[..., 1]
 
 
-def _unfelt(slope: Any) -> Any:
+def _unfelt(slope: Any, name: str, count: int) -> Any:
     """Tell where the margins do not feel an operation's output: the gradient is smooth there."""
     size = np.abs(slope)
+    if name == "_log_softmax" and slope.shape[:1] == (count,) and slope.ndim == 2:
+        # Its kink is in what all entries of a sample share, and differences of them cancel that.
+        total = np.abs(slope.sum(axis=1, keepdims=True))
+        size = np.broadcast_to(total, slope.shape)
+        return size <= UNFELT * np.max(np.abs(slope), initial=0.0)
     return size <= UNFELT * np.max(size, initial=0.0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, final
 
 import numpy as np
@@ -60,6 +60,12 @@ class TorchScores(Scores):
             raise ParameterError(
                 f"The network is a {type(module).__name__}, and no torch.nn.Module.",
                 "Give a module, or the parameters of a JAX function with it.",
+            )
+        if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+            raise UnsupportedError(
+                "The module is traced or scripted: its operations cannot be called with other "
+                "weights.",
+                "Give the module that was traced, with load_state_dict(traced.state_dict()).",
             )
         self._torch, self._module = torch, module
         _refuse(module)
@@ -172,8 +178,9 @@ class TorchScores(Scores):
         with _derivatives():
             try:
                 parts = self._torch.func.vmap(one, in_dims=axes)(*given)
-            except RuntimeError:
-                # Control flow that looks at values cannot be vectorised: one by one.
+            except (RuntimeError, ShapeError):
+                # Control flow that looks at values cannot be vectorised, nor can recurrent layers,
+                # which complain of shapes: one by one.
                 first = next(iter(given[0].values())) if isinstance(given[0], dict) else given[0]
                 each = [one(*(_entry(part, k) for part in given)) for k in range(len(first))]
                 parts = {n: self._torch.stack([found[n] for found in each]) for n in self.names}
@@ -218,9 +225,10 @@ class TorchScores(Scores):
 
     def _scores(self, parameters: dict[str, Any], x: Any) -> Any:
         try:
-            scores = self._torch.func.functional_call(
-                self._module, {**self._fixed, **parameters}, (x,)
-            )
+            with self._eager():
+                scores = self._torch.func.functional_call(
+                    self._module, {**self._fixed, **parameters}, (x,)
+                )
         except RuntimeError as error:
             # What vmap cannot batch is no fault of the samples, and `rows` does without.
             if "vmap" not in str(error) and ("shape" in str(error) or "size" in str(error)):
@@ -245,6 +253,15 @@ class TorchScores(Scores):
                 "Remove casts from its forward method: certificates need double precision.",
             )
         return scores.reshape(x.shape[0], -1)
+
+    def _eager(self) -> AbstractContextManager[Any]:
+        """Return what makes compiled parts run as they were written, where all can be seen."""
+        compiled = any(
+            type(part).__name__ == "OptimizedModule" or getattr(part, "_compiled_call_impl", None)
+            for part in self._module.modules()
+        )
+        stance = getattr(self._torch.compiler, "set_stance", None)
+        return stance("force_eager") if compiled and stance is not None else nullcontext()
 
     def _split(self, theta: Array) -> dict[str, Any]:
         return {

@@ -160,18 +160,11 @@ def _growth(network: Scores, bits: int) -> float | None:
     """Return log2 of the growth of the scores from rθ to 2rθ; None beyond the range of doubles."""
     few = _few(network)
     with np.errstate(all="ignore"):
-        near, far = (
-            centred(network.values(np.ldexp(network.theta, b), few)) for b in (bits, bits + 1)
-        )
+        near, far = (network.differences(np.ldexp(network.theta, b), few) for b in (bits, bits + 1))
         sizes = [float(np.max(np.abs(one), initial=0.0)) for one in (near, far)]
     if not np.all(np.isfinite(sizes)):
         return None
     return float(np.log2(sizes[1] / sizes[0])) if sizes[0] > 0.0 < sizes[1] else 0.0
-
-
-def centred(scores: Array) -> Array:
-    """Return scores (…, C) without what all classes share: margins are differences of them."""
-    return scores - np.mean(scores, axis=1, keepdims=True) if scores.shape[1] > 1 else scores
 
 
 def _few(scores: Scores) -> Indices:
@@ -185,7 +178,7 @@ def _check_jumps(scores: LeadingScores) -> None:
     leading part has none; but the scores of other values of the block differ.
     """
     few, jumping = _few(scores), []
-    here = centred(scores.values(samples=few))
+    here = scores.differences(samples=few)
     size = float(np.max(np.abs(here), initial=0.0))
     for name, place in zip(scores.names, scores.slices, strict=True):
         draw = np.random.default_rng(0)
@@ -196,7 +189,7 @@ def _check_jumps(scores: LeadingScores) -> None:
             point[place] = block * (length / float(np.linalg.norm(block)))
             points.append(point)
         if all(_still(scores, point, place, few, size) for point in points) and any(
-            np.max(np.abs(centred(scores.values(point, few)) - here)) > _MOVED * size
+            np.max(np.abs(scores.differences(point, few) - here)) > _MOVED * size
             for point in points[1:]
         ):
             jumping.append(name)
@@ -215,5 +208,5 @@ def _still(scores: Scores, point: Array, place: slice, few: Indices, size: float
     way = np.zeros_like(point)
     way[place] = np.random.default_rng(1).standard_normal(place.stop - place.start)
     way[place] *= float(np.linalg.norm(point[place])) / float(np.linalg.norm(way[place]))
-    slopes = centred(scores.jvp(way, few, point))
+    slopes = scores.slopes(way, few, point)
     return float(np.max(np.abs(slopes), initial=0.0)) <= _MOVED * size

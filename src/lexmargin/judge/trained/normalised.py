@@ -41,7 +41,7 @@ def free_blocks(margins: TrainedMargins) -> list[tuple[str, list[slice]]]:
     """
     scores, found = margins.scores, []
     few = np.unique(np.linspace(0, scores.count - 1, _SAMPLES).astype(np.intp))
-    points = [(point, scores.values(point, few)) for point in (scores.theta, *around(scores))]
+    points = [(point, scores.differences(point, few)) for point in (scores.theta, *around(scores))]
     layers: dict[str, list[tuple[str, slice]]] = {}
     for name, place in zip(scores.names, scores.slices, strict=True):
         layers.setdefault(layer_of(name), []).append((name, place))
@@ -81,7 +81,7 @@ def _across(point: Array, places: list[slice]) -> Array:
 
 
 def _change(scores: Scores, point: Array, way: Array, few: Indices) -> float:
-    return float(np.max(np.abs(scores.jvp(way, few, point)), initial=0.0))
+    return float(np.max(np.abs(scores.slopes(way, few, point)), initial=0.0))
 
 
 def certify_normalised(

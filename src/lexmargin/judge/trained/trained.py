@@ -22,6 +22,7 @@ from lexmargin.judge.judge import certify_arrays
 from lexmargin.judge.local.beyond_first_order import beyond_first_order
 from lexmargin.judge.programs.directions import certify_direction
 from lexmargin.judge.tolerances import DEFAULT, Tolerances
+from lexmargin.judge.trained.modules import inside
 from lexmargin.judge.trained.normalised import certify_normalised, free_blocks
 from lexmargin.judge.trained.trained_degree import Degrees, measure_degrees
 from lexmargin.judge.trained.trained_judge import certify_by_gram
@@ -137,7 +138,7 @@ def module_scores(module: Any, X: Any, y: ArrayLike) -> Scores:
     optional("torch")
     from lexmargin.judge.autodiff.torch_rows import TorchScores
 
-    return TorchScores(module, X)
+    return TorchScores(inside(module), X)
 
 
 def function_scores(f: Callable[[Any, Any], Any], params: Any, X: Any, y: ArrayLike) -> Scores:
@@ -159,7 +160,9 @@ def _predictor(
     if not np.all(np.isfinite(values)):
         return None
     try:
-        return plain_margins(module, plain_samples(X), plain_samples(y), margins.theta, values)
+        return plain_margins(
+            inside(module), plain_samples(X), plain_samples(y), margins.theta, values
+        )
     except UnsupportedError:
         return None
 

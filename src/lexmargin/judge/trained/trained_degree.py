@@ -23,6 +23,9 @@ _SAMPLES: Final = 128
 _FARTHEST: Final = 30.0
 _BITS: Final = 240.0
 """Exponent that c^α may have, a quarter of a double's 1024: products of it must stay in range."""
+_SHARED_BITS: Final = 22.0
+"""Binary digits by which differences of scores may fall below what classes share: of 53, 31 are
+left, more than the tolerance of Euler's identity asks for."""
 _NOISE: Final = 0.3
 """Relative distance of further points at which the identity must hold too; any sizeable one
 does."""
@@ -76,7 +79,7 @@ def measure_degrees(scores: Scores, tolerance: float, stated: float | None = Non
     """
     everyone = np.arange(scores.count)
     few = everyone[np.unique(np.linspace(0, scores.count - 1, _SAMPLES).astype(np.intp))]
-    values, product = scores.values(), scores.jvp(scores.theta)
+    values, product = scores.differences(), scores.slopes(scores.theta)
     if not np.any(values) and not np.any(product):
         raise DataError(
             "Every score is zero.", "Certify a network that has been trained: θ = 0 has no margin."
@@ -141,7 +144,7 @@ def _shares(scores: Scores, theta: Array, samples: Indices, place: slice) -> Arr
     """Return `θ_k·∇_k F`, (S, C), for one block."""
     direction = np.zeros_like(theta)
     direction[place] = theta[place]
-    return scores.jvp(direction, samples, theta)
+    return scores.slopes(direction, samples, theta)
 
 
 def _sizes(scores: Scores, theta: Array, samples: Indices) -> Array:
@@ -151,7 +154,7 @@ def _sizes(scores: Scores, theta: Array, samples: Indices) -> Array:
 
 
 def _mismatch(scores: Scores, theta: Array, samples: Indices, alpha: float) -> float:
-    values, product = scores.values(theta, samples), scores.jvp(theta, samples, theta)
+    values, product = scores.differences(theta, samples), scores.slopes(theta, samples, theta)
     size = float(np.max([np.max(np.abs(values)), np.max(np.abs(product))]))
     return float(np.max(np.abs(product - alpha * values))) / size if size != 0.0 else 0.0
 
@@ -159,12 +162,17 @@ def _mismatch(scores: Scores, theta: Array, samples: Indices, alpha: float) -> f
 def _drift(scores: Scores, theta: Array, samples: Indices, alpha: float) -> float:
     """Return the largest error of `F(cθ) = c^α F(θ)` at both far scales c."""
     far = float(np.floor(min(_FARTHEST, _BITS / max(abs(alpha), 1.0)))) if alpha == alpha else 1.0
-    here, found = scores.values(theta, samples), [0.0]
-    for c in (2.0**-far, 2.0**far):
+    here, found = scores.differences(theta, samples), [0.0]
+    size, near = float(np.max(np.abs(here), initial=0.0)), 2.0**-far * theta
+    # What classes share may stay while differences shrink, and its rounding would hide them.
+    shared = float(np.max(np.abs(scores.values(near, samples)), initial=0.0))
+    hidden = size > 0.0 and shared > 2.0 ** (_SHARED_BITS - alpha * far) * size
+    close = np.ceil(_SHARED_BITS / max(alpha, 1.0)) if hidden else far
+    for c in (2.0**-close, 2.0**far):
         wanted = c**alpha * here
         size = float(np.max(np.abs(wanted), initial=0.0))
         with np.errstate(all="ignore"):
-            there = scores.values(c * theta, samples)
+            there = scores.differences(c * theta, samples)
             found.append(float(np.max(np.abs(there - wanted), initial=0.0)) / (size or 1.0))
     return float(np.max(found))
 
@@ -182,13 +190,15 @@ def _check_slopes(scores: Scores, points: list[Array]) -> None:
     for seed, point in enumerate(points):
         way = np.random.default_rng(10 + seed).normal(size=point.size)
         way *= float(np.linalg.norm(point)) / float(np.linalg.norm(way))
-        slopes = scores.jvp(way, few, point)
-        ends = [scores.values(point + sign * _STEP * way, few) for sign in (1.0, -1.0)]
+        slopes = scores.slopes(way, few, point)
+        ends = [scores.differences(point + sign * _STEP * way, few) for sign in (1.0, -1.0)]
         error = np.abs((ends[0] - ends[1]) / (2.0 * _STEP) - slopes)
         size = max(float(np.max(np.abs(slopes))), float(np.max(np.abs(ends))))
         wrong.append(float(np.mean(np.any(error > _SLOPE_ERROR * size, axis=1))))
-        reverse = float(scores.vjp(few, np.ones(slopes.shape), point) @ way)
-        if abs(reverse - float(np.sum(slopes))) > _SLOPE_ERROR * size * slopes.size:
+        # Margins alone count: weights of the scores that see nothing of what classes share.
+        seeds = np.linspace(-1.0, 1.0, slopes.shape[1]) if slopes.shape[1] > 1 else np.ones(1)
+        reverse = float(scores.vjp(few, np.tile(seeds, (len(few), 1)), point) @ way)
+        if abs(reverse - float(np.sum(slopes * seeds))) > _SLOPE_ERROR * size * slopes.size:
             wrong[-1] = 1.0
     if min(wrong) > CONTRADICTING:
         raise UnsupportedError(
@@ -209,7 +219,7 @@ def _layers(
     for layer, members in groups.items():
         degrees = []
         for point in points:
-            values = scores.values(point, samples)
+            values = scores.differences(point, samples)
             parts = [_shares(scores, point, samples, scores.slices[k]) for k in members]
             product = np.sum(parts, axis=0)
             ratio = _ratio(values, product)
@@ -270,7 +280,7 @@ def _without(scores: Scores, theta: Array, blocks: list[int]) -> Array:
 
 def _homogeneous(scores: Scores, theta: Array, samples: Indices, tolerance: float) -> bool:
     """Tell whether one point passes what :func:`measure_degrees` asks, with some degree."""
-    values, product = scores.values(theta, samples), scores.jvp(theta, samples, theta)
+    values, product = scores.differences(theta, samples), scores.slopes(theta, samples, theta)
     if not np.any(values):
         return False
     alpha = _ratio(values, product)
