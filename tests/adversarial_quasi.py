@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,40 +17,45 @@ _NEAR = 1e-4
 """Relative distance from the least cost at which a stationary word is false: 1e3 tolerances."""
 
 
-def _case(rng: np.random.Generator, rectified: bool) -> Planted:
+def _case(rng: np.random.Generator, rectified: bool, last: bool) -> Planted:
     while True:
-        found = planted(rng, rectified)
+        found = planted(rng, rectified, last)
         if found is not None:
             return found
 
 
 def _changed(rng: np.random.Generator, case: Planted) -> tuple[list[Any], str]:
     """Return the blocks, exact or wrong in one way, and which."""
-    W1, W2, b, v = (block.copy() for block in case.blocks)
+    blocks = [block.copy() for block in case.blocks]
     kind = str(rng.choice(["exact", "orbit", "unbalanced", "turned", "raised"]))
+    if kind == "unbalanced" and len(blocks) == 3:
+        kind = "orbit"
     if kind == "orbit":
-        # W_1 and W_2 cost nothing: any factor between them.
+        # The first two blocks cost nothing: any factor between them.
         c = np.exp(rng.uniform(-2.0, 2.0))
-        W1, W2 = W1 * c, W2 / c
+        blocks[0], blocks[1] = blocks[0] * c, blocks[1] / c
     elif kind == "unbalanced":
         c = np.exp(rng.choice([-1.0, 1.0]) * 10.0 ** rng.uniform(-3.0, 0.5))
-        v, b, W2 = v * c, b / c, W2 / c
+        _, W2, b, v = blocks
+        blocks[1:] = [W2 / c, b / c, v * c]
     elif kind == "turned":
         size = 10.0 ** rng.uniform(-6.0, -1.0)
-        blocks = [W1, W2, b, v]
         whole = np.sqrt(sum(float(np.sum(x**2)) for x in blocks))
         way = [rng.standard_normal(x.shape) for x in blocks]
         step = size * whole / np.sqrt(sum(float(np.sum(x**2)) for x in way))
-        W1, W2, b, v = (x + step * d for x, d in zip(blocks, way, strict=True))
+        blocks = [x + step * d for x, d in zip(blocks, way, strict=True)]
     elif kind == "raised":
-        # Both sizes larger: feasible with a larger score, at a cost that is not the least.
+        # A larger score, at a cost that is not the least.
         c = np.exp(10.0 ** rng.uniform(-3.0, 0.0))
-        v, b = v * c, b * c
-    return [W1, W2, b, v], kind
+        blocks[2:] = [block * c for block in blocks[2:]]
+    return blocks, kind
 
 
 def _false(case: Planted, blocks: list[Any], margin: float) -> str:
     """Say why w, stretched to the margin 1, is not of the least cost; empty where it is."""
+    if len(blocks) == 3:
+        least, cost = case.least**2, float(blocks[2][0] / margin) ** 2
+        return f"c² = {cost:.9g}, and {least:.9g} is enough" if cost > least * (1 + _NEAR) else ""
     _, _, b, v = blocks
     # λ of b and v is 1/2 each: both costs are divided by the margin.
     sizes = float(np.sum(b**2)) / margin, float(np.sum(v**2)) / margin
@@ -62,8 +66,8 @@ def _false(case: Planted, blocks: list[Any], margin: float) -> str:
     return ""
 
 
-def _judged(rng: np.random.Generator, rectified: bool, trained: bool) -> Trial:
-    case = _case(rng, rectified)
+def _judged(rng: np.random.Generator, rectified: bool, trained: bool, last: bool) -> Trial:
+    case = _case(rng, rectified, last)
     blocks, kind = _changed(rng, case)
     functions = case.problem.functions
     w = functions.flatten(blocks)
@@ -74,7 +78,8 @@ def _judged(rng: np.random.Generator, rectified: bool, trained: bool) -> Trial:
         if not margin > 0.0:
             return Trial(None)
         # Anywhere on its orbit: the same w comes back.
-        run = np.exp(rng.uniform(-3.0, 3.0) * np.array([0.25, 0.25, 0.5, 0.5]))
+        exponents = [0.25, 0.25, 0.5, 0.5] if len(blocks) == 4 else [0.5, 0.5, 1.0]
+        run = np.exp(rng.uniform(-3.0, 3.0) * np.array(exponents))
         theta = functions.flatten([c * block for c, block in zip(run, blocks, strict=True)])
         answer = certify_scaled(as_trained(case.problem, theta), None, DEFAULT)
         if not isinstance(answer, ScaledWord):
@@ -99,13 +104,13 @@ def _judged(rng: np.random.Generator, rectified: bool, trained: bool) -> Trial:
     return Trial(word, wrong=f"{word}: {why}, {where}" if why else "")
 
 
-def _family(rectified: bool, trained: bool) -> Callable[[np.random.Generator], Trial]:
-    return lambda rng: _judged(rng, rectified, trained)
+def _family(rectified: bool, trained: bool, last: bool) -> Family:
+    return lambda rng: _judged(rng, rectified, trained, last)
 
 
 FAMILIES: dict[str, Family] = {
-    "quasi-homogeneous: linear layers": _family(False, False),
-    "quasi-homogeneous: rectified": _family(True, False),
-    "quasi-homogeneous: trained, linear": _family(False, True),
-    "quasi-homogeneous: trained, rectified": _family(True, True),
+    f"exponents: {way}{layers}, {bias}": _family(rectified, trained, last)
+    for way, trained in (("", False), ("trained, ", True))
+    for layers, rectified in (("linear", False), ("rectified", True))
+    for bias, last in (("bias within", False), ("bias at the end", True))
 }

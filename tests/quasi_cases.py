@@ -67,10 +67,15 @@ class Planted:
     least: float
 
 
-def planted(rng: np.random.Generator, rectified: bool) -> Planted | None:
+def planted(rng: np.random.Generator, rectified: bool, last: bool = False) -> Planted | None:
     """Return a random exact answer; None where the data need no bias, or nothing separates them.
 
     Samples are positive, so that rows of W_1 of one sign are rectified for all samples or none.
+
+    Args:
+        rng: draws everything.
+        rectified: whether σ is a ReLU.
+        last: for ``v·σ(W x) + c`` instead, where nothing is shared and the cost is c².
     """
     p, units = int(rng.integers(1, 4)), int(rng.integers(1, 4))
     live, dead = p + int(rng.integers(0, 2)), int(rng.integers(0, 3)) if rectified else 0
@@ -78,38 +83,48 @@ def planted(rng: np.random.Generator, rectified: bool) -> Planted | None:
     slope, offset = rng.standard_normal(p), rng.standard_normal()
     score = X @ slope + offset
     y = np.where(score > np.median(score), 1, -1)
+    answer = least_offset(X, y)
+    if answer is None:
+        return None
+    beta, t = answer
+    rows = rng.standard_normal((live, p))
+    rows = np.abs(rows) + 0.1 if rectified else rows
+    if np.linalg.cond(rows) > 1e3:
+        return None
+    r = np.concatenate([beta @ np.linalg.pinv(rows), np.zeros(dead)])
+    W1 = np.vstack([rows, -np.abs(rng.standard_normal((dead, p))) - 0.1])
+    inner = lm.ReLU() if rectified else Identity()
+    data = lm.Dataset(X, y)
+    if last:
+        predictor = lm.Sum([lm.Network((live + dead,), inner), lm.Bias("plain")])
+        return Planted(lm.WSet(predictor, data), (W1, r, np.array([t])), abs(t))
+    u = rng.standard_normal(units)
+    v = u / np.linalg.norm(u) * np.sqrt(abs(t))
+    rest = rng.standard_normal((units, live + dead))
+    W2 = np.outer(v, r) / (v @ v) + rest - np.outer(v, v @ rest) / (v @ v)
+    problem = lm.WSet(MiddleBias(live + dead, units, inner), data)
+    return Planted(problem, (W1, W2, v[:, None] * np.sign(t), v), abs(t))
+
+
+def least_offset(X: Array, y: Array) -> tuple[Array, float] | None:
+    """Return β and t of the least |t| with ``y_n (β·x_n + t) >= 1``; None where t is 0 or vague."""
+    p, ones = X.shape[1], np.ones((len(X), 1))
     if len(set(y.tolist())) < 2:
         return None
-    # min |t| by t = t_+ - t_-; β free.
-    signed = y[:, None] * np.hstack([X, np.ones((len(X), 1)), -np.ones((len(X), 1))])
+    # t = t_+ - t_-; β free.
+    signed = y[:, None] * np.hstack([X, ones, -ones])
     bounds = [(None, None)] * p + [(0, None)] * 2
     cost = np.append(np.zeros(p), [1.0, 1.0])
     found = linprog(cost, A_ub=-signed, b_ub=-np.ones(len(X)), bounds=bounds)
     if found.x is None or not 1e-3 < found.fun < 1e3:
         return None
-    beta, t = found.x[:p], found.x[p] - found.x[p + 1]
     # To the last bit: the constraints that hold the vertex.
     tight = np.flatnonzero(np.asarray(found.ineqlin.marginals) < -1e-9)
-    extended = y[tight, None] * np.hstack([X[tight], np.ones((tight.size, 1))])
-    beta_t = np.linalg.lstsq(extended, np.ones(tight.size), rcond=None)[0]
-    if tight.size != p + 1 or np.linalg.cond(extended) > 1e4 or np.linalg.norm(beta) > 1e3:
+    held = y[tight, None] * np.hstack([X[tight], ones[tight]])
+    if tight.size != p + 1 or np.linalg.cond(held) > 1e4:
         return None
-    beta, t = beta_t[:p], float(beta_t[p])
-    u = rng.standard_normal(units)
-    v = u / np.linalg.norm(u) * np.sqrt(abs(t))
-    b = v * np.sign(t)
-    rows = np.abs(rng.standard_normal((live, p))) + 0.1 if rectified else rng.standard_normal(
-        (live, p)
-    )  # fmt: skip
-    if np.linalg.cond(rows) > 1e3:
-        return None
-    r = np.concatenate([beta @ np.linalg.pinv(rows), np.zeros(dead)])
-    W1 = np.vstack([rows, -np.abs(rng.standard_normal((dead, p))) - 0.1])
-    rest = rng.standard_normal((units, live + dead))
-    W2 = np.outer(v, r) / (v @ v) + rest - np.outer(v, v @ rest) / (v @ v)
-    inner = lm.ReLU() if rectified else Identity()
-    problem = lm.WSet(MiddleBias(live + dead, units, inner), lm.Dataset(X, y))
-    return Planted(problem, (W1, W2, b[:, None], v), abs(t))
+    *beta, t = np.linalg.solve(held, np.ones(p + 1))
+    return (np.array(beta), float(t)) if np.linalg.norm(beta) <= 1e3 else None
 
 
 # -- the way of trained networks, without a framework ----------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 from scipy.optimize import linprog, minimize
 
 import lexmargin as lm
@@ -150,6 +151,40 @@ def test_a_needed_bias_costs_what_it_does_by_hand() -> None:
     assert found.certificate.multipliers == pytest.approx([2.0, 1.0], rel=1e-6)
     assert all(check.holds for check in found.certificate.checks)
     assert any("2 dimensions" in why for why in found.certificate.reasons)
+
+
+def test_gradient_flow_grows_by_the_least_exponents_and_its_residual_falls() -> None:
+    """Blocks grow like γ^λ with λ of the predictor, and ε of its own multipliers like 1/‖θ‖."""
+    problem = lm.WSet(MiddleBias(2, 2), LINE)
+    functions, mine = problem.functions, problem.parts.entries(0)
+    exponents = problem.parts.spread(1.0 / problem.parts.degrees)
+
+    def weights(theta: np.ndarray) -> np.ndarray:
+        values = functions.values(theta)
+        found = np.exp(-(values - values.min()))
+        return np.asarray(found / found.sum())
+
+    def flow(_: float, theta: np.ndarray) -> np.ndarray:
+        # Time is measured so that the norm grows like e^t, once it grows.
+        way = functions.vjp(theta, weights(theta))
+        size, length = np.linalg.norm(theta), np.linalg.norm(way)
+        along = way @ theta / (size * length)
+        return np.asarray(way / length * size / (along if along > 0.05 else 1.0))
+
+    theta, rows = np.random.default_rng(0).standard_normal(functions.size) * 0.7, []
+    for _ in range(5):
+        theta = solve_ivp(flow, (0.0, 1.4), theta, method="LSODA", rtol=1e-9, atol=1e-11).y[:, -1]
+        gamma = float(np.min(functions.values(theta)))
+        target = np.where(mine, theta * gamma**-exponents, 0.0)
+        pull = weights(theta) @ (functions.jacobian(theta) * gamma ** (exponents - 1.0))
+        cosine = float(pull @ target) / (np.linalg.norm(pull) * np.linalg.norm(target))
+        sizes = [float(np.linalg.norm(block)) for block in functions.blocks(theta)]
+        rows.append((gamma, np.sqrt(max(0.0, 1.0 - cosine**2)), np.linalg.norm(theta), sizes))
+    before, after = rows[-2:]
+    grown = np.log(np.array(after[3]) / before[3]) / np.log(after[0] / before[0])
+    assert grown == pytest.approx([0.25, 0.25, 0.5, 0.5], abs=5e-3)
+    assert after[2] / before[2] > 3.0
+    assert after[1] / before[1] == pytest.approx(before[2] / after[2], rel=0.1)
 
 
 def slsqp(problem: lm.WSet, theta: np.ndarray) -> np.ndarray:
