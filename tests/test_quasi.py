@@ -275,7 +275,7 @@ def test_what_is_not_shared_is_the_w_set_of_the_paper() -> None:
             assert stretched is not None
             word = certify_scaled(as_trained(problem, theta), None, DEFAULT)
             assert isinstance(word, ScaledWord)
-            again = lm.certify(problem, stretched)
+            again = lm.certify(given, stretched)
             assert word.certificate.stationarity == pytest.approx(again.stationarity, rel=1e-6)
 
 
@@ -340,3 +340,19 @@ def test_no_false_word_in_a_short_search(name: str) -> None:
     trials = [FAMILIES[name](rng) for _ in range(30)]
     assert [trial.wrong or trial.refused for trial in trials if trial.wrong or trial.refused] == []
     assert sum(trial.verdict is not None and trial.verdict.stationary for trial in trials) >= 5
+
+
+@pytest.mark.parametrize("factor", [1e-8, 1.0, 1e8])
+def test_a_factor_between_layers_hides_no_gradient(factor: float) -> None:
+    """A unit whose weights out are 0 and would help: Σ ν ∇f is not 0 in W_2, whatever W_1 is."""
+    root = np.sqrt(3.0)
+    # The answer on the line, and a second feature that the unit beside reads with W_2 = 0.
+    data = lm.Dataset([[1.0, 1.0], [2.0, -1.0]], [1, -1])
+    problem = lm.WSet(MiddleBias(2, 1), data)
+    W1 = np.array([[-2.0 / root, 0.0], [0.0, 1.0]]) * factor
+    blocks = [W1, np.array([[1.0, 0.0]]) / factor, np.array([[root]]), np.array([root])]
+    w = problem.functions.flatten(blocks)
+    assert np.allclose(problem.functions.values(w), 1.0)
+    assert not lm.certify(problem, w).verdict.stationary
+    word = certify_scaled(as_trained(problem, w), None, DEFAULT)
+    assert isinstance(word, ScaledWord) and not word.certificate.verdict.stationary

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
@@ -117,6 +118,17 @@ class Parts:
     def entries(self, k: int) -> FloatArray:
         """Return a mask (d,) of the entries of part k."""
         return np.asarray(self._owner_of_entries == k)
+
+    @property
+    def groups(self) -> list[tuple[NDArray[np.bool_], float]]:
+        """The masks (d,) of what has one scale, each with its degree.
+
+        Parts of eq. 10; single blocks where they share terms, as they may trade any factor.
+        """
+        sizes = [int(np.prod(shape, dtype=int)) for shape in self.functions.shapes]
+        owner = list(self.owner) if self.shared else list(range(len(self.items)))
+        each = np.repeat(np.arange(len(sizes)) if self.shared else np.array(self.owner), sizes)
+        return [(each == i, float(self.degrees[k])) for i, k in enumerate(owner)]
 
     def spread(self, per_part: FloatArray) -> FloatArray:
         """Return one number per part as one number per entry of θ (d,)."""

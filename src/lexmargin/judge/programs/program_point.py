@@ -134,10 +134,7 @@ def _metric(kkt: Kkt, limits: Tolerances) -> Array:
     """
     parts = kkt.parts
     if parts is not None and kkt.even_parts:
-        owner = [
-            (parts.entries(k).astype(bool), float(degree)) for k, degree in enumerate(parts.degrees)
-        ]
-        return part_metric(kkt.point, kkt.target, kkt.values, kkt.moving, owner, limits)
+        return part_metric(kkt.point, kkt.target, kkt.values, kkt.moving, parts.groups, limits)
     return np.where(kkt.entry_costs > 0.0, np.sqrt(kkt.entry_costs), 1.0)
 
 

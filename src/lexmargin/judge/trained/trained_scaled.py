@@ -170,10 +170,12 @@ def _judged(
     target = np.zeros(w.size)
     for block in first:
         target[slices[block]] = w[slices[block]]
+    # Every block on its own scale: those outside P may trade any factor.
     owners = []
-    for one in sorted({chosen[block] for block in kept}, reverse=True):
-        mine = (exponents == one) & ~without
-        owners.append((mine, 1.0 / one if one > 0.0 else np.inf))
+    for block in kept:
+        mine = np.zeros(w.size, dtype=np.bool_)
+        mine[slices[block]] = True
+        owners.append((mine, 1.0 / chosen[block] if chosen[block] > 0.0 else np.inf))
     metric = part_metric(w, target, values, rows, owners, limits)
     unit = costed_unit(w, target, values, rows, exponents * w, metric)
     if not unit.is_finite:
