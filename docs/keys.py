@@ -48,6 +48,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "lexicographic.levels": "how many smallest margins are settled, k of Definition 5; all of them "
     "without it",
     "w-set.levels": "how many parts are minimised, one after another",
+    "w-set.exponents": "λ > 0 of every block of θ, where terms of different degrees share blocks; "
+    "the predictor's own without it",
     "method": "which algorithm",
     # The file.
     "ProblemFile.title": "one line",

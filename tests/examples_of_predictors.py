@@ -29,6 +29,7 @@ from lexmargin.predictors import (
 
 N, P = 6, 4
 SUM, ONE, NEITHER = HomogeneityKind.SUM, HomogeneityKind.HOMOGENEOUS, HomogeneityKind.NEITHER
+QUASI = HomogeneityKind.QUASI
 
 # predictor, kind, degrees of its parts (by hand: a product adds degrees, a power multiplies them)
 PREDICTORS: dict[str, tuple[Predictor, HomogeneityKind, tuple[float, ...]]] = {
@@ -58,8 +59,9 @@ PREDICTORS: dict[str, tuple[Predictor, HomogeneityKind, tuple[float, ...]]] = {
     "log-shift": (Log(1.5, shift=3.0), NEITHER, ()),
     "biased-first": (Network((3, 2), ReLU(), bias="first"), ONE, (3,)),
     "biased-2": (Network((3,), ReLU(2), bias="all"), SUM, (1, 3)),
-    "biased-3": (Network((3, 2), ReLU(), bias="all"), NEITHER, ()),
-    "biased-3-classes": (Network((3, 2), LeakyReLU(0.1), 3, "all"), NEITHER, ()),
+    # Exponents: c 1; W_3 and b_2 1/2, as λ_{b_2} + λ_{W_3} = 1; W_1, b_1 and W_2 half of that.
+    "biased-3": (Network((3, 2), ReLU(), bias="all"), QUASI, (1, 2, 4)),
+    "biased-3-classes": (Network((3, 2), LeakyReLU(0.1), 3, "all"), QUASI, (1, 2, 4)),
     "biased-linear": (Network((), bias="all"), ONE, (1,)),
     "residual": (Residual(2, 2, ReLU()), NEITHER, ()),
     # W_1 b_1 b_2 W_3: 3 of the layers' weights and b_1; the highest path takes every weight.

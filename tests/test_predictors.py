@@ -73,7 +73,7 @@ def test_euler_and_scaling(name: str, scale: float, seed: int) -> None:
     np.testing.assert_allclose(euler, values, rtol=1e-9, atol=1e-9 * size)
 
 
-def test_mixed_degrees_inside_a_relu_are_neither() -> None:
+def test_mixed_degrees_inside_a_relu_have_exponents() -> None:
     class Mixed(Predictor):
         outputs = 1
 
@@ -89,7 +89,9 @@ def test_mixed_degrees_inside_a_relu_are_neither() -> None:
             return ops.relu(ops.add(ops.linear(X, theta[0]), ops.linear(X, squared)))
 
     found = Mixed().homogeneity(3)
-    assert found.kind is HomogeneityKind.NEITHER
+    assert found.kind is HomogeneityKind.QUASI and found.degree is None
+    # λ = 1 of the first block and, squared, 1/2 of the second.
+    assert [(part.degree, part.blocks) for part in found.parts] == [(1.0, (0,)), (2.0, (1,))]
     assert "1, 2" in found.reason
 
 

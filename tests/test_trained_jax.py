@@ -225,3 +225,24 @@ def test_bad_input_is_named():
         lm.certify_function(leaky, {**params, "steps": 3}, X, y)
     with pytest.raises(UnsupportedError, match="float32"):
         lm.certify_function(lambda p, x: leaky(p, x).astype(jnp.float32), params, X, y)
+
+
+def test_a_silent_leading_part_is_judged_by_exponents() -> None:
+    """``v (W_2 W_1 x + b)`` with ``s + t >= 1`` and ``-2s - t >= 1``: t = 3, and v = b."""
+    root = math.sqrt(3.0)
+    params = {
+        "W1": jnp.array([[-2.0 / root]]),
+        "W2": jnp.ones((1, 1)),
+        "b": jnp.array([root]),
+        "v": jnp.array([root]),
+    }
+
+    def network(p, x):
+        return (x @ p["W1"].T @ p["W2"].T + p["b"]) @ p["v"]
+
+    X, y = np.array([[1.0], [2.0]]), np.array([1, -1])
+    found = lm.certify_limit(network, X, y, params=params)
+    assert found.verdict is Verdict.KKT and found.dimension == 2
+    assert dict(found.exponents) == {"W1": 0.25, "W2": 0.25, "b": 0.5, "v": 0.5}
+    turned = params | {"b": jnp.array([root * (1.0 + 1e-5)])}
+    assert not lm.certify_limit(network, X, y, params=turned).verdict.stationary

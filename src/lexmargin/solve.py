@@ -24,7 +24,6 @@ from lexmargin.judge import (
 from lexmargin.judge.bounds.inseparable import prove_inseparable
 from lexmargin.judge.programs.recentred import recentred_problem
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.outputs.progress import Progress, telling
 from lexmargin.run.inseparable_data import (
     refuse_claim,
@@ -398,7 +397,7 @@ def _sizes(problem: Formulation, theta: FloatArray) -> FloatArray:
     At γ = 1e6 the parts of eq. 14 differ by so much that one size for all leaves some of them where
     they are, and tears others apart.
     """
-    if problem.functions.homogeneity.kind is not HomogeneityKind.SUM:
+    if len(problem.functions.homogeneity.parts) < 2:
         return np.full(theta.size, float(np.linalg.norm(theta)) / math.sqrt(theta.size))
     parts = Parts(problem.functions)
     counts = np.array([np.count_nonzero(parts.entries(k)) for k in range(len(parts.items))])

@@ -88,7 +88,8 @@ class Kkt:
         free: mask (d,) of the entries that may move; None for all.
         radius: ρ of the ball that w must be on; None without a ball.
         loss: the loss whose minimum is asked for instead of a margin.
-        part: number of the part of eq. 10 whose size is the cost; None where all are.
+        part: number of the part whose size is the cost; None where all are.
+        exponents: λ of the blocks that the parts are made by, where they are given.
         ordered: how many of the smallest margins are to be largest, in order (Definition 5).
 
     Raises:
@@ -107,6 +108,7 @@ class Kkt:
     radius: float | None = None
     loss: LossTerm | None = None
     part: int | None = None
+    exponents: tuple[float, ...] = ()
     ordered: int | None = None
 
     def __post_init__(self) -> None:
@@ -130,7 +132,7 @@ class Kkt:
             raise ParameterError("Nothing says how long w may be: give a level or a radius.")
         if self.powers is not None and not self._costs_are(self.powers.spread(self.functions)):
             raise ParameterError("The costs are not the powers that they are said to be.")
-        if self.part is not None and not self._costs_are(Parts(self.functions).entries(self.part)):
+        if self.part is not None and not self._costs_are(self._parts.entries(self.part)):
             raise ParameterError("The costs are not those of the part that they are said to be.")
 
     def _costs_are(self, stated: FloatArray) -> bool:
@@ -189,14 +191,18 @@ class Kkt:
 
     @functools.cached_property
     def parts(self) -> Parts | None:
-        """The parts of eq. 10; None without degrees."""
-        if self.functions.homogeneity.kind is HomogeneityKind.NEITHER:
+        """The parts by degree; None without degrees."""
+        if self.functions.homogeneity.kind is HomogeneityKind.NEITHER and not self.exponents:
             return None
-        return Parts(self.functions)
+        return self._parts
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.functions, exponents=self.exponents)
 
     @property
     def interior(self) -> FloatArray | None:
-        """v with ``v_k = w_k/α_k``, so that ``J v = f`` (eq. 10); None without degrees."""
+        """v with ``v_k = w_k/α_k``, so that ``J v = f``; None without degrees."""
         if self.parts is None:
             return None
         return np.asarray(self.point / self.parts.spread(self.parts.degrees))
@@ -241,11 +247,16 @@ class Kkt:
         return self.plain and self.degree is not None
 
     @property
-    def even(self) -> bool:
-        """Whether all entries of a part cost the same, so that its orbits keep their cost."""
+    def even_parts(self) -> bool:
+        """Whether all entries of a part cost the same."""
         if self.costs is None:
             return True
         if self.parts is None:
             return self.plain
         groups = (self.costs[self.parts.entries(k)] for k in range(len(self.parts.items)))
         return all(bool(np.all(group == group[0])) for group in groups)
+
+    @property
+    def even(self) -> bool:
+        """Whether orbits keep their cost: they move blocks that share terms, whatever the part."""
+        return self.even_parts and (self.parts is None or not self.parts.shared or self.plain)

@@ -1,4 +1,8 @@
-"""Parts of eq. 10 and their scales: ``f_n(w) = Σ_k f_n^{(k)}(w_k)``, part k of degree α_k."""
+"""Parts and their scales: ``f_n(w) = Σ_k f_n^{(k)}(w_k)`` (eq. 10), or blocks that share terms.
+
+What is asked of parts is ``f_n(w_k t^{1/α_k} …) = t f_n(w)`` alone: parts of eq. 10 of degree α_k
+have it, and blocks of exponent ``λ_k = 1/α_k`` of a quasi-homogeneous predictor.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,12 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.errors import DegreeError
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
-from lexmargin.ops.degree import HomogeneityKind, Part
+from lexmargin.ops.degree import Homogeneity, HomogeneityKind, Part, parts_of
 from lexmargin.program import Margins
 
 __all__ = ["Parts"]
@@ -25,27 +30,70 @@ _SMALLEST_SHARE = 1e-3
 @final
 @dataclass(frozen=True)
 class Parts:
-    """The homogeneous parts of margin functions, in order of degree (eq. 10).
+    """The parts of margin functions, in order of degree.
 
     Programs are written in ``v`` with ``w_k = s_k v_k``, the scales s_k chosen so that v is O(1).
+
+    Args:
+        functions: the f_n.
+        needed_by: what needs them, in messages.
+        exponents: λ > 0, one per block, where they are given; those of the predictor otherwise.
+
+    Raises:
+        DegreeError: the predictor has no such parts, or the exponents are none of its.
     """
 
     functions: MarginFunctions
     needed_by: str = "eq. 14"
+    exponents: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         found = self.functions.homogeneity
-        if found.kind is HomogeneityKind.NEITHER:
+        if self.exponents:
+            self._check_given(found)
+        elif found.kind is HomogeneityKind.NEITHER:
+            still = found.exponents.still if found.exponents is not None else ()
+            why = found.reason
+            if still:
+                listed = ", ".join(f"w{block + 1}" for block in still)
+                why = f"{why}, and the exponent of {listed} would have to be 0"
             raise DegreeError(
-                f"{self.needed_by} needs a sum of homogeneous parts (eq. 10); this predictor is "
-                f"not: {found.reason}.",
+                f"{self.needed_by} needs homogeneous parts (eq. 10), or exponents of the blocks; "
+                f"this predictor has neither: {why}.",
                 "Use margin-path or constrained-path.",
+            )
+
+    def _check_given(self, found: Homogeneity) -> None:
+        count, polytope = len(self.functions.shapes), found.exponents
+        stated = ", ".join(f"{one:.6g}" for one in self.exponents)
+        if len(self.exponents) != count or not min(self.exponents) > 0.0:
+            raise DegreeError(
+                f"The exponents are ({stated}); the predictor has {count} blocks.",
+                "Give one positive number per block.",
+            )
+        if polytope is None or not polytope.fit(self.exponents):
+            best = None if polytope is None else polytope.least
+            advice = "none are" if best is None else ", ".join(map(str, best)) + " are"
+            raise DegreeError(
+                f"f(e^(aΛ)θ) is not e^a f(θ) with the exponents ({stated}).",
+                f"Leave them out, or give others: {advice}.",
             )
 
     @functools.cached_property
     def items(self) -> tuple[Part, ...]:
         """The parts, shallowest first."""
-        return self.functions.homogeneity.parts
+        return parts_of(self.exponents) if self.exponents else self.functions.homogeneity.parts
+
+    @property
+    def block_exponents(self) -> tuple[float, ...]:
+        """λ of every block, 1/α of its part."""
+        return tuple(1.0 / float(self.degrees[k]) for k in self.owner)
+
+    @property
+    def shared(self) -> bool:
+        """Whether parts share terms: none of them has margins of its own."""
+        quasi = self.functions.homogeneity.kind is HomogeneityKind.QUASI
+        return quasi or bool(self.exponents)
 
     @functools.cached_property
     def degrees(self) -> FloatArray:
@@ -70,6 +118,17 @@ class Parts:
     def entries(self, k: int) -> FloatArray:
         """Return a mask (d,) of the entries of part k."""
         return np.asarray(self._owner_of_entries == k)
+
+    @property
+    def groups(self) -> list[tuple[NDArray[np.bool_], float]]:
+        """The masks (d,) of what has one scale, each with its degree.
+
+        Parts of eq. 10; single blocks where they share terms, as they may trade any factor.
+        """
+        sizes = [int(np.prod(shape, dtype=int)) for shape in self.functions.shapes]
+        owner = list(self.owner) if self.shared else list(range(len(self.items)))
+        each = np.repeat(np.arange(len(sizes)) if self.shared else np.array(self.owner), sizes)
+        return [(each == i, float(self.degrees[k])) for i, k in enumerate(owner)]
 
     def spread(self, per_part: FloatArray) -> FloatArray:
         """Return one number per part as one number per entry of θ (d,)."""
@@ -131,7 +190,7 @@ class Parts:
     def feasible(self, w: FloatArray) -> FloatArray | None:
         """Return w stretched to ``min_n f_n = 1`` by ``w_k t^{1/α_k}``, None if it cannot be.
 
-        Part k gains the factor t, so ``f_n`` does: exact for eq. 10.
+        Every f_n gains the factor t.
         """
         values = self.functions.values(w)
         margin = float(values.min())

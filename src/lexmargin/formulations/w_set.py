@@ -1,10 +1,14 @@
-"""The W-set: eq. 13/17, and its sequential version (the conjecture after Theorem 1)."""
+"""The W-set: eq. 13/17, and its sequential version (the conjecture after Theorem 1).
+
+Parts of their own parameters, as in the paper, or blocks that share terms: what eq. 13 and 14 need
+is ``f_n(e^{aΛ}w) = e^a f_n(w)``, λ = 1/α_k where nothing is shared (`networks.md` §2).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, final
 
@@ -17,8 +21,9 @@ from lexmargin.formulations.kkt import Kkt
 from lexmargin.formulations.levels import Level, Proof
 from lexmargin.formulations.parts import Parts
 from lexmargin.formulations.scaled_margin import scaled_program
-from lexmargin.inputs.checks import Count
-from lexmargin.inputs.kinds import checked_class
+from lexmargin.inputs.checks import Count, Positive
+from lexmargin.inputs.family import LATER
+from lexmargin.inputs.kinds import Listed, checked_class
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.predictors.base import Predictor
 from lexmargin.predictors.bias import BiasForm
@@ -78,25 +83,33 @@ class WSetEvidence:
 class WSet(Formulation):
     """``min ‖w_1‖²  s.t.  f_n(w) >= 1`` (eq. 13/17), w_1 the part of least degree.
 
+    Where terms of different degrees share blocks, as in networks with biases, w_1 are the blocks of
+    the largest exponent: ``f_n(e^{aΛ}w) = e^a f_n(w)``, λ = 1/α_k where nothing is shared. The
+    exponents are those whose largest are least, in lexicographic order, unless they are given.
+
     ``levels = k > 1`` then minimises ``‖w_2‖²`` among those, …, ``‖w_k‖²``: the sequential version.
 
     Solved in stages: eq. 14 at γ = 10, …, 1e5, which keeps the other blocks from running away and
     shows whether the infimum is attained (:meth:`evidence`); then one program per level, with
     ``‖w_j‖² <= v_j (1 + 1e-8)`` for the earlier ones. Where ``w_1 = 0`` is feasible the
-    optimum is 0 and the part is set to 0 exactly.
+    optimum is 0 and the part, discarded, is set to 0 exactly.
 
     Args:
-        predictor, data: margin functions that are homogeneous or a sum of homogeneous parts.
+        predictor, data: margin functions that are homogeneous, a sum of homogeneous parts, or
+            quasi-homogeneous.
         levels: how many parts are minimised, one after another.
+        exponents: λ > 0 of every block, in their order; none for those of the predictor.
 
     Raises:
-        DegreeError: the predictor is neither homogeneous nor such a sum.
-        ParameterError: ``levels`` below 1 or above the number of parts.
+        DegreeError: the predictor has no such exponents, or not those that are given.
+        ParameterError: ``levels`` below 1 or above the number of parts; or exponents with which no
+            point is stationary, as blocks of w_1 can shrink while every f_n stays.
     """
 
     predictor: Predictor
     data: Dataset
     levels: Count = 1
+    exponents: Listed[Positive] = field(default=(), metadata=LATER)
 
     name: ClassVar[str] = "w-set"
     equation: ClassVar[str] = "eq. 13"
@@ -109,11 +122,21 @@ class WSet(Formulation):
                 f"levels is {self.levels}; the predictor has {count} part(s).",
                 f"Give a whole number between 1 and {count}.",
             )
+        polytope = self.functions.homogeneity.exponents
+        first = self.parts.items[0].blocks
+        loose = polytope.shrinking(first) if self.exponents and polytope is not None else ()
+        if loose:
+            listed = ", ".join(f"w{block + 1}" for block in loose)
+            raise ParameterError(
+                f"With these exponents {listed} can shrink while every f_n stays: no point is "
+                "stationary, and the infimum is not attained.",
+                "Leave exponents out, or make the largest of them smaller.",
+            )
 
     @cached_property
     def parts(self) -> Parts:
-        """The homogeneous parts of eq. 10."""
-        return Parts(self.functions, self.name)
+        """The homogeneous parts of eq. 10, or the blocks of each exponent."""
+        return Parts(self.functions, self.name, tuple(float(one) for one in self.exponents))
 
     @cached_property
     def gammas(self) -> tuple[float, ...]:
@@ -360,7 +383,8 @@ class WSet(Formulation):
             free = np.all([self.parts.entries(j) == 0 for j in range(k)], axis=0) if k else None
             costs = np.where(self.parts.entries(k), 1.0, 0.0)
             record = Kkt(
-                functions=self.functions, point=theta, costs=costs, level=1.0, free=free, part=k
-            )
+                functions=self.functions, point=theta, costs=costs, level=1.0, free=free, part=k,
+                exponents=self.parts.exponents,
+            )  # fmt: skip
             found.append(record)
         return tuple(found)

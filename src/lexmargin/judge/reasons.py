@@ -20,12 +20,16 @@ __all__ = [
     "BEYOND",
     "CLAIMED",
     "CONTRADICTED",
+    "DISCARDED",
+    "EXPONENTS",
     "MANY_SLOPES",
     "NOISE",
     "NO_BETTER",
+    "NO_EXPONENTS",
     "OTHER_SLOPES",
     "REASONS",
     "ROUNDED",
+    "SHRINKING",
     "SINGULAR",
     "SLACK",
     "UNQUALIFIED",
@@ -294,7 +298,7 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
             "convex: no point has a smaller objective ({method})",
             "the penalty outgrows all that the loss can gain ({method})",
             "all {n} levels are within {x} of the optimum's ({method})",
-            "‖w_{n}‖ = 0: no feasible point has less ({method})",
+            "‖w_{n}‖ = 0, discarded: no feasible point has less ({method})",
             "the cost = 0: no feasible point has less ({method})",
             "no bias is smaller ({method})",
             "the margin meets an upper bound on all margins",
@@ -307,6 +311,18 @@ REASONS: Final[Mapping[Verdict, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """By the word that a reason gives; of several words the certificate has the last."""
+
+NO_EXPONENTS: Final = (
+    "no exponents of the blocks make it quasi-homogeneous: at best {x} of the margins is left over",
+    "the exponent of {names} would have to be 0: their size does not grow with the margins",
+    "{names} is normalised, which is not judged with exponents",
+)
+"""Why the system of a quasi-homogeneous network does not serve."""
+EXPONENTS: Final = "exponents {layers}; the admissible ones have {n} dimension{s}"
+DISCARDED: Final = "discarded, as every margin stays positive without: {layers}"
+SHRINKING: Final = (
+    "no point is stationary with these exponents: {names} can shrink, and the margins stay"
+)
 
 BESIDE: Final = (
     *(f"second order undecided: {why}" for why in _SECOND_ORDER),
@@ -335,6 +351,10 @@ BESIDE: Final = (
     "degrees by layer, measured: {layers}",
     "normalised, judged by Σ λ ∇f = 0 instead of Definition 3: {layers}",
     "the leading part does not separate here: its limit problem says nothing of θ",
+    *(f"the leading part does not separate here, and {why}" for why in NO_EXPONENTS),
+    EXPONENTS,
+    DISCARDED,
+    SHRINKING,
 )
 """What stands beside a word and does not decide it."""
 

@@ -68,8 +68,7 @@ def _connected(network: Network, inner: FloatArray, outer: FloatArray) -> FloatA
     out = np.atleast_2d(outer)
     if isinstance(network.activation, Identity):
         return np.asarray(out.T @ out - inner @ inner.T).reshape(-1)
-    joined = network.activation(DegreeOps(), DegreeOps.block(0)).joined()
-    if joined is None:
+    degree = network.activation(DegreeOps(), DegreeOps.block(0)).degree
+    if degree is None:
         raise DegreeError("An activation has no degree.", "Use one that is positive homogeneous.")
-    degree = float(joined[1])
-    return np.asarray(degree * np.sum(out**2, axis=0) - np.sum(inner**2, axis=1))
+    return np.asarray(float(degree) * np.sum(out**2, axis=0) - np.sum(inner**2, axis=1))

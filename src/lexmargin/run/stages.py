@@ -26,7 +26,6 @@ from lexmargin.linalg.norms import vector_norm
 from lexmargin.margins import MarginFunctions
 from lexmargin.ops.base import FloatArray
 from lexmargin.ops.curvature import Curvature
-from lexmargin.ops.degree import HomogeneityKind
 from lexmargin.outputs.progress import Part, Progress, Tick
 from lexmargin.predictors.linear import Log
 from lexmargin.program import Program
@@ -229,7 +228,7 @@ def _balanced(
 
     Parts of different degrees grow at different rates: at one common size some of them are nothing.
     """
-    if functions.homogeneity.kind is not HomogeneityKind.SUM:
+    if len(functions.homogeneity.parts) < 2:
         return theta
     parts = Parts(functions)
     sizes = np.sqrt(parts.sizes(theta))

@@ -28,8 +28,8 @@ class ZeroCost:
         return kkt.costs is not None and kkt.loss is None and not np.any(kkt.target)
 
     def prove(self, kkt: Kkt, weights: Array, wanted: float = 0.0) -> Proved:
-        name = "the cost" if kkt.part is None else f"‖w_{kkt.part + 1}‖"
-        why = f"{name} = 0: no feasible point has less"
+        what = "the cost = 0" if kkt.part is None else f"‖w_{kkt.part + 1}‖ = 0, discarded"
+        why = f"{what}: no feasible point has less"
         return Proved(method=self.method, value=0.0, sentence=why, excess=0.0)
 
 

@@ -16,6 +16,7 @@ from lexmargin.judge.bounds.held import ZeroCost
 from lexmargin.judge.bounds.table import CHEAP, with_bounds
 from lexmargin.judge.certificate import Certificate, Check
 from lexmargin.judge.given import Evidence
+from lexmargin.judge.programs.exponents import with_exponents
 from lexmargin.judge.programs.program_point import judged_program
 from lexmargin.judge.programs.w_levels import judge_later_level
 from lexmargin.judge.second_order.curvature import second_order
@@ -159,6 +160,7 @@ def _certify_costs(
     found = judged_program(kkt, limits, notes, given)
     if kkt.parts is not None:
         found = replace(found, checks=_identities(kkt, kkt.parts, found))
+        found = _with_exponents(kkt, kkt.parts, found)
     if kkt.functions.curvature <= Curvature.CONCAVE:
         found = with_bounds(kkt, found)
     # Where some entries cost nothing, no metric says how far a step leads.
@@ -185,9 +187,31 @@ def _identities(kkt: Kkt, parts: Parts, found: Certificate) -> tuple[Check, ...]
         mine = parts.entries(k)
         part = float(scaled @ (jacobian[:, mine] @ v[mine]))
         wanted = float(target[mine] @ v[mine])
-        name = f"Σ λ f^({k + 1}) = " + ("0" if wanted == 0.0 else f"target_{k + 1}·w_{k + 1}/α")
+        said = f"w_{k + 1}·∇f/α" if parts.shared else f"f^({k + 1})"
+        name = f"Σ λ {said} = " + ("0" if wanted == 0.0 else f"target_{k + 1}·w_{k + 1}/α")
         checks.append(Check(name, abs(part - wanted) / weight, limit))
     return tuple(checks)
+
+
+def _with_exponents(kkt: Kkt, parts: Parts, found: Certificate) -> Certificate:
+    """Say which exponents the parts are made by, and check what others ask of the point.
+
+    Nothing is said of parts of eq. 10, whose exponents are 1/α_k.
+    """
+    polytope = kkt.functions.homogeneity.exponents
+    if not parts.shared or polytope is None:
+        return found
+    chosen = parts.block_exponents
+    names = [f"w{block + 1}" for block in range(len(chosen))]
+    mine = [k for k in range(len(parts.items)) if np.any(kkt.target[parts.entries(k)])]
+    cost = {b: _block_cost(kkt, b) for k in mine for b in parts.items[k].blocks}
+    return with_exponents(found, polytope, dict(zip(names, chosen, strict=True)), cost)
+
+
+def _block_cost(kkt: Kkt, block: int) -> float:
+    ends = np.cumsum([0, *(int(np.prod(shape, dtype=int)) for shape in kkt.functions.shapes)])
+    mine = slice(int(ends[block]), int(ends[block + 1]))
+    return float(kkt.target[mine] @ kkt.point[mine])
 
 
 # -- levels ----------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexmargin.formulations.kkt import Kkt
-from lexmargin.formulations.parts import Parts
 from lexmargin.judge.autodiff.scores import Indices
 from lexmargin.judge.certificate import Certificate
 from lexmargin.judge.first_order import Measured, certificate_of
@@ -33,7 +34,7 @@ from lexmargin.judge.verdict import Verdict
 from lexmargin.linalg.nonnegative import nonnegative
 from lexmargin.linalg.norms import Array, norm_gradient, vector_norm
 
-__all__ = ["ProgramPoint", "judged_program"]
+__all__ = ["ProgramPoint", "costed_unit", "judged_program", "part_metric"]
 
 
 _HOLDING: Final = 1e-2
@@ -67,22 +68,7 @@ class ProgramPoint(RectifiedPoint):
                 direction, kkt.values, kkt.moving, 1.0 / rate, kkt.norm, 1.0, 0, None, interior
             )
         metric = _metric(kkt, self._limits)
-        target = kkt.target / metric
-        size = vector_norm(target, 2.0)
-        unit, interior = target / size, interior * metric
-        return UnitPoint(
-            kkt.point / vector_norm(kkt.point, 2.0),
-            kkt.values,
-            kkt.moving / metric,
-            1.0 / float(unit @ interior),
-            2.0,
-            1.0,
-            0,
-            unit,
-            interior,
-            metric,
-            size,
-        )
+        return costed_unit(kkt.point, kkt.target, kkt.values, kkt.moving, interior, metric)
 
     @property
     def theta(self) -> Array:  # type: ignore[override]  # what the cone must hold
@@ -118,31 +104,68 @@ class ProgramPoint(RectifiedPoint):
         return rows, np.where(self.kkt.held, 0.0, columns)
 
 
+def costed_unit(
+    point: Array, target: Array, values: Array, rows: Array, interior: Array, metric: Array
+) -> UnitPoint:
+    """Return a point that is no direction, its target and gradients over a metric D (d,)."""
+    target = target / metric
+    size = vector_norm(target, 2.0)
+    unit, interior = target / size, interior * metric
+    return UnitPoint(
+        point / vector_norm(point, 2.0),
+        values,
+        rows / metric,
+        1.0 / float(unit @ interior),
+        2.0,
+        1.0,
+        0,
+        unit,
+        interior,
+        metric,
+        size,
+    )
+
+
 def _metric(kkt: Kkt, limits: Tolerances) -> Array:
     """Return D (d,), what the residual of each entry is compared with.
 
     Where entries of one part differ in cost, or there are no parts, the metric `√c` of the cost:
     there the program is `min ½‖u‖²`.
     """
-    if kkt.parts is not None and kkt.even:
-        return _block_metric(kkt, kkt.parts, limits)
+    parts = kkt.parts
+    if parts is not None and kkt.even_parts:
+        return part_metric(kkt.point, kkt.target, kkt.values, kkt.moving, parts.groups, limits)
     return np.where(kkt.entry_costs > 0.0, np.sqrt(kkt.entry_costs), 1.0)
 
 
-def _block_metric(kkt: Kkt, parts: Parts, limits: Tolerances) -> Array:
-    """Return D (d,): what the residual of each block is compared with.
+def part_metric(
+    w: Array,
+    target: Array,
+    values: Array,
+    rows: Array,
+    parts: Sequence[tuple[NDArray[np.bool_], float]],
+    limits: Tolerances,
+) -> Array:
+    """Return D (d,): what the residual of each part is compared with.
 
-    Block k is compared with the larger of its target and `Σλ max_n ‖∇_k f_n‖`, so that a block of
-    small cost is judged as sharply as the others; a block that neither costs nor helps (degree
-    above 1, where 0 is always stationary) with the largest block.
+    Part k is compared with the larger of its target and `Σλ max_n ‖∇_k f_n‖`, so that a part of
+    small cost is judged as sharply as the others; a part that neither costs nor helps (degree
+    above 1, where 0 is always stationary) with the largest one.
+
+    Args:
+        w, target: (d,) the point, and what is to be a sum of gradients.
+        values, rows: (N,), (N, d) f_n and its gradients.
+        parts: the entries of each part, with its degree α_k, so that `Σ_k w_k·∇_k f_n/α_k = f_n`.
+        limits: what counts as small.
     """
-    w, v = kkt.point, kkt.point / parts.spread(parts.degrees)
-    target, margin = kkt.target, kkt.margin
+    v = np.zeros(w.size)
+    for mine, degree in parts:
+        v[mine] = w[mine] / degree
+    margin = float(np.min(values))
     weight, cost = abs(float(target @ v)), float(target @ w)
-    near = kkt.moving[kkt.values <= (1.0 + _HOLDING) * margin]
+    near = rows[values <= (1.0 + _HOLDING) * margin]
     sizes, idle = [], []
-    for k, degree in enumerate(parts.degrees):
-        mine = parts.entries(k)
+    for mine, degree in parts:
         steepest = max((vector_norm(row, 2.0) for row in near[:, mine]), default=0.0)
         reach = weight / margin * steepest
         sizes.append(max(vector_norm(target[mine], 2.0), reach))
@@ -150,14 +173,10 @@ def _block_metric(kkt: Kkt, parts: Parts, limits: Tolerances) -> Array:
         help_ = float(np.max(np.abs(near[:, mine] @ v[mine]), initial=0.0))
         small = share <= limits.stationarity * cost and help_ <= limits.stationarity * margin
         idle.append(degree > 1.0 and small)
-    largest = max(sizes)
-    found = np.array(
-        [
-            largest if rest or not size > 0.0 else size
-            for size, rest in zip(sizes, idle, strict=True)
-        ]
-    )
-    return parts.spread(found)
+    largest, found = max(sizes), np.ones(w.size)
+    for (mine, _), size, rest in zip(parts, sizes, idle, strict=True):
+        found[mine] = largest if rest or not size > 0.0 else size
+    return found
 
 
 def judged_program(

@@ -10,20 +10,19 @@ import numpy as np
 from lexmargin.inputs.limits import TRAINED_CLARKE_ROWS
 from lexmargin.judge.autodiff.scores import Indices, KinkReport
 from lexmargin.judge.local.clarke import GradientSets, assembled_sets
-from lexmargin.judge.local.kinked_point import KinkedDirection, Standing
+from lexmargin.judge.local.kinked_point import KinkedDirection, KinkedPoint, Standing
 from lexmargin.judge.point import UnitPoint, unit_point
 from lexmargin.judge.trained.trained_margins import TrainedMargins
 from lexmargin.linalg.norms import Array, vector_norm
 
-__all__ = ["TrainedPoint", "unknown_kinks"]
+__all__ = ["TrainedKinks", "TrainedPoint", "unknown_kinks"]
 
 _CHUNK: Final = 256
 """Samples whose kinks are looked at in one pass; larger only takes more memory."""
 
 
-@final
-class TrainedPoint(KinkedDirection):
-    """The direction of a trained network's own weights.
+class TrainedKinks(KinkedPoint):
+    """A point of a trained network's own weights, whose kinks are found by passes through it.
 
     A kink counts where the margin feels it: a unit whose output the score ignores has none. What
     the framework gives at a kink is one number, which need be no element of the generalised
@@ -36,26 +35,13 @@ class TrainedPoint(KinkedDirection):
     # The way to a kink is known to an order of magnitude.
     sure = 0.1
 
-    def __init__(self, margins: TrainedMargins, degree: float, limit: float) -> None:
-        size = vector_norm(margins.theta, 2.0)
-        self._margins, self.degree, self.limit = margins, degree, limit
-        self.theta = margins.theta / size
-        # Gradients are taken at θ; at θ̂ they are smaller by ‖θ‖^{α-1}.
-        self._shrunk = size ** (1.0 - degree)
-
-    @property
-    def curved(self) -> TrainedMargins:
-        return self._margins
-
-    def rows(self, indices: Indices) -> Array:
-        return np.asarray(self.curved.rows(self._margins.theta, indices) * self._shrunk)
-
-    def known(self, support: Indices) -> UnitPoint:
-        rows = self.curved.rows(self.theta, support)
-        return unit_point(self.values[support], rows, self.theta, self.degree)
+    margins: TrainedMargins
+    """At the network's own θ."""
+    shrunk: float | Array
+    """What gradients at θ are multiplied by in the units of the point: a number, or (d,)."""
 
     def standing(self, support: Indices) -> Standing:
-        report = self._margins.kinks(support)
+        report = self.margins.kinks(support)
         if report.unknown:
             return Standing(report.nearest, "", unknown_kinks(report))
         if report.felt is None or report.felt > self.limit:
@@ -64,11 +50,11 @@ class TrainedPoint(KinkedDirection):
 
     def beside(self, support: Indices) -> tuple[Indices, Standing]:
         # Where its margin is on no kink that it feels, a sample of the support is done with.
-        others = np.setdiff1d(np.arange(self.curved.count), support)
+        others = np.setdiff1d(np.arange(self.margins.count), support)
         found, nearest, where = [others[:0]], math.inf, ""
         for first in range(0, others.size, _CHUNK):
             some = others[first : first + _CHUNK]
-            report = self._margins.kinks(some)
+            report = self.margins.kinks(some)
             if report.unknown:
                 return others, Standing(doubt=unknown_kinks(report))
             if report.felt is None or report.felt > self.limit:
@@ -80,22 +66,45 @@ class TrainedPoint(KinkedDirection):
 
     def _kinked(self, indices: Indices) -> Indices:
         """Return those on a kink; all where that is not known one by one."""
-        m = self._margins
+        m = self.margins
         rows = m.scores.kinked_rows(m.samples[indices], m.seeds[indices], self.limit)
         return indices if rows is None else indices[[bool(own) for own in rows.kinks]]
 
     def sets(self, indices: Indices) -> GradientSets | None:
-        m = self._margins
+        m = self.margins
         kinked = m.scores.kinked_rows(m.samples[indices], m.seeds[indices], self.limit)
         if kinked is None:
             return None
         return assembled_sets(
             [[operation for operation, _ in own] for own in kinked.kinks],
-            lambda on: kinked.at(on) * self._shrunk,
+            lambda on: kinked.at(on) * self.shrunk,
             [[0.0] * len(own) for own in kinked.kinks],
             self.theta.size,
             False,
         )
+
+
+@final
+class TrainedPoint(TrainedKinks, KinkedDirection):
+    """The direction of a trained network's own weights."""
+
+    def __init__(self, margins: TrainedMargins, degree: float, limit: float) -> None:
+        size = vector_norm(margins.theta, 2.0)
+        self.margins, self.degree, self.limit = margins, degree, limit
+        self.theta = margins.theta / size
+        # Gradients are taken at θ; at θ̂ they are smaller by ‖θ‖^{α-1}.
+        self.shrunk = size ** (1.0 - degree)
+
+    @property
+    def curved(self) -> TrainedMargins:
+        return self.margins
+
+    def rows(self, indices: Indices) -> Array:
+        return np.asarray(self.curved.rows(self.margins.theta, indices) * self.shrunk)
+
+    def known(self, support: Indices) -> UnitPoint:
+        rows = self.curved.rows(self.theta, support)
+        return unit_point(self.values[support], rows, self.theta, self.degree)
 
 
 def unknown_kinks(report: KinkReport) -> str:
