@@ -41,6 +41,7 @@ RUNS: dict[str, list[str]] = {
     "trace": ["trace", "paths/log-predictor-margin", "--points", "3"],
     "descend": ["descend", "networks/diagonal-2", "--steps", "5"],
     "paper": ["paper", "--quick", "--only", "example-2"],
+    "optimizers": ["optimizers", "--quick", "--only", "boosting-shrinkage"],
     "doctor": ["doctor"],
     "install-ipopt": ["install-ipopt"],
 }
@@ -56,6 +57,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "trace": (["trace", "paths/l1-constrained-10", "--points", "0"], "parameter"),
     "descend": (["descend", PROBLEM, "--flow", "1", "--rate", "1"], "bad-input"),
     "paper": (["paper", "--only", "nope"], "unknown-name"),
+    "optimizers": (["optimizers", "--only", "nope"], "unknown-name"),
     "doctor": (["doctor", "--library", "nowhere"], "library"),
     "install-ipopt": (["install-ipopt"], "missing-backend"),
 }
@@ -72,11 +74,15 @@ WORK: dict[str, tuple[str, str]] = {
     "trace": ("lexmargin.paths:trace", "--time-limit SECONDS"),
     "descend": ("lexmargin.paths:descend", "--time-limit SECONDS"),
     "paper": ("lexmargin.paper:measure_all", "Kept: 0 statements in out/paper/records/quick;"),
+    "optimizers": (
+        "lexmargin.paper:measure_all",
+        "Kept: 0 statements in out/optimizers/records/quick;",
+    ),
     "doctor": ("lexmargin.doctor:examine", "Nothing was written."),
     "install-ipopt": ("lexmargin.ipopt_build:install_ipopt", "The same command"),
 }
 # Statements take long to measure; their table is tested as it is made.
-SLOW = ("paper",)
+SLOW = ("optimizers", "paper")
 QUICK = [name for name in RUNS if name not in SLOW]
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
