@@ -122,7 +122,13 @@ def test_infeasible_is_true_by_its_measure_where_some_weights_pass_for_a_proof(s
         sums = np.r_[np.ones(count), 0.0][None]
         least = linprog(cost, A_ub=bound, b_ub=np.zeros(2 * d), A_eq=sums, b_eq=[1.0]).fun
         data = lm.Dataset(X * (size / least), np.ones(count, dtype=int), one_class=True)
-        word = infeasible_by_own(lm.HardMargin(lm.Linear(), data), profile).word
+        stated = lm.HardMargin(lm.Linear(), data)
+        word = infeasible_by_own(stated.program(), profile).word
+        # What a solver is given decides, in whatever unit: not the problem as it is stated.
+        scaled = stated.program(2.0**-20)
+        assert infeasible_by_own(scaled, profile).word is OwnMeasure.MISSED
+        small = stated.program(2.0**20)
+        assert infeasible_by_own(small, profile).word is OwnMeasure.MET
         if word is OwnMeasure.MET:
             assert size <= 1e-3
         elif word is OwnMeasure.MISSED:

@@ -141,6 +141,7 @@ def answer(unit: Unit, mark: Mark) -> dict[str, Any] | LibraryError:
         found = _of_contender(unit, entrant, problem, mark)
     else:
         found = _of_profile(unit, entrant, problem, stated, mark)
+    program = found.pop("program", None)
     claim = found["result"]["claim"]
     aims = problem.is_judged and problem.traits.largest_margin
     found["result"]["largest_margin"] = bool(aims)
@@ -148,7 +149,7 @@ def answer(unit: Unit, mark: Mark) -> dict[str, Any] | LibraryError:
         feasible = is_feasible(problem)
         found["result"]["feasible"] = feasible
         if feasible and isinstance(entrant, Profile):
-            found["result"] |= infeasible_by_own(problem, entrant).to_json()
+            found["result"] |= infeasible_by_own(program, entrant).to_json()
     return found
 
 
@@ -202,7 +203,8 @@ def _of_profile(
         "solve": solution.times.solve,
         "certify": solution.times.certify,
     }
-    return {"result": _result(solution) | own.to_json(), "times": times}
+    result = _result(solution) | own.to_json()
+    return {"result": result, "times": times, "program": outcome.program}
 
 
 def _of_contender(

@@ -18,7 +18,6 @@ from typing import Any, Final, final
 import numpy as np
 
 from lexmargin.backends.linear.constraint_generation import hard_margin_linear
-from lexmargin.backends.linear.free_bias import bias_samples, has_bias
 from lexmargin.formulations.base import Formulation
 from lexmargin.ops.base import FloatArray, Relation, Sense
 from lexmargin.program import Combination, Constant, Margins, Parameter, Program, SquaredNorm
@@ -188,15 +187,16 @@ def _excess(found: Residuals, rule: ClaimRule) -> float:
     return max(ratios)
 
 
-def infeasible_by_own(problem: Formulation, profile: Profile) -> Own:
+def infeasible_by_own(program: Program | None, profile: Profile) -> Own:
     """Return a claim of infeasibility, of linear margins that some w separates, by its measure.
 
     What a solver takes for a proof is some λ >= 0 with Σ λ_n = 1 and ``‖Zᵀλ‖_∞`` within its
-    tolerance. One pair decides: the λ of the largest margin meets it, or a separating w shows that
-    none does, for ``‖Zᵀλ‖_∞ >= min_n z_n·w / ‖w‖_1``.
+    tolerance, Z the rows of the program that it was given. One pair decides: the λ of the largest
+    margin meets it, or a separating w shows that none does, for
+    ``‖Zᵀλ‖_∞ >= min_n z_n·w / ‖w‖_1``.
     """
     limit = None if profile.claim is None else profile.claim.infeasible
-    rows = _rows(problem)
+    rows = None if program is None else _rows(program)
     if limit is None or rows is None:
         return Own()
     found = hard_margin_linear(rows, np.ones(len(rows)))
@@ -211,17 +211,23 @@ def infeasible_by_own(problem: Formulation, profile: Profile) -> Own:
     return Own()
 
 
-def _rows(problem: Formulation) -> FloatArray | None:
-    """Return Z (N, d) of linear margins, with a column for a free bias; None for others."""
-    functions = problem.functions
-    if problem.data.is_sparse:
+def _rows(program: Program) -> FloatArray | None:
+    """Return Z (N, d) of a program ``Zw >= 1`` as its solver sees it; None for others."""
+    if len(program.constraints) != 1 or any(v.lower is not None for v in program.variables):
         return None
-    if functions.linear:
-        return functions.jacobian(np.zeros(functions.size))
-    if has_bias(problem):
-        X, y = bias_samples(problem)
-        return np.asarray(np.column_stack([X, np.ones(len(y))]) * y[:, None])
-    return None
+    held = program.constraints[0]
+    margins, right = held.left, held.right
+    if not isinstance(margins, Margins) or not isinstance(right, (Constant, Parameter)):
+        return None
+    functions = margins.functions
+    if functions.data.is_sparse or not functions.linear or not right.value > 0.0:
+        return None
+    factors = margins.factors or (1.0,) * len(margins.blocks)
+    scales = [
+        np.full(np.prod(s, dtype=int), c) for s, c in zip(functions.shapes, factors, strict=True)
+    ]
+    rows = functions.jacobian(np.zeros(functions.size)) * np.concatenate(scales)
+    return np.asarray(rows / right.value)
 
 
 def _stated(program: Program) -> tuple[Margins, float, float, tuple[str, ...], str] | None:
