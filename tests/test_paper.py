@@ -35,7 +35,7 @@ from lexmargin.paper import (
     statement,
 )
 from lexmargin.paper.measure import source_of
-from lexmargin.paper.page import _relation, write_pages
+from lexmargin.paper.page import _mathml, _relation, write_pages
 from lexmargin.shelf.library import Library
 from process_stubs import PATIENCE_SECONDS, alive, eventually
 
@@ -303,6 +303,13 @@ def test_no_formula_is_shown_twice() -> None:
     assert shared(plain(statement("lemma-3").equation), plain(twice)) > 12
     for stated in named(()):
         assert shared(plain(stated.equation), plain(stated.says)) <= 12, stated.id
+
+
+def test_no_command_of_an_equation_is_shown_as_it_is_typed() -> None:
+    assert "\\" in _mathml(r"\unheardof x")
+    for book in BOOKS:
+        for stated in named((), book):
+            assert "\\" not in _mathml(stated.equation), stated.id
 
 
 def test_a_relation_shows_its_tolerance() -> None:

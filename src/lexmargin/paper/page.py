@@ -241,7 +241,8 @@ def _mathml(latex: str) -> str:
     """
     convert = optional("latex2mathml.converter").convert
 
-    parts = re.split(r",?\\q?quad\s*", latex)
+    # A word that the converter would print as it is typed.
+    parts = re.split(r",?\\q?quad\s*", latex.replace(r"\arg", r"\operatorname{arg}"))
     return "".join(str(convert(part, display="block")) for part in parts)
 
 

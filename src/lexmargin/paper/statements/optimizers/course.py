@@ -32,6 +32,8 @@ _MOVED: Final = 0.02
 """How far the last direction may lie from the limit; a unit vector's largest distance is 2."""
 _EPSILON: Final = 1e-6
 """ε of a limit in the norm it belongs to."""
+_LEAST: Final = 1e-9
+"""Distance below which a figure shows no further fall."""
 _OTHER: Final = 1e-4
 """ε of the same point in a norm that it does not belong to is at least that."""
 
@@ -147,6 +149,8 @@ class LimitStatement(Statement):
     def draw(self, measurement: Measurement) -> Any:
         """Distances over steps."""
         courses = self.courses()
+        norms = list(dict.fromkeys((c.word, c.instance.norm) for c in courses))
+        places = list(dict.fromkeys(c.instance.name for c in courses))
         with panel(3.8) as (figure, axes):
             seen: set[str] = set()
             for key, values in measurement.curves.items():
@@ -156,9 +160,11 @@ class LimitStatement(Statement):
                 course = courses[int(number)]
                 word = f"{course.word}, {_word(course.instance.norm)}, {course.instance.name}"
                 steps = np.maximum(measurement.curves[f"at {number} {seed}"], 1.0)
-                color = COLOURS[int(number) % len(COLOURS)]
+                color = COLOURS[norms.index((course.word, course.instance.norm)) % len(COLOURS)]
+                dashes = ("-", ":", "-.")[places.index(course.instance.name)]
                 label = None if word in seen else word
-                axes.loglog(steps, np.maximum(values, 1e-9), color=color, lw=1.0, label=label)
+                axes.loglog(steps, np.maximum(values, _LEAST), dashes, color=color, lw=1.0,
+                            label=label)  # fmt: skip
                 seen.add(word)
             axes.axhline(_MOVED, color="0.6", ls="--", lw=0.8)
             axes.set_xlabel("steps")

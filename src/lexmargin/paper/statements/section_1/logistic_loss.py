@@ -43,8 +43,8 @@ class LogisticLoss(PlainStatement):
     title: ClassVar[str] = "The logistic loss has the exponential loss's limit"
     passages: ClassVar[tuple[Passage, ...]] = (Passage.OTHER_LOSSES,)
     equation: ClassVar[str] = (
-        r"\Big\|\arg\min_\theta\sum_n\log(1+e^{-f_n(\rho\theta)})-"
-        r"\arg\min_\theta\sum_n e^{-f_n(\rho\theta)}\Big\|\to 0"
+        r"\|\arg\min_\theta\sum_n\log(1+e^{-f_n(\rho\theta)})-"
+        r"\arg\min_\theta\sum_n e^{-f_n(\rho\theta)}\|\to 0"
     )
     says: ClassVar[str] = (
         "Results for the exponential loss should extend to other losses with an exponential tail: "
