@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from adversarial_starts import worse
 from lexmargin.errors import SolverFailedError
 from lexmargin.formulations import Formulation
 from lexmargin.judge import Verdict
+from lexmargin.run.starts import ranked
 
 SOLVE: Any = importlib.import_module("lexmargin.solve")
 DATA = lm.Dataset([[2.0, 1.0], [1.0, 3.0], [-1.0, -2.0], [-3.0, -1.0]], [1, 1, -1, -1])
@@ -132,3 +134,16 @@ def test_a_start_of_any_size_is_one(size: float) -> None:
         problem = lm.HardMargin(predictor, DATA)
         found = lm.solve(problem, start=np.full(problem.functions.size, size))
         assert found.certificate.verdict is Verdict.GLOBAL
+
+
+def test_a_certified_point_comes_before_a_cheaper_one_that_nobody_has_decided_about() -> None:
+    problem = PROBLEMS["hard margin, network"]
+    found = lm.solve(problem)
+    kkt, doubted = (
+        replace(found, judgement=replace(found.certificate, verdict=verdict))
+        for verdict in (Verdict.KKT, Verdict.UNDECIDED)
+    )
+    cheaper = replace(doubted, objective=0.5 * found.objective, direction=-found.direction)
+    assert ranked(problem, [cheaper, kkt]) == [kkt, cheaper]
+    proved = replace(found, judgement=replace(found.certificate, verdict=Verdict.GLOBAL))
+    assert ranked(problem, [replace(kkt, objective=0.0), proved])[0] is proved

@@ -52,7 +52,10 @@ def test_the_answer_by_hand_is_accepted_and_its_neighbours_are_not():
         assert not lm.certify_limit(at(middle_bias(), turned), X, Y).verdict.stationary, seed
     for run in (0.25, 7.0):
         far = ANSWER * np.exp(run * np.array([1.0, 1.0, 2.0, 2.0]))
-        assert lm.certify_limit(at(middle_bias(), far), X, Y).verdict is Verdict.KKT
+        there = lm.certify_limit(at(middle_bias(), far), X, Y)
+        assert there.verdict is Verdict.KKT
+        assert there.certificate.multipliers == pytest.approx([2.0, 1.0])
+        assert all(check.holds for check in there.certificate.checks)
     # Another of the admissible exponents makes another network of it, whose cost is not the least.
     beside = ANSWER * np.array([1.0, 0.5, 0.5, 2.0])
     assert not lm.certify_limit(at(middle_bias(), beside), X, Y).verdict.stationary
